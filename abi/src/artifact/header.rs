@@ -1,0 +1,179 @@
+//! The fixed header and the list of sections.
+
+use super::records::*;
+use zerocopy::little_endian::{U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// First eight bytes of the header.
+pub const MAGIC: [u8; 8] = *b"WFAASOBJ";
+
+/// Version of the format. Another version is refused.
+pub const FORMAT_VERSION: u32 = 1;
+
+/// Where the header is in the file, in bytes.
+pub const HEADER_OFFSET: usize = 512;
+
+/// Bits of [`Header::flags`].
+pub mod flags {
+    /// The image is that of an initialised instance: segments and start function have been run.
+    pub const INITIALISED: u32 = 1;
+}
+
+/// Position and size of a section in the file.
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Default,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+    Unaligned,
+)]
+#[repr(C)]
+pub struct SectionRef {
+    /// Bytes from the start of the file.
+    pub offset: U64,
+    /// Bytes.
+    pub size: U64,
+}
+
+macro_rules! sections {
+    ($($(#[doc = $doc:literal])+ $name:ident, $elf:literal, $record:ty;)*) => {
+        /// The sections of an artifact, in file order.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[repr(usize)]
+        pub enum SectionId { $($(#[doc = $doc])+ $name,)* }
+
+        impl SectionId {
+            /// Every section, in file order.
+            pub const ALL: &'static [SectionId] = &[$(SectionId::$name,)*];
+
+            /// The name of the ELF section.
+            pub const fn elf_name(self) -> &'static str {
+                match self { $(SectionId::$name => $elf,)* }
+            }
+
+            /// Bytes of one record.
+            pub const fn record_size(self) -> usize {
+                match self { $(SectionId::$name => size_of::<$record>(),)* }
+            }
+        }
+
+        /// The sizes of all records folded into a number, for the ABI fingerprint.
+        pub const RECORD_SIZES: u64 = {
+            let mut sum = size_of::<Header>() as u64;
+            $(sum = sum.wrapping_mul(131).wrapping_add(size_of::<$record>() as u64);)*
+            sum
+        };
+    };
+}
+
+sections! {
+    /// Native code.
+    Text, ".text", u8;
+    /// All functions, in the order of the index space.
+    Functions, ".wfaas.functions", FunctionRecord;
+    /// Function types.
+    Types, ".wfaas.types", TypeRecord;
+    /// Value types of the function types.
+    ValTypes, ".wfaas.valtypes", u8;
+    /// Imports, in order.
+    Imports, ".wfaas.imports", ImportRecord;
+    /// Exports, in order.
+    Exports, ".wfaas.exports", ExportRecord;
+    /// Defined globals.
+    Globals, ".wfaas.globals", GlobalRecord;
+    /// Defined tables.
+    Tables, ".wfaas.tables", TableRecord;
+    /// Defined memories.
+    Memories, ".wfaas.memories", MemoryRecord;
+    /// Constant expressions, and the items of element segments.
+    ConstOps, ".wfaas.constops", ConstOp;
+    /// What instantiation still has to do, in order.
+    InitSteps, ".wfaas.init", InitStep;
+    /// Data segments.
+    DataSegments, ".wfaas.datasegs", DataSegment;
+    /// Element segments.
+    ElemSegments, ".wfaas.elemsegs", ElemSegment;
+    /// Bytes of the data segments that may still be needed.
+    Data, ".wfaas.data", u8;
+    /// Instructions that may fault, by text offset.
+    Traps, ".wfaas.traps", TrapRecord;
+    /// Text offsets and the wasm offsets they come from, by text offset.
+    SourceMap, ".wfaas.sourcemap", SourceRecord;
+    /// UTF-8 strings that the other records refer to.
+    Strings, ".wfaas.strings", u8;
+    /// Which pages of the image are stored, ascending.
+    ImageRuns, ".wfaas.imageruns", RunRecord;
+    /// The stored pages of the image. Page-aligned.
+    Image, ".wfaas.image", u8;
+}
+
+/// How many sections there are.
+pub(super) const SECTIONS: usize = SectionId::ALL.len();
+
+/// The fixed header.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct Header {
+    /// [`MAGIC`].
+    pub magic: [u8; 8],
+    /// [`FORMAT_VERSION`].
+    pub version: U32,
+    /// Bits of [`flags`].
+    pub flags: U32,
+    /// [`ABI_FINGERPRINT`](crate::fingerprint::ABI_FINGERPRINT) of the compiler.
+    pub fingerprint: U64,
+    /// ELF machine number of the code: 62 for x86-64.
+    pub machine: U32,
+    /// [`BoundsStrategy`](crate::BoundsStrategy).
+    pub bounds: U32,
+    /// [`CpuFeatures`](crate::cpu::CpuFeatures) the code needs.
+    pub cpu_features: U64,
+    /// Bytes of the whole file.
+    pub file_size: U64,
+    /// Bytes of state, a multiple of the host page.
+    pub state_bytes: U64,
+    /// Bytes of host context, a multiple of the host page.
+    pub host_bytes: U64,
+    /// Pages of linear memory 0 in the image, in WebAssembly pages; zero if it is imported.
+    pub memory_pages: U64,
+    /// Offset from BASE of data segment 0's dropped byte, two's complement.
+    pub data_dropped: U32,
+    /// Offset from BASE of element segment 0's dropped byte, two's complement.
+    pub elem_dropped: U32,
+    /// Index of the start function plus one, or zero.
+    pub start: U32,
+    /// Always zero.
+    pub reserved: U32,
+    /// [`BoundsStats`](crate::BoundsStats): accesses, elided by guard, checked.
+    pub accesses: [U64; 3],
+    /// Where in the file the ELF section header of the image is, to keep it right when the image
+    /// is replaced.
+    pub image_shdr: U64,
+    /// The sections, in the order of [`SectionId::ALL`].
+    pub sections: [SectionRef; SECTIONS],
+    /// BLAKE3 of the file with this field and `header_check` zero.
+    pub content_hash: [u8; 32],
+    /// The first eight bytes of BLAKE3 of the header with this field zero.
+    pub header_check: [u8; 8],
+}
+
+const _: () = assert!(HEADER_OFFSET + size_of::<Header>() <= crate::layout::PAGE);
+
+impl Header {
+    /// What `header_check` has to be.
+    pub(super) fn expected_check(&self) -> [u8; 8] {
+        let mut copy = *self;
+        copy.header_check = [0; 8];
+        let mut check = [0; 8];
+        check.copy_from_slice(&blake3::hash(copy.as_bytes()).as_bytes()[..8]);
+        check
+    }
+}

@@ -1,0 +1,30 @@
+//! The artifact format: a compiled module in one ELF64 file.
+//!
+//! ```text
+//!   0      ELF header and program headers, for Linux tools
+//!   512    Header: magic, versions, hashes, and where each section is
+//!   4096   text, page-aligned (position independent, no relocations)
+//!   ...    the records of the other sections, in the order of `SectionId`
+//!   ...    .eh_frame, .symtab, .strtab, section headers
+//!   last   image runs and image pages, page-aligned: replaced when a proto is captured
+//! ```
+//!
+//! All numbers are little-endian. Every section but the image is an array of one of the fixed-width
+//! records of [`records`]; nothing is parsed when an artifact is loaded. [`Artifact::parse`] takes
+//! constant time: it checks the header and that every section lies inside the file. The indices
+//! inside records are checked when they are used; [`Artifact::verify`] checks the content hash.
+//!
+//! Bytes are an artifact only once `parse` said so.
+
+mod header;
+mod proto;
+mod reader;
+pub mod records;
+mod writer;
+
+pub use header::{
+    FORMAT_VERSION, HEADER_OFFSET, Header, MAGIC, RECORD_SIZES, SectionId, SectionRef, flags,
+};
+pub use proto::{PROTO_MAGIC, Proto, ProtoHeader, write_proto};
+pub use reader::{Artifact, ArtifactError, ImageRef};
+pub use writer::{Sections, Symbol, replace_image, seal};

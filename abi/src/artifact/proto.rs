@@ -1,0 +1,152 @@
+//! The `.proto` file: a Proto-Faaslet beside its artifact.
+//!
+//! ```text
+//!   0      ProtoHeader
+//!   ...    RunRecord x runs
+//!   last   stored pages, page-aligned
+//! ```
+
+use super::reader::{Artifact, ArtifactError, ImageRef, hex};
+use super::records::RunRecord;
+use super::writer::encode_image;
+use crate::image::SparseImage;
+use crate::layout::{MAX_MEMORY_PAGES, MAX_STATE_BYTES, PAGE};
+use zerocopy::little_endian::{U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+/// First eight bytes of a proto file.
+pub const PROTO_MAGIC: [u8; 8] = *b"WFAASPRO";
+
+/// The header of a proto file.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+)]
+#[repr(C)]
+pub struct ProtoHeader {
+    /// [`PROTO_MAGIC`].
+    pub magic: [u8; 8],
+    /// [`FORMAT_VERSION`](super::FORMAT_VERSION).
+    pub version: U32,
+    /// Number of image runs.
+    pub runs: U32,
+    /// Content hash of the artifact it was captured from.
+    pub artifact: [u8; 32],
+    /// Bytes of state.
+    pub state_bytes: U64,
+    /// Pages of linear memory 0, in WebAssembly pages.
+    pub memory_pages: U64,
+    /// Bytes of the whole file.
+    pub file_size: U64,
+    /// BLAKE3 of the file with this field zero.
+    pub content_hash: [u8; 32],
+}
+
+/// A parsed proto file.
+#[derive(Clone, Copy)]
+pub struct Proto<'a> {
+    header: &'a ProtoHeader,
+    image: ImageRef<'a>,
+}
+
+impl<'a> Proto<'a> {
+    /// Checks header, sizes, runs and content hash.
+    ///
+    /// # Errors
+    /// An [`ArtifactError`] that says what does not fit.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ArtifactError> {
+        let (header, rest) =
+            ProtoHeader::ref_from_prefix(bytes).map_err(|_| ArtifactError::NotAProto)?;
+        if header.magic != PROTO_MAGIC {
+            return Err(ArtifactError::NotAProto);
+        }
+        if header.version != super::FORMAT_VERSION {
+            return Err(ArtifactError::Version { found: header.version.get() });
+        }
+        if header.file_size.get() != bytes.len() as u64 {
+            return Err(ArtifactError::Size {
+                expected: header.file_size.get(),
+                actual: bytes.len() as u64,
+            });
+        }
+        if content_hash(bytes) != header.content_hash {
+            return Err(ArtifactError::ContentHash);
+        }
+        if header.state_bytes.get() > MAX_STATE_BYTES as u64
+            || header.memory_pages.get() > MAX_MEMORY_PAGES
+        {
+            return Err(ArtifactError::Corrupt("the image has an impossible size"));
+        }
+        let runs_bytes = header.runs.get() as usize * size_of::<RunRecord>();
+        let image_at = (size_of::<ProtoHeader>() + runs_bytes).next_multiple_of(PAGE);
+        let outside = ArtifactError::Corrupt("the image runs end outside of the file");
+        let runs = rest.get(..runs_bytes).ok_or(outside.clone())?;
+        let image = ImageRef {
+            runs: <[RunRecord]>::ref_from_bytes(runs).map_err(|_| outside.clone())?,
+            file_offset: image_at as u64,
+            bytes: bytes.get(image_at..).ok_or(outside)?,
+            state_bytes: header.state_bytes.get() as usize,
+            memory_pages: header.memory_pages.get(),
+        };
+        image.check()?;
+        Ok(Proto { header, image })
+    }
+
+    /// Checks that the proto was captured from `artifact`.
+    ///
+    /// # Errors
+    /// [`ArtifactError::ProtoArtifact`] if it was another one.
+    pub fn check_artifact(&self, artifact: &Artifact<'_>) -> Result<(), ArtifactError> {
+        if self.header.artifact == artifact.content_hash()
+            && self.image.state_bytes as u64 == artifact.header().state_bytes.get()
+        {
+            return Ok(());
+        }
+        Err(ArtifactError::ProtoArtifact {
+            expected: hex(&self.header.artifact),
+            actual: artifact.content_hash_hex(),
+        })
+    }
+
+    /// Content hash of the artifact it was captured from, in hexadecimal.
+    pub fn artifact_hash_hex(&self) -> String {
+        hex(&self.header.artifact)
+    }
+
+    /// The image.
+    pub fn image(&self) -> ImageRef<'a> {
+        self.image
+    }
+}
+
+/// The bytes of a proto file for an image captured from `artifact`.
+pub fn write_proto(artifact: &Artifact<'_>, image: &SparseImage, memory_pages: u64) -> Vec<u8> {
+    let (runs, pages) = encode_image(image);
+    let image_at = (size_of::<ProtoHeader>() + runs.len()).next_multiple_of(PAGE);
+    let header = ProtoHeader {
+        magic: PROTO_MAGIC,
+        version: super::FORMAT_VERSION.into(),
+        runs: ((runs.len() / size_of::<RunRecord>()) as u32).into(),
+        artifact: artifact.content_hash(),
+        state_bytes: (image.state_bytes() as u64).into(),
+        memory_pages: memory_pages.into(),
+        file_size: ((image_at + pages.len()) as u64).into(),
+        content_hash: [0; 32],
+    };
+    let mut file = header.as_bytes().to_vec();
+    file.extend_from_slice(&runs);
+    file.resize(image_at, 0);
+    file.extend_from_slice(&pages);
+    let hash = content_hash(&file);
+    file[HASH_AT..HASH_AT + 32].copy_from_slice(&hash);
+    file
+}
+
+const HASH_AT: usize = core::mem::offset_of!(ProtoHeader, content_hash);
+
+fn content_hash(file: &[u8]) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&file[..HASH_AT]);
+    hasher.update(&[0; 32]);
+    hasher.update(&file[HASH_AT + 32..]);
+    *hasher.finalize().as_bytes()
+}

@@ -1,0 +1,488 @@
+//! Reading artifacts.
+
+use super::header::{FORMAT_VERSION, HEADER_OFFSET, Header, MAGIC, SectionId, flags};
+use super::records::*;
+use crate::bounds::{BoundsStats, BoundsStrategy};
+use crate::cpu::CpuFeatures;
+use crate::fingerprint::ABI_FINGERPRINT;
+use crate::layout::{self, PAGE};
+use crate::types::{FuncType, ValType};
+use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
+
+/// ELF's number for x86-64, the one target there is.
+pub(super) const MACHINE_X86_64: u32 = 62;
+
+/// Why bytes are not an artifact this VM can run.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ArtifactError {
+    /// Too short for a header, or without the magic number.
+    #[error("not a wfaas artifact (no header found)")]
+    NotAnArtifact,
+    /// A format of another version.
+    #[error(
+        "artifact format version {found}, this wfaas reads version {FORMAT_VERSION}: build it again"
+    )]
+    Version {
+        /// What the file says.
+        found: u32,
+    },
+    /// The file is shorter or longer than its header says.
+    #[error("artifact is {} : the header says {expected} bytes, the file has {actual}", if actual < expected { "truncated" } else { "too long" })]
+    Size {
+        /// Bytes according to the header.
+        expected: u64,
+        /// Bytes there are.
+        actual: u64,
+    },
+    /// The header's own checksum does not fit.
+    #[error("artifact header is corrupted (checksum mismatch)")]
+    HeaderCheck,
+    /// Made by a compiler with another idea of the layout.
+    #[error(
+        "artifact was built for another version of wfaas (ABI {found:016x}, this is {ABI_FINGERPRINT:016x}): build it again"
+    )]
+    Fingerprint {
+        /// What the file says.
+        found: u64,
+    },
+    /// Code for another processor.
+    #[error("artifact holds code for ELF machine {found}, this VM runs x86-64 (62)")]
+    Machine {
+        /// What the file says.
+        found: u32,
+    },
+    /// The processor lacks something the code uses.
+    #[error(
+        "artifact needs CPU features this machine does not have: {0}; build it with --cpu for this machine"
+    )]
+    CpuFeatures(String),
+    /// A section, record or index that cannot be.
+    #[error("artifact is corrupted: {0}")]
+    Corrupt(&'static str),
+    /// The content is not what the header's hash says.
+    #[error("artifact content does not match its hash: it was modified or damaged")]
+    ContentHash,
+    /// The bytes are no Proto-Faaslet file.
+    #[error("not a Proto-Faaslet file (no .proto header found)")]
+    NotAProto,
+    /// The proto was captured from another artifact.
+    #[error("the proto belongs to artifact {expected}, not to {actual}")]
+    ProtoArtifact {
+        /// Content hash the proto names, in hexadecimal.
+        expected: String,
+        /// Content hash of the artifact given, in hexadecimal.
+        actual: String,
+    },
+}
+
+/// A parsed artifact: a view of its bytes, cheap to copy.
+#[derive(Clone, Copy)]
+pub struct Artifact<'a> {
+    bytes: &'a [u8],
+    header: &'a Header,
+}
+
+/// The stored pages of an image and where they are.
+#[derive(Debug, Clone, Copy)]
+pub struct ImageRef<'a> {
+    /// Which pages are stored, ascending.
+    pub runs: &'a [RunRecord],
+    /// Offset of the first stored page in the file, a multiple of the host page.
+    pub file_offset: u64,
+    /// The stored pages, one after the other.
+    pub bytes: &'a [u8],
+    /// Bytes of state.
+    pub state_bytes: usize,
+    /// Pages of linear memory 0, in WebAssembly pages.
+    pub memory_pages: u64,
+}
+
+impl<'a> Artifact<'a> {
+    /// Checks the header and the bounds of the sections, in constant time.
+    ///
+    /// # Errors
+    /// An [`ArtifactError`] that says what does not fit.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ArtifactError> {
+        let artifact = Self::view(bytes).ok_or(ArtifactError::NotAnArtifact)?;
+        let header = artifact.header;
+        if header.magic != MAGIC {
+            return Err(ArtifactError::NotAnArtifact);
+        }
+        if header.version != FORMAT_VERSION {
+            return Err(ArtifactError::Version { found: header.version.get() });
+        }
+        if header.file_size.get() != bytes.len() as u64 {
+            return Err(ArtifactError::Size {
+                expected: header.file_size.get(),
+                actual: bytes.len() as u64,
+            });
+        }
+        if header.header_check != header.expected_check() {
+            return Err(ArtifactError::HeaderCheck);
+        }
+        if header.fingerprint != ABI_FINGERPRINT {
+            return Err(ArtifactError::Fingerprint { found: header.fingerprint.get() });
+        }
+        if header.machine != MACHINE_X86_64 {
+            return Err(ArtifactError::Machine { found: header.machine.get() });
+        }
+        artifact.check_layout()?;
+        Ok(artifact)
+    }
+
+    /// The view of bytes that [`Artifact::parse`] has accepted before; `None` if they are too
+    /// short for a header. Nothing is checked again, and nothing here ever panics or reads outside
+    /// of `bytes`, whatever they hold.
+    pub fn view(bytes: &'a [u8]) -> Option<Self> {
+        let (header, _) = Header::ref_from_prefix(bytes.get(HEADER_OFFSET..)?).ok()?;
+        Some(Artifact { bytes, header })
+    }
+
+    fn check_layout(&self) -> Result<(), ArtifactError> {
+        let header = self.header;
+        if BoundsStrategy::from_u32(header.bounds.get()).is_none() {
+            return Err(ArtifactError::Corrupt("unknown bounds strategy"));
+        }
+        for (id, section) in SectionId::ALL.iter().zip(&header.sections) {
+            let end = section.offset.get().checked_add(section.size.get());
+            if end.is_none_or(|end| end > self.bytes.len() as u64) {
+                return Err(ArtifactError::Corrupt("a section ends outside of the file"));
+            }
+            if !section.size.get().is_multiple_of(id.record_size() as u64) {
+                return Err(ArtifactError::Corrupt("a section is not a whole number of records"));
+            }
+        }
+        for id in [SectionId::Text, SectionId::Image] {
+            if !header.sections[id as usize].offset.get().is_multiple_of(PAGE as u64) {
+                return Err(ArtifactError::Corrupt("text or image is not page-aligned"));
+            }
+        }
+        let whole_pages =
+            |bytes: u64, most: usize| bytes.is_multiple_of(PAGE as u64) && bytes <= most as u64;
+        if !whole_pages(header.state_bytes.get(), layout::MAX_STATE_BYTES)
+            || header.state_bytes.get() == 0
+            || !whole_pages(header.host_bytes.get(), layout::MAX_HOST_BYTES)
+            || header.host_bytes.get() == 0
+        {
+            return Err(ArtifactError::Corrupt("state or host context has an impossible size"));
+        }
+        if header.memory_pages.get() > layout::MAX_MEMORY_PAGES {
+            return Err(ArtifactError::Corrupt("memory is larger than 4 GiB"));
+        }
+        Ok(())
+    }
+
+    /// Whether a machine with the features `available` can run the code.
+    ///
+    /// # Errors
+    /// [`ArtifactError::CpuFeatures`] names those that are missing.
+    pub fn check_cpu(&self, available: CpuFeatures) -> Result<(), ArtifactError> {
+        let missing = self.cpu_features().missing_in(available);
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(ArtifactError::CpuFeatures(missing.join(", ")))
+        }
+    }
+
+    /// Checks the content hash and the image runs: for a file that comes from elsewhere. Takes
+    /// time in proportion to the file.
+    ///
+    /// # Errors
+    /// [`ArtifactError::ContentHash`] if any byte was changed.
+    pub fn verify(&self) -> Result<(), ArtifactError> {
+        if super::writer::content_hash(self.bytes) != self.header.content_hash {
+            return Err(ArtifactError::ContentHash);
+        }
+        self.image().check()
+    }
+
+    /// The header.
+    pub fn header(&self) -> &'a Header {
+        self.header
+    }
+
+    /// The whole file.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// BLAKE3 of the content, the artifact's identity.
+    pub fn content_hash(&self) -> [u8; 32] {
+        self.header.content_hash
+    }
+
+    /// [`Artifact::content_hash`] in hexadecimal.
+    pub fn content_hash_hex(&self) -> String {
+        hex(&self.header.content_hash)
+    }
+
+    /// The bytes of a section.
+    pub fn section(&self, id: SectionId) -> &'a [u8] {
+        let section = &self.header.sections[id as usize];
+        let start = usize::try_from(section.offset.get()).unwrap_or(usize::MAX);
+        let size = usize::try_from(section.size.get()).unwrap_or(usize::MAX);
+        start.checked_add(size).and_then(|end| self.bytes.get(start..end)).unwrap_or(&[])
+    }
+
+    fn records<T: FromBytes + Immutable + KnownLayout + Unaligned>(
+        &self,
+        id: SectionId,
+    ) -> &'a [T] {
+        <[T]>::ref_from_bytes(self.section(id)).unwrap_or(&[])
+    }
+
+    /// Native code.
+    pub fn text(&self) -> &'a [u8] {
+        self.section(SectionId::Text)
+    }
+
+    /// All functions in the order of the index space, imports first.
+    pub fn functions(&self) -> &'a [FunctionRecord] {
+        self.records(SectionId::Functions)
+    }
+
+    /// Function types.
+    pub fn types(&self) -> &'a [TypeRecord] {
+        self.records(SectionId::Types)
+    }
+
+    /// Imports, in order.
+    pub fn imports(&self) -> &'a [ImportRecord] {
+        self.records(SectionId::Imports)
+    }
+
+    /// Exports, in order.
+    pub fn exports(&self) -> &'a [ExportRecord] {
+        self.records(SectionId::Exports)
+    }
+
+    /// Defined globals.
+    pub fn globals(&self) -> &'a [GlobalRecord] {
+        self.records(SectionId::Globals)
+    }
+
+    /// Defined tables.
+    pub fn tables(&self) -> &'a [TableRecord] {
+        self.records(SectionId::Tables)
+    }
+
+    /// Defined memories.
+    pub fn memories(&self) -> &'a [MemoryRecord] {
+        self.records(SectionId::Memories)
+    }
+
+    /// What instantiation still has to do.
+    pub fn init_steps(&self) -> &'a [InitStep] {
+        self.records(SectionId::InitSteps)
+    }
+
+    /// Data segments.
+    pub fn data_segments(&self) -> &'a [DataSegment] {
+        self.records(SectionId::DataSegments)
+    }
+
+    /// Element segments.
+    pub fn elem_segments(&self) -> &'a [ElemSegment] {
+        self.records(SectionId::ElemSegments)
+    }
+
+    /// Instructions that may fault, by text offset.
+    pub fn traps(&self) -> &'a [TrapRecord] {
+        self.records(SectionId::Traps)
+    }
+
+    /// Text offsets and where in the module they come from, by text offset.
+    pub fn source_map(&self) -> &'a [SourceRecord] {
+        self.records(SectionId::SourceMap)
+    }
+
+    /// The image.
+    pub fn image(&self) -> ImageRef<'a> {
+        ImageRef {
+            runs: self.records(SectionId::ImageRuns),
+            file_offset: self.header.sections[SectionId::Image as usize].offset.get(),
+            bytes: self.section(SectionId::Image),
+            state_bytes: self.header.state_bytes.get() as usize,
+            memory_pages: self.header.memory_pages.get(),
+        }
+    }
+
+    /// Whether the image is that of an initialised instance.
+    pub fn is_initialised(&self) -> bool {
+        self.header.flags.get() & flags::INITIALISED != 0
+    }
+
+    /// Index of the start function, if there is one.
+    pub fn start(&self) -> Option<u32> {
+        self.header.start.get().checked_sub(1)
+    }
+
+    /// Features the code needs.
+    pub fn cpu_features(&self) -> CpuFeatures {
+        CpuFeatures(self.header.cpu_features.get())
+    }
+
+    /// The bounds-check strategy of the code.
+    pub fn bounds(&self) -> BoundsStrategy {
+        // `parse` refuses others.
+        BoundsStrategy::from_u32(self.header.bounds.get()).unwrap_or(BoundsStrategy::Guard)
+    }
+
+    /// How many accesses were checked.
+    pub fn bounds_stats(&self) -> BoundsStats {
+        let [accesses, elided_by_guard, checked] = self.header.accesses.map(|count| count.get());
+        BoundsStats { accesses, elided_by_guard, checked }
+    }
+
+    /// A string of the strings section.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Corrupt`] if the range is outside or not UTF-8.
+    pub fn string(&self, range: Range) -> Result<&'a str, ArtifactError> {
+        let bytes = slice(self.section(SectionId::Strings), range)?;
+        std::str::from_utf8(bytes).map_err(|_| ArtifactError::Corrupt("a name is not UTF-8"))
+    }
+
+    /// Bytes of the data section.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Corrupt`] if the range is outside.
+    pub fn data(&self, range: Range) -> Result<&'a [u8], ArtifactError> {
+        slice(self.section(SectionId::Data), range)
+    }
+
+    /// Operations of the constant expressions.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Corrupt`] if the range is outside.
+    pub fn const_ops(&self, range: Range) -> Result<&'a [ConstOp], ArtifactError> {
+        slice(self.records(SectionId::ConstOps), range)
+    }
+
+    /// Function type `index`.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Corrupt`] if there is no such type.
+    pub fn func_type(&self, index: u32) -> Result<FuncType, ArtifactError> {
+        let record = self
+            .types()
+            .get(index as usize)
+            .ok_or(ArtifactError::Corrupt("a type index is out of range"))?;
+        let list = |range| -> Result<Vec<ValType>, ArtifactError> {
+            slice(self.section(SectionId::ValTypes), range)?
+                .iter()
+                .map(|byte| val_type(u32::from(*byte)))
+                .collect()
+        };
+        Ok(FuncType::new(list(record.params)?, list(record.results)?))
+    }
+
+    /// The function whose code holds `text_offset`, with its index.
+    pub fn function_at(&self, text_offset: u32) -> Option<(u32, &'a FunctionRecord)> {
+        let functions = self.functions();
+        let after = functions.partition_point(|record| record.text_offset.get() <= text_offset);
+        let index = after.checked_sub(1)?;
+        let record = &functions[index];
+        let inside = text_offset - record.text_offset.get() < record.text_size.get();
+        inside.then_some((index as u32, record))
+    }
+
+    /// Why the instruction at `text_offset` may fault, as a number of `TrapCode`.
+    pub fn trap_at(&self, text_offset: u32) -> Option<u32> {
+        let traps = self.traps();
+        let index =
+            traps.binary_search_by_key(&text_offset, |record| record.text_offset.get()).ok()?;
+        Some(traps[index].code.get())
+    }
+
+    /// Where in the module the code at `text_offset` comes from, in bytes.
+    pub fn wasm_offset_at(&self, text_offset: u32) -> Option<u32> {
+        let map = self.source_map();
+        let after = map.partition_point(|record| record.text_offset.get() <= text_offset);
+        let record = &map[after.checked_sub(1)?];
+        (record.wasm_offset != NONE).then_some(record.wasm_offset.get())
+    }
+}
+
+impl ImageRef<'_> {
+    /// Bytes of the whole image: state, then linear memory.
+    pub fn len(&self) -> usize {
+        self.state_bytes + self.memory_pages as usize * layout::WASM_PAGE
+    }
+
+    /// Never: there is always state.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the runs ascend without overlap, stay inside the image and are all stored. Takes
+    /// time in proportion to the number of runs.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Corrupt`] if not.
+    pub fn check(&self) -> Result<(), ArtifactError> {
+        let (mut next, mut stored) = (0u64, 0u64);
+        for run in self.runs {
+            if u64::from(run.first.get()) < next || run.pages == 0 {
+                return Err(ArtifactError::Corrupt("image runs overlap"));
+            }
+            next = u64::from(run.first.get()) + u64::from(run.pages.get());
+            stored += u64::from(run.pages.get());
+        }
+        if next > (self.len() / PAGE) as u64 {
+            return Err(ArtifactError::Corrupt("image runs end outside of the image"));
+        }
+        if stored * PAGE as u64 != self.bytes.len() as u64 {
+            return Err(ArtifactError::Corrupt("image runs and stored pages differ in number"));
+        }
+        Ok(())
+    }
+}
+
+/// The value type with this byte.
+///
+/// # Errors
+/// [`ArtifactError::Corrupt`] if there is none.
+pub(crate) fn val_type(byte: u32) -> Result<ValType, ArtifactError> {
+    u8::try_from(byte)
+        .ok()
+        .and_then(ValType::from_byte)
+        .ok_or(ArtifactError::Corrupt("unknown value type"))
+}
+
+impl ExternType {
+    /// The value type of a table's elements or of a global.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Corrupt`] if it is no value type.
+    pub fn val_type(&self) -> Result<ValType, ArtifactError> {
+        val_type(self.ty.get())
+    }
+
+    /// The kind.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Corrupt`] if it is no kind.
+    pub fn extern_kind(&self) -> Result<ExternKind, ArtifactError> {
+        ExternKind::from_u32(self.kind.get())
+            .ok_or(ArtifactError::Corrupt("unknown kind of import"))
+    }
+}
+
+fn slice<T>(items: &[T], range: Range) -> Result<&[T], ArtifactError> {
+    let start = range.start.get() as usize;
+    start
+        .checked_add(range.len.get() as usize)
+        .and_then(|end| items.get(start..end))
+        .ok_or(ArtifactError::Corrupt("a record refers to something outside of its section"))
+}
+
+/// Lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    use core::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}"); // writing to a string cannot fail
+        text
+    })
+}

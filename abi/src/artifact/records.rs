@@ -1,0 +1,289 @@
+//! The fixed-width records of an artifact. All fields are little-endian and unaligned.
+
+use zerocopy::little_endian::{I32, U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+macro_rules! records {
+    ($($(#[doc = $doc:literal])+ $name:ident { $($(#[doc = $field_doc:literal])+ $field:ident: $ty:ty,)* })*) => {
+        $(
+            $(#[doc = $doc])+
+            #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+            #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
+            #[repr(C)]
+            pub struct $name { $($(#[doc = $field_doc])+ pub $field: $ty,)* }
+        )*
+    };
+}
+
+/// Stands for "no maximum" in 64-bit limits.
+pub const NO_MAXIMUM: u64 = u64::MAX;
+
+/// Stands for "none" in 32-bit offsets and indices.
+pub const NONE: u32 = u32::MAX;
+
+records! {
+    /// A range of another section, in records (bytes for strings, data and value types).
+    Range {
+        /// First record.
+        start: U32,
+        /// Number of records.
+        len: U32,
+    }
+
+    /// A function. Sorted by index, which is also the order in the text: imported functions have
+    /// their thunks first.
+    FunctionRecord {
+        /// Bytes from the start of the text.
+        text_offset: U32,
+        /// Bytes of code.
+        text_size: U32,
+        /// Index into the types.
+        type_index: U32,
+        /// Offset of the body in the module's bytes; `NONE` for an import's thunk.
+        wasm_offset: U32,
+        /// Name in the strings, from the name section, the imports or the exports; may be empty.
+        name: Range,
+    }
+
+    /// A function type.
+    TypeRecord {
+        /// Parameters, in the value types.
+        params: Range,
+        /// Results, in the value types.
+        results: Range,
+        /// `FuncType::id`.
+        id: U32,
+        /// Text offset of the array trampoline, an
+        /// `extern "C" fn(code, cells: *mut u64)` that calls `code`; `NONE` if none was made.
+        trampoline: U32,
+    }
+
+    /// What an import or an export is: a function, table, memory or global, and its type.
+    ExternType {
+        /// `ExternKind` as a number.
+        kind: U32,
+        /// Functions: index into the types. Tables, globals: the value type's byte.
+        ty: U32,
+        /// Globals: 1 if mutable.
+        mutable: U32,
+        /// Always zero.
+        reserved: U32,
+        /// Tables and memories: minimum in elements or WebAssembly pages.
+        minimum: U64,
+        /// Tables and memories: maximum, or `NO_MAXIMUM`.
+        maximum: U64,
+    }
+
+    /// An import.
+    ImportRecord {
+        /// Module name, in the strings.
+        module: Range,
+        /// Field name, in the strings.
+        name: Range,
+        /// What is imported.
+        ty: ExternType,
+    }
+
+    /// An export.
+    ExportRecord {
+        /// Name, in the strings.
+        name: Range,
+        /// `ExternKind` as a number.
+        kind: U32,
+        /// Index in its index space.
+        index: U32,
+    }
+
+    /// A defined global.
+    GlobalRecord {
+        /// The value type's byte.
+        ty: U32,
+        /// 1 if mutable.
+        mutable: U32,
+        /// Offset of its cell from BASE.
+        offset: I32,
+        /// Always zero.
+        reserved: U32,
+    }
+
+    /// A defined table.
+    TableRecord {
+        /// The element type's byte.
+        ty: U32,
+        /// Offset of its size cell from BASE.
+        size_offset: I32,
+        /// Offset of its first element from BASE.
+        elements_offset: I32,
+        /// Always zero.
+        reserved: U32,
+        /// Minimum, in elements.
+        minimum: U64,
+        /// Declared maximum in elements, or `NO_MAXIMUM`.
+        maximum: U64,
+        /// Elements there is room for.
+        capacity: U64,
+    }
+
+    /// A defined memory.
+    MemoryRecord {
+        /// Minimum, in WebAssembly pages.
+        minimum: U64,
+        /// Declared maximum in WebAssembly pages, or `NO_MAXIMUM`.
+        maximum: U64,
+    }
+
+    /// One step of a constant expression on a stack machine.
+    ConstOp {
+        /// `ConstOpcode` as a number.
+        opcode: U32,
+        /// Always zero.
+        reserved: U32,
+        /// A constant's bits (low half of a vector), or an index.
+        low: U64,
+        /// High half of a vector.
+        high: U64,
+    }
+
+    /// Something instantiation still has to do: what the compiler could not put into the image.
+    InitStep {
+        /// `InitKind` as a number.
+        kind: U32,
+        /// The global, table or memory to write, by its index.
+        target: U32,
+        /// The data or element segment to copy.
+        segment: U32,
+        /// Always zero.
+        reserved: U32,
+        /// The value, or the offset in the target, as a constant expression.
+        expr: Range,
+    }
+
+    /// A data segment: empty if nothing can need it after instantiation.
+    DataSegment {
+        /// In the data section.
+        bytes: Range,
+    }
+
+    /// An element segment: empty if nothing can need it after instantiation.
+    ElemSegment {
+        /// In the constant expressions, one operation an item.
+        items: Range,
+        /// The element type's byte.
+        ty: U32,
+    }
+
+    /// An instruction that may fault.
+    TrapRecord {
+        /// Bytes from the start of the text.
+        text_offset: U32,
+        /// `TrapCode` as a number.
+        code: U32,
+    }
+
+    /// From this text offset on, code comes from this place in the module.
+    SourceRecord {
+        /// Bytes from the start of the text.
+        text_offset: U32,
+        /// Bytes from the start of the module; `NONE` where code comes from no place in it.
+        wasm_offset: U32,
+    }
+
+    /// Consecutive stored pages of the image.
+    RunRecord {
+        /// Index of the first page from the start of the image.
+        first: U32,
+        /// Number of pages.
+        pages: U32,
+    }
+}
+
+macro_rules! numbered {
+    ($($(#[doc = $doc:literal])+ $name:ident { $($(#[doc = $variant_doc:literal])+ $variant:ident = $number:literal,)* })*) => {
+        $(
+            $(#[doc = $doc])+
+            #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+            #[repr(u32)]
+            pub enum $name { $($(#[doc = $variant_doc])+ $variant = $number,)* }
+
+            impl $name {
+                /// The variant with this number, if there is one.
+                pub const fn from_u32(number: u32) -> Option<Self> {
+                    match number {
+                        $($number => Some($name::$variant),)*
+                        _ => None,
+                    }
+                }
+            }
+        )*
+    };
+}
+
+numbered! {
+    /// What can be imported and exported.
+    ExternKind {
+        /// A function.
+        Func = 0,
+        /// A table.
+        Table = 1,
+        /// A memory.
+        Memory = 2,
+        /// A global.
+        Global = 3,
+    }
+
+    /// What an [`InitStep`] does.
+    InitKind {
+        /// Sets defined global `target` (by its index among all globals) to the value of `expr`.
+        Global = 0,
+        /// Fills table `target` with the value of `expr`.
+        TableFill = 1,
+        /// Copies element segment `segment` to table `target` at `expr`, then drops it.
+        Elem = 2,
+        /// Copies data segment `segment` to memory `target` at `expr`, then drops it.
+        Data = 3,
+    }
+
+    /// The operations of constant expressions.
+    ConstOpcode {
+        /// Pushes the low 32 bits of `low`.
+        I32Const = 0,
+        /// Pushes `low`.
+        I64Const = 1,
+        /// Pushes the float with the low 32 bits of `low`.
+        F32Const = 2,
+        /// Pushes the float with the bits `low`.
+        F64Const = 3,
+        /// Pushes the vector with the bits `high:low`.
+        V128Const = 4,
+        /// Pushes the null reference.
+        RefNull = 5,
+        /// Pushes a reference to function `low`.
+        RefFunc = 6,
+        /// Pushes the value of global `low`.
+        GlobalGet = 7,
+        /// Adds two 32-bit integers.
+        I32Add = 8,
+        /// Subtracts two 32-bit integers.
+        I32Sub = 9,
+        /// Multiplies two 32-bit integers.
+        I32Mul = 10,
+        /// Adds two 64-bit integers.
+        I64Add = 11,
+        /// Subtracts two 64-bit integers.
+        I64Sub = 12,
+        /// Multiplies two 64-bit integers.
+        I64Mul = 13,
+    }
+}
+
+impl ExternKind {
+    /// The word in messages and listings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ExternKind::Func => "function",
+            ExternKind::Table => "table",
+            ExternKind::Memory => "memory",
+            ExternKind::Global => "global",
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Writing artifacts: filling sections, replacing the image, sealing with hashes.
+//!
+//! The ELF container around the sections is the compiler's; see `wfaas_compiler`.
+
+use super::header::{HEADER_OFFSET, Header, SectionId, flags};
+use super::reader::{Artifact, ArtifactError};
+use super::records::{Range, RunRecord};
+use crate::image::SparseImage;
+use crate::layout::PAGE;
+use zerocopy::{FromBytes, Immutable, IntoBytes};
+
+/// A named range of the text, for `.symtab`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Symbol {
+    /// Name.
+    pub name: String,
+    /// Bytes from the start of the text.
+    pub offset: u32,
+    /// Bytes.
+    pub size: u32,
+}
+
+/// The contents of an artifact's sections while they are collected.
+#[derive(Debug, Clone, Default)]
+pub struct Sections {
+    contents: [Vec<u8>; SectionId::ALL.len()],
+}
+
+impl Sections {
+    /// The bytes collected for a section.
+    pub fn get(&self, id: SectionId) -> &[u8] {
+        &self.contents[id as usize]
+    }
+
+    /// Sets a section's bytes.
+    pub fn set(&mut self, id: SectionId, bytes: Vec<u8>) {
+        self.contents[id as usize] = bytes;
+    }
+
+    /// Appends records to a section; their range in it.
+    ///
+    /// # Panics
+    /// If the section would have more than 2³² records.
+    pub fn push<T: IntoBytes + Immutable>(&mut self, id: SectionId, records: &[T]) -> Range {
+        let contents = &mut self.contents[id as usize];
+        let start = contents.len() / id.record_size();
+        contents.extend_from_slice(records.as_bytes());
+        let number = |count: usize| u32::try_from(count).expect("fewer than 2^32 records");
+        Range {
+            start: number(start).into(),
+            len: number(contents.len() / id.record_size() - start).into(),
+        }
+    }
+
+    /// Appends a string.
+    pub fn string(&mut self, text: &str) -> Range {
+        self.push(SectionId::Strings, text.as_bytes())
+    }
+
+    /// Sets the two sections of the image.
+    pub fn set_image(&mut self, image: &SparseImage) {
+        let (runs, bytes) = encode_image(image);
+        self.set(SectionId::ImageRuns, runs);
+        self.set(SectionId::Image, bytes);
+    }
+}
+
+/// The run records and the stored pages of an image.
+pub(super) fn encode_image(image: &SparseImage) -> (Vec<u8>, Vec<u8>) {
+    let runs: Vec<RunRecord> = image
+        .runs()
+        .iter()
+        .map(|run| RunRecord { first: run.first.into(), pages: run.pages.into() })
+        .collect();
+    let mut bytes = Vec::new();
+    for (_, page) in image.stored() {
+        bytes.extend_from_slice(page);
+    }
+    (runs.as_bytes().to_vec(), bytes)
+}
+
+/// Computes the hashes of a finished file and writes them into its header.
+///
+/// # Panics
+/// If `file` is shorter than a header.
+pub fn seal(file: &mut [u8]) {
+    let hash = content_hash(file);
+    let (header, _) =
+        Header::mut_from_prefix(&mut file[HEADER_OFFSET..]).expect("room for a header");
+    header.content_hash = hash;
+    header.header_check = header.expected_check();
+}
+
+/// BLAKE3 of the file with both hashes in the header zero.
+pub(super) fn content_hash(file: &[u8]) -> [u8; 32] {
+    let hashes = HEADER_OFFSET + core::mem::offset_of!(Header, content_hash);
+    let after = HEADER_OFFSET + size_of::<Header>();
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&file[..hashes]);
+    hasher.update(&[0; size_of::<Header>() - core::mem::offset_of!(Header, content_hash)]);
+    hasher.update(&file[after..]);
+    *hasher.finalize().as_bytes()
+}
+
+/// A copy of `artifact` with another image, that of an initialised instance with `memory_pages`
+/// WebAssembly pages of linear memory.
+///
+/// # Errors
+/// [`ArtifactError::Corrupt`] if the artifact does not end with its image.
+pub fn replace_image(
+    artifact: &Artifact<'_>,
+    image: &SparseImage,
+    memory_pages: u64,
+) -> Result<Vec<u8>, ArtifactError> {
+    let header = artifact.header();
+    let runs_at = header.sections[SectionId::ImageRuns as usize].offset.get() as usize;
+    let shdr_at = header.image_shdr.get() as usize;
+    let not_last = ArtifactError::Corrupt("the image is not at the end of the file");
+    if shdr_at.checked_add(2 * ELF_SHDR).is_none_or(|end| end > runs_at) {
+        return Err(not_last);
+    }
+    let mut file = artifact.bytes().get(..runs_at).ok_or(not_last)?.to_vec();
+    let (runs, pages) = encode_image(image);
+    let image_at = (runs_at + runs.len()).next_multiple_of(PAGE);
+    file.extend_from_slice(&runs);
+    file.resize(image_at, 0);
+    file.extend_from_slice(&pages);
+    patch_shdr(&mut file[shdr_at..], runs_at, runs.len());
+    patch_shdr(&mut file[shdr_at + ELF_SHDR..], image_at, pages.len());
+    let file_size = file.len() as u64;
+    let (header, _) = Header::mut_from_prefix(&mut file[HEADER_OFFSET..])
+        .map_err(|_| ArtifactError::NotAnArtifact)?;
+    header.flags = (header.flags.get() | flags::INITIALISED).into();
+    header.memory_pages = memory_pages.into();
+    header.file_size = file_size.into();
+    for (id, offset, size) in
+        [(SectionId::ImageRuns, runs_at, runs.len()), (SectionId::Image, image_at, pages.len())]
+    {
+        header.sections[id as usize].offset = (offset as u64).into();
+        header.sections[id as usize].size = (size as u64).into();
+    }
+    seal(&mut file);
+    Ok(file)
+}
+
+/// Bytes of an ELF64 section header.
+const ELF_SHDR: usize = 64;
+
+/// Sets `sh_offset` and `sh_size` of an ELF64 section header.
+fn patch_shdr(shdr: &mut [u8], offset: usize, size: usize) {
+    shdr[24..32].copy_from_slice(&(offset as u64).to_le_bytes());
+    shdr[32..40].copy_from_slice(&(size as u64).to_le_bytes());
+}

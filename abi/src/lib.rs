@@ -1,0 +1,42 @@
+//! What the compiler and the VM of wfaas agree on, and nothing else.
+//!
+//! * a **slot** is an address-space reservation; [`layout`] draws it and gives its constants;
+//! * **state** is everything of an instance but its linear memory (globals, tables, sizes), at
+//!   constant negative offsets from *BASE*, the address of linear memory 0; see [`state`];
+//! * the **host context** holds the absolute pointers compiled code needs; see [`context`];
+//! * a [`FuncRef`] is a function reference as eight bytes of plain data;
+//! * a [`TrapCode`] says why guest code stopped; [`hostcall`] lists what it may ask of the VM;
+//! * an [`Artifact`] is a compiled module; [`artifact`] has its format, writer and reader.
+//!
+//! Everything here encodes, decodes or looks up. There is no I/O and no unsafe code.
+//!
+//! ```
+//! use wfaas_abi::{FuncRef, FuncType, ValType};
+//!
+//! let ty = FuncType::new([ValType::I32], [ValType::I32]);
+//! let add_one = FuncRef::new(0x40, ty.id());
+//! assert!(!add_one.is_null());
+//! assert_eq!(FuncRef::from_bits(add_one.to_bits()), add_one);
+//! assert!(FuncRef::NULL.is_null());
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod artifact;
+pub mod bounds;
+pub mod context;
+pub mod cpu;
+pub mod fingerprint;
+pub mod funcref;
+pub mod hostcall;
+pub mod image;
+pub mod layout;
+pub mod state;
+pub mod trap;
+pub mod types;
+
+pub use artifact::{Artifact, ArtifactError};
+pub use bounds::{BoundsStats, BoundsStrategy};
+pub use funcref::FuncRef;
+pub use hostcall::Hostcall;
+pub use trap::TrapCode;
+pub use types::{FuncType, ValType};
