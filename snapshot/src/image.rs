@@ -1,0 +1,172 @@
+//! Images: where the bytes that a slot starts from are kept.
+
+use crate::{PAGE, sys};
+use std::fs::File;
+use std::io;
+
+/// A range of an image that is stored in its file. The rest of the image is zero.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// Offset in the image, in bytes; a multiple of [`PAGE`].
+    pub at: usize,
+    /// Offset in the file, in bytes; a multiple of [`PAGE`].
+    pub file: u64,
+    /// Length in bytes; a multiple of [`PAGE`].
+    pub bytes: usize,
+}
+
+/// More mappings than this are not made for one image: nearby extents share one, with the zeros
+/// between them stored.
+const MAX_EXTENTS: usize = 32;
+
+/// Zeros between two extents are stored rather than mapped apart if they are at most this many
+/// bytes: a mapping costs the kernel more than a few pages of page cache.
+const SMALL_GAP: usize = 64 * PAGE;
+
+/// An immutable image.
+#[derive(Debug)]
+pub struct Image {
+    file: File,
+    bytes: usize,
+    extents: Vec<Extent>,
+}
+
+impl Image {
+    /// An image of `bytes` bytes that is zero but for `extents`, whose contents are read from
+    /// `stored` (where [`Extent::file`] is an offset in `stored`). They are copied to a memfd, so
+    /// nobody else can change them.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the extents are unaligned, unsorted, overlap or lie outside; otherwise
+    /// what the kernel says (usually: out of memory or file descriptors).
+    pub fn from_pages(bytes: usize, extents: &[Extent], stored: &[u8]) -> io::Result<Image> {
+        check(bytes, extents, stored.len() as u64)?;
+        let file = sys::memfd("wfaas-image", bytes as u64)?;
+        for extent in extents {
+            let from = extent.file as usize;
+            sys::write_all_at(&file, &stored[from..from + extent.bytes], extent.at as u64)?;
+        }
+        let extents = merge(extents);
+        Ok(Image { file, bytes, extents })
+    }
+
+    /// An image whose extents stay in `file`, mapped from there: for a process that uses it once.
+    /// Whoever changes the file changes the image.
+    ///
+    /// # Errors
+    /// As [`Image::from_pages`], and `InvalidInput` if there are too many extents to map each.
+    pub fn from_file(file: File, bytes: usize, extents: &[Extent]) -> io::Result<Image> {
+        check(bytes, extents, file.metadata()?.len())?;
+        if extents.len() > MAX_EXTENTS {
+            return Err(invalid("too many extents to map each from the file"));
+        }
+        Ok(Image { file, bytes, extents: extents.to_vec() })
+    }
+
+    /// Bytes of the image.
+    pub fn len(&self) -> usize {
+        self.bytes
+    }
+
+    /// Whether the image has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.bytes == 0
+    }
+
+    /// The ranges that are mapped from the file, ascending.
+    pub fn extents(&self) -> &[Extent] {
+        &self.extents
+    }
+
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+fn check(bytes: usize, extents: &[Extent], file_bytes: u64) -> io::Result<()> {
+    let aligned = |number: u64| number.is_multiple_of(PAGE as u64);
+    let mut end = 0;
+    for extent in extents {
+        if !aligned(extent.at as u64) || !aligned(extent.file) || !aligned(extent.bytes as u64) {
+            return Err(invalid("an extent is not page-aligned"));
+        }
+        if extent.at < end || extent.bytes == 0 {
+            return Err(invalid("extents overlap, are empty or not sorted"));
+        }
+        end =
+            extent.at.checked_add(extent.bytes).ok_or_else(|| invalid("an extent is too long"))?;
+        if extent.file.checked_add(extent.bytes as u64).is_none_or(|end| end > file_bytes) {
+            return Err(invalid("an extent ends outside of the file"));
+        }
+    }
+    if end > bytes || !aligned(bytes as u64) {
+        return Err(invalid("an extent ends outside of the image"));
+    }
+    Ok(())
+}
+
+/// Joins extents until few enough are left. Only for a file that is laid out like the image.
+fn merge(extents: &[Extent]) -> Vec<Extent> {
+    let mut gap = SMALL_GAP;
+    loop {
+        let mut merged: Vec<Extent> = Vec::new();
+        for extent in extents {
+            match merged.last_mut() {
+                Some(last) if extent.at - (last.at + last.bytes) <= gap => {
+                    last.bytes = extent.at + extent.bytes - last.at;
+                }
+                _ => merged.push(Extent { file: extent.at as u64, ..*extent }),
+            }
+        }
+        if merged.len() <= MAX_EXTENTS {
+            return merged;
+        }
+        gap *= 4;
+    }
+}
+
+pub(crate) fn invalid(message: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn extent(at: usize, file: u64, bytes: usize) -> Extent {
+        Extent { at: at * PAGE, file: file * PAGE as u64, bytes: bytes * PAGE }
+    }
+
+    #[test]
+    fn near_extents_are_joined_and_far_ones_are_not() {
+        let merged = merge(&[extent(0, 0, 1), extent(3, 1, 1), extent(1000, 2, 5)]);
+        assert_eq!(merged, [extent(0, 0, 4), extent(1000, 1000, 5)]);
+    }
+
+    #[test]
+    fn there_are_never_too_many_extents() {
+        let many: Vec<Extent> = (0..5000).map(|i| extent(i * 100, i as u64, 1)).collect();
+        let merged = merge(&many);
+        assert!(merged.len() <= MAX_EXTENTS);
+        assert!(many.iter().all(|one| {
+            merged
+                .iter()
+                .any(|extent| extent.at <= one.at && one.at + one.bytes <= extent.at + extent.bytes)
+        }));
+    }
+
+    #[test]
+    fn impossible_extents_are_refused() {
+        let stored = vec![1; 4 * PAGE];
+        for (bytes, extents) in [
+            (4, vec![extent(3, 0, 2)]),
+            (9, vec![extent(1, 0, 2), extent(2, 2, 1)]),
+            (9, vec![extent(1, 3, 2)]),
+            (9, vec![extent(1, 3, 0)]),
+            (9, vec![Extent { at: 5, file: 0, bytes: PAGE }]),
+        ] {
+            let error = Image::from_pages(bytes * PAGE, &extents, &stored).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{extents:?}");
+        }
+    }
+}

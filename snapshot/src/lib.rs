@@ -1,0 +1,35 @@
+//! Pages, and nothing but pages: reserve address space, map an image into it copy-on-write, make
+//! it identical to the image again. Nothing here knows WebAssembly.
+//!
+//! * a [`Slot`] is a reservation of address space with one fixed address in it, *BASE*;
+//! * an [`Image`] is a file (usually a memfd) and the [`Extent`]s of it that are not zero;
+//! * *binding* maps an image into a slot so that its byte `lead` lies at BASE, privately, and gives
+//!   the slot a *head* of ordinary memory before it, which belongs to no image;
+//! * *opening* makes more memory after the image accessible, zeroed;
+//! * *reset* restores the image, byte for byte, and closes what was opened.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use wfaas_snapshot::{Binding, Extent, Geometry, Image, Slot};
+//!
+//! let geometry = Geometry { below: 1 << 20, above: 1 << 20, align: 4096 };
+//! let mut slot = Slot::reserve(geometry)?;
+//! let page = [7u8; 4096];
+//! let image = Image::from_pages(8192, &[Extent { at: 4096, file: 0, bytes: 4096 }], &page)?;
+//! slot.bind(Binding { image: Arc::new(image), lead: 4096, head: 4096 })?;
+//! assert_eq!(slot.bytes(0, 4096)?, page);
+//! slot.bytes_mut(0, 1)?[0] = 9;
+//! slot.reset()?;
+//! assert_eq!(slot.bytes(0, 4096)?, page);
+//! # Ok::<(), std::io::Error>(())
+//! ```
+
+mod image;
+mod slot;
+mod sys;
+
+pub use image::{Extent, Image};
+pub use slot::{Binding, Geometry, Slot};
+
+/// Bytes of a host page.
+pub const PAGE: usize = 4096;

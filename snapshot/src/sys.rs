@@ -1,0 +1,127 @@
+//! The system calls of this crate, each with the argument why it is sound.
+
+use region::Protection;
+use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::ptr;
+
+/// A range of address space that this process reserved and nobody else maps into.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    start: usize,
+    bytes: usize,
+}
+
+impl Reservation {
+    /// Reserves `bytes` inaccessible bytes at a multiple of `align`.
+    pub(crate) fn new(bytes: usize, align: usize) -> io::Result<Self> {
+        let padded = bytes + align;
+        // SAFETY: a fresh mapping at an address of the kernel's choice touches nothing.
+        let start = unsafe {
+            mmap_anonymous(ptr::null_mut(), padded, ProtFlags::empty(), reserve_flags())?
+        } as usize;
+        let aligned = start.next_multiple_of(align);
+        let reservation = Reservation { start: aligned, bytes };
+        unmap(start, aligned - start);
+        unmap(aligned + bytes, start + padded - (aligned + bytes));
+        Ok(reservation)
+    }
+
+    pub(crate) fn start(&self) -> usize {
+        self.start
+    }
+
+    /// The address `at` bytes from the start, after checking that `bytes` from there are inside.
+    fn address(&self, at: usize, bytes: usize) -> io::Result<*mut std::ffi::c_void> {
+        if at.checked_add(bytes).is_none_or(|end| end > self.bytes) {
+            return Err(crate::image::invalid("outside of the slot"));
+        }
+        Ok((self.start + at) as *mut std::ffi::c_void)
+    }
+
+    /// Maps zeroed, writable memory over a range.
+    pub(crate) fn map_zeroed(&mut self, at: usize, bytes: usize) -> io::Result<()> {
+        let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
+        let address = self.address(at, bytes)?;
+        // SAFETY: `address` checked that the range is inside this reservation, which is ours, and
+        // `&mut self` that nobody holds a reference into it.
+        unsafe { mmap_anonymous(address, bytes, ProtFlags::READ | ProtFlags::WRITE, flags)? };
+        Ok(())
+    }
+
+    /// Maps a range of a file over a range, privately.
+    pub(crate) fn map_file(
+        &mut self,
+        at: usize,
+        bytes: usize,
+        file: &File,
+        offset: u64,
+    ) -> io::Result<()> {
+        let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
+        let address = self.address(at, bytes)?;
+        // SAFETY: as in `map_zeroed`.
+        unsafe { mmap(address, bytes, ProtFlags::READ | ProtFlags::WRITE, flags, file, offset)? };
+        Ok(())
+    }
+
+    /// Makes a range inaccessible and forgets what was there.
+    pub(crate) fn close(&mut self, at: usize, bytes: usize) -> io::Result<()> {
+        if bytes == 0 {
+            return Ok(());
+        }
+        let address = self.address(at, bytes)?;
+        let flags = reserve_flags() | MapFlags::FIXED;
+        // SAFETY: as in `map_zeroed`.
+        unsafe { mmap_anonymous(address, bytes, ProtFlags::empty(), flags)? };
+        Ok(())
+    }
+
+    /// Makes a range accessible or inaccessible, keeping what is there.
+    pub(crate) fn protect(&mut self, at: usize, bytes: usize, access: bool) -> io::Result<()> {
+        let protection = if access { Protection::READ_WRITE } else { Protection::NONE };
+        let address = self.address(at, bytes)?;
+        // SAFETY: as in `map_zeroed`.
+        unsafe { region::protect(address, bytes, protection) }.map_err(io::Error::other)
+    }
+
+    /// Forgets private pages of a range: it reads as the file, or as zeros, again.
+    pub(crate) fn discard(&mut self, at: usize, bytes: usize) -> io::Result<()> {
+        let address = self.address(at, bytes)?;
+        // SAFETY: as in `map_zeroed`.
+        unsafe { madvise(address, bytes, Advice::LinuxDontNeed)? };
+        Ok(())
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        unmap(self.start, self.bytes);
+    }
+}
+
+fn reserve_flags() -> MapFlags {
+    MapFlags::PRIVATE | MapFlags::NORESERVE
+}
+
+/// Unmaps a range that was just reserved. It cannot fail but for a shortage of kernel memory, and
+/// then the address space stays taken, which harms nobody.
+fn unmap(start: usize, bytes: usize) {
+    if bytes > 0 {
+        // SAFETY: the callers own the range and hold no reference into it.
+        let _ = unsafe { munmap(start as *mut std::ffi::c_void, bytes) };
+    }
+}
+
+/// A new file in memory.
+pub(crate) fn memfd(name: &str, bytes: u64) -> io::Result<File> {
+    let file = memfd_create(name, MemfdFlags::CLOEXEC)?;
+    ftruncate(&file, bytes)?;
+    Ok(File::from(file))
+}
+
+pub(crate) fn write_all_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {
+    file.write_all_at(bytes, at)
+}
