@@ -1,0 +1,88 @@
+//! Walking the guest's frames. Also used in signal handlers: no allocation, no locks.
+
+use crate::entry::Activation;
+use crate::trap::MAX_FRAMES;
+
+/// Code addresses of frames, innermost first.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RawBacktrace {
+    pcs: [usize; MAX_FRAMES],
+    len: usize,
+    /// Whether the first is an instruction's address rather than a return address.
+    pub(crate) exact_first: bool,
+}
+
+impl RawBacktrace {
+    pub(crate) const EMPTY: RawBacktrace =
+        RawBacktrace { pcs: [0; MAX_FRAMES], len: 0, exact_first: false };
+
+    pub(crate) fn pcs(&self) -> &[usize] {
+        &self.pcs[..self.len]
+    }
+
+    /// Starts at an instruction.
+    pub(crate) fn at(pc: usize) -> RawBacktrace {
+        let mut backtrace = RawBacktrace { exact_first: true, ..RawBacktrace::EMPTY };
+        backtrace.push(pc);
+        backtrace
+    }
+
+    fn push(&mut self, pc: usize) -> bool {
+        let room = self.len < MAX_FRAMES;
+        if room {
+            self.pcs[self.len] = pc;
+            self.len += 1;
+        }
+        room
+    }
+
+    /// Adds the callers of the frame with frame pointer `fp` in the call `activation`, then those
+    /// of the calls it is nested in, in the same store.
+    ///
+    /// # Safety
+    /// `activation` must be under way on this thread, and `fp` the frame pointer of one of its
+    /// frames.
+    pub(crate) unsafe fn walk(&mut self, mut fp: usize, activation: &Activation) {
+        let mut activation = activation;
+        loop {
+            // SAFETY: the caller vouches for the first round; later ones start at the frame
+            // pointer the stub of the outer call left.
+            unsafe { self.walk_one(fp, activation) };
+            fp = activation.outer_exit_fp as usize;
+            let store = activation.store;
+            let mut previous = activation.previous;
+            loop {
+                // SAFETY: activations under way are alive, on the stack of their callers.
+                match unsafe { previous.as_ref() } {
+                    Some(outer) if outer.store == store => {
+                        activation = outer;
+                        break;
+                    }
+                    Some(outer) => previous = outer.previous,
+                    None => return,
+                }
+            }
+            if fp == 0 {
+                return;
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`RawBacktrace::walk`].
+    unsafe fn walk_one(&mut self, mut fp: usize, activation: &Activation) {
+        let end = activation.entry_fp();
+        while fp != end && fp != 0 && fp.is_multiple_of(8) {
+            let frame = fp as *const usize;
+            // SAFETY: compiled code keeps frame pointers, so `fp` is a frame of it, up to the
+            // frame of `enter`: the saved frame pointer, then the return address.
+            let caller_fp = unsafe { frame.read() };
+            // SAFETY: as above.
+            let return_address = unsafe { frame.wrapping_add(1).read() };
+            if !self.push(return_address) {
+                return;
+            }
+            fp = caller_fp;
+        }
+    }
+}

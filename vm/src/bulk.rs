@@ -1,0 +1,183 @@
+//! Bulk operations on memories and tables, as instances ask for them, by their index spaces.
+
+use crate::error::Error;
+use crate::init::without_frames;
+use crate::store::StoreInner;
+use wfaas_abi::artifact::records::ConstOp;
+use wfaas_abi::{ArtifactError, TrapCode, ValType};
+
+impl StoreInner {
+    pub(crate) fn memory_index(&self, instance: u32, memory: u32) -> Result<usize, Error> {
+        let list = &self.instances[instance as usize].memories;
+        let index = list.get(memory as usize).ok_or(ArtifactError::Corrupt("no such memory"))?;
+        Ok(*index as usize)
+    }
+
+    pub(crate) fn table_index(&self, instance: u32, table: u32) -> Result<usize, Error> {
+        let list = &self.instances[instance as usize].tables;
+        let index = list.get(table as usize).ok_or(ArtifactError::Corrupt("no such table"))?;
+        Ok(*index as usize)
+    }
+
+    pub(crate) fn global_index(&self, instance: u32, global: u32) -> Result<usize, Error> {
+        let list = &self.instances[instance as usize].globals;
+        let index = list.get(global as usize).ok_or(ArtifactError::Corrupt("no such global"))?;
+        Ok(*index as usize)
+    }
+
+    /// The bytes of a data segment, empty once it has been dropped; their address stays valid as
+    /// long as the module.
+    pub(crate) fn data_bytes(&self, instance: u32, segment: u32) -> Result<&[u8], Error> {
+        let inner = &self.instances[instance as usize];
+        let artifact = inner.module.artifact();
+        let record = artifact.data_segments().get(segment as usize);
+        let record = record.ok_or(ArtifactError::Corrupt("no such data segment"))?;
+        let dropped = artifact.header().data_dropped.get() as i32;
+        // SAFETY: `dropped_cell` found it inside the state.
+        if unsafe { self.dropped_cell(instance, dropped, segment)?.read() } != 0 {
+            return Ok(&[]);
+        }
+        Ok(artifact.data(record.bytes)?)
+    }
+
+    pub(crate) fn drop_data(&mut self, instance: u32, segment: u32) -> Result<(), Error> {
+        let header = self.instances[instance as usize].module.artifact().header();
+        let cell = self.dropped_cell(instance, header.data_dropped.get() as i32, segment)?;
+        // SAFETY: `dropped_cell` found it inside the state.
+        unsafe { cell.write(1) };
+        Ok(())
+    }
+
+    /// The items of an element segment, none once it has been dropped.
+    pub(crate) fn elem_items(&self, instance: u32, segment: u32) -> Result<&[ConstOp], Error> {
+        let inner = &self.instances[instance as usize];
+        let artifact = inner.module.artifact();
+        let record = artifact.elem_segments().get(segment as usize);
+        let record = record.ok_or(ArtifactError::Corrupt("no such element segment"))?;
+        let dropped = artifact.header().elem_dropped.get() as i32;
+        // SAFETY: `dropped_cell` found it inside the state.
+        if unsafe { self.dropped_cell(instance, dropped, segment)?.read() } != 0 {
+            return Ok(&[]);
+        }
+        Ok(artifact.const_ops(record.items)?)
+    }
+
+    pub(crate) fn drop_elem(&mut self, instance: u32, segment: u32) -> Result<(), Error> {
+        let header = self.instances[instance as usize].module.artifact().header();
+        let cell = self.dropped_cell(instance, header.elem_dropped.get() as i32, segment)?;
+        // SAFETY: `dropped_cell` found it inside the state.
+        unsafe { cell.write(1) };
+        Ok(())
+    }
+
+    fn dropped_cell(&self, instance: u32, first: i32, segment: u32) -> Result<*mut u8, Error> {
+        let offset = i64::from(first) + i64::from(segment);
+        Ok(self.instances[instance as usize].state_cell(offset, 1)?)
+    }
+
+    pub(crate) fn memory_init(
+        &mut self,
+        instance: u32,
+        memory: u32,
+        segment: u32,
+        dst: u64,
+        src: u64,
+        len: u64,
+    ) -> Result<(), Error> {
+        let target = self.memory_range(instance, memory, dst, len)?;
+        let bytes = self.data_bytes(instance, segment)?;
+        let end = src.checked_add(len).filter(|end| *end <= bytes.len() as u64);
+        end.ok_or_else(|| without_frames(TrapCode::MemoryOutOfBounds))?;
+        let from = bytes[src as usize..].as_ptr();
+        // SAFETY: `memory_range` found the target inside the memory, the source was just found
+        // inside the segment, and a segment is in the artifact, not in the memory.
+        unsafe { std::ptr::copy_nonoverlapping(from, target, len as usize) };
+        Ok(())
+    }
+
+    /// The address of a range of a memory.
+    pub(crate) fn memory_range(
+        &self,
+        instance: u32,
+        memory: u32,
+        at: u64,
+        len: u64,
+    ) -> Result<*mut u8, Error> {
+        let memory = &self.memories[self.memory_index(instance, memory)?];
+        let end = at.checked_add(len).filter(|end| *end <= memory.bytes() as u64);
+        end.ok_or_else(|| without_frames(TrapCode::MemoryOutOfBounds))?;
+        Ok(memory.base().wrapping_add(at as usize))
+    }
+
+    pub(crate) fn table_init(
+        &mut self,
+        instance: u32,
+        table: u32,
+        segment: u32,
+        dst: u64,
+        src: u64,
+        len: u64,
+    ) -> Result<(), Error> {
+        let table = self.table_index(instance, table)?;
+        let items = self.elem_items(instance, segment)?;
+        let end = src.checked_add(len).filter(|end| *end <= items.len() as u64);
+        let end = end.ok_or_else(|| without_frames(TrapCode::TableOutOfBounds))?;
+        self.tables[table].check_range(dst, len).map_err(without_frames)?;
+        let items = items[src as usize..end as usize].to_vec();
+        let mut stack = Vec::new();
+        for (item, at) in items.iter().zip(dst..) {
+            self.const_op(instance, item, &mut stack)?;
+            let bits = stack.pop().map_or(0, |(low, _)| low);
+            self.table_set(instance, table, at, bits)?;
+        }
+        Ok(())
+    }
+
+    /// Sets an element of the store's table `table`, given in `instance`'s terms.
+    pub(crate) fn table_set(
+        &mut self,
+        instance: u32,
+        table: usize,
+        at: u64,
+        bits: u64,
+    ) -> Result<(), Error> {
+        let bits = self.table_bits(instance, table, bits)?;
+        self.tables[table].set(at, bits).map_err(without_frames)
+    }
+
+    /// A value in `instance`'s terms, in those of the store's table `table`.
+    pub(crate) fn table_bits(
+        &mut self,
+        instance: u32,
+        table: usize,
+        bits: u64,
+    ) -> Result<u64, Error> {
+        let (element, owner) = (self.tables[table].element(), self.tables[table].owner);
+        if element == ValType::FuncRef {
+            return self.translate(bits, Some(instance), owner);
+        }
+        Ok(bits)
+    }
+
+    pub(crate) fn table_copy(
+        &mut self,
+        (dst_table, dst): (usize, u64),
+        (src_table, src): (usize, u64),
+        len: u64,
+    ) -> Result<(), Error> {
+        if dst_table == src_table {
+            return self.tables[dst_table].copy_within(dst, src, len).map_err(without_frames);
+        }
+        self.tables[src_table].check_range(src, len).map_err(without_frames)?;
+        self.tables[dst_table].check_range(dst, len).map_err(without_frames)?;
+        let (from, to) = (self.tables[src_table].owner, self.tables[dst_table].owner);
+        let refs = self.tables[src_table].element() == ValType::FuncRef;
+        for (at, bits) in
+            (dst..).zip(self.tables[src_table].read(src, len).map_err(without_frames)?)
+        {
+            let bits = if refs { self.translate(bits, from, to)? } else { bits };
+            self.tables[dst_table].set(at, bits).map_err(without_frames)?;
+        }
+        Ok(())
+    }
+}

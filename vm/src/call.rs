@@ -1,0 +1,78 @@
+//! Calling guest code from the host.
+
+use crate::entry::{Activation, FAULTED, FINISHED, enter};
+use crate::error::Error;
+use crate::faults;
+use crate::store::StoreInner;
+use wfaas_abi::TrapCode;
+
+/// What is needed to call a guest function.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Callee {
+    /// Address of the code.
+    pub(crate) code: usize,
+    /// BASE of its instance.
+    pub(crate) base: usize,
+    /// Address of the array trampoline of its type.
+    pub(crate) trampoline: usize,
+}
+
+/// Calls a guest function with its arguments in `cells`, which hold the results afterwards.
+///
+/// # Errors
+/// [`Error::Trap`] or [`Error::Host`] if the guest did not return.
+///
+/// # Safety
+/// `callee` must be a function of an instance of `store`, with its trampoline, and `cells` an
+/// array with room for its parameters and results.
+pub(crate) unsafe fn call_guest(
+    store: &mut StoreInner,
+    callee: Callee,
+    cells: *mut u64,
+) -> Result<(), Error> {
+    if store.poisoned {
+        return Err(Error::Poisoned);
+    }
+    faults::prepare_thread().map_err(Error::os("allocating a signal stack"))?;
+    let stack_top = store.stack_top()?;
+    let previous = faults::current();
+    let mut activation = Activation {
+        host_sp: 0,
+        previous,
+        store,
+        outer_exit_fp: std::mem::take(&mut store.runtime.exit_fp),
+    };
+    // A call from a host function goes on below it, if that runs on this store's stack.
+    let here = std::ptr::from_ref(&activation) as usize;
+    let nested = store.stack.as_ref().is_some_and(|stack| stack.contains(here));
+    let outermost = store.control.begin();
+    faults::set_current(&activation);
+    // SAFETY: the caller vouches for the callee; the stack is this store's, which `&mut` makes
+    // ours, and unused below the current stack pointer if the call is nested.
+    let status = unsafe {
+        enter(
+            callee.code,
+            cells,
+            callee.base,
+            callee.trampoline,
+            if nested { 0 } else { stack_top },
+            &mut activation,
+        )
+    };
+    faults::set_current(previous);
+    store.runtime.exit_fp = activation.outer_exit_fp;
+    let result = match status {
+        FINISHED => Ok(()),
+        FAULTED => Err(store.take_fault()),
+        _ => Err(store.take_pending()),
+    };
+    if outermost {
+        store.control.end();
+    }
+    result
+}
+
+/// Why the guest must not go on although a hostcall succeeded.
+pub(crate) fn interruption(store: &StoreInner) -> Option<TrapCode> {
+    store.control.interrupted()
+}

@@ -1,0 +1,69 @@
+//! Capturing an instance as an image.
+
+use crate::error::Error;
+use crate::store::StoreInner;
+use wfaas_abi::artifact::records::ExternKind;
+use wfaas_abi::image::SparseImage;
+use wfaas_abi::layout::{PAGE, WASM_PAGE};
+use wfaas_abi::{FuncRef, ValType};
+
+/// State and memory of an instance at one moment.
+#[derive(Debug, Clone)]
+pub struct Capture {
+    /// The bytes.
+    pub image: SparseImage,
+    /// Size of linear memory 0, in WebAssembly pages.
+    pub memory_pages: u64,
+}
+
+pub(crate) fn capture(store: &StoreInner, index: u32) -> Result<Capture, Error> {
+    let instance = &store.instances[index as usize];
+    let artifact = instance.module.artifact();
+    for import in artifact.imports() {
+        let kind = import.ty.extern_kind()?;
+        if kind != ExternKind::Func {
+            let name = artifact.string(import.name)?;
+            return Err(Error::Capture(format!("it imports the {} \"{name}\"", kind.name())));
+        }
+    }
+    check_references(store, index)?;
+    let slot = &store.memories[instance.slot as usize];
+    let memory_pages = if artifact.memories().is_empty() { 0 } else { slot.pages() };
+    let state_bytes = artifact.header().state_bytes.get() as usize;
+    let bytes = state_bytes + memory_pages as usize * WASM_PAGE;
+    let bytes = slot.slot().bytes(-(state_bytes as isize), bytes);
+    let bytes = bytes.map_err(Error::os("reading the instance"))?;
+    let mut image = SparseImage::new(state_bytes);
+    for (page, at) in bytes.chunks(PAGE).zip((0i64..).step_by(PAGE)) {
+        image.write(at - state_bytes as i64, page);
+    }
+    Ok(Capture { image, memory_pages })
+}
+
+/// Everything the state refers to must be in the image or the artifact too.
+fn check_references(store: &StoreInner, index: u32) -> Result<(), Error> {
+    let instance = &store.instances[index as usize];
+    for (number, table) in instance.tables.iter().enumerate() {
+        let table = &store.tables[*table as usize];
+        for bits in table.read(0, table.size()).unwrap_or_default() {
+            check_reference(table.element(), bits)
+                .map_err(|what| Error::Capture(format!("table {number} holds {what}")))?;
+        }
+    }
+    for (number, global) in instance.globals.iter().enumerate() {
+        let global = &store.globals[*global as usize];
+        check_reference(global.ty.content, global.read().0)
+            .map_err(|what| Error::Capture(format!("global {number} holds {what}")))?;
+    }
+    Ok(())
+}
+
+fn check_reference(ty: ValType, bits: u64) -> Result<(), &'static str> {
+    match ty {
+        ValType::ExternRef if bits != 0 => Err("a reference to a host object"),
+        ValType::FuncRef if FuncRef::from_bits(bits).is_foreign() => {
+            Err("a reference to a function of another instance or of the host")
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,101 @@
+//! Errors: a guest's trap, a host function's refusal, and everything else, kept apart.
+
+use crate::trap::{HostError, Trap};
+use wfaas_abi::ArtifactError;
+
+/// What a host function may fail with.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why something did not work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Guest code trapped, ran past its deadline or was cancelled.
+    #[error(transparent)]
+    Trap(#[from] Trap),
+    /// A host function called by the guest returned an error.
+    #[error(transparent)]
+    Host(HostError),
+    /// The bytes are no artifact this VM can run.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// An import that nobody defines.
+    #[error("unknown import: \"{module}\" \"{name}\" ({ty}) has not been defined")]
+    UnknownImport {
+        /// Module name of the import.
+        module: String,
+        /// Field name of the import.
+        name: String,
+        /// What the module wants.
+        ty: String,
+    },
+    /// An import that is defined as something else.
+    #[error(
+        "incompatible import type for \"{module}\" \"{name}\": expected {expected}, found {found}"
+    )]
+    IncompatibleImport {
+        /// Module name of the import.
+        module: String,
+        /// Field name of the import.
+        name: String,
+        /// What the module wants.
+        expected: String,
+        /// What is defined.
+        found: String,
+    },
+    /// An export that is not there, or is something else.
+    #[error("no export \"{name}\": {reason}")]
+    Export {
+        /// Name looked for.
+        name: String,
+        /// Why there is none.
+        reason: String,
+    },
+    /// Arguments or values of the wrong type or number.
+    #[error("type mismatch: expected {expected}, found {found}")]
+    TypeMismatch {
+        /// What was wanted.
+        expected: String,
+        /// What was given.
+        found: String,
+    },
+    /// The instance cannot become an image.
+    #[error("cannot capture the instance: {0}")]
+    Capture(String),
+    /// Something the VM does not do.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The operating system refused something.
+    #[error("{what}: {source}")]
+    Os {
+        /// What was tried.
+        what: &'static str,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// Earlier calls left the store in a state it must not be used in.
+    #[error("the store was poisoned by an earlier fault in a host function")]
+    Poisoned,
+}
+
+impl Error {
+    /// The error of a host function, if it is an `E`.
+    pub fn downcast_ref<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        match self {
+            Error::Host(error) => error.source.downcast_ref(),
+            _ => None,
+        }
+    }
+
+    /// The trap, if this is one.
+    pub fn trap(&self) -> Option<&Trap> {
+        match self {
+            Error::Trap(trap) => Some(trap),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn os(what: &'static str) -> impl FnOnce(std::io::Error) -> Error {
+        move |source| Error::Os { what, source }
+    }
+}

@@ -1,0 +1,189 @@
+//! Host functions: from a Rust closure to something compiled code can call.
+//!
+//! Compiled code calls a *shim*, `extern "C"`, with the address of the closure, the calling
+//! instance and the argument cells. The shim runs the closure, with panics caught, and either
+//! returns to the guest or, once nothing is left to drop, leaves it.
+
+use crate::caller::Caller;
+use crate::error::BoxError;
+use crate::func::HostFunc;
+use crate::hostcalls::return_or_leave;
+use crate::instance::InstanceInner;
+use crate::store::{Pending, StoreBox, StoreInner};
+use crate::values::{MAX_CELLS, Val, WasmList, WasmTy, for_each_tuple};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use wfaas_abi::{FuncType, ValType};
+
+/// Parameters of a host function.
+pub trait HostParams: WasmList {}
+impl<P: WasmList> HostParams for P {}
+
+/// Results of a host function: nothing, a value, a tuple, or a `Result` of such.
+pub trait HostResults: 'static {
+    /// The types, in order.
+    fn types() -> Vec<ValType>;
+    /// Writes the values to cells, or says why the guest must end.
+    ///
+    /// # Errors
+    /// What the host function returned.
+    fn into_cells(self, cells: &mut [u64; MAX_CELLS]) -> Result<(), BoxError>;
+}
+
+impl<R: WasmList> HostResults for R {
+    fn types() -> Vec<ValType> {
+        R::types()
+    }
+    fn into_cells(self, cells: &mut [u64; MAX_CELLS]) -> Result<(), BoxError> {
+        self.to_cells(cells);
+        Ok(())
+    }
+}
+
+impl<R: WasmList> HostResults for Result<R, BoxError> {
+    fn types() -> Vec<ValType> {
+        R::types()
+    }
+    fn into_cells(self, cells: &mut [u64; MAX_CELLS]) -> Result<(), BoxError> {
+        self?.to_cells(cells);
+        Ok(())
+    }
+}
+
+/// A closure `Fn(Caller<'_, T>, A, B, ...) -> R` with up to ten [`WasmTy`] parameters.
+pub trait IntoHostFunc<T, P: HostParams, R: HostResults>: Send + Sync + 'static {
+    /// Calls the closure.
+    fn call(&self, caller: Caller<'_, T>, params: P) -> R;
+}
+
+macro_rules! into_host_func {
+    ($($index:tt $name:ident)*) => {
+        impl<T, Function, Ret, $($name),*> IntoHostFunc<T, ($($name,)*), Ret> for Function
+        where
+            Function: Fn(Caller<'_, T>, $($name),*) -> Ret + Send + Sync + 'static,
+            Ret: HostResults,
+            $($name: WasmTy,)*
+        {
+            fn call(&self, caller: Caller<'_, T>, _params: ($($name,)*)) -> Ret {
+                self(caller, $(_params.$index),*)
+            }
+        }
+    };
+}
+for_each_tuple!(into_host_func);
+
+/// The shim of a typed host function.
+pub(crate) extern "C" fn shim_typed<T: 'static, F, P, R>(
+    closure: *const (),
+    instance: *mut InstanceInner,
+    cells: *mut u64,
+) where
+    F: IntoHostFunc<T, P, R>,
+    P: HostParams,
+    R: HostResults,
+{
+    shim(closure, instance, cells, invoke_typed::<T, F, P, R>)
+}
+
+/// # Safety
+/// `closure` must point to an `F`; `store` must be exclusively ours and part of a `StoreBox<T>`;
+/// `cells` must have room for parameters and results.
+pub(crate) unsafe fn invoke_typed<T: 'static, F, P, R>(
+    closure: *const (),
+    store: *mut StoreInner,
+    instance: Option<u32>,
+    cells: *mut u64,
+) -> Result<(), Pending>
+where
+    F: IntoHostFunc<T, P, R>,
+    P: HostParams,
+    R: HostResults,
+{
+    // SAFETY: the caller's contract.
+    let function = unsafe { &*(closure as *const F) };
+    // SAFETY: the caller's contract; `inner` is the first field of a `StoreBox`.
+    let store = unsafe { &mut *(store as *mut StoreBox<T>) };
+    let mut buffer = [0; MAX_CELLS];
+    let (params, results) = (P::types().len(), R::types().len());
+    // SAFETY: the caller's contract: there are at least `params` cells.
+    unsafe { std::ptr::copy_nonoverlapping(cells, buffer.as_mut_ptr(), params) };
+    let caller = Caller::new(store, instance);
+    let call = || function.call(caller, P::from_cells(&buffer)).into_cells(&mut buffer);
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(Ok(())) => {
+            // SAFETY: the caller's contract: there are at least `results` cells.
+            unsafe { std::ptr::copy_nonoverlapping(buffer.as_ptr(), cells, results) };
+            Ok(())
+        }
+        Ok(Err(error)) => Err(Pending::Host(error)),
+        Err(panic) => Err(Pending::Panic(panic)),
+    }
+}
+
+fn shim(
+    closure: *const (),
+    instance: *mut InstanceInner,
+    cells: *mut u64,
+    invoke: crate::func::Invoke,
+) {
+    // SAFETY: compiled code passes the instance pointer of its host context.
+    let &InstanceInner { store, index, .. } = unsafe { &*instance };
+    // SAFETY: linking put the closure with its shim, into a store of its type; while the guest
+    // runs, the store is the call's; the stub has room for the type's cells.
+    let result = unsafe { invoke(closure, store, Some(index), cells) };
+    // SAFETY: this is called by compiled code of the store, and nothing is left to drop.
+    unsafe { return_or_leave(store, result) }
+}
+
+type DynamicFn<T> = dyn Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<(), BoxError> + Send + Sync;
+
+struct Dynamic<T> {
+    ty: FuncType,
+    function: Box<DynamicFn<T>>,
+}
+
+/// A host function with a type known at run time.
+pub(crate) fn dynamic<T: 'static>(
+    ty: FuncType,
+    function: impl Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<(), BoxError> + Send + Sync + 'static,
+) -> Arc<HostFunc> {
+    let closure = Box::new(Dynamic::<T> { ty: ty.clone(), function: Box::new(function) });
+    Arc::new(HostFunc { ty, shim: shim_dynamic::<T>, invoke: invoke_dynamic::<T>, closure })
+}
+
+extern "C" fn shim_dynamic<T: 'static>(
+    closure: *const (),
+    instance: *mut InstanceInner,
+    cells: *mut u64,
+) {
+    shim(closure, instance, cells, invoke_dynamic::<T>)
+}
+
+/// # Safety
+/// As [`invoke_typed`], with a `Dynamic<T>`.
+unsafe fn invoke_dynamic<T: 'static>(
+    closure: *const (),
+    store: *mut StoreInner,
+    instance: Option<u32>,
+    cells: *mut u64,
+) -> Result<(), Pending> {
+    // SAFETY: the caller's contract.
+    let Dynamic { ty, function } = unsafe { &*(closure as *const Dynamic<T>) };
+    // SAFETY: the caller's contract; `inner` is the first field of a `StoreBox`.
+    let store = unsafe { &mut *(store as *mut StoreBox<T>) };
+    // SAFETY: the caller's contract: as many cells as the type needs.
+    let cells = unsafe { std::slice::from_raw_parts_mut(cells, ty.array_cells()) };
+    let call = || -> Result<(), BoxError> {
+        let params = store.inner.read_cells(cells, ty.params(), instance)?;
+        let mut results: Vec<Val> = ty.results().iter().map(|ty| Val::default_of(*ty)).collect();
+        function(Caller::new(store, instance), &params, &mut results)?;
+        if let Some(wrong) = results.iter().zip(ty.results()).find(|(val, ty)| val.ty() != **ty) {
+            return Err(format!("a host function returned {} for {}", wrong.0.ty(), wrong.1).into());
+        }
+        Ok(store.inner.write_cells(cells, results.iter(), instance)?)
+    };
+    match catch_unwind(AssertUnwindSafe(call)) {
+        Ok(result) => result.map_err(Pending::Host),
+        Err(panic) => Err(Pending::Panic(panic)),
+    }
+}

@@ -1,0 +1,251 @@
+//! Hostcalls: what compiled code asks of the VM, by the list in `wfaas_abi::hostcall`.
+//!
+//! Each is a small function that returns a `Result`; a macro makes the `extern "C"` entries from
+//! the list, so that neither a missing one nor one with other types compiles. The entries leave
+//! the guest if the result is an error, or if the call is due.
+
+use crate::call::interruption;
+use crate::entry::{LEFT, leave};
+use crate::error::Error;
+use crate::faults;
+use crate::init::without_frames;
+use crate::instance::InstanceInner;
+use crate::store::{Pending, StoreInner};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use wfaas_abi::hostcall::HOSTCALLS;
+use wfaas_abi::{FuncRef, TrapCode, ValType, for_each_hostcall};
+
+/// Goes back to the guest, or leaves it if `result` says so, or if the call is due.
+///
+/// # Safety
+/// Must be called last, by a function that compiled code of `store` called, and that has nothing
+/// left to drop.
+pub(crate) unsafe fn return_or_leave<R>(store: *mut StoreInner, result: Result<R, Pending>) -> R {
+    // SAFETY: while its guest runs, the store is alive and ours.
+    let due = interruption(unsafe { &*store });
+    let pending = match (result, due) {
+        (Ok(value), None) => return value,
+        (Ok(_), Some(code)) => Pending::Trap(code),
+        (Err(pending), _) => pending,
+    };
+    // SAFETY: as above.
+    unsafe { note(store, pending) };
+    // SAFETY: the innermost activation is that of the guest that called; `pending` was moved away.
+    unsafe { leave(faults::current(), LEFT) }
+}
+
+/// # Safety
+/// As [`return_or_leave`].
+unsafe fn note(store: *mut StoreInner, pending: Pending) {
+    // SAFETY: while its guest runs, the store is alive and ours.
+    let store = unsafe { &mut *store };
+    store.pending = Some(pending);
+    // SAFETY: a call is under way, so there is an activation.
+    let activation = unsafe { &*faults::current() };
+    // SAFETY: the guest left through a stub.
+    unsafe { store.note_backtrace(activation) };
+}
+
+impl From<Error> for Pending {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Trap(trap) => Pending::Trap(trap.code),
+            other => Pending::Host(Box::new(other)),
+        }
+    }
+}
+
+/// Store and index of the instance that called.
+struct Context<'a> {
+    store: &'a mut StoreInner,
+    instance: u32,
+}
+
+macro_rules! types {
+    (I32) => {
+        u32
+    };
+    (I64) => {
+        u64
+    };
+}
+
+macro_rules! entries {
+    ($($(#[$doc:meta])* $variant:ident $name:ident ($($arg:ident: $ty:ident),*) $(-> $ret:ident)?;)*) => {
+        mod entry {
+            $(
+                pub(super) extern "C" fn $name(
+                    instance: *mut super::InstanceInner, $($arg: types!($ty)),*
+                ) $(-> types!($ret))? {
+                    super::run(instance, |context| super::$name(context, $($arg),*))
+                }
+            )*
+        }
+
+        /// The entries, in the order of the list.
+        pub(crate) const HOSTCALL_TABLE: [*const (); HOSTCALLS] =
+            [$(entry::$name as *const (),)*];
+    };
+}
+for_each_hostcall!(entries);
+
+fn run<R>(
+    instance: *mut InstanceInner,
+    hostcall: impl FnOnce(Context<'_>) -> Result<R, Error>,
+) -> R {
+    // SAFETY: compiled code passes the instance pointer of its host context.
+    let &InstanceInner { store, index, .. } = unsafe { &*instance };
+    // SAFETY: while its guest runs, the store is alive and ours.
+    let context = Context { store: unsafe { &mut *store }, instance: index };
+    let result = match catch_unwind(AssertUnwindSafe(|| hostcall(context))) {
+        Ok(result) => result.map_err(Pending::from),
+        Err(panic) => Err(Pending::Panic(panic)),
+    };
+    // SAFETY: this is called by compiled code, and nothing is left to drop.
+    unsafe { return_or_leave(store, result) }
+}
+
+const FAILED: u64 = u64::MAX;
+
+fn raise(_: Context<'_>, code: u32) -> Result<(), Error> {
+    let code = u8::try_from(code).ok().and_then(TrapCode::from_u8);
+    Err(without_frames(code.unwrap_or(TrapCode::InternalFault)))
+}
+
+fn memory_grow(context: Context<'_>, memory: u32, delta: u64) -> Result<u64, Error> {
+    let limit = context.store.memory_limit;
+    let memory = context.store.memory_index(context.instance, memory)?;
+    Ok(context.store.memories[memory].grow(delta, limit).unwrap_or(FAILED))
+}
+
+fn memory_copy(
+    context: Context<'_>,
+    dst_memory: u32,
+    src_memory: u32,
+    dst: u64,
+    src: u64,
+    len: u64,
+) -> Result<(), Error> {
+    let to = context.store.memory_range(context.instance, dst_memory, dst, len)?;
+    let from = context.store.memory_range(context.instance, src_memory, src, len)?;
+    // SAFETY: both ranges are inside memories; they may overlap.
+    unsafe { std::ptr::copy(from, to, len as usize) };
+    Ok(())
+}
+
+fn memory_fill(
+    context: Context<'_>,
+    memory: u32,
+    dst: u64,
+    value: u32,
+    len: u64,
+) -> Result<(), Error> {
+    let to = context.store.memory_range(context.instance, memory, dst, len)?;
+    // SAFETY: the range is inside the memory.
+    unsafe { std::ptr::write_bytes(to, value as u8, len as usize) };
+    Ok(())
+}
+
+fn memory_init(
+    context: Context<'_>,
+    memory: u32,
+    segment: u32,
+    dst: u64,
+    src: u64,
+    len: u64,
+) -> Result<(), Error> {
+    context.store.memory_init(context.instance, memory, segment, dst, src, len)
+}
+
+fn table_get(context: Context<'_>, table: u32, index: u64) -> Result<u64, Error> {
+    let table = &context.store.tables[context.store.table_index(context.instance, table)?];
+    let bits = table.get(index).map_err(without_frames)?;
+    let (owner, element) = (table.owner, table.element());
+    if element == ValType::FuncRef {
+        return context.store.translate(bits, owner, Some(context.instance));
+    }
+    Ok(bits)
+}
+
+fn table_set(context: Context<'_>, table: u32, index: u64, value: u64) -> Result<(), Error> {
+    let table = context.store.table_index(context.instance, table)?;
+    context.store.table_set(context.instance, table, index, value)
+}
+
+fn table_size(context: Context<'_>, table: u32) -> Result<u64, Error> {
+    Ok(context.store.tables[context.store.table_index(context.instance, table)?].size())
+}
+
+fn table_grow(context: Context<'_>, table: u32, value: u64, delta: u64) -> Result<u64, Error> {
+    let table = context.store.table_index(context.instance, table)?;
+    let bits = context.store.table_bits(context.instance, table, value)?;
+    Ok(context.store.tables[table].grow(delta, bits).unwrap_or(FAILED))
+}
+
+fn table_fill(
+    context: Context<'_>,
+    table: u32,
+    dst: u64,
+    value: u64,
+    len: u64,
+) -> Result<(), Error> {
+    let table = context.store.table_index(context.instance, table)?;
+    let bits = context.store.table_bits(context.instance, table, value)?;
+    context.store.tables[table].fill(dst, bits, len).map_err(without_frames)
+}
+
+fn table_copy(
+    context: Context<'_>,
+    dst_table: u32,
+    src_table: u32,
+    dst: u64,
+    src: u64,
+    len: u64,
+) -> Result<(), Error> {
+    let dst_table = context.store.table_index(context.instance, dst_table)?;
+    let src_table = context.store.table_index(context.instance, src_table)?;
+    context.store.table_copy((dst_table, dst), (src_table, src), len)
+}
+
+fn table_init(
+    context: Context<'_>,
+    table: u32,
+    segment: u32,
+    dst: u64,
+    src: u64,
+    len: u64,
+) -> Result<(), Error> {
+    context.store.table_init(context.instance, table, segment, dst, src, len)
+}
+
+fn foreign_func(context: Context<'_>, index: u32) -> Result<u64, Error> {
+    let record = context.store.foreign.records.get(index as usize);
+    let missing = || Error::Unsupported("a function reference names no function".into());
+    Ok(std::ptr::from_ref(&**record.ok_or_else(missing)?) as u64)
+}
+
+fn globalize(context: Context<'_>, base: u64, value: u64) -> Result<u64, Error> {
+    let reference = FuncRef::from_bits(value);
+    if reference.is_null() || reference.is_foreign() {
+        return Ok(value);
+    }
+    let mut instances = context.store.instances.iter();
+    let owner = instances.position(|instance| instance.base as u64 == base);
+    let owner = owner.ok_or_else(|| Error::Unsupported("a reference without an owner".into()))?;
+    context.store.translate(value, Some(owner as u32), None)
+}
+
+fn global_get(context: Context<'_>, global: u32) -> Result<u64, Error> {
+    let index = context.store.global_index(context.instance, global)?;
+    let ((bits, _), owner) =
+        (context.store.globals[index].read(), context.store.globals[index].owner);
+    context.store.translate(bits, owner, Some(context.instance))
+}
+
+fn global_set(context: Context<'_>, global: u32, value: u64) -> Result<(), Error> {
+    let index = context.store.global_index(context.instance, global)?;
+    let owner = context.store.globals[index].owner;
+    let bits = context.store.translate(value, Some(context.instance), owner)?;
+    context.store.globals[index].write((bits, 0));
+    Ok(())
+}

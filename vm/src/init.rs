@@ -1,0 +1,127 @@
+//! What instantiation still has to do after the image is mapped: the compiler has applied all
+//! segments and initial values that do not depend on imports.
+
+use crate::error::Error;
+use crate::func::{Func, FuncKind};
+use crate::store::StoreInner;
+use crate::trap::{Backtrace, Trap};
+use wfaas_abi::artifact::records::{ConstOp, ConstOpcode, InitKind, InitStep, Range};
+use wfaas_abi::{ArtifactError, TrapCode};
+
+impl StoreInner {
+    /// Runs the init steps and the start function of an instance.
+    pub(crate) fn initialise(&mut self, instance: u32) -> Result<(), Error> {
+        let module = self.instances[instance as usize].module.clone();
+        for step in module.artifact().init_steps() {
+            self.init_step(instance, step)?;
+        }
+        if let Some(index) = module.artifact().start() {
+            let func = Func { store: self.id, kind: FuncKind::Guest { instance, index } };
+            self.call(func, &mut [0])?;
+        }
+        Ok(())
+    }
+
+    fn init_step(&mut self, instance: u32, step: &InitStep) -> Result<(), Error> {
+        let kind = InitKind::from_u32(step.kind.get());
+        let kind = kind.ok_or(ArtifactError::Corrupt("unknown init step"))?;
+        let (low, high) = self.const_expr(instance, step.expr)?;
+        let (target, segment) = (step.target.get(), step.segment.get());
+        match kind {
+            InitKind::Global => {
+                let global = self.global_index(instance, target)?;
+                self.globals[global].write((low, high));
+                Ok(())
+            }
+            InitKind::TableFill => {
+                let table = self.table_index(instance, target)?;
+                let len = self.tables[table].size();
+                self.tables[table].fill(0, low, len).map_err(without_frames)
+            }
+            InitKind::Elem => {
+                let offset = u64::from(low as u32);
+                let len = self.elem_items(instance, segment)?.len() as u64;
+                self.table_init(instance, target, segment, offset, 0, len)?;
+                self.drop_elem(instance, segment)
+            }
+            InitKind::Data => {
+                let offset = u64::from(low as u32);
+                let len = self.data_bytes(instance, segment)?.len() as u64;
+                self.memory_init(instance, target, segment, offset, 0, len)?;
+                self.drop_data(instance, segment)
+            }
+        }
+    }
+
+    /// The value of a constant expression, low and high half, references in the instance's terms.
+    fn const_expr(&mut self, instance: u32, range: Range) -> Result<(u64, u64), Error> {
+        let module = self.instances[instance as usize].module.clone();
+        let mut stack: Vec<(u64, u64)> = Vec::new();
+        for op in module.artifact().const_ops(range)? {
+            self.const_op(instance, op, &mut stack)?;
+        }
+        stack.pop().ok_or(empty_stack())
+    }
+
+    pub(crate) fn const_op(
+        &mut self,
+        instance: u32,
+        op: &ConstOp,
+        stack: &mut Vec<(u64, u64)>,
+    ) -> Result<(), Error> {
+        use ConstOpcode::*;
+        let opcode = ConstOpcode::from_u32(op.opcode.get());
+        let opcode = opcode.ok_or(ArtifactError::Corrupt("unknown constant operation"))?;
+        let low = op.low.get();
+        let value = match opcode {
+            I32Const | F32Const => (u64::from(low as u32), 0),
+            I64Const | F64Const => (low, 0),
+            V128Const => (low, op.high.get()),
+            RefNull => (0, 0),
+            RefFunc => {
+                let index = u32::try_from(low).unwrap_or(u32::MAX);
+                (self.instances[instance as usize].native_ref(index)?.to_bits(), 0)
+            }
+            GlobalGet => self.global_bits(instance, low)?,
+            I32Add | I32Sub | I32Mul | I64Add | I64Sub | I64Mul => {
+                let right = stack.pop().ok_or(empty_stack())?.0;
+                let left = stack.pop().ok_or(empty_stack())?.0;
+                (arithmetic(opcode, left, right), 0)
+            }
+        };
+        stack.push(value);
+        Ok(())
+    }
+
+    fn global_bits(&mut self, instance: u32, index: u64) -> Result<(u64, u64), Error> {
+        let global = self.global_index(instance, u32::try_from(index).unwrap_or(u32::MAX))?;
+        let global = &self.globals[global];
+        let (bits, owner, content) = (global.read(), global.owner, global.ty.content);
+        if content == wfaas_abi::ValType::FuncRef {
+            return Ok((self.translate(bits.0, owner, Some(instance))?, 0));
+        }
+        Ok(bits)
+    }
+}
+
+fn arithmetic(opcode: ConstOpcode, left: u64, right: u64) -> u64 {
+    let narrow = |value: u32| u64::from(value);
+    let (left32, right32) = (left as u32, right as u32);
+    match opcode {
+        ConstOpcode::I32Add => narrow(left32.wrapping_add(right32)),
+        ConstOpcode::I32Sub => narrow(left32.wrapping_sub(right32)),
+        ConstOpcode::I32Mul => narrow(left32.wrapping_mul(right32)),
+        ConstOpcode::I64Add => left.wrapping_add(right),
+        ConstOpcode::I64Sub => left.wrapping_sub(right),
+        _ => left.wrapping_mul(right),
+    }
+}
+
+fn empty_stack() -> Error {
+    ArtifactError::Corrupt("a constant expression is incomplete").into()
+}
+
+/// A trap outside of any guest function.
+pub(crate) fn without_frames(code: TrapCode) -> Error {
+    Error::Trap(Trap::new(code, Backtrace::default()))
+}

@@ -1,0 +1,370 @@
+//! Instances: a module's code with state and memory of its own.
+
+use crate::call::Callee;
+use crate::capture::{Capture, capture};
+use crate::error::Error;
+use crate::func::{Func, FuncKind};
+use crate::global::{Global, GlobalInner};
+use crate::hostcalls::HOSTCALL_TABLE;
+use crate::memory::{Memory, MemoryInner};
+use crate::module::Module;
+use crate::store::{AsContextMut, StoreInner};
+use crate::table::{Table, TableInner};
+use crate::typed::TypedFunc;
+use crate::types::{ExternType, GlobalType, Limits};
+use crate::values::WasmList;
+use wfaas_abi::artifact::records::{ExternKind, GlobalRecord, NO_MAXIMUM, TableRecord};
+use wfaas_abi::context::{
+    FuncImport, GlobalImport, HostContext, HostLayout, ImportCounts, MemoryImport, TableImport,
+};
+use wfaas_abi::layout::MAX_HOST_BYTES;
+use wfaas_abi::state::{ELEMENT_BYTES, GLOBAL_BYTES, TABLE_SIZE_BYTES};
+use wfaas_abi::{ArtifactError, FuncRef};
+use wfaas_snapshot::Binding;
+
+/// An instance of a module in a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Instance {
+    pub(crate) store: u32,
+    pub(crate) index: u32,
+}
+
+/// Something a module imports or exports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extern {
+    /// A function.
+    Func(Func),
+    /// A table.
+    Table(Table),
+    /// A memory.
+    Memory(Memory),
+    /// A global.
+    Global(Global),
+}
+
+/// What hostcalls get to know the calling instance by.
+#[derive(Debug)]
+pub(crate) struct InstanceInner {
+    pub(crate) store: *mut StoreInner,
+    pub(crate) index: u32,
+    pub(crate) module: Module,
+    /// The slot, as an index into the store's memories, whether or not the module has a memory.
+    pub(crate) slot: u32,
+    pub(crate) base: *mut u8,
+    /// Of each function, table, memory and global of the index spaces, where it is in the store.
+    pub(crate) imported_funcs: Vec<Func>,
+    pub(crate) tables: Vec<u32>,
+    pub(crate) memories: Vec<u32>,
+    pub(crate) globals: Vec<u32>,
+}
+
+impl InstanceInner {
+    /// How to call function `index`.
+    pub(crate) fn callee(&self, index: u32) -> Result<Callee, Error> {
+        let artifact = self.module.artifact();
+        let missing = ArtifactError::Corrupt("a function index is out of range");
+        let function = artifact.functions().get(index as usize).ok_or(missing.clone())?;
+        let ty = artifact.types().get(function.type_index.get() as usize).ok_or(missing)?;
+        Ok(Callee {
+            code: self.module.code_address(function.text_offset.get())?,
+            base: self.base as usize,
+            trampoline: self.module.code_address(ty.trampoline.get())?,
+        })
+    }
+
+    /// A reference to function `index` in the instance's own terms.
+    pub(crate) fn native_ref(&self, index: u32) -> Result<FuncRef, Error> {
+        let artifact = self.module.artifact();
+        let missing = ArtifactError::Corrupt("a function index is out of range");
+        let function = artifact.functions().get(index as usize).ok_or(missing.clone())?;
+        let ty = artifact.types().get(function.type_index.get() as usize).ok_or(missing)?;
+        Ok(FuncRef::new(function.text_offset.get(), ty.id.get()))
+    }
+
+    /// The address `offset` bytes from BASE, if `bytes` from there are state.
+    pub(crate) fn state_cell(&self, offset: i64, bytes: usize) -> Result<*mut u8, ArtifactError> {
+        let state_bytes = self.module.artifact().header().state_bytes.get() as i64;
+        if offset < -state_bytes || offset.saturating_add(bytes as i64) > 0 {
+            return Err(ArtifactError::Corrupt(
+                "a record refers to something outside of the state",
+            ));
+        }
+        Ok(self.base.wrapping_offset(offset as isize))
+    }
+}
+
+impl Instance {
+    /// The export `name`.
+    pub fn get_export(&self, store: &mut impl AsContextMut, name: &str) -> Option<Extern> {
+        let store = store.inner_mut();
+        let instance = self.inner(store);
+        let (kind, index) = instance.module.find_export(name)?;
+        store.extern_of(self.index, kind, index)
+    }
+
+    /// The function exported as `name`.
+    pub fn get_func(&self, store: &mut impl AsContextMut, name: &str) -> Option<Func> {
+        self.get_export(store, name)?.into_func()
+    }
+
+    /// The memory exported as `name`.
+    pub fn get_memory(&self, store: &mut impl AsContextMut, name: &str) -> Option<Memory> {
+        self.get_export(store, name)?.into_memory()
+    }
+
+    /// The table exported as `name`.
+    pub fn get_table(&self, store: &mut impl AsContextMut, name: &str) -> Option<Table> {
+        self.get_export(store, name)?.into_table()
+    }
+
+    /// The global exported as `name`.
+    pub fn get_global(&self, store: &mut impl AsContextMut, name: &str) -> Option<Global> {
+        self.get_export(store, name)?.into_global()
+    }
+
+    /// The function exported as `name`, with Rust's types.
+    ///
+    /// # Errors
+    /// [`Error::Export`] if there is no such function, [`Error::TypeMismatch`] if its type is
+    /// another.
+    pub fn get_typed_func<P: WasmList, R: WasmList>(
+        &self,
+        store: &mut impl AsContextMut,
+        name: &str,
+    ) -> Result<TypedFunc<P, R>, Error> {
+        let missing = || Error::Export { name: name.into(), reason: "not a function".into() };
+        self.get_func(store, name).ok_or_else(missing)?.typed(store)
+    }
+
+    /// The module.
+    pub fn module<'a>(&self, store: &'a impl crate::AsContext) -> &'a Module {
+        &self.inner(store.inner()).module
+    }
+
+    /// Captures state and memory as they are now: an image that new instances can start from.
+    ///
+    /// # Errors
+    /// [`Error::Capture`] if they refer to something outside of the instance: host objects,
+    /// functions of others, imported memories, tables or globals.
+    pub fn capture(&self, store: &mut impl AsContextMut) -> Result<Capture, Error> {
+        let store = store.inner_mut();
+        store.check_id(self.store);
+        capture(store, self.index)
+    }
+
+    fn inner<'a>(&self, store: &'a StoreInner) -> &'a InstanceInner {
+        store.check_id(self.store);
+        &store.instances[self.index as usize]
+    }
+}
+
+impl Extern {
+    /// The function, if it is one.
+    pub fn into_func(self) -> Option<Func> {
+        if let Extern::Func(func) = self { Some(func) } else { None }
+    }
+
+    /// The memory, if it is one.
+    pub fn into_memory(self) -> Option<Memory> {
+        if let Extern::Memory(memory) = self { Some(memory) } else { None }
+    }
+
+    /// The table, if it is one.
+    pub fn into_table(self) -> Option<Table> {
+        if let Extern::Table(table) = self { Some(table) } else { None }
+    }
+
+    /// The global, if it is one.
+    pub fn into_global(self) -> Option<Global> {
+        if let Extern::Global(global) = self { Some(global) } else { None }
+    }
+
+    /// The type, with the present size as the minimum.
+    pub fn ty(&self, store: &impl crate::AsContext) -> ExternType {
+        match self {
+            Extern::Func(func) => ExternType::Func(func.ty(store)),
+            Extern::Table(table) => ExternType::Table(table.ty(store)),
+            Extern::Memory(memory) => ExternType::Memory(memory.ty(store)),
+            Extern::Global(global) => ExternType::Global(global.ty(store)),
+        }
+    }
+}
+
+impl StoreInner {
+    fn extern_of(&self, instance: u32, kind: ExternKind, index: u32) -> Option<Extern> {
+        let (store, inner) = (self.id, &self.instances[instance as usize]);
+        let at = |list: &Vec<u32>| list.get(index as usize).copied();
+        Some(match kind {
+            ExternKind::Func => match inner.imported_funcs.get(index as usize) {
+                Some(imported) => Extern::Func(*imported),
+                None => {
+                    let known = (index as usize) < inner.module.artifact().functions().len();
+                    let kind = FuncKind::Guest { instance, index };
+                    known.then_some(Extern::Func(Func { store, kind }))?
+                }
+            },
+            ExternKind::Table => Extern::Table(Table { store, index: at(&inner.tables)? }),
+            ExternKind::Memory => Extern::Memory(Memory { store, index: at(&inner.memories)? }),
+            ExternKind::Global => Extern::Global(Global { store, index: at(&inner.globals)? }),
+        })
+    }
+
+    /// Makes an instance whose imports are known to fit, with the module's image; nothing of the
+    /// guest runs yet.
+    pub(crate) fn add_instance(
+        &mut self,
+        module: &Module,
+        imports: &[Extern],
+    ) -> Result<u32, Error> {
+        let header = module.artifact().header();
+        let binding = Binding {
+            image: module.image().clone(),
+            lead: header.state_bytes.get() as usize,
+            head: header.host_bytes.get() as usize,
+        };
+        let own = module.artifact().memories().first();
+        let limits = own.map_or(Limits { minimum: 0, maximum: Some(0) }, |memory| {
+            Limits::from_record(memory.minimum.get(), memory.maximum.get())
+        });
+        let memory = MemoryInner::new(&self.engine, binding, limits)?;
+        let base = memory.base();
+        self.memories.push(Box::new(memory));
+        let slot = (self.memories.len() - 1) as u32;
+        let index = self.instances.len() as u32;
+        let mut instance = Box::new(InstanceInner {
+            store: self,
+            index,
+            module: module.clone(),
+            slot,
+            base,
+            imported_funcs: Vec::new(),
+            tables: Vec::new(),
+            memories: Vec::new(),
+            globals: Vec::new(),
+        });
+        for import in imports {
+            match import {
+                Extern::Func(func) => instance.imported_funcs.push(*func),
+                Extern::Table(table) => instance.tables.push(table.index),
+                Extern::Memory(memory) => instance.memories.push(memory.index),
+                Extern::Global(global) => instance.globals.push(global.index),
+            }
+        }
+        self.write_host_context(&mut instance)?;
+        self.add_own(&mut instance)?;
+        self.instances.push(instance);
+        if !self.type_ids.is_empty() {
+            self.add_type_ids(index as usize)?;
+        }
+        Ok(index)
+    }
+
+    /// Registers the tables, memories and globals the module defines.
+    fn add_own(&mut self, instance: &mut InstanceInner) -> Result<(), Error> {
+        let module = instance.module.clone();
+        let artifact = module.artifact();
+        for record in artifact.tables() {
+            let table = own_table(instance, record)?;
+            self.tables.push(Box::new(table));
+            instance.tables.push((self.tables.len() - 1) as u32);
+        }
+        if !artifact.memories().is_empty() {
+            instance.memories.push(instance.slot);
+        }
+        for record in artifact.globals() {
+            let global = own_global(instance, record)?;
+            self.globals.push(Box::new(global));
+            instance.globals.push((self.globals.len() - 1) as u32);
+        }
+        Ok(())
+    }
+
+    fn write_host_context(&mut self, instance: &mut InstanceInner) -> Result<(), Error> {
+        let header = instance.module.artifact().header();
+        let counts = ImportCounts {
+            funcs: instance.imported_funcs.len() as u32,
+            memories: instance.memories.len() as u32,
+            tables: instance.tables.len() as u32,
+            globals: instance.globals.len() as u32,
+        };
+        let host_bytes = header.host_bytes.get() as usize;
+        let layout = HostLayout::new(counts)
+            .filter(|layout| layout.host_bytes == host_bytes)
+            .ok_or(ArtifactError::Corrupt("the host context does not fit the imports"))?;
+        debug_assert!(host_bytes <= MAX_HOST_BYTES);
+        let start = -((header.state_bytes.get() as usize + host_bytes) as isize);
+        let context = HostContext {
+            instance: std::ptr::from_mut(instance) as u64,
+            runtime: std::ptr::from_mut(&mut self.runtime) as u64,
+            text: instance.module.text_start() as u64,
+            reserved: 0,
+            hostcalls: HOSTCALL_TABLE.map(|hostcall| hostcall as u64),
+        };
+        let write = HostWriter { at: instance.base.wrapping_offset(start), bytes: host_bytes };
+        write.put(0, context);
+        for (index, func) in instance.imported_funcs.iter().enumerate() {
+            let at = layout.funcs + index * size_of::<FuncImport>();
+            write.put(at, self.func_import(*func)?);
+        }
+        for (index, memory) in instance.memories.iter().enumerate() {
+            let memory = &self.memories[*memory as usize];
+            let at = layout.memories + index * size_of::<MemoryImport>();
+            let (base, pages) = (memory.base() as u64, memory.pages_cell() as u64);
+            write.put(at, MemoryImport { base, pages });
+        }
+        for (index, table) in instance.tables.iter().enumerate() {
+            let table = std::ptr::from_ref(&*self.tables[*table as usize]) as u64;
+            write.put(layout.tables + index * size_of::<TableImport>(), TableImport { table });
+        }
+        for (index, global) in instance.globals.iter().enumerate() {
+            let cell = self.globals[*global as usize].cell as u64;
+            write.put(layout.globals + index * size_of::<GlobalImport>(), GlobalImport { cell });
+        }
+        Ok(())
+    }
+}
+
+/// Writes records into the head of a slot.
+struct HostWriter {
+    at: *mut u8,
+    bytes: usize,
+}
+
+impl HostWriter {
+    fn put<R>(&self, offset: usize, record: R) {
+        assert!(offset + size_of::<R>() <= self.bytes, "the host context has room for its records");
+        // SAFETY: the head is mapped, page-aligned, and as long as `bytes`; the records are made
+        // of u64, at multiples of eight.
+        unsafe { self.at.wrapping_add(offset).cast::<R>().write(record) };
+    }
+}
+
+fn own_table(instance: &InstanceInner, record: &TableRecord) -> Result<TableInner, Error> {
+    let (maximum, capacity) = (record.maximum.get(), record.capacity.get());
+    let bytes = (capacity as usize).saturating_mul(ELEMENT_BYTES);
+    let elements = instance.state_cell(record.elements_offset.get().into(), bytes)?;
+    let size = instance.state_cell(record.size_offset.get().into(), TABLE_SIZE_BYTES)?;
+    let element = wfaas_abi::ValType::from_byte(record.ty.get() as u8)
+        .ok_or(ArtifactError::Corrupt("unknown value type"))?;
+    let maximum = (maximum != NO_MAXIMUM).then_some(maximum);
+    // SAFETY: `state_cell` found both inside the state, which is mapped as long as the instance.
+    Ok(unsafe {
+        TableInner::in_state(
+            elements.cast(),
+            size.cast(),
+            capacity,
+            maximum,
+            element,
+            instance.index,
+        )
+    })
+}
+
+fn own_global(instance: &InstanceInner, record: &GlobalRecord) -> Result<GlobalInner, Error> {
+    let cell = instance.state_cell(record.offset.get().into(), GLOBAL_BYTES)?;
+    let content = wfaas_abi::ValType::from_byte(record.ty.get() as u8)
+        .ok_or(ArtifactError::Corrupt("unknown value type"))?;
+    let ty = GlobalType { content, mutable: record.mutable.get() != 0 };
+    // SAFETY: `state_cell` found it inside the state, which is mapped as long as the instance.
+    Ok(unsafe { GlobalInner::in_state(cell.cast(), ty, instance.index) })
+}

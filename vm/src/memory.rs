@@ -1,0 +1,200 @@
+//! Linear memories.
+
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::store::{AsContext, AsContextMut, Store, StoreInner};
+use crate::types::{Limits, MemoryType};
+use std::sync::Arc;
+use wfaas_abi::layout::{MAX_MEMORY_PAGES, PAGE, WASM_PAGE};
+use wfaas_abi::state::MEMORY_PAGES_OFFSET;
+use wfaas_snapshot::{Binding, Image, Slot};
+
+/// A linear memory of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    pub(crate) store: u32,
+    pub(crate) index: u32,
+}
+
+/// The range lies outside of the memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("out of bounds memory access")]
+pub struct OutOfBounds;
+
+/// A slot, and what is known of the linear memory in it.
+#[derive(Debug)]
+pub(crate) struct MemoryInner {
+    /// `None` once it was given back.
+    slot: Option<Slot>,
+    engine: Engine,
+    minimum: u64,
+    /// Declared maximum, in WebAssembly pages.
+    maximum: Option<u64>,
+}
+
+impl Drop for MemoryInner {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot.take() {
+            self.engine.return_slot(slot);
+        }
+    }
+}
+
+impl MemoryInner {
+    pub(crate) fn new(
+        engine: &Engine,
+        binding: Binding,
+        limits: Limits,
+    ) -> Result<MemoryInner, Error> {
+        let mut slot = engine.take_slot()?;
+        slot.bind(binding).map_err(Error::os("mapping the image"))?;
+        let Limits { minimum, maximum } = limits;
+        Ok(MemoryInner { slot: Some(slot), engine: engine.clone(), minimum, maximum })
+    }
+
+    pub(crate) fn slot(&self) -> &Slot {
+        self.slot.as_ref().expect("only `drop` takes it")
+    }
+
+    fn slot_mut(&mut self) -> &mut Slot {
+        self.slot.as_mut().expect("only `drop` takes it")
+    }
+
+    pub(crate) fn base(&self) -> *mut u8 {
+        self.slot().base()
+    }
+
+    /// The cell with the size.
+    pub(crate) fn pages_cell(&self) -> *mut u64 {
+        self.base().wrapping_offset(MEMORY_PAGES_OFFSET as isize).cast()
+    }
+
+    /// Size in WebAssembly pages.
+    pub(crate) fn pages(&self) -> u64 {
+        // SAFETY: the state header is mapped as long as the slot is bound.
+        unsafe { self.pages_cell().read() }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        // Never more than what is open, even if a damaged image claims so.
+        (self.pages() as usize).saturating_mul(WASM_PAGE).min(self.slot().open_bytes())
+    }
+
+    /// Grows by `delta` WebAssembly pages, to at most `limit` bytes; the old size, or `None`.
+    pub(crate) fn grow(&mut self, delta: u64, limit: Option<u64>) -> Option<u64> {
+        let old = self.pages();
+        let new = old.checked_add(delta)?;
+        let configured = self.engine.config().max_memory_bytes;
+        let limit = limit.unwrap_or(u64::MAX).min(configured) / WASM_PAGE as u64;
+        let most = self.maximum.unwrap_or(MAX_MEMORY_PAGES).min(MAX_MEMORY_PAGES);
+        if new > most || (delta > 0 && new > limit) {
+            return None;
+        }
+        self.slot_mut().open(new as usize * WASM_PAGE).ok()?;
+        // SAFETY: as in `pages`.
+        unsafe { self.pages_cell().write(new) };
+        Some(old)
+    }
+
+    pub(crate) fn reset(&mut self) -> std::io::Result<()> {
+        self.slot_mut().reset()
+    }
+
+    pub(crate) fn ty(&self) -> MemoryType {
+        MemoryType { limits: Limits { minimum: self.minimum, maximum: self.maximum } }
+    }
+}
+
+impl Memory {
+    /// A memory of the host's making, zeroed.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the minimum is too large, [`Error::Os`] if there is no room.
+    pub fn new<T: 'static>(store: &mut Store<T>, ty: MemoryType) -> Result<Memory, Error> {
+        let store = &mut store.0.inner;
+        if ty.limits.minimum > MAX_MEMORY_PAGES {
+            return Err(Error::Unsupported("a memory of more than 4 GiB".into()));
+        }
+        let bytes = ty.limits.minimum as usize * WASM_PAGE;
+        let image = Image::from_pages(PAGE + bytes, &[], &[]).map_err(Error::os("a memory"))?;
+        let binding = Binding { image: Arc::new(image), lead: PAGE, head: 0 };
+        let memory = MemoryInner::new(&store.engine, binding, ty.limits)?;
+        // SAFETY: the state header is mapped.
+        unsafe { memory.pages_cell().write(ty.limits.minimum) };
+        store.memories.push(Box::new(memory));
+        Ok(Memory { store: store.id, index: (store.memories.len() - 1) as u32 })
+    }
+
+    /// The memory's bytes.
+    pub fn data<'a>(&self, store: &'a impl AsContext) -> &'a [u8] {
+        let memory = self.get(store.inner());
+        memory.slot().bytes(0, memory.bytes()).unwrap_or(&[])
+    }
+
+    /// The memory's bytes, to change.
+    pub fn data_mut<'a>(&self, store: &'a mut impl AsContextMut) -> &'a mut [u8] {
+        self.bytes_mut(store.inner_mut())
+    }
+
+    pub(crate) fn bytes_mut<'a>(&self, store: &'a mut StoreInner) -> &'a mut [u8] {
+        store.check_id(self.store);
+        let memory = &mut store.memories[self.index as usize];
+        let bytes = memory.bytes();
+        memory.slot_mut().bytes_mut(0, bytes).unwrap_or(&mut [])
+    }
+
+    /// Copies bytes out of the memory.
+    ///
+    /// # Errors
+    /// [`OutOfBounds`]; nothing is copied then.
+    pub fn read(
+        &self,
+        store: &impl AsContext,
+        at: usize,
+        buffer: &mut [u8],
+    ) -> Result<(), OutOfBounds> {
+        let end = at.checked_add(buffer.len()).ok_or(OutOfBounds)?;
+        buffer.copy_from_slice(self.data(store).get(at..end).ok_or(OutOfBounds)?);
+        Ok(())
+    }
+
+    /// Copies bytes into the memory.
+    ///
+    /// # Errors
+    /// [`OutOfBounds`]; nothing is copied then.
+    pub fn write(
+        &self,
+        store: &mut impl AsContextMut,
+        at: usize,
+        bytes: &[u8],
+    ) -> Result<(), OutOfBounds> {
+        let end = at.checked_add(bytes.len()).ok_or(OutOfBounds)?;
+        self.data_mut(store).get_mut(at..end).ok_or(OutOfBounds)?.copy_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Size in WebAssembly pages.
+    pub fn size(&self, store: &impl AsContext) -> u64 {
+        self.get(store.inner()).pages()
+    }
+
+    /// Grows by `delta` WebAssembly pages; the old size, or `None` if that is not possible.
+    pub fn grow(&self, store: &mut impl AsContextMut, delta: u64) -> Option<u64> {
+        let store = store.inner_mut();
+        store.check_id(self.store);
+        let limit = store.memory_limit;
+        store.memories[self.index as usize].grow(delta, limit)
+    }
+
+    /// The memory's type, with its present size as the minimum.
+    pub fn ty(&self, store: &impl AsContext) -> MemoryType {
+        let memory = self.get(store.inner());
+        let maximum = memory.ty().limits.maximum;
+        MemoryType { limits: Limits { minimum: memory.pages(), maximum } }
+    }
+
+    fn get<'a>(&self, store: &'a StoreInner) -> &'a MemoryInner {
+        store.check_id(self.store);
+        &store.memories[self.index as usize]
+    }
+}

@@ -1,0 +1,300 @@
+//! Modules: artifacts mapped into the process, ready to be instantiated.
+
+use crate::code::{self, Registration};
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::trap::Frame;
+use crate::types::{ExternType, extern_type};
+use memmap2::{Mmap, MmapOptions};
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use wfaas_abi::artifact::records::{ExternKind, ExternType as ExternRecord};
+use wfaas_abi::artifact::{ImageRef, Proto, SectionId};
+use wfaas_abi::cpu::{CPU_FEATURES, CpuFeatures};
+use wfaas_abi::layout::PAGE;
+use wfaas_abi::{Artifact, ArtifactError};
+use wfaas_snapshot::{Extent, Image};
+
+/// A loaded artifact; cheap to clone. Loading checks its header and maps it: nothing is parsed,
+/// relocated or copied, so it takes the same time for any size.
+#[derive(Debug, Clone)]
+pub struct Module(Arc<ModuleInner>);
+
+#[derive(Debug)]
+struct ModuleInner {
+    engine: Engine,
+    code: Arc<Code>,
+    image: Arc<Image>,
+    memory_pages: u64,
+    initialised: bool,
+}
+
+/// The mapped file and its executable text, shared by a module and those with a proto of it.
+#[derive(Debug)]
+struct Code {
+    file: File,
+    map: Mmap,
+    text: Option<Mmap>,
+    _registration: Option<Registration>,
+}
+
+impl Module {
+    /// Loads an artifact from memory; the bytes are copied once.
+    ///
+    /// # Errors
+    /// [`Error::Artifact`] if the header does not fit this VM; [`Error::Os`] if mapping fails.
+    pub fn from_bytes(engine: &Engine, bytes: &[u8]) -> Result<Module, Error> {
+        Artifact::parse(bytes)?;
+        let load = || -> std::io::Result<File> {
+            let flags = rustix::fs::MemfdFlags::CLOEXEC;
+            let mut file = File::from(rustix::fs::memfd_create("wfaas-artifact", flags)?);
+            file.write_all(bytes)?;
+            Ok(file)
+        };
+        Self::from_open_file(engine, load().map_err(Error::os("copying the artifact"))?)
+    }
+
+    /// Loads an artifact by mapping its file, which must not be changed while it is in use.
+    ///
+    /// # Errors
+    /// As [`Module::from_bytes`], and [`Error::Os`] if the file cannot be opened.
+    pub fn from_file(engine: &Engine, path: &Path) -> Result<Module, Error> {
+        let file = File::open(path).map_err(Error::os("opening the artifact"))?;
+        Self::from_open_file(engine, file)
+    }
+
+    fn from_open_file(engine: &Engine, file: File) -> Result<Module, Error> {
+        let code = Code::map(file)?;
+        let artifact = code.artifact();
+        artifact.check_cpu(available_cpu_features())?;
+        let image = image_in_file(&code.file, artifact.image())?;
+        let memory_pages = artifact.header().memory_pages.get();
+        let initialised = artifact.is_initialised();
+        Ok(Module(Arc::new(ModuleInner {
+            engine: engine.clone(),
+            code: Arc::new(code),
+            image: Arc::new(image),
+            memory_pages,
+            initialised,
+        })))
+    }
+
+    /// The same module with the image of a `.proto` file: its instances start from there.
+    ///
+    /// # Errors
+    /// [`Error::Artifact`] if the file is damaged or was captured from another artifact.
+    pub fn with_proto(&self, proto_file: &[u8]) -> Result<Module, Error> {
+        let proto = Proto::parse(proto_file)?;
+        proto.check_artifact(&self.artifact())?;
+        let image = proto.image();
+        Ok(Module(Arc::new(ModuleInner {
+            engine: self.0.engine.clone(),
+            code: self.0.code.clone(),
+            image: Arc::new(image_in_memory(image)?),
+            memory_pages: image.memory_pages,
+            initialised: true,
+        })))
+    }
+
+    /// The artifact.
+    pub fn artifact(&self) -> Artifact<'_> {
+        self.0.code.artifact()
+    }
+
+    /// Whether instances start initialised: no segment or start function is left to run.
+    pub fn is_initialised(&self) -> bool {
+        self.0.initialised
+    }
+
+    /// Pages of linear memory 0 an instance starts with, in WebAssembly pages.
+    pub fn initial_memory_pages(&self) -> u64 {
+        self.0.memory_pages
+    }
+
+    /// The exports, in order: name and type.
+    pub fn exports(&self) -> impl Iterator<Item = (&str, ExternType)> {
+        let artifact = self.artifact();
+        artifact.exports().iter().filter_map(move |export| {
+            let name = artifact.string(export.name).ok()?;
+            Some((name, self.export_type(export.kind.get(), export.index.get()).ok()?))
+        })
+    }
+
+    /// The imports, in order: module, name and type.
+    pub fn imports(&self) -> impl Iterator<Item = (&str, &str, ExternType)> {
+        let artifact = self.artifact();
+        artifact.imports().iter().filter_map(move |import| {
+            let module = artifact.string(import.module).ok()?;
+            let name = artifact.string(import.name).ok()?;
+            Some((module, name, extern_type(&artifact, &import.ty).ok()?))
+        })
+    }
+
+    /// The type of the export `name`.
+    pub fn get_export(&self, name: &str) -> Option<ExternType> {
+        let (kind, index) = self.find_export(name)?;
+        self.export_type(kind as u32, index).ok()
+    }
+
+    pub(crate) fn find_export(&self, name: &str) -> Option<(ExternKind, u32)> {
+        let artifact = self.artifact();
+        let export = artifact.exports().iter().find(|export| {
+            export.name.len.get() as usize == name.len()
+                && artifact.string(export.name).is_ok_and(|found| found == name)
+        })?;
+        Some((ExternKind::from_u32(export.kind.get())?, export.index.get()))
+    }
+
+    fn export_type(&self, kind: u32, index: u32) -> Result<ExternType, ArtifactError> {
+        let artifact = self.artifact();
+        let kind = ExternKind::from_u32(kind).ok_or(ArtifactError::Corrupt("unknown export"))?;
+        let imports =
+            artifact.imports().iter().filter(|import| import.ty.kind.get() == kind as u32);
+        let imported = imports.clone().nth(index as usize);
+        if let (Some(import), true) = (imported, kind != ExternKind::Func) {
+            return extern_type(&artifact, &import.ty);
+        }
+        let missing = ArtifactError::Corrupt("an export names nothing");
+        let own = (index as usize).wrapping_sub(imports.count());
+        let mut record = ExternRecord { kind: (kind as u32).into(), ..Default::default() };
+        match kind {
+            ExternKind::Func => {
+                record.ty = artifact.functions().get(index as usize).ok_or(missing)?.type_index;
+            }
+            ExternKind::Table => {
+                let table = artifact.tables().get(own).ok_or(missing)?;
+                record.ty = table.ty;
+                (record.minimum, record.maximum) = (table.minimum, table.maximum);
+            }
+            ExternKind::Memory => {
+                let memory = artifact.memories().get(own).ok_or(missing)?;
+                (record.minimum, record.maximum) = (memory.minimum, memory.maximum);
+            }
+            ExternKind::Global => {
+                let global = artifact.globals().get(own).ok_or(missing)?;
+                (record.ty, record.mutable) = (global.ty, global.mutable);
+            }
+        }
+        extern_type(&artifact, &record)
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.0.engine
+    }
+
+    pub(crate) fn image(&self) -> &Arc<Image> {
+        &self.0.image
+    }
+
+    /// Address of the first byte of the text.
+    pub(crate) fn text_start(&self) -> usize {
+        self.0.code.text.as_ref().map_or(0, |text| text.as_ptr() as usize)
+    }
+
+    /// Address of the code at `text_offset`.
+    pub(crate) fn code_address(&self, text_offset: u32) -> Result<usize, ArtifactError> {
+        let bytes = self.0.code.text.as_ref().map_or(0, |text| text.len());
+        if text_offset as usize >= bytes {
+            return Err(ArtifactError::Corrupt("a code offset is outside of the text"));
+        }
+        Ok(self.text_start() + text_offset as usize)
+    }
+
+    /// The offset of `pc` in the text, if it is inside.
+    pub(crate) fn text_offset(&self, pc: usize) -> Option<u32> {
+        let text = self.0.code.text.as_ref()?;
+        let offset = pc.checked_sub(text.as_ptr() as usize)?;
+        (offset < text.len()).then_some(offset as u32)
+    }
+
+    /// The guest function at `pc`; `None` for stubs and trampolines.
+    pub(crate) fn frame_at(&self, pc: usize) -> Option<Frame> {
+        let offset = self.text_offset(pc)?;
+        let artifact = self.artifact();
+        let (func_index, record) = artifact.function_at(offset)?;
+        if record.wasm_offset.get() == wfaas_abi::artifact::records::NONE {
+            return None; // the thunk of an import
+        }
+        let name = artifact.string(record.name).ok().filter(|name| !name.is_empty());
+        Some(Frame {
+            func_index,
+            func_name: name.map(str::to_owned),
+            wasm_offset: artifact.wasm_offset_at(offset),
+        })
+    }
+}
+
+impl Code {
+    fn map(file: File) -> Result<Code, Error> {
+        // SAFETY: the mapping is private and read-only. Who changes the file under us breaks the
+        // contract of `Module::from_file`.
+        let map = unsafe { Mmap::map(&file) }.map_err(Error::os("mapping the artifact"))?;
+        let artifact = Artifact::parse(&map)?;
+        let section = artifact.header().sections[SectionId::Text as usize];
+        let text = match section.size.get() {
+            0 => None,
+            size => Some(map_text(&file, section.offset.get(), size as usize)?),
+        };
+        let registration = text.as_ref().map(|text| {
+            let start = text.as_ptr() as usize;
+            code::register(start..start + text.len())
+        });
+        Ok(Code { file, map, text, _registration: registration })
+    }
+
+    fn artifact(&self) -> Artifact<'_> {
+        Artifact::view(&self.map).expect("`map` has parsed it")
+    }
+}
+
+fn map_text(file: &File, offset: u64, bytes: usize) -> Result<Mmap, Error> {
+    let mut options = MmapOptions::new();
+    // SAFETY: as in `Code::map`.
+    unsafe { options.offset(offset).len(bytes).map_exec(file) }
+        .map_err(Error::os("mapping the artifact's code"))
+}
+
+/// The image, mapped straight from the artifact where that needs few mappings.
+fn image_in_file(file: &File, image: ImageRef<'_>) -> Result<Image, Error> {
+    image.check()?;
+    let extents = extents(image, image.file_offset);
+    let from_file = file.try_clone().and_then(|file| Image::from_file(file, image.len(), &extents));
+    match from_file {
+        Ok(image) => Ok(image),
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => image_in_memory(image),
+        Err(source) => Err(Error::Os { what: "opening the image", source }),
+    }
+}
+
+fn image_in_memory(image: ImageRef<'_>) -> Result<Image, Error> {
+    Image::from_pages(image.len(), &extents(image, 0), image.bytes)
+        .map_err(Error::os("creating the image"))
+}
+
+fn extents(image: ImageRef<'_>, mut file: u64) -> Vec<Extent> {
+    let mut extents = Vec::with_capacity(image.runs.len());
+    for run in image.runs {
+        let bytes = run.pages.get() as usize * PAGE;
+        extents.push(Extent { at: run.first.get() as usize * PAGE, file, bytes });
+        file += bytes as u64;
+    }
+    extents
+}
+
+/// The features of this machine, of those an artifact may ask for.
+pub fn available_cpu_features() -> CpuFeatures {
+    macro_rules! detect {
+        ($($name:tt)*) => {
+            [$(($name, std::arch::is_x86_feature_detected!($name)),)*]
+        };
+    }
+    let detected = detect!(
+        "sse3" "ssse3" "sse4.1" "sse4.2" "popcnt" "avx" "avx2" "fma" "bmi1" "bmi2" "lzcnt"
+        "avx512f" "avx512vl" "avx512dq" "avx512bitalg" "avx512vbmi"
+    );
+    let bit = |name| CPU_FEATURES.iter().find(|feature| feature.0 == name).map_or(0, |f| f.1);
+    let bits = detected.iter().filter(|(_, has)| *has).map(|(name, _)| bit(*name));
+    CpuFeatures(bits.fold(0, |all, bit| all | bit))
+}

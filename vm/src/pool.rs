@@ -1,0 +1,156 @@
+//! Pools: a pristine faaslet for every request.
+
+use crate::error::Error;
+use crate::instance::Instance;
+use crate::linker::Linker;
+use crate::module::Module;
+use crate::store::{Store, StoreInner};
+use std::sync::{Arc, Mutex, PoisonError};
+use wfaas_abi::artifact::records::ExternKind;
+
+/// Hands out instances of one module that are all alike, whatever their predecessors did. Cheap
+/// to clone; usable from any number of threads.
+pub struct Pool<T>(Arc<PoolInner<T>>);
+
+struct PoolInner<T> {
+    linker: Linker<T>,
+    module: Module,
+    idle: Mutex<Vec<Store<T>>>,
+}
+
+impl<T> Clone for Pool<T> {
+    fn clone(&self) -> Self {
+        Pool(self.0.clone())
+    }
+}
+
+impl<T> std::fmt::Debug for Pool<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("module", &self.0.module).finish_non_exhaustive()
+    }
+}
+
+/// A live instance, reset to the image when it is released or dropped.
+pub struct Faaslet<T: Default + Send + 'static> {
+    pool: Pool<T>,
+    /// `None` only while it is being released.
+    store: Option<Store<T>>,
+    instance: Instance,
+}
+
+impl<T: Default + Send + 'static> Pool<T> {
+    /// A pool of instances of `module`. The stores of idle ones hold `T::default()`.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the module is not initialised (build it with a snapshot), or
+    /// imports memories, tables or globals; otherwise as [`Linker::instantiate`].
+    pub fn new(linker: &Linker<T>, module: &Module) -> Result<Pool<T>, Error> {
+        let artifact = module.artifact();
+        for import in artifact.imports() {
+            let kind = import.ty.extern_kind()?;
+            if kind != ExternKind::Func {
+                let name = artifact.string(import.name)?;
+                let message =
+                    format!("a pool of a module that imports the {} \"{name}\"", kind.name());
+                return Err(Error::Unsupported(message + " is not supported"));
+            }
+        }
+        let complete = artifact.init_steps().is_empty() && artifact.start().is_none();
+        if !module.is_initialised() && !complete {
+            let message = "a pool needs an initialised module: build it with a snapshot";
+            return Err(Error::Unsupported(message.into()));
+        }
+        let inner =
+            PoolInner { linker: linker.clone(), module: module.clone(), idle: Mutex::default() };
+        let pool = Pool(Arc::new(inner));
+        let first = pool.spawn()?;
+        pool.put_back(first);
+        Ok(pool)
+    }
+
+    /// A pristine instance, with `data` in its store.
+    ///
+    /// # Errors
+    /// [`Error::Os`] if there is no memory or address space for one more.
+    pub fn acquire(&self, data: T) -> Result<Faaslet<T>, Error> {
+        let idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut store = match idle {
+            Some(store) => store,
+            None => self.spawn()?,
+        };
+        *store.data_mut() = data;
+        let instance = Instance { store: store.0.inner.id, index: 0 };
+        Ok(Faaslet { pool: self.clone(), store: Some(store), instance })
+    }
+
+    /// The module.
+    pub fn module(&self) -> &Module {
+        &self.0.module
+    }
+
+    fn spawn(&self) -> Result<Store<T>, Error> {
+        let mut store = Store::new(self.0.module.engine(), T::default());
+        self.0.linker.instantiate(&mut store, &self.0.module)?;
+        Ok(store)
+    }
+
+    /// Resets a store and keeps it for the next request, or drops it.
+    fn put_back(&self, mut store: Store<T>) {
+        if store.0.inner.reset().is_err() {
+            return;
+        }
+        let mut idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < self.0.module.engine().config().idle_slots {
+            idle.push(store);
+        }
+    }
+}
+
+impl<T: Default + Send + 'static> Faaslet<T> {
+    /// The store.
+    pub fn store(&mut self) -> &mut Store<T> {
+        self.store.as_mut().expect("only `release` and `drop` take it")
+    }
+
+    /// The instance.
+    pub fn instance(&self) -> Instance {
+        self.instance
+    }
+
+    /// Ends the faaslet and returns the data.
+    pub fn release(mut self) -> T {
+        std::mem::take(self.store().data_mut())
+    }
+}
+
+impl<T: Default + Send + 'static> Drop for Faaslet<T> {
+    fn drop(&mut self) {
+        if let Some(mut store) = self.store.take() {
+            *store.data_mut() = T::default();
+            self.pool.put_back(store);
+        }
+    }
+}
+
+impl StoreInner {
+    /// Makes the store's one instance identical to its image again, and forgets all that calls
+    /// may have left.
+    fn reset(&mut self) -> Result<(), Error> {
+        if self.poisoned {
+            return Err(Error::Poisoned);
+        }
+        for memory in &mut self.memories {
+            memory.reset().map_err(Error::os("resetting a slot"))?;
+        }
+        self.memory_limit = None;
+        // A cancel handle that somebody kept must not reach the next faaslet.
+        if Arc::strong_count(&self.control) > 1 {
+            self.control = Arc::default();
+        }
+        self.control.reset();
+        self.pending = None;
+        self.foreign = Default::default();
+        self.extern_refs.clear();
+        Ok(())
+    }
+}

@@ -1,0 +1,131 @@
+//! Types of what modules import and export.
+
+use std::fmt;
+use wfaas_abi::artifact::records::{ExternKind, ExternType as ExternRecord, NO_MAXIMUM};
+use wfaas_abi::{Artifact, ArtifactError, FuncType, ValType};
+
+/// Size limits of a table (in elements) or memory (in WebAssembly pages).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Least size.
+    pub minimum: u64,
+    /// Greatest size, if there is one.
+    pub maximum: Option<u64>,
+}
+
+impl Limits {
+    pub(crate) fn from_record(minimum: u64, maximum: u64) -> Limits {
+        Limits { minimum, maximum: (maximum != NO_MAXIMUM).then_some(maximum) }
+    }
+
+    /// Whether something of `current` size, with `maximum`, may be imported where `self` is
+    /// wanted (Core Specification, "Import Subtyping").
+    fn accept(self, current: u64, maximum: Option<u64>) -> bool {
+        current >= self.minimum
+            && self.maximum.is_none_or(|most| maximum.is_some_and(|maximum| maximum <= most))
+    }
+}
+
+impl fmt::Display for Limits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.minimum)?;
+        match self.maximum {
+            Some(maximum) => write!(f, "..={maximum}"),
+            None => write!(f, ".."),
+        }
+    }
+}
+
+/// Type of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TableType {
+    /// Type of the elements.
+    pub element: ValType,
+    /// Size in elements.
+    pub limits: Limits,
+}
+
+/// Type of a memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryType {
+    /// Size in WebAssembly pages.
+    pub limits: Limits,
+}
+
+/// Type of a global.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GlobalType {
+    /// Type of the value.
+    pub content: ValType,
+    /// Whether it can be set.
+    pub mutable: bool,
+}
+
+/// What an import or export is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ExternType {
+    /// A function.
+    Func(FuncType),
+    /// A table.
+    Table(TableType),
+    /// A memory.
+    Memory(MemoryType),
+    /// A global.
+    Global(GlobalType),
+}
+
+impl ExternType {
+    /// The function type, if it is a function.
+    pub fn func(&self) -> Option<&FuncType> {
+        match self {
+            ExternType::Func(ty) => Some(ty),
+            _ => None,
+        }
+    }
+
+    /// Whether something of type `given` (with its current size as the minimum) can be imported
+    /// where `self` is wanted.
+    pub(crate) fn accepts(&self, given: &ExternType) -> bool {
+        match (self, given) {
+            (ExternType::Func(wanted), ExternType::Func(given)) => wanted == given,
+            (ExternType::Global(wanted), ExternType::Global(given)) => wanted == given,
+            (ExternType::Table(wanted), ExternType::Table(given)) => {
+                wanted.element == given.element
+                    && wanted.limits.accept(given.limits.minimum, given.limits.maximum)
+            }
+            (ExternType::Memory(wanted), ExternType::Memory(given)) => {
+                wanted.limits.accept(given.limits.minimum, given.limits.maximum)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for ExternType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ExternType::Func(ty) => write!(f, "function {ty}"),
+            ExternType::Table(ty) => write!(f, "table {} of {}", ty.limits, ty.element),
+            ExternType::Memory(ty) => write!(f, "memory {} pages", ty.limits),
+            ExternType::Global(ty) if ty.mutable => write!(f, "global mutable {}", ty.content),
+            ExternType::Global(ty) => write!(f, "global {}", ty.content),
+        }
+    }
+}
+
+/// The type a record describes.
+pub(crate) fn extern_type(
+    artifact: &Artifact<'_>,
+    record: &ExternRecord,
+) -> Result<ExternType, ArtifactError> {
+    let limits = Limits::from_record(record.minimum.get(), record.maximum.get());
+    Ok(match record.extern_kind()? {
+        ExternKind::Func => ExternType::Func(artifact.func_type(record.ty.get())?),
+        ExternKind::Table => ExternType::Table(TableType { element: record.val_type()?, limits }),
+        ExternKind::Memory => ExternType::Memory(MemoryType { limits }),
+        ExternKind::Global => ExternType::Global(GlobalType {
+            content: record.val_type()?,
+            mutable: record.mutable.get() != 0,
+        }),
+    })
+}
