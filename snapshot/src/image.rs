@@ -1,8 +1,10 @@
 //! Images: where the bytes that a slot starts from are kept.
 
+use crate::sys::View;
 use crate::{PAGE, sys};
 use std::fs::File;
 use std::io;
+use std::sync::OnceLock;
 
 /// A range of an image that is stored in its file. The rest of the image is zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub struct Image {
     file: File,
     bytes: usize,
     extents: Vec<Extent>,
+    /// Made when the first slot wants to copy pages back.
+    view: OnceLock<Option<View>>,
 }
 
 impl Image {
@@ -47,7 +51,7 @@ impl Image {
             sys::write_all_at(&file, &stored[from..from + extent.bytes], extent.at as u64)?;
         }
         let extents = merge(extents);
-        Ok(Image { file, bytes, extents })
+        Ok(Image { file, bytes, extents, view: OnceLock::new() })
     }
 
     /// An image whose extents stay in `file`, mapped from there: for a process that uses it once.
@@ -60,7 +64,7 @@ impl Image {
         if extents.len() > MAX_EXTENTS {
             return Err(invalid("too many extents to map each from the file"));
         }
-        Ok(Image { file, bytes, extents: extents.to_vec() })
+        Ok(Image { file, bytes, extents: extents.to_vec(), view: OnceLock::new() })
     }
 
     /// Bytes of the image.
@@ -76,6 +80,22 @@ impl Image {
     /// The ranges that are mapped from the file, ascending.
     pub fn extents(&self) -> &[Extent] {
         &self.extents
+    }
+
+    /// Makes sure that [`Image::stored_page`] works; whether it does.
+    pub(crate) fn prepare_view(&self) -> bool {
+        self.view.get_or_init(|| View::new(&self.file).ok()).is_some()
+    }
+
+    /// The address of the bytes of the page at `at` bytes in the image; `None` if it is zero.
+    pub(crate) fn stored_page(&self, at: usize) -> Option<*const u8> {
+        let after = self.extents.partition_point(|extent| extent.at <= at);
+        let extent = self.extents[after.checked_sub(1)?];
+        let inside = at - extent.at;
+        if inside >= extent.bytes {
+            return None;
+        }
+        self.view.get()?.as_ref()?.page(extent.file + inside as u64)
     }
 
     pub(crate) fn file(&self) -> &File {

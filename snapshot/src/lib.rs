@@ -6,17 +6,20 @@
 //! * *binding* maps an image into a slot so that its byte `lead` lies at BASE, privately, and gives
 //!   the slot a *head* of ordinary memory before it, which belongs to no image;
 //! * *opening* makes more memory after the image accessible, zeroed;
-//! * *reset* restores the image, byte for byte, and closes what was opened.
+//! * *reset* restores the image, byte for byte, and closes what was opened: by discarding all
+//!   private pages, or, if the slot *learns*, by copying back the pages that were written to
+//!   (see `learn`).
 //!
 //! ```
 //! use std::sync::Arc;
-//! use wfaas_snapshot::{Binding, Extent, Geometry, Image, Slot};
+//! use wfaas_snapshot::{Binding, Extent, Geometry, Image, Slot, Tracking};
 //!
 //! let geometry = Geometry { below: 1 << 20, above: 1 << 20, align: 4096 };
 //! let mut slot = Slot::reserve(geometry)?;
 //! let page = [7u8; 4096];
 //! let image = Image::from_pages(8192, &[Extent { at: 4096, file: 0, bytes: 4096 }], &page)?;
-//! slot.bind(Binding { image: Arc::new(image), lead: 4096, head: 4096 })?;
+//! let tracking = Tracking::Discard;
+//! slot.bind(Binding { image: Arc::new(image), lead: 4096, head: 4096, tracking })?;
 //! assert_eq!(slot.bytes(0, 4096)?, page);
 //! slot.bytes_mut(0, 1)?[0] = 9;
 //! slot.reset()?;
@@ -25,11 +28,14 @@
 //! ```
 
 mod image;
+mod learn;
 mod slot;
 mod sys;
+mod uffd;
 
 pub use image::{Extent, Image};
-pub use slot::{Binding, Geometry, Slot};
+pub use learn::{LEARN_ALIGN, handle_write_fault, learning_available};
+pub use slot::{Binding, Geometry, Slot, Tracking};
 
 /// Bytes of a host page.
 pub const PAGE: usize = 4096;

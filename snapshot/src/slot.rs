@@ -1,6 +1,7 @@
 //! Slots: reservations that images are bound to and reset in.
 
 use crate::image::invalid;
+use crate::learn::{LEARN_ALIGN, Tracker};
 use crate::sys::Reservation;
 use crate::{Image, PAGE};
 use std::io;
@@ -26,6 +27,8 @@ pub struct Binding {
     pub lead: usize,
     /// Bytes of ordinary memory before the image.
     pub head: usize,
+    /// How to know what a reset has to restore.
+    pub tracking: Tracking,
 }
 
 /// Address space in which one image at a time is mapped.
@@ -36,6 +39,19 @@ pub struct Slot {
     binding: Option<Binding>,
     /// Bytes from BASE on that are accessible.
     open: usize,
+    /// The learned set, while an image is bound and the slot learns.
+    tracker: Option<Box<Tracker>>,
+}
+
+/// How a slot knows what a reset has to restore.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tracking {
+    /// It does not: a reset discards all private pages, and the next writes fault again.
+    Discard,
+    /// It learns which pages are written to, and copies them back. The process's handler for
+    /// SIGBUS must call [`handle_write_fault`](crate::handle_write_fault). Falls back to
+    /// [`Tracking::Discard`] where the kernel cannot, or the image is not in memory.
+    Learn,
 }
 
 impl Slot {
@@ -45,7 +61,17 @@ impl Slot {
     /// `OutOfMemory` when the process has no address space or mappings left.
     pub fn reserve(geometry: Geometry) -> io::Result<Slot> {
         let reservation = Reservation::new(geometry.below + geometry.above, geometry.align)?;
-        Ok(Slot { reservation, geometry, binding: None, open: 0 })
+        Ok(Slot { reservation, geometry, binding: None, open: 0, tracker: None })
+    }
+
+    /// What is active for the image bound.
+    pub fn tracking(&self) -> Tracking {
+        if self.tracker.is_some() { Tracking::Learn } else { Tracking::Discard }
+    }
+
+    /// Pages that a reset copies back.
+    pub fn learned_pages(&self) -> usize {
+        self.tracker.as_ref().map_or(0, |tracker| tracker.learned_pages())
     }
 
     /// The address BASE.
@@ -86,6 +112,11 @@ impl Slot {
             let file = binding.image.file();
             self.reservation.map_file(image_at + extent.at, extent.bytes, file, extent.file)?;
         }
+        let aligned = self.geometry.align.is_multiple_of(LEARN_ALIGN);
+        if binding.tracking == Tracking::Learn && aligned && binding.image.prepare_view() {
+            let start = self.reservation.start() + image_at;
+            self.tracker = Tracker::new(start, binding.image.len());
+        }
         Ok(())
     }
 
@@ -94,6 +125,7 @@ impl Slot {
     /// # Errors
     /// What the kernel says.
     pub fn unbind(&mut self) -> io::Result<()> {
+        self.tracker = None;
         let Some(binding) = self.binding.take() else { return Ok(()) };
         let before = binding.lead + binding.head;
         let bytes = before + std::mem::take(&mut self.open);
@@ -124,12 +156,37 @@ impl Slot {
     pub fn reset(&mut self) -> io::Result<()> {
         let Some(binding) = &self.binding else { return Ok(()) };
         let image_at = self.geometry.below - binding.lead;
-        self.reservation.discard(image_at, binding.lead + self.open)?;
         let image_end = binding.image.len() - binding.lead;
         if self.open > image_end {
             let grown = self.open - image_end;
+            self.reservation.discard(self.geometry.below + image_end, grown)?;
             self.reservation.protect(self.geometry.below + image_end, grown, false)?;
             self.open = image_end;
+        }
+        let Some(tracker) = &mut self.tracker else {
+            return self.reservation.discard(image_at, binding.image.len());
+        };
+        if tracker.restore(&binding.image) {
+            return Ok(());
+        }
+        self.reservation.discard(image_at, binding.image.len())?;
+        if tracker.forget() { Ok(()) } else { Err(io::Error::other("protecting the image")) }
+    }
+
+    /// Makes sure that the kernel itself can write to a range, as in `read(2)`: it does not fault
+    /// like user code does.
+    ///
+    /// # Errors
+    /// `InvalidInput` if the range is not all accessible.
+    pub fn make_writable(&mut self, at: isize, bytes: usize) -> io::Result<()> {
+        for page in self.bytes_mut(at, bytes)?.chunks_mut(PAGE) {
+            let last = page.len() - 1;
+            for index in [0, last] {
+                let byte = std::hint::black_box(page[index]);
+                // SAFETY: a reference to a byte of the slice. Volatile, since the write counts and
+                // not the value.
+                unsafe { std::ptr::write_volatile(&mut page[index], byte) };
+            }
         }
         Ok(())
     }

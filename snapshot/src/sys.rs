@@ -115,6 +115,45 @@ fn unmap(start: usize, bytes: usize) {
     }
 }
 
+/// A whole file, mapped for reading.
+#[derive(Debug)]
+pub(crate) struct View {
+    start: *const u8,
+    bytes: usize,
+}
+
+// SAFETY: the mapping is read-only and belongs to the view.
+unsafe impl Send for View {}
+
+// SAFETY: as above.
+unsafe impl Sync for View {}
+
+impl View {
+    pub(crate) fn new(file: &File) -> io::Result<View> {
+        let bytes = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+        if bytes == 0 {
+            return Ok(View { start: ptr::null(), bytes });
+        }
+        // SAFETY: a fresh mapping at an address of the kernel's choice touches nothing.
+        let start =
+            unsafe { mmap(ptr::null_mut(), bytes, ProtFlags::READ, MapFlags::SHARED, file, 0)? };
+        Ok(View { start: start.cast(), bytes })
+    }
+
+    /// The address of the page at `offset` in the file.
+    pub(crate) fn page(&self, offset: u64) -> Option<*const u8> {
+        let offset = usize::try_from(offset).ok()?;
+        let inside = offset.checked_add(crate::PAGE)? <= self.bytes;
+        inside.then(|| self.start.wrapping_add(offset))
+    }
+}
+
+impl Drop for View {
+    fn drop(&mut self) {
+        unmap(self.start as usize, self.bytes);
+    }
+}
+
 /// A new file in memory.
 pub(crate) fn memfd(name: &str, bytes: u64) -> io::Result<File> {
     let file = memfd_create(name, MemfdFlags::CLOEXEC)?;

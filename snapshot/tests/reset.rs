@@ -1,13 +1,46 @@
-//! Whatever was written, grown and read: after a reset the slot is the image.
+//! Whatever was written, grown and read: after a reset the slot is the image. For both ways of
+//! resetting, forced.
 
 use proptest::prelude::*;
-use std::sync::Arc;
-use wfaas_snapshot::{Binding, Extent, Geometry, Image, PAGE, Slot};
+use std::sync::{Arc, Once};
+use wfaas_snapshot::{Binding, Extent, Geometry, Image, LEARN_ALIGN, PAGE, Slot, Tracking};
 
-const GEOMETRY: Geometry = Geometry { below: 1 << 20, above: 4 << 20, align: 1 << 20 };
+const GEOMETRY: Geometry = Geometry { below: 1 << 20, above: 4 << 20, align: LEARN_ALIGN };
 const LEAD: usize = 3 * PAGE;
 const IMAGE: usize = 40 * PAGE;
 const MAX_OPEN: usize = 200 * PAGE;
+const BOTH: [Tracking; 2] = [Tracking::Discard, Tracking::Learn];
+
+/// What an embedder has to install for slots that learn.
+fn install_handler() {
+    extern "C" fn handler(_: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+        // SAFETY: the kernel's argument.
+        let info = unsafe { &*info };
+        // SAFETY: SIGBUS comes with an address.
+        let address = unsafe { info.si_addr() };
+        if !wfaas_snapshot::handle_write_fault(address as usize) {
+            // SAFETY: async-signal-safe.
+            unsafe { libc::abort() };
+        }
+    }
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        // SAFETY: all zeros is a valid sigaction.
+        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+        action.sa_sigaction = handler as *const () as usize;
+        action.sa_flags = libc::SA_SIGINFO | libc::SA_NODEFER;
+        // SAFETY: the handler is async-signal-safe.
+        assert_eq!(unsafe { libc::sigaction(libc::SIGBUS, &action, std::ptr::null_mut()) }, 0);
+    });
+}
+
+fn bound(tracking: Tracking, image: Image, head: usize) -> Slot {
+    install_handler();
+    let mut slot = Slot::reserve(GEOMETRY).unwrap();
+    slot.bind(Binding { image: Arc::new(image), lead: LEAD, head, tracking }).unwrap();
+    assert_eq!(slot.tracking(), tracking, "this kernel has no userfaultfd write-protection");
+    slot
+}
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -45,57 +78,115 @@ fn assert_pristine(slot: &Slot, expected: &[u8]) {
     slot.bytes(0, IMAGE - LEAD + 1).expect_err("nothing beyond the image is accessible");
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-    #[test]
-    fn reset_restores_the_image(steps in prop::collection::vec(step(), 1..60)) {
-        let (image, expected) = image();
-        let mut slot = Slot::reserve(GEOMETRY).unwrap();
-        slot.bind(Binding { image: Arc::new(image), lead: LEAD, head: PAGE }).unwrap();
-        slot.bytes_mut(-(LEAD as isize) - 8, 8).unwrap().fill(0xaa);
-        assert_pristine(&slot, &expected);
-        for step in steps {
-            match step {
-                Step::Write { at, byte } => {
-                    let at = (at % (slot.open_bytes() + LEAD)) as isize - LEAD as isize;
-                    slot.bytes_mut(at, 1).unwrap()[0] = byte;
-                }
-                Step::Open { pages } => slot.open(pages * PAGE).unwrap(),
-                Step::Reset => {
-                    slot.reset().unwrap();
-                    assert_pristine(&slot, &expected);
-                }
+fn reset_restores_the_image(tracking: Tracking, steps: Vec<Step>) {
+    let (image, expected) = image();
+    let mut slot = bound(tracking, image, PAGE);
+    slot.bytes_mut(-(LEAD as isize) - 8, 8).unwrap().fill(0xaa);
+    assert_pristine(&slot, &expected);
+    for step in steps {
+        match step {
+            Step::Write { at, byte } => {
+                let at = (at % (slot.open_bytes() + LEAD)) as isize - LEAD as isize;
+                slot.bytes_mut(at, 1).unwrap()[0] = byte;
+            }
+            Step::Open { pages } => slot.open(pages * PAGE).unwrap(),
+            Step::Reset => {
+                slot.reset().unwrap();
+                assert_pristine(&slot, &expected);
             }
         }
-        slot.reset().unwrap();
-        assert_pristine(&slot, &expected);
-        prop_assert_eq!(slot.bytes(-(LEAD as isize) - 8, 8).unwrap(), [0xaa; 8]);
+    }
+    slot.reset().unwrap();
+    assert_pristine(&slot, &expected);
+    assert_eq!(slot.bytes(-(LEAD as isize) - 8, 8).unwrap(), [0xaa; 8]);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn discarding_restores_the_image(steps in prop::collection::vec(step(), 1..60)) {
+        reset_restores_the_image(Tracking::Discard, steps);
+    }
+
+    #[test]
+    fn copying_back_restores_the_image(steps in prop::collection::vec(step(), 1..60)) {
+        reset_restores_the_image(Tracking::Learn, steps);
     }
 }
 
 #[test]
 fn opened_memory_is_zero_every_time() {
-    let (image, _) = image();
-    let mut slot = Slot::reserve(GEOMETRY).unwrap();
-    slot.bind(Binding { image: Arc::new(image), lead: LEAD, head: 0 }).unwrap();
-    for _ in 0..3 {
-        slot.open(MAX_OPEN).unwrap();
-        let grown = slot.bytes_mut((IMAGE - LEAD) as isize, MAX_OPEN - (IMAGE - LEAD)).unwrap();
-        assert!(grown.iter().all(|byte| *byte == 0));
-        grown.fill(0xff);
-        slot.reset().unwrap();
+    for tracking in BOTH {
+        let mut slot = bound(tracking, image().0, 0);
+        for _ in 0..3 {
+            slot.open(MAX_OPEN).unwrap();
+            let bytes = MAX_OPEN - (IMAGE - LEAD);
+            let grown = slot.bytes_mut((IMAGE - LEAD) as isize, bytes).unwrap();
+            assert!(grown.iter().all(|byte| *byte == 0));
+            grown.fill(0xff);
+            slot.reset().unwrap();
+        }
     }
 }
 
 #[test]
 fn a_slot_can_be_bound_to_another_image() {
-    let (first, _) = image();
-    let mut slot = Slot::reserve(GEOMETRY).unwrap();
-    slot.bind(Binding { image: Arc::new(first), lead: LEAD, head: PAGE }).unwrap();
-    slot.open(MAX_OPEN).unwrap();
-    slot.bytes_mut(0, MAX_OPEN).unwrap().fill(1);
-    let second = Image::from_pages(2 * PAGE, &[], &[]).unwrap();
-    slot.bind(Binding { image: Arc::new(second), lead: PAGE, head: PAGE }).unwrap();
-    assert!(slot.bytes(-(2 * PAGE as isize), 3 * PAGE).unwrap().iter().all(|byte| *byte == 0));
-    slot.bytes(0, 2 * PAGE).expect_err("the first image's memory is gone");
+    for tracking in BOTH {
+        let mut slot = bound(tracking, image().0, PAGE);
+        slot.open(MAX_OPEN).unwrap();
+        slot.bytes_mut(0, MAX_OPEN).unwrap().fill(1);
+        let second = Arc::new(Image::from_pages(2 * PAGE, &[], &[]).unwrap());
+        slot.bind(Binding { image: second, lead: PAGE, head: PAGE, tracking }).unwrap();
+        let all = slot.bytes(-(2 * PAGE as isize), 3 * PAGE).unwrap();
+        assert!(all.iter().all(|byte| *byte == 0));
+        slot.bytes(0, 2 * PAGE).expect_err("the first image's memory is gone");
+    }
+}
+
+#[test]
+fn only_pages_that_were_written_to_are_learned() {
+    let mut slot = bound(Tracking::Learn, image().0, 0);
+    assert_eq!(slot.learned_pages(), 0);
+    for _ in 0..3 {
+        slot.bytes_mut(0, 1).unwrap()[0] = 1;
+        slot.bytes_mut(10 * PAGE as isize, 2 * PAGE).unwrap().fill(1);
+        assert_eq!(slot.learned_pages(), 3);
+        slot.reset().unwrap();
+    }
+}
+
+#[test]
+fn a_set_that_grows_too_large_is_learned_anew() {
+    let pages = 5000;
+    let stored = vec![3; PAGE];
+    let extents = [Extent { at: 0, file: 0, bytes: PAGE }];
+    let image = Image::from_pages(pages * PAGE, &extents, &stored).unwrap();
+    install_handler();
+    let geometry = Geometry { below: 1 << 20, above: 32 << 20, align: LEARN_ALIGN };
+    let mut slot = Slot::reserve(geometry).unwrap();
+    let tracking = Tracking::Learn;
+    slot.bind(Binding { image: Arc::new(image), lead: 0, head: 0, tracking }).unwrap();
+    slot.bytes_mut(0, pages * PAGE).unwrap().fill(9);
+    slot.reset().unwrap();
+    assert_eq!(slot.learned_pages(), 0);
+    let bytes = slot.bytes(0, pages * PAGE).unwrap();
+    assert!(bytes[..PAGE].iter().all(|byte| *byte == 3));
+    assert!(bytes[PAGE..].iter().all(|byte| *byte == 0));
+    slot.bytes_mut(7 * PAGE as isize, 1).unwrap()[0] = 1;
+    assert_eq!(slot.learned_pages(), 1, "the image is protected again");
+}
+
+#[test]
+fn the_kernel_may_write_where_it_was_allowed() {
+    use std::io::Read;
+    let (image, expected) = image();
+    let mut slot = bound(Tracking::Learn, image, 0);
+    slot.make_writable(100, 2 * PAGE).unwrap();
+    let mut zeros = std::fs::File::open("/dev/zero").unwrap();
+    let buffer = slot.bytes_mut(100, 2 * PAGE).unwrap();
+    zeros.read_exact(buffer).unwrap();
+    assert!(buffer.iter().all(|byte| *byte == 0));
+    slot.reset().unwrap();
+    assert_pristine(&slot, &expected);
 }

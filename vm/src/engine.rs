@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::faults;
 use std::sync::{Arc, Mutex};
 use wfaas_abi::layout::{BELOW_BASE, GUARD, MEMORY_RESERVATION, SLOT_ALIGN};
-use wfaas_snapshot::{Geometry, Slot};
+use wfaas_snapshot::{Geometry, Slot, Tracking};
 
 /// How an engine runs guests.
 #[derive(Debug, Clone)]
@@ -15,11 +15,18 @@ pub struct Config {
     pub max_memory_bytes: u64,
     /// Most idle faaslets a pool keeps for the next requests.
     pub idle_slots: usize,
+    /// How pools reset their slots; see [`Tracking`].
+    pub reset: Tracking,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Config { stack_bytes: 1 << 20, max_memory_bytes: 4 << 30, idle_slots: 64 }
+        Config {
+            stack_bytes: 1 << 20,
+            max_memory_bytes: 4 << 30,
+            idle_slots: 64,
+            reset: Tracking::Learn,
+        }
     }
 }
 

@@ -221,6 +221,7 @@ impl StoreInner {
             image: module.image().clone(),
             lead: header.state_bytes.get() as usize,
             head: header.host_bytes.get() as usize,
+            tracking: self.tracking,
         };
         let own = module.artifact().memories().first();
         let limits = own.map_or(Limits { minimum: 0, maximum: Some(0) }, |memory| {

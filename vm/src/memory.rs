@@ -117,7 +117,8 @@ impl Memory {
         }
         let bytes = ty.limits.minimum as usize * WASM_PAGE;
         let image = Image::from_pages(PAGE + bytes, &[], &[]).map_err(Error::os("a memory"))?;
-        let binding = Binding { image: Arc::new(image), lead: PAGE, head: 0 };
+        let binding =
+            Binding { image: Arc::new(image), lead: PAGE, head: 0, tracking: store.tracking };
         let memory = MemoryInner::new(&store.engine, binding, ty.limits)?;
         // SAFETY: the state header is mapped.
         unsafe { memory.pages_cell().write(ty.limits.minimum) };

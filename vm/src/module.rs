@@ -27,6 +27,8 @@ struct ModuleInner {
     engine: Engine,
     code: Arc<Code>,
     image: Arc<Image>,
+    /// Whether the image's file is in memory and nobody else's.
+    image_in_memory: bool,
     memory_pages: u64,
     initialised: bool,
 }
@@ -53,7 +55,8 @@ impl Module {
             file.write_all(bytes)?;
             Ok(file)
         };
-        Self::from_open_file(engine, load().map_err(Error::os("copying the artifact"))?)
+        let file = load().map_err(Error::os("copying the artifact"))?;
+        Self::from_open_file(engine, file, true)
     }
 
     /// Loads an artifact by mapping its file, which must not be changed while it is in use.
@@ -62,10 +65,10 @@ impl Module {
     /// As [`Module::from_bytes`], and [`Error::Os`] if the file cannot be opened.
     pub fn from_file(engine: &Engine, path: &Path) -> Result<Module, Error> {
         let file = File::open(path).map_err(Error::os("opening the artifact"))?;
-        Self::from_open_file(engine, file)
+        Self::from_open_file(engine, file, false)
     }
 
-    fn from_open_file(engine: &Engine, file: File) -> Result<Module, Error> {
+    fn from_open_file(engine: &Engine, file: File, in_memory: bool) -> Result<Module, Error> {
         let code = Code::map(file)?;
         let artifact = code.artifact();
         artifact.check_cpu(available_cpu_features())?;
@@ -76,6 +79,7 @@ impl Module {
             engine: engine.clone(),
             code: Arc::new(code),
             image: Arc::new(image),
+            image_in_memory: in_memory,
             memory_pages,
             initialised,
         })))
@@ -93,8 +97,24 @@ impl Module {
             engine: self.0.engine.clone(),
             code: self.0.code.clone(),
             image: Arc::new(image_in_memory(image)?),
+            image_in_memory: true,
             memory_pages: image.memory_pages,
             initialised: true,
+        })))
+    }
+
+    /// The same module with its image in memory, for slots that learn.
+    pub(crate) fn with_image_in_memory(&self) -> Result<Module, Error> {
+        if self.0.image_in_memory {
+            return Ok(self.clone());
+        }
+        Ok(Module(Arc::new(ModuleInner {
+            engine: self.0.engine.clone(),
+            code: self.0.code.clone(),
+            image: Arc::new(image_in_memory(self.artifact().image())?),
+            image_in_memory: true,
+            memory_pages: self.0.memory_pages,
+            initialised: self.0.initialised,
         })))
     }
 

@@ -7,6 +7,7 @@ use crate::module::Module;
 use crate::store::{Store, StoreInner};
 use std::sync::{Arc, Mutex, PoisonError};
 use wfaas_abi::artifact::records::ExternKind;
+use wfaas_snapshot::Tracking;
 
 /// Hands out instances of one module that are all alike, whatever their predecessors did. Cheap
 /// to clone; usable from any number of threads.
@@ -60,8 +61,11 @@ impl<T: Default + Send + 'static> Pool<T> {
             let message = "a pool needs an initialised module: build it with a snapshot";
             return Err(Error::Unsupported(message.into()));
         }
-        let inner =
-            PoolInner { linker: linker.clone(), module: module.clone(), idle: Mutex::default() };
+        let module = match module.engine().config().reset {
+            Tracking::Learn => module.with_image_in_memory()?,
+            Tracking::Discard => module.clone(),
+        };
+        let inner = PoolInner { linker: linker.clone(), module, idle: Mutex::default() };
         let pool = Pool(Arc::new(inner));
         let first = pool.spawn()?;
         pool.put_back(first);
@@ -90,6 +94,7 @@ impl<T: Default + Send + 'static> Pool<T> {
 
     fn spawn(&self) -> Result<Store<T>, Error> {
         let mut store = Store::new(self.0.module.engine(), T::default());
+        store.0.inner.tracking = self.0.module.engine().config().reset;
         self.0.linker.instantiate(&mut store, &self.0.module)?;
         Ok(store)
     }

@@ -20,6 +20,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 use wfaas_abi::context::{FuncImport, RuntimeContext};
 use wfaas_abi::{FuncType, TrapCode};
+use wfaas_snapshot::Tracking;
 
 /// Holds instances, what they share, and the embedder's data `T`. Handles such as
 /// [`Instance`](crate::Instance) and [`Func`] belong to one store; using them with another panics.
@@ -46,6 +47,8 @@ pub struct StoreInner {
     pub(crate) stack: Option<GuestStack>,
     pub(crate) control: Arc<Control>,
     pub(crate) memory_limit: Option<u64>,
+    /// How the slots of new instances know what a reset has to restore.
+    pub(crate) tracking: Tracking,
     /// Whether a host function was left in the middle.
     pub(crate) poisoned: bool,
     pub(crate) pending: Option<Pending>,
@@ -158,6 +161,7 @@ impl StoreInner {
             stack: None,
             control: Arc::default(),
             memory_limit: None,
+            tracking: Tracking::Discard,
             poisoned: false,
             pending: None,
             backtrace: RawBacktrace::EMPTY,

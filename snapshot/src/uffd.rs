@@ -1,0 +1,88 @@
+//! The three `ioctl`s of userfaultfd this crate needs (Linux `userfaultfd(2)`, `ioctl_userfaultfd(2)`).
+
+use rustix::ioctl::{Opcode, Updater, ioctl, opcode};
+use rustix::mm::{UserfaultfdFlags, userfaultfd};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::OnceLock;
+
+const GROUP: u8 = 0xaa;
+const API_VERSION: u64 = 0xaa;
+/// Write-protect faults, delivered as SIGBUS, for shared memory files, and for pages that are not
+/// there yet.
+const FEATURES: u64 = 1 | 1 << 7 | 1 << 12 | 1 << 13;
+const REGISTER_MODE_WP: u64 = 2;
+const WRITEPROTECT_MODE_WP: u64 = 1;
+
+#[repr(C)]
+struct Api {
+    api: u64,
+    features: u64,
+    ioctls: u64,
+}
+
+#[repr(C)]
+struct Register {
+    start: u64,
+    len: u64,
+    mode: u64,
+    ioctls: u64,
+}
+
+#[repr(C)]
+struct WriteProtect {
+    start: u64,
+    len: u64,
+    mode: u64,
+}
+
+const API: Opcode = opcode::read_write::<Api>(GROUP, 0x3f);
+const REGISTER: Opcode = opcode::read_write::<Register>(GROUP, 0x00);
+const WRITEPROTECT: Opcode = opcode::read_write::<WriteProtect>(GROUP, 0x06);
+
+/// The process's descriptor, if the kernel offers what is needed.
+pub(crate) fn descriptor() -> Option<&'static OwnedFd> {
+    static DESCRIPTOR: OnceLock<Option<OwnedFd>> = OnceLock::new();
+    DESCRIPTOR.get_or_init(|| open().ok()).as_ref()
+}
+
+fn open() -> io::Result<OwnedFd> {
+    // Only faults of user code: no privilege is needed then. The kernel itself must not write to
+    // a protected page; see `Slot::make_writable`.
+    let user_mode_only = UserfaultfdFlags::from_bits_retain(1);
+    // SAFETY: a new descriptor, which is not used for anything yet.
+    let descriptor = unsafe { userfaultfd(UserfaultfdFlags::CLOEXEC | user_mode_only)? };
+    let mut api = Api { api: API_VERSION, features: FEATURES, ioctls: 0 };
+    // SAFETY: the opcode goes with the type.
+    let request = unsafe { Updater::<API, Api>::new(&mut api) };
+    // SAFETY: the handshake changes only the descriptor.
+    unsafe { ioctl(&descriptor, request)? };
+    Ok(descriptor)
+}
+
+/// Makes faults in a range of this process's mappings known to the descriptor.
+pub(crate) fn register(descriptor: &OwnedFd, start: usize, len: usize) -> io::Result<()> {
+    let (start, len) = (start as u64, len as u64);
+    let mut register = Register { start, len, mode: REGISTER_MODE_WP, ioctls: 0 };
+    // SAFETY: the opcode goes with the type.
+    let request = unsafe { Updater::<REGISTER, Register>::new(&mut register) };
+    // SAFETY: the range is the caller's; its contents stay as they are.
+    unsafe { ioctl(descriptor, request)? };
+    Ok(())
+}
+
+/// Protects a registered range from writes, or lifts that. Async-signal-safe.
+pub(crate) fn protect(
+    descriptor: &OwnedFd,
+    start: usize,
+    len: usize,
+    protect: bool,
+) -> io::Result<()> {
+    let mode = if protect { WRITEPROTECT_MODE_WP } else { 0 };
+    let mut range = WriteProtect { start: start as u64, len: len as u64, mode };
+    // SAFETY: the opcode goes with the type.
+    let request = unsafe { Updater::<WRITEPROTECT, WriteProtect>::new(&mut range) };
+    // SAFETY: the range is the caller's; its contents stay as they are.
+    unsafe { ioctl(descriptor, request)? };
+    Ok(())
+}

@@ -1,0 +1,24 @@
+//! What the tests of this crate share: from text to a module.
+#![allow(dead_code)] // each test binary uses a part
+
+use wfaas_vm::{Config, Engine, Instance, Linker, Module, Store};
+
+/// An engine with the default configuration.
+pub fn engine() -> Engine {
+    Engine::new(Config::default()).unwrap()
+}
+
+/// Compiles the text format.
+pub fn module(engine: &Engine, wat: &str) -> Module {
+    let compiled = wfaas_compiler::compile(wat.as_bytes(), &Default::default()).unwrap();
+    Module::from_bytes(engine, &compiled.artifact).unwrap()
+}
+
+/// A store with one instance without imports.
+pub fn instance(wat: &str) -> (Store<()>, Instance) {
+    let engine = engine();
+    let module = module(&engine, wat);
+    let mut store = Store::new(&engine, ());
+    let instance = Linker::new(&engine).instantiate(&mut store, &module).unwrap();
+    (store, instance)
+}
