@@ -1,0 +1,218 @@
+//! Running scripts.
+
+use crate::spectest;
+use crate::values::{HostObjects, argument, check_results};
+use std::collections::HashMap;
+use wast::parser::ParseBuffer;
+use wast::token::Id;
+use wast::{QuoteWat, Wast, WastDirective, WastExecute, WastInvoke};
+use wfaas_vm::{Config, Engine, Error, Extern, Instance, Linker, Module, Store, Val};
+
+/// What became of the directives of a script.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Directives that did what they must.
+    pub passed: usize,
+    /// The others, with line and reason.
+    pub failed: Vec<String>,
+    /// Directives that say nothing about a core WebAssembly implementation, such as those about
+    /// custom sections' annotations.
+    pub skipped: usize,
+}
+
+/// Runs the script `text`.
+pub fn run_script(text: &str) -> Report {
+    let mut report = Report::default();
+    let mut lexer = wast::lexer::Lexer::new(text);
+    lexer.allow_confusing_unicode(true);
+    let parsed = ParseBuffer::new_with_lexer(lexer);
+    let script = parsed.as_ref().map_err(|error| error.to_string()).and_then(|buffer| {
+        wast::parser::parse::<Wast<'_>>(buffer).map_err(|error| error.to_string())
+    });
+    let script = match script {
+        Ok(script) => script,
+        Err(error) => {
+            report.failed.push(format!("the script cannot be parsed: {error}"));
+            return report;
+        }
+    };
+    let mut runner = match Runner::new() {
+        Ok(runner) => runner,
+        Err(error) => {
+            report.failed.push(format!("setting up: {error}"));
+            return report;
+        }
+    };
+    for directive in script.directives {
+        let (line, _) = directive.span().linecol_in(text);
+        match runner.directive(directive) {
+            Ok(Outcome::Passed) => report.passed += 1,
+            Ok(Outcome::Skipped) => report.skipped += 1,
+            Err(reason) => report.failed.push(format!("line {}: {reason}", line + 1)),
+        }
+    }
+    report
+}
+
+enum Outcome {
+    Passed,
+    Skipped,
+}
+
+struct Runner {
+    engine: Engine,
+    linker: Linker<()>,
+    store: Store<()>,
+    objects: HostObjects,
+    /// The last instance, or why there is none.
+    current: Option<Instance>,
+    instances: HashMap<String, Instance>,
+    definitions: HashMap<String, Module>,
+}
+
+impl Runner {
+    fn new() -> Result<Runner, Error> {
+        let engine = Engine::new(Config::default())?;
+        let mut linker = Linker::new(&engine);
+        let mut store = Store::new(&engine, ());
+        spectest::define(&mut linker, &mut store)?;
+        Ok(Runner {
+            engine,
+            linker,
+            store,
+            objects: HostObjects::default(),
+            current: None,
+            instances: HashMap::new(),
+            definitions: HashMap::new(),
+        })
+    }
+
+    fn directive(&mut self, directive: WastDirective<'_>) -> Result<Outcome, String> {
+        match directive {
+            WastDirective::Module(mut module) => {
+                self.current = None;
+                let name = module.name();
+                let instance = self.module(&mut module).and_then(|m| self.instantiate(&m))?;
+                self.name(name, instance);
+            }
+            WastDirective::ModuleDefinition(mut module) => {
+                let name = module.name();
+                let compiled = self.module(&mut module)?;
+                self.definitions.insert(key(name), compiled);
+            }
+            WastDirective::ModuleInstance { instance, module, .. } => {
+                let module = self.definitions.get(&key(module)).ok_or("no such module")?.clone();
+                let made = self.instantiate(&module)?;
+                self.name(instance, made);
+            }
+            WastDirective::Register { name, module, .. } => {
+                let instance = self.instance(module)?;
+                self.linker.instance(&mut self.store, name, instance);
+            }
+            WastDirective::AssertMalformed { mut module, message, .. }
+            | WastDirective::AssertInvalid { mut module, message, .. } => {
+                if self.module(&mut module).is_ok() {
+                    return Err(format!("should have been refused: {message}"));
+                }
+            }
+            WastDirective::AssertUnlinkable { module, message, .. } => {
+                let module = self.module(&mut QuoteWat::Wat(module))?;
+                let result = self.linker.instantiate(&mut self.store, &module);
+                expect_message(result.map(|_| ()), message)?;
+            }
+            WastDirective::Invoke(invoke) => {
+                self.invoke(&invoke)?.map_err(|error| error.to_string())?;
+            }
+            WastDirective::AssertReturn { exec, results, .. } => {
+                let found = self.execute(exec)?.map_err(|error| error.to_string())?;
+                check_results(&found, &results)?;
+            }
+            WastDirective::AssertTrap { exec, message, .. } => {
+                expect_message(self.execute(exec)?.map(|_| ()), message)?;
+            }
+            WastDirective::AssertExhaustion { call, message, .. } => {
+                expect_message(self.invoke(&call)?.map(|_| ()), message)?;
+            }
+            WastDirective::AssertInvalidCustom { .. }
+            | WastDirective::AssertMalformedCustom { .. } => return Ok(Outcome::Skipped),
+            other => return Err(format!("the directive {other:?} is not supported")),
+        }
+        Ok(Outcome::Passed)
+    }
+
+    fn module(&self, module: &mut QuoteWat<'_>) -> Result<Module, String> {
+        let wasm = module.encode().map_err(|error| error.to_string())?;
+        let compiled = wfaas_compiler::compile(&wasm, &Default::default());
+        let compiled = compiled.map_err(|error| error.to_string())?;
+        Module::from_bytes(&self.engine, &compiled.artifact).map_err(|error| error.to_string())
+    }
+
+    fn instantiate(&mut self, module: &Module) -> Result<Instance, String> {
+        self.linker.instantiate(&mut self.store, module).map_err(|error| error.to_string())
+    }
+
+    fn name(&mut self, name: Option<Id<'_>>, instance: Instance) {
+        self.current = Some(instance);
+        if name.is_some() {
+            self.instances.insert(key(name), instance);
+        }
+    }
+
+    fn instance(&self, name: Option<Id<'_>>) -> Result<Instance, String> {
+        match name {
+            None => self.current.ok_or("there is no instance".into()),
+            Some(id) => {
+                self.instances.get(id.name()).copied().ok_or(format!("no instance {}", id.name()))
+            }
+        }
+    }
+
+    /// The outer error is one of the script or the harness, the inner one the guest's.
+    fn execute(&mut self, exec: WastExecute<'_>) -> Result<Result<Vec<Val>, Error>, String> {
+        match exec {
+            WastExecute::Invoke(invoke) => self.invoke(&invoke),
+            WastExecute::Wat(module) => {
+                let module = self.module(&mut QuoteWat::Wat(module))?;
+                let result = self.linker.instantiate(&mut self.store, &module);
+                Ok(result.map(|_| Vec::new()))
+            }
+            WastExecute::Get { module, global, .. } => {
+                let instance = self.instance(module)?;
+                let global =
+                    instance.get_global(&mut self.store, global).ok_or("no such global")?;
+                Ok(global.get(&self.store).map(|value| vec![value]))
+            }
+        }
+    }
+
+    fn invoke(&mut self, invoke: &WastInvoke<'_>) -> Result<Result<Vec<Val>, Error>, String> {
+        let instance = self.instance(invoke.module)?;
+        let export = instance.get_export(&mut self.store, invoke.name);
+        let Some(Extern::Func(func)) = export else {
+            return Err(format!("no function {}", invoke.name));
+        };
+        let mut args = Vec::new();
+        for arg in &invoke.args {
+            args.push(argument(arg, &mut self.objects)?);
+        }
+        Ok(func.call(&mut self.store, &args))
+    }
+}
+
+fn key(name: Option<Id<'_>>) -> String {
+    name.map_or(String::new(), |id| id.name().to_owned())
+}
+
+/// The suite's messages are prefixes of what an implementation may say, or the other way round.
+fn expect_message(result: Result<(), Error>, message: &str) -> Result<(), String> {
+    let error = match result {
+        Ok(()) => return Err(format!("should have failed: {message}")),
+        Err(error) => error.to_string(),
+    };
+    let first = error.lines().next().unwrap_or_default();
+    let found = first.strip_prefix("trap: ").unwrap_or(first);
+    if found.starts_with(message) || message.starts_with(found) {
+        return Ok(());
+    }
+    Err(format!("expected the message \"{message}\", found \"{found}\""))
+}
