@@ -147,10 +147,11 @@ fn errors_of_host_functions_come_back_with_the_frames() {
 #[test]
 fn a_panic_in_a_host_function_reaches_the_caller() {
     let engine = engine();
-    let wat = r#"(module (import "host" "panic" (func $panic)) (func (export "f") (call $panic)))"#;
+    let wat = r#"(module (import "host" "panic" (func $panic (result i32)))
+        (func (export "f") (drop (call $panic))))"#;
     let module = module(&engine, wat);
     let mut linker = Linker::<()>::new(&engine);
-    linker.func_wrap("host", "panic", |_: Caller<'_, ()>| panic!("on purpose"));
+    linker.func_wrap("host", "panic", |_: Caller<'_, ()>| -> i32 { panic!("on purpose") });
     let mut store = Store::new(&engine, ());
     let instance = linker.instantiate(&mut store, &module).unwrap();
     let f = instance.get_typed_func::<(), ()>(&mut store, "f").unwrap();

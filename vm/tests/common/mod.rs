@@ -4,18 +4,18 @@
 use wfaas_vm::{Config, Engine, Instance, Linker, Module, Store};
 
 /// An engine with the default configuration.
-pub fn engine() -> Engine {
+pub(crate) fn engine() -> Engine {
     Engine::new(Config::default()).unwrap()
 }
 
 /// Compiles the text format.
-pub fn module(engine: &Engine, wat: &str) -> Module {
+pub(crate) fn module(engine: &Engine, wat: &str) -> Module {
     let compiled = wfaas_compiler::compile(wat.as_bytes(), &Default::default()).unwrap();
     Module::from_bytes(engine, &compiled.artifact).unwrap()
 }
 
 /// A store with one instance without imports.
-pub fn instance(wat: &str) -> (Store<()>, Instance) {
+pub(crate) fn instance(wat: &str) -> (Store<()>, Instance) {
     let engine = engine();
     let module = module(&engine, wat);
     let mut store = Store::new(&engine, ());
