@@ -1,0 +1,56 @@
+//! Looking at what is generated, for tests and for people.
+
+use crate::generate::{Generator, Worker};
+use crate::module::{Layout, Module};
+use crate::parse::{Body, binary, parse};
+use crate::symbol::Symbol;
+use crate::{CompileError, Options};
+
+/// The intermediate code of function `function` of the index space, before optimisation, in
+/// Cranelift's text format. The function must be defined in the module.
+///
+/// # Errors
+/// As [`compile`](crate::compile); [`CompileError::Internal`] if there is no such function.
+pub fn clif(
+    wasm_or_wat: &[u8],
+    function: u32,
+    options: &Options<'_>,
+) -> Result<String, CompileError> {
+    with_function(wasm_or_wat, function, options, |generator, worker, body| {
+        generator.translate(worker, body)?;
+        Ok(worker.intermediate())
+    })
+}
+
+/// The machine code of function `function` of the index space as assembly, after register
+/// allocation. The function must be defined in the module.
+///
+/// # Errors
+/// As [`compile`](crate::compile); [`CompileError::Internal`] if there is no such function.
+pub fn assembly(
+    wasm_or_wat: &[u8],
+    function: u32,
+    options: &Options<'_>,
+) -> Result<String, CompileError> {
+    with_function(wasm_or_wat, function, options, |generator, worker, body| {
+        generator.translate(worker, body)?;
+        generator.assembly(worker, Symbol::Func(function))
+    })
+}
+
+fn with_function<T>(
+    wasm_or_wat: &[u8],
+    function: u32,
+    options: &Options<'_>,
+    look: impl FnOnce(&Generator<'_>, &mut Worker, Body<'_>) -> Result<T, CompileError>,
+) -> Result<T, CompileError> {
+    let wasm = binary(wasm_or_wat)?;
+    let (module, bodies): (Module<'_>, _) = parse(&wasm)?;
+    let layout = Layout::new(&module)?;
+    let generator = Generator::new(&module, &layout, options)?;
+    let body = bodies.into_iter().find(|body| body.validation.index == function);
+    let body = body.ok_or_else(|| {
+        CompileError::Internal(format!("function {function} is not defined in this module"))
+    })?;
+    look(&generator, &mut Worker::new(), body)
+}

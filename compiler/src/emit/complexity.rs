@@ -1,0 +1,58 @@
+//! Limits against functions that would need unreasonable memory to compile.
+//!
+//! A few bytes of a body can stand for a thousand operands (a branch to a block with many
+//! results), and the code generator keeps a table of locals by blocks. Both are bounded here, far
+//! above what compilers emit.
+
+use crate::CompileError;
+use wasmparser::FunctionBody;
+
+/// Operands of branches and calls that any function may have, whatever its size.
+const FREE_OPERANDS: u64 = 1 << 20;
+
+/// More such operands for each byte of the body. A call of two bytes seldom has more than ten.
+const OPERANDS_PER_BYTE: u64 = 8;
+
+/// Locals times blocks; four bytes each at worst.
+const MOST_LOCAL_STATES: u64 = 1 << 27;
+
+/// How complex a function has got so far.
+pub(super) struct Complexity {
+    function: u32,
+    offset: u64,
+    operands: u64,
+    most_operands: u64,
+}
+
+impl Complexity {
+    pub(super) fn new(function: u32, body: &FunctionBody<'_>) -> Self {
+        let bytes = body.as_bytes().len() as u64;
+        Complexity {
+            function,
+            offset: body.range().start,
+            operands: 0,
+            most_operands: FREE_OPERANDS + OPERANDS_PER_BYTE * bytes,
+        }
+    }
+
+    /// Counts operands of a branch, a block or a call.
+    pub(super) fn add_operands(&mut self, count: usize) -> Result<(), CompileError> {
+        self.operands += count as u64;
+        if self.operands > self.most_operands {
+            return Err(self.error("operands of calls and branches", self.most_operands));
+        }
+        Ok(())
+    }
+
+    /// Checks the number of blocks and locals.
+    pub(super) fn check(&self, blocks: usize, locals: usize) -> Result<(), CompileError> {
+        if blocks as u64 * locals as u64 > MOST_LOCAL_STATES {
+            return Err(self.error("locals times blocks", MOST_LOCAL_STATES));
+        }
+        Ok(())
+    }
+
+    fn error(&self, what: &'static str, limit: u64) -> CompileError {
+        CompileError::TooComplex { function: self.function, offset: self.offset, what, limit }
+    }
+}

@@ -1,0 +1,292 @@
+//! Blocks, branches and traps.
+
+use super::{Emitted, FuncEmitter};
+use crate::target::clif_type;
+use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, JumpTableData, Type, Value};
+use std::collections::HashMap;
+use wasmparser::{BlockType, BrTable};
+use wfaas_abi::{TrapCode, ValType};
+
+/// What an `end` or `else` has to do besides continuing after the block.
+enum Kind {
+    /// A block, an `else` part, or the function.
+    Plain,
+    /// Has no more jumps to its header.
+    Loop { header: Block },
+    /// Has an `else` part, written or not, that starts with the block's parameters.
+    If { otherwise: Block, params: Vec<Value> },
+    /// Control cannot get here, nothing was generated.
+    Dead,
+}
+
+/// An enclosing block.
+pub(super) struct Frame {
+    kind: Kind,
+    /// Where a branch goes to, with so many operands.
+    label: Block,
+    label_arity: usize,
+    /// Where the end is, with so many operands.
+    end: Block,
+    end_arity: usize,
+    /// Height of the operand stack below the parameters.
+    height: usize,
+    /// Whether the end is jumped to.
+    end_reached: bool,
+}
+
+impl FuncEmitter<'_> {
+    /// Starts the outermost block.
+    pub(super) fn enter_function(&mut self, function: u32) {
+        let results = types(self.code.module.func_type(function).results());
+        let end = self.block_with(&results);
+        self.control.push(Frame {
+            kind: Kind::Plain,
+            label: end,
+            label_arity: results.len(),
+            end,
+            end_arity: results.len(),
+            height: 0,
+            end_reached: false,
+        });
+    }
+
+    pub(super) fn visit_unreachable(&mut self) -> Emitted {
+        self.code.trap(TrapCode::Unreachable);
+        self.reachable = false;
+        Ok(())
+    }
+
+    pub(super) fn visit_nop(&mut self) -> Emitted {
+        Ok(())
+    }
+
+    pub(super) fn visit_block(&mut self, ty: BlockType) -> Emitted {
+        if !self.reachable {
+            return self.enter_dead();
+        }
+        let (params, results) = self.block_types(ty)?;
+        let end = self.block_with(&results);
+        self.enter(Kind::Plain, (end, results.len()), (end, results.len()), params.len());
+        Ok(())
+    }
+
+    pub(super) fn visit_loop(&mut self, ty: BlockType) -> Emitted {
+        if !self.reachable {
+            return self.enter_dead();
+        }
+        let (params, results) = self.block_types(ty)?;
+        let header = self.block_with(&params);
+        let end = self.block_with(&results);
+        let arguments = self.pop_many(params.len());
+        self.jump(header, &arguments);
+        // The header is sealed at the end, when all jumps to it are known.
+        self.code.blocks().switch_to_block(header);
+        self.push_params_of(header);
+        self.enter(
+            Kind::Loop { header },
+            (header, params.len()),
+            (end, results.len()),
+            params.len(),
+        );
+        Ok(())
+    }
+
+    pub(super) fn visit_if(&mut self, ty: BlockType) -> Emitted {
+        if !self.reachable {
+            return self.enter_dead();
+        }
+        let (params, results) = self.block_types(ty)?;
+        let condition = self.pop();
+        let then = self.code.blocks().create_block();
+        let otherwise = self.code.blocks().create_block();
+        let end = self.block_with(&results);
+        self.code.ins().brif(condition, then, &[], otherwise, &[]);
+        self.code.continue_in(then);
+        let params = self.stack[self.stack.len() - params.len()..].to_vec();
+        let arity = params.len();
+        let kind = Kind::If { otherwise, params };
+        self.enter(kind, (end, results.len()), (end, results.len()), arity);
+        Ok(())
+    }
+
+    pub(super) fn visit_else(&mut self) -> Emitted {
+        self.leave_part()?;
+        let frame = self.control.last_mut().expect("validated");
+        if let Kind::If { otherwise, params } = std::mem::replace(&mut frame.kind, Kind::Plain) {
+            self.stack.extend(params);
+            self.code.continue_in(otherwise);
+            self.reachable = true;
+        } else {
+            frame.kind = Kind::Dead;
+        }
+        Ok(())
+    }
+
+    pub(super) fn visit_end(&mut self) -> Emitted {
+        self.leave_part()?;
+        let mut frame = self.control.pop().expect("validated");
+        match frame.kind {
+            Kind::Dead => return Ok(()),
+            Kind::Plain => {}
+            Kind::Loop { header } => self.code.blocks().seal_block(header),
+            Kind::If { otherwise, params } => {
+                // Without an else part, the parameters are the results.
+                self.code.continue_in(otherwise);
+                self.jump(frame.end, &params);
+                frame.end_reached = true;
+            }
+        }
+        self.code.blocks().seal_block(frame.end);
+        self.reachable = frame.end_reached;
+        if frame.end_reached {
+            self.code.blocks().switch_to_block(frame.end);
+            self.push_params_of(frame.end);
+            if self.control.is_empty() {
+                self.code.ins().return_(&self.stack);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn visit_br(&mut self, depth: u32) -> Emitted {
+        let (label, arity) = self.branch_target(depth)?;
+        let arguments = self.pop_many(arity);
+        self.jump(label, &arguments);
+        self.reachable = false;
+        Ok(())
+    }
+
+    pub(super) fn visit_br_if(&mut self, depth: u32) -> Emitted {
+        let condition = self.pop();
+        let (label, arity) = self.branch_target(depth)?;
+        let arguments = block_args(&self.stack[self.stack.len() - arity..]);
+        let next = self.code.blocks().create_block();
+        self.code.ins().brif(condition, label, &arguments, next, &[]);
+        self.code.continue_in(next);
+        Ok(())
+    }
+
+    pub(super) fn visit_br_table(&mut self, table: BrTable<'_>) -> Emitted {
+        let index = self.pop();
+        let (_, arity) = self.branch_target(table.default())?;
+        let arguments = self.pop_many(arity);
+        // Entries with operands go through one block for each label, so that a long table of
+        // labels with many operands does not repeat them.
+        let mut landings: HashMap<u32, Block> = HashMap::new();
+        let mut order = Vec::new();
+        let mut blocks = Vec::with_capacity(table.len() as usize);
+        for depth in table.targets().chain([Ok(table.default())]) {
+            let depth = depth?;
+            let landing = *landings.entry(depth).or_insert_with(|| {
+                order.push(depth);
+                self.code.blocks().create_block()
+            });
+            blocks.push(self.code.blocks().func.dfg.block_call(landing, &[]));
+        }
+        let default = blocks.pop().expect("the default is the last one");
+        let data = JumpTableData::new(default, &blocks);
+        let table = self.code.blocks().create_jump_table(data);
+        self.code.ins().br_table(index, table);
+        for depth in order {
+            let (label, _) = self.branch_target(depth)?;
+            self.code.continue_in(landings[&depth]);
+            self.jump(label, &arguments);
+        }
+        self.reachable = false;
+        Ok(())
+    }
+
+    pub(super) fn visit_return(&mut self) -> Emitted {
+        self.visit_br(self.control.len() as u32 - 1)
+    }
+
+    /// Jumps to the end of the innermost block, if control gets here, and drops its operands.
+    fn leave_part(&mut self) -> Emitted {
+        let frame = self.control.last_mut().expect("validated");
+        let (end, arity, height) = (frame.end, frame.end_arity, frame.height);
+        if self.reachable {
+            frame.end_reached = true;
+            self.complexity.add_operands(arity)?;
+            let arguments = self.pop_many(arity);
+            self.jump(end, &arguments);
+        }
+        self.stack.truncate(height);
+        self.reachable = false;
+        Ok(())
+    }
+
+    fn enter(&mut self, kind: Kind, label: (Block, usize), end: (Block, usize), params: usize) {
+        self.control.push(Frame {
+            kind,
+            label: label.0,
+            label_arity: label.1,
+            end: end.0,
+            end_arity: end.1,
+            height: self.stack.len() - params,
+            end_reached: false,
+        });
+    }
+
+    /// Enters a block to which control cannot get.
+    fn enter_dead(&mut self) -> Emitted {
+        let placeholder = self.control[0].end;
+        self.enter(Kind::Dead, (placeholder, 0), (placeholder, 0), 0);
+        Ok(())
+    }
+
+    /// Where a branch to the label `depth` goes, and with how many operands.
+    fn branch_target(&mut self, depth: u32) -> Result<(Block, usize), crate::CompileError> {
+        let innermost = self.control.len() - 1;
+        let frame = &mut self.control[innermost - depth as usize];
+        frame.end_reached |= frame.label == frame.end;
+        let target = (frame.label, frame.label_arity);
+        self.complexity.add_operands(target.1)?;
+        Ok(target)
+    }
+
+    pub(super) fn jump(&mut self, block: Block, arguments: &[Value]) {
+        let arguments = block_args(arguments);
+        self.code.ins().jump(block, &arguments);
+    }
+
+    /// A new block with parameters of these types.
+    pub(super) fn block_with(&mut self, types: &[Type]) -> Block {
+        let block = self.code.blocks().create_block();
+        for ty in types {
+            self.code.blocks().append_block_param(block, *ty);
+        }
+        block
+    }
+
+    /// Pushes the parameters of `block`.
+    pub(super) fn push_params_of(&mut self, block: Block) {
+        self.stack.extend_from_slice(self.code.blocks().block_params(block));
+    }
+
+    /// The types of a block's parameters and results.
+    fn block_types(
+        &mut self,
+        ty: BlockType,
+    ) -> Result<(Vec<Type>, Vec<Type>), crate::CompileError> {
+        let (params, results) = match ty {
+            BlockType::Empty => (Vec::new(), Vec::new()),
+            BlockType::Type(ty) => (Vec::new(), vec![clif_type(crate::parse::val_type(ty)?)]),
+            BlockType::FuncType(ty) => {
+                let ty = self.code.func_type(ty);
+                (types(ty.params()), types(ty.results()))
+            }
+        };
+        self.complexity.add_operands(params.len() + results.len())?;
+        Ok((params, results))
+    }
+}
+
+/// The machine types of these types.
+pub(super) fn types(types: &[ValType]) -> Vec<Type> {
+    types.iter().map(|ty| clif_type(*ty)).collect()
+}
+
+/// Values as the operands of a jump.
+pub(super) fn block_args(values: &[Value]) -> Vec<BlockArg> {
+    values.iter().map(|value| BlockArg::from(*value)).collect()
+}

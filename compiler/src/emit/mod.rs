@@ -1,0 +1,143 @@
+//! Translating a function body, one operator after the other, by operator family.
+//!
+//! [`operators`] routes each operator of an accepted proposal to the method of its name, which is
+//! in the file of its family. What the operand stack and the control stack of WebAssembly hold is
+//! known here at compile time, so neither exists at run time.
+
+mod bulk;
+mod call;
+mod complexity;
+mod control;
+mod conversion;
+mod memory;
+mod numeric;
+mod operators;
+mod reference;
+mod table;
+mod variable;
+
+use crate::CompileError;
+use crate::builder::CodeBuilder;
+use crate::parse::Body;
+use complexity::Complexity;
+use control::Frame;
+use cranelift_codegen::ir::{SourceLoc, Value};
+use cranelift_frontend::Variable;
+use operators::Router;
+use wasmparser::{FuncValidator, FuncValidatorAllocations, Operator, ValidatorResources};
+use wfaas_abi::BoundsStats;
+
+/// What a method for an operator returns.
+type Emitted = Result<(), CompileError>;
+
+/// The state of a translation.
+struct FuncEmitter<'c> {
+    code: CodeBuilder<'c>,
+    /// Operands, bottom first.
+    stack: Vec<Value>,
+    /// Enclosing blocks, outermost first: the function itself.
+    control: Vec<Frame>,
+    locals: Vec<Variable>,
+    /// Whether control can get to the next operator.
+    reachable: bool,
+    stats: BoundsStats,
+    complexity: Complexity,
+}
+
+/// Validates `body` and translates it into `code`, whose arguments are `arguments`. Returns what
+/// became of its memory accesses.
+pub(crate) fn function<'c>(
+    code: CodeBuilder<'c>,
+    arguments: &[Value],
+    body: Body<'_>,
+    allocations: &mut FuncValidatorAllocations,
+    isa: &dyn cranelift_codegen::isa::TargetIsa,
+) -> Result<BoundsStats, CompileError> {
+    let Body { validation, body } = body;
+    let index = validation.index;
+    let mut validator = validation.into_validator(std::mem::take(allocations));
+    let complexity = Complexity::new(index, &body);
+    let mut emitter = FuncEmitter::new(code, complexity);
+    emitter.enter_function(index);
+    emitter.declare_locals(index, arguments, &mut validator, &body)?;
+    emitter.operators(&mut validator, &body)?;
+    *allocations = validator.into_allocations();
+    let stats = emitter.stats;
+    emitter.code.finish(isa);
+    Ok(stats)
+}
+
+impl<'c> FuncEmitter<'c> {
+    fn new(code: CodeBuilder<'c>, complexity: Complexity) -> Self {
+        FuncEmitter {
+            code,
+            stack: Vec::new(),
+            control: Vec::new(),
+            locals: Vec::new(),
+            reachable: true,
+            stats: BoundsStats::default(),
+            complexity,
+        }
+    }
+
+    fn operators(
+        &mut self,
+        validator: &mut FuncValidator<ValidatorResources>,
+        body: &wasmparser::FunctionBody<'_>,
+    ) -> Emitted {
+        let mut reader = body.get_operators_reader()?;
+        while !reader.eof() {
+            let (operator, offset) = reader.read_with_offset()?;
+            validator.op(offset, &operator)?;
+            if !self.reachable && !changes_control(&operator) {
+                continue;
+            }
+            // Modules are smaller than 4 GiB.
+            self.code.blocks().set_srcloc(SourceLoc::new(offset as u32));
+            Router { emitter: self, offset }.route(&operator)?;
+            let blocks = self.code.blocks().func.dfg.num_blocks();
+            self.complexity.check(blocks, self.locals.len())?;
+        }
+        reader.finish()?;
+        Ok(())
+    }
+
+    fn push(&mut self, value: Value) {
+        self.stack.push(value);
+    }
+
+    /// Pops an operand; validation has seen to it that there is one.
+    fn pop(&mut self) -> Value {
+        self.stack.pop().expect("validated")
+    }
+
+    /// Pops two operands, in the order in which they were pushed.
+    fn pop2(&mut self) -> (Value, Value) {
+        let second = self.pop();
+        (self.pop(), second)
+    }
+
+    /// Pops three operands, in the order in which they were pushed.
+    fn pop3(&mut self) -> (Value, Value, Value) {
+        let third = self.pop();
+        let (first, second) = self.pop2();
+        (first, second, third)
+    }
+
+    /// Pops `count` operands, in the order in which they were pushed.
+    fn pop_many(&mut self, count: usize) -> Vec<Value> {
+        self.stack.split_off(self.stack.len() - count)
+    }
+}
+
+/// Whether an operator matters even where control cannot get to.
+fn changes_control(operator: &Operator<'_>) -> bool {
+    matches!(
+        operator,
+        Operator::Block { .. }
+            | Operator::Loop { .. }
+            | Operator::If { .. }
+            | Operator::Else
+            | Operator::End
+    )
+}

@@ -1,0 +1,89 @@
+//! Why a module could not be compiled.
+
+use wfaas_abi::state::StateTooLarge;
+
+/// Why a module could not be compiled. Offsets are in bytes from the start of the binary module.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompileError {
+    /// The input is neither a binary module nor valid text.
+    #[error("not a WebAssembly module: no binary header, and as text it does not parse: {0}")]
+    Text(String),
+    /// The module breaks a rule of the specification.
+    #[error("invalid module: {message} (at offset 0x{offset:x})")]
+    Invalid {
+        /// Which rule, in the validator's words.
+        message: String,
+        /// Where.
+        offset: u64,
+    },
+    /// The module uses a proposal that is not implemented.
+    #[error("{proposal} is not supported yet (at offset 0x{offset:x})")]
+    Unsupported {
+        /// The proposal's name.
+        proposal: &'static str,
+        /// Where.
+        offset: u64,
+    },
+    /// The module is larger than this compiler takes.
+    #[error("module too large: {what} is {actual}, the limit is {limit}")]
+    TooLarge {
+        /// What is too large, with its unit.
+        what: &'static str,
+        /// How large it is.
+        actual: u64,
+        /// How large it may be.
+        limit: u64,
+    },
+    /// A function would need unreasonable memory to compile.
+    #[error(
+        "function {function} at offset 0x{offset:x} is too complex: more than {limit} {what}; \
+         split the function"
+    )]
+    TooComplex {
+        /// Index of the function.
+        function: u32,
+        /// Where its body begins.
+        offset: u64,
+        /// What there is too much of.
+        what: &'static str,
+        /// How much there may be.
+        limit: u64,
+    },
+    /// Globals, tables and segments do not fit into a slot.
+    #[error(transparent)]
+    State(#[from] StateTooLarge),
+    /// Two function types share an id.
+    #[error(
+        "function types {first} and {second} have the same type id; \
+         change one of them, for example by an unused parameter"
+    )]
+    TypeIdCollision {
+        /// One type.
+        first: String,
+        /// The other one.
+        second: String,
+    },
+    /// A CPU name that is not known.
+    #[error("unknown CPU or CPU feature '{name}'; known are {known}")]
+    UnknownCpu {
+        /// The name.
+        name: String,
+        /// Names that could have been meant.
+        known: String,
+    },
+    /// The CPU cannot run what the compiler generates.
+    #[error("the CPU features lack {0}, which generated code needs; use x86-64-v2 or newer")]
+    CpuTooOld(&'static str),
+    /// The code generator failed.
+    #[error("cannot generate code for {function}: {message}")]
+    Codegen {
+        /// Name of the function.
+        function: String,
+        /// What the code generator said.
+        message: String,
+    },
+    /// A bug in this compiler.
+    #[error("internal: {0}")]
+    Internal(String),
+}

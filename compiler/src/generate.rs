@@ -1,0 +1,314 @@
+//! Generating code: guest functions in parallel, then what they refer to.
+
+use crate::builder::CodeBuilder;
+use crate::module::{Layout, Module};
+use crate::parse::Body;
+use crate::symbol::Symbol;
+use crate::{CompileError, Options, emit, names, target, thunk};
+use cranelift_codegen::binemit::Reloc;
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::ir::{ExternalName, Function, Signature, SourceLoc, UserFuncName, Value};
+use cranelift_codegen::isa::OwnedTargetIsa;
+use cranelift_codegen::isa::unwind::UnwindInfo;
+use cranelift_codegen::{CompiledCode, Context, FinalizedRelocTarget};
+use cranelift_frontend::FunctionBuilderContext;
+use rayon::prelude::*;
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use wasmparser::FuncValidatorAllocations;
+use wfaas_abi::{BoundsStats, TrapCode};
+
+/// Machine code of one piece, with offsets from its start.
+pub(crate) struct Code {
+    pub(crate) symbol: Symbol,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) relocations: Vec<Relocation>,
+    /// Instructions that may fault, and why.
+    pub(crate) traps: Vec<(u32, TrapCode)>,
+    /// Ranges of code and the offset in the module they come from.
+    pub(crate) sources: Vec<(Range<u32>, u32)>,
+    pub(crate) unwind: UnwindInfo,
+    pub(crate) stats: BoundsStats,
+}
+
+/// Four bytes at `offset` that have to become the distance from there to `target` plus `addend`.
+pub(crate) struct Relocation {
+    pub(crate) offset: u32,
+    pub(crate) target: Symbol,
+    pub(crate) addend: i64,
+}
+
+/// Everything that pieces of code have in common.
+pub(crate) struct Generator<'m> {
+    pub(crate) module: &'m Module<'m>,
+    pub(crate) layout: &'m Layout,
+    pub(crate) isa: OwnedTargetIsa,
+}
+
+/// What a thread uses again and again.
+pub(crate) struct Worker {
+    context: Context,
+    builder: FunctionBuilderContext,
+    allocations: FuncValidatorAllocations,
+}
+
+impl<'m> Generator<'m> {
+    pub(crate) fn new(
+        module: &'m Module<'m>,
+        layout: &'m Layout,
+        options: &Options<'_>,
+    ) -> Result<Self, CompileError> {
+        Ok(Generator { module, layout, isa: target::isa(options)? })
+    }
+
+    /// All code of the module, in the order of the text. The order of the threads does not show
+    /// in it, nor in which error is reported: the first in the order of the module.
+    pub(crate) fn generate(
+        &self,
+        bodies: Vec<Body<'_>>,
+        options: &Options<'_>,
+    ) -> Result<Vec<Code>, CompileError> {
+        let imports: Vec<Symbol> = (0..self.module.counts.funcs).map(Symbol::Func).collect();
+        let mut code = self.pieces(&imports)?;
+        code.extend(self.functions(bodies, options)?);
+        let types = self.module.funcs.iter().map(|ty| self.module.first_equal[*ty as usize]);
+        let trampolines: BTreeSet<u32> = types.collect();
+        let trampolines: Vec<Symbol> = trampolines.into_iter().map(Symbol::Trampoline).collect();
+        let trampolines = self.pieces(&trampolines)?;
+        let foreign = self.pieces(&missing(&code))?;
+        // Foreign thunks refer to stubs, stubs to nothing.
+        let (foreign, mut stubs): (Vec<Code>, Vec<Code>) =
+            foreign.into_iter().partition(|code| matches!(code.symbol, Symbol::Foreign(_)));
+        let known: BTreeSet<_> = stubs.iter().map(|code| code.symbol.order()).collect();
+        let mut more = missing(&foreign);
+        more.retain(|symbol| !known.contains(&symbol.order()));
+        stubs.extend(self.pieces(&more)?);
+        stubs.sort_by_key(|code| code.symbol.order());
+        code.extend(trampolines);
+        code.extend(stubs);
+        code.extend(foreign);
+        Ok(code)
+    }
+
+    fn functions(
+        &self,
+        bodies: Vec<Body<'_>>,
+        options: &Options<'_>,
+    ) -> Result<Vec<Code>, CompileError> {
+        let (done, total) = (AtomicUsize::new(0), bodies.len());
+        let compile = |worker: &mut Worker, body: Body<'_>| {
+            let result = self.function(worker, body);
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            if let Some(progress) = options.progress {
+                progress(done, total);
+            }
+            result
+        };
+        let results: Vec<Result<Code, CompileError>> =
+            bodies.into_par_iter().map_init(Worker::new, compile).collect();
+        results.into_iter().collect()
+    }
+
+    fn pieces(&self, symbols: &[Symbol]) -> Result<Vec<Code>, CompileError> {
+        let results: Vec<Result<Code, CompileError>> = symbols
+            .par_iter()
+            .map_init(Worker::new, |worker, symbol| self.piece(worker, *symbol))
+            .collect();
+        results.into_iter().collect()
+    }
+
+    /// Generates a guest function.
+    fn function(&self, worker: &mut Worker, body: Body<'_>) -> Result<Code, CompileError> {
+        let symbol = Symbol::Func(body.validation.index);
+        let stats = self.translate(worker, body)?;
+        self.compile(worker, symbol, stats)
+    }
+
+    /// Translates a guest function into the worker's context, without generating code.
+    pub(crate) fn translate(
+        &self,
+        worker: &mut Worker,
+        body: Body<'_>,
+    ) -> Result<BoundsStats, CompileError> {
+        let index = body.validation.index;
+        let signature = target::guest_signature(self.module.func_type(index));
+        self.start(worker, Symbol::Func(index), signature);
+        let Worker { context, builder, allocations } = worker;
+        let (code, arguments) =
+            CodeBuilder::new(&mut context.func, builder, self.module, self.layout);
+        let result = emit::function(code, &arguments, body, allocations, &*self.isa);
+        if result.is_err() {
+            // It holds half a function.
+            worker.builder = FunctionBuilderContext::new();
+        }
+        result
+    }
+
+    /// Generates anything but a guest function.
+    fn piece(&self, worker: &mut Worker, symbol: Symbol) -> Result<Code, CompileError> {
+        let ty = |ty: u32| &self.module.types[ty as usize];
+        match symbol {
+            Symbol::Func(index) => {
+                let signature = target::guest_signature(self.module.func_type(index));
+                self.build(worker, symbol, signature, |code, arguments| {
+                    thunk::import(code, index, arguments);
+                })
+            }
+            Symbol::Trampoline(index) => {
+                let signature = target::trampoline_signature();
+                self.build(worker, symbol, signature, |code, arguments| {
+                    thunk::trampoline(code, index, arguments);
+                })
+            }
+            Symbol::Foreign(index) => {
+                let signature = target::foreign_signature(ty(index));
+                self.build(worker, symbol, signature, |code, arguments| {
+                    thunk::foreign(code, index, arguments);
+                })
+            }
+            Symbol::Hostcall(call) => {
+                let signature = target::stub_signature(call);
+                self.build(worker, symbol, signature, |code, arguments| {
+                    thunk::hostcall(code, call, arguments);
+                })
+            }
+            Symbol::Trap(trap) => {
+                let signature = target::trap_signature();
+                self.build(worker, symbol, signature, |code, _| thunk::trap(code, trap))
+            }
+        }
+    }
+
+    fn build(
+        &self,
+        worker: &mut Worker,
+        symbol: Symbol,
+        signature: Signature,
+        fill: impl FnOnce(&mut CodeBuilder<'_>, &[Value]),
+    ) -> Result<Code, CompileError> {
+        self.start(worker, symbol, signature);
+        let Worker { context, builder, .. } = worker;
+        let (mut code, arguments) =
+            CodeBuilder::new(&mut context.func, builder, self.module, self.layout);
+        fill(&mut code, &arguments);
+        code.finish(&*self.isa);
+        self.compile(worker, symbol, BoundsStats::default())
+    }
+
+    /// Starts a function in the worker's context.
+    fn start(&self, worker: &mut Worker, symbol: Symbol, signature: Signature) {
+        worker.context.clear();
+        let name = UserFuncName::User(symbol.external_name());
+        worker.context.func = Function::with_name_signature(name, signature);
+    }
+
+    /// Generates code for what was translated last, as assembly.
+    pub(crate) fn assembly(
+        &self,
+        worker: &mut Worker,
+        symbol: Symbol,
+    ) -> Result<String, CompileError> {
+        worker.context.set_disasm(true);
+        let compiled = self.run(worker, symbol)?;
+        Ok(compiled.vcode.unwrap_or_default())
+    }
+
+    fn compile(
+        &self,
+        worker: &mut Worker,
+        symbol: Symbol,
+        stats: BoundsStats,
+    ) -> Result<Code, CompileError> {
+        let compiled = self.run(worker, symbol)?;
+        let unwind = compiled
+            .create_unwind_info(&*self.isa)
+            .map_err(|error| self.failed(symbol, error.to_string()))?
+            .ok_or_else(|| self.failed(symbol, "no unwind information".to_owned()))?;
+        Ok(Code {
+            symbol,
+            bytes: compiled.code_buffer().to_vec(),
+            relocations: relocations(&worker.context.func, &compiled)?,
+            traps: traps(&compiled)?,
+            sources: sources(&compiled),
+            unwind,
+            stats,
+        })
+    }
+
+    fn run(&self, worker: &mut Worker, symbol: Symbol) -> Result<CompiledCode, CompileError> {
+        let result = worker.context.compile(&*self.isa, &mut ControlPlane::default());
+        result.map_err(|error| self.failed(symbol, error.inner.to_string()))?;
+        Ok(worker.context.take_compiled_code().expect("just compiled"))
+    }
+
+    fn failed(&self, symbol: Symbol, message: String) -> CompileError {
+        let function = symbol.name(self.module, &names::of_functions(self.module));
+        CompileError::Codegen { function, message }
+    }
+}
+
+impl Worker {
+    pub(crate) fn new() -> Self {
+        Worker {
+            context: Context::new(),
+            builder: FunctionBuilderContext::new(),
+            allocations: FuncValidatorAllocations::default(),
+        }
+    }
+
+    /// The text of what was translated last.
+    pub(crate) fn intermediate(&self) -> String {
+        self.context.func.display().to_string()
+    }
+}
+
+/// What `code` refers to, other than functions: thunks and stubs, in their order.
+fn missing(code: &[Code]) -> Vec<Symbol> {
+    let mut symbols: Vec<Symbol> =
+        code.iter().flat_map(|code| &code.relocations).map(|reloc| reloc.target).collect();
+    symbols.retain(|symbol| !matches!(symbol, Symbol::Func(_)));
+    symbols.sort_by_key(|symbol| symbol.order());
+    symbols.dedup();
+    symbols
+}
+
+fn relocations(
+    function: &Function,
+    compiled: &CompiledCode,
+) -> Result<Vec<Relocation>, CompileError> {
+    let names = function.params.user_named_funcs();
+    let unexpected =
+        |what: String| CompileError::Internal(format!("unexpected relocation: {what}"));
+    let mut relocations = Vec::new();
+    for reloc in compiled.buffer.relocs() {
+        if !matches!(reloc.kind, Reloc::X86CallPCRel4 | Reloc::X86PCRel4) {
+            return Err(unexpected(format!("{:?}", reloc.kind)));
+        }
+        let FinalizedRelocTarget::ExternalName(ExternalName::User(name)) = &reloc.target else {
+            return Err(unexpected(format!("{:?}", reloc.target)));
+        };
+        let target = Symbol::from_external_name(&names[*name])
+            .ok_or_else(|| unexpected(names[*name].to_string()))?;
+        relocations.push(Relocation { offset: reloc.offset, target, addend: reloc.addend });
+    }
+    Ok(relocations)
+}
+
+fn traps(compiled: &CompiledCode) -> Result<Vec<(u32, TrapCode)>, CompileError> {
+    let traps = compiled.buffer.traps().iter();
+    traps
+        .map(|trap| match target::trap_code(trap.code) {
+            Some(code) => Ok((trap.offset, code)),
+            None => Err(CompileError::Internal(format!("unexpected trap: {}", trap.code))),
+        })
+        .collect()
+}
+
+fn sources(compiled: &CompiledCode) -> Vec<(Range<u32>, u32)> {
+    let locations = compiled.buffer.get_srclocs_sorted().iter();
+    locations
+        .filter(|location| location.loc != SourceLoc::default())
+        .map(|location| (location.start..location.end, location.loc.bits()))
+        .collect()
+}

@@ -1,0 +1,87 @@
+//! The ahead-of-time compiler of wfaas: the bytes of a WebAssembly module in, the bytes of an
+//! [artifact](wfaas_abi::artifact) out. Nothing is run or mapped here.
+//!
+//! * a **module** is the parsed binary, plain data;
+//! * a **body** is the code of one function, validated and translated by itself, in parallel;
+//! * **code** is the machine code of one piece: a function, or a thunk or stub that connects guest
+//!   code with the VM; pieces refer to one another by **symbol**;
+//! * the **text** is all code, linked: position independent, without load-time relocations;
+//! * the **image** holds the state and memory that instances start with.
+//!
+//! ```
+//! use wfaas_compiler::{Options, compile};
+//!
+//! let module = br#"(module (func (export "answer") (result i32) i32.const 42))"#;
+//! let compiled = compile(module, &Options::default())?;
+//! let artifact = wfaas_abi::Artifact::parse(&compiled.artifact).unwrap();
+//! assert_eq!(artifact.exports().len(), 1);
+//! # Ok::<(), wfaas_compiler::CompileError>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod builder;
+mod dump;
+mod elf;
+mod emit;
+mod error;
+mod generate;
+mod header;
+mod image;
+mod link;
+mod module;
+mod names;
+mod options;
+mod parse;
+mod proposals;
+mod records;
+mod symbol;
+mod target;
+mod thunk;
+mod unwind;
+
+pub use dump::{assembly, clif};
+pub use error::CompileError;
+pub use options::{OptLevel, Options, Progress, parse_cpu};
+
+use generate::Generator;
+use module::Layout;
+use wfaas_abi::BoundsStats;
+
+/// An artifact and how it came about.
+#[derive(Debug, Clone)]
+pub struct Compiled {
+    /// The artifact, a whole file.
+    pub artifact: Vec<u8>,
+    /// Functions defined in the module.
+    pub functions: usize,
+    /// Bytes of machine code.
+    pub text_bytes: usize,
+    /// What became of the bounds checks of memory accesses.
+    pub bounds: BoundsStats,
+}
+
+/// Compiles a module, given as a binary or as text.
+///
+/// # Errors
+/// A [`CompileError`] that says what in the module is wrong, and where.
+pub fn compile(wasm_or_wat: &[u8], options: &Options<'_>) -> Result<Compiled, CompileError> {
+    let wasm = parse::binary(wasm_or_wat)?;
+    let (module, bodies) = parse::parse(&wasm)?;
+    let layout = Layout::new(&module)?;
+    let starts = parse::starts(&bodies);
+    let generator = Generator::new(&module, &layout, options)?;
+    let code = generator.generate(bodies, options)?;
+    let linked = link::link(code)?;
+    let initial = image::initial(&module, &layout, &linked);
+    let sections = records::sections(&module, &layout, &linked, &initial, &starts);
+    let distance = elf::eh_frame_distance(&sections);
+    let eh_frame = unwind::eh_frame(&*generator.isa, &linked.pieces, distance)?;
+    let header = header::header(&module, &layout, linked.stats, options);
+    let artifact = elf::write(header, &sections, &eh_frame, &linked.symbols(&module))?;
+    Ok(Compiled {
+        artifact,
+        functions: starts.len(),
+        text_bytes: linked.text.len(),
+        bounds: linked.stats,
+    })
+}

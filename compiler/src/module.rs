@@ -1,0 +1,202 @@
+//! A parsed module: plain data, in the order of the binary.
+
+use wfaas_abi::context::{HostLayout, ImportCounts};
+use wfaas_abi::state::StateLayout;
+use wfaas_abi::{FuncType, ValType};
+
+/// Everything of a module but the bodies of its functions. Index spaces start with the imports.
+#[derive(Debug, Default)]
+pub(crate) struct Module<'a> {
+    /// Function types.
+    pub(crate) types: Vec<FuncType>,
+    /// Of each type, its id.
+    pub(crate) type_ids: Vec<u32>,
+    /// Of each type, the first equal one.
+    pub(crate) first_equal: Vec<u32>,
+    /// Imports of all kinds, in order.
+    pub(crate) imports: Vec<Import<'a>>,
+    /// How many of them there are of each kind.
+    pub(crate) counts: ImportCounts,
+    /// Of each function, its type.
+    pub(crate) funcs: Vec<u32>,
+    /// Tables.
+    pub(crate) tables: Vec<Table>,
+    /// Memories.
+    pub(crate) memories: Vec<Limits>,
+    /// Globals.
+    pub(crate) globals: Vec<GlobalType>,
+    /// Of each defined global, its value.
+    pub(crate) global_values: Vec<Const>,
+    /// Exports.
+    pub(crate) exports: Vec<Export<'a>>,
+    /// Start function.
+    pub(crate) start: Option<u32>,
+    /// Element segments.
+    pub(crate) elements: Vec<ElementSegment>,
+    /// Data segments.
+    pub(crate) data: Vec<DataSegment<'a>>,
+    /// Names of functions from the name section, sorted by index.
+    pub(crate) func_names: Vec<(u32, &'a str)>,
+    /// Bytes of the module.
+    pub(crate) bytes: usize,
+}
+
+/// Minimum and maximum, in elements or WebAssembly pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) minimum: u64,
+    pub(crate) maximum: Option<u64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Table {
+    pub(crate) ty: ValType,
+    pub(crate) limits: Limits,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct GlobalType {
+    pub(crate) ty: ValType,
+    pub(crate) mutable: bool,
+}
+
+/// The type of an import.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ImportType {
+    /// A function of this type.
+    Func(u32),
+    Table(Table),
+    Memory(Limits),
+    Global(GlobalType),
+}
+
+#[derive(Debug)]
+pub(crate) struct Import<'a> {
+    pub(crate) module: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) ty: ImportType,
+}
+
+#[derive(Debug)]
+pub(crate) struct Export<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) kind: wfaas_abi::artifact::records::ExternKind,
+    pub(crate) index: u32,
+}
+
+/// A constant expression. Without the extended-const proposal it is always one operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Const {
+    I32(i32),
+    I64(i64),
+    /// The bits of a float.
+    F32(u32),
+    /// The bits of a float.
+    F64(u64),
+    RefNull,
+    /// A reference to a function.
+    RefFunc(u32),
+    /// The value of an imported global.
+    GlobalGet(u32),
+}
+
+/// What happens to a segment at instantiation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SegmentMode {
+    /// Nothing: it is for `memory.init` or `table.init`.
+    Passive,
+    /// It is copied to this memory or table, at this offset, and dropped.
+    Active { target: u32, offset: Const },
+    /// It is dropped.
+    Declared,
+}
+
+#[derive(Debug)]
+pub(crate) struct ElementSegment {
+    pub(crate) mode: SegmentMode,
+    pub(crate) ty: ValType,
+    pub(crate) items: Vec<Const>,
+}
+
+#[derive(Debug)]
+pub(crate) struct DataSegment<'a> {
+    pub(crate) mode: SegmentMode,
+    pub(crate) bytes: &'a [u8],
+}
+
+impl<'a> Module<'a> {
+    /// The type of function `index`.
+    pub(crate) fn func_type(&self, index: u32) -> &FuncType {
+        &self.types[self.funcs[index as usize] as usize]
+    }
+
+    /// The id of the type of function `index`.
+    pub(crate) fn func_type_id(&self, index: u32) -> u32 {
+        self.type_ids[self.funcs[index as usize] as usize]
+    }
+
+    /// The place of `global` among the defined ones; `None` for an import.
+    pub(crate) fn defined_global(&self, global: u32) -> Option<usize> {
+        global.checked_sub(self.counts.globals).map(|index| index as usize)
+    }
+
+    /// The place of `table` among the defined ones; `None` for an import.
+    pub(crate) fn defined_table(&self, table: u32) -> Option<usize> {
+        table.checked_sub(self.counts.tables).map(|index| index as usize)
+    }
+
+    /// The place of `memory` among the defined ones; `None` for an import.
+    pub(crate) fn defined_memory(&self, memory: u32) -> Option<usize> {
+        memory.checked_sub(self.counts.memories).map(|index| index as usize)
+    }
+
+    /// The defined tables.
+    pub(crate) fn defined_tables(&self) -> &[Table] {
+        &self.tables[self.counts.tables as usize..]
+    }
+
+    /// The imported functions, in the order of the index space.
+    pub(crate) fn func_imports(&self) -> impl Iterator<Item = &Import<'a>> {
+        self.imports.iter().filter(|import| matches!(import.ty, ImportType::Func(_)))
+    }
+}
+
+/// Where compiled code finds what it needs, at constant distances below BASE.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    pub(crate) state: StateLayout,
+    pub(crate) host: HostLayout,
+}
+
+impl Layout {
+    /// Lays out the state and the host context of a module.
+    pub(crate) fn new(module: &Module<'_>) -> Result<Self, crate::CompileError> {
+        let capacities: Vec<u64> = module.defined_tables().iter().map(Table::capacity).collect();
+        let state = StateLayout::new(
+            module.global_values.len(),
+            &capacities,
+            module.data.len(),
+            module.elements.len(),
+        )?;
+        let host = HostLayout::new(module.counts).ok_or(crate::CompileError::TooLarge {
+            what: "the number of imports",
+            actual: module.imports.len() as u64,
+            limit: (wfaas_abi::layout::MAX_HOST_BYTES / size_of::<wfaas_abi::context::FuncImport>())
+                as u64,
+        })?;
+        Ok(Layout { state, host })
+    }
+
+    /// Offset from BASE of what is at `offset` in the host context, in bytes.
+    pub(crate) fn host_offset(&self, offset: usize) -> i32 {
+        // Both areas together are smaller than 512 MiB.
+        offset as i32 - (self.state.state_bytes + self.host.host_bytes) as i32
+    }
+}
+
+impl Table {
+    /// Elements the table gets room for.
+    pub(crate) fn capacity(&self) -> u64 {
+        StateLayout::table_capacity(self.limits.minimum, self.limits.maximum)
+    }
+}

@@ -1,0 +1,201 @@
+//! Everything about a module that is not code, as the records of an artifact.
+
+use crate::image::{Initial, Step};
+use crate::link::Linked;
+use crate::module::{Const, ImportType, Layout, Limits, Module};
+use crate::names;
+use crate::symbol::Symbol;
+use wfaas_abi::FuncType;
+use wfaas_abi::artifact::records::*;
+use wfaas_abi::artifact::{SectionId, Sections};
+
+/// Fills all sections.
+pub(crate) fn sections(
+    module: &Module<'_>,
+    layout: &Layout,
+    linked: &Linked,
+    initial: &Initial,
+    bodies: &[u32],
+) -> Sections {
+    let mut sections = Sections::default();
+    sections.set(SectionId::Text, linked.text.clone());
+    functions(&mut sections, module, linked, bodies);
+    types(&mut sections, module, linked);
+    imports_and_exports(&mut sections, module);
+    globals(&mut sections, module, layout);
+    tables(&mut sections, module, layout);
+    memories(&mut sections, module);
+    for step in &initial.steps {
+        init_step(&mut sections, step);
+    }
+    elements(&mut sections, module, initial);
+    data(&mut sections, module, initial);
+    sections.push(SectionId::Traps, &linked.traps);
+    sections.push(SectionId::SourceMap, &linked.sources);
+    sections.set_image(&initial.image);
+    sections
+}
+
+fn functions(sections: &mut Sections, module: &Module<'_>, linked: &Linked, bodies: &[u32]) {
+    let names = names::of_functions(module);
+    // Functions come first in the text, in the order of the index space.
+    for (index, piece) in linked.pieces[..module.funcs.len()].iter().enumerate() {
+        let body = index.checked_sub(module.counts.funcs as usize).map(|index| bodies[index]);
+        let record = FunctionRecord {
+            text_offset: piece.offset.into(),
+            text_size: piece.size.into(),
+            type_index: module.funcs[index].into(),
+            wasm_offset: body.unwrap_or(NONE).into(),
+            name: sections.string(names[index].as_deref().unwrap_or_default()),
+        };
+        sections.push(SectionId::Functions, &[record]);
+    }
+}
+
+fn types(sections: &mut Sections, module: &Module<'_>, linked: &Linked) {
+    for (index, ty) in module.types.iter().enumerate() {
+        let trampoline = linked.offset(Symbol::Trampoline(module.first_equal[index]));
+        let record = TypeRecord {
+            params: val_types(sections, ty.params()),
+            results: val_types(sections, FuncType::results(ty)),
+            id: module.type_ids[index].into(),
+            trampoline: trampoline.unwrap_or(NONE).into(),
+        };
+        sections.push(SectionId::Types, &[record]);
+    }
+}
+
+fn val_types(sections: &mut Sections, types: &[wfaas_abi::ValType]) -> Range {
+    let bytes: Vec<u8> = types.iter().map(|ty| *ty as u8).collect();
+    sections.push(SectionId::ValTypes, &bytes)
+}
+
+fn imports_and_exports(sections: &mut Sections, module: &Module<'_>) {
+    for import in &module.imports {
+        let record = ImportRecord {
+            module: sections.string(import.module),
+            name: sections.string(import.name),
+            ty: extern_type(import.ty),
+        };
+        sections.push(SectionId::Imports, &[record]);
+    }
+    for export in &module.exports {
+        let record = ExportRecord {
+            name: sections.string(export.name),
+            kind: (export.kind as u32).into(),
+            index: export.index.into(),
+        };
+        sections.push(SectionId::Exports, &[record]);
+    }
+}
+
+fn extern_type(ty: ImportType) -> ExternType {
+    match ty {
+        ImportType::Func(ty) => ExternType {
+            kind: (ExternKind::Func as u32).into(),
+            ty: ty.into(),
+            ..ExternType::default()
+        },
+        ImportType::Table(table) => ExternType {
+            kind: (ExternKind::Table as u32).into(),
+            ty: (table.ty as u32).into(),
+            minimum: table.limits.minimum.into(),
+            maximum: maximum(table.limits).into(),
+            ..ExternType::default()
+        },
+        ImportType::Memory(limits) => ExternType {
+            kind: (ExternKind::Memory as u32).into(),
+            minimum: limits.minimum.into(),
+            maximum: maximum(limits).into(),
+            ..ExternType::default()
+        },
+        ImportType::Global(global) => ExternType {
+            kind: (ExternKind::Global as u32).into(),
+            ty: (global.ty as u32).into(),
+            mutable: u32::from(global.mutable).into(),
+            ..ExternType::default()
+        },
+    }
+}
+
+fn maximum(limits: Limits) -> u64 {
+    limits.maximum.unwrap_or(NO_MAXIMUM)
+}
+
+fn globals(sections: &mut Sections, module: &Module<'_>, layout: &Layout) {
+    let defined = &module.globals[module.counts.globals as usize..];
+    for (global, offset) in defined.iter().zip(&layout.state.globals) {
+        let record = GlobalRecord {
+            ty: (global.ty as u32).into(),
+            mutable: u32::from(global.mutable).into(),
+            offset: (*offset).into(),
+            ..GlobalRecord::default()
+        };
+        sections.push(SectionId::Globals, &[record]);
+    }
+}
+
+fn tables(sections: &mut Sections, module: &Module<'_>, layout: &Layout) {
+    for (index, table) in module.defined_tables().iter().enumerate() {
+        let record = TableRecord {
+            ty: (table.ty as u32).into(),
+            size_offset: layout.state.table_sizes[index].into(),
+            elements_offset: layout.state.table_elements[index].into(),
+            minimum: table.limits.minimum.into(),
+            maximum: maximum(table.limits).into(),
+            capacity: table.capacity().into(),
+            ..TableRecord::default()
+        };
+        sections.push(SectionId::Tables, &[record]);
+    }
+}
+
+fn memories(sections: &mut Sections, module: &Module<'_>) {
+    for memory in &module.memories[module.counts.memories as usize..] {
+        let record =
+            MemoryRecord { minimum: memory.minimum.into(), maximum: maximum(*memory).into() };
+        sections.push(SectionId::Memories, &[record]);
+    }
+}
+
+fn init_step(sections: &mut Sections, step: &Step) {
+    let expr = sections.push(SectionId::ConstOps, &[const_op(step.value)]);
+    let record = InitStep {
+        kind: (step.kind as u32).into(),
+        target: step.target.into(),
+        segment: step.segment.into(),
+        expr,
+        ..InitStep::default()
+    };
+    sections.push(SectionId::InitSteps, &[record]);
+}
+
+fn elements(sections: &mut Sections, module: &Module<'_>, initial: &Initial) {
+    for (segment, keep) in module.elements.iter().zip(&initial.keep_elements) {
+        let items: &[Const] = if *keep { &segment.items } else { &[] };
+        let items: Vec<ConstOp> = items.iter().map(|item| const_op(*item)).collect();
+        let items = sections.push(SectionId::ConstOps, &items);
+        let record = ElemSegment { items, ty: (segment.ty as u32).into() };
+        sections.push(SectionId::ElemSegments, &[record]);
+    }
+}
+
+fn data(sections: &mut Sections, module: &Module<'_>, initial: &Initial) {
+    for (segment, keep) in module.data.iter().zip(&initial.keep_data) {
+        let bytes = sections.push(SectionId::Data, if *keep { segment.bytes } else { &[] });
+        sections.push(SectionId::DataSegments, &[DataSegment { bytes }]);
+    }
+}
+
+fn const_op(value: Const) -> ConstOp {
+    let (opcode, low) = match value {
+        Const::I32(value) => (ConstOpcode::I32Const, u64::from(value.cast_unsigned())),
+        Const::I64(value) => (ConstOpcode::I64Const, value.cast_unsigned()),
+        Const::F32(bits) => (ConstOpcode::F32Const, u64::from(bits)),
+        Const::F64(bits) => (ConstOpcode::F64Const, bits),
+        Const::RefNull => (ConstOpcode::RefNull, 0),
+        Const::RefFunc(index) => (ConstOpcode::RefFunc, u64::from(index)),
+        Const::GlobalGet(index) => (ConstOpcode::GlobalGet, u64::from(index)),
+    };
+    ConstOp { opcode: (opcode as u32).into(), low: low.into(), ..ConstOp::default() }
+}

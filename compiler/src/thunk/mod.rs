@@ -1,0 +1,33 @@
+//! Code that is in no function of the module: what stands between guest code and everything else.
+//!
+//! * an **import thunk** has the signature of an imported function and calls whatever the import
+//!   was bound to; a **foreign thunk** does the same for a function known by its index;
+//! * an **array trampoline** lets the VM call guest code of any signature;
+//! * a **stub** leaves guest code for a hostcall or with a trap.
+
+mod import;
+mod stub;
+mod trampoline;
+
+pub(crate) use import::{foreign, import};
+pub(crate) use stub::{hostcall, trap};
+pub(crate) use trampoline::trampoline;
+
+use crate::target::clif_type;
+use wfaas_abi::{FuncType, ValType};
+
+/// Where each value of a type list is in an argument array, in bytes: one cell a value, two for a
+/// vector.
+fn cells(types: &[ValType]) -> impl Iterator<Item = (cranelift_codegen::ir::Type, i32)> {
+    types.iter().scan(0, |next, ty| {
+        let offset = *next;
+        *next += if *ty == ValType::V128 { 16 } else { 8 };
+        Some((clif_type(*ty), offset))
+    })
+}
+
+/// Bytes of an argument array.
+fn array_bytes(ty: &FuncType) -> u32 {
+    // Functions have at most 1000 parameters and 1000 results.
+    ty.array_cells() as u32 * 8
+}

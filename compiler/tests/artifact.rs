@@ -1,0 +1,243 @@
+//! The artifacts: their content, their determinism, and that damage to them is noticed.
+
+use std::process::Command;
+use wfaas_abi::artifact::records::{ConstOpcode, InitKind};
+use wfaas_abi::artifact::{HEADER_OFFSET, Header, SectionId, replace_image};
+use wfaas_abi::image::SparseImage;
+use wfaas_abi::{Artifact, FuncRef, FuncType, TrapCode, ValType};
+use wfaas_compiler::{OptLevel, Options, compile};
+
+const EVERYTHING: &[u8] = include_bytes!("samples/everything.wat");
+
+fn build(module: &[u8]) -> Vec<u8> {
+    compile(module, &Options::default()).expect("compiles").artifact
+}
+
+/// The bytes of an image from `at` bytes from BASE on.
+fn image_bytes(artifact: &Artifact<'_>, at: i64, len: usize) -> Vec<u8> {
+    let image = artifact.image();
+    let mut whole = vec![0; image.len()];
+    let mut stored = image.bytes.chunks(4096);
+    for run in image.runs {
+        for page in run.first.get()..run.first.get() + run.pages.get() {
+            let at = page as usize * 4096;
+            whole[at..at + 4096].copy_from_slice(stored.next().unwrap());
+        }
+    }
+    let start = (image.state_bytes as i64 + at) as usize;
+    whole[start..start + len].to_vec()
+}
+
+fn number(artifact: &Artifact<'_>, at: i32) -> u64 {
+    u64::from_le_bytes(image_bytes(artifact, at.into(), 8).try_into().unwrap())
+}
+
+#[test]
+fn artifacts_parse_and_verify() {
+    for opt in [OptLevel::Speed, OptLevel::Fast] {
+        let compiled = compile(EVERYTHING, &Options { opt, ..Options::default() }).unwrap();
+        let artifact = Artifact::parse(&compiled.artifact).unwrap();
+        artifact.verify().unwrap();
+        assert_eq!(artifact.bounds_stats(), compiled.bounds);
+        assert_eq!(compiled.functions, 7);
+        assert_eq!(compiled.text_bytes, artifact.text().len());
+    }
+    let empty = build(b"(module)");
+    Artifact::parse(&empty).unwrap().verify().unwrap();
+}
+
+#[test]
+fn records_say_what_the_module_says() {
+    let file = build(EVERYTHING);
+    let artifact = Artifact::parse(&file).unwrap();
+    assert_eq!(artifact.start(), Some(8));
+    assert_eq!(artifact.functions().len(), 9);
+    let name = |index: usize| artifact.string(artifact.functions()[index].name).unwrap();
+    assert_eq!([name(0), name(2), name(4)], ["import:env.log", "add", "indirect"]);
+    let ty = artifact.func_type(artifact.functions()[2].type_index.get()).unwrap();
+    assert_eq!(ty, FuncType::new([ValType::I32, ValType::I32], [ValType::I32]));
+    let exports = artifact.exports().iter();
+    let exports: Vec<&str> = exports.map(|e| artifact.string(e.name).unwrap()).collect();
+    assert_eq!(
+        exports,
+        ["memory", "t", "count", "add", "plus", "access", "indirect", "indirect foreign"]
+    );
+    assert_eq!(artifact.imports().len(), 5);
+    assert_eq!(artifact.bounds_stats().accesses, 3);
+    assert_eq!(artifact.bounds_stats().checked, 1);
+    assert_eq!(artifact.memories()[0].minimum.get(), 3);
+    assert_eq!(artifact.tables()[0].capacity.get(), 20);
+    for record in artifact.types() {
+        // All types of this module are types of functions.
+        assert!(record.trampoline.get() < artifact.text().len() as u32);
+    }
+}
+
+#[test]
+fn the_image_is_what_instantiation_leaves() {
+    let file = build(EVERYTHING);
+    let artifact = Artifact::parse(&file).unwrap();
+    assert_eq!(image_bytes(&artifact, 0, 20), *b"\0\0\0\0\0\0\0\0hello\0\0\0\0\0\0\0");
+    assert_eq!(number(&artifact, wfaas_abi::state::MEMORY_PAGES_OFFSET), 3);
+    assert_eq!(number(&artifact, artifact.tables()[0].size_offset.get()), 10);
+    assert_eq!(number(&artifact, artifact.globals()[0].offset.get()), 7);
+    let add = &artifact.functions()[2];
+    let id = FuncType::new([ValType::I32, ValType::I32], [ValType::I32]).id();
+    let reference = FuncRef::new(add.text_offset.get(), id).to_bits();
+    assert_eq!(number(&artifact, artifact.globals()[2].offset.get()), reference);
+    let elements = artifact.tables()[0].elements_offset.get();
+    assert_eq!(number(&artifact, elements), 0);
+    assert_eq!(number(&artifact, elements + 8), reference);
+    assert_eq!(number(&artifact, elements + 24), reference);
+    let dropped = |first: u32, len| image_bytes(&artifact, first.cast_signed().into(), len);
+    assert_eq!(dropped(artifact.header().elem_dropped.get(), 3), [1, 0, 1]);
+    assert_eq!(dropped(artifact.header().data_dropped.get(), 4), [1, 0, 0, 0]);
+}
+
+#[test]
+fn what_depends_on_imports_is_left_to_instantiation() {
+    let file = build(EVERYTHING);
+    let artifact = Artifact::parse(&file).unwrap();
+    let steps: Vec<(u32, u32, u32)> = artifact
+        .init_steps()
+        .iter()
+        .map(|step| (step.kind.get(), step.target.get(), step.segment.get()))
+        .collect();
+    let (global, data) = (InitKind::Global as u32, InitKind::Data as u32);
+    // Global 3 is $base; the data segment after the one that depends on an import waits for it.
+    assert_eq!(steps, [(global, 3, 0), (data, 0, 2), (data, 0, 3)]);
+    let ops = artifact.const_ops(artifact.init_steps()[1].expr).unwrap();
+    assert_eq!(ops[0].opcode.get(), ConstOpcode::GlobalGet as u32);
+    let segment = |index: usize| artifact.data(artifact.data_segments()[index].bytes).unwrap();
+    assert_eq!([segment(0), segment(1), segment(2)], [&b""[..], b"later", b"where?"]);
+    let items = artifact.elem_segments().iter().map(|segment| segment.items.len.get());
+    assert_eq!(items.collect::<Vec<_>>(), [0, 1, 0]);
+}
+
+#[test]
+fn a_segment_that_does_not_fit_traps_at_instantiation() {
+    for (module, kind) in [
+        ("(memory 1) (data (i32.const 65535) \"xy\")", InitKind::Data),
+        ("(memory 0) (data (i32.const -1) \"\")", InitKind::Data),
+        ("(table 2 funcref) (func $f) (elem (i32.const 1) $f $f)", InitKind::Elem),
+        ("(import \"m\" \"m\" (memory 1)) (data (i32.const 0) \"x\")", InitKind::Data),
+    ] {
+        let file = build(format!("(module {module})").as_bytes());
+        let steps = Artifact::parse(&file).unwrap().init_steps();
+        assert_eq!(steps.len(), 1, "{module}");
+        assert_eq!(steps[0].kind.get(), kind as u32, "{module}");
+    }
+}
+
+#[test]
+fn traps_and_sources_ascend_and_point_into_functions() {
+    let file = build(EVERYTHING);
+    let artifact = Artifact::parse(&file).unwrap();
+    let traps: Vec<u32> = artifact.traps().iter().map(|trap| trap.text_offset.get()).collect();
+    assert!(traps.is_sorted_by(|a, b| a < b));
+    let sources = artifact.source_map();
+    assert!(sources.is_sorted_by(|a, b| a.text_offset.get() < b.text_offset.get()));
+    // Function 3 stores twice and loads once.
+    let access = &artifact.functions()[3];
+    let faults = artifact.traps().iter().filter(|trap| {
+        let at = trap.text_offset.get().wrapping_sub(access.text_offset.get());
+        at < access.text_size.get() && trap.code.get() == TrapCode::MemoryOutOfBounds as u32
+    });
+    let places: Vec<u32> =
+        faults.map(|trap| artifact.wasm_offset_at(trap.text_offset.get()).unwrap()).collect();
+    assert_eq!(places.len(), 3);
+    assert!(places.is_sorted_by(|a, b| a < b), "{places:?}");
+    assert!(places[0] > access.wasm_offset.get());
+    assert_eq!(artifact.wasm_offset_at(0), None, "an import's thunk comes from nowhere");
+}
+
+#[test]
+fn the_same_input_gives_the_same_bytes() {
+    let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let one = pool(1).install(|| build(EVERYTHING));
+    for _ in 0..5 {
+        assert!(pool(4).install(|| build(EVERYTHING)) == one);
+    }
+}
+
+#[test]
+fn every_damaged_header_byte_is_noticed() {
+    let file = build(EVERYTHING);
+    for at in HEADER_OFFSET..HEADER_OFFSET + size_of::<Header>() {
+        let mut damaged = file.clone();
+        damaged[at] ^= 1 << (at % 8);
+        assert!(Artifact::parse(&damaged).is_err(), "byte {at}");
+    }
+}
+
+#[test]
+fn every_truncation_is_noticed() {
+    let file = build(EVERYTHING);
+    for len in (0..file.len()).step_by(61).chain([file.len() - 1]) {
+        assert!(Artifact::parse(&file[..len]).is_err(), "{len} bytes");
+    }
+}
+
+#[test]
+fn damaged_bytes_anywhere_are_noticed() {
+    let file = build(EVERYTHING);
+    let mut damaged = file.clone();
+    for step in 0..3000 {
+        let at = step * 7919 % file.len();
+        damaged[at] ^= 0x10;
+        let verified = Artifact::parse(&damaged).and_then(|artifact| artifact.verify());
+        assert!(verified.is_err(), "byte {at}");
+        damaged[at] = file[at];
+    }
+}
+
+#[test]
+fn the_image_can_be_replaced() {
+    let file = build(EVERYTHING);
+    let artifact = Artifact::parse(&file).unwrap();
+    let mut image = SparseImage::new(artifact.image().state_bytes);
+    image.write(4 * 65536, b"captured");
+    let file = replace_image(&artifact, &image, 5).unwrap();
+    let artifact = Artifact::parse(&file).unwrap();
+    artifact.verify().unwrap();
+    assert!(artifact.is_initialised());
+    assert_eq!(image_bytes(&artifact, 4 * 65536, 8), *b"captured");
+    assert_eq!(image_bytes(&artifact, 0, 16), [0; 16]);
+    let elf = temporary("replaced", &file);
+    let headers = run("readelf", &["-SW", &elf]);
+    let line = headers.lines().find(|line| line.contains(".wfaas.image ")).unwrap();
+    let offset = artifact.header().sections[SectionId::Image as usize].offset.get();
+    assert!(line.contains(&format!("{offset:06x} 001000")), "{line}");
+}
+
+#[test]
+fn binutils_understand_the_file() {
+    let elf = temporary("everything", &build(EVERYTHING));
+    let listing = run("objdump", &["-d", &elf]);
+    for name in ["<add>:", "<import:env.log>:", "<indirect foreign>:", "<wfaas:memory_grow>:"] {
+        assert!(listing.contains(name), "{name} is not in the listing");
+    }
+    let frames = run("readelf", &["--debug-dump=frames", &elf]);
+    let add = listing.lines().find(|line| line.ends_with("<add>:")).unwrap();
+    let start = format!("pc={}..", &add[..16]);
+    assert!(frames.contains(&start), "no unwind information for {add}");
+    assert_eq!(run_errors("readelf", &["-aW", &elf]), "");
+}
+
+/// Writes a file that is removed when the tests are built anew.
+fn temporary(name: &str, bytes: &[u8]) -> String {
+    let path = format!("{}/{name}.faas", env!("CARGO_TARGET_TMPDIR"));
+    std::fs::write(&path, bytes).unwrap();
+    path
+}
+
+fn run(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().expect("binutils are installed");
+    assert!(output.status.success(), "{program}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn run_errors(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().expect("binutils are installed");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}

@@ -1,0 +1,142 @@
+;; The hot path: index check, mask, one load, one compare, call.
+(module
+  (type $binary (func (param i32 i32) (result i32)))
+  (table 10 20 funcref)
+  (func (param i32) (result i32)
+    (call_indirect (type $binary) (i32.const 1) (i32.const 2) (local.get 0))))
+
+;;! asm 0
+;;   pushq %rbp
+;;   unwind PushFrameRegs { offset_upward_to_caller_sp: 16 }
+;;   movq %rsp, %rbp
+;;   unwind DefineNewFrame { offset_upward_to_caller_sp: 16, offset_downward_to_clobbers: 0 }
+;; block0:
+;;   movq    %r15, %rax
+;;   movq -0x18(%rax), %rcx
+;;   movl %edi, %eax
+;;   cmpq %rcx, %rax
+;;   jnb     label10; j label1
+;; block1:
+;;   movq    %r15, %rdx
+;;   uninit  %rsi
+;;   xorq %rsi, %rsi
+;;   cmpq %rcx, %rax
+;;   cmovaeq %rsi, %rax
+;;   movq -0x2000(%rdx, %rax, 8), %rdi
+;;   movq %rdi, %rax
+;;   shrq $0x20, %rax
+;;   cmpl $0x5a443fd9, %eax
+;;   jz      label7; j label2
+;; block7:
+;;   movq    %r15, %rcx
+;;   movl %edi, %eax
+;;   addq -0x2ff0(%rcx), %rax
+;;   movl $0x1, %edi
+;;   movl $0x2, %esi
+;;   call    *%rax
+;;   jmp     label8
+;; block8:
+;;   jmp     label9
+;; block9:
+;;   movq %rbp, %rsp
+;;   popq %rbp
+;;   retq
+;; block2:
+;;   testq %rdi, %rdi
+;;   jz      label6; j label3
+;; block3:
+;;   cmpl $0xda443fd9, %eax
+;;   jnz     label5; j label4
+;; block4:
+;;   movl $0x1, %esi
+;;   movl $0x2, %edx
+;;   call    User(userextname3)
+;;   jmp     label8
+;; block5:
+;;   call    User(userextname2)
+;;   ud2
+;; block6:
+;;   call    User(userextname1)
+;;   ud2
+;; block10:
+;;   call    User(userextname0)
+;;   ud2
+;;! clif 0
+;; function u0:0(i32) -> i32 tail {
+;;     region0 = 3 "Tables"
+;;     sig0 = () tail
+;;     sig1 = (i32, i32) -> i32 tail
+;;     sig2 = () tail
+;;     sig3 = () tail
+;;     sig4 = (i32, i32, i32) -> i32 tail
+;;     fn0 = colocated u3:4 sig0
+;;     fn1 = colocated u3:5 sig2
+;;     fn2 = colocated u3:6 sig3
+;;     fn3 = colocated u4:0 sig4
+;;
+;;                                 block0(v0: i32):
+;; @0026                               v2 = iconst.i32 1
+;; @0028                               v3 = iconst.i32 2
+;; @002c                               v4 = uextend.i64 v0
+;; @002c                               v5 = get_pinned_reg.i64
+;; @002c                               v6 = load.i64 notrap aligned region0 v5-24
+;; @002c                               v7 = icmp uge v4, v6
+;; @002c                               brif v7, block2, block3
+;;
+;;                                 block2 cold:
+;; @002c                               call fn0()
+;; @002c                               trap user16
+;;
+;;                                 block3:
+;; @002c                               v8 = iconst.i64 0
+;; @002c                               v9 = select_spectre_guard v7, v8, v4  ; v8 = 0
+;; @002c                               v10 = iconst.i64 3
+;; @002c                               v11 = ishl v9, v10  ; v10 = 3
+;; @002c                               v12 = get_pinned_reg.i64
+;; @002c                               v13 = iadd v12, v11
+;; @002c                               v14 = load.i64 notrap aligned region0 v13-8192
+;; @002c                               v16 = iconst.i64 32
+;; @002c                               v17 = ushr v14, v16  ; v16 = 32
+;; @002c                               v18 = ireduce.i32 v17
+;; @002c                               v19 = iconst.i32 0x5a44_3fd9
+;; @002c                               v20 = icmp eq v18, v19  ; v19 = 0x5a44_3fd9
+;; @002c                               brif v20, block4, block5
+;;
+;;                                 block4:
+;; @002c                               v21 = ireduce.i32 v14
+;; @002c                               v22 = uextend.i64 v21
+;; @002c                               v23 = get_pinned_reg.i64
+;; @002c                               v24 = load.i64 notrap aligned readonly can_move v23-0x2ff0
+;; @002c                               v25 = iadd v24, v22
+;; @002c                               v26 = call_indirect sig1, v25(v2, v3)  ; v2 = 1, v3 = 2
+;; @002c                               jump block6(v26)
+;;
+;;                                 block5 cold:
+;; @002c                               v27 = iconst.i64 0
+;; @002c                               v28 = icmp.i64 eq v14, v27  ; v27 = 0
+;; @002c                               brif v28, block7, block8
+;;
+;;                                 block7 cold:
+;; @002c                               call fn1()
+;; @002c                               trap user16
+;;
+;;                                 block8 cold:
+;; @002c                               v29 = iconst.i32 -633061415
+;; @002c                               v30 = icmp.i32 ne v18, v29  ; v29 = -633061415
+;; @002c                               brif v30, block9, block10
+;;
+;;                                 block9 cold:
+;; @002c                               call fn2()
+;; @002c                               trap user16
+;;
+;;                                 block10 cold:
+;; @002c                               v31 = ireduce.i32 v14
+;; @002c                               v32 = call fn3(v31, v2, v3)  ; v2 = 1, v3 = 2
+;; @002c                               jump block6(v32)
+;;
+;;                                 block6(v15: i32):
+;; @002f                               jump block1(v15)
+;;
+;;                                 block1(v1: i32):
+;; @002f                               return v1
+;; }

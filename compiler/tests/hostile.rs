@@ -1,0 +1,151 @@
+//! Modules made to harm the compiler: they give errors, or compile in little memory and time.
+
+use proptest::prelude::*;
+use wfaas_compiler::{CompileError, Options, compile};
+
+const EVERYTHING: &[u8] = include_bytes!("samples/everything.wat");
+
+fn try_compile(module: &[u8]) -> Result<Vec<u8>, CompileError> {
+    compile(module, &Options::default()).map(|compiled| compiled.artifact)
+}
+
+fn everything() -> Vec<u8> {
+    wat::parse_bytes(EVERYTHING).unwrap().into_owned()
+}
+
+#[test]
+fn truncated_modules_are_refused() {
+    let module = everything();
+    // Cut off before the name section, the code is all there.
+    let names = module.windows(5).position(|window| window == b"\x04name").unwrap() - 3;
+    let accepted: Vec<usize> =
+        (0..names).filter(|len| try_compile(&module[..*len]).is_ok()).collect();
+    // Valid are the bare header, and what ends with the section of types or of imports.
+    assert_eq!((accepted.len(), accepted[0]), (3, 8), "{accepted:?}");
+}
+
+#[test]
+fn damaged_modules_never_panic() {
+    let module = everything();
+    for at in 8..module.len() {
+        for bit in [0, 3, 7] {
+            let mut damaged = module.clone();
+            damaged[at] ^= 1 << bit;
+            // Some damage gives another valid module.
+            let _ = try_compile(&damaged);
+        }
+    }
+}
+
+#[test]
+fn huge_memories_and_tables_take_no_memory() {
+    for module in [
+        "(memory 65536)",
+        "(table 10000000 funcref)",
+        "(table 10000000 externref) (table 10000000 funcref)",
+        "(memory 65536) (data (i32.const 0xffffffff) \"x\")",
+    ] {
+        let artifact = try_compile(format!("(module {module})").as_bytes()).expect(module);
+        assert!(artifact.len() < 100_000, "{module}: {} bytes", artifact.len());
+    }
+    let tables = "(table 10000000 funcref) ".repeat(8);
+    let error = try_compile(format!("(module {tables})").as_bytes()).unwrap_err();
+    assert!(matches!(error, CompileError::State(_)), "{error}");
+}
+
+#[test]
+fn scattered_segments_do_not_swell_the_file() {
+    let segments: String =
+        (0..40_000u32).map(|page| format!("(data (i32.const {}) \"x\")", page * 65536)).collect();
+    let module = format!("(module (memory 65536) {segments})");
+    let artifact = try_compile(module.as_bytes()).unwrap();
+    assert!(artifact.len() < 80 << 20, "{} bytes", artifact.len());
+}
+
+#[test]
+fn deep_nesting_compiles() {
+    let deep = |depth: usize| {
+        format!("(module (func {} {}))", "block ".repeat(depth), "end ".repeat(depth))
+    };
+    try_compile(deep(10_000).as_bytes()).unwrap();
+    let dead =
+        format!("(module (func unreachable {} {}))", "loop ".repeat(10_000), "end ".repeat(10_000));
+    try_compile(dead.as_bytes()).unwrap();
+}
+
+#[test]
+fn branches_with_many_operands_are_limited() {
+    let results = "i32 ".repeat(1000);
+    let branches = "(br_if 0 (i32.const 1)) ".repeat(20_000);
+    let module =
+        format!("(module (func (result {results}) {} {branches}))", "(i32.const 1) ".repeat(1000));
+    let error = try_compile(module.as_bytes()).unwrap_err();
+    assert!(matches!(error, CompileError::TooComplex { function: 0, .. }), "{error}");
+}
+
+#[test]
+fn locals_times_blocks_are_limited() {
+    let locals = "i32 ".repeat(40_000);
+    let blocks = "(if (i32.const 1) (then)) ".repeat(4_000);
+    let module = format!("(module (func (local {locals}) {blocks}))");
+    let error = try_compile(module.as_bytes()).unwrap_err();
+    assert!(error.to_string().contains("locals times blocks"), "{error}");
+}
+
+#[test]
+fn long_tables_of_branches_compile() {
+    let labels = "0 1 2 ".repeat(100_000);
+    let results = "i32 ".repeat(100);
+    let module = format!(
+        "(module (type $r (func (result {results}))) (func (type $r)
+           block (type $r) block (type $r) {} (br_table {labels} 0 (i32.const 1)) end end))",
+        "(i32.const 1) ".repeat(100)
+    );
+    try_compile(module.as_bytes()).unwrap();
+}
+
+#[test]
+fn functions_with_the_most_values_compile() {
+    let types = "i64 ".repeat(1000);
+    let module = format!(
+        "(module (import \"m\" \"f\" (func $f (param {types}) (result {types})))
+           (table 1 funcref) (type $t (func (param {types}) (result {types})))
+           (func (type $t) {} (call $f) (call_indirect (type $t) (i32.const 0))))",
+        (0..1000).map(|index| format!("(local.get {index}) ")).collect::<String>()
+    );
+    try_compile(module.as_bytes()).unwrap();
+}
+
+#[test]
+fn many_functions_compile() {
+    let functions = "(func (result i32) (i32.const 1)) ".repeat(5_000);
+    try_compile(format!("(module {functions})").as_bytes()).unwrap();
+}
+
+#[test]
+fn progress_counts_all_functions() {
+    let seen = std::sync::Mutex::new(Vec::new());
+    let progress = |done, total| seen.lock().unwrap().push((done, total));
+    let options = Options { progress: Some(&progress), ..Options::default() };
+    compile(b"(module (func) (func) (func))", &options).unwrap();
+    let mut seen = seen.into_inner().unwrap();
+    seen.sort_unstable();
+    assert_eq!(seen, [(1, 3), (2, 3), (3, 3)]);
+}
+
+proptest! {
+    #[test]
+    fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = try_compile(&bytes);
+        let _ = try_compile(&[&b"\0asm\x01\0\0\0"[..], &bytes].concat());
+    }
+
+    #[test]
+    fn random_sections_never_panic(
+        id in 0u8..14,
+        bytes in proptest::collection::vec(any::<u8>(), 0..100),
+    ) {
+        let module = [&b"\0asm\x01\0\0\0"[..], &[id, bytes.len() as u8], &bytes].concat();
+        let _ = try_compile(&module);
+    }
+}
