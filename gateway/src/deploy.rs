@@ -1,0 +1,169 @@
+//! Deployments: from bytes to a function that can be reached.
+
+use crate::config::{ConfigError, DeployConfig};
+use crate::name::FunctionName;
+use crate::registry::{Deployed, FunctionInfo, Registry, RouteTaken};
+use crate::store::{Entry, Store, StoreError};
+use std::sync::{Mutex, PoisonError};
+use tempfile::NamedTempFile;
+use wfaas_abi::ArtifactError;
+use wfaas_host::{Function, FunctionError, Limits};
+use wfaas_vm::{Engine, Module};
+
+/// Why a deployment was refused.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeployError {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The artifact is damaged, foreign, or not for this machine.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// The artifact is no function.
+    #[error(transparent)]
+    Function(#[from] FunctionError),
+    /// Another function has the route.
+    #[error(transparent)]
+    Route(#[from] RouteTaken),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What changes the set of functions, on disk and in memory, one change after the other.
+pub(crate) struct Deployer {
+    engine: Engine,
+    limits: Limits,
+    pub(crate) store: Store,
+    pub(crate) registry: Registry,
+    changing: Mutex<()>,
+}
+
+impl Deployer {
+    /// With the functions in the store. Those that cannot be loaded are reported in the log and
+    /// left where they are.
+    pub(crate) fn load(engine: Engine, limits: Limits, store: Store) -> Result<Self, StoreError> {
+        let deployer = Deployer {
+            engine,
+            limits,
+            store,
+            registry: Registry::default(),
+            changing: Mutex::new(()),
+        };
+        for entry in deployer.store.entries()? {
+            match entry {
+                Ok(entry) => deployer.load_entry(entry),
+                Err(error) => tracing::error!("a stored function cannot be loaded: {error}"),
+            }
+        }
+        let removed = deployer.store.collect_garbage()?;
+        if removed > 0 {
+            tracing::info!(removed, "removed artifacts that no function uses");
+        }
+        Ok(deployer)
+    }
+
+    fn load_entry(&self, entry: Entry) {
+        let name = entry.name.clone();
+        match self.try_load(entry) {
+            Ok(deployed) => drop(self.registry.insert(deployed)),
+            Err(error) => {
+                tracing::error!(function = %name, "a stored function cannot be loaded: {error}");
+            }
+        }
+    }
+
+    fn try_load(&self, entry: Entry) -> Result<Deployed, DeployError> {
+        let module = self.open(&self.store.blob(&entry.artifact))?;
+        if module.artifact().content_hash_hex() != entry.artifact {
+            return Err(ArtifactError::ContentHash.into());
+        }
+        self.check(entry.name, &entry.config, &module, true)
+    }
+
+    /// Deploys a staged file, whose content is on disk, and says whether it replaced a function.
+    /// Blocks on disk work.
+    ///
+    /// # Errors
+    /// [`DeployError`]; what was deployed under the name before is untouched then.
+    pub(crate) fn deploy(
+        &self,
+        name: FunctionName,
+        config: DeployConfig,
+        staged: NamedTempFile,
+    ) -> Result<(FunctionInfo, bool), DeployError> {
+        let module = self.open(staged.path())?;
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let deployed = self.check(name.clone(), &config, &module, true)?;
+        let info = deployed.info.clone();
+        let committed = self.store.commit(staged, &Entry::new(name, info.artifact.clone(), config));
+        if committed.is_ok() {
+            let replaced = self.registry.insert(deployed).is_some();
+            self.sweep();
+            return Ok((info, replaced));
+        }
+        self.sweep();
+        committed.map(|()| (info, false)).map_err(DeployError::from)
+    }
+
+    /// Makes a function reachable that is not in the store.
+    ///
+    /// # Errors
+    /// As [`Deployer::deploy`].
+    pub(crate) fn install(
+        &self,
+        name: FunctionName,
+        config: &DeployConfig,
+        artifact: &[u8],
+    ) -> Result<FunctionInfo, DeployError> {
+        let module = Module::from_bytes(&self.engine, artifact).map_err(FunctionError::from)?;
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let deployed = self.check(name, config, &module, false)?;
+        let info = deployed.info.clone();
+        self.registry.insert(deployed);
+        Ok(info)
+    }
+
+    /// Removes a function from store and memory; whether there was one. Blocks on disk work.
+    ///
+    /// # Errors
+    /// [`StoreError`]; the function is still there then.
+    pub(crate) fn delete(&self, name: &FunctionName) -> Result<bool, StoreError> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let stored = self.store.remove(name)?;
+        let reachable = self.registry.remove(name).is_some();
+        self.sweep();
+        Ok(stored || reachable)
+    }
+
+    /// Loads an artifact and checks every byte of it.
+    fn open(&self, path: &std::path::Path) -> Result<Module, DeployError> {
+        let module = Module::from_file(&self.engine, path).map_err(FunctionError::from)?;
+        module.artifact().verify()?;
+        Ok(module)
+    }
+
+    fn check(
+        &self,
+        name: FunctionName,
+        config: &DeployConfig,
+        module: &Module,
+        stored: bool,
+    ) -> Result<Deployed, DeployError> {
+        self.registry.check_route(&name, &config.route(&name)?)?;
+        let function = config.function(&name, &self.limits)?;
+        let function = Function::new(&self.engine, module, function)?;
+        let artifact = module.artifact();
+        let identity = (artifact.content_hash_hex(), artifact.bytes().len() as u64);
+        Ok(Deployed::new(name, config, function, identity, stored)?)
+    }
+
+    /// Removes artifacts that are not used any more. That this fails is no reason to fail what
+    /// was done before: the next start tries again.
+    fn sweep(&self) {
+        if let Err(error) = self.store.collect_garbage() {
+            tracing::warn!("cannot remove unused artifacts: {error}");
+        }
+    }
+}

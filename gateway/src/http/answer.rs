@@ -1,0 +1,117 @@
+//! Answers: a function's, management's, and problems.
+
+use super::body::Answer;
+use crate::deploy::DeployError;
+use crate::store::StoreError;
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::{Response, StatusCode};
+use serde::Serialize;
+
+/// Why a request did not get what it asked for: a status, and words for who sent it.
+#[derive(Debug)]
+pub(super) struct Problem {
+    pub(super) status: StatusCode,
+    message: String,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+/// The body of a problem.
+#[derive(Serialize)]
+struct ProblemBody<'a> {
+    error: &'a str,
+    request_id: &'a str,
+}
+
+impl Problem {
+    pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Problem {
+        Problem { status, message: message.into(), header: None }
+    }
+
+    fn with(mut self, name: HeaderName, value: &'static str) -> Problem {
+        self.header = Some((name, HeaderValue::from_static(value)));
+        self
+    }
+
+    pub(super) fn not_found(message: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::NOT_FOUND, message)
+    }
+
+    pub(super) fn method(allowed: &'static str) -> Problem {
+        let message = format!("this method is not supported here, use one of: {allowed}");
+        Problem::new(StatusCode::METHOD_NOT_ALLOWED, message).with(ALLOW, allowed)
+    }
+
+    pub(super) fn too_large(what: &str, limit: u64) -> Problem {
+        let message = format!("{what} is larger than {limit} bytes");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, message)
+    }
+
+    pub(super) fn slow_body() -> Problem {
+        Problem::new(StatusCode::REQUEST_TIMEOUT, "the body took too long to arrive")
+    }
+
+    pub(super) fn broken_body(error: &hyper::Error) -> Problem {
+        Problem::new(StatusCode::BAD_REQUEST, format!("the body could not be read: {error}"))
+    }
+
+    pub(super) fn busy(message: &str) -> Problem {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, message).with(RETRY_AFTER, "1")
+    }
+
+    pub(super) fn unauthorized(message: &str) -> Problem {
+        Problem::new(StatusCode::UNAUTHORIZED, message).with(WWW_AUTHENTICATE, "Bearer")
+    }
+
+    pub(super) fn forbidden(message: &str) -> Problem {
+        Problem::new(StatusCode::FORBIDDEN, message)
+    }
+
+    /// What went wrong on our side or the guest's is in the log; the client gets the id.
+    pub(super) fn internal(message: &str) -> Problem {
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, message)
+    }
+
+    pub(super) fn into_response(self, id: &str) -> Response<Answer> {
+        let body = ProblemBody { error: &self.message, request_id: id };
+        let mut response = json(self.status, &body);
+        if let Some((name, value)) = self.header {
+            response.headers_mut().insert(name, value);
+        }
+        response
+    }
+}
+
+impl From<DeployError> for Problem {
+    fn from(error: DeployError) -> Problem {
+        let status = match error {
+            DeployError::Store(error) => return error.into(),
+            DeployError::Config(_) => StatusCode::BAD_REQUEST,
+            DeployError::Artifact(_) | DeployError::Function(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            DeployError::Route(_) => StatusCode::CONFLICT,
+        };
+        Problem::new(status, error.to_string())
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Problem {
+        tracing::error!("{error}");
+        match error {
+            StoreError::Full { .. } => {
+                let message = "the store's disk is full: nothing was deployed";
+                Problem::new(StatusCode::INSUFFICIENT_STORAGE, message)
+            }
+            _ => Problem::internal("the store failed; the server's log says how"),
+        }
+    }
+}
+
+/// A JSON answer.
+pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response<Answer> {
+    let text = serde_json::to_vec(body).expect("strings, numbers and lists are JSON");
+    let mut response = Response::new(Answer::from(text));
+    *response.status_mut() = status;
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
+}

@@ -1,0 +1,140 @@
+//! Bodies: received within limits, sent with what they hold.
+
+use super::answer::Problem;
+use crate::budget::{Budget, Lease};
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
+use std::time::Duration;
+use tempfile::NamedTempFile;
+use tokio::io::AsyncWriteExt;
+
+/// The body of an answer.
+pub(crate) type Answer = Full<Bytes>;
+
+/// A body in memory and the share of the common budget it takes.
+#[derive(Debug)]
+pub(super) struct Received {
+    pub(super) bytes: Vec<u8>,
+    pub(super) lease: Lease,
+}
+
+/// Bytes that give their share of the budget back when they have been sent.
+struct Leased {
+    bytes: Vec<u8>,
+    _lease: Lease,
+}
+
+impl AsRef<[u8]> for Leased {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Receives a body of at most `limit` bytes within `time`.
+pub(super) async fn receive(
+    body: &mut Incoming,
+    limit: u64,
+    time: Duration,
+    budget: &Budget,
+) -> Result<Received, Problem> {
+    check_announced(body, limit, "the body")?;
+    let receiving = async {
+        let mut received = Received { bytes: Vec::new(), lease: budget.lease() };
+        while let Some(data) = next_data(body).await? {
+            if received.bytes.len() as u64 + data.len() as u64 > limit {
+                return Err(Problem::too_large("the body", limit));
+            }
+            received
+                .lease
+                .grow(data.len() as u64)
+                .map_err(|_| Problem::busy("too many large requests at the same time"))?;
+            received.bytes.extend_from_slice(&data);
+        }
+        Ok(received)
+    };
+    tokio::time::timeout(time, receiving).await.unwrap_or_else(|_| Err(Problem::slow_body()))
+}
+
+/// The answer of these bytes; `None` if the budget has no room for them.
+pub(super) fn leased(bytes: Vec<u8>, mut lease: Lease) -> Option<Answer> {
+    lease.grow(bytes.len() as u64).ok()?;
+    Some(Full::new(Bytes::from_owner(Leased { bytes, _lease: lease })))
+}
+
+/// Why an upload was not received.
+pub(super) enum UploadError {
+    /// The client's doing.
+    Problem(Problem),
+    /// The file cannot be written.
+    Io(std::io::Error),
+}
+
+impl From<Problem> for UploadError {
+    fn from(problem: Problem) -> UploadError {
+        UploadError::Problem(problem)
+    }
+}
+
+/// Receives a body of at most `limit` bytes into a file, and has it written to the disk. No two
+/// pieces may be further apart than `pause`.
+pub(super) async fn receive_file(
+    body: &mut Incoming,
+    limit: u64,
+    pause: Duration,
+    file: &NamedTempFile,
+) -> Result<(), UploadError> {
+    check_announced(body, limit, "the artifact")?;
+    let file = file.as_file().try_clone().map_err(UploadError::Io)?;
+    let mut file = tokio::fs::File::from_std(file);
+    let mut received = 0;
+    loop {
+        let data = tokio::time::timeout(pause, next_data(body)).await;
+        let Some(data) = data.unwrap_or_else(|_| Err(Problem::slow_body()))? else { break };
+        received += data.len() as u64;
+        if received > limit {
+            return Err(Problem::too_large("the artifact", limit).into());
+        }
+        file.write_all(&data).await.map_err(UploadError::Io)?;
+    }
+    file.flush().await.map_err(UploadError::Io)?;
+    file.sync_all().await.map_err(UploadError::Io)
+}
+
+/// Refuses a body that says beforehand that it is too large.
+fn check_announced(body: &Incoming, limit: u64, what: &str) -> Result<(), Problem> {
+    if body.size_hint().lower() > limit {
+        return Err(Problem::too_large(what, limit));
+    }
+    Ok(())
+}
+
+/// The next piece of a body; `None` at its end.
+async fn next_data(body: &mut Incoming) -> Result<Option<Bytes>, Problem> {
+    while let Some(frame) = body.frame().await {
+        // Trailers have no meaning here.
+        if let Ok(data) = frame.map_err(|error| Problem::broken_body(&error))?.into_data() {
+            return Ok(Some(data));
+        }
+    }
+    Ok(None)
+}
+
+/// Longest time and most bytes spent on a body nobody wants.
+const DISCARD_TIME: Duration = Duration::from_secs(2);
+const DISCARD_BYTES: usize = 32 << 20;
+
+/// Reads what is left of a body, within limits.
+pub(super) async fn discard(body: &mut Incoming) {
+    let discarding = async {
+        let mut discarded = 0;
+        while discarded < DISCARD_BYTES && !body.is_end_stream() {
+            match next_data(body).await {
+                Ok(Some(data)) => discarded += data.len(),
+                Ok(None) | Err(_) => return,
+            }
+        }
+    };
+    // Out of time: the client will see its connection closed.
+    let _ = tokio::time::timeout(DISCARD_TIME, discarding).await;
+}

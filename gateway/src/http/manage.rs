@@ -1,0 +1,134 @@
+//! The management interface: `/v1/health` and `/v1/functions`.
+
+use super::answer::{Problem, json};
+use super::auth;
+use super::body::{self, Answer, UploadError};
+use crate::config::{ConfigError, DeployConfig};
+use crate::name::FunctionName;
+use crate::server::Shared;
+use crate::store::StoreError;
+use hyper::body::Incoming;
+use hyper::http::request::Parts;
+use hyper::{Method, Response, StatusCode};
+use serde_json::json;
+use std::sync::Arc;
+
+/// Name of the header with a deployment's configuration.
+pub(crate) const CONFIG_HEADER: &str = "x-wfaas-config";
+
+/// Answers a management request.
+pub(super) async fn handle(
+    shared: &Arc<Shared>,
+    head: &Parts,
+    body: &mut Incoming,
+) -> Result<Response<Answer>, Problem> {
+    let path = head.uri.path();
+    let rest = path.strip_prefix(super::MANAGEMENT).unwrap_or(path);
+    if rest == "/health" {
+        return health(shared, &head.method);
+    }
+    let Some(rest) = rest.strip_prefix("/functions") else {
+        return Err(Problem::not_found("there is nothing here; see /v1/functions and /v1/health"));
+    };
+    auth::check(&shared.config, head)?;
+    match rest.strip_prefix('/') {
+        None if rest.is_empty() => list(shared, &head.method),
+        None => Err(Problem::not_found("there is nothing here; see /v1/functions")),
+        Some(name) => {
+            let name = name.parse::<FunctionName>();
+            let name = name.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.to_string()))?;
+            match head.method {
+                Method::GET => get(shared, &name),
+                Method::PUT => put(shared, name, head, body).await,
+                Method::DELETE => delete(shared, name).await,
+                _ => Err(Problem::method("GET, PUT, DELETE")),
+            }
+        }
+    }
+}
+
+fn health(shared: &Shared, method: &Method) -> Result<Response<Answer>, Problem> {
+    if method != Method::GET {
+        return Err(Problem::method("GET"));
+    }
+    let functions = shared.deployer.registry.len();
+    let body = json!({
+        "status": "ok",
+        "version": env!("CARGO_PKG_VERSION"),
+        "functions": functions,
+    });
+    Ok(json(StatusCode::OK, &body))
+}
+
+fn list(shared: &Shared, method: &Method) -> Result<Response<Answer>, Problem> {
+    if method != Method::GET {
+        return Err(Problem::method("GET"));
+    }
+    Ok(json(StatusCode::OK, &json!({ "functions": shared.deployer.registry.list() })))
+}
+
+fn get(shared: &Shared, name: &FunctionName) -> Result<Response<Answer>, Problem> {
+    match shared.deployer.registry.get(name) {
+        Some(deployed) => Ok(json(StatusCode::OK, &deployed.info)),
+        None => Err(unknown(name)),
+    }
+}
+
+async fn put(
+    shared: &Arc<Shared>,
+    name: FunctionName,
+    head: &Parts,
+    body: &mut Incoming,
+) -> Result<Response<Answer>, Problem> {
+    let config = config(head).map_err(crate::deploy::DeployError::from)?;
+    let staged = shared.deployer.store.stage()?;
+    let received =
+        body::receive_file(body, shared.config.max_artifact, shared.config.body_timeout, &staged);
+    match received.await {
+        Ok(()) => {}
+        Err(UploadError::Problem(problem)) => return Err(problem),
+        Err(UploadError::Io(error)) => return Err(StoreError::at(staged.path())(error).into()),
+    }
+    let (info, replaced) =
+        blocking(shared, move |shared| shared.deployer.deploy(name, config, staged)).await??;
+    tracing::info!(function = %info.name, artifact = info.artifact, replaced, "deployed");
+    let status = if replaced { StatusCode::OK } else { StatusCode::CREATED };
+    Ok(json(status, &info))
+}
+
+async fn delete(shared: &Arc<Shared>, name: FunctionName) -> Result<Response<Answer>, Problem> {
+    let deleted = name.clone();
+    if !blocking(shared, move |shared| shared.deployer.delete(&deleted)).await?? {
+        return Err(unknown(&name));
+    }
+    tracing::info!(function = %name, "deleted");
+    let mut response = Response::new(Answer::default());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Ok(response)
+}
+
+/// Runs what blocks where that stalls nobody. It goes on to its end even if the client leaves.
+async fn blocking<R: Send + 'static>(
+    shared: &Arc<Shared>,
+    work: impl FnOnce(&Shared) -> R + Send + 'static,
+) -> Result<R, Problem> {
+    let shared = shared.clone();
+    let done = tokio::task::spawn_blocking(move || work(&shared)).await;
+    done.map_err(|error| {
+        tracing::error!("a management request panicked: {error}");
+        Problem::internal("the server failed")
+    })
+}
+
+fn config(head: &Parts) -> Result<DeployConfig, ConfigError> {
+    let Some(value) = head.headers.get(CONFIG_HEADER) else {
+        return Ok(DeployConfig::default());
+    };
+    let text = std::str::from_utf8(value.as_bytes());
+    let text = text.map_err(|_| ConfigError::Json(format!("{CONFIG_HEADER} is not UTF-8")))?;
+    DeployConfig::from_json(text)
+}
+
+fn unknown(name: &FunctionName) -> Problem {
+    Problem::not_found(format!("there is no function {name}"))
+}

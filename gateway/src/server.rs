@@ -1,0 +1,190 @@
+//! The server: listening, accepting, and ending well.
+
+use crate::budget::Budget;
+use crate::config::{Config, DeployConfig};
+use crate::connection;
+use crate::deploy::{DeployError, Deployer};
+use crate::http::RequestIds;
+use crate::name::FunctionName;
+use crate::registry::FunctionInfo;
+use crate::store::{Store, StoreError};
+use crate::workers::Workers;
+use hyper_util::server::graceful::GracefulShutdown;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use wfaas_vm::Engine;
+
+/// A server that is bound to its address and has loaded its functions.
+pub struct Gateway {
+    listener: std::net::TcpListener,
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+/// What all connections share.
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) deployer: Deployer,
+    pub(crate) workers: Workers,
+    pub(crate) buffered: Budget,
+    pub(crate) ids: RequestIds,
+}
+
+/// Why a gateway cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum GatewayError {
+    /// The address cannot be used.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+    /// A token that is empty, or that no header can carry.
+    #[error("the token has to be one or more visible ASCII characters")]
+    Token,
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The VM.
+    #[error(transparent)]
+    Vm(#[from] wfaas_vm::Error),
+    /// Threads, or the network.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+}
+
+/// How long to wait after a connection could not be accepted, as when descriptors run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+impl Gateway {
+    /// Listens, opens the store and loads the functions in it. Requests are answered once
+    /// [`Gateway::run`] is called; until then they wait.
+    ///
+    /// # Errors
+    /// [`GatewayError`] if the address is taken, the store is in use or cannot be read, or the
+    /// token is not one.
+    pub fn bind(config: Config) -> Result<Gateway, GatewayError> {
+        let visible =
+            |token: &str| !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic());
+        if config.token.as_deref().is_some_and(|token| !visible(token)) {
+            return Err(GatewayError::Token);
+        }
+        let listen = |source| GatewayError::Listen { address: config.listen, source };
+        let listener = std::net::TcpListener::bind(config.listen).map_err(listen)?;
+        listener.set_nonblocking(true).map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let store = Store::open(&config.store_dir)?;
+        let engine = Engine::new(config.engine.clone())?;
+        let deployer = Deployer::load(engine, config.limits.clone(), store)?;
+        let workers = Workers::start(config.workers, config.queue)
+            .map_err(|source| GatewayError::Io { what: "starting worker threads", source })?;
+        let ids = RequestIds::new()
+            .map_err(|source| GatewayError::Io { what: "asking for random bytes", source })?;
+        let buffered = Budget::new(config.max_buffered);
+        let shared = Shared { config, deployer, workers, buffered, ids };
+        Ok(Gateway { listener, address, shared: Arc::new(shared) })
+    }
+
+    /// The address it listens on, with the port the system chose.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Makes a function reachable without putting it into the store: it is gone after a restart.
+    /// A stored function of the same name is hidden until then.
+    ///
+    /// # Errors
+    /// [`DeployError`] if the configuration or the artifact does not fit.
+    pub fn install(
+        &self,
+        name: FunctionName,
+        config: DeployConfig,
+        artifact: &[u8],
+    ) -> Result<FunctionInfo, DeployError> {
+        self.shared.deployer.install(name, &config, artifact)
+    }
+
+    /// The functions that can be reached, by name.
+    pub fn functions(&self) -> Vec<FunctionInfo> {
+        self.shared.deployer.registry.list()
+    }
+
+    /// Serves until `shutdown` is ready, then lets requests in flight finish. Has to be called in
+    /// a multi-threaded tokio runtime with time and I/O.
+    ///
+    /// # Errors
+    /// [`GatewayError::Io`] if the runtime cannot take the listener.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), GatewayError> {
+        let listener = TcpListener::from_std(self.listener)
+            .map_err(|source| GatewayError::Io { what: "listening", source })?;
+        let graceful = GracefulShutdown::new();
+        let mut connections = JoinSet::new();
+        tokio::select! {
+            () = accept(&listener, &self.shared, &graceful, &mut connections) => {}
+            () = shutdown => {}
+        }
+        drop(listener);
+        let drain = self.shared.config.drain_timeout;
+        if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
+            tracing::warn!("requests were still in flight after {drain:?}: they are cut off");
+        }
+        connections.shutdown().await;
+        // The last owner waits for the workers, which must not hold up the runtime.
+        let _ = tokio::task::spawn_blocking(move || drop(self.shared)).await;
+        Ok(())
+    }
+}
+
+/// Accepts connections for ever.
+async fn accept(
+    listener: &TcpListener,
+    shared: &Arc<Shared>,
+    graceful: &GracefulShutdown,
+    connections: &mut JoinSet<()>,
+) {
+    let room = Arc::new(Semaphore::new(shared.config.max_connections));
+    loop {
+        let Ok(permit) = room.clone().acquire_owned().await else { return };
+        while connections.try_join_next().is_some() {}
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let (shared, watcher) = (shared.clone(), graceful.watcher());
+                connections.spawn(async move {
+                    connection::serve(stream, shared, watcher).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!("cannot accept a connection: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Ready when the process is asked to end, by SIGTERM or SIGINT.
+pub async fn termination() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        // Without handlers, the signals end the process as they always do.
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

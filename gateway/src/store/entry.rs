@@ -1,0 +1,62 @@
+//! The file of one function.
+
+use super::StoreError;
+use crate::config::DeployConfig;
+use crate::name::FunctionName;
+use serde::{Deserialize, Serialize};
+use std::io::Read;
+use std::path::Path;
+
+/// Version of the format. Another version is refused.
+const VERSION: u32 = 1;
+
+/// Most bytes of a file that are read.
+const MAX_BYTES: u64 = 4 << 20;
+
+/// A function as the store remembers it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Entry {
+    version: u32,
+    pub(crate) name: FunctionName,
+    /// Content hash of the artifact, in hexadecimal.
+    pub(crate) artifact: String,
+    pub(crate) config: DeployConfig,
+}
+
+impl Entry {
+    pub(crate) fn new(name: FunctionName, artifact: String, config: DeployConfig) -> Entry {
+        Entry { version: VERSION, name, artifact, config }
+    }
+
+    pub(super) fn to_json(&self) -> Vec<u8> {
+        let mut json = serde_json::to_vec_pretty(self).expect("strings and numbers are JSON");
+        json.push(b'\n');
+        json
+    }
+
+    /// Reads and checks a file.
+    pub(super) fn read(path: &Path) -> Result<Entry, StoreError> {
+        let damaged = |reason: String| StoreError::Damaged { path: path.to_owned(), reason };
+        let mut json = Vec::new();
+        std::fs::File::open(path)
+            .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut json))
+            .map_err(StoreError::at(path))?;
+        if json.len() as u64 > MAX_BYTES {
+            return Err(damaged("it is too long".to_owned()));
+        }
+        let entry: Entry =
+            serde_json::from_slice(&json).map_err(|error| damaged(error.to_string()))?;
+        if entry.version != VERSION {
+            return Err(damaged(format!("version {} is unknown", entry.version)));
+        }
+        let hash = &entry.artifact;
+        if hash.len() != 64 || !hash.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(damaged("the artifact's hash is not 64 hexadecimal digits".to_owned()));
+        }
+        if path.file_stem() != Some(entry.name.as_str().as_ref()) {
+            return Err(damaged(format!("it describes the function {}", entry.name)));
+        }
+        Ok(entry)
+    }
+}

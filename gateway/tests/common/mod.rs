@@ -1,0 +1,182 @@
+//! A gateway on a loopback port, guests from WAT, and a small HTTP client.
+#![allow(dead_code)] // every test file uses a part of it
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use wfaas_gateway::{Config, DeployConfig, Gateway};
+
+/// A gateway that runs until it is dropped.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    pub(crate) fn start(gateway: Gateway) -> Server {
+        let address = gateway.local_addr();
+        let (stop, stopped) = oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(2)
+                .enable_all()
+                .build()
+                .expect("a runtime");
+            let stopped = async { drop(stopped.await) };
+            runtime.block_on(gateway.run(stopped)).expect("it serves");
+        });
+        Server { address, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// With this store and otherwise the defaults.
+    pub(crate) fn on(store: &Path) -> Server {
+        Server::start(Gateway::bind(config(store)).expect("it starts"))
+    }
+
+    /// Ends it as SIGTERM does, and waits.
+    pub(crate) fn stop(mut self) {
+        self.shut_down();
+    }
+
+    fn shut_down(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let ended = thread.join();
+            assert!(ended.is_ok() || std::thread::panicking(), "the server failed");
+        }
+    }
+
+    pub(crate) fn request(&self, method: &str, path: &str, body: &[u8]) -> Response {
+        self.send(method, path, &[], body)
+    }
+
+    pub(crate) fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Response {
+        exchange(self.address, &head(method, path, headers, body.len()), body)
+    }
+
+    pub(crate) fn deploy(&self, name: &str, wat: &str) -> Response {
+        self.request("PUT", &format!("/v1/functions/{name}"), &artifact(wat))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+pub(crate) fn config(store: &Path) -> Config {
+    let mut config = Config::new("127.0.0.1:0".parse().expect("an address"), store);
+    config.workers = 2;
+    config.drain_timeout = Duration::from_secs(5);
+    config
+}
+
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Response {
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("UTF-8")
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().find_map(|line| {
+            let (found, value) = line.split_once(": ")?;
+            found.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).expect("JSON")
+    }
+}
+
+pub(crate) fn head(method: &str, path: &str, headers: &[(&str, &str)], len: usize) -> String {
+    let mut head = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
+    if !headers.iter().any(|(name, _)| *name == "host") {
+        head += "host: localhost\r\n";
+    }
+    for (name, value) in headers {
+        head += &format!("{name}: {value}\r\n");
+    }
+    head + &format!("content-length: {len}\r\n\r\n")
+}
+
+/// Sends a request and reads the answer until the connection is closed.
+pub(crate) fn exchange(address: SocketAddr, head: &str, body: &[u8]) -> Response {
+    try_exchange(address, head, body).expect("an answer")
+}
+
+pub(crate) fn try_exchange(
+    address: SocketAddr,
+    head: &str,
+    body: &[u8],
+) -> std::io::Result<Response> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+    stream.write_all(head.as_bytes())?;
+    stream.write_all(body)?;
+    read_response(&mut stream)
+}
+
+pub(crate) fn read_response(stream: &mut TcpStream) -> std::io::Result<Response> {
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes)?;
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n");
+    let end = end.ok_or(std::io::ErrorKind::UnexpectedEof)?;
+    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+    let status = head.get(9..12).and_then(|status| status.parse().ok());
+    let status = status.ok_or(std::io::ErrorKind::InvalidData)?;
+    Ok(Response { status, head, body: bytes[end + 4..].to_vec() })
+}
+
+/// An artifact of the module. Guests here need no initialisation.
+pub(crate) fn artifact(wat: &str) -> Vec<u8> {
+    wfaas_compiler::compile(wat.as_bytes(), &Default::default()).expect("it compiles").artifact
+}
+
+/// A reactor that answers `text`, whatever the request.
+pub(crate) fn says(text: &str) -> String {
+    let len = text.len();
+    format!(
+        r#"(module (memory (export "memory") 1) (data (i32.const 1024) "{text}")
+          (func (export "faas_alloc") (param i32) (result i32) i32.const 2048)
+          (func (export "faas_handle") (param i32 i32) (result i64)
+            (i64.or (i64.shl (i64.const 1024) (i64.const 32)) (i64.const {len}))))"#
+    )
+}
+
+/// A reactor that answers the body it got. Room for 10 MiB.
+pub(crate) const ECHO: &str = r#"(module (memory (export "memory") 161)
+  (func (export "faas_alloc") (param i32) (result i32) i32.const 1024)
+  (func (export "faas_handle") (param i32 i32) (result i64)
+    (i64.or (i64.shl (i64.extend_i32_u (local.get 0)) (i64.const 32))
+      (i64.extend_i32_u (local.get 1)))))"#;
+
+/// A command that never ends.
+pub(crate) const FOREVER: &str = r#"(module (func (export "_start") (loop br 0)))"#;
+
+/// A command that traps.
+pub(crate) const TRAP: &str = r#"(module (func $secret_name (export "_start") unreachable))"#;
+
+/// A configuration with this time limit.
+pub(crate) fn time_limit(milliseconds: u64) -> DeployConfig {
+    let mut config = DeployConfig::default();
+    config.limits.time_ms = Some(milliseconds);
+    config
+}
