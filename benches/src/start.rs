@@ -4,7 +4,7 @@ use crate::peer::{Peer, default_engine, tuned_engine};
 use crate::report::{Row, measure};
 use crate::workload::{self, Workload};
 use wfaas_abi::artifact::replace_image;
-use wfaas_vm::{Config, Engine, Linker, Module, Pool, Store};
+use wfaas_vm::{Config, Engine, Linker, Module, Pool, PoolFunc, Store};
 
 /// Measures all workloads whose name contains `filter`.
 pub(crate) fn run(filter: &str, rounds: usize) -> anyhow::Result<Vec<Row>> {
@@ -20,14 +20,15 @@ pub(crate) fn run(filter: &str, rounds: usize) -> anyhow::Result<Vec<Row>> {
 fn one(workload: &Workload, rounds: usize) -> anyhow::Result<Row> {
     let wasm = wat::parse_str(&workload.wat)?;
     let pool = pool(&wasm)?;
+    let run = pool.typed_func("run")?;
     let tuned = Peer::new(tuned_engine()?, &wasm)?;
     let plain = Peer::new(default_engine()?, &wasm)?;
-    anyhow::ensure!(request(&pool, 5)? == tuned.request(5)?, "{} differs", workload.name);
+    anyhow::ensure!(request(&pool, run, 5)? == tuned.request(5)?, "{} differs", workload.name);
     let mut seed = 0;
     let mut ours = |count| {
         for _ in 0..count {
             seed += 1;
-            request(&pool, seed)?;
+            request(&pool, run, seed)?;
         }
         Ok(())
     };
@@ -56,9 +57,6 @@ fn pool(wasm: &[u8]) -> anyhow::Result<Pool<()>> {
 }
 
 /// One request: a pristine faaslet, a call; reset at the end.
-fn request(pool: &Pool<()>, argument: i32) -> anyhow::Result<i32> {
-    let mut faaslet = pool.acquire(())?;
-    let instance = faaslet.instance();
-    let run = instance.get_typed_func::<i32, i32>(faaslet.store(), "run")?;
-    Ok(run.call(faaslet.store(), argument)?)
+fn request(pool: &Pool<()>, run: PoolFunc<i32, i32>, argument: i32) -> anyhow::Result<i32> {
+    Ok(pool.acquire(())?.call(&run, argument)?)
 }

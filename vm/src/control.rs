@@ -5,7 +5,10 @@
 //! return. The watchdog repeats the signal until the call has ended, so none is ever lost.
 
 use std::cell::Cell;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{
+    AtomicBool, AtomicI32, AtomicU8, AtomicU64,
+    Ordering::{Relaxed, Release, SeqCst},
+};
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use wfaas_abi::TrapCode;
@@ -44,7 +47,7 @@ impl Default for Control {
 
 impl Control {
     pub(crate) fn set_deadline(&self, deadline: Option<Instant>) {
-        self.deadline.store(deadline.map_or(NEVER, nanos), SeqCst);
+        self.deadline.store(deadline.map_or(NEVER, nanos), Release);
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
@@ -53,12 +56,15 @@ impl Control {
     }
 
     /// Marks the start of a call on this thread; whether it is the store's outermost.
+    ///
+    /// Plain loads and stores are enough: a cancellation that just misses this one stays with the
+    /// watchdog until it has been seen.
     pub(crate) fn begin(self: &Arc<Self>) -> bool {
-        if self.thread.load(SeqCst) != 0 {
+        if self.is_running() {
             return false;
         }
-        self.thread.store(THREAD_ID.with(Cell::get), SeqCst);
-        if self.deadline.load(SeqCst) != NEVER || self.cancelled.load(SeqCst) {
+        self.thread.store(thread_id(), Release);
+        if self.deadline.load(Relaxed) != NEVER || self.cancelled.load(Relaxed) {
             watch(self);
         }
         true
@@ -66,17 +72,21 @@ impl Control {
 
     /// Marks the end of the outermost call.
     pub(crate) fn end(&self) {
-        self.thread.store(0, SeqCst);
-        if self.interrupt.swap(0, SeqCst) == TrapCode::Cancelled as u8 {
-            self.cancelled.store(false, SeqCst);
+        self.thread.store(0, Release);
+        let interrupt = self.interrupt.load(Relaxed);
+        if interrupt != 0 {
+            self.interrupt.store(0, Relaxed);
+            if interrupt == TrapCode::Cancelled as u8 {
+                self.cancelled.store(false, SeqCst);
+            }
         }
     }
 
     /// Forgets deadline, cancellation and mark, between two faaslets.
     pub(crate) fn reset(&self) {
-        self.deadline.store(NEVER, SeqCst);
-        self.cancelled.store(false, SeqCst);
-        self.interrupt.store(0, SeqCst);
+        self.deadline.store(NEVER, Release);
+        self.cancelled.store(false, Release);
+        self.interrupt.store(0, Release);
     }
 
     /// Why calls of this store should end now. Async-signal-safe.
@@ -96,11 +106,11 @@ impl Control {
 
     /// The mark.
     pub(crate) fn interrupted(&self) -> Option<TrapCode> {
-        TrapCode::from_u8(self.interrupt.load(std::sync::atomic::Ordering::Relaxed))
+        TrapCode::from_u8(self.interrupt.load(Relaxed))
     }
 
     fn is_running(&self) -> bool {
-        self.thread.load(SeqCst) != 0
+        self.thread.load(Relaxed) != 0
     }
 }
 
@@ -116,9 +126,7 @@ impl CancelHandle {
     /// Ends the call under way with [`TrapCode::Cancelled`], or else the next one.
     pub fn cancel(&self) {
         self.0.cancelled.store(true, SeqCst);
-        if self.0.is_running() {
-            watch(&self.0);
-        }
+        watch(&self.0);
     }
 }
 
@@ -128,8 +136,18 @@ pub(crate) fn signal_number() -> i32 {
 }
 
 thread_local! {
-    /// This thread's id in the kernel.
-    static THREAD_ID: Cell<i32> = Cell::new(rustix::thread::gettid().as_raw_nonzero().get());
+    /// This thread's id in the kernel, or zero if nobody has asked yet.
+    static THREAD_ID: Cell<i32> = const { Cell::new(0) };
+}
+
+fn thread_id() -> i32 {
+    let known = THREAD_ID.get();
+    if known != 0 {
+        return known;
+    }
+    let id = rustix::thread::gettid().as_raw_nonzero().get();
+    THREAD_ID.set(id);
+    id
 }
 
 /// The origin of deadlines.
@@ -171,7 +189,10 @@ impl Watchdog {
         let mut idle = 0;
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            watched.retain(|control| control.is_running());
+            watched.retain(|control| {
+                let alive = Arc::strong_count(control) > 1;
+                alive && (control.is_running() || control.cancelled.load(SeqCst))
+            });
             for control in watched.iter().filter(|control| control.due().is_some()) {
                 signal(control.thread.load(SeqCst));
             }

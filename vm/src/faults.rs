@@ -29,6 +29,8 @@ thread_local! {
     /// The innermost call of guest code on this thread. Const and without drop, so that reading it
     /// in a handler does nothing but read.
     static CURRENT: Cell<*const Activation> = const { Cell::new(ptr::null()) };
+    /// Whether this thread has a stack for handlers: quicker to ask than `ALT_STACK`.
+    static PREPARED: Cell<bool> = const { Cell::new(false) };
     /// The stack for handlers on this thread.
     static ALT_STACK: OnceCell<AltStack> = const { OnceCell::new() };
 }
@@ -48,10 +50,14 @@ pub(crate) fn set_current(activation: *const Activation) {
 /// # Errors
 /// [`io::Error`] if no stack can be allocated.
 pub(crate) fn prepare_thread() -> io::Result<()> {
+    if PREPARED.get() {
+        return Ok(());
+    }
     ALT_STACK.with(|stack| {
         if stack.get().is_none() {
             let _ = stack.set(AltStack::install()?);
         }
+        PREPARED.set(true);
         Ok(())
     })
 }
@@ -83,6 +89,7 @@ impl AltStack {
 
 impl Drop for AltStack {
     fn drop(&mut self) {
+        PREPARED.set(false);
         debug_assert!(self.memory.capacity() >= ALT_STACK_BYTES);
         // SAFETY: restores what was there before, which its owner has kept alive.
         unsafe { libc::sigaltstack(&self.previous, ptr::null_mut()) };

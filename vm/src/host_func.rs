@@ -21,6 +21,8 @@ impl<P: WasmList> HostParams for P {}
 
 /// Results of a host function: nothing, a value, a tuple, or a `Result` of such.
 pub trait HostResults: 'static {
+    /// How many there are.
+    const LEN: usize;
     /// The types, in order.
     fn types() -> Vec<ValType>;
     /// Writes the values to cells, or says why the guest must end.
@@ -31,6 +33,7 @@ pub trait HostResults: 'static {
 }
 
 impl<R: WasmList> HostResults for R {
+    const LEN: usize = R::LEN;
     fn types() -> Vec<ValType> {
         R::types()
     }
@@ -41,6 +44,7 @@ impl<R: WasmList> HostResults for R {
 }
 
 impl<R: WasmList> HostResults for Result<R, BoxError> {
+    const LEN: usize = R::LEN;
     fn types() -> Vec<ValType> {
         R::types()
     }
@@ -104,15 +108,14 @@ where
     // SAFETY: the caller's contract; `inner` is the first field of a `StoreBox`.
     let store = unsafe { &mut *(store as *mut StoreBox<T>) };
     let mut buffer = [0; MAX_CELLS];
-    let (params, results) = (P::types().len(), R::types().len());
-    // SAFETY: the caller's contract: there are at least `params` cells.
-    unsafe { std::ptr::copy_nonoverlapping(cells, buffer.as_mut_ptr(), params) };
+    // SAFETY: the caller's contract: there are at least as many cells as parameters.
+    unsafe { std::ptr::copy_nonoverlapping(cells, buffer.as_mut_ptr(), P::LEN) };
     let caller = Caller::new(store, instance);
     let call = || function.call(caller, P::from_cells(&buffer)).into_cells(&mut buffer);
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(())) => {
-            // SAFETY: the caller's contract: there are at least `results` cells.
-            unsafe { std::ptr::copy_nonoverlapping(buffer.as_ptr(), cells, results) };
+            // SAFETY: the caller's contract: there are at least as many cells as results.
+            unsafe { std::ptr::copy_nonoverlapping(buffer.as_ptr(), cells, R::LEN) };
             Ok(())
         }
         Ok(Err(error)) => Err(Pending::Host(error)),

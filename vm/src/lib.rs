@@ -76,7 +76,7 @@ pub use instance::{Extern, Instance};
 pub use linker::Linker;
 pub use memory::{Memory, OutOfBounds};
 pub use module::{Module, available_cpu_features};
-pub use pool::{Faaslet, Pool};
+pub use pool::{Faaslet, Pool, PoolFunc};
 pub use store::{AsContext, AsContextMut, Store, StoreInner};
 pub use table::Table;
 pub use trap::{Frame, HostError, MAX_FRAMES, Trap};

@@ -1,10 +1,13 @@
 //! Pools: a pristine faaslet for every request.
 
+use crate::call::{Callee, call_guest};
 use crate::error::Error;
 use crate::instance::Instance;
 use crate::linker::Linker;
 use crate::module::Module;
 use crate::store::{Store, StoreInner};
+use crate::values::{MAX_CELLS, WasmList};
+use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 use wfaas_abi::artifact::records::ExternKind;
 use wfaas_snapshot::Tracking;
@@ -38,6 +41,24 @@ pub struct Faaslet<T: Default + Send + 'static> {
     store: Option<Store<T>>,
     instance: Instance,
 }
+
+/// A function of a pool's module, with Rust's types.
+#[derive(Debug)]
+pub struct PoolFunc<P, R> {
+    /// With the BASE of some instance.
+    callee: Callee,
+    /// Where the module's text is: tells modules apart.
+    text: usize,
+    types: PhantomData<fn(P) -> R>,
+}
+
+impl<P, R> Clone for PoolFunc<P, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P, R> Copy for PoolFunc<P, R> {}
 
 impl<T: Default + Send + 'static> Pool<T> {
     /// A pool of instances of `module`. The stores of idle ones hold `T::default()`.
@@ -87,6 +108,23 @@ impl<T: Default + Send + 'static> Pool<T> {
         Ok(Faaslet { pool: self.clone(), store: Some(store), instance })
     }
 
+    /// The exported function `name`, looked up and checked once for all faaslets.
+    ///
+    /// # Errors
+    /// [`Error::Export`] if the module has no such function of its own, [`Error::TypeMismatch`]
+    /// if its type is another.
+    pub fn typed_func<P: WasmList, R: WasmList>(
+        &self,
+        name: &str,
+    ) -> Result<PoolFunc<P, R>, Error> {
+        let mut faaslet = self.acquire(T::default())?;
+        let instance = faaslet.instance();
+        let func = instance.get_typed_func::<P, R>(faaslet.store(), name)?;
+        let imported = || Error::Export { name: name.into(), reason: "it is an import".into() };
+        let callee = func.callee().ok_or_else(imported)?;
+        Ok(PoolFunc { callee, text: self.0.module.text_start(), types: PhantomData })
+    }
+
     /// The module.
     pub fn module(&self) -> &Module {
         &self.0.module
@@ -112,6 +150,30 @@ impl<T: Default + Send + 'static> Pool<T> {
 }
 
 impl<T: Default + Send + 'static> Faaslet<T> {
+    /// Calls a function of the pool's module; see [`Pool::typed_func`].
+    ///
+    /// # Errors
+    /// [`Error::Trap`] or [`Error::Host`] if the function did not return.
+    ///
+    /// # Panics
+    /// If `func` is of another module's pool.
+    pub fn call<P: WasmList, R: WasmList>(
+        &mut self,
+        func: &PoolFunc<P, R>,
+        params: P,
+    ) -> Result<R, Error> {
+        let store = &mut self.store().0.inner;
+        let instance = &store.instances[0];
+        assert_eq!(func.text, instance.module.text_start(), "a function of another module");
+        let callee = Callee { base: instance.base as usize, ..func.callee };
+        let mut cells = [0; MAX_CELLS];
+        params.to_cells(&mut cells);
+        // SAFETY: `typed_func` found the function in the module and checked its type; the instance
+        // is one of that module, and no `WasmList` is longer than the cells.
+        unsafe { call_guest(store, callee, cells.as_mut_ptr())? };
+        Ok(R::from_cells(&cells))
+    }
+
     /// The store.
     pub fn store(&mut self) -> &mut Store<T> {
         self.store.as_mut().expect("only `release` and `drop` take it")
@@ -154,7 +216,9 @@ impl StoreInner {
         }
         self.control.reset();
         self.pending = None;
-        self.foreign = Default::default();
+        if !self.foreign.funcs.is_empty() {
+            self.foreign = Default::default();
+        }
         self.extern_refs.clear();
         Ok(())
     }

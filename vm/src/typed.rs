@@ -39,6 +39,11 @@ impl<P: WasmList, R: WasmList> TypedFunc<P, R> {
         Ok(TypedFunc { func, callee, types: PhantomData })
     }
 
+    /// How to call it, if it is a guest's.
+    pub(crate) fn callee(&self) -> Option<Callee> {
+        self.callee
+    }
+
     /// Calls the function.
     ///
     /// # Errors

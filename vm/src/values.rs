@@ -108,6 +108,8 @@ wasm_ty! {
 
 /// Parameters or results of a typed function: `()`, one value, or a tuple of them.
 pub trait WasmList: 'static {
+    /// How many there are.
+    const LEN: usize;
     /// The types, in order.
     fn types() -> Vec<ValType>;
     /// Writes the values to cells.
@@ -117,6 +119,7 @@ pub trait WasmList: 'static {
 }
 
 impl<A: WasmTy> WasmList for A {
+    const LEN: usize = 1;
     fn types() -> Vec<ValType> {
         vec![A::TYPE]
     }
@@ -149,6 +152,7 @@ pub(crate) use for_each_tuple;
 macro_rules! tuple_list {
     ($($index:tt $name:ident)*) => {
         impl<$($name: WasmTy),*> WasmList for ($($name,)*) {
+            const LEN: usize = <[usize]>::len(&[$($index),*]);
             fn types() -> Vec<ValType> { vec![$($name::TYPE),*] }
             fn to_cells(self, _cells: &mut [u64; MAX_CELLS]) {
                 $(_cells[$index] = self.$index.to_cell();)*
