@@ -1,0 +1,119 @@
+//! `faascli build`
+
+use crate::failure::Failure;
+use crate::function;
+use crate::output::{self, human_bytes};
+use crate::recipe::{Made, Recipe};
+use crate::subject::{self, Subject};
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+use wfaas_abi::Artifact;
+use wfaas_host::init::InitConfig;
+
+/// Compile a function to native code, initialise it, and keep both in one artifact
+///
+/// PATH is a folder with a faas.toml, or a .wasm or .wat file. Initialisation calls `_initialize`
+/// if it is exported, then the init export; the memory it leaves is what every instance starts
+/// from. What it prints is shown; a trap fails the build.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  faascli build                                # the function in this folder
+  faascli build examples/rust-words
+  faascli build app.wasm -o app.faas --init warm_up
+  faascli build app.wat --cpu native --json")]
+pub(crate) struct Args {
+    /// The folder, or the .wasm or .wat file
+    #[arg(default_value = ".")]
+    path: PathBuf,
+
+    /// Where to write the artifact [default: target/NAME.faas in a folder, beside a file]
+    #[arg(short, long, value_name = "OUT.faas")]
+    output: Option<PathBuf>,
+
+    #[command(flatten)]
+    recipe: Recipe,
+
+    /// Print a summary as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What was built; sizes in bytes, times in milliseconds.
+#[derive(Serialize)]
+struct Summary {
+    artifact: PathBuf,
+    hash: String,
+    bytes: usize,
+    functions: usize,
+    accesses: u64,
+    elided_by_guard: u64,
+    initialised: bool,
+    image_pages: usize,
+    compile_ms: u128,
+    init_ms: Option<u128>,
+    note: Option<String>,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
+    let (made, default_output) = match Subject::at(&args.path)? {
+        Subject::Folder(manifest) => {
+            (function::build_folder(&manifest, &args.recipe)?, function::artifact_path(&manifest))
+        }
+        Subject::Module(path) => {
+            (args.recipe.make(&path, InitConfig::default())?, path.with_extension("faas"))
+        }
+        Subject::Artifact(path) => {
+            return Err(Failure::user(format_args!(
+                "{} is an artifact already; build takes a folder, a .wasm or a .wat",
+                path.display()
+            )));
+        }
+    };
+    let output = args.output.clone().unwrap_or(default_output);
+    subject::write_atomically(&output, &made.artifact)?;
+    let summary = summary(&output, &made)?;
+    if args.json {
+        output::json(&summary)?
+    } else {
+        print(&summary)?
+    }
+    Ok(0)
+}
+
+fn summary(output: &Path, made: &Made) -> Result<Summary, Failure> {
+    let artifact = Artifact::parse(&made.artifact)?;
+    let stats = artifact.bounds_stats();
+    Ok(Summary {
+        artifact: output.to_owned(),
+        hash: artifact.content_hash_hex(),
+        bytes: made.artifact.len(),
+        functions: artifact.functions().len(),
+        accesses: stats.accesses,
+        elided_by_guard: stats.elided_by_guard,
+        initialised: artifact.is_initialised(),
+        image_pages: artifact.image().bytes.len() / wfaas_abi::layout::PAGE,
+        compile_ms: made.compile.as_millis(),
+        init_ms: made.init.map(|time| time.as_millis()),
+        note: made.note.clone(),
+    })
+}
+
+fn print(summary: &Summary) -> std::io::Result<()> {
+    let init = match summary.init_ms {
+        Some(time) => format!("initialised in {time} ms"),
+        None => "not initialised".to_owned(),
+    };
+    output::line(format_args!(
+        "{}: {}, {} functions compiled in {} ms, {init}, {} image pages",
+        summary.artifact.display(),
+        human_bytes(summary.bytes as u64),
+        summary.functions,
+        summary.compile_ms,
+        summary.image_pages,
+    ))?;
+    if let Some(note) = &summary.note {
+        output::line(format_args!("note: {note}"))?;
+    }
+    Ok(())
+}

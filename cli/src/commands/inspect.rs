@@ -1,0 +1,229 @@
+//! `faascli inspect`
+
+use crate::failure::{Blame, Failure};
+use crate::output::{self, human_bytes};
+use crate::subject;
+use anyhow::Context;
+use serde::Serialize;
+use std::path::PathBuf;
+use wfaas_abi::artifact::records::{ExternKind, ExternType, NO_MAXIMUM};
+use wfaas_abi::artifact::{FORMAT_VERSION, SectionId};
+use wfaas_abi::{Artifact, ArtifactError};
+
+/// Show what is in an artifact
+///
+/// Sections and their sizes, imports, exports, the image, how memory accesses are kept in bounds,
+/// and what CPU the code needs. Nothing of it is run.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  faascli inspect app.faas
+  faascli inspect app.faas --json | jq .image
+  objdump -d app.faas    # the code, by function name")]
+pub(crate) struct Args {
+    /// The artifact
+    #[arg(value_name = "APP.faas")]
+    artifact: PathBuf,
+
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is said about an artifact; sizes are in bytes.
+#[derive(Serialize)]
+struct Report {
+    format_version: u32,
+    hash: String,
+    bytes: u64,
+    initialised: bool,
+    cpu_features: Vec<&'static str>,
+    functions: usize,
+    bounds: Bounds,
+    image: Image,
+    sections: Vec<Section>,
+    imports: Vec<Item>,
+    exports: Vec<Item>,
+}
+
+#[derive(Serialize)]
+struct Bounds {
+    strategy: &'static str,
+    accesses: u64,
+    elided_by_guard: u64,
+    checked: u64,
+}
+
+/// The image, in host pages of 4096 bytes unless it says otherwise.
+#[derive(Serialize)]
+struct Image {
+    state_bytes: usize,
+    memory_wasm_pages: u64,
+    pages: usize,
+    stored_pages: usize,
+    runs: usize,
+}
+
+#[derive(Serialize)]
+struct Section {
+    name: &'static str,
+    offset: u64,
+    bytes: u64,
+}
+
+/// An import or export.
+#[derive(Serialize)]
+struct Item {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    module: Option<String>,
+    name: String,
+    kind: &'static str,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    ty: Option<String>,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
+    let bytes = subject::read(&args.artifact)?;
+    let report = Artifact::parse(&bytes)
+        .and_then(|artifact| report(&artifact))
+        .with_context(|| format!("cannot inspect {}", args.artifact.display()))
+        .user_error()?;
+    if args.json {
+        output::json(&report)?;
+    } else {
+        print(&report)?;
+    }
+    Ok(0)
+}
+
+fn report(artifact: &Artifact<'_>) -> Result<Report, ArtifactError> {
+    let stats = artifact.bounds_stats();
+    Ok(Report {
+        format_version: FORMAT_VERSION,
+        hash: artifact.content_hash_hex(),
+        bytes: artifact.bytes().len() as u64,
+        initialised: artifact.is_initialised(),
+        cpu_features: artifact.cpu_features().names(),
+        functions: artifact.functions().len(),
+        bounds: Bounds {
+            strategy: artifact.bounds().name(),
+            accesses: stats.accesses,
+            elided_by_guard: stats.elided_by_guard,
+            checked: stats.checked,
+        },
+        image: image(artifact),
+        sections: sections(artifact),
+        imports: imports(artifact)?,
+        exports: exports(artifact)?,
+    })
+}
+
+fn image(artifact: &Artifact<'_>) -> Image {
+    let image = artifact.image();
+    Image {
+        state_bytes: image.state_bytes,
+        memory_wasm_pages: image.memory_pages,
+        pages: image.len() / wfaas_abi::layout::PAGE,
+        stored_pages: image.bytes.len() / wfaas_abi::layout::PAGE,
+        runs: image.runs.len(),
+    }
+}
+
+fn sections(artifact: &Artifact<'_>) -> Vec<Section> {
+    let refs = artifact.header().sections;
+    let section = |(id, place): (&SectionId, _)| {
+        let place: wfaas_abi::artifact::SectionRef = place;
+        Section { name: id.elf_name(), offset: place.offset.get(), bytes: place.size.get() }
+    };
+    SectionId::ALL.iter().zip(refs).map(section).collect()
+}
+
+fn imports(artifact: &Artifact<'_>) -> Result<Vec<Item>, ArtifactError> {
+    let item = |record: &wfaas_abi::artifact::records::ImportRecord| {
+        Ok(Item {
+            module: Some(artifact.string(record.module)?.to_owned()),
+            name: artifact.string(record.name)?.to_owned(),
+            kind: record.ty.extern_kind()?.name(),
+            ty: Some(describe(artifact, &record.ty)?),
+        })
+    };
+    artifact.imports().iter().map(item).collect()
+}
+
+fn exports(artifact: &Artifact<'_>) -> Result<Vec<Item>, ArtifactError> {
+    let item = |record: &wfaas_abi::artifact::records::ExportRecord| {
+        let kind = ExternKind::from_u32(record.kind.get())
+            .ok_or(ArtifactError::Corrupt("unknown kind of export"))?;
+        let function = artifact.functions().get(record.index.get() as usize);
+        let ty = match (kind, function) {
+            (ExternKind::Func, Some(function)) => {
+                Some(artifact.func_type(function.type_index.get())?.to_string())
+            }
+            _ => None,
+        };
+        let name = artifact.string(record.name)?.to_owned();
+        Ok(Item { module: None, name, kind: kind.name(), ty })
+    };
+    artifact.exports().iter().map(item).collect()
+}
+
+/// The type of an import in words.
+fn describe(artifact: &Artifact<'_>, ty: &ExternType) -> Result<String, ArtifactError> {
+    let limits = match ty.maximum.get() {
+        NO_MAXIMUM => format!("at least {}", ty.minimum),
+        maximum => format!("{} to {maximum}", ty.minimum),
+    };
+    Ok(match ty.extern_kind()? {
+        ExternKind::Func => artifact.func_type(ty.ty.get())?.to_string(),
+        ExternKind::Memory => format!("{limits} pages"),
+        ExternKind::Table => format!("{limits} of {}", ty.val_type()?),
+        ExternKind::Global if ty.mutable == 1 => format!("mutable {}", ty.val_type()?),
+        ExternKind::Global => ty.val_type()?.to_string(),
+    })
+}
+
+fn print(report: &Report) -> std::io::Result<()> {
+    let image = &report.image;
+    let bounds = &report.bounds;
+    let initialised = if report.initialised { "initialised" } else { "not initialised" };
+    output::line(format_args!("hash       {}", report.hash))?;
+    output::line(format_args!("size       {}", human_bytes(report.bytes)))?;
+    output::line(format_args!("format     version {}, {initialised}", report.format_version))?;
+    output::line(format_args!("cpu        {}", report.cpu_features.join(" ")))?;
+    output::line(format_args!("functions  {}", report.functions))?;
+    output::line(format_args!(
+        "image      {} of {} pages stored, in runs: {}; state {}, memory {}",
+        image.stored_pages,
+        image.pages,
+        image.runs,
+        human_bytes(image.state_bytes as u64),
+        human_bytes(image.memory_wasm_pages * wfaas_abi::layout::WASM_PAGE as u64),
+    ))?;
+    output::line(format_args!(
+        "bounds     {}: {} accesses, {} without a check, {} checked",
+        bounds.strategy, bounds.accesses, bounds.elided_by_guard, bounds.checked
+    ))?;
+    output::line("sections")?;
+    for section in report.sections.iter().filter(|section| section.bytes > 0) {
+        output::line(format_args!(
+            "  {:20} {:>12} at {:#x}",
+            section.name,
+            human_bytes(section.bytes),
+            section.offset
+        ))?;
+    }
+    print_items("imports", &report.imports)?;
+    print_items("exports", &report.exports)
+}
+
+fn print_items(title: &str, items: &[Item]) -> std::io::Result<()> {
+    output::line(format_args!("{title} ({})", items.len()))?;
+    for item in items {
+        let module = item.module.as_ref().map_or(String::new(), |module| format!("{module}."));
+        let ty = item.ty.as_ref().map_or(String::new(), |ty| format!(" {ty}"));
+        // Names come from the module: no control characters to the terminal.
+        let name = format!("{module}{}", item.name).escape_debug().to_string();
+        output::line(format_args!("  {:8} {name}{ty}", item.kind))?;
+    }
+    Ok(())
+}

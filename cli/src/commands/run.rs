@@ -1,0 +1,165 @@
+//! `faascli run`
+
+use crate::failure::{Blame, Failure, Kind};
+use crate::function;
+use crate::manifest::{ByteSize, Span};
+use crate::output;
+use crate::recipe::{Recipe, vm_kind};
+use crate::subject::{self, Subject};
+use anyhow::Context;
+use std::path::{Path, PathBuf};
+use wfaas_host::ShowValue;
+use wfaas_host::init::InitConfig;
+use wfaas_host::run::{Outcome, RunConfig, RunError};
+use wfaas_vm::{Config, Engine, Module};
+
+/// Run a function once, here, with this terminal's input and output
+///
+/// A WASI command gets standard input and the arguments after `--`; a reactor gets standard input
+/// as the body of one request, and its answer is printed. A module or a folder is built first.
+///
+/// The exit code is the guest's own; 134 after a trap, with the guest's backtrace; 2 after a
+/// mistake in what was asked for.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  faascli run examples/hello
+  echo 'the cat the dog' | faascli run examples/rust-words --env TOP=1
+  faascli run app.wasm --timeout 2s -- --verbose input
+  faascli run math.wat --invoke add -- 2 40")]
+pub(crate) struct Args {
+    /// A .faas, .wasm or .wat file, or a folder with a faas.toml
+    #[arg(value_name = "APP")]
+    path: PathBuf,
+
+    /// Give the guest a directory
+    #[arg(long, value_name = "HOST::GUEST")]
+    dir: Vec<String>,
+
+    /// Set an environment variable
+    #[arg(long, value_name = "K=V", value_parser = super::variable)]
+    env: Vec<(String, String)>,
+
+    /// Call this export with the arguments after `--` as numbers, and print what it returns
+    #[arg(long, value_name = "EXPORT")]
+    invoke: Option<String>,
+
+    /// Start from the image in this file instead of the artifact's own
+    #[arg(long, value_name = "FILE.proto")]
+    proto: Option<PathBuf>,
+
+    /// End the guest with a trap after this time, as in 500ms or 2s
+    #[arg(long, value_name = "TIME")]
+    timeout: Option<Span>,
+
+    /// Let `memory.grow` fail beyond this size, as in 64MiB
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<ByteSize>,
+
+    /// Trust an artifact's content without computing its hash
+    #[arg(long)]
+    no_verify: bool,
+
+    /// Arguments for the guest
+    #[arg(last = true, value_name = "ARGS")]
+    args: Vec<String>,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
+    if !args.dir.is_empty() {
+        return Err(Failure::user("--dir is not supported yet: guests have no files"));
+    }
+    let engine = Engine::new(Config::default())?;
+    let mut config = RunConfig {
+        args: vec![args.path.file_stem().unwrap_or_default().to_string_lossy().into_owned()],
+        invoke: args.invoke.clone(),
+        time: args.timeout.map(|span| span.0),
+        memory_bytes: args.memory.map(|size| size.0),
+        ..RunConfig::default()
+    };
+    let module = module(&engine, args, &mut config)?;
+    config.args.extend(args.args.iter().cloned());
+    config.env.extend(args.env.iter().cloned());
+    match wfaas_host::run::run(&engine, &module, &config) {
+        Ok(Outcome::Exit(code)) => Ok(exit_code(code)),
+        Ok(Outcome::Results(values)) => {
+            for value in values {
+                output::line(ShowValue(&value))?;
+            }
+            Ok(0)
+        }
+        Err(error) => Err(failure(error, &args.path)),
+    }
+}
+
+/// The module to run; a folder's name, environment and limits go to `config`.
+fn module(engine: &Engine, args: &Args, config: &mut RunConfig) -> Result<Module, Failure> {
+    let bytes = match Subject::at(&args.path)? {
+        Subject::Artifact(path) => return mapped(engine, &path, args),
+        Subject::Module(path) => Recipe::default().make(&path, InitConfig::default())?.artifact,
+        Subject::Folder(manifest) => {
+            let guest = manifest.init_config();
+            config.args = guest.args;
+            config.env = guest.env;
+            config.memory_bytes = config.memory_bytes.or(guest.memory_bytes);
+            function::current_artifact(&manifest)?
+        }
+    };
+    let module = Module::from_bytes(engine, &bytes).map_err(|error| vm_failure(error, args))?;
+    with_proto(module, args)
+}
+
+/// An artifact's pages come straight from its file.
+fn mapped(engine: &Engine, path: &Path, args: &Args) -> Result<Module, Failure> {
+    subject::check_file(path).user_error()?;
+    let module = Module::from_file(engine, path).map_err(|error| vm_failure(error, args))?;
+    if !args.no_verify {
+        module
+            .artifact()
+            .verify()
+            .with_context(|| format!("{} cannot be run", path.display()))
+            .user_error()?;
+    }
+    with_proto(module, args)
+}
+
+fn with_proto(module: Module, args: &Args) -> Result<Module, Failure> {
+    let Some(path) = &args.proto else { return Ok(module) };
+    let proto = subject::read(path)?;
+    module
+        .with_proto(&proto)
+        .with_context(|| format!("cannot start from {}", path.display()))
+        .user_error()
+}
+
+fn vm_failure(error: wfaas_vm::Error, args: &Args) -> Failure {
+    let kind = vm_kind(&error);
+    let context = format!("{} cannot be run", args.path.display());
+    Failure::new(kind, anyhow::Error::new(error).context(context))
+}
+
+fn failure(error: RunError, path: &Path) -> Failure {
+    let kind = match &error {
+        RunError::Guest(_) => Kind::Trap,
+        RunError::Vm(error) => vm_kind(error),
+        RunError::Io(_) => Kind::Host,
+        _ => Kind::User,
+    };
+    Failure::new(kind, anyhow::Error::new(error).context(path.display().to_string()))
+}
+
+/// A process has eight bits for its exit code; success must not come out of cutting.
+fn exit_code(code: u32) -> u8 {
+    match code as u8 {
+        0 if code != 0 => 1,
+        code => code,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn failure_stays_failure() {
+        assert_eq!([0, 7, 255, 256, 257].map(super::exit_code), [0, 7, 255, 1, 1]);
+    }
+}

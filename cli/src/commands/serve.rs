@@ -1,0 +1,103 @@
+//! `faascli serve`
+
+use crate::failure::{Blame, Failure};
+use crate::function::Function;
+use crate::output;
+use anyhow::{Context, anyhow};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use wfaas_gateway::{Config, Gateway};
+
+/// Answer HTTP requests with functions
+///
+/// Each PATH is built if it is not built yet or has changed, and served under its route, with a
+/// fresh instance for each request. Functions deployed to the store are served too. SIGTERM and
+/// Ctrl-C end the server after the requests in flight.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  faascli serve examples/hello
+  faascli serve examples/* --listen 127.0.0.1:9000
+  faascli serve --store /var/lib/wfaas --token-file /etc/wfaas/token --listen 0.0.0.0:80
+  curl --data 'the cat the dog' http://127.0.0.1:8080/rust-words")]
+pub(crate) struct Args {
+    /// Folders with a faas.toml, or .faas, .wasm or .wat files
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+
+    /// Address and port; port 0 for any free one
+    #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
+    listen: SocketAddr,
+
+    /// Where deployed functions are kept [default: $XDG_STATE_HOME/wfaas or ~/.local/state/wfaas]
+    #[arg(long, value_name = "DIR")]
+    store: Option<PathBuf>,
+
+    #[command(flatten)]
+    token: super::token::Token,
+
+    /// Threads that run guests [default: the number of CPUs]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: Option<u16>,
+}
+
+/// Runs the command.
+pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
+    let functions = functions(&args.paths)?;
+    let mut config = Config::new(args.listen, store_folder(args)?);
+    config.token = args.token.read()?;
+    config.workers = args.workers.map_or(config.workers, usize::from);
+    super::log_to_stderr();
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    runtime.block_on(serve(config, functions))
+}
+
+async fn serve(config: Config, functions: Vec<Function>) -> Result<u8, Failure> {
+    let listen = config.listen;
+    let gateway = Gateway::bind(config).with_context(|| format!("cannot serve on {listen}"))?;
+    for Function { name, config, artifact } in functions {
+        gateway
+            .install(name.clone(), config, &artifact)
+            .with_context(|| format!("cannot serve {name}"))
+            .user_error()?;
+    }
+    let address = gateway.local_addr();
+    output::line(format_args!("serving on http://{address}"))?;
+    for function in gateway.functions() {
+        output::line(format_args!("  http://{address}{}", function.route))?;
+    }
+    gateway.run(wfaas_gateway::termination()).await?;
+    Ok(0)
+}
+
+/// Loads all functions before anything is served, so that mistakes in one leave no server behind.
+fn functions(paths: &[PathBuf]) -> Result<Vec<Function>, Failure> {
+    let mut by_name: BTreeMap<String, &PathBuf> = BTreeMap::new();
+    let mut functions = Vec::new();
+    for path in paths {
+        let function = Function::load(path)?;
+        if let Some(other) = by_name.insert(function.name.to_string(), path) {
+            return Err(Failure::user(format_args!(
+                "{} and {} are both called `{}`: give one another name",
+                other.display(),
+                path.display(),
+                function.name
+            )));
+        }
+        functions.push(function);
+    }
+    Ok(functions)
+}
+
+fn store_folder(args: &Args) -> Result<PathBuf, Failure> {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let state = || {
+        let state = variable("XDG_STATE_HOME").map(PathBuf::from);
+        let home = || Some(PathBuf::from(variable("HOME")?).join(".local/state"));
+        state.or_else(home).map(|state| state.join("wfaas"))
+    };
+    let folder = args.store.clone().or_else(state);
+    folder
+        .ok_or_else(|| anyhow!("no place for the store: HOME is not set, use --store"))
+        .user_error()
+}

@@ -1,0 +1,155 @@
+//! A function: an artifact with its name, route, environment and limits.
+
+use crate::failure::{Blame, Failure};
+use crate::manifest::{self, Manifest};
+use crate::recipe::{Made, Recipe};
+use crate::subject::{self, Subject};
+use crate::toolchain::TOOLS;
+use anyhow::{Context, anyhow};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::SystemTime;
+use wfaas_gateway::{DeployConfig, FunctionName};
+use wfaas_host::init::InitConfig;
+
+/// What a server needs to answer requests.
+pub(crate) struct Function {
+    /// Its name on the server.
+    pub(crate) name: FunctionName,
+    /// Route, environment and limits.
+    pub(crate) config: DeployConfig,
+    /// The bytes of its artifact.
+    pub(crate) artifact: Vec<u8>,
+}
+
+impl Function {
+    /// The function that `path` names, built if it is not built yet or has changed since.
+    ///
+    /// # Errors
+    /// As those of reading and building.
+    pub(crate) fn load(path: &Path) -> Result<Function, Failure> {
+        match Subject::at(path)? {
+            Subject::Folder(manifest) => Ok(Function {
+                artifact: current_artifact(&manifest)?,
+                config: manifest.deploy_config(),
+                name: manifest.name,
+            }),
+            Subject::Module(path) => {
+                let name = name_of_file(&path)?;
+                let artifact = Recipe::default().make(&path, InitConfig::default())?.artifact;
+                Ok(Function { name, config: DeployConfig::default(), artifact })
+            }
+            Subject::Artifact(path) => {
+                let name = name_of_file(&path)?;
+                let artifact = subject::read_artifact(&path)?;
+                Ok(Function { name, config: DeployConfig::default(), artifact })
+            }
+        }
+    }
+}
+
+/// `hello` for `some/hello.faas`.
+fn name_of_file(path: &Path) -> Result<FunctionName, Failure> {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    stem.parse()
+        .with_context(|| format!("{} names no function; rename the file", path.display()))
+        .user_error()
+}
+
+/// Where a folder's artifact is kept.
+pub(crate) fn artifact_path(manifest: &Manifest) -> PathBuf {
+    manifest.folder.join("target").join(format!("{}.faas", manifest.name))
+}
+
+/// The folder's artifact, built again if anything in the folder is newer.
+pub(crate) fn current_artifact(manifest: &Manifest) -> Result<Vec<u8>, Failure> {
+    let path = artifact_path(manifest);
+    if is_current(manifest, &path)
+        && let Ok(bytes) = subject::read_artifact(&path)
+    {
+        return Ok(bytes);
+    }
+    eprintln!("building {}", manifest.name);
+    let made = build_folder(manifest, &Recipe::default())?;
+    subject::write_atomically(&path, &made.artifact)?;
+    Ok(made.artifact)
+}
+
+/// Runs the folder's build command and makes the artifact of what it leaves.
+pub(crate) fn build_folder(manifest: &Manifest, recipe: &Recipe) -> Result<Made, Failure> {
+    if let Some(words) = &manifest.build {
+        run_build_command(manifest, words).user_error()?;
+    }
+    if !manifest.wasm.exists() {
+        let after = if manifest.build.is_some() { " after the build command" } else { "" };
+        return Err(Failure::user(format_args!(
+            "there is no {}{after}; key `wasm` in {} names the module",
+            manifest.wasm.display(),
+            manifest.folder.join(manifest::FILE_NAME).display(),
+        )));
+    }
+    recipe.with_manifest(manifest).make(&manifest.wasm, manifest.init_config())
+}
+
+/// What the command prints goes to standard error: standard output is for results.
+fn run_build_command(manifest: &Manifest, words: &[String]) -> anyhow::Result<()> {
+    let status = Command::new(&words[0])
+        .args(&words[1..])
+        .current_dir(&manifest.folder)
+        .stdin(Stdio::null())
+        .stdout(std::io::stderr())
+        .status();
+    let command = words.join(" ");
+    let status = status.with_context(|| format!("cannot run `{command}`{}", missing_tools()))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(anyhow!("the build command `{command}` failed: {status}{}", missing_tools()))
+}
+
+/// What a failed build may have been looking for in vain.
+fn missing_tools() -> String {
+    let missing = TOOLS.iter().filter(|tool| !tool.is_there());
+    missing
+        .map(|tool| {
+            format!("\n  {} is not installed here; install it: {}", tool.name, tool.install)
+        })
+        .collect()
+}
+
+/// Whether the artifact is newer than everything it was made from, and than this program.
+fn is_current(manifest: &Manifest, artifact: &Path) -> bool {
+    let Some(built) = modified(artifact) else { return false };
+    let inputs = [Some(manifest.wasm.clone()), std::env::current_exe().ok()];
+    let older = |path: &Path| modified(path).is_some_and(|time| time < built);
+    inputs.iter().flatten().all(|path| older(path)) && all_older(&manifest.folder, built)
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path).and_then(|what| what.modified()).ok()
+}
+
+/// Whether the folder and everything below is older, hidden files and `target` folders aside.
+/// Symbolic links count as what they are, so there are no loops.
+fn all_older(folder: &Path, built: SystemTime) -> bool {
+    let mut waiting = vec![folder.to_owned()];
+    while let Some(path) = waiting.pop() {
+        let Ok(what) = std::fs::symlink_metadata(&path) else { return false };
+        let Ok(time) = what.modified() else { return false };
+        // Clocks of file systems tick slowly: making `target` for the artifact may have changed
+        // the folder in the same tick, which means nothing; a file written then may be newer.
+        if time > built || time == built && !what.is_dir() {
+            return false;
+        }
+        if what.is_dir() {
+            let Ok(entries) = std::fs::read_dir(&path) else { return false };
+            let inputs = entries.flatten().filter(|entry| is_input(&entry.file_name()));
+            waiting.extend(inputs.map(|entry| entry.path()));
+        }
+    }
+    true
+}
+
+fn is_input(name: &std::ffi::OsStr) -> bool {
+    name != "target" && !name.as_encoded_bytes().starts_with(b".")
+}

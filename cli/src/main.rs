@@ -1,0 +1,35 @@
+//! `faascli`: build, run, serve and deploy WebAssembly functions.
+//!
+//! * a [`subject`] is what a PATH names: a function's folder, a module or an artifact;
+//! * a [`manifest`] is a folder's `faas.toml`;
+//! * a [`recipe`] makes a module an artifact;
+//! * a [`function`] is an artifact with its name, limits and environment;
+//! * [`commands`] has one file for each command: its options, its help, what it does;
+//! * a [`failure`] is an error and whose it is, which decides the exit code.
+//!
+//! This is the only place in wfaas that prints or exits.
+#![forbid(unsafe_code)]
+
+mod commands;
+mod failure;
+mod function;
+mod manifest;
+mod output;
+mod progress;
+mod recipe;
+mod subject;
+mod toolchain;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match commands::Faascli::parse().run() {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}

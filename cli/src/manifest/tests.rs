@@ -1,0 +1,115 @@
+use super::*;
+use std::time::Duration;
+
+fn parse(text: &str) -> anyhow::Result<Manifest> {
+    Manifest::parse(Path::new("/srv/resize"), text)
+}
+
+#[test]
+fn every_key_arrives() {
+    let manifest = parse(
+        r#"
+        name = "resize"
+        build = ["make", "all"]
+        wasm = "out/resize.wasm"
+        abi = "reactor"
+        init = "prepare"
+        route = "/img/resize"
+        [env]
+        QUALITY = "80"
+        [limits]
+        memory = "64MiB"
+        time = "2s"
+        output = 4096
+        "#,
+    )
+    .unwrap();
+    let expected = Manifest {
+        folder: "/srv/resize".into(),
+        name: "resize".parse().unwrap(),
+        build: Some(vec!["make".into(), "all".into()]),
+        wasm: "/srv/resize/out/resize.wasm".into(),
+        abi: Some(Abi::Reactor),
+        init: Some("prepare".into()),
+        env: [("QUALITY".to_owned(), "80".to_owned())].into(),
+        limits: Limits {
+            memory: Some(ByteSize(67_108_864)),
+            time: Some(Span(Duration::from_secs(2))),
+            output: Some(ByteSize(4096)),
+        },
+        route: Some("/img/resize".parse().unwrap()),
+    };
+    assert_eq!(manifest, expected);
+}
+
+#[test]
+fn one_key_is_enough() {
+    let folder = tempfile::Builder::new().prefix("fn-").rand_bytes(0).tempdir().unwrap();
+    let manifest = Manifest::parse(folder.path(), "wasm = 'a.wat'").unwrap();
+    assert_eq!(manifest.name.as_str(), "fn-");
+    assert_eq!(manifest.route, None);
+    assert_eq!(manifest.build, None);
+}
+
+#[test]
+fn a_command_line_goes_to_the_shell() {
+    let manifest = parse("name = 'a'\nwasm = 'a.wasm'\nbuild = 'make && true'").unwrap();
+    assert_eq!(manifest.build.unwrap(), ["sh", "-c", "make && true"]);
+}
+
+/// Each wrong file with what its message has to name.
+#[test]
+fn mistakes_name_line_and_key() {
+    let cases: &[(&str, &[&str])] = &[
+        ("", &["wasm"]),
+        ("name = 'a'\nwasm = 'a'\nrout = '/a'", &["line 3", "`rout`", "`route`"]),
+        ("wasm = 'a'\nname = 3", &["line 2", "name", "string"]),
+        ("name = 'a'\nwasm = 'a'\nabi = 'wasm'", &["line 3", "`wasi`", "`reactor`"]),
+        ("name = 'a'\nwasm = 'a'\nbuild = 3", &["line 3", "command line", "array"]),
+        ("name = 'a'\nwasm = 'a'\nbuild = []", &["line 3", "build", "empty"]),
+        ("name = 'a'\nwasm = 'a'\nbuild = ' '", &["line 3", "build", "empty"]),
+        ("name = 'a'\nwasm = 'a'\n[limits]\nmemory = '6 apples'", &["line 4", "6 apples", "MiB"]),
+        ("name = 'a'\nwasm = 'a'\n[limits]\nmemory = -1", &["line 4", "negative"]),
+        ("name = 'a'\nwasm = 'a'\n[limits]\nmemory = true", &["line 4", "64MiB"]),
+        ("name = 'a'\nwasm = 'a'\n[limits]\ntime = 0", &["line 4", "more than 0"]),
+        ("name = 'a'\nwasm = 'a'\n[limits]\ncpu = 1", &["line 4", "`cpu`", "`memory`", "`time`"]),
+        ("name = 'a'\nwasm = 'a'\n[env]\nA = 1", &["line 4", "string"]),
+        ("name = '../a'\nwasm = 'a'", &["line 1", "name", "lower-case"]),
+        ("name = 'Ä'\nwasm = 'a'", &["line 1", "name"]),
+        ("name = ''\nwasm = 'a'", &["line 1", "name"]),
+        ("name = 'a'\nwasm = '/etc/passwd'", &["line 2", "wasm", "inside the folder"]),
+        ("name = 'a'\nwasm = '../b.wasm'", &["line 2", "wasm", "inside the folder"]),
+        ("name = 'a'\nwasm = ''", &["line 2", "wasm"]),
+        ("name = 'a'\nwasm = 'a'\nroute = 'a'", &["line 3", "route"]),
+        ("name = 'a'\nwasm = 'a'\nroute = '/a b'", &["line 3", "route"]),
+        ("name = 'a", &["line 1"]),
+    ];
+    for (text, expected) in cases {
+        let message = format!("{:#}", parse(text).expect_err(text));
+        for part in *expected {
+            assert!(message.contains(part), "{text:?} gives\n{message}\nwithout {part:?}");
+        }
+    }
+}
+
+#[test]
+fn a_folder_without_the_file_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let message = format!("{:#}", Manifest::read(folder.path()).unwrap_err());
+    assert!(message.contains("no faas.toml"), "{message}");
+    assert!(message.contains(folder.path().to_str().unwrap()), "{message}");
+}
+
+#[test]
+fn a_server_is_told_what_the_file_says() {
+    let manifest = parse(
+        "name = 'a'\nwasm = 'a'\nabi = 'wasi'\nroute = '/r'\nenv.A = 'b'\n\
+         limits = { memory = '1MiB', time = 0.0001 }",
+    );
+    let json = serde_json::to_value(manifest.unwrap().deploy_config()).unwrap();
+    let expected = serde_json::json!({
+        "route": "/r", "abi": "wasi", "env": { "A": "b" },
+        "limits": { "memory_bytes": 1_048_576, "time_ms": 1 },
+    });
+    assert_eq!(json, expected);
+}

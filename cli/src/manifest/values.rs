@@ -1,0 +1,51 @@
+//! The values of `faas.toml` that follow rules of their own.
+//!
+//! The rules are part of reading the type, so that a message shows the line it is about.
+
+use serde::Deserialize;
+use std::path::{Component, PathBuf};
+
+/// A path that stays inside the function's folder.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "PathBuf")]
+pub(super) struct InsidePath(pub(super) PathBuf);
+
+impl TryFrom<PathBuf> for InsidePath {
+    type Error = String;
+
+    fn try_from(path: PathBuf) -> Result<Self, String> {
+        let plain = |part| matches!(part, Component::Normal(_) | Component::CurDir);
+        if path.components().all(plain) && path.file_name().is_some() {
+            return Ok(InsidePath(path));
+        }
+        Err(format!("`{}` is not the path of a file inside the folder", path.display()))
+    }
+}
+
+/// What to run to get the module: program and arguments, or a line for the shell.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "CommandText")]
+pub(super) struct Command(pub(super) Vec<String>);
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a command line, or an array of program and arguments")]
+enum CommandText {
+    Line(String),
+    Words(Vec<String>),
+}
+
+impl TryFrom<CommandText> for Command {
+    type Error = &'static str;
+
+    fn try_from(text: CommandText) -> Result<Self, &'static str> {
+        match text {
+            CommandText::Line(line) if !line.trim().is_empty() => {
+                Ok(Command(vec!["sh".into(), "-c".into(), line]))
+            }
+            CommandText::Words(words) if words.first().is_some_and(|word| !word.is_empty()) => {
+                Ok(Command(words))
+            }
+            _ => Err("the build command is empty; leave the key out if there is nothing to build"),
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Every example is built by its real compiler, run, and served.
+
+use super::support::{EXAMPLES_FOLDER, Server, copy_example, run, run_with_stdin, scratch};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// An example: a request, its answer, and where it is served.
+struct Example {
+    name: &'static str,
+    route: &'static str,
+    request: &'static str,
+    answer: &'static str,
+    /// What it needs, and what installs that.
+    needs: Needs,
+}
+
+enum Needs {
+    Nothing,
+    Rust,
+    C,
+}
+
+const EXAMPLES: &[Example] = &[
+    Example {
+        name: "hello",
+        route: "/hello",
+        request: "",
+        answer: "hello, world from Awesome FaaS App!\n",
+        needs: Needs::Nothing,
+    },
+    Example {
+        name: "rust-words",
+        route: "/rust-words",
+        request: "The cat, the dog; the cat! Ünder",
+        answer: "{\"the\":3,\"cat\":2,\"dog\":1,\"ünder\":1}\n",
+        needs: Needs::Rust,
+    },
+    Example {
+        name: "rust-primes",
+        route: "/primes",
+        request: "9999",
+        answer: "104729\n", // the 10 000th prime
+        needs: Needs::Rust,
+    },
+    Example {
+        name: "c-wordcount",
+        route: "/wc",
+        request: "one two\n three\n\n",
+        answer: "3 lines, 3 words, 16 bytes\n",
+        needs: Needs::C,
+    },
+];
+
+/// A copy of the example, if what it needs is installed; otherwise a failure that says how.
+#[track_caller]
+fn prepare(example: &Example, folder: &Path) -> PathBuf {
+    let runs = |program: &str, args: &[&str]| {
+        Command::new(program).args(args).output().is_ok_and(|output| output.status.success())
+    };
+    match example.needs {
+        Needs::Nothing => {}
+        Needs::Rust => {
+            let libdir = Command::new("rustc")
+                .args(["--print", "target-libdir", "--target", "wasm32-wasip1"])
+                .output()
+                .expect("rustc starts");
+            let libdir = String::from_utf8_lossy(&libdir.stdout).trim().to_owned();
+            let there = Path::new(&libdir).is_dir();
+            assert!(there, "missing: run `rustup target add wasm32-wasip1`");
+        }
+        Needs::C => assert!(
+            runs("clang", &["--version"])
+                && runs("wasm-ld", &["--version"])
+                && Path::new("/usr/lib/wasm32-wasi/libc.a").exists(),
+            "missing: run `apt-get install clang lld wasi-libc libclang-rt-14-dev-wasm32`"
+        ),
+    }
+    copy_example(example.name, folder)
+}
+
+#[test]
+fn every_folder_is_in_the_list() {
+    let mut folders: Vec<_> = std::fs::read_dir(EXAMPLES_FOLDER)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    folders.sort();
+    let mut listed: Vec<_> = EXAMPLES.iter().map(|example| example.name).collect();
+    listed.sort();
+    assert_eq!(folders, listed);
+}
+
+#[test]
+fn all_build_verify_and_run() {
+    let folder = scratch();
+    for example in EXAMPLES {
+        let source = prepare(example, folder.path());
+        let built = run(&["build".as_ref(), source.as_os_str(), "--json".as_ref()]).expect(0, &[]);
+        let artifact = built.json()["artifact"].as_str().unwrap().to_owned();
+        assert!(artifact.ends_with(&format!("target/{}.faas", example.name)), "{artifact}");
+        assert_eq!(built.json()["initialised"], true, "{}", example.name);
+
+        let verified = run(&["verify", &artifact]).expect(0, &[]);
+        assert!(verified.stdout.contains(built.json()["hash"].as_str().unwrap()));
+
+        let inspected = run(&["inspect", &artifact, "--json"]).expect(0, &[]).json();
+        assert_eq!(inspected["hash"], built.json()["hash"]);
+        assert_eq!(inspected["bounds"]["strategy"], "guard");
+        let modules = inspected["imports"].as_array().unwrap().iter();
+        assert!(modules.clone().all(|item| item["module"] == "wasi_snapshot_preview1"));
+
+        let answer = run_with_stdin(&["run", &artifact], example.request.as_bytes());
+        assert_eq!(answer.expect(0, &[]).stdout, example.answer, "{}", example.name);
+    }
+}
+
+#[test]
+fn all_are_served_at_once() {
+    let folder = scratch();
+    let sources: Vec<_> = EXAMPLES.iter().map(|example| prepare(example, folder.path())).collect();
+    let server = Server::start(&folder.path().join("store"), &sources);
+    for _ in 0..3 {
+        for example in EXAMPLES {
+            let answer = server.post(example.route, example.request.as_bytes());
+            assert_eq!(answer.status, 200, "{}: {}", example.name, answer.text());
+            assert_eq!(answer.text(), example.answer);
+        }
+    }
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn the_rust_table_is_in_the_image() {
+    let folder = scratch();
+    let source = prepare(&EXAMPLES[2], folder.path());
+    // 78 498 primes are below a million. What initialisation prints is no part of the result.
+    run(&["build".as_ref(), source.as_os_str()])
+        .expect(0, &["rust-primes: 78498 primes are ready"]);
+    let artifact = source.join("target/rust-primes.faas");
+    let inspected = run(&["inspect".as_ref(), artifact.as_os_str(), "--json".as_ref()]).json();
+    // The table alone takes 78 498 × 4 bytes.
+    assert!(inspected["image"]["stored_pages"].as_u64().unwrap() >= 76);
+}
+
+#[test]
+fn a_build_is_kept_until_something_changes() {
+    let folder = scratch();
+    let source = prepare(&EXAMPLES[0], folder.path());
+    let first = run(&["run".as_ref(), source.as_os_str()]).expect(0, &["building hello"]);
+    assert_eq!(first.stdout, EXAMPLES[0].answer);
+    let second = run(&["run".as_ref(), source.as_os_str()]).expect(0, &[]);
+    assert_eq!(second.stdout, EXAMPLES[0].answer);
+    assert!(!second.stderr.contains("building"), "{}", second.stderr);
+
+    let wat = source.join("hello.wat");
+    let text = std::fs::read_to_string(&wat).unwrap().replace("hello, world", "howdy, world");
+    std::fs::write(&wat, text).unwrap();
+    let third = run(&["run".as_ref(), source.as_os_str()]).expect(0, &["building hello"]);
+    assert_eq!(third.stdout, "howdy, world from Awesome FaaS App!\n");
+}

@@ -1,0 +1,160 @@
+//! Exit codes and messages: the guest's own code, a trap, a user's mistake are three things.
+
+use super::support::{build, run, saying, scratch, write};
+
+/// A command that exits with `code`.
+fn exiting(code: u32) -> String {
+    format!(
+        r#"(module
+          (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+          (memory (export "memory") 1)
+          (func (export "_start") (call $exit (i32.const {code}))))"#
+    )
+}
+
+#[test]
+fn the_guests_code_is_passed_through() {
+    let folder = scratch();
+    // What does not fit into a process's eight bits stays a failure.
+    for (code, expected) in [(0, 0), (1, 1), (7, 7), (134, 134), (255, 255), (256, 1)] {
+        let wat = write(folder.path(), "exit.wat", exiting(code));
+        run(&["run".as_ref(), wat.as_os_str()]).expect(expected, &[]);
+    }
+}
+
+#[test]
+fn a_trap_shows_the_guests_backtrace() {
+    let folder = scratch();
+    let wat = r#"(module
+        (memory (export "memory") 1)
+        (func $inner (drop (i32.div_u (i32.const 1) (i32.load (i32.const 0)))))
+        (func $outer (call $inner))
+        (func (export "_start") (call $outer)))"#;
+    let artifact = build(folder.path(), "trap", wat);
+    let trapped = run(&["run".as_ref(), artifact.as_os_str()]);
+    let stderr = trapped.expect(134, &["integer divide by zero", "inner", "outer"]).stderr;
+    assert!(stderr.find("inner") < stderr.find("outer"), "the innermost comes first: {stderr}");
+}
+
+#[test]
+fn mistakes_are_code_2_and_say_what_to_do() {
+    let folder = scratch();
+    let hello = folder.path().join("hello.faas");
+    let wat = write(folder.path(), "hello.wat", saying("hi"));
+    run(&["build".as_ref(), wat.as_os_str()]).expect(0, &[]);
+    let hello = hello.to_str().unwrap();
+    let wat = wat.to_str().unwrap();
+    let text = write(folder.path(), "notes.txt", "these are notes");
+    let text = text.to_str().unwrap();
+    let empty = write(folder.path(), "empty.wasm", "");
+    let empty = empty.to_str().unwrap();
+    let nowhere = folder.path().join("nowhere.faas");
+    let nowhere = nowhere.to_str().unwrap();
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["run", nowhere], &["nowhere.faas", "No such file"]),
+        (&["run", text], &["notes.txt"]),
+        (&["run", empty], &["empty.wasm"]),
+        (&["run", "/dev/zero"], &["not a regular file"]),
+        (&["run", folder.path().to_str().unwrap()], &["no faas.toml"]),
+        (&["run", hello, "--dir", ".::/"], &["--dir is not supported"]),
+        (&["run", hello, "--env", "novalue"], &["NAME=VALUE"]),
+        (&["run", hello, "--timeout", "soon"], &["soon"]),
+        (&["run", hello, "--invoke", "nothing"], &["nothing", "_start"]),
+        (&["run", hello, "--proto", hello], &["Proto-Faaslet"]),
+        (&["build", hello], &["artifact already"]),
+        (&["build", text], &["notes.txt"]),
+        (&["build", wat, "--init", "nothing"], &["nothing", "_start"]),
+        (&["build", wat, "--init", "a", "--no-init"], &["--no-init"]),
+        (&["build", wat, "--cpu", "z80"], &["z80", "x86-64-v3"]),
+        (&["inspect", wat], &["not a wfaas artifact"]),
+        (&["verify", "/bin/true"], &["not a wfaas artifact"]),
+        (&["snapshot", hello, "--init", "nothing"], &["nothing"]),
+        (&["serve", nowhere], &["nowhere.faas"]),
+        (&["serve", hello, "--listen", "everywhere"], &["everywhere"]),
+        (&["deploy", hello, "--name", "No Name"], &["No Name", "lower-case"]),
+        (&["frobnicate"], &["frobnicate"]),
+        (&["run"], &["APP"]),
+    ];
+    for (args, parts) in cases {
+        run(args).expect(2, parts);
+    }
+}
+
+#[test]
+fn what_the_machine_refuses_is_code_1() {
+    let folder = scratch();
+    let wat = write(folder.path(), "hello.wat", saying("hi"));
+    let wat = wat.to_str().unwrap();
+    // Root may write everywhere but here.
+    run(&["build", wat, "-o", "/proc/nothing/hello.faas"]).expect(1, &["/proc/nothing"]);
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let store = folder.path().join("store");
+    let store = store.to_str().unwrap();
+    run(&["serve", wat, "--listen", &address, "--store", store]).expect(1, &[&address]);
+    run(&["deploy", wat, "--server", "http://127.0.0.1:1"]).expect(1, &["127.0.0.1:1"]);
+}
+
+#[test]
+fn a_refused_proposal_is_named() {
+    let folder = scratch();
+    let wat = r#"(module (func (export "f") (result v128) (v128.const i64x2 1 2)))"#;
+    let wat = write(folder.path(), "simd.wat", wat);
+    let stderr = run(&["build".as_ref(), wat.as_os_str()]).expect(2, &["not supported"]).stderr;
+    assert!(stderr.to_lowercase().contains("simd"), "{stderr}");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_crash() {
+    let folder = scratch();
+    let artifact = build(folder.path(), "hello", &saying("hi"));
+    let script = format!(
+        "{} inspect {} --json | true; exit ${{PIPESTATUS[0]}}",
+        env!("CARGO_BIN_EXE_faascli"),
+        artifact.display()
+    );
+    let output = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn every_command_has_help_with_examples() {
+    let overview = run(&["--help"]).expect(0, &[]).stdout;
+    let commands = ["build", "run", "serve", "deploy", "snapshot", "inspect", "verify", "doctor"];
+    for command in commands {
+        assert!(overview.contains(command), "{overview}");
+        let help = run(&[command, "--help"]).expect(0, &[]).stdout;
+        assert!(help.contains(&format!("Examples:\n  faascli {command}")), "{help}");
+    }
+}
+
+#[test]
+fn doctor_says_the_same_in_json() {
+    let report = run(&["doctor", "--json"]).expect(0, &[]).json();
+    let names: Vec<_> =
+        report["checks"].as_array().unwrap().iter().map(|check| &check["name"]).collect();
+    for name in ["kernel", "cpu", "reset mechanism", "userfaultfd", "vm.max_map_count"] {
+        assert!(names.iter().any(|known| *known == name), "{name} is not in {names:?}");
+    }
+    let text = run(&["doctor"]).expect(0, &[]).stdout;
+    assert_eq!(text.lines().filter(|line| !line.starts_with("  ")).count(), names.len(), "{text}");
+}
+
+#[test]
+fn exports_are_called_with_numbers() {
+    let folder = scratch();
+    let wat = r#"(module
+        (func (export "add") (param i32 i32) (result i32)
+          (i32.add (local.get 0) (local.get 1)))
+        (func (export "pair") (param i64 f64) (result f64 i64) (local.get 1) (local.get 0)))"#;
+    let wat = write(folder.path(), "math.wat", wat);
+    let wat = wat.to_str().unwrap();
+    let invoke =
+        |export, args: &[&str]| run(&[&["run", wat, "--invoke", export, "--"], args].concat());
+    assert_eq!(invoke("add", &["2", "40"]).expect(0, &[]).stdout, "42\n");
+    assert_eq!(invoke("add", &["2147483647", "1"]).expect(0, &[]).stdout, "-2147483648\n");
+    assert_eq!(invoke("pair", &["-7", "0.5"]).expect(0, &[]).stdout, "0.5\n-7\n");
+    invoke("add", &["2"]).expect(2, &["add"]);
+    invoke("add", &["2", "two"]).expect(2, &["two"]);
+}

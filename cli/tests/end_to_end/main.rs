@@ -1,0 +1,8 @@
+//! The real binary, from source code to an answered request. One file a subject.
+
+mod bad_files;
+mod deploy;
+mod examples;
+mod exit_codes;
+mod hostile_guests;
+mod support;

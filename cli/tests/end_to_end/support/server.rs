@@ -1,0 +1,126 @@
+//! A running `faascli serve`.
+
+use super::{PATIENCE, Response, faascli, request, signal};
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+
+/// A server on a port of its own, killed when the test ends.
+pub(crate) struct Server {
+    child: Child,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    log: Arc<Mutex<String>>,
+}
+
+impl Server {
+    /// Serves with a store in `store` and these further arguments.
+    pub(crate) fn start<S: AsRef<std::ffi::OsStr>>(store: &Path, args: &[S]) -> Server {
+        let mut command = faascli(&["serve", "--listen", "127.0.0.1:0", "--store"]);
+        command.arg(store).args(args);
+        Server::spawn(command)
+    }
+
+    /// Starts a command that becomes a server and waits until it says where it listens.
+    pub(crate) fn spawn(mut command: Command) -> Server {
+        let mut child = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the server starts");
+        let log = collect(child.stderr.take().expect("a pipe"));
+        let (sender, receiver) = mpsc::channel();
+        let stdout = child.stdout.take().expect("a pipe");
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if let Some(url) = line.strip_prefix("serving on http://") {
+                    let _ = sender.send(url.trim_end_matches('/').parse::<SocketAddr>());
+                }
+            }
+        });
+        match receiver.recv_timeout(PATIENCE) {
+            Ok(address) => Server { child, address: address.expect("an address"), log },
+            Err(error) => {
+                let _ = child.kill();
+                let _ = child.wait();
+                panic!("the server does not start ({error}): {}", log.lock().unwrap());
+            }
+        }
+    }
+
+    /// `http://` and the address.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// A POST with this body.
+    #[track_caller]
+    pub(crate) fn post(&self, path: &str, body: &[u8]) -> Response {
+        self.request("POST", path, &[], body)
+    }
+
+    /// A GET.
+    #[track_caller]
+    pub(crate) fn get(&self, path: &str) -> Response {
+        self.request("GET", path, &[], b"")
+    }
+
+    /// Any request that has to be answered.
+    #[track_caller]
+    pub(crate) fn request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Response {
+        request(self.address, method, path, headers, body)
+            .unwrap_or_else(|error| panic!("{method} {path}: {error}\n{}", self.log()))
+    }
+
+    /// What the server has written to standard error until now.
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Whether the server is still there.
+    pub(crate) fn is_alive(&mut self) -> bool {
+        self.child.try_wait().expect("our child").is_none()
+    }
+
+    /// Sends SIGTERM and waits; the exit code.
+    pub(crate) fn stop(mut self) -> Option<i32> {
+        signal(self.child.id(), "TERM");
+        self.child.wait().expect("our child").code()
+    }
+
+    /// Sends SIGKILL, which leaves no time to tidy up.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("our child");
+        self.child.wait().expect("our child");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Collects all that comes from a pipe.
+fn collect(pipe: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+    let text = Arc::new(Mutex::new(String::new()));
+    let shared = text.clone();
+    std::thread::spawn(move || {
+        for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            let mut text = shared.lock().unwrap();
+            text.push_str(&line);
+            text.push('\n');
+        }
+    });
+    text
+}

@@ -1,0 +1,33 @@
+# The commands of CI for people; `just` lists them.
+
+# List the recipes.
+default:
+    @just --list
+
+# Everything CI runs.
+ci:
+    .ci/run
+
+# Install what the tests need.
+setup:
+    ./test setup
+
+# Check the formatting.
+fmt:
+    ./test fmt
+
+# Lint, warnings are errors.
+clippy:
+    ./test clippy
+
+# Build the documentation, warnings are errors.
+doc:
+    ./test doc
+
+# Run all tests.
+test:
+    ./test test
+
+# Check licences, sources and duplicate versions of the dependencies (needs cargo-deny).
+deny:
+    cargo deny check
