@@ -12,6 +12,11 @@ pub(crate) fn line(text: impl Display) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{text}")
 }
 
+/// Tells the person at the terminal something, on standard error. Nobody may be listening there.
+pub(crate) fn note(text: impl Display) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
 /// Writes a value as indented JSON.
 ///
 /// # Errors

@@ -60,6 +60,7 @@ impl FunctionConfig {
 pub struct Environment {
     args: Vec<String>,
     env: Vec<(String, String)>,
+    dirs: Vec<String>,
 }
 
 /// Why strings cannot be a guest's environment.
@@ -80,6 +81,12 @@ pub enum EnvironmentError {
     /// A variable's name that is empty or contains `=`.
     #[error("{name:?} cannot be the name of an environment variable: it is empty or contains `=`")]
     Name {
+        /// The name.
+        name: String,
+    },
+    /// A directory's name that is empty or contains a NUL character.
+    #[error("{name:?} cannot be a guest's name for a directory")]
+    Directory {
         /// The name.
         name: String,
     },
@@ -119,7 +126,24 @@ impl Environment {
         if bytes > MAX_ENVIRONMENT_BYTES {
             return Err(EnvironmentError::TooLarge { bytes });
         }
-        Ok(Environment { args, env })
+        Ok(Environment { args, env, dirs: Vec::new() })
+    }
+
+    /// The same with directories that the guest is told about, by the names it knows them by.
+    ///
+    /// # Errors
+    /// [`EnvironmentError::Directory`] if a name is empty or contains a NUL.
+    pub fn with_dirs(mut self, dirs: Vec<String>) -> Result<Self, EnvironmentError> {
+        if let Some(name) = dirs.iter().find(|name| name.is_empty() || name.contains('\0')) {
+            return Err(EnvironmentError::Directory { name: name.clone() });
+        }
+        self.dirs = dirs;
+        Ok(self)
+    }
+
+    /// The preopened directories, by the guest's names; descriptors from 3 on.
+    pub fn dirs(&self) -> &[String] {
+        &self.dirs
     }
 
     /// The arguments, the program's name first.

@@ -23,6 +23,8 @@ pub struct RunConfig {
     pub args: Vec<String>,
     /// Environment variables: name and value.
     pub env: Vec<(String, String)>,
+    /// Directories the guest is told about, by its names for them. Files are not supported yet.
+    pub dirs: Vec<String>,
     /// Call this export with the arguments after the program's name, as numbers.
     pub invoke: Option<String>,
     /// Longest time it may take; `None` for no limit.
@@ -130,7 +132,8 @@ pub(crate) fn exported_functions(module: &Module) -> String {
 }
 
 fn store(engine: &Engine, config: &RunConfig) -> Result<Store<HostState>, RunError> {
-    let environment = Arc::new(Environment::new(config.args.clone(), config.env.clone())?);
+    let environment = Environment::new(config.args.clone(), config.env.clone())?;
+    let environment = Arc::new(environment.with_dirs(config.dirs.clone())?);
     let (stdout, stderr) = (Output::process_stdout(), Output::process_stderr());
     let state = HostState::new(environment, Input::process(), stdout, stderr);
     let mut store = Store::new(engine, state);

@@ -5,6 +5,9 @@ use crate::invoke::RequestInfo;
 use crate::stdio::{Input, Output};
 use std::sync::Arc;
 
+/// Descriptor of the first preopened directory, after the standard streams.
+const FIRST_PREOPEN: u32 = 3;
+
 /// The host's side of one instance: the data of its store. The default has empty streams that
 /// take nothing.
 #[derive(Debug, Default)]
@@ -38,6 +41,12 @@ impl HostState {
     /// What was written to stdout, if that is a buffer.
     pub fn into_output(self) -> Vec<u8> {
         self.stdout.into_bytes()
+    }
+
+    /// The guest's name of the preopened directory with this descriptor.
+    pub(crate) fn preopened(&self, fd: u32) -> Option<&str> {
+        let index = usize::try_from(fd.checked_sub(FIRST_PREOPEN)?).ok()?;
+        self.environment.dirs().get(index).map(String::as_str)
     }
 
     /// The arguments as C strings.

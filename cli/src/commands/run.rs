@@ -31,8 +31,8 @@ pub(crate) struct Args {
     #[arg(value_name = "APP")]
     path: PathBuf,
 
-    /// Give the guest a directory
-    #[arg(long, value_name = "HOST::GUEST")]
+    /// Tell the guest of a directory (opening files in it is not supported yet)
+    #[arg(long, value_name = "HOST::GUEST", value_parser = directory)]
     dir: Vec<String>,
 
     /// Set an environment variable
@@ -67,12 +67,15 @@ pub(crate) struct Args {
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     if !args.dir.is_empty() {
-        return Err(Failure::user("--dir is not supported yet: guests have no files"));
+        let warning = "warning: --dir names directories to the guest; opening files in them is \
+                       not supported yet and fails with ENOSYS";
+        output::note(warning);
     }
     let engine = Engine::new(Config::default())?;
     let mut config = RunConfig {
         args: vec![args.path.file_stem().unwrap_or_default().to_string_lossy().into_owned()],
         invoke: args.invoke.clone(),
+        dirs: args.dir.clone(),
         time: args.timeout.map(|span| span.0),
         memory_bytes: args.memory.map(|size| size.0),
         ..RunConfig::default()
@@ -90,6 +93,15 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
         }
         Err(error) => Err(failure(error, &args.path)),
     }
+}
+
+/// The guest's name in `HOST::GUEST`, or `HOST` for both.
+fn directory(text: &str) -> Result<String, String> {
+    let (host, guest) = text.split_once("::").unwrap_or((text, text));
+    if !Path::new(host).is_dir() {
+        return Err(format!("{host:?} is not a directory"));
+    }
+    Ok(guest.to_owned())
 }
 
 /// The module to run; a folder's name, environment and limits go to `config`.

@@ -56,7 +56,7 @@ fn mistakes_are_code_2_and_say_what_to_do() {
         (&["run", empty], &["empty.wasm"]),
         (&["run", "/dev/zero"], &["not a regular file"]),
         (&["run", folder.path().to_str().unwrap()], &["no faas.toml"]),
-        (&["run", hello, "--dir", ".::/"], &["--dir is not supported"]),
+        (&["run", hello, "--dir", "no/such/folder::/"], &["no/such/folder", "is not a directory"]),
         (&["run", hello, "--env", "novalue"], &["NAME=VALUE"]),
         (&["run", hello, "--timeout", "soon"], &["soon"]),
         (&["run", hello, "--invoke", "nothing"], &["nothing", "_start"]),
@@ -157,4 +157,34 @@ fn exports_are_called_with_numbers() {
     assert_eq!(invoke("pair", &["-7", "0.5"]).expect(0, &[]).stdout, "0.5\n-7\n");
     invoke("add", &["2"]).expect(2, &["add"]);
     invoke("add", &["2", "two"]).expect(2, &["two"]);
+}
+
+#[test]
+fn a_preopened_directory_has_its_name_and_no_files() {
+    let folder = scratch();
+    // Prints the name of descriptor 3, then exits with what path_open answers.
+    let wat = r#"(module
+        (import "wasi_snapshot_preview1" "fd_prestat_get" (func $get (param i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "fd_prestat_dir_name"
+            (func $name (param i32 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "fd_write"
+            (func $write (param i32 i32 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "path_open"
+            (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+        (memory (export "memory") 1)
+        (func (export "_start")
+            (if (call $get (i32.const 3) (i32.const 0)) (then (call $exit (i32.const 1))))
+            (if (call $name (i32.const 3) (i32.const 100) (i32.load (i32.const 4)))
+                (then (call $exit (i32.const 2))))
+            (i32.store (i32.const 0) (i32.const 100))
+            (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))
+            (call $exit (call $open (i32.const 3) (i32.const 0) (i32.const 100) (i32.const 1)
+                (i32.const 0) (i64.const 0) (i64.const 0) (i32.const 0) (i32.const 24)))))"#;
+    let wat = write(folder.path(), "name.wat", wat);
+    let dir = format!("{}::/data", folder.path().display());
+    let finished = run(&["run".as_ref(), wat.as_os_str(), "--dir".as_ref(), dir.as_ref()]);
+    let finished = finished.expect(52, &["not supported yet"]);
+    assert_eq!(finished.stdout, "/data");
+    run(&["run".as_ref(), wat.as_os_str()]).expect(1, &[]);
 }

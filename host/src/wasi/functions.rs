@@ -1,7 +1,7 @@
 //! The list: every function of preview1, its parameters, and what implements it.
 
 use super::errno::{Errno, Failure, answer};
-use super::{Guest, MODULE, clocks, environment, poll, process, streams};
+use super::{Guest, MODULE, clocks, environment, poll, preopens, process, streams};
 use crate::state::HostState;
 use wfaas_abi::ValType;
 use wfaas_vm::Linker;
@@ -88,8 +88,8 @@ wasi_functions! {
     fd_filestat_set_size(fd: u32, size: u64);
     fd_filestat_set_times(fd: u32, access: u64, modification: u64, flags: u32);
     fd_pread(fd: u32, iovs: u32, iovs_len: u32, offset: u64, read: u32);
-    fd_prestat_get(fd: u32, prestat: u32) = streams::fd_prestat_get;
-    fd_prestat_dir_name(fd: u32, path: u32, path_len: u32) = streams::fd_prestat_dir_name;
+    fd_prestat_get(fd: u32, prestat: u32) = preopens::fd_prestat_get;
+    fd_prestat_dir_name(fd: u32, path: u32, path_len: u32) = preopens::fd_prestat_dir_name;
     fd_pwrite(fd: u32, iovs: u32, iovs_len: u32, offset: u64, written: u32);
     fd_read(fd: u32, iovs: u32, iovs_len: u32, read: u32) = streams::fd_read;
     fd_readdir(fd: u32, buf: u32, buf_len: u32, cookie: u64, used: u32);

@@ -10,6 +10,7 @@ mod errno;
 mod functions;
 mod guest;
 mod poll;
+mod preopens;
 mod process;
 mod streams;
 mod wait;

@@ -1,8 +1,9 @@
-//! `fd_*` on the three standard streams, the only descriptors there are.
+//! `fd_*` on the three standard streams, the only descriptors that can be read or written.
 
 use super::Guest;
 use super::errno::{Errno, Failure};
 use super::guest::{self, GuestPtr, GuestSlice};
+use super::preopens;
 use super::wait::wait;
 use crate::state::HostState;
 use crate::stdio::{Output, WriteError};
@@ -170,6 +171,9 @@ const RIGHT_POLL: u64 = 1 << 27;
 /// at 16). A guest takes a character device without the right to seek for a terminal, and buffers
 /// its output by lines; anything else is of unknown type.
 pub(super) fn fd_fdstat_get(guest: &mut Guest<'_>, fd: u32, stat: GuestPtr) -> Result<(), Failure> {
+    if guest.data().preopened(fd).is_some() {
+        return preopens::fdstat(guest, stat);
+    }
     let stream = Stream::open(guest.data(), fd)?;
     let terminal =
         stream.descriptor(guest.data()).is_some_and(|descriptor| descriptor.as_fd().is_terminal());
@@ -203,22 +207,4 @@ pub(super) fn fd_seek(
 pub(super) fn fd_tell(guest: &mut Guest<'_>, fd: u32, _position: GuestPtr) -> Result<(), Failure> {
     Stream::open(guest.data(), fd)?;
     Err(Errno::Spipe.into())
-}
-
-/// No directory is preopened: a guest that asks for the first one finds the list empty.
-pub(super) fn fd_prestat_get(
-    _guest: &mut Guest<'_>,
-    _fd: u32,
-    _prestat: GuestPtr,
-) -> Result<(), Failure> {
-    Err(Errno::Badf.into())
-}
-
-pub(super) fn fd_prestat_dir_name(
-    _guest: &mut Guest<'_>,
-    _fd: u32,
-    _path: GuestPtr,
-    _path_len: u32,
-) -> Result<(), Failure> {
-    Err(Errno::Badf.into())
 }
