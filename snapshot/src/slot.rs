@@ -1,7 +1,7 @@
 //! Slots: reservations that images are bound to and reset in.
 
 use crate::image::invalid;
-use crate::learn::{LEARN_ALIGN, Tracker};
+use crate::learn::{LEARN_ALIGN, Restored, Tracker};
 use crate::sys::Reservation;
 use crate::{Image, PAGE};
 use std::io;
@@ -34,13 +34,14 @@ pub struct Binding {
 /// Address space in which one image at a time is mapped.
 #[derive(Debug)]
 pub struct Slot {
+    /// The learned set, while an image is bound and the slot learns. Before the reservation, so
+    /// that it ends before somebody else's slot can be in the same place.
+    tracker: Option<Box<Tracker>>,
     reservation: Reservation,
     geometry: Geometry,
     binding: Option<Binding>,
     /// Bytes from BASE on that are accessible.
     open: usize,
-    /// The learned set, while an image is bound and the slot learns.
-    tracker: Option<Box<Tracker>>,
 }
 
 /// How a slot knows what a reset has to restore.
@@ -166,11 +167,19 @@ impl Slot {
         let Some(tracker) = &mut self.tracker else {
             return self.reservation.discard(image_at, binding.image.len());
         };
-        if tracker.restore(&binding.image) {
+        let restored = tracker.restore(&binding.image);
+        if restored == Restored::Done {
             return Ok(());
         }
         self.reservation.discard(image_at, binding.image.len())?;
-        if tracker.forget() { Ok(()) } else { Err(io::Error::other("protecting the image")) }
+        let worked = match restored {
+            Restored::Erratic => tracker.release(),
+            _ => tracker.forget(),
+        };
+        if restored == Restored::Erratic {
+            self.tracker = None;
+        }
+        if worked { Ok(()) } else { Err(io::Error::other("protecting the image")) }
     }
 
     /// Makes sure that the kernel itself can write to a range, as in `read(2)`: it does not fault

@@ -190,3 +190,35 @@ fn the_kernel_may_write_where_it_was_allowed() {
     slot.reset().unwrap();
     assert_pristine(&slot, &expected);
 }
+
+#[test]
+fn a_slot_stops_learning_from_guests_that_do_not_repeat_themselves() {
+    let pages = 4000;
+    let image = Image::from_pages(pages * PAGE, &[], &[]).unwrap();
+    install_handler();
+    let geometry = Geometry { below: 1 << 20, above: 32 << 20, align: LEARN_ALIGN };
+    let mut slot = Slot::reserve(geometry).unwrap();
+    let tracking = Tracking::Learn;
+    slot.bind(Binding { image: Arc::new(image), lead: 0, head: 0, tracking }).unwrap();
+    for round in 0..100 {
+        for page in 0..8 {
+            slot.bytes_mut(((round * 8 + page) * PAGE) as isize, 1).unwrap()[0] = 1;
+        }
+        slot.reset().unwrap();
+        let bytes = slot.bytes(0, pages * PAGE).unwrap();
+        assert!(bytes.iter().step_by(PAGE).all(|byte| *byte == 0));
+    }
+    assert_eq!(slot.tracking(), Tracking::Discard);
+}
+
+#[test]
+fn a_slot_goes_on_learning_from_guests_that_mostly_repeat_themselves() {
+    let mut slot = bound(Tracking::Learn, image().0, 0);
+    for round in 0..300 {
+        slot.bytes_mut(0, 20 * PAGE).unwrap().fill(1);
+        slot.bytes_mut(((20 + round / 40) * PAGE) as isize, 1).unwrap()[0] = 1;
+        slot.reset().unwrap();
+    }
+    assert_eq!(slot.tracking(), Tracking::Learn);
+    assert_eq!(slot.learned_pages(), 28);
+}
