@@ -36,6 +36,7 @@ pub(crate) unsafe fn call_guest(
     faults::prepare_thread().map_err(Error::os("allocating a signal stack"))?;
     let stack_top = store.stack_top()?;
     let previous = faults::current();
+    let under_way = store.runtime.exit_fp != 0;
     let mut activation = Activation {
         host_sp: 0,
         previous,
@@ -45,6 +46,11 @@ pub(crate) unsafe fn call_guest(
     // A call from a host function goes on below it, if that runs on this store's stack.
     let here = std::ptr::from_ref(&activation) as usize;
     let nested = store.stack.as_ref().is_some_and(|stack| stack.contains(here));
+    if under_way && !nested {
+        store.runtime.exit_fp = activation.outer_exit_fp;
+        let message = "a call from a host function on a stack or thread of its own";
+        return Err(Error::Unsupported(message.into()));
+    }
     let outermost = store.control.begin();
     faults::set_current(&activation);
     // SAFETY: the caller vouches for the callee; the stack is this store's, which `&mut` makes
@@ -61,15 +67,14 @@ pub(crate) unsafe fn call_guest(
     };
     faults::set_current(previous);
     store.runtime.exit_fp = activation.outer_exit_fp;
-    let result = match status {
-        FINISHED => Ok(()),
-        FAULTED => Err(store.take_fault()),
-        _ => Err(store.take_pending()),
-    };
     if outermost {
         store.control.end();
     }
-    result
+    match status {
+        FINISHED => Ok(()),
+        FAULTED => Err(store.take_fault()),
+        _ => Err(store.take_pending()), // goes on with a host function's panic
+    }
 }
 
 /// Why the guest must not go on although a hostcall succeeded.

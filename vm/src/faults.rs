@@ -64,10 +64,7 @@ pub(crate) fn prepare_thread() -> io::Result<()> {
 
 const ALT_STACK_BYTES: usize = 64 << 10;
 
-struct AltStack {
-    memory: Vec<u8>,
-    previous: libc::stack_t,
-}
+struct AltStack(Vec<u8>);
 
 impl AltStack {
     fn install() -> io::Result<AltStack> {
@@ -77,22 +74,22 @@ impl AltStack {
             ss_flags: 0,
             ss_size: ALT_STACK_BYTES,
         };
-        let mut previous = MaybeUninit::uninit();
         // SAFETY: the memory lives until `drop` has taken it out of use again.
-        if unsafe { libc::sigaltstack(&stack, previous.as_mut_ptr()) } != 0 {
+        if unsafe { libc::sigaltstack(&stack, ptr::null_mut()) } != 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the call succeeded, so it wrote the previous stack.
-        Ok(AltStack { memory, previous: unsafe { previous.assume_init() } })
+        Ok(AltStack(memory))
     }
 }
 
 impl Drop for AltStack {
     fn drop(&mut self) {
         PREPARED.set(false);
-        debug_assert!(self.memory.capacity() >= ALT_STACK_BYTES);
-        // SAFETY: restores what was there before, which its owner has kept alive.
-        unsafe { libc::sigaltstack(&self.previous, ptr::null_mut()) };
+        debug_assert!(self.0.capacity() >= ALT_STACK_BYTES);
+        let none = libc::stack_t { ss_sp: ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
+        // SAFETY: the thread ends, without a stack for handlers: the one from before ours may be
+        // gone already (the standard library frees its own before thread-locals are dropped).
+        unsafe { libc::sigaltstack(&none, ptr::null_mut()) };
     }
 }
 

@@ -128,8 +128,13 @@ fn memory_copy(
 ) -> Result<(), Error> {
     let to = context.store.memory_range(context.instance, dst_memory, dst, len)?;
     let from = context.store.memory_range(context.instance, src_memory, src, len)?;
-    // SAFETY: both ranges are inside memories; they may overlap.
-    unsafe { std::ptr::copy(from, to, len as usize) };
+    // Ranges may overlap: towards lower addresses from the front, otherwise from the back.
+    let forward = to.cast_const() <= from;
+    for (at, bytes) in pieces(context.store, len as usize) {
+        let at = if forward { at } else { len as usize - at - bytes };
+        // SAFETY: both ranges are inside memories.
+        unsafe { std::ptr::copy(from.wrapping_add(at), to.wrapping_add(at), bytes) };
+    }
     Ok(())
 }
 
@@ -141,9 +146,18 @@ fn memory_fill(
     len: u64,
 ) -> Result<(), Error> {
     let to = context.store.memory_range(context.instance, memory, dst, len)?;
-    // SAFETY: the range is inside the memory.
-    unsafe { std::ptr::write_bytes(to, value as u8, len as usize) };
+    for (at, bytes) in pieces(context.store, len as usize) {
+        // SAFETY: the range is inside the memory.
+        unsafe { std::ptr::write_bytes(to.wrapping_add(at), value as u8, bytes) };
+    }
     Ok(())
+}
+
+/// Offsets and lengths of the pieces of a long range, until the call is due: gigabytes take seconds.
+fn pieces(store: &StoreInner, len: usize) -> impl Iterator<Item = (usize, usize)> {
+    const PIECE: usize = 1 << 20;
+    let wanted = move |at: &usize| *at == 0 || interruption(store).is_none();
+    (0..len).step_by(PIECE).take_while(wanted).map(move |at| (at, PIECE.min(len - at)))
 }
 
 fn memory_init(

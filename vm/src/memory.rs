@@ -46,6 +46,10 @@ impl MemoryInner {
         binding: Binding,
         limits: Limits,
     ) -> Result<MemoryInner, Error> {
+        let bytes = binding.image.len().saturating_sub(binding.lead) as u64;
+        if bytes > engine.config().max_memory_bytes {
+            return Err(Error::Unsupported(format!("a memory of {bytes} bytes: too much here")));
+        }
         let mut slot = engine.take_slot()?;
         slot.bind(binding).map_err(Error::os("mapping the image"))?;
         let Limits { minimum, maximum } = limits;

@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use wfaas_abi::artifact::records::{ExternKind, ExternType as ExternRecord};
 use wfaas_abi::artifact::{ImageRef, Proto, SectionId};
 use wfaas_abi::cpu::{CPU_FEATURES, CpuFeatures};
@@ -36,10 +37,13 @@ struct ModuleInner {
 /// The mapped file and its executable text, shared by a module and those with a proto of it.
 #[derive(Debug)]
 struct Code {
+    /// Before the text, so that it ends before somebody else's text can be in the same place.
+    _registration: Option<Registration>,
+    /// Never used again, unlike the text's address.
+    id: u64,
     file: File,
     map: Mmap,
     text: Option<Mmap>,
-    _registration: Option<Registration>,
 }
 
 impl Module {
@@ -208,6 +212,11 @@ impl Module {
         &self.0.image
     }
 
+    /// Tells the code apart from all other in the life of the process.
+    pub(crate) fn code_id(&self) -> u64 {
+        self.0.code.id
+    }
+
     /// Address of the first byte of the text.
     pub(crate) fn text_start(&self) -> usize {
         self.0.code.text.as_ref().map_or(0, |text| text.as_ptr() as usize)
@@ -248,6 +257,7 @@ impl Module {
 
 impl Code {
     fn map(file: File) -> Result<Code, Error> {
+        static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         // SAFETY: the mapping is private and read-only. Who changes the file under us breaks the
         // contract of `Module::from_file`.
         let map = unsafe { Mmap::map(&file) }.map_err(Error::os("mapping the artifact"))?;
@@ -261,7 +271,8 @@ impl Code {
             let start = text.as_ptr() as usize;
             code::register(start..start + text.len())
         });
-        Ok(Code { file, map, text, _registration: registration })
+        let id = NEXT_ID.fetch_add(1, Relaxed);
+        Ok(Code { _registration: registration, id, file, map, text })
     }
 
     fn artifact(&self) -> Artifact<'_> {

@@ -47,8 +47,8 @@ pub struct Faaslet<T: Default + Send + 'static> {
 pub struct PoolFunc<P, R> {
     /// With the BASE of some instance.
     callee: Callee,
-    /// Where the module's text is: tells modules apart.
-    text: usize,
+    /// Of the module: its text may be where that of a dropped one was.
+    code_id: u64,
     types: PhantomData<fn(P) -> R>,
 }
 
@@ -122,7 +122,7 @@ impl<T: Default + Send + 'static> Pool<T> {
         let func = instance.get_typed_func::<P, R>(faaslet.store(), name)?;
         let imported = || Error::Export { name: name.into(), reason: "it is an import".into() };
         let callee = func.callee().ok_or_else(imported)?;
-        Ok(PoolFunc { callee, text: self.0.module.text_start(), types: PhantomData })
+        Ok(PoolFunc { callee, code_id: self.0.module.code_id(), types: PhantomData })
     }
 
     /// The module.
@@ -164,7 +164,7 @@ impl<T: Default + Send + 'static> Faaslet<T> {
     ) -> Result<R, Error> {
         let store = &mut self.store().0.inner;
         let instance = &store.instances[0];
-        assert_eq!(func.text, instance.module.text_start(), "a function of another module");
+        assert_eq!(func.code_id, instance.module.code_id(), "a function of another module");
         let callee = Callee { base: instance.base as usize, ..func.callee };
         let mut cells = [0; MAX_CELLS];
         params.to_cells(&mut cells);
@@ -206,6 +206,9 @@ impl StoreInner {
         if self.poisoned {
             return Err(Error::Poisoned);
         }
+        if !self.is_as_made() {
+            return Err(Error::Unsupported("a pool's store with more in it than it had".into()));
+        }
         for memory in &mut self.memories {
             memory.reset().map_err(Error::os("resetting a slot"))?;
         }
@@ -221,5 +224,15 @@ impl StoreInner {
         }
         self.extern_refs.clear();
         Ok(())
+    }
+
+    /// Whether there is nothing in the store but the pool's instance: what an embedder added for
+    /// one request must not be there for the next.
+    fn is_as_made(&self) -> bool {
+        let [instance] = &self.instances[..] else { return false };
+        self.memories.len() == 1
+            && self.tables.len() == instance.tables.len()
+            && self.globals.len() == instance.globals.len()
+            && self.host_funcs.len() <= instance.imported_funcs.len()
     }
 }

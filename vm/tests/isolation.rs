@@ -160,3 +160,32 @@ fn a_proto_file_is_the_same_as_an_image_in_the_artifact() {
     damaged[200] ^= 1;
     raw.with_proto(&damaged).expect_err("the hash does not fit");
 }
+
+#[test]
+fn what_an_embedder_adds_to_a_store_is_gone_with_the_faaslet() {
+    let pool = pool();
+    let engine = engine();
+    let mut faaslet = pool.acquire(()).unwrap();
+    let first = faaslet.instance();
+    act(&mut faaslet, 0, 0, 1);
+    drop(faaslet);
+    let mut faaslet = pool.acquire(()).unwrap();
+    assert_eq!(faaslet.instance(), first, "the store is used again");
+    let other = module(&engine, "(module (memory 1))");
+    Linker::new(&engine).instantiate(faaslet.store(), &other).unwrap();
+    drop(faaslet);
+    assert_ne!(pool.acquire(()).unwrap().instance(), first, "it is not the pool's any more");
+}
+
+#[test]
+#[should_panic(expected = "a function of another module")]
+fn a_function_of_a_dropped_pool_is_none_of_the_next() {
+    let engine = engine();
+    let pool = |wat| Pool::<()>::new(&Linker::new(&engine), &module(&engine, wat)).unwrap();
+    let first = pool(r#"(module (func (export "f") (param i32) (result i32) (local.get 0)))"#);
+    let f = first.typed_func::<i32, i32>("f").unwrap();
+    drop(first);
+    // Its text is likely to be where that of the first one was.
+    let second = pool(r#"(module (func (export "g") (param i64) (result i64) (local.get 0)))"#);
+    let _ = second.acquire(()).unwrap().call(&f, 1);
+}

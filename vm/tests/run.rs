@@ -2,7 +2,7 @@
 
 mod common;
 use common::{engine, instance, module};
-use wfaas_vm::{Caller, Error, ExternRef, Func, Linker, Store, Val};
+use wfaas_vm::{Caller, Config, Engine, Error, ExternRef, Func, Linker, Store, Val};
 
 #[test]
 fn arithmetic_control_and_calls() {
@@ -103,6 +103,16 @@ fn a_memory_limit_stops_growth() {
     assert_eq!(grow.call(&mut store, 2).unwrap(), 1);
     assert_eq!(grow.call(&mut store, 1).unwrap(), -1);
     assert_eq!(grow.call(&mut store, 0).unwrap(), 3);
+}
+
+#[test]
+fn a_module_that_starts_beyond_the_engines_limit_is_refused() {
+    let engine = Engine::new(Config { max_memory_bytes: 1 << 20, ..Config::default() }).unwrap();
+    let mut store = Store::new(&engine, ());
+    let linker = Linker::new(&engine);
+    linker.instantiate(&mut store, &module(&engine, "(module (memory 16 17))")).unwrap();
+    let error = linker.instantiate(&mut store, &module(&engine, "(module (memory 17))"));
+    assert!(matches!(error, Err(Error::Unsupported(_))), "{error:?}");
 }
 
 #[test]
@@ -282,4 +292,24 @@ fn the_host_can_call_back_into_the_guest() {
     let instance = linker.instantiate(&mut store, &module).unwrap();
     let count = instance.get_typed_func::<i32, i32>(&mut store, "count").unwrap();
     assert_eq!(count.call(&mut store, 20).unwrap(), 20);
+}
+
+#[test]
+fn long_copies_may_overlap_either_way() {
+    let (mut store, instance) = instance(
+        r#"(module (memory (export "memory") 100)
+            (func (export "copy") (param i32 i32 i32)
+                (memory.copy (local.get 0) (local.get 1) (local.get 2))))"#,
+    );
+    let memory = instance.get_memory(&mut store, "memory").unwrap();
+    let copy = instance.get_typed_func::<(i32, i32, i32), ()>(&mut store, "copy").unwrap();
+    let mut expected: Vec<u8> = (0..100 * 65536u32).map(|at| (at % 251) as u8).collect();
+    memory.data_mut(&mut store).copy_from_slice(&expected);
+    let len = 3_000_001;
+    for (to, from) in [(70_001, 5), (5, 70_001), (3_200_000, 100), (9, 9)] {
+        copy.call(&mut store, (to, from, len)).unwrap();
+        let (to, from, len) = (to as usize, from as usize, len as usize);
+        expected.copy_within(from..from + len, to);
+        assert!(memory.data(&store) == expected, "from {from} to {to}");
+    }
 }

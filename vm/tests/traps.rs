@@ -4,7 +4,7 @@ mod common;
 use common::{engine, instance, module};
 use std::time::{Duration, Instant};
 use wfaas_abi::TrapCode;
-use wfaas_vm::{BoxError, Caller, Config, Engine, Error, Linker, Store, Trap};
+use wfaas_vm::{BoxError, Caller, Config, Engine, Error, Linker, Module, Store, Trap};
 
 fn trap_of(error: Error) -> Trap {
     match error {
@@ -160,6 +160,50 @@ fn a_panic_in_a_host_function_reaches_the_caller() {
         let panic = std::panic::catch_unwind(call).unwrap_err();
         assert_eq!(panic.downcast_ref::<&str>(), Some(&"on purpose"));
     }
+}
+
+#[test]
+fn a_deadline_holds_after_a_panic_too() {
+    let engine = engine();
+    let wat = r#"(module (import "host" "panic" (func $panic (result i32))) (export "panic" (func $f))
+        (func $f (drop (call $panic))) (func (export "loop") (loop $l (br $l))))"#;
+    let module = module(&engine, wat);
+    let mut linker = Linker::<()>::new(&engine);
+    linker.func_wrap("host", "panic", |_: Caller<'_, ()>| -> i32 { panic!("on purpose") });
+    let mut store = Store::new(&engine, ());
+    let instance = linker.instantiate(&mut store, &module).unwrap();
+    let panics = instance.get_typed_func::<(), ()>(&mut store, "panic").unwrap();
+    let call = std::panic::AssertUnwindSafe(|| panics.call(&mut store, ()));
+    std::panic::catch_unwind(call).unwrap_err();
+    let endless = instance.get_typed_func::<(), ()>(&mut store, "loop").unwrap();
+    store.set_deadline(Some(Instant::now() + Duration::from_millis(5)));
+    let trap = trap_of(endless.call(&mut store, ()).unwrap_err());
+    assert_eq!(trap.code, TrapCode::DeadlineExceeded);
+}
+
+#[test]
+fn a_host_function_cannot_call_back_from_another_thread() {
+    let engine = engine();
+    let wat = r#"(module (import "host" "back" (func $back (result i32)))
+        (func (export "f") (param i32) (result i32) (i32.add (call $back) (local.get 0)))
+        (func (export "g") (result i32) (i32.const 3)))"#;
+    let module = module(&engine, wat);
+    let mut linker = Linker::<()>::new(&engine);
+    linker.func_wrap("host", "back", |mut caller: Caller<'_, ()>| -> Result<i32, BoxError> {
+        // The guest's stack is in use: that thread would write over this function's frame.
+        let call = || {
+            let g = caller.get_export("g").unwrap().into_func().unwrap();
+            g.typed::<(), i32>(&mut caller)?.call(&mut caller, ())
+        };
+        let refused = std::thread::scope(|scope| scope.spawn(call).join().unwrap());
+        assert!(matches!(refused, Err(Error::Unsupported(_))), "{refused:?}");
+        let g = caller.get_export("g").unwrap().into_func().unwrap();
+        Ok(g.typed::<(), i32>(&mut caller)?.call(&mut caller, ())?)
+    });
+    let mut store = Store::new(&engine, ());
+    let instance = linker.instantiate(&mut store, &module).unwrap();
+    let f = instance.get_typed_func::<i32, i32>(&mut store, "f").unwrap();
+    assert_eq!(f.call(&mut store, 4).unwrap(), 7);
 }
 
 #[test]
@@ -323,4 +367,44 @@ fn threads_trap_independently() {
     for thread in threads {
         thread.join().unwrap();
     }
+}
+
+#[test]
+fn traps_are_traps_while_other_modules_come_and_go() {
+    let engine = engine();
+    let wat = "(module (memory 1) (func (export \"f\") (drop (i32.load (i32.const -4)))))";
+    let artifact = wfaas_compiler::compile(wat.as_bytes(), &Default::default()).unwrap().artifact;
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..300 {
+                    let module = Module::from_bytes(&engine, &artifact).unwrap();
+                    let mut store = Store::new(&engine, ());
+                    let instance = Linker::new(&engine).instantiate(&mut store, &module).unwrap();
+                    let f = instance.get_typed_func::<(), ()>(&mut store, "f").unwrap();
+                    let trap = trap_of(f.call(&mut store, ()).unwrap_err());
+                    assert_eq!(trap.code, TrapCode::MemoryOutOfBounds);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_deadline_ends_bulk_operations_too() {
+    let (mut store, instance) = instance(
+        r#"(module (memory 32768)
+            (func (export "fill") (memory.fill (i32.const 0) (i32.const 1) (i32.const 0x7fffffff)))
+            (func (export "copy") (memory.copy (i32.const 1) (i32.const 0) (i32.const 0x7ffffff0)))
+            (func (export "last") (result i32) (i32.load8_u (i32.const 0x7ffffffe))))"#,
+    );
+    let last = instance.get_typed_func::<(), i32>(&mut store, "last").unwrap();
+    for name in ["fill", "copy"] {
+        let bulk = instance.get_typed_func::<(), ()>(&mut store, name).unwrap();
+        store.set_deadline(Some(Instant::now() + Duration::from_millis(5)));
+        let trap = trap_of(bulk.call(&mut store, ()).unwrap_err());
+        assert_eq!(trap.code, TrapCode::DeadlineExceeded);
+        store.set_deadline(None);
+    }
+    assert_eq!(last.call(&mut store, ()).unwrap(), 0, "the fill did not get to the end");
 }
