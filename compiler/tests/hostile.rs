@@ -84,6 +84,23 @@ fn branches_with_many_operands_are_limited() {
 }
 
 #[test]
+fn small_functions_cannot_make_much_code() {
+    let values = "i32 ".repeat(1000);
+    let calls = "(call 0) ".repeat(12);
+    let module = format!(
+        "(module (func (param {values}) (result {values}) unreachable)
+            (func (param {values}) (result {values}) {} {calls}))",
+        (0..1000).map(|index| format!("(local.get {index}) ")).collect::<String>()
+    );
+    // Each value is passed on a few times for the byte that pushed it: that is let through ...
+    try_compile(module.as_bytes()).unwrap();
+    // ... but not thirty times.
+    let module = module.replace(&calls, &"(call 0) ".repeat(40));
+    let error = try_compile(module.as_bytes()).unwrap_err();
+    assert!(matches!(error, CompileError::TooComplex { function: 1, .. }), "{error}");
+}
+
+#[test]
 fn locals_times_blocks_are_limited() {
     let locals = "i32 ".repeat(40_000);
     let blocks = "(if (i32.const 1) (then)) ".repeat(4_000);

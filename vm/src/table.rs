@@ -121,6 +121,9 @@ impl Table {
     pub fn new<T: 'static>(store: &mut Store<T>, ty: TableType, init: Val) -> Result<Table, Error> {
         let store = &mut store.0.inner;
         check_type(ty.element, &init)?;
+        if ty.limits.maximum.is_some_and(|maximum| maximum < ty.limits.minimum) {
+            return Err(Error::Unsupported("a table whose maximum is below its minimum".into()));
+        }
         let capacity = StateLayout::table_capacity(ty.limits.minimum, ty.limits.maximum);
         if capacity > MAX_TABLE_CAPACITY {
             return Err(Error::Unsupported(format!("a table of {capacity} elements")));

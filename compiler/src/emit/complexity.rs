@@ -7,11 +7,13 @@
 use crate::CompileError;
 use wasmparser::FunctionBody;
 
-/// Operands of branches and calls that any function may have, whatever its size.
-const FREE_OPERANDS: u64 = 1 << 20;
+/// Operands of branches and calls that any function may have, whatever its size. Small, since a
+/// module may have a function for every few bytes.
+const FREE_OPERANDS: u64 = 1 << 12;
 
-/// More such operands for each byte of the body. A call of two bytes seldom has more than ten.
-const OPERANDS_PER_BYTE: u64 = 8;
+/// More such operands for each byte of the body. Each has to be pushed by an instruction, unless
+/// it is passed on from another call or branch.
+const OPERANDS_PER_BYTE: u64 = 16;
 
 /// Locals times blocks; four bytes each at worst.
 const MOST_LOCAL_STATES: u64 = 1 << 27;
