@@ -31,3 +31,9 @@ test:
 # Check licences, sources and duplicate versions of the dependencies (needs cargo-deny).
 deny:
     cargo deny check
+
+# Measure the single steps, then the whole beside wasmtime.
+bench:
+    cargo bench -p wfaas-benches
+    cargo run --release -p wfaas-benches -- start
+    cargo run --release -p wfaas-benches -- calls
