@@ -6,6 +6,21 @@ use crate::store::StoreInner;
 use wfaas_abi::artifact::records::ConstOp;
 use wfaas_abi::{ArtifactError, TrapCode, ValType};
 
+/// The address of a segment's `dropped` byte, inside the state of an instance of the store.
+struct Dropped(*mut u8);
+
+impl Dropped {
+    fn get(&self) -> bool {
+        // SAFETY: `dropped_cell` found it inside the state, mapped as long as the instance.
+        unsafe { self.0.read() != 0 }
+    }
+
+    fn set(&self) {
+        // SAFETY: as in `get`.
+        unsafe { self.0.write(1) };
+    }
+}
+
 impl StoreInner {
     pub(crate) fn memory_index(&self, instance: u32, memory: u32) -> Result<usize, Error> {
         let list = &self.instances[instance as usize].memories;
@@ -28,51 +43,38 @@ impl StoreInner {
     /// The bytes of a data segment, empty once it has been dropped; their address stays valid as
     /// long as the module.
     pub(crate) fn data_bytes(&self, instance: u32, segment: u32) -> Result<&[u8], Error> {
-        let inner = &self.instances[instance as usize];
-        let artifact = inner.module.artifact();
+        let artifact = self.instances[instance as usize].module.artifact();
         let record = artifact.data_segments().get(segment as usize);
         let record = record.ok_or(ArtifactError::Corrupt("no such data segment"))?;
-        let dropped = artifact.header().data_dropped.get() as i32;
-        // SAFETY: `dropped_cell` found it inside the state.
-        if unsafe { self.dropped_cell(instance, dropped, segment)?.read() } != 0 {
-            return Ok(&[]);
-        }
-        Ok(artifact.data(record.bytes)?)
+        let dropped = self.dropped_cell(instance, artifact.header().data_dropped.get(), segment)?;
+        if dropped.get() { Ok(&[]) } else { Ok(artifact.data(record.bytes)?) }
     }
 
     pub(crate) fn drop_data(&mut self, instance: u32, segment: u32) -> Result<(), Error> {
         let header = self.instances[instance as usize].module.artifact().header();
-        let cell = self.dropped_cell(instance, header.data_dropped.get() as i32, segment)?;
-        // SAFETY: `dropped_cell` found it inside the state.
-        unsafe { cell.write(1) };
+        self.dropped_cell(instance, header.data_dropped.get(), segment)?.set();
         Ok(())
     }
 
     /// The items of an element segment, none once it has been dropped.
     pub(crate) fn elem_items(&self, instance: u32, segment: u32) -> Result<&[ConstOp], Error> {
-        let inner = &self.instances[instance as usize];
-        let artifact = inner.module.artifact();
+        let artifact = self.instances[instance as usize].module.artifact();
         let record = artifact.elem_segments().get(segment as usize);
         let record = record.ok_or(ArtifactError::Corrupt("no such element segment"))?;
-        let dropped = artifact.header().elem_dropped.get() as i32;
-        // SAFETY: `dropped_cell` found it inside the state.
-        if unsafe { self.dropped_cell(instance, dropped, segment)?.read() } != 0 {
-            return Ok(&[]);
-        }
-        Ok(artifact.const_ops(record.items)?)
+        let dropped = self.dropped_cell(instance, artifact.header().elem_dropped.get(), segment)?;
+        if dropped.get() { Ok(&[]) } else { Ok(artifact.const_ops(record.items)?) }
     }
 
     pub(crate) fn drop_elem(&mut self, instance: u32, segment: u32) -> Result<(), Error> {
         let header = self.instances[instance as usize].module.artifact().header();
-        let cell = self.dropped_cell(instance, header.elem_dropped.get() as i32, segment)?;
-        // SAFETY: `dropped_cell` found it inside the state.
-        unsafe { cell.write(1) };
+        self.dropped_cell(instance, header.elem_dropped.get(), segment)?.set();
         Ok(())
     }
 
-    fn dropped_cell(&self, instance: u32, first: i32, segment: u32) -> Result<*mut u8, Error> {
-        let offset = i64::from(first) + i64::from(segment);
-        Ok(self.instances[instance as usize].state_cell(offset, 1)?)
+    /// The `dropped` byte of a segment, `first` being that of segment 0 as the header has it.
+    fn dropped_cell(&self, instance: u32, first: u32, segment: u32) -> Result<Dropped, Error> {
+        let offset = i64::from(first as i32) + i64::from(segment);
+        Ok(Dropped(self.instances[instance as usize].state_cell(offset, 1)?))
     }
 
     pub(crate) fn memory_init(
@@ -122,7 +124,7 @@ impl StoreInner {
         let items = self.elem_items(instance, segment)?;
         let end = src.checked_add(len).filter(|end| *end <= items.len() as u64);
         let end = end.ok_or_else(|| without_frames(TrapCode::TableOutOfBounds))?;
-        self.tables[table].check_range(dst, len).map_err(without_frames)?;
+        self.tables[table].check(dst, len).map_err(without_frames)?;
         let items = items[src as usize..end as usize].to_vec();
         let mut stack = Vec::new();
         for (item, at) in items.iter().zip(dst..) {
@@ -168,8 +170,8 @@ impl StoreInner {
         if dst_table == src_table {
             return self.tables[dst_table].copy_within(dst, src, len).map_err(without_frames);
         }
-        self.tables[src_table].check_range(src, len).map_err(without_frames)?;
-        self.tables[dst_table].check_range(dst, len).map_err(without_frames)?;
+        self.tables[src_table].check(src, len).map_err(without_frames)?;
+        self.tables[dst_table].check(dst, len).map_err(without_frames)?;
         let (from, to) = (self.tables[src_table].owner, self.tables[dst_table].owner);
         let refs = self.tables[src_table].element() == ValType::FuncRef;
         for (at, bits) in

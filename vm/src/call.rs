@@ -4,7 +4,6 @@ use crate::entry::{Activation, FAULTED, FINISHED, enter};
 use crate::error::Error;
 use crate::faults;
 use crate::store::StoreInner;
-use wfaas_abi::TrapCode;
 
 /// What is needed to call a guest function.
 #[derive(Debug, Clone, Copy)]
@@ -75,9 +74,4 @@ pub(crate) unsafe fn call_guest(
         FAULTED => Err(store.take_fault()),
         _ => Err(store.take_pending()), // goes on with a host function's panic
     }
-}
-
-/// Why the guest must not go on although a hostcall succeeded.
-pub(crate) fn interruption(store: &StoreInner) -> Option<TrapCode> {
-    store.control.interrupted()
 }

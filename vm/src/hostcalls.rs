@@ -4,7 +4,6 @@
 //! the list, so that neither a missing one nor one with other types compiles. The entries leave
 //! the guest if the result is an error, or if the call is due.
 
-use crate::call::interruption;
 use crate::entry::{LEFT, leave};
 use crate::error::Error;
 use crate::faults;
@@ -22,7 +21,7 @@ use wfaas_abi::{FuncRef, TrapCode, ValType, for_each_hostcall};
 /// left to drop.
 pub(crate) unsafe fn return_or_leave<R>(store: *mut StoreInner, result: Result<R, Pending>) -> R {
     // SAFETY: while its guest runs, the store is alive and ours.
-    let due = interruption(unsafe { &*store });
+    let due = unsafe { &*store }.control.interrupted();
     let pending = match (result, due) {
         (Ok(value), None) => return value,
         (Ok(_), Some(code)) => Pending::Trap(code),
@@ -156,7 +155,7 @@ fn memory_fill(
 /// Offsets and lengths of the pieces of a long range, until the call is due: gigabytes take seconds.
 fn pieces(store: &StoreInner, len: usize) -> impl Iterator<Item = (usize, usize)> {
     const PIECE: usize = 1 << 20;
-    let wanted = move |at: &usize| *at == 0 || interruption(store).is_none();
+    let wanted = move |at: &usize| *at == 0 || store.control.interrupted().is_none();
     (0..len).step_by(PIECE).take_while(wanted).map(move |at| (at, PIECE.min(len - at)))
 }
 

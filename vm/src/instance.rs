@@ -13,7 +13,9 @@ use crate::table::{Table, TableInner};
 use crate::typed::TypedFunc;
 use crate::types::{ExternType, GlobalType, Limits};
 use crate::values::WasmList;
-use wfaas_abi::artifact::records::{ExternKind, GlobalRecord, NO_MAXIMUM, TableRecord};
+use wfaas_abi::artifact::records::{
+    ExternKind, FunctionRecord, GlobalRecord, NO_MAXIMUM, TableRecord, TypeRecord,
+};
 use wfaas_abi::context::{
     FuncImport, GlobalImport, HostContext, HostLayout, ImportCounts, MemoryImport, TableImport,
 };
@@ -59,12 +61,17 @@ pub(crate) struct InstanceInner {
 }
 
 impl InstanceInner {
+    /// The records of function `index` and of its type.
+    fn function(&self, index: u32) -> Result<(&FunctionRecord, &TypeRecord), ArtifactError> {
+        let artifact = self.module.artifact();
+        let function = artifact.functions().get(index as usize);
+        let ty = function.and_then(|f| artifact.types().get(f.type_index.get() as usize));
+        function.zip(ty).ok_or(ArtifactError::Corrupt("a function index is out of range"))
+    }
+
     /// How to call function `index`.
     pub(crate) fn callee(&self, index: u32) -> Result<Callee, Error> {
-        let artifact = self.module.artifact();
-        let missing = ArtifactError::Corrupt("a function index is out of range");
-        let function = artifact.functions().get(index as usize).ok_or(missing.clone())?;
-        let ty = artifact.types().get(function.type_index.get() as usize).ok_or(missing)?;
+        let (function, ty) = self.function(index)?;
         Ok(Callee {
             code: self.module.code_address(function.text_offset.get())?,
             base: self.base as usize,
@@ -74,10 +81,7 @@ impl InstanceInner {
 
     /// A reference to function `index` in the instance's own terms.
     pub(crate) fn native_ref(&self, index: u32) -> Result<FuncRef, Error> {
-        let artifact = self.module.artifact();
-        let missing = ArtifactError::Corrupt("a function index is out of range");
-        let function = artifact.functions().get(index as usize).ok_or(missing.clone())?;
-        let ty = artifact.types().get(function.type_index.get() as usize).ok_or(missing)?;
+        let (function, ty) = self.function(index)?;
         Ok(FuncRef::new(function.text_offset.get(), ty.id.get()))
     }
 
@@ -345,8 +349,7 @@ fn own_table(instance: &InstanceInner, record: &TableRecord) -> Result<TableInne
     let bytes = (capacity as usize).saturating_mul(ELEMENT_BYTES);
     let elements = instance.state_cell(record.elements_offset.get().into(), bytes)?;
     let size = instance.state_cell(record.size_offset.get().into(), TABLE_SIZE_BYTES)?;
-    let element = wfaas_abi::ValType::from_byte(record.ty.get() as u8)
-        .ok_or(ArtifactError::Corrupt("unknown value type"))?;
+    let element = record.val_type()?;
     let maximum = (maximum != NO_MAXIMUM).then_some(maximum);
     // SAFETY: `state_cell` found both inside the state, which is mapped as long as the instance.
     Ok(unsafe {
@@ -363,8 +366,7 @@ fn own_table(instance: &InstanceInner, record: &TableRecord) -> Result<TableInne
 
 fn own_global(instance: &InstanceInner, record: &GlobalRecord) -> Result<GlobalInner, Error> {
     let cell = instance.state_cell(record.offset.get().into(), GLOBAL_BYTES)?;
-    let content = wfaas_abi::ValType::from_byte(record.ty.get() as u8)
-        .ok_or(ArtifactError::Corrupt("unknown value type"))?;
+    let content = record.val_type()?;
     let ty = GlobalType { content, mutable: record.mutable.get() != 0 };
     // SAFETY: `state_cell` found it inside the state, which is mapped as long as the instance.
     Ok(unsafe { GlobalInner::in_state(cell.cast(), ty, instance.index) })

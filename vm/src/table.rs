@@ -54,7 +54,8 @@ impl TableInner {
         unsafe { self.size.read() }.min(self.capacity)
     }
 
-    fn check(&self, at: u64, len: u64) -> Result<(), TrapCode> {
+    /// Whether `len` elements from `at` on are inside.
+    pub(crate) fn check(&self, at: u64, len: u64) -> Result<(), TrapCode> {
         let end = at.checked_add(len).ok_or(TrapCode::TableOutOfBounds)?;
         if end <= self.size() { Ok(()) } else { Err(TrapCode::TableOutOfBounds) }
     }
@@ -93,10 +94,6 @@ impl TableInner {
     pub(crate) fn read(&self, at: u64, len: u64) -> Result<Vec<u64>, TrapCode> {
         self.check(at, len)?;
         (at..at + len).map(|index| self.get(index)).collect()
-    }
-
-    pub(crate) fn check_range(&self, at: u64, len: u64) -> Result<(), TrapCode> {
-        self.check(at, len)
     }
 
     /// Grows by `delta` elements of `bits`; the old size, or `None`.

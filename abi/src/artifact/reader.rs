@@ -444,22 +444,29 @@ impl ImageRef<'_> {
 ///
 /// # Errors
 /// [`ArtifactError::Corrupt`] if there is none.
-pub(crate) fn val_type(byte: u32) -> Result<ValType, ArtifactError> {
+fn val_type(byte: u32) -> Result<ValType, ArtifactError> {
     u8::try_from(byte)
         .ok()
         .and_then(ValType::from_byte)
         .ok_or(ArtifactError::Corrupt("unknown value type"))
 }
 
-impl ExternType {
-    /// The value type of a table's elements or of a global.
-    ///
-    /// # Errors
-    /// [`ArtifactError::Corrupt`] if it is no value type.
-    pub fn val_type(&self) -> Result<ValType, ArtifactError> {
-        val_type(self.ty.get())
-    }
+macro_rules! typed_records {
+    ($($record:ident)*) => {
+        $(impl $record {
+            /// The value type: of a table's elements, or of a global.
+            ///
+            /// # Errors
+            /// [`ArtifactError::Corrupt`] if it is no value type.
+            pub fn val_type(&self) -> Result<ValType, ArtifactError> {
+                val_type(self.ty.get())
+            }
+        })*
+    };
+}
+typed_records!(ExternType GlobalRecord TableRecord);
 
+impl ExternType {
     /// The kind.
     ///
     /// # Errors
