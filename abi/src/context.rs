@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   BASE - state_bytes - host_bytes
-//!   | HostContext | FuncImport x n | MemoryImport x m | TableImport x t | GlobalImport x g | ... |
+//!   | HostContext | FuncImport x n | MemoryImport x m | TableImport x t | GlobalImport x g | TagInstance x e |
 //! ```
 //!
 //! The VM writes it once when a slot is bound to a module; compiled code only reads it.
@@ -70,6 +70,14 @@ pub struct GlobalImport {
     pub cell: u64,
 }
 
+/// A tag of exceptions, imported or defined.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TagInstance {
+    /// Its identity in the store: what an exception thrown with it has as its second payload.
+    pub id: u64,
+}
+
 /// What guest code and the VM tell each other about the calls under way in a store.
 #[repr(C)]
 #[derive(Debug)]
@@ -93,6 +101,8 @@ pub struct ImportCounts {
     pub tables: u32,
     /// Imported globals.
     pub globals: u32,
+    /// Imported tags.
+    pub tags: u32,
 }
 
 /// Where the import records are, in bytes from the start of the host context.
@@ -108,16 +118,20 @@ pub struct HostLayout {
     pub tables: usize,
     /// Of the first [`GlobalImport`].
     pub globals: usize,
+    /// Of the first [`TagInstance`].
+    pub tags: usize,
 }
 
 impl HostLayout {
-    /// Lays out the import records; `None` if they do not fit.
-    pub fn new(counts: ImportCounts) -> Option<Self> {
+    /// Lays out the import records, and those of all `tags` tags, imported or not; `None` if they
+    /// do not fit.
+    pub fn new(counts: ImportCounts, tags: usize) -> Option<Self> {
         let funcs = size_of::<HostContext>();
         let memories = funcs + counts.funcs as usize * size_of::<FuncImport>();
         let tables = memories + counts.memories as usize * size_of::<MemoryImport>();
         let globals = tables + counts.tables as usize * size_of::<TableImport>();
-        let end = globals + counts.globals as usize * size_of::<GlobalImport>();
+        let tags_at = globals + counts.globals as usize * size_of::<GlobalImport>();
+        let end = tags_at + tags * size_of::<TagInstance>();
         let host_bytes = page_align(end);
         (host_bytes <= MAX_HOST_BYTES).then_some(HostLayout {
             host_bytes,
@@ -125,6 +139,7 @@ impl HostLayout {
             memories,
             tables,
             globals,
+            tags: tags_at,
         })
     }
 }

@@ -1,7 +1,7 @@
 //! A number that changes when compiler and VM would no longer understand each other.
 
 use crate::context::{
-    FuncImport, GlobalImport, HostContext, MemoryImport, RuntimeContext, TableImport,
+    FuncImport, GlobalImport, HostContext, MemoryImport, RuntimeContext, TableImport, TagInstance,
 };
 use crate::trap::TrapCode;
 use crate::{artifact, hostcall, layout, state};
@@ -46,6 +46,7 @@ const fn fingerprint() -> u64 {
         size_of::<MemoryImport>() as u64,
         size_of::<TableImport>() as u64,
         size_of::<GlobalImport>() as u64,
+        size_of::<TagInstance>() as u64,
         offset_of!(RuntimeContext, exit_fp) as u64,
         offset_of!(RuntimeContext, stack_limit) as u64,
     ];

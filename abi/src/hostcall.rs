@@ -53,6 +53,13 @@ macro_rules! for_each_hostcall {
             GlobalGet global_get(global: I32) -> I64;
             /// Sets the funcref in imported global `global`.
             GlobalSet global_set(global: I32, value: I64);
+            /// Throws an exception with tag `tag` and the values in the cells at `values`, given
+            /// in the caller's terms. Does not return: goes on in a handler, or ends the call.
+            Throw throw(tag: I32, values: I64);
+            /// Throws the exception that `exception` refers to; traps if it is null. Does not return.
+            ThrowRef throw_ref(exception: I64);
+            /// The address of the cells with the values of an exception, valid until the next hostcall.
+            ExceptionValues exception_values(exception: I64) -> I64;
         }
     };
 }

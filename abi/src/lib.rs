@@ -39,4 +39,4 @@ pub use bounds::{BoundsStats, BoundsStrategy};
 pub use funcref::FuncRef;
 pub use hostcall::Hostcall;
 pub use trap::TrapCode;
-pub use types::{FuncType, ValType};
+pub use types::{FuncType, HeapType, RefType, TypeHash, ValType};

@@ -119,9 +119,11 @@ impl StateLayout {
         Ok(layout)
     }
 
-    /// Elements a table with these limits gets room for.
+    /// Elements a table with these limits gets room for: fewer than its minimum if that is more
+    /// than a table may have, in which case there can be no instance.
     pub fn table_capacity(minimum: u64, maximum: Option<u64>) -> u64 {
-        maximum.unwrap_or(u64::MAX).min(DEFAULT_TABLE_CAPACITY.max(minimum))
+        let wanted = maximum.unwrap_or(u64::MAX).min(DEFAULT_TABLE_CAPACITY.max(minimum));
+        wanted.min(MAX_TABLE_CAPACITY)
     }
 }
 
@@ -166,5 +168,6 @@ mod tests {
         assert_eq!(StateLayout::table_capacity(10, Some(20)), 20);
         assert_eq!(StateLayout::table_capacity(10, None), DEFAULT_TABLE_CAPACITY);
         assert_eq!(StateLayout::table_capacity(5_000_000, None), 5_000_000);
+        assert_eq!(StateLayout::table_capacity(u64::MAX, None), MAX_TABLE_CAPACITY);
     }
 }

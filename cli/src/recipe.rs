@@ -142,7 +142,7 @@ pub(crate) fn init_failure(error: InitError, what: &str) -> Failure {
 pub(crate) fn vm_kind(error: &wfaas_vm::Error) -> Kind {
     use wfaas_vm::Error;
     match error {
-        Error::Trap(_) => Kind::Trap,
+        Error::Trap(_) | Error::Exception(_) => Kind::Trap,
         Error::Os { .. } | Error::Host(_) | Error::Poisoned => Kind::Host,
         _ => Kind::User,
     }

@@ -7,8 +7,9 @@ use crate::target::{self, POINTER};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::immediates::Offset32;
 use cranelift_codegen::ir::{
-    self, AliasRegion, AliasRegionData, Block, ExtFuncData, ExternalName, Function, Inst,
-    InstBuilder, MemFlagsData, SigRef, Signature, Value,
+    self, AliasRegion, AliasRegionData, Block, BlockArg, ExceptionTable, ExceptionTableData,
+    ExceptionTableItem, ExtFuncData, ExternalName, Function, Inst, InstBuilder, MemFlagsData,
+    SigRef, Signature, Value,
 };
 use cranelift_frontend::{FuncInstBuilder, FunctionBuilder, FunctionBuilderContext};
 use std::collections::HashMap;
@@ -207,6 +208,10 @@ impl<'c> CodeBuilder<'c> {
                 let signature = target::foreign_signature(&self.module.types[ty as usize]);
                 self.import_signature(signature)
             }
+            Symbol::Bridge(ty) => {
+                let signature = target::bridge_signature(&self.module.types[ty as usize]);
+                self.import_signature(signature)
+            }
             Symbol::Hostcall(call) => self.import_signature(target::stub_signature(call)),
             Symbol::Trap(_) => self.import_signature(target::trap_signature()),
             Symbol::Trampoline(_) => self.import_signature(target::trampoline_signature()),
@@ -238,6 +243,60 @@ impl<'c> CodeBuilder<'c> {
     ) -> Inst {
         self.base = None;
         self.ins().call_indirect(signature, address, arguments)
+    }
+
+    /// Calls another piece of code in place of this one; ends the block.
+    pub(crate) fn return_call(&mut self, symbol: Symbol, arguments: &[Value]) {
+        let function = self.function(symbol);
+        self.ins().return_call(function, arguments);
+    }
+
+    /// Calls another piece of code; goes on in `landing` if it ends with an exception, and
+    /// otherwise in a new block. The results.
+    pub(crate) fn try_call(
+        &mut self,
+        symbol: Symbol,
+        arguments: &[Value],
+        landing: Block,
+    ) -> Vec<Value> {
+        let function = self.function(symbol);
+        let signature = self.builder.func.dfg.ext_funcs[function].signature;
+        let (next, table) = self.exception_table(signature, landing);
+        self.ins().try_call(function, arguments, table);
+        self.continue_in(next);
+        self.builder.block_params(next).to_vec()
+    }
+
+    /// As [`CodeBuilder::try_call`], for the code at `address`.
+    pub(crate) fn try_call_indirect(
+        &mut self,
+        signature: SigRef,
+        address: Value,
+        arguments: &[Value],
+        landing: Block,
+    ) -> Vec<Value> {
+        let (next, table) = self.exception_table(signature, landing);
+        self.ins().try_call_indirect(address, arguments, table);
+        self.continue_in(next);
+        self.builder.block_params(next).to_vec()
+    }
+
+    /// Where to go on after a call: in a new block with the results, or in `landing` with the
+    /// exception and its tag.
+    fn exception_table(&mut self, signature: SigRef, landing: Block) -> (Block, ExceptionTable) {
+        let next = self.builder.create_block();
+        let types = self.builder.func.dfg.signatures[signature].returns.clone();
+        let mut results = Vec::with_capacity(types.len());
+        for (index, ty) in (0..).zip(&types) {
+            self.builder.append_block_param(next, ty.value_type);
+            results.push(BlockArg::TryCallRet(index));
+        }
+        let dfg = &mut self.builder.func.dfg;
+        let normal = dfg.block_call(next, &results);
+        let landing = dfg.block_call(landing, &[BlockArg::TryCallExn(0), BlockArg::TryCallExn(1)]);
+        let catch_all = [ExceptionTableItem::Default(landing)];
+        let table = ExceptionTableData::new(signature, normal, catch_all);
+        (next, dfg.exception_tables.push(table))
     }
 
     /// Calls the stub of a hostcall that has a result.

@@ -45,7 +45,7 @@ fn with_function<T>(
     look: impl FnOnce(&Generator<'_>, &mut Worker, Body<'_>) -> Result<T, CompileError>,
 ) -> Result<T, CompileError> {
     let wasm = binary(wasm_or_wat)?;
-    let (module, bodies): (Module<'_>, _) = parse(&wasm)?;
+    let (module, bodies): (Module<'_>, _) = parse(&wasm, options.proposals)?;
     let layout = Layout::new(&module)?;
     let generator = Generator::new(&module, &layout, options)?;
     let body = bodies.into_iter().find(|body| body.validation.index == function);

@@ -25,6 +25,24 @@ pub enum CompileError {
         /// Where.
         offset: u64,
     },
+    /// The module uses a proposal that was disabled.
+    #[error("the module uses {title} (at offset 0x{offset:x}), which --disable {name} refuses")]
+    Disabled {
+        /// The proposal's name on the command line.
+        name: &'static str,
+        /// The proposal's name in words.
+        title: &'static str,
+        /// Where.
+        offset: u64,
+    },
+    /// A proposal's name that is not known.
+    #[error("unknown proposal '{name}'; known are {known}")]
+    UnknownProposal {
+        /// The name.
+        name: String,
+        /// Names that could have been meant.
+        known: String,
+    },
     /// The module is larger than this compiler takes.
     #[error("module too large: {what} is {actual}, the limit is {limit}")]
     TooLarge {

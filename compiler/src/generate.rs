@@ -10,7 +10,9 @@ use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::{ExternalName, Function, Signature, SourceLoc, UserFuncName, Value};
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::isa::unwind::UnwindInfo;
-use cranelift_codegen::{CompiledCode, Context, FinalizedRelocTarget};
+use cranelift_codegen::{
+    CompiledCode, Context, FinalizedMachExceptionHandler, FinalizedRelocTarget,
+};
 use cranelift_frontend::FunctionBuilderContext;
 use rayon::prelude::*;
 use std::collections::BTreeSet;
@@ -28,8 +30,20 @@ pub(crate) struct Code {
     pub(crate) traps: Vec<(u32, TrapCode)>,
     /// Ranges of code and the offset in the module they come from.
     pub(crate) sources: Vec<(Range<u32>, u32)>,
+    /// Calls that exceptions may end.
+    pub(crate) handlers: Vec<Handler>,
     pub(crate) unwind: UnwindInfo,
     pub(crate) stats: BoundsStats,
+}
+
+/// What to do if a call ends with an exception.
+pub(crate) struct Handler {
+    /// Offset of the call's return address.
+    pub(crate) return_offset: u32,
+    /// Offset of where to go on.
+    pub(crate) handler_offset: u32,
+    /// Bytes from the stack pointer up to the frame pointer there.
+    pub(crate) frame_bytes: u32,
 }
 
 /// Four bytes at `offset` that have to become the distance from there to `target` plus `addend`.
@@ -75,19 +89,17 @@ impl<'m> Generator<'m> {
         let types = self.module.funcs.iter().map(|ty| self.module.first_equal[*ty as usize]);
         let trampolines: BTreeSet<u32> = types.collect();
         let trampolines: Vec<Symbol> = trampolines.into_iter().map(Symbol::Trampoline).collect();
-        let trampolines = self.pieces(&trampolines)?;
-        let foreign = self.pieces(&missing(&code))?;
-        // Foreign thunks refer to stubs, stubs to nothing.
-        let (foreign, mut stubs): (Vec<Code>, Vec<Code>) =
-            foreign.into_iter().partition(|code| matches!(code.symbol, Symbol::Foreign(_)));
-        let known: BTreeSet<_> = stubs.iter().map(|code| code.symbol.order()).collect();
-        let mut more = missing(&foreign);
-        more.retain(|symbol| !known.contains(&symbol.order()));
-        stubs.extend(self.pieces(&more)?);
-        stubs.sort_by_key(|code| code.symbol.order());
-        code.extend(trampolines);
-        code.extend(stubs);
-        code.extend(foreign);
+        let mut others = self.pieces(&trampolines)?;
+        // Thunks refer to stubs and to one another, so more may be missing once they are there.
+        let mut known: BTreeSet<_> = others.iter().map(|code| code.symbol.order()).collect();
+        let mut missing = missing(code.iter().chain(&others), &mut known);
+        while !missing.is_empty() {
+            let more = self.pieces(&missing)?;
+            missing = self::missing(&more, &mut known);
+            others.extend(more);
+        }
+        others.sort_by_key(|code| code.symbol.order());
+        code.extend(others);
         Ok(code)
     }
 
@@ -167,6 +179,12 @@ impl<'m> Generator<'m> {
                     thunk::foreign(code, index, arguments);
                 })
             }
+            Symbol::Bridge(index) => {
+                let signature = target::bridge_signature(ty(index));
+                self.build(worker, symbol, signature, |code, arguments| {
+                    thunk::bridge(code, index, arguments);
+                })
+            }
             Symbol::Hostcall(call) => {
                 let signature = target::stub_signature(call);
                 self.build(worker, symbol, signature, |code, arguments| {
@@ -231,6 +249,7 @@ impl<'m> Generator<'m> {
             relocations: relocations(&worker.context.func, &compiled)?,
             traps: traps(&compiled)?,
             sources: sources(&compiled),
+            handlers: handlers(&compiled)?,
             unwind,
             stats,
         })
@@ -263,14 +282,16 @@ impl Worker {
     }
 }
 
-/// What `code` refers to, other than functions: thunks and stubs, in their order.
-fn missing(code: &[Code]) -> Vec<Symbol> {
-    let mut symbols: Vec<Symbol> =
-        code.iter().flat_map(|code| &code.relocations).map(|reloc| reloc.target).collect();
-    symbols.retain(|symbol| !matches!(symbol, Symbol::Func(_)));
-    symbols.sort_by_key(|symbol| symbol.order());
-    symbols.dedup();
-    symbols
+/// What `code` refers to that is neither a function nor `known` already; it is known afterwards.
+fn missing<'c>(
+    code: impl IntoIterator<Item = &'c Code>,
+    known: &mut BTreeSet<(u32, u32)>,
+) -> Vec<Symbol> {
+    let relocations = code.into_iter().flat_map(|code| &code.relocations);
+    let others = relocations
+        .map(|relocation| relocation.target)
+        .filter(|symbol| !matches!(symbol, Symbol::Func(_)));
+    others.filter(|symbol| known.insert(symbol.order())).collect()
 }
 
 fn relocations(
@@ -303,6 +324,22 @@ fn traps(compiled: &CompiledCode) -> Result<Vec<(u32, TrapCode)>, CompileError> 
             None => Err(CompileError::Internal(format!("unexpected trap: {}", trap.code))),
         })
         .collect()
+}
+
+fn handlers(compiled: &CompiledCode) -> Result<Vec<Handler>, CompileError> {
+    let unexpected = || CompileError::Internal("unexpected handler of exceptions".to_owned());
+    let mut handlers = Vec::new();
+    for call in compiled.buffer.call_sites() {
+        match (call.exception_handlers, call.frame_offset) {
+            ([], _) => {}
+            ([FinalizedMachExceptionHandler::Default(handler)], Some(frame_bytes)) => {
+                let (return_offset, handler_offset) = (call.ret_addr, *handler);
+                handlers.push(Handler { return_offset, handler_offset, frame_bytes });
+            }
+            _ => return Err(unexpected()),
+        }
+    }
+    Ok(handlers)
 }
 
 fn sources(compiled: &CompiledCode) -> Vec<(Range<u32>, u32)> {

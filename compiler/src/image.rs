@@ -37,7 +37,7 @@ pub(crate) struct Step {
     /// Index of the segment, zero for a global.
     pub(crate) segment: u32,
     /// The value, or the offset.
-    pub(crate) value: Const,
+    pub(crate) value: Expr,
 }
 
 /// Computes the initial image.
@@ -48,11 +48,13 @@ pub(crate) fn initial(module: &Module<'_>, layout: &Layout, linked: &Linked) -> 
         linked,
         image: SparseImage::new(layout.state.state_bytes),
         steps: Vec::new(),
+        globals: vec![None; module.counts.globals as usize],
         pages_left: FREE_PAGES + module.bytes / BYTES_PER_PAGE,
         deferring: false,
     };
     builder.sizes();
     builder.globals();
+    builder.tables();
     let keep_elements = builder.elements();
     let keep_data = builder.data();
     Initial { image: builder.image, steps: builder.steps, keep_elements, keep_data }
@@ -64,6 +66,8 @@ struct Builder<'m> {
     linked: &'m Linked,
     image: SparseImage,
     steps: Vec<Step>,
+    /// Of each global, its initial value, if that is known.
+    globals: Vec<Option<u128>>,
     pages_left: usize,
     /// Whether a segment was left to instantiation.
     deferring: bool,
@@ -83,7 +87,8 @@ impl Builder<'_> {
 
     fn globals(&mut self) {
         for (index, value) in self.module.global_values.iter().enumerate() {
-            match self.bits(*value) {
+            let bits = self.bits(value);
+            match bits {
                 Some(bits) => {
                     let offset = self.layout.state.globals[index];
                     self.image.write(i64::from(offset), &bits.to_le_bytes());
@@ -92,7 +97,29 @@ impl Builder<'_> {
                     kind: InitKind::Global,
                     target: self.module.counts.globals + index as u32,
                     segment: 0,
-                    value: *value,
+                    value: value.clone(),
+                }),
+            }
+            self.globals.push(bits);
+        }
+    }
+
+    /// Fills tables whose elements are not null at first.
+    fn tables(&mut self) {
+        for (index, value) in self.module.table_values.iter().enumerate() {
+            let Some(value) = value else { continue };
+            let len = self.module.defined_tables()[index].initial_len() as usize;
+            match self.bits(value) {
+                Some(bits) if self.take_pages(len * ELEMENT_BYTES) => {
+                    let bytes = (bits as u64).to_le_bytes().repeat(len);
+                    let at = self.layout.state.table_elements[index];
+                    self.image.write(i64::from(at), &bytes);
+                }
+                _ => self.steps.push(Step {
+                    kind: InitKind::TableFill,
+                    target: self.module.counts.tables + index as u32,
+                    segment: 0,
+                    value: value.clone(),
                 }),
             }
         }
@@ -102,11 +129,12 @@ impl Builder<'_> {
     fn elements(&mut self) -> Vec<bool> {
         let mut keep = Vec::with_capacity(self.module.elements.len());
         for (index, segment) in self.module.elements.iter().enumerate() {
-            let done = match segment.mode {
+            let done = match &segment.mode {
                 SegmentMode::Passive => false,
                 SegmentMode::Declared => true,
                 SegmentMode::Active { target, offset } => {
-                    let done = !self.deferring && self.element(segment, target, offset);
+                    let (target, done) = (*target, self.may_apply(InitKind::Elem));
+                    let done = done && self.element(segment, target, offset);
                     if !done {
                         self.defer(InitKind::Elem, target, index, offset);
                     }
@@ -122,15 +150,15 @@ impl Builder<'_> {
     }
 
     /// Writes an element segment into the image, if that can be done here.
-    fn element(&mut self, segment: &ElementSegment, target: u32, offset: Const) -> bool {
+    fn element(&mut self, segment: &ElementSegment, target: u32, offset: &Expr) -> bool {
         let Some(table) = self.module.defined_table(target) else { return false };
         let Some(values) =
-            segment.items.iter().map(|item| self.bits(*item)).collect::<Option<Vec<u64>>>()
+            segment.items.iter().map(|item| self.reference(item)).collect::<Option<Vec<u64>>>()
         else {
             return false;
         };
-        let size = self.module.defined_tables()[table].limits.minimum;
-        let Some(first) = start(offset, values.len(), size) else { return false };
+        let size = self.module.defined_tables()[table].initial_len();
+        let Some(first) = self.start(offset, values.len(), size) else { return false };
         if !self.take_pages(values.len() * ELEMENT_BYTES) {
             return false;
         }
@@ -145,11 +173,12 @@ impl Builder<'_> {
     fn data(&mut self) -> Vec<bool> {
         let mut keep = Vec::with_capacity(self.module.data.len());
         for (index, segment) in self.module.data.iter().enumerate() {
-            let done = match segment.mode {
+            let done = match &segment.mode {
                 SegmentMode::Passive => false,
                 SegmentMode::Declared => true,
                 SegmentMode::Active { target, offset } => {
-                    let done = !self.deferring && self.datum(segment, target, offset);
+                    let (target, done) = (*target, self.may_apply(InitKind::Data));
+                    let done = done && self.datum(segment, target, offset);
                     if !done {
                         self.defer(InitKind::Data, target, index, offset);
                     }
@@ -165,10 +194,10 @@ impl Builder<'_> {
     }
 
     /// Writes a data segment into the image, if that can be done here.
-    fn datum(&mut self, segment: &DataSegment<'_>, target: u32, offset: Const) -> bool {
+    fn datum(&mut self, segment: &DataSegment<'_>, target: u32, offset: &Expr) -> bool {
         let Some(_) = self.module.defined_memory(target) else { return false };
         let size = self.module.memories[target as usize].minimum * WASM_PAGE as u64;
-        let Some(at) = start(offset, segment.bytes.len(), size) else { return false };
+        let Some(at) = self.start(offset, segment.bytes.len(), size) else { return false };
         if !self.take_pages(segment.bytes.len()) {
             return false;
         }
@@ -176,9 +205,16 @@ impl Builder<'_> {
         true
     }
 
-    fn defer(&mut self, kind: InitKind, target: u32, segment: usize, value: Const) {
+    /// Whether a segment may be applied before all that is left to the VM.
+    fn may_apply(&self, kind: InitKind) -> bool {
+        // Filling a table would overwrite its elements.
+        let filling = || self.steps.iter().any(|step| step.kind == InitKind::TableFill);
+        !self.deferring && (kind == InitKind::Data || !filling())
+    }
+
+    fn defer(&mut self, kind: InitKind, target: u32, segment: usize, value: &Expr) {
         self.deferring = true;
-        self.steps.push(Step { kind, target, segment: segment as u32, value });
+        self.steps.push(Step { kind, target, segment: segment as u32, value: value.clone() });
     }
 
     fn mark_dropped(&mut self, first: i32, index: usize) {
@@ -193,24 +229,54 @@ impl Builder<'_> {
         enough
     }
 
-    /// The value of a constant as it is in a cell or an element; `None` if it depends on imports.
-    fn bits(&self, value: Const) -> Option<u64> {
-        match value {
-            Const::I32(value) => Some(u64::from(value.cast_unsigned())),
-            Const::I64(value) => Some(value.cast_unsigned()),
-            Const::F32(bits) => Some(u64::from(bits)),
-            Const::F64(bits) => Some(bits),
-            Const::RefNull => Some(0),
-            Const::RefFunc(index) => Some(self.linked.func_ref(self.module, index).to_bits()),
-            Const::GlobalGet(_) => None,
+    /// The value of a constant expression as it is in a cell; `None` if it depends on imports.
+    fn bits(&self, value: &Expr) -> Option<u128> {
+        let mut stack = Vec::new();
+        for operation in value.operations() {
+            let value = match *operation {
+                Const::I32(value) => u128::from(value.cast_unsigned()),
+                Const::I64(value) => u128::from(value.cast_unsigned()),
+                Const::F32(bits) => u128::from(bits),
+                Const::F64(bits) => u128::from(bits),
+                Const::RefNull => 0,
+                Const::RefFunc(index) => {
+                    u128::from(self.linked.func_ref(self.module, index).to_bits())
+                }
+                Const::GlobalGet(index) => self.globals[index as usize]?,
+                arithmetic => {
+                    let right = stack.pop()? as u64;
+                    let left = stack.pop()? as u64;
+                    u128::from(calculate(arithmetic, left, right))
+                }
+            };
+            stack.push(value);
         }
+        stack.pop()
+    }
+
+    /// The value of a constant expression that is a reference.
+    fn reference(&self, value: &Expr) -> Option<u64> {
+        self.bits(value).map(|bits| bits as u64)
+    }
+
+    /// Where a segment of `len` items starts in something of `size` items; `None` if the offset
+    /// depends on imports or the segment does not fit.
+    fn start(&self, offset: &Expr, len: usize, size: u64) -> Option<u64> {
+        let offset = self.bits(offset)? as u64;
+        let end = offset.checked_add(len as u64)?;
+        (end <= size).then_some(offset)
     }
 }
 
-/// Where a segment of `len` items starts in something of `size` items; `None` if the offset
-/// depends on imports or the segment does not fit.
-fn start(offset: Const, len: usize, size: u64) -> Option<u64> {
-    let Const::I32(offset) = offset else { return None };
-    let offset = u64::from(offset.cast_unsigned());
-    (offset + len as u64 <= size).then_some(offset)
+/// The outcome of an operation with two operands; those of 32 bits have zeros above.
+fn calculate(operation: Const, left: u64, right: u64) -> u64 {
+    let (left32, right32) = (left as u32, right as u32);
+    match operation {
+        Const::I32Add => left32.wrapping_add(right32).into(),
+        Const::I32Sub => left32.wrapping_sub(right32).into(),
+        Const::I32Mul => left32.wrapping_mul(right32).into(),
+        Const::I64Add => left.wrapping_add(right),
+        Const::I64Sub => left.wrapping_sub(right),
+        _ => left.wrapping_mul(right),
+    }
 }

@@ -42,6 +42,7 @@ mod unwind;
 pub use dump::{assembly, clif};
 pub use error::CompileError;
 pub use options::{OptLevel, Options, Progress, parse_cpu};
+pub use proposals::Proposals;
 
 use generate::Generator;
 use module::Layout;
@@ -66,7 +67,7 @@ pub struct Compiled {
 /// A [`CompileError`] that says what in the module is wrong, and where.
 pub fn compile(wasm_or_wat: &[u8], options: &Options<'_>) -> Result<Compiled, CompileError> {
     let wasm = parse::binary(wasm_or_wat)?;
-    let (module, bodies) = parse::parse(&wasm)?;
+    let (module, bodies) = parse::parse(&wasm, options.proposals)?;
     let layout = Layout::new(&module)?;
     let starts = parse::starts(&bodies);
     let generator = Generator::new(&module, &layout, options)?;

@@ -7,7 +7,7 @@ use crate::{CompileError, names};
 use cranelift_codegen::isa::unwind::UnwindInfo;
 use std::collections::HashMap;
 use wfaas_abi::artifact;
-use wfaas_abi::artifact::records::{NONE, SourceRecord, TrapRecord};
+use wfaas_abi::artifact::records::{HandlerRecord, NONE, SourceRecord, TrapRecord};
 use wfaas_abi::{BoundsStats, FuncRef};
 
 /// Alignment of each piece, in bytes.
@@ -28,6 +28,8 @@ pub(crate) struct Linked {
     pub(crate) traps: Vec<TrapRecord>,
     /// Where code comes from, ascending.
     pub(crate) sources: Vec<SourceRecord>,
+    /// Calls with a handler of exceptions, ascending.
+    pub(crate) handlers: Vec<HandlerRecord>,
     pub(crate) stats: BoundsStats,
     offsets: HashMap<Symbol, u32>,
 }
@@ -72,6 +74,7 @@ pub(crate) fn link(code: Vec<Code>) -> Result<Linked, CompileError> {
         pieces: Vec::with_capacity(code.len()),
         traps: Vec::new(),
         sources: Vec::new(),
+        handlers: Vec::new(),
         stats: BoundsStats::default(),
         offsets,
     };
@@ -114,6 +117,7 @@ impl Linked {
         }
         self.add_traps(start, &code);
         self.add_sources(start, &code);
+        self.add_handlers(start, &code);
         self.stats += code.stats;
         let size = code.bytes.len() as u32;
         self.pieces.push(Piece { symbol: code.symbol, offset: start, size, unwind: code.unwind });
@@ -136,6 +140,16 @@ impl Linked {
             text_offset: (start + offset).into(),
             code: u32::from(*code as u8).into(),
         }));
+    }
+
+    fn add_handlers(&mut self, start: u32, code: &Code) {
+        let first = self.handlers.len();
+        self.handlers.extend(code.handlers.iter().map(|handler| HandlerRecord {
+            return_offset: (start + handler.return_offset).into(),
+            handler_offset: (start + handler.handler_offset).into(),
+            frame_bytes: handler.frame_bytes.into(),
+        }));
+        self.handlers[first..].sort_by_key(|handler| handler.return_offset.get());
     }
 
     fn add_sources(&mut self, start: u32, code: &Code) {

@@ -1,8 +1,9 @@
 //! A parsed module: plain data, in the order of the binary.
 
+use std::collections::HashMap;
 use wfaas_abi::context::{HostLayout, ImportCounts};
 use wfaas_abi::state::StateLayout;
-use wfaas_abi::{FuncType, ValType};
+use wfaas_abi::{FuncType, TypeHash, ValType};
 
 /// Everything of a module but the bodies of its functions. Index spaces start with the imports.
 #[derive(Debug, Default)]
@@ -13,6 +14,10 @@ pub(crate) struct Module<'a> {
     pub(crate) type_ids: Vec<u32>,
     /// Of each type, the first equal one.
     pub(crate) first_equal: Vec<u32>,
+    /// The first type with each identity.
+    pub(crate) index_of: HashMap<TypeHash, u32>,
+    /// The first type with each id.
+    pub(crate) index_of_id: HashMap<u32, u32>,
     /// Imports of all kinds, in order.
     pub(crate) imports: Vec<Import<'a>>,
     /// How many of them there are of each kind.
@@ -21,12 +26,16 @@ pub(crate) struct Module<'a> {
     pub(crate) funcs: Vec<u32>,
     /// Tables.
     pub(crate) tables: Vec<Table>,
+    /// Of each defined table, what its elements are at first; `None` for null.
+    pub(crate) table_values: Vec<Option<Expr>>,
     /// Memories.
     pub(crate) memories: Vec<Limits>,
     /// Globals.
     pub(crate) globals: Vec<GlobalType>,
     /// Of each defined global, its value.
-    pub(crate) global_values: Vec<Const>,
+    pub(crate) global_values: Vec<Expr>,
+    /// Of each tag, its type.
+    pub(crate) tags: Vec<u32>,
     /// Exports.
     pub(crate) exports: Vec<Export<'a>>,
     /// Start function.
@@ -68,6 +77,8 @@ pub(crate) enum ImportType {
     Table(Table),
     Memory(Limits),
     Global(GlobalType),
+    /// A tag with values of this function type's parameters.
+    Tag(u32),
 }
 
 #[derive(Debug)]
@@ -84,7 +95,24 @@ pub(crate) struct Export<'a> {
     pub(crate) index: u32,
 }
 
-/// A constant expression. Without the extended-const proposal it is always one operation.
+/// A constant expression: operations on a stack machine, almost always one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Expr {
+    One(Const),
+    Many(Box<[Const]>),
+}
+
+impl Expr {
+    /// The operations, in order.
+    pub(crate) fn operations(&self) -> &[Const] {
+        match self {
+            Expr::One(operation) => std::slice::from_ref(operation),
+            Expr::Many(operations) => operations,
+        }
+    }
+}
+
+/// An operation of a constant expression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Const {
     I32(i32),
@@ -96,17 +124,23 @@ pub(crate) enum Const {
     RefNull,
     /// A reference to a function.
     RefFunc(u32),
-    /// The value of an imported global.
+    /// The value of an immutable global.
     GlobalGet(u32),
+    I32Add,
+    I32Sub,
+    I32Mul,
+    I64Add,
+    I64Sub,
+    I64Mul,
 }
 
 /// What happens to a segment at instantiation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SegmentMode {
     /// Nothing: it is for `memory.init` or `table.init`.
     Passive,
     /// It is copied to this memory or table, at this offset, and dropped.
-    Active { target: u32, offset: Const },
+    Active { target: u32, offset: Expr },
     /// It is dropped.
     Declared,
 }
@@ -115,7 +149,7 @@ pub(crate) enum SegmentMode {
 pub(crate) struct ElementSegment {
     pub(crate) mode: SegmentMode,
     pub(crate) ty: ValType,
-    pub(crate) items: Vec<Const>,
+    pub(crate) items: Vec<Expr>,
 }
 
 #[derive(Debug)]
@@ -155,6 +189,12 @@ impl<'a> Module<'a> {
         &self.tables[self.counts.tables as usize..]
     }
 
+    /// The number by which artifacts know a value type.
+    pub(crate) fn type_code(&self, ty: ValType) -> u32 {
+        let index_of = |hash| self.index_of.get(&hash).copied();
+        ty.encode(index_of).expect("concrete types are the module's own")
+    }
+
     /// The imported functions, in the order of the index space.
     pub(crate) fn func_imports(&self) -> impl Iterator<Item = &Import<'a>> {
         self.imports.iter().filter(|import| matches!(import.ty, ImportType::Func(_)))
@@ -178,12 +218,14 @@ impl Layout {
             module.data.len(),
             module.elements.len(),
         )?;
-        let host = HostLayout::new(module.counts).ok_or(crate::CompileError::TooLarge {
-            what: "the number of imports",
-            actual: module.imports.len() as u64,
-            limit: (wfaas_abi::layout::MAX_HOST_BYTES / size_of::<wfaas_abi::context::FuncImport>())
-                as u64,
-        })?;
+        let host = HostLayout::new(module.counts, module.tags.len()).ok_or(
+            crate::CompileError::TooLarge {
+                what: "the number of imports",
+                actual: module.imports.len() as u64,
+                limit: (wfaas_abi::layout::MAX_HOST_BYTES
+                    / size_of::<wfaas_abi::context::FuncImport>()) as u64,
+            },
+        )?;
         Ok(Layout { state, host })
     }
 
@@ -198,5 +240,10 @@ impl Table {
     /// Elements the table gets room for.
     pub(crate) fn capacity(&self) -> u64 {
         StateLayout::table_capacity(self.limits.minimum, self.limits.maximum)
+    }
+
+    /// Elements the image has.
+    pub(crate) fn initial_len(&self) -> u64 {
+        self.limits.minimum.min(self.capacity())
     }
 }

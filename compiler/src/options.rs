@@ -1,6 +1,6 @@
 //! What a caller can choose.
 
-use crate::CompileError;
+use crate::{CompileError, Proposals};
 use wfaas_abi::BoundsStrategy;
 use wfaas_abi::cpu::{CPU_FEATURES, CpuFeatures};
 
@@ -24,6 +24,8 @@ pub struct Options<'a> {
     pub opt: OptLevel,
     /// Features of the CPU the code is for.
     pub cpu: CpuFeatures,
+    /// Proposals that modules may use.
+    pub proposals: Proposals,
     /// How memory accesses are kept inside the memory.
     pub bounds: BoundsStrategy,
     /// Called after each function.
@@ -35,6 +37,7 @@ impl Default for Options<'_> {
         Options {
             opt: OptLevel::Speed,
             cpu: CpuFeatures::X86_64_V3,
+            proposals: Proposals::ALL,
             bounds: BoundsStrategy::Guard,
             progress: None,
         }

@@ -3,32 +3,119 @@
 use crate::CompileError;
 use wasmparser::WasmFeatures;
 
-/// What the compiler accepts: version 1.0 and the proposals finished with it in version 2.0,
-/// except SIMD.
-pub(crate) const FEATURES: WasmFeatures = WasmFeatures::WASM1
-    .union(WasmFeatures::SIGN_EXTENSION)
-    .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
-    .union(WasmFeatures::MULTI_VALUE)
-    .union(WasmFeatures::BULK_MEMORY)
-    .union(WasmFeatures::REFERENCE_TYPES);
+/// A proposal that is implemented.
+struct Proposal {
+    /// For `--disable`: the name of the proposal's repository.
+    name: &'static str,
+    /// For messages.
+    title: &'static str,
+    features: WasmFeatures,
+    /// What has to go with it when it is disabled.
+    base_of: &'static [&'static str],
+}
 
-/// The names of what is refused, in the order in which they are looked up: where the validator
-/// names several proposals, the first of this list is reported.
+const fn proposal(
+    name: &'static str,
+    title: &'static str,
+    features: WasmFeatures,
+    base_of: &'static [&'static str],
+) -> Proposal {
+    Proposal { name, title, features, base_of }
+}
+
+/// The proposals beyond version 1.0 that are implemented.
+const PROPOSALS: &[Proposal] = &[
+    proposal("sign-extension-ops", "sign extension", WasmFeatures::SIGN_EXTENSION, &[]),
+    proposal(
+        "nontrapping-float-to-int-conversions",
+        "saturating float-to-int conversion",
+        WasmFeatures::SATURATING_FLOAT_TO_INT,
+        &[],
+    ),
+    proposal("multi-value", "multiple values", WasmFeatures::MULTI_VALUE, &[]),
+    proposal("bulk-memory", "bulk memory operations", WasmFeatures::BULK_MEMORY, &[]),
+    proposal(
+        "reference-types",
+        "reference types",
+        WasmFeatures::REFERENCE_TYPES,
+        &["function-references", "exceptions"],
+    ),
+    proposal("tail-call", "tail calls", WasmFeatures::TAIL_CALL, &[]),
+    proposal("extended-const", "extended constants", WasmFeatures::EXTENDED_CONST, &[]),
+    // Recursive types came with garbage collection, but functions can be typed by them too.
+    proposal(
+        "function-references",
+        "typed function references",
+        WasmFeatures::FUNCTION_REFERENCES.union(WasmFeatures::GC),
+        &[],
+    ),
+    proposal("exceptions", "exception handling", WasmFeatures::EXCEPTIONS, &[]),
+];
+
+/// A set of proposals that a compilation accepts.
+///
+/// ```
+/// use wfaas_compiler::Proposals;
+///
+/// let without = Proposals::ALL.without("reference-types")?;
+/// assert!(!without.contains("function-references"), "it builds on them");
+/// assert!(without.contains("multi-value"));
+/// # Ok::<(), wfaas_compiler::CompileError>(())
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Proposals(u64);
+
+impl Proposals {
+    /// All that are implemented.
+    pub const ALL: Proposals = Proposals((1 << PROPOSALS.len()) - 1);
+
+    /// The names of all that are implemented.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        PROPOSALS.iter().map(|proposal| proposal.name)
+    }
+
+    /// The set without the proposal `name`, nor those that build on it.
+    ///
+    /// # Errors
+    /// [`CompileError::UnknownProposal`] with the names that are known.
+    pub fn without(self, name: &str) -> Result<Proposals, CompileError> {
+        let index = PROPOSALS.iter().position(|proposal| proposal.name == name);
+        let index = index.ok_or_else(|| CompileError::UnknownProposal {
+            name: name.to_owned(),
+            known: Proposals::names().collect::<Vec<_>>().join(", "),
+        })?;
+        let rest = Proposals(self.0 & !(1 << index));
+        PROPOSALS[index].base_of.iter().try_fold(rest, |rest, name| rest.without(name))
+    }
+
+    /// Whether the proposal `name` is in the set.
+    pub fn contains(self, name: &str) -> bool {
+        self.enabled().any(|proposal| proposal.name == name)
+    }
+
+    fn enabled(self) -> impl Iterator<Item = &'static Proposal> {
+        let bit = move |index: usize| self.0 & (1 << index) != 0;
+        PROPOSALS.iter().enumerate().filter(move |(index, _)| bit(*index)).map(|(_, known)| known)
+    }
+
+    /// What the validator has to accept.
+    pub(crate) fn features(self) -> WasmFeatures {
+        self.enabled().fold(WasmFeatures::WASM1, |all, proposal| all.union(proposal.features))
+    }
+}
+
+/// The names of what is not implemented, in the order in which they are looked up: where the
+/// validator names several proposals, the first of this list is reported.
 const REFUSED: &[(WasmFeatures, &str)] = &[
     (WasmFeatures::RELAXED_SIMD, "relaxed SIMD"),
     (WasmFeatures::SIMD, "SIMD"),
     (WasmFeatures::THREADS, "the threads proposal (shared memories and atomics)"),
     (WasmFeatures::SHARED_EVERYTHING_THREADS, "the shared-everything-threads proposal"),
-    (WasmFeatures::TAIL_CALL, "the tail-call proposal"),
     (WasmFeatures::MULTI_MEMORY, "multi-memory"),
     (WasmFeatures::MEMORY64, "memory64"),
-    (WasmFeatures::EXCEPTIONS, "exception handling"),
     (WasmFeatures::LEGACY_EXCEPTIONS, "legacy exception handling"),
-    (WasmFeatures::EXTENDED_CONST, "the extended-const proposal"),
     (WasmFeatures::COMPONENT_MODEL, "the component model"),
-    (WasmFeatures::FUNCTION_REFERENCES, "the function-references proposal"),
     (WasmFeatures::CUSTOM_DESCRIPTORS, "the custom-descriptors proposal"),
-    (WasmFeatures::GC, "garbage collection"),
     (WasmFeatures::CUSTOM_PAGE_SIZES, "the custom-page-sizes proposal"),
     (WasmFeatures::MEMORY_CONTROL, "the memory-control proposal"),
     (WasmFeatures::STACK_SWITCHING, "stack switching"),
@@ -37,6 +124,9 @@ const REFUSED: &[(WasmFeatures, &str)] = &[
     (WasmFeatures::ACQUIRE_RELEASE_ATOMICS, "the acquire-release-atomics proposal"),
     (WasmFeatures::MULTIBYTE_ARRAY_ACCESS, "the multibyte-array-access proposal"),
 ];
+
+/// The name of what this compiler refuses itself.
+pub(crate) const GC: &str = "garbage collection";
 
 /// The names of what the validator refuses without naming a proposal, by its message.
 const REFUSED_BY_MESSAGE: &[(&str, &str)] = &[("multiple memories", "multi-memory")];
@@ -48,10 +138,15 @@ impl From<wasmparser::Error> for CompileError {
         let by_feature = REFUSED.iter().find(|(features, _)| missing.intersects(*features));
         let by_message =
             REFUSED_BY_MESSAGE.iter().find(|(start, _)| error.message().starts_with(start));
-        let proposal = by_feature.map(|(_, name)| *name).or(by_message.map(|(_, name)| *name));
-        match proposal {
-            Some(proposal) => CompileError::Unsupported { proposal, offset },
-            None => CompileError::Invalid { message: error.message().to_owned(), offset },
+        let refused = by_feature.map(|(_, name)| *name).or(by_message.map(|(_, name)| *name));
+        // What is implemented and missing all the same was disabled.
+        let disabled = PROPOSALS.iter().find(|known| missing.intersects(known.features));
+        match (refused, disabled) {
+            (Some(proposal), _) => CompileError::Unsupported { proposal, offset },
+            (None, Some(Proposal { name, title, .. })) => {
+                CompileError::Disabled { name, title, offset }
+            }
+            (None, None) => CompileError::Invalid { message: error.message().to_owned(), offset },
         }
     }
 }

@@ -2,12 +2,13 @@
 
 use crate::image::{Initial, Step};
 use crate::link::Linked;
-use crate::module::{Const, ImportType, Layout, Limits, Module};
+use crate::module::{Const, Expr, ImportType, Layout, Limits, Module};
 use crate::names;
 use crate::symbol::Symbol;
-use wfaas_abi::FuncType;
 use wfaas_abi::artifact::records::*;
 use wfaas_abi::artifact::{SectionId, Sections};
+use wfaas_abi::{FuncType, ValType};
+use zerocopy::little_endian::U32;
 
 /// Fills all sections.
 pub(crate) fn sections(
@@ -25,12 +26,14 @@ pub(crate) fn sections(
     globals(&mut sections, module, layout);
     tables(&mut sections, module, layout);
     memories(&mut sections, module);
+    tags(&mut sections, module);
     for step in &initial.steps {
         init_step(&mut sections, step);
     }
     elements(&mut sections, module, initial);
     data(&mut sections, module, initial);
     sections.push(SectionId::Traps, &linked.traps);
+    sections.push(SectionId::Handlers, &linked.handlers);
     sections.push(SectionId::SourceMap, &linked.sources);
     sections.set_image(&initial.image);
     sections
@@ -56,8 +59,9 @@ fn types(sections: &mut Sections, module: &Module<'_>, linked: &Linked) {
     for (index, ty) in module.types.iter().enumerate() {
         let trampoline = linked.offset(Symbol::Trampoline(module.first_equal[index]));
         let record = TypeRecord {
-            params: val_types(sections, ty.params()),
-            results: val_types(sections, FuncType::results(ty)),
+            params: val_types(sections, module, ty.params()),
+            results: val_types(sections, module, ty.results()),
+            hash: FuncType::hash(ty).0,
             id: module.type_ids[index].into(),
             trampoline: trampoline.unwrap_or(NONE).into(),
         };
@@ -65,9 +69,9 @@ fn types(sections: &mut Sections, module: &Module<'_>, linked: &Linked) {
     }
 }
 
-fn val_types(sections: &mut Sections, types: &[wfaas_abi::ValType]) -> Range {
-    let bytes: Vec<u8> = types.iter().map(|ty| *ty as u8).collect();
-    sections.push(SectionId::ValTypes, &bytes)
+fn val_types(sections: &mut Sections, module: &Module<'_>, types: &[ValType]) -> Range {
+    let codes: Vec<U32> = types.iter().map(|ty| module.type_code(*ty).into()).collect();
+    sections.push(SectionId::ValTypes, &codes)
 }
 
 fn imports_and_exports(sections: &mut Sections, module: &Module<'_>) {
@@ -75,7 +79,7 @@ fn imports_and_exports(sections: &mut Sections, module: &Module<'_>) {
         let record = ImportRecord {
             module: sections.string(import.module),
             name: sections.string(import.name),
-            ty: extern_type(import.ty),
+            ty: extern_type(module, import.ty),
         };
         sections.push(SectionId::Imports, &[record]);
     }
@@ -89,7 +93,7 @@ fn imports_and_exports(sections: &mut Sections, module: &Module<'_>) {
     }
 }
 
-fn extern_type(ty: ImportType) -> ExternType {
+fn extern_type(module: &Module<'_>, ty: ImportType) -> ExternType {
     match ty {
         ImportType::Func(ty) => ExternType {
             kind: (ExternKind::Func as u32).into(),
@@ -98,7 +102,7 @@ fn extern_type(ty: ImportType) -> ExternType {
         },
         ImportType::Table(table) => ExternType {
             kind: (ExternKind::Table as u32).into(),
-            ty: (table.ty as u32).into(),
+            ty: module.type_code(table.ty).into(),
             minimum: table.limits.minimum.into(),
             maximum: maximum(table.limits).into(),
             ..ExternType::default()
@@ -111,8 +115,13 @@ fn extern_type(ty: ImportType) -> ExternType {
         },
         ImportType::Global(global) => ExternType {
             kind: (ExternKind::Global as u32).into(),
-            ty: (global.ty as u32).into(),
+            ty: module.type_code(global.ty).into(),
             mutable: u32::from(global.mutable).into(),
+            ..ExternType::default()
+        },
+        ImportType::Tag(ty) => ExternType {
+            kind: (ExternKind::Tag as u32).into(),
+            ty: ty.into(),
             ..ExternType::default()
         },
     }
@@ -126,7 +135,7 @@ fn globals(sections: &mut Sections, module: &Module<'_>, layout: &Layout) {
     let defined = &module.globals[module.counts.globals as usize..];
     for (global, offset) in defined.iter().zip(&layout.state.globals) {
         let record = GlobalRecord {
-            ty: (global.ty as u32).into(),
+            ty: module.type_code(global.ty).into(),
             mutable: u32::from(global.mutable).into(),
             offset: (*offset).into(),
             ..GlobalRecord::default()
@@ -138,7 +147,7 @@ fn globals(sections: &mut Sections, module: &Module<'_>, layout: &Layout) {
 fn tables(sections: &mut Sections, module: &Module<'_>, layout: &Layout) {
     for (index, table) in module.defined_tables().iter().enumerate() {
         let record = TableRecord {
-            ty: (table.ty as u32).into(),
+            ty: module.type_code(table.ty).into(),
             size_offset: layout.state.table_sizes[index].into(),
             elements_offset: layout.state.table_elements[index].into(),
             minimum: table.limits.minimum.into(),
@@ -158,8 +167,14 @@ fn memories(sections: &mut Sections, module: &Module<'_>) {
     }
 }
 
+fn tags(sections: &mut Sections, module: &Module<'_>) {
+    for ty in &module.tags[module.counts.tags as usize..] {
+        sections.push(SectionId::Tags, &[TagRecord { ty: (*ty).into() }]);
+    }
+}
+
 fn init_step(sections: &mut Sections, step: &Step) {
-    let expr = sections.push(SectionId::ConstOps, &[const_op(step.value)]);
+    let expr = const_ops(sections, &step.value);
     let record = InitStep {
         kind: (step.kind as u32).into(),
         target: step.target.into(),
@@ -172,10 +187,12 @@ fn init_step(sections: &mut Sections, step: &Step) {
 
 fn elements(sections: &mut Sections, module: &Module<'_>, initial: &Initial) {
     for (segment, keep) in module.elements.iter().zip(&initial.keep_elements) {
-        let items: &[Const] = if *keep { &segment.items } else { &[] };
-        let items: Vec<ConstOp> = items.iter().map(|item| const_op(*item)).collect();
+        let items: &[Expr] = if *keep { &segment.items } else { &[] };
+        // Operations that make references are whole expressions by themselves.
+        let items = items.iter().flat_map(Expr::operations);
+        let items: Vec<ConstOp> = items.map(|item| const_op(*item)).collect();
         let items = sections.push(SectionId::ConstOps, &items);
-        let record = ElemSegment { items, ty: (segment.ty as u32).into() };
+        let record = ElemSegment { items, ty: module.type_code(segment.ty).into() };
         sections.push(SectionId::ElemSegments, &[record]);
     }
 }
@@ -187,6 +204,11 @@ fn data(sections: &mut Sections, module: &Module<'_>, initial: &Initial) {
     }
 }
 
+fn const_ops(sections: &mut Sections, expr: &Expr) -> Range {
+    let operations: Vec<ConstOp> = expr.operations().iter().map(|op| const_op(*op)).collect();
+    sections.push(SectionId::ConstOps, &operations)
+}
+
 fn const_op(value: Const) -> ConstOp {
     let (opcode, low) = match value {
         Const::I32(value) => (ConstOpcode::I32Const, u64::from(value.cast_unsigned())),
@@ -196,6 +218,12 @@ fn const_op(value: Const) -> ConstOp {
         Const::RefNull => (ConstOpcode::RefNull, 0),
         Const::RefFunc(index) => (ConstOpcode::RefFunc, u64::from(index)),
         Const::GlobalGet(index) => (ConstOpcode::GlobalGet, u64::from(index)),
+        Const::I32Add => (ConstOpcode::I32Add, 0),
+        Const::I32Sub => (ConstOpcode::I32Sub, 0),
+        Const::I32Mul => (ConstOpcode::I32Mul, 0),
+        Const::I64Add => (ConstOpcode::I64Add, 0),
+        Const::I64Sub => (ConstOpcode::I64Sub, 0),
+        Const::I64Mul => (ConstOpcode::I64Mul, 0),
     };
     ConstOp { opcode: (opcode as u32).into(), low: low.into(), ..ConstOp::default() }
 }

@@ -4,8 +4,7 @@ use crate::module::Module;
 use cranelift_codegen::ir::UserExternalName;
 use wfaas_abi::{Hostcall, TrapCode};
 
-/// A piece of code. The text has them in the order of the variants, except that foreign thunks
-/// come last.
+/// A piece of code. The text has them in the order of the variants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Symbol {
     /// Function of the index space: a function of the module or the thunk of an import.
@@ -18,6 +17,8 @@ pub(crate) enum Symbol {
     Trap(TrapCode),
     /// Thunk that calls a foreign function of this type.
     Foreign(u32),
+    /// Bridge to functions of this type in other instances.
+    Bridge(u32),
 }
 
 impl Symbol {
@@ -29,6 +30,7 @@ impl Symbol {
             Symbol::Hostcall(call) => UserExternalName::new(2, call as u32),
             Symbol::Trap(code) => UserExternalName::new(3, code as u32),
             Symbol::Foreign(ty) => UserExternalName::new(4, ty),
+            Symbol::Bridge(ty) => UserExternalName::new(5, ty),
         }
     }
 
@@ -40,6 +42,7 @@ impl Symbol {
             2 => Hostcall::ALL.get(name.index as usize).copied().map(Symbol::Hostcall),
             3 => u8::try_from(name.index).ok().and_then(TrapCode::from_u8).map(Symbol::Trap),
             4 => Some(Symbol::Foreign(name.index)),
+            5 => Some(Symbol::Bridge(name.index)),
             _ => None,
         }
     }
@@ -62,6 +65,7 @@ impl Symbol {
             Symbol::Hostcall(call) => format!("wfaas:{}", call.name()),
             Symbol::Trap(code) => format!("wfaas:trap:{code:?}"),
             Symbol::Foreign(index) => format!("foreign:{}", ty(index)),
+            Symbol::Bridge(index) => format!("bridge:{}", ty(index)),
         }
     }
 }

@@ -61,7 +61,7 @@ const HOST: CallConv = CallConv::SystemV;
 pub(crate) fn clif_type(ty: ValType) -> ir::Type {
     match ty {
         ValType::I32 => types::I32,
-        ValType::I64 | ValType::FuncRef | ValType::ExternRef => types::I64,
+        ValType::I64 | ValType::Ref(_) => types::I64,
         ValType::F32 => types::F32,
         ValType::F64 => types::F64,
         ValType::V128 => types::I8X16,
@@ -85,6 +85,13 @@ pub(crate) fn guest_signature(ty: &FuncType) -> Signature {
 pub(crate) fn foreign_signature(ty: &FuncType) -> Signature {
     let mut signature = guest_signature(ty);
     signature.params.insert(0, AbiParam::new(types::I32));
+    signature
+}
+
+/// The signature of a bridge: the address of a `FuncImport`, then the arguments.
+pub(crate) fn bridge_signature(ty: &FuncType) -> Signature {
+    let mut signature = guest_signature(ty);
+    signature.params.insert(0, AbiParam::new(POINTER));
     signature
 }
 

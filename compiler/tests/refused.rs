@@ -1,7 +1,7 @@
 //! What is not supported is refused by name; what is invalid is refused with its place.
 
 use wfaas_abi::cpu::CpuFeatures;
-use wfaas_compiler::{CompileError, Options, compile};
+use wfaas_compiler::{CompileError, Options, Proposals, compile};
 
 fn error(module: &str) -> CompileError {
     compile(module.as_bytes(), &Options::default()).map(|_| ()).unwrap_err()
@@ -19,15 +19,18 @@ fn proposals_are_refused_by_name() {
             "(memory 1) (func (drop (i32.atomic.load (i32.const 0))))",
             "the threads proposal (shared memories and atomics)",
         ),
-        ("(func $f (return_call $f))", "the tail-call proposal"),
         ("(memory 1) (memory 1)", "multi-memory"),
         ("(memory i64 1)", "memory64"),
         ("(table i64 1 funcref)", "memory64"),
-        ("(tag)", "exception handling"),
-        ("(func (throw_ref (unreachable)))", "exception handling"),
-        ("(global i32 (i32.add (i32.const 1) (i32.const 2)))", "the extended-const proposal"),
+        ("(tag) (func try catch_all end)", "legacy exception handling"),
         ("(type (struct))", "garbage collection"),
-        ("(type $f (func)) (func (param (ref $f)))", "the function-references proposal"),
+        ("(type $f (sub (func))) (type (sub $f (func)))", "garbage collection"),
+        ("(func (param anyref))", "garbage collection"),
+        ("(func (local i31ref))", "garbage collection"),
+        ("(func (block (result anyref) unreachable) drop)", "garbage collection"),
+        ("(global (ref null any) (ref.null any))", "garbage collection"),
+        ("(table 1 eqref)", "garbage collection"),
+        ("(func (drop (ref.i31 (i32.const 1))))", "garbage collection"),
         ("(memory 1 (pagesize 1))", "the custom-page-sizes proposal"),
         (
             "(func (drop (drop (i64.add128 (i64.const 1) (i64.const 1) (i64.const 1) (i64.const 1)))))",
@@ -48,6 +51,41 @@ fn proposals_are_refused_by_name() {
         CompileError::Unsupported { proposal, .. } => assert_eq!(proposal, "the component model"),
         other => panic!("{other}"),
     }
+}
+
+#[test]
+fn disabled_proposals_are_refused_by_name() {
+    for (name, module) in [
+        ("sign-extension-ops", "(func (drop (i32.extend8_s (i32.const 1))))"),
+        (
+            "nontrapping-float-to-int-conversions",
+            "(func (drop (i32.trunc_sat_f32_s (f32.const 1))))",
+        ),
+        ("multi-value", "(func (result i32 i32) unreachable)"),
+        (
+            "bulk-memory",
+            "(memory 1) (func (memory.fill (i32.const 0) (i32.const 0) (i32.const 0)))",
+        ),
+        ("reference-types", "(func (drop (ref.null func)))"),
+        ("tail-call", "(func $f (return_call $f))"),
+        ("extended-const", "(global i32 (i32.add (i32.const 1) (i32.const 2)))"),
+        ("function-references", "(type $f (func)) (func (param (ref $f)))"),
+        ("exceptions", "(tag)"),
+    ] {
+        let text = format!("(module {module})");
+        compile(text.as_bytes(), &Options::default()).unwrap();
+        let proposals = Proposals::ALL.without(name).unwrap();
+        let options = Options { proposals, ..Options::default() };
+        match compile(text.as_bytes(), &options).map(|_| ()).unwrap_err() {
+            CompileError::Disabled { name: found, offset, .. } => {
+                assert_eq!(found, name);
+                assert_ne!(offset, 0, "{name}");
+            }
+            other => panic!("{name}: {other}"),
+        }
+    }
+    let error = Proposals::ALL.without("gc").unwrap_err().to_string();
+    assert!(error.starts_with("unknown proposal 'gc'; known are sign-extension-ops"), "{error}");
 }
 
 #[test]

@@ -235,9 +235,9 @@ fn failed(step: &str, error: wfaas_vm::Error) -> InitError {
         return InitError::Exit { step: step.to_owned(), code: *code };
     }
     match error {
-        error @ (wfaas_vm::Error::Trap(_) | wfaas_vm::Error::Host(_)) => {
-            InitError::Failed { step: step.to_owned(), error }
-        }
+        error @ (wfaas_vm::Error::Trap(_)
+        | wfaas_vm::Error::Exception(_)
+        | wfaas_vm::Error::Host(_)) => InitError::Failed { step: step.to_owned(), error },
         error => error.into(),
     }
 }

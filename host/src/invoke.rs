@@ -4,7 +4,7 @@ use crate::stdio::OutputLimit;
 use crate::wasi::Exit;
 use std::time::Instant;
 use wfaas_abi::TrapCode;
-use wfaas_vm::Trap;
+use wfaas_vm::{Trap, Uncaught};
 
 /// A request to a function.
 #[derive(Debug, Clone, Default)]
@@ -57,6 +57,9 @@ pub enum InvokeError {
     /// The guest trapped; the message has its backtrace.
     #[error(transparent)]
     Trap(Trap),
+    /// The guest threw an exception and did not catch it; the message says where it was.
+    #[error(transparent)]
+    Exception(Uncaught),
     /// The guest took longer than it may; the message says where it was.
     #[error(transparent)]
     Deadline(Trap),
@@ -100,6 +103,7 @@ impl From<wfaas_vm::Error> for InvokeError {
                 InvokeError::Deadline(trap)
             }
             wfaas_vm::Error::Trap(trap) => InvokeError::Trap(trap),
+            wfaas_vm::Error::Exception(uncaught) => InvokeError::Exception(uncaught),
             error => InvokeError::Vm(error),
         }
     }

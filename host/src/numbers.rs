@@ -57,7 +57,7 @@ fn parse_argument(ty: ValType, text: &str, position: usize) -> Result<Val, Argum
             .map(|number| Val::I64(number as i64)),
         ValType::F32 => f32::from_str(text).ok().map(|number| Val::F32(number.to_bits())),
         ValType::F64 => f64::from_str(text).ok().map(|number| Val::F64(number.to_bits())),
-        ValType::V128 | ValType::FuncRef | ValType::ExternRef => {
+        ValType::V128 | ValType::Ref(_) => {
             return Err(ArgumentError::Unsupported { position, ty });
         }
     };
@@ -89,7 +89,8 @@ impl fmt::Display for ShowValue<'_> {
             Val::F32(bits) => write!(f, "{}", f32::from_bits(*bits)),
             Val::F64(bits) => write!(f, "{}", f64::from_bits(*bits)),
             Val::V128(bits) => write!(f, "{bits:#034x}"),
-            Val::FuncRef(None) | Val::ExternRef(None) => f.write_str("null"),
+            Val::FuncRef(None) | Val::ExternRef(None) | Val::ExnRef(None) => f.write_str("null"),
+            Val::ExnRef(Some(_)) => f.write_str("exnref"),
             Val::FuncRef(Some(_)) => f.write_str("funcref"),
             Val::ExternRef(Some(_)) => f.write_str("externref"),
         }
@@ -132,7 +133,7 @@ mod tests {
     fn count_and_unsupported_types_are_named() {
         let error = parse_arguments(&[ValType::I32], &[]).unwrap_err();
         assert_eq!(error.to_string(), "it takes 1 argument(s), 0 given");
-        let error = parse(ValType::FuncRef, "0").unwrap_err();
+        let error = parse(ValType::FUNCREF, "0").unwrap_err();
         assert_eq!(
             error.to_string(),
             "parameter 1 is funcref, which is not supported on the command line"

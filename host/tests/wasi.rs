@@ -90,7 +90,7 @@ fn the_list_is_preview1() {
     let mut listed: Vec<(&str, String)> = FUNCTIONS
         .iter()
         .map(|function| {
-            let params: Vec<&str> = function.params.iter().map(|ty| ty.name()).collect();
+            let params: Vec<String> = function.params.iter().map(ToString::to_string).collect();
             (function.name, params.join(" "))
         })
         .collect();

@@ -130,6 +130,10 @@ impl Runner {
             WastDirective::AssertTrap { exec, message, .. } => {
                 expect_message(self.execute(exec)?.map(|_| ()), message)?;
             }
+            WastDirective::AssertException { exec, .. } => match self.execute(exec)? {
+                Err(Error::Exception(_)) => {}
+                other => return Err(format!("should have thrown an exception: {other:?}")),
+            },
             WastDirective::AssertExhaustion { call, message, .. } => {
                 expect_message(self.invoke(&call)?.map(|_| ()), message)?;
             }

@@ -29,7 +29,7 @@ pub(crate) fn define(linker: &mut Linker<()>, store: &mut Store<()>) -> Result<(
         linker.define("spectest", name, Extern::Global(global));
     }
     let limits = Limits { minimum: 10, maximum: Some(20) };
-    let ty = TableType { element: ValType::FuncRef, limits };
+    let ty = TableType { element: ValType::FUNCREF, limits };
     let table = Table::new(store, ty, Val::FuncRef(None))?;
     linker.define("spectest", "table", Extern::Table(table));
     let ty = MemoryType { limits: Limits { minimum: 1, maximum: Some(2) } };

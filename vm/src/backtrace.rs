@@ -70,7 +70,21 @@ impl RawBacktrace {
 
     /// # Safety
     /// As [`RawBacktrace::walk`].
-    unsafe fn walk_one(&mut self, mut fp: usize, activation: &Activation) {
+    unsafe fn walk_one(&mut self, fp: usize, activation: &Activation) {
+        // SAFETY: the caller's contract.
+        unsafe { Self::visit(fp, activation, |return_address, _| self.push(return_address)) };
+    }
+
+    /// Calls `visit` with the return address and the frame pointer of each caller of the frame
+    /// with frame pointer `fp`, as long as it returns true.
+    ///
+    /// # Safety
+    /// As [`RawBacktrace::walk`].
+    pub(crate) unsafe fn visit(
+        mut fp: usize,
+        activation: &Activation,
+        mut visit: impl FnMut(usize, usize) -> bool,
+    ) {
         let end = activation.entry_fp();
         while fp != end && fp != 0 && fp.is_multiple_of(8) {
             let frame = fp as *const usize;
@@ -79,7 +93,7 @@ impl RawBacktrace {
             let caller_fp = unsafe { frame.read() };
             // SAFETY: as above.
             let return_address = unsafe { frame.wrapping_add(1).read() };
-            if !self.push(return_address) {
+            if !visit(return_address, caller_fp) {
                 return;
             }
             fp = caller_fp;

@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::init::without_frames;
 use crate::store::StoreInner;
 use wfaas_abi::artifact::records::ConstOp;
-use wfaas_abi::{ArtifactError, TrapCode, ValType};
+use wfaas_abi::{ArtifactError, TrapCode};
 
 /// The address of a segment's `dropped` byte, inside the state of an instance of the store.
 struct Dropped(*mut u8);
@@ -155,7 +155,7 @@ impl StoreInner {
         bits: u64,
     ) -> Result<u64, Error> {
         let (element, owner) = (self.tables[table].element(), self.tables[table].owner);
-        if element == ValType::FuncRef {
+        if element.is_func_ref() {
             return self.translate(bits, Some(instance), owner);
         }
         Ok(bits)
@@ -173,7 +173,7 @@ impl StoreInner {
         self.tables[src_table].check(src, len).map_err(without_frames)?;
         self.tables[dst_table].check(dst, len).map_err(without_frames)?;
         let (from, to) = (self.tables[src_table].owner, self.tables[dst_table].owner);
-        let refs = self.tables[src_table].element() == ValType::FuncRef;
+        let refs = self.tables[src_table].element().is_func_ref();
         for (at, bits) in
             (dst..).zip(self.tables[src_table].read(src, len).map_err(without_frames)?)
         {

@@ -59,11 +59,14 @@ fn check_references(store: &StoreInner, index: u32) -> Result<(), Error> {
 }
 
 fn check_reference(ty: ValType, bits: u64) -> Result<(), &'static str> {
-    match ty {
-        ValType::ExternRef if bits != 0 => Err("a reference to a host object"),
-        ValType::FuncRef if FuncRef::from_bits(bits).is_foreign() => {
-            Err("a reference to a function of another instance or of the host")
-        }
-        _ => Ok(()),
+    if ty.is_extern_ref() && bits != 0 {
+        return Err("a reference to a host object");
     }
+    if ty.is_exn_ref() && bits != 0 {
+        return Err("an exception");
+    }
+    if ty.is_func_ref() && FuncRef::from_bits(bits).is_foreign() {
+        return Err("a reference to a function of another instance or of the host");
+    }
+    Ok(())
 }

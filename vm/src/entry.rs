@@ -101,6 +101,31 @@ pub(crate) unsafe extern "C" fn leave(activation: *const Activation, status: u64
     )
 }
 
+/// Goes on at `pc` in guest code with these stack and frame pointers, BASE set to `base`, and an
+/// exception and its tag where a handler expects them.
+///
+/// # Safety
+/// `pc`, `sp` and `fp` must be those of a handler of a call under way in guest code of this
+/// thread, `base` that of the handler's instance, and no frame since may still own anything.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn resume(
+    pc: usize,
+    sp: usize,
+    fp: usize,
+    exception: u64,
+    tag: u64,
+    base: usize,
+) -> ! {
+    naked_asm!(
+        "mov rsp, rsi",
+        "mov rbp, rdx",
+        "mov rax, rcx",
+        "mov rdx, r8",
+        "mov r15, r9",
+        "jmp rdi",
+    )
+}
+
 impl Activation {
     /// Frame pointer of `enter`: the end of the guest's chain of frames.
     pub(crate) fn entry_fp(&self) -> usize {

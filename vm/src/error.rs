@@ -1,5 +1,6 @@
 //! Errors: a guest's trap, a host function's refusal, and everything else, kept apart.
 
+use crate::exception::Uncaught;
 use crate::trap::{HostError, Trap};
 use wfaas_abi::ArtifactError;
 
@@ -16,6 +17,9 @@ pub enum Error {
     /// A host function called by the guest returned an error.
     #[error(transparent)]
     Host(HostError),
+    /// The guest threw an exception that nobody caught.
+    #[error(transparent)]
+    Exception(Uncaught),
     /// The bytes are no artifact this VM can run.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),

@@ -11,7 +11,7 @@ use crate::{Caller, host_func};
 use std::any::Any;
 use std::sync::Arc;
 use wfaas_abi::context::FuncImport;
-use wfaas_abi::{FuncRef, FuncType, ValType};
+use wfaas_abi::{FuncRef, FuncType, HeapType, RefType, ValType};
 
 /// A function of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -98,11 +98,7 @@ impl Func {
     pub fn call(&self, store: &mut impl AsContextMut, args: &[Val]) -> Result<Vec<Val>, Error> {
         let store = store.inner_mut();
         let ty = store.func_type(*self);
-        let given: Vec<ValType> = args.iter().map(Val::ty).collect();
-        if given != ty.params() {
-            let found = FuncType::new(given, []);
-            return Err(Error::TypeMismatch { expected: ty.to_string(), found: found.to_string() });
-        }
+        store.check_types(args, ty.params())?;
         let holder = match self.kind {
             FuncKind::Guest { instance, .. } => Some(instance),
             FuncKind::Host(_) => None,
@@ -227,6 +223,34 @@ impl StoreInner {
         Ok(values)
     }
 
+    /// Whether a value is one of type `ty`.
+    pub(crate) fn is_of(&self, value: &Val, ty: ValType) -> bool {
+        let ValType::Ref(RefType { nullable, heap }) = ty else { return value.ty() == ty };
+        match (value, heap) {
+            (Val::FuncRef(Some(func)), HeapType::Concrete(hash)) => {
+                self.func_type(*func).hash() == hash
+            }
+            (Val::FuncRef(None), _) => nullable && ty.is_func_ref(),
+            (Val::ExternRef(None), _) => nullable && ty.is_extern_ref(),
+            (Val::ExnRef(None), _) => nullable && ty.is_exn_ref(),
+            (value, heap) => value.ty() == ValType::Ref(RefType { nullable: true, heap }),
+        }
+    }
+
+    /// Values must be of these types.
+    pub(crate) fn check_types(&self, values: &[Val], types: &[ValType]) -> Result<(), Error> {
+        let fit = values.len() == types.len()
+            && values.iter().zip(types).all(|(value, ty)| self.is_of(value, *ty));
+        if fit {
+            return Ok(());
+        }
+        let list = |types: Vec<ValType>| {
+            format!("({})", types.iter().map(ValType::to_string).collect::<Vec<_>>().join(", "))
+        };
+        let found = list(values.iter().map(Val::ty).collect());
+        Err(Error::TypeMismatch { expected: list(types.to_vec()), found })
+    }
+
     /// The bits of a value, low and high half, references in the terms of instance `holder`.
     pub(crate) fn val_to_bits(
         &mut self,
@@ -239,7 +263,8 @@ impl StoreInner {
             Val::F32(bits) => u64::from(*bits),
             Val::F64(bits) => *bits,
             Val::V128(bits) => return Ok((*bits as u64, (*bits >> 64) as u64)),
-            Val::FuncRef(None) | Val::ExternRef(None) => 0,
+            Val::FuncRef(None) | Val::ExternRef(None) | Val::ExnRef(None) => 0,
+            Val::ExnRef(Some(exception)) => exception.to_bits(),
             Val::FuncRef(Some(func)) => self.func_to_ref(*func, holder)?.to_bits(),
             Val::ExternRef(Some(object)) => self.extern_to_bits(object),
         };
@@ -260,8 +285,14 @@ impl StoreInner {
             ValType::F32 => Val::F32(low as u32),
             ValType::F64 => Val::F64(low),
             ValType::V128 => Val::V128(u128::from(high) << 64 | u128::from(low)),
-            ValType::FuncRef => Val::FuncRef(self.func_from_ref(FuncRef::from_bits(low), holder)?),
-            ValType::ExternRef => {
+            ty if ty.is_func_ref() => {
+                Val::FuncRef(self.func_from_ref(FuncRef::from_bits(low), holder)?)
+            }
+            ty if ty.is_exn_ref() => {
+                let exception = || self.exception(low);
+                Val::ExnRef((low != 0).then(exception).transpose()?)
+            }
+            ValType::Ref(_) => {
                 let object = (low as usize).checked_sub(1).and_then(|at| self.extern_refs.get(at));
                 Val::ExternRef(object.cloned())
             }

@@ -2,7 +2,6 @@
 
 use crate::error::Error;
 use crate::store::{AsContext, AsContextMut, Store, StoreInner};
-use crate::table::check_type;
 use crate::types::GlobalType;
 use crate::values::Val;
 
@@ -57,7 +56,7 @@ impl Global {
         value: Val,
     ) -> Result<Global, Error> {
         let store = &mut store.0.inner;
-        check_type(ty.content, &value)?;
+        store.check_types(std::slice::from_ref(&value), &[ty.content])?;
         let (low, high) = store.val_to_bits(&value, None)?;
         let mut own = Box::new([low, high]);
         let cell = own.as_mut_ptr();
@@ -84,7 +83,7 @@ impl Global {
         let store = store.inner_mut();
         let global = self.inner(store);
         let (ty, owner) = (global.ty, global.owner);
-        check_type(ty.content, &value)?;
+        store.check_types(std::slice::from_ref(&value), &[ty.content])?;
         if !ty.mutable {
             let (expected, found) = ("a mutable global".into(), "an immutable one".into());
             return Err(Error::TypeMismatch { expected, found });

@@ -118,7 +118,7 @@ where
             unsafe { std::ptr::copy_nonoverlapping(buffer.as_ptr(), cells, R::LEN) };
             Ok(())
         }
-        Ok(Err(error)) => Err(Pending::Host(error)),
+        Ok(Err(error)) => Err(Pending::of_host(error)),
         Err(panic) => Err(Pending::Panic(panic)),
     }
 }
@@ -135,7 +135,7 @@ fn shim(
     // runs, the store is the call's; the stub has room for the type's cells.
     let result = unsafe { invoke(closure, store, Some(index), cells) };
     // SAFETY: this is called by compiled code of the store, and nothing is left to drop.
-    unsafe { return_or_leave(store, result) }
+    unsafe { return_or_leave(instance, result) }
 }
 
 type DynamicFn<T> = dyn Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<(), BoxError> + Send + Sync;
@@ -180,13 +180,11 @@ unsafe fn invoke_dynamic<T: 'static>(
         let params = store.inner.read_cells(cells, ty.params(), instance)?;
         let mut results: Vec<Val> = ty.results().iter().map(|ty| Val::default_of(*ty)).collect();
         function(Caller::new(store, instance), &params, &mut results)?;
-        if let Some(wrong) = results.iter().zip(ty.results()).find(|(val, ty)| val.ty() != **ty) {
-            return Err(format!("a host function returned {} for {}", wrong.0.ty(), wrong.1).into());
-        }
+        store.inner.check_types(&results, ty.results())?;
         Ok(store.inner.write_cells(cells, results.iter(), instance)?)
     };
     match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(result) => result.map_err(Pending::Host),
+        Ok(result) => result.map_err(Pending::of_host),
         Err(panic) => Err(Pending::Panic(panic)),
     }
 }

@@ -4,33 +4,64 @@
 //! the list, so that neither a missing one nor one with other types compiles. The entries leave
 //! the guest if the result is an error, or if the call is due.
 
-use crate::entry::{LEFT, leave};
+use crate::entry::{LEFT, leave, resume};
 use crate::error::Error;
+use crate::exception::{Exception, Handler};
 use crate::faults;
 use crate::init::without_frames;
 use crate::instance::InstanceInner;
 use crate::store::{Pending, StoreInner};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use wfaas_abi::hostcall::HOSTCALLS;
-use wfaas_abi::{FuncRef, TrapCode, ValType, for_each_hostcall};
+use wfaas_abi::types::cells_of;
+use wfaas_abi::{ArtifactError, FuncRef, TrapCode, for_each_hostcall};
 
 /// Goes back to the guest, or leaves it if `result` says so, or if the call is due.
 ///
 /// # Safety
-/// Must be called last, by a function that compiled code of `store` called, and that has nothing
-/// left to drop.
-pub(crate) unsafe fn return_or_leave<R>(store: *mut StoreInner, result: Result<R, Pending>) -> R {
+/// Must be called last, by a function that compiled code of `instance` called, and that has
+/// nothing left to drop.
+pub(crate) unsafe fn return_or_leave<R>(
+    instance: *mut InstanceInner,
+    result: Result<R, Pending>,
+) -> R {
+    // SAFETY: compiled code passes the instance pointer of its host context.
+    let &InstanceInner { store, base, .. } = unsafe { &*instance };
     // SAFETY: while its guest runs, the store is alive and ours.
     let due = unsafe { &*store }.control.interrupted();
     let pending = match (result, due) {
         (Ok(value), None) => return value,
-        (Ok(_), Some(code)) => Pending::Trap(code),
+        (Ok(_) | Err(Pending::Exception(_)), Some(code)) => Pending::Trap(code),
+        (Err(Pending::Exception(exception)), None) => {
+            // SAFETY: the caller's contract, and the base is that of the instance that called.
+            Pending::Exception(unsafe { throw_to_guest(store, base, exception) })
+        }
         (Err(pending), _) => pending,
     };
     // SAFETY: as above.
     unsafe { note(store, pending) };
     // SAFETY: the innermost activation is that of the guest that called; `pending` was moved away.
     unsafe { leave(faults::current(), LEFT) }
+}
+
+/// Goes on in the guest where the exception is caught; returns it if it is not.
+///
+/// # Safety
+/// As [`return_or_leave`]; `base` must be the BASE of the instance that called.
+unsafe fn throw_to_guest(store: *mut StoreInner, base: *mut u8, exception: Exception) -> Exception {
+    // SAFETY: a call is under way, so there is an activation.
+    let activation = unsafe { &*faults::current() };
+    // SAFETY: while its guest runs, the store is alive and ours.
+    let store = unsafe { &*store };
+    // SAFETY: the guest left through a stub.
+    let Some(Handler { pc, sp, fp }) = (unsafe { store.find_handler(activation) }) else {
+        return exception;
+    };
+    let (bits, tag) = (exception.to_bits(), u64::from(exception.tag().index));
+    drop(exception);
+    // SAFETY: the handler is that of a call under way; up to there all frames are of the calling
+    // instance, since a bridge has a handler; nothing is left to drop.
+    unsafe { resume(pc, sp, fp, bits, tag, base as usize) }
 }
 
 /// # Safety
@@ -49,6 +80,7 @@ impl From<Error> for Pending {
     fn from(error: Error) -> Self {
         match error {
             Error::Trap(trap) => Pending::Trap(trap.code),
+            Error::Exception(uncaught) => Pending::Exception(uncaught.exception),
             other => Pending::Host(Box::new(other)),
         }
     }
@@ -101,7 +133,7 @@ fn run<R>(
         Err(panic) => Err(Pending::Panic(panic)),
     };
     // SAFETY: this is called by compiled code, and nothing is left to drop.
-    unsafe { return_or_leave(store, result) }
+    unsafe { return_or_leave(instance, result) }
 }
 
 const FAILED: u64 = u64::MAX;
@@ -174,7 +206,7 @@ fn table_get(context: Context<'_>, table: u32, index: u64) -> Result<u64, Error>
     let table = &context.store.tables[context.store.table_index(context.instance, table)?];
     let bits = table.get(index).map_err(without_frames)?;
     let (owner, element) = (table.owner, table.element());
-    if element == ValType::FuncRef {
+    if element.is_func_ref() {
         return context.store.translate(bits, owner, Some(context.instance));
     }
     Ok(bits)
@@ -261,4 +293,34 @@ fn global_set(context: Context<'_>, global: u32, value: u64) -> Result<(), Error
     let bits = context.store.translate(value, Some(context.instance), owner)?;
     context.store.globals[index].write((bits, 0));
     Ok(())
+}
+
+fn throw(context: Context<'_>, tag: u32, values: u64) -> Result<(), Error> {
+    let Context { store, instance } = context;
+    let tags = &store.instances[instance as usize].tags;
+    let tag = *tags.get(tag as usize).ok_or(ArtifactError::Corrupt("no such tag"))?;
+    let types = store.tags[tag as usize].clone();
+    let cells = cells_of(types.params());
+    let given = std::ptr::slice_from_raw_parts(values as *const u64, cells);
+    // SAFETY: compiled code passes the address of so many cells on its stack.
+    let mut values: Box<[u64]> = unsafe { &*given }.into();
+    let mut at = 0;
+    for ty in types.params() {
+        if ty.is_func_ref() {
+            values[at] = store.translate(values[at], Some(instance), None)?;
+        }
+        at += cells_of(&[*ty]);
+    }
+    Err(store.add_exception(tag, values)?.into())
+}
+
+fn throw_ref(context: Context<'_>, exception: u64) -> Result<(), Error> {
+    if exception == 0 {
+        return Err(without_frames(TrapCode::NullExceptionReference));
+    }
+    Err(context.store.exception(exception)?.into())
+}
+
+fn exception_values(context: Context<'_>, exception: u64) -> Result<u64, Error> {
+    context.store.exception_cells(exception)
 }

@@ -35,6 +35,7 @@ impl StoreInner {
             }
             InitKind::TableFill => {
                 let table = self.table_index(instance, target)?;
+                let low = self.table_bits(instance, table, low)?;
                 let len = self.tables[table].size();
                 self.tables[table].fill(0, low, len).map_err(without_frames)
             }
@@ -97,7 +98,7 @@ impl StoreInner {
         let global = self.global_index(instance, u32::try_from(index).unwrap_or(u32::MAX))?;
         let global = &self.globals[global];
         let (bits, owner, content) = (global.read(), global.owner, global.ty.content);
-        if content == wfaas_abi::ValType::FuncRef {
+        if content.is_func_ref() {
             return Ok((self.translate(bits.0, owner, Some(instance))?, 0));
         }
         Ok(bits)

@@ -3,6 +3,7 @@
 use crate::call::Callee;
 use crate::capture::{Capture, capture};
 use crate::error::Error;
+use crate::exception::Tag;
 use crate::func::{Func, FuncKind};
 use crate::global::{Global, GlobalInner};
 use crate::hostcalls::HOSTCALL_TABLE;
@@ -18,6 +19,7 @@ use wfaas_abi::artifact::records::{
 };
 use wfaas_abi::context::{
     FuncImport, GlobalImport, HostContext, HostLayout, ImportCounts, MemoryImport, TableImport,
+    TagInstance,
 };
 use wfaas_abi::layout::MAX_HOST_BYTES;
 use wfaas_abi::state::{ELEMENT_BYTES, GLOBAL_BYTES, TABLE_SIZE_BYTES};
@@ -42,6 +44,8 @@ pub enum Extern {
     Memory(Memory),
     /// A global.
     Global(Global),
+    /// A tag of exceptions.
+    Tag(Tag),
 }
 
 /// What hostcalls get to know the calling instance by.
@@ -58,6 +62,7 @@ pub(crate) struct InstanceInner {
     pub(crate) tables: Vec<u32>,
     pub(crate) memories: Vec<u32>,
     pub(crate) globals: Vec<u32>,
+    pub(crate) tags: Vec<u32>,
 }
 
 impl InstanceInner {
@@ -183,6 +188,11 @@ impl Extern {
         if let Extern::Global(global) = self { Some(global) } else { None }
     }
 
+    /// The tag, if it is one.
+    pub fn into_tag(self) -> Option<Tag> {
+        if let Extern::Tag(tag) = self { Some(tag) } else { None }
+    }
+
     /// The type, with the present size as the minimum.
     pub fn ty(&self, store: &impl crate::AsContext) -> ExternType {
         match self {
@@ -190,6 +200,7 @@ impl Extern {
             Extern::Table(table) => ExternType::Table(table.ty(store)),
             Extern::Memory(memory) => ExternType::Memory(memory.ty(store)),
             Extern::Global(global) => ExternType::Global(global.ty(store)),
+            Extern::Tag(tag) => ExternType::Tag(tag.ty(store)),
         }
     }
 }
@@ -210,6 +221,7 @@ impl StoreInner {
             ExternKind::Table => Extern::Table(Table { store, index: at(&inner.tables)? }),
             ExternKind::Memory => Extern::Memory(Memory { store, index: at(&inner.memories)? }),
             ExternKind::Global => Extern::Global(Global { store, index: at(&inner.globals)? }),
+            ExternKind::Tag => Extern::Tag(Tag { store, index: at(&inner.tags)? }),
         })
     }
 
@@ -246,6 +258,7 @@ impl StoreInner {
             tables: Vec::new(),
             memories: Vec::new(),
             globals: Vec::new(),
+            tags: Vec::new(),
         });
         for import in imports {
             match import {
@@ -253,8 +266,10 @@ impl StoreInner {
                 Extern::Table(table) => instance.tables.push(table.index),
                 Extern::Memory(memory) => instance.memories.push(memory.index),
                 Extern::Global(global) => instance.globals.push(global.index),
+                Extern::Tag(tag) => instance.tags.push(tag.index),
             }
         }
+        self.add_own_tags(&mut instance)?;
         self.write_host_context(&mut instance)?;
         self.add_own(&mut instance)?;
         self.instances.push(instance);
@@ -262,6 +277,16 @@ impl StoreInner {
             self.add_type_ids(index as usize)?;
         }
         Ok(index)
+    }
+
+    /// Makes the tags the module defines.
+    fn add_own_tags(&mut self, instance: &mut InstanceInner) -> Result<(), Error> {
+        let module = instance.module.clone();
+        for record in module.artifact().tags() {
+            self.tags.push(module.artifact().func_type(record.ty.get())?);
+            instance.tags.push((self.tags.len() - 1) as u32);
+        }
+        Ok(())
     }
 
     /// Registers the tables, memories and globals the module defines.
@@ -291,9 +316,10 @@ impl StoreInner {
             memories: instance.memories.len() as u32,
             tables: instance.tables.len() as u32,
             globals: instance.globals.len() as u32,
+            tags: 0,
         };
         let host_bytes = header.host_bytes.get() as usize;
-        let layout = HostLayout::new(counts)
+        let layout = HostLayout::new(counts, instance.tags.len())
             .filter(|layout| layout.host_bytes == host_bytes)
             .ok_or(ArtifactError::Corrupt("the host context does not fit the imports"))?;
         debug_assert!(host_bytes <= MAX_HOST_BYTES);
@@ -325,6 +351,10 @@ impl StoreInner {
             let cell = self.globals[*global as usize].cell as u64;
             write.put(layout.globals + index * size_of::<GlobalImport>(), GlobalImport { cell });
         }
+        for (index, tag) in instance.tags.iter().enumerate() {
+            let at = layout.tags + index * size_of::<TagInstance>();
+            write.put(at, TagInstance { id: u64::from(*tag) });
+        }
         Ok(())
     }
 }
@@ -346,10 +376,15 @@ impl HostWriter {
 
 fn own_table(instance: &InstanceInner, record: &TableRecord) -> Result<TableInner, Error> {
     let (maximum, capacity) = (record.maximum.get(), record.capacity.get());
+    if record.minimum.get() > capacity {
+        let message =
+            format!("a table of {} elements: there is room for {capacity}", record.minimum);
+        return Err(Error::Unsupported(message));
+    }
     let bytes = (capacity as usize).saturating_mul(ELEMENT_BYTES);
     let elements = instance.state_cell(record.elements_offset.get().into(), bytes)?;
     let size = instance.state_cell(record.size_offset.get().into(), TABLE_SIZE_BYTES)?;
-    let element = record.val_type()?;
+    let element = instance.module.artifact().val_type(record.ty)?;
     let maximum = (maximum != NO_MAXIMUM).then_some(maximum);
     // SAFETY: `state_cell` found both inside the state, which is mapped as long as the instance.
     Ok(unsafe {
@@ -366,7 +401,7 @@ fn own_table(instance: &InstanceInner, record: &TableRecord) -> Result<TableInne
 
 fn own_global(instance: &InstanceInner, record: &GlobalRecord) -> Result<GlobalInner, Error> {
     let cell = instance.state_cell(record.offset.get().into(), GLOBAL_BYTES)?;
-    let content = record.val_type()?;
+    let content = instance.module.artifact().val_type(record.ty)?;
     let ty = GlobalType { content, mutable: record.mutable.get() != 0 };
     // SAFETY: `state_cell` found it inside the state, which is mapped as long as the instance.
     Ok(unsafe { GlobalInner::in_state(cell.cast(), ty, instance.index) })

@@ -196,6 +196,7 @@ impl Module {
                 let memory = artifact.memories().get(own).ok_or(missing)?;
                 (record.minimum, record.maximum) = (memory.minimum, memory.maximum);
             }
+            ExternKind::Tag => record.ty = artifact.tags().get(own).ok_or(missing)?.ty,
             ExternKind::Global => {
                 let global = artifact.globals().get(own).ok_or(missing)?;
                 (record.ty, record.mutable) = (global.ty, global.mutable);

@@ -223,6 +223,9 @@ impl StoreInner {
             self.foreign = Default::default();
         }
         self.extern_refs.clear();
+        if !self.exceptions.is_empty() {
+            self.exceptions = Default::default();
+        }
         Ok(())
     }
 
@@ -233,6 +236,7 @@ impl StoreInner {
         self.memories.len() == 1
             && self.tables.len() == instance.tables.len()
             && self.globals.len() == instance.globals.len()
+            && self.tags.len() == instance.tags.len()
             && self.host_funcs.len() <= instance.imported_funcs.len()
     }
 }

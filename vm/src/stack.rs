@@ -51,6 +51,34 @@ impl GuestStack {
         self.0.limit().get() + GUARD + HOST_HEAD_ROOM
     }
 
+    /// Shows every aligned word from here up to the top, and the registers that callers may have
+    /// left values in, if the thread is on this stack.
+    pub(crate) fn scan(&self, mut show: impl FnMut(u64)) {
+        let mut registers = [0u64; 5];
+        // SAFETY: stores the registers that a function must preserve, and nothing else.
+        unsafe {
+            std::arch::asm!(
+                "mov [{0}], rbx",
+                "mov [{0} + 8], r12",
+                "mov [{0} + 16], r13",
+                "mov [{0} + 24], r14",
+                "mov [{0} + 32], rbp",
+                in(reg) registers.as_mut_ptr(),
+                options(nostack, preserves_flags),
+            );
+        }
+        registers.into_iter().for_each(&mut show);
+        let here = registers.as_ptr() as usize;
+        if !self.contains(here) {
+            return;
+        }
+        for at in (here..self.top()).step_by(size_of::<u64>()) {
+            // SAFETY: between the frame of this function and the top the stack is mapped; other
+            // frames on it belong to callers of this function, on this thread.
+            show(unsafe { (at as *const u64).read_volatile() });
+        }
+    }
+
     /// Whether `address` is in the guard.
     pub(crate) fn guards(&self, address: usize) -> bool {
         let low = self.0.limit().get();

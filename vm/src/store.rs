@@ -5,6 +5,7 @@ use crate::control::{CancelHandle, Control};
 use crate::engine::Engine;
 use crate::entry::Activation;
 use crate::error::{BoxError, Error};
+use crate::exception::{Exception, Exceptions, Uncaught};
 use crate::func::{Func, HostFunc};
 use crate::global::GlobalInner;
 use crate::instance::InstanceInner;
@@ -64,6 +65,9 @@ pub struct StoreInner {
     pub(crate) tables: Vec<Box<TableInner>>,
     #[expect(clippy::vec_box)]
     pub(crate) globals: Vec<Box<GlobalInner>>,
+    /// Of each tag, the type whose parameters its exceptions carry.
+    pub(crate) tags: Vec<FuncType>,
+    pub(crate) exceptions: Exceptions,
     pub(crate) host_funcs: Vec<Arc<HostFunc>>,
     pub(crate) foreign: Foreign,
     pub(crate) extern_refs: Vec<ExternRef>,
@@ -84,7 +88,21 @@ pub(crate) struct Foreign {
 pub(crate) enum Pending {
     Trap(TrapCode),
     Host(BoxError),
+    Exception(Exception),
     Panic(Box<dyn Any + Send>),
+}
+
+impl Pending {
+    /// What the error of a host function means: it may pass on a guest's exception.
+    pub(crate) fn of_host(error: BoxError) -> Pending {
+        match error.downcast::<Error>() {
+            Ok(error) => match *error {
+                Error::Exception(uncaught) => Pending::Exception(uncaught.exception),
+                other => Pending::Host(Box::new(other)),
+            },
+            Err(other) => Pending::Host(other),
+        }
+    }
 }
 
 impl std::fmt::Debug for Pending {
@@ -92,6 +110,7 @@ impl std::fmt::Debug for Pending {
         match self {
             Pending::Trap(code) => write!(f, "Trap({code:?})"),
             Pending::Host(error) => write!(f, "Host({error:?})"),
+            Pending::Exception(exception) => exception.fmt(f),
             Pending::Panic(_) => f.write_str("Panic"),
         }
     }
@@ -170,6 +189,8 @@ impl StoreInner {
             memories: Vec::new(),
             tables: Vec::new(),
             globals: Vec::new(),
+            tags: Vec::new(),
+            exceptions: Exceptions::default(),
             host_funcs: Vec::new(),
             foreign: Foreign::default(),
             extern_refs: Vec::new(),
@@ -206,6 +227,9 @@ impl StoreInner {
         match self.pending.take() {
             Some(Pending::Trap(code)) => Error::Trap(Trap::new(code, backtrace)),
             Some(Pending::Host(source)) => Error::Host(HostError { source, backtrace }),
+            Some(Pending::Exception(exception)) => {
+                Error::Exception(Uncaught { exception, backtrace })
+            }
             Some(Pending::Panic(payload)) => std::panic::resume_unwind(payload),
             None => Error::Trap(Trap::new(TrapCode::InternalFault, backtrace)),
         }

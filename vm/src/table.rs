@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::store::{AsContext, AsContextMut, Store, StoreInner};
 use crate::types::{Limits, TableType};
 use crate::values::Val;
-use wfaas_abi::state::{MAX_TABLE_CAPACITY, StateLayout};
+use wfaas_abi::state::StateLayout;
 use wfaas_abi::{TrapCode, ValType};
 
 /// A table of a store.
@@ -117,13 +117,14 @@ impl Table {
     /// [`Error::Unsupported`] if it is too large, [`Error::TypeMismatch`] if `init` does not fit.
     pub fn new<T: 'static>(store: &mut Store<T>, ty: TableType, init: Val) -> Result<Table, Error> {
         let store = &mut store.0.inner;
-        check_type(ty.element, &init)?;
+        store.check_types(std::slice::from_ref(&init), &[ty.element])?;
         if ty.limits.maximum.is_some_and(|maximum| maximum < ty.limits.minimum) {
             return Err(Error::Unsupported("a table whose maximum is below its minimum".into()));
         }
         let capacity = StateLayout::table_capacity(ty.limits.minimum, ty.limits.maximum);
-        if capacity > MAX_TABLE_CAPACITY {
-            return Err(Error::Unsupported(format!("a table of {capacity} elements")));
+        if ty.limits.minimum > capacity {
+            let message = format!("a table of {} elements", ty.limits.minimum);
+            return Err(Error::Unsupported(message));
         }
         let (bits, _) = store.val_to_bits(&init, None)?;
         // The first cell is the size.
@@ -160,9 +161,9 @@ impl Table {
     /// [`Error::TypeMismatch`] if the value does not fit; [`Error::Export`] if it is outside.
     pub fn set(&self, store: &mut impl AsContextMut, index: u64, value: Val) -> Result<(), Error> {
         let store = store.inner_mut();
-        let table = self.inner(store);
-        check_type(table.element, &value)?;
-        let (bits, _) = store.val_to_bits(&value, table.owner)?;
+        let TableInner { element, owner, .. } = *self.inner(store);
+        store.check_types(std::slice::from_ref(&value), &[element])?;
+        let (bits, _) = store.val_to_bits(&value, owner)?;
         store.tables[self.index as usize]
             .set(index, bits)
             .map_err(|code| Error::Unsupported(code.message().into()))
@@ -184,11 +185,4 @@ impl Table {
         store.check_id(self.store);
         &store.tables[self.index as usize]
     }
-}
-
-pub(crate) fn check_type(expected: ValType, value: &Val) -> Result<(), Error> {
-    if value.ty() == expected {
-        return Ok(());
-    }
-    Err(Error::TypeMismatch { expected: expected.to_string(), found: value.ty().to_string() })
 }

@@ -94,7 +94,7 @@ pub(crate) struct Backtrace {
 }
 
 impl Backtrace {
-    fn frames(&self) -> Vec<Frame> {
+    pub(crate) fn frames(&self) -> Vec<Frame> {
         let exact = |index| index == 0 && self.exact_first;
         // A return address may already belong to the next instruction, or even function.
         let addresses =

@@ -28,7 +28,7 @@ impl<P, R> Copy for TypedFunc<P, R> {}
 impl<P: WasmList, R: WasmList> TypedFunc<P, R> {
     pub(crate) fn new(store: &StoreInner, func: Func) -> Result<Self, Error> {
         let (found, expected) = (store.func_type(func), FuncType::new(P::types(), R::types()));
-        if found != expected {
+        if found.params() != expected.params() || found.results() != expected.results() {
             let (expected, found) = (expected.to_string(), found.to_string());
             return Err(Error::TypeMismatch { expected, found });
         }

@@ -61,6 +61,14 @@ pub struct GlobalType {
     pub mutable: bool,
 }
 
+impl GlobalType {
+    /// Whether a global of type `given` can be imported where `self` is wanted.
+    fn accepts(self, given: GlobalType) -> bool {
+        let both_ways = !self.mutable || self.content.matches(given.content);
+        self.mutable == given.mutable && given.content.matches(self.content) && both_ways
+    }
+}
+
 /// What an import or export is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ExternType {
@@ -72,6 +80,8 @@ pub enum ExternType {
     Memory(MemoryType),
     /// A global.
     Global(GlobalType),
+    /// A tag of exceptions that carry values of the parameters' types.
+    Tag(FuncType),
 }
 
 impl ExternType {
@@ -88,7 +98,8 @@ impl ExternType {
     pub(crate) fn accepts(&self, given: &ExternType) -> bool {
         match (self, given) {
             (ExternType::Func(wanted), ExternType::Func(given)) => wanted == given,
-            (ExternType::Global(wanted), ExternType::Global(given)) => wanted == given,
+            (ExternType::Tag(wanted), ExternType::Tag(given)) => wanted == given,
+            (ExternType::Global(wanted), ExternType::Global(given)) => wanted.accepts(*given),
             (ExternType::Table(wanted), ExternType::Table(given)) => {
                 wanted.element == given.element
                     && wanted.limits.accept(given.limits.minimum, given.limits.maximum)
@@ -109,6 +120,7 @@ impl fmt::Display for ExternType {
             ExternType::Memory(ty) => write!(f, "memory {} pages", ty.limits),
             ExternType::Global(ty) if ty.mutable => write!(f, "global mutable {}", ty.content),
             ExternType::Global(ty) => write!(f, "global {}", ty.content),
+            ExternType::Tag(ty) => write!(f, "tag {ty}"),
         }
     }
 }
@@ -121,11 +133,14 @@ pub(crate) fn extern_type(
     let limits = Limits::from_record(record.minimum.get(), record.maximum.get());
     Ok(match record.extern_kind()? {
         ExternKind::Func => ExternType::Func(artifact.func_type(record.ty.get())?),
-        ExternKind::Table => ExternType::Table(TableType { element: record.val_type()?, limits }),
+        ExternKind::Table => {
+            ExternType::Table(TableType { element: artifact.val_type(record.ty)?, limits })
+        }
         ExternKind::Memory => ExternType::Memory(MemoryType { limits }),
         ExternKind::Global => ExternType::Global(GlobalType {
-            content: record.val_type()?,
+            content: artifact.val_type(record.ty)?,
             mutable: record.mutable.get() != 0,
         }),
+        ExternKind::Tag => ExternType::Tag(artifact.func_type(record.ty.get())?),
     })
 }

@@ -1,5 +1,6 @@
 //! Values that cross the border, and how they lie in argument cells.
 
+use crate::exception::Exception;
 use crate::func::Func;
 use std::any::Any;
 use std::sync::Arc;
@@ -44,10 +45,12 @@ pub enum Val {
     FuncRef(Option<Func>),
     /// Reference to a host object.
     ExternRef(Option<ExternRef>),
+    /// Reference to an exception.
+    ExnRef(Option<Exception>),
 }
 
 impl Val {
-    /// The value's type.
+    /// The value's type; of a reference, the widest.
     pub fn ty(&self) -> ValType {
         match self {
             Val::I32(_) => ValType::I32,
@@ -55,9 +58,15 @@ impl Val {
             Val::F32(_) => ValType::F32,
             Val::F64(_) => ValType::F64,
             Val::V128(_) => ValType::V128,
-            Val::FuncRef(_) => ValType::FuncRef,
-            Val::ExternRef(_) => ValType::ExternRef,
+            Val::FuncRef(_) => ValType::FUNCREF,
+            Val::ExternRef(_) => ValType::EXTERNREF,
+            Val::ExnRef(_) => ValType::EXNREF,
         }
+    }
+
+    /// Whether it is the null reference.
+    pub fn is_null(&self) -> bool {
+        matches!(self, Val::FuncRef(None) | Val::ExternRef(None) | Val::ExnRef(None))
     }
 
     /// Zero, or the null reference.
@@ -68,8 +77,9 @@ impl Val {
             ValType::F32 => Val::F32(0),
             ValType::F64 => Val::F64(0),
             ValType::V128 => Val::V128(0),
-            ValType::FuncRef => Val::FuncRef(None),
-            ValType::ExternRef => Val::ExternRef(None),
+            ty if ty.is_func_ref() => Val::FuncRef(None),
+            ty if ty.is_exn_ref() => Val::ExnRef(None),
+            ValType::Ref(_) => Val::ExternRef(None),
         }
     }
 }

@@ -247,12 +247,12 @@ fn references_pass_through_host_and_guest() {
                 (call_indirect $f (result i32) (i32.const 0))))"#,
     );
     let mut linker = Linker::<()>::new(&engine);
-    let ty = wfaas_abi::FuncType::new([], [wfaas_abi::ValType::ExternRef]);
+    let ty = wfaas_abi::FuncType::new([], [wfaas_abi::ValType::EXTERNREF]);
     linker.func_new("host", "make", ty, |_, _, results| {
         results[0] = Val::ExternRef(Some(ExternRef::new(99u8)));
         Ok(())
     });
-    let func_ref = wfaas_abi::ValType::FuncRef;
+    let func_ref = wfaas_abi::ValType::FUNCREF;
     let ty = wfaas_abi::FuncType::new([func_ref], [func_ref]);
     linker.func_new("host", "id", ty, |_, params, results| {
         results[0] = params[0].clone();

@@ -79,8 +79,8 @@ sections! {
     Functions, ".wfaas.functions", FunctionRecord;
     /// Function types.
     Types, ".wfaas.types", TypeRecord;
-    /// Value types of the function types.
-    ValTypes, ".wfaas.valtypes", u8;
+    /// Value types of the function types, as `ValType::encode` has them.
+    ValTypes, ".wfaas.valtypes", U32;
     /// Imports, in order.
     Imports, ".wfaas.imports", ImportRecord;
     /// Exports, in order.
@@ -91,6 +91,8 @@ sections! {
     Tables, ".wfaas.tables", TableRecord;
     /// Defined memories.
     Memories, ".wfaas.memories", MemoryRecord;
+    /// Defined tags.
+    Tags, ".wfaas.tags", TagRecord;
     /// Constant expressions, and the items of element segments.
     ConstOps, ".wfaas.constops", ConstOp;
     /// What instantiation still has to do, in order.
@@ -103,6 +105,8 @@ sections! {
     Data, ".wfaas.data", u8;
     /// Instructions that may fault, by text offset.
     Traps, ".wfaas.traps", TrapRecord;
+    /// Calls with a handler of exceptions, by the text offset of the return address.
+    Handlers, ".wfaas.handlers", HandlerRecord;
     /// Text offsets and the wasm offsets they come from, by text offset.
     SourceMap, ".wfaas.sourcemap", SourceRecord;
     /// UTF-8 strings that the other records refer to.

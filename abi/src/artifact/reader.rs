@@ -6,7 +6,8 @@ use crate::bounds::{BoundsStats, BoundsStrategy};
 use crate::cpu::CpuFeatures;
 use crate::fingerprint::ABI_FINGERPRINT;
 use crate::layout::{self, PAGE};
-use crate::types::{FuncType, ValType};
+use crate::types::{FuncType, TypeHash, ValType};
+use zerocopy::little_endian::U32;
 use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 
 /// ELF's number for x86-64, the one target there is.
@@ -272,6 +273,25 @@ impl<'a> Artifact<'a> {
         self.records(SectionId::Memories)
     }
 
+    /// Defined tags.
+    pub fn tags(&self) -> &'a [TagRecord] {
+        self.records(SectionId::Tags)
+    }
+
+    /// Calls with a handler of exceptions, by return address.
+    pub fn handlers(&self) -> &'a [HandlerRecord] {
+        self.records(SectionId::Handlers)
+    }
+
+    /// The handler of the call that returns to `text_offset`.
+    pub fn handler_at(&self, text_offset: u32) -> Option<&'a HandlerRecord> {
+        let handlers = self.handlers();
+        let index = handlers
+            .binary_search_by_key(&text_offset, |record| record.return_offset.get())
+            .ok()?;
+        Some(&handlers[index])
+    }
+
     /// What instantiation still has to do.
     pub fn init_steps(&self) -> &'a [InitStep] {
         self.records(SectionId::InitSteps)
@@ -370,12 +390,20 @@ impl<'a> Artifact<'a> {
             .get(index as usize)
             .ok_or(ArtifactError::Corrupt("a type index is out of range"))?;
         let list = |range| -> Result<Vec<ValType>, ArtifactError> {
-            slice(self.section(SectionId::ValTypes), range)?
-                .iter()
-                .map(|byte| val_type(u32::from(*byte)))
-                .collect()
+            let codes: &[U32] = slice(self.records(SectionId::ValTypes), range)?;
+            codes.iter().map(|code| self.val_type(*code)).collect()
         };
-        Ok(FuncType::new(list(record.params)?, list(record.results)?))
+        let hash = TypeHash(record.hash);
+        Ok(FuncType::with_hash(list(record.params)?, list(record.results)?, hash))
+    }
+
+    /// The value type with this number.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Corrupt`] if there is none.
+    pub fn val_type(&self, code: U32) -> Result<ValType, ArtifactError> {
+        let hash = |index: u32| self.types().get(index as usize).map(|ty| TypeHash(ty.hash));
+        ValType::decode(code.get(), hash).ok_or(ArtifactError::Corrupt("unknown value type"))
     }
 
     /// The function whose code holds `text_offset`, with its index.
@@ -439,32 +467,6 @@ impl ImageRef<'_> {
         Ok(())
     }
 }
-
-/// The value type with this byte.
-///
-/// # Errors
-/// [`ArtifactError::Corrupt`] if there is none.
-fn val_type(byte: u32) -> Result<ValType, ArtifactError> {
-    u8::try_from(byte)
-        .ok()
-        .and_then(ValType::from_byte)
-        .ok_or(ArtifactError::Corrupt("unknown value type"))
-}
-
-macro_rules! typed_records {
-    ($($record:ident)*) => {
-        $(impl $record {
-            /// The value type: of a table's elements, or of a global.
-            ///
-            /// # Errors
-            /// [`ArtifactError::Corrupt`] if it is no value type.
-            pub fn val_type(&self) -> Result<ValType, ArtifactError> {
-                val_type(self.ty.get())
-            }
-        })*
-    };
-}
-typed_records!(ExternType GlobalRecord TableRecord);
 
 impl ExternType {
     /// The kind.

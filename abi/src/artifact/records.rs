@@ -22,7 +22,7 @@ pub const NO_MAXIMUM: u64 = u64::MAX;
 pub const NONE: u32 = u32::MAX;
 
 records! {
-    /// A range of another section, in records (bytes for strings, data and value types).
+    /// A range of another section, in records (bytes for strings and data).
     Range {
         /// First record.
         start: U32,
@@ -51,6 +51,8 @@ records! {
         params: Range,
         /// Results, in the value types.
         results: Range,
+        /// `FuncType::hash`.
+        hash: [u8; 16],
         /// `FuncType::id`.
         id: U32,
         /// Text offset of the array trampoline, an
@@ -58,11 +60,11 @@ records! {
         trampoline: U32,
     }
 
-    /// What an import or an export is: a function, table, memory or global, and its type.
+    /// What an import or an export is: a function, table, memory, global or tag, and its type.
     ExternType {
         /// `ExternKind` as a number.
         kind: U32,
-        /// Functions: index into the types. Tables, globals: the value type's byte.
+        /// Functions and tags: index into the types. Tables, globals: the value type's number.
         ty: U32,
         /// Globals: 1 if mutable.
         mutable: U32,
@@ -96,7 +98,7 @@ records! {
 
     /// A defined global.
     GlobalRecord {
-        /// The value type's byte.
+        /// The value type's number.
         ty: U32,
         /// 1 if mutable.
         mutable: U32,
@@ -108,7 +110,7 @@ records! {
 
     /// A defined table.
     TableRecord {
-        /// The element type's byte.
+        /// The element type's number.
         ty: U32,
         /// Offset of its size cell from BASE.
         size_offset: I32,
@@ -130,6 +132,22 @@ records! {
         minimum: U64,
         /// Declared maximum in WebAssembly pages, or `NO_MAXIMUM`.
         maximum: U64,
+    }
+
+    /// A defined tag.
+    TagRecord {
+        /// Index of the function type whose parameters an exception with the tag carries.
+        ty: U32,
+    }
+
+    /// A call that exceptions may end, in a function that does something about it.
+    HandlerRecord {
+        /// The call's return address, in bytes from the start of the text.
+        return_offset: U32,
+        /// Where to go on instead, in bytes from the start of the text.
+        handler_offset: U32,
+        /// Bytes from the stack pointer up to the frame pointer there.
+        frame_bytes: U32,
     }
 
     /// One step of a constant expression on a stack machine.
@@ -168,7 +186,7 @@ records! {
     ElemSegment {
         /// In the constant expressions, one operation an item.
         items: Range,
-        /// The element type's byte.
+        /// The element type's number.
         ty: U32,
     }
 
@@ -229,6 +247,8 @@ numbered! {
         Memory = 2,
         /// A global.
         Global = 3,
+        /// A tag of exceptions.
+        Tag = 4,
     }
 
     /// What an [`InitStep`] does.
@@ -284,6 +304,7 @@ impl ExternKind {
             ExternKind::Table => "table",
             ExternKind::Memory => "memory",
             ExternKind::Global => "global",
+            ExternKind::Tag => "tag",
         }
     }
 }

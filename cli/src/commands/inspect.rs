@@ -176,9 +176,12 @@ fn describe(artifact: &Artifact<'_>, ty: &ExternType) -> Result<String, Artifact
     Ok(match ty.extern_kind()? {
         ExternKind::Func => artifact.func_type(ty.ty.get())?.to_string(),
         ExternKind::Memory => format!("{limits} pages"),
-        ExternKind::Table => format!("{limits} of {}", ty.val_type()?),
-        ExternKind::Global if ty.mutable == 1 => format!("mutable {}", ty.val_type()?),
-        ExternKind::Global => ty.val_type()?.to_string(),
+        ExternKind::Table => format!("{limits} of {}", artifact.val_type(ty.ty)?),
+        ExternKind::Global if ty.mutable == 1 => {
+            format!("mutable {}", artifact.val_type(ty.ty)?)
+        }
+        ExternKind::Global => artifact.val_type(ty.ty)?.to_string(),
+        ExternKind::Tag => artifact.func_type(ty.ty.get())?.to_string(),
     })
 }
 

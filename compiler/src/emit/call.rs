@@ -1,26 +1,65 @@
-//! Calls.
+//! Calls, and calls that take the caller's place.
 
 use super::{Emitted, FuncEmitter, control};
 use crate::symbol::Symbol;
 use cranelift_codegen::ir::types::{I32, I64};
-use cranelift_codegen::ir::{InstBuilder, Value};
+use cranelift_codegen::ir::{InstBuilder, SigRef, Value};
 use wfaas_abi::{FuncRef, TrapCode};
+
+/// What a call goes to: another piece of code, or an address.
+#[derive(Clone, Copy)]
+pub(super) enum Callee {
+    Piece(Symbol),
+    Address(SigRef, Value),
+}
+
+/// A function reference on its way to being called.
+struct Reference {
+    value: Value,
+    /// Its upper half.
+    id: Value,
+    /// The type it must have.
+    ty: u32,
+    /// The trap if it is null.
+    null: TrapCode,
+}
 
 impl FuncEmitter<'_> {
     /// Of an import this is its thunk.
     pub(super) fn visit_call(&mut self, function: u32) -> Emitted {
         let arguments = self.pop_arguments(self.code.module.funcs[function as usize])?;
-        let call = self.code.call(Symbol::Func(function), &arguments);
-        let results = self.code.results(call);
+        let results = self.call(Callee::Piece(Symbol::Func(function)), &arguments);
         self.stack.extend(results);
         Ok(())
     }
 
+    pub(super) fn visit_return_call(&mut self, function: u32) -> Emitted {
+        let arguments = self.pop_arguments(self.code.module.funcs[function as usize])?;
+        self.return_call(Callee::Piece(Symbol::Func(function)), &arguments);
+        Ok(())
+    }
+
     pub(super) fn visit_call_indirect(&mut self, ty: u32, table: u32) -> Emitted {
-        let index = self.pop_extended();
-        let arguments = self.pop_arguments(ty)?;
-        let function = self.table_element(table, index, TrapCode::UndefinedElement);
-        self.call_reference(ty, function, &arguments);
+        let (reference, arguments) = self.pop_element(ty, table)?;
+        self.call_reference(reference, &arguments);
+        Ok(())
+    }
+
+    pub(super) fn visit_return_call_indirect(&mut self, ty: u32, table: u32) -> Emitted {
+        let (reference, arguments) = self.pop_element(ty, table)?;
+        self.return_call_reference(reference, &arguments);
+        Ok(())
+    }
+
+    pub(super) fn visit_call_ref(&mut self, ty: u32) -> Emitted {
+        let (reference, arguments) = self.pop_reference(ty)?;
+        self.call_reference(reference, &arguments);
+        Ok(())
+    }
+
+    pub(super) fn visit_return_call_ref(&mut self, ty: u32) -> Emitted {
+        let (reference, arguments) = self.pop_reference(ty)?;
+        self.return_call_reference(reference, &arguments);
         Ok(())
     }
 
@@ -30,64 +69,135 @@ impl FuncEmitter<'_> {
         Ok(self.pop_many(types.params().len()))
     }
 
-    /// Calls the function `reference`, which must have the type `ty`, and pushes the results.
-    ///
-    /// One compare with the expected id separates the functions of this instance from everything
-    /// else: null, functions of other types, functions of other instances and of the host.
-    fn call_reference(&mut self, ty: u32, reference: Value, arguments: &[Value]) {
-        let id = self.code.module.type_ids[ty as usize];
-        let results = control::types(self.code.func_type(ty).results());
-        let fast = self.code.blocks().create_block();
-        let slow = self.code.cold_block();
+    /// The operands of `call_indirect`: an index into `table`, and the arguments below.
+    fn pop_element(
+        &mut self,
+        ty: u32,
+        table: u32,
+    ) -> Result<(Reference, Vec<Value>), crate::CompileError> {
+        let index = self.pop_extended();
+        let arguments = self.pop_arguments(ty)?;
+        let value = self.table_element(table, index, TrapCode::UndefinedElement);
+        Ok((self.reference(value, ty, TrapCode::UninitializedElement), arguments))
+    }
+
+    /// The operands of `call_ref`: a reference, and the arguments below.
+    fn pop_reference(&mut self, ty: u32) -> Result<(Reference, Vec<Value>), crate::CompileError> {
+        let value = self.pop();
+        let arguments = self.pop_arguments(ty)?;
+        Ok((self.reference(value, ty, TrapCode::NullFunctionReference), arguments))
+    }
+
+    fn reference(&mut self, value: Value, ty: u32, null: TrapCode) -> Reference {
+        let id = self.code.ins().ushr_imm_u(value, i64::from(u32::BITS));
+        let id = self.code.ins().ireduce(I32, id);
+        Reference { value, id, ty, null }
+    }
+
+    /// Calls a function; the results.
+    pub(super) fn call(&mut self, callee: Callee, arguments: &[Value]) -> Vec<Value> {
+        if let Some(landing) = self.landing() {
+            return match callee {
+                Callee::Piece(symbol) => self.code.try_call(symbol, arguments, landing),
+                Callee::Address(signature, address) => {
+                    self.code.try_call_indirect(signature, address, arguments, landing)
+                }
+            };
+        }
+        let call = match callee {
+            Callee::Piece(symbol) => self.code.call(symbol, arguments),
+            Callee::Address(signature, address) => {
+                self.code.call_indirect(signature, address, arguments)
+            }
+        };
+        self.code.results(call)
+    }
+
+    /// Calls a function in place of this one; ends the block.
+    fn return_call(&mut self, callee: Callee, arguments: &[Value]) {
+        match callee {
+            Callee::Piece(symbol) => self.code.return_call(symbol, arguments),
+            Callee::Address(signature, address) => {
+                self.code.ins().return_call_indirect(signature, address, arguments);
+            }
+        }
+        self.reachable = false;
+    }
+
+    /// Calls the function a reference names, and pushes the results.
+    fn call_reference(&mut self, reference: Reference, arguments: &[Value]) {
+        let results = control::types(self.code.func_type(reference.ty).results());
         let done = self.block_with(&results);
-        let found = self.code.ins().ushr_imm_u(reference, i64::from(u32::BITS));
-        let found = self.code.ins().ireduce(I32, found);
-        let expected = self.code.index(id);
-        let same = self.code.equal(found, expected);
-        self.code.ins().brif(same, fast, &[], slow, &[]);
+        let (fast, slow) = self.enter_callee(&reference);
 
         self.code.continue_in(fast);
-        let offset = self.code_of(reference);
-        let offset = self.code.ins().uextend(I64, offset);
-        let text = self.code.text();
-        let address = self.code.ins().iadd(text, offset);
-        let signature = self.code.guest_signature(ty);
-        let call = self.code.call_indirect(signature, address, arguments);
-        self.jump_with_results(call, done);
+        let callee = self.native_callee(&reference);
+        let results = self.call(callee, arguments);
+        self.jump(done, &results);
 
         self.code.continue_in(slow);
-        self.check_foreign(id, reference, found);
-        let index = self.code_of(reference);
-        let thunk = Symbol::Foreign(self.code.module.first_equal[ty as usize]);
-        let call = self.code.call(thunk, &[&[index], arguments].concat());
-        self.jump_with_results(call, done);
+        let (thunk, index) = self.foreign_callee(&reference);
+        let results = self.call(thunk, &[&[index], arguments].concat());
+        self.jump(done, &results);
 
         self.code.continue_in(done);
         self.push_params_of(done);
+    }
+
+    /// Calls the function a reference names in place of this one.
+    fn return_call_reference(&mut self, reference: Reference, arguments: &[Value]) {
+        let (fast, slow) = self.enter_callee(&reference);
+
+        self.code.continue_in(fast);
+        let callee = self.native_callee(&reference);
+        self.return_call(callee, arguments);
+
+        self.code.continue_in(slow);
+        let (thunk, index) = self.foreign_callee(&reference);
+        self.return_call(thunk, &[&[index], arguments].concat());
+    }
+
+    /// One compare with the expected id separates the functions of this instance from everything
+    /// else: null, functions of other types, functions of other instances and of the host.
+    fn enter_callee(
+        &mut self,
+        reference: &Reference,
+    ) -> (cranelift_codegen::ir::Block, cranelift_codegen::ir::Block) {
+        let fast = self.code.blocks().create_block();
+        let slow = self.code.cold_block();
+        let expected = self.code.index(self.code.module.type_ids[reference.ty as usize]);
+        let same = self.code.equal(reference.id, expected);
+        self.code.ins().brif(same, fast, &[], slow, &[]);
+        (fast, slow)
+    }
+
+    /// A function of this instance.
+    fn native_callee(&mut self, reference: &Reference) -> Callee {
+        let offset = self.code_of(reference.value);
+        let offset = self.code.ins().uextend(I64, offset);
+        let text = self.code.text();
+        let address = self.code.ins().iadd(text, offset);
+        let signature = self.code.guest_signature(reference.ty);
+        Callee::Address(signature, address)
+    }
+
+    /// A function of another instance or of the host: a thunk and the index it takes. Anything
+    /// else raises a trap.
+    fn foreign_callee(&mut self, reference: &Reference) -> (Callee, Value) {
+        let null = self.code.iconst(0);
+        let is_null = self.code.equal(reference.value, null);
+        self.code.trap_if(is_null, reference.null);
+        let id = self.code.module.type_ids[reference.ty as usize];
+        let expected = self.code.index(id | FuncRef::FOREIGN);
+        let differs = self.code.different(reference.id, expected);
+        self.code.trap_if(differs, TrapCode::IndirectCallTypeMismatch);
+        let thunk = Symbol::Foreign(self.code.module.first_equal[reference.ty as usize]);
+        (Callee::Piece(thunk), self.code_of(reference.value))
     }
 
     /// The lower half of a reference: an offset in the text, or the index of a foreign function.
     fn code_of(&mut self, reference: Value) -> Value {
         const { assert!(FuncRef::CODE_OFFSET == 0 && FuncRef::TYPE_OFFSET == 4) };
         self.code.ins().ireduce(I32, reference)
-    }
-
-    /// Raises a trap unless the reference names a foreign function with the type `id`.
-    fn check_foreign(&mut self, id: u32, reference: Value, found: Value) {
-        let null = self.code.iconst(0);
-        let is_null = self.code.equal(reference, null);
-        self.code.trap_if(is_null, TrapCode::UninitializedElement);
-        let expected = self.code.index(id | FuncRef::FOREIGN);
-        let differs = self.code.different(found, expected);
-        self.code.trap_if(differs, TrapCode::IndirectCallTypeMismatch);
-    }
-
-    fn jump_with_results(
-        &mut self,
-        call: cranelift_codegen::ir::Inst,
-        block: cranelift_codegen::ir::Block,
-    ) {
-        let results = self.code.results(call);
-        self.jump(block, &results);
     }
 }

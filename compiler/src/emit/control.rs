@@ -2,19 +2,22 @@
 
 use super::{Emitted, FuncEmitter};
 use crate::target::clif_type;
+use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, JumpTableData, Type, Value};
 use std::collections::HashMap;
-use wasmparser::{BlockType, BrTable};
+use wasmparser::{BlockType, BrTable, Catch};
 use wfaas_abi::{TrapCode, ValType};
 
 /// What an `end` or `else` has to do besides continuing after the block.
-enum Kind {
+pub(super) enum Kind {
     /// A block, an `else` part, or the function.
     Plain,
     /// Has no more jumps to its header.
     Loop { header: Block },
     /// Has an `else` part, written or not, that starts with the block's parameters.
     If { otherwise: Block, params: Vec<Value> },
+    /// Catches exceptions.
+    Try { catches: Vec<Catch> },
     /// Control cannot get here, nothing was generated.
     Dead,
 }
@@ -128,6 +131,7 @@ impl FuncEmitter<'_> {
         match frame.kind {
             Kind::Dead => return Ok(()),
             Kind::Plain => {}
+            Kind::Try { catches } => self.end_try(&catches)?,
             Kind::Loop { header } => self.code.blocks().seal_block(header),
             Kind::If { otherwise, params } => {
                 // Without an else part, the parameters are the results.
@@ -163,6 +167,25 @@ impl FuncEmitter<'_> {
         let next = self.code.blocks().create_block();
         self.code.ins().brif(condition, label, &arguments, next, &[]);
         self.code.continue_in(next);
+        Ok(())
+    }
+
+    pub(super) fn visit_br_on_null(&mut self, depth: u32) -> Emitted {
+        let reference = self.pop();
+        let is_null = self.code.ins().icmp_imm_u(IntCC::Equal, reference, 0);
+        self.push(is_null);
+        self.visit_br_if(depth)?;
+        self.push(reference);
+        Ok(())
+    }
+
+    pub(super) fn visit_br_on_non_null(&mut self, depth: u32) -> Emitted {
+        // The reference is the last of the label's operands.
+        let reference = *self.stack.last().expect("validated");
+        let is_there = self.code.ins().icmp_imm_u(IntCC::NotEqual, reference, 0);
+        self.push(is_there);
+        self.visit_br_if(depth)?;
+        self.pop();
         Ok(())
     }
 
@@ -215,7 +238,13 @@ impl FuncEmitter<'_> {
         Ok(())
     }
 
-    fn enter(&mut self, kind: Kind, label: (Block, usize), end: (Block, usize), params: usize) {
+    pub(super) fn enter(
+        &mut self,
+        kind: Kind,
+        label: (Block, usize),
+        end: (Block, usize),
+        params: usize,
+    ) {
         self.control.push(Frame {
             kind,
             label: label.0,
@@ -228,14 +257,17 @@ impl FuncEmitter<'_> {
     }
 
     /// Enters a block to which control cannot get.
-    fn enter_dead(&mut self) -> Emitted {
+    pub(super) fn enter_dead(&mut self) -> Emitted {
         let placeholder = self.control[0].end;
         self.enter(Kind::Dead, (placeholder, 0), (placeholder, 0), 0);
         Ok(())
     }
 
     /// Where a branch to the label `depth` goes, and with how many operands.
-    fn branch_target(&mut self, depth: u32) -> Result<(Block, usize), crate::CompileError> {
+    pub(super) fn branch_target(
+        &mut self,
+        depth: u32,
+    ) -> Result<(Block, usize), crate::CompileError> {
         let innermost = self.control.len() - 1;
         let frame = &mut self.control[innermost - depth as usize];
         frame.end_reached |= frame.label == frame.end;
@@ -264,13 +296,16 @@ impl FuncEmitter<'_> {
     }
 
     /// The types of a block's parameters and results.
-    fn block_types(
+    pub(super) fn block_types(
         &mut self,
         ty: BlockType,
     ) -> Result<(Vec<Type>, Vec<Type>), crate::CompileError> {
         let (params, results) = match ty {
             BlockType::Empty => (Vec::new(), Vec::new()),
-            BlockType::Type(ty) => (Vec::new(), vec![clif_type(crate::parse::val_type(ty)?)]),
+            BlockType::Type(ty) => {
+                let ty = self.code.module.val_type(ty, self.offset)?;
+                (Vec::new(), vec![clif_type(ty)])
+            }
             BlockType::FuncType(ty) => {
                 let ty = self.code.func_type(ty);
                 (types(ty.params()), types(ty.results()))

@@ -9,6 +9,7 @@ mod call;
 mod complexity;
 mod control;
 mod conversion;
+mod exception;
 mod memory;
 mod numeric;
 mod operators;
@@ -21,8 +22,9 @@ use crate::builder::CodeBuilder;
 use crate::parse::Body;
 use complexity::Complexity;
 use control::Frame;
-use cranelift_codegen::ir::{SourceLoc, Value};
+use cranelift_codegen::ir::{SourceLoc, StackSlot, Value};
 use cranelift_frontend::Variable;
+use exception::Landing;
 use operators::Router;
 use wasmparser::{FuncValidator, FuncValidatorAllocations, Operator, ValidatorResources};
 use wfaas_abi::BoundsStats;
@@ -38,8 +40,14 @@ struct FuncEmitter<'c> {
     /// Enclosing blocks, outermost first: the function itself.
     control: Vec<Frame>,
     locals: Vec<Variable>,
+    /// Of each enclosing block that catches exceptions, outermost first.
+    landings: Vec<Landing>,
+    /// Where values of exceptions are put to throw them.
+    thrown: Option<StackSlot>,
     /// Whether control can get to the next operator.
     reachable: bool,
+    /// Where in the module the operator is that is being translated.
+    offset: u64,
     stats: BoundsStats,
     complexity: Complexity,
 }
@@ -74,7 +82,10 @@ impl<'c> FuncEmitter<'c> {
             stack: Vec::new(),
             control: Vec::new(),
             locals: Vec::new(),
+            landings: Vec::new(),
+            thrown: None,
             reachable: true,
+            offset: 0,
             stats: BoundsStats::default(),
             complexity,
         }
@@ -94,7 +105,8 @@ impl<'c> FuncEmitter<'c> {
             }
             // Modules are smaller than 4 GiB.
             self.code.blocks().set_srcloc(SourceLoc::new(offset as u32));
-            Router { emitter: self, offset }.route(&operator)?;
+            self.offset = offset;
+            Router { emitter: self }.route(&operator)?;
             let blocks = self.code.blocks().func.dfg.num_blocks();
             self.complexity.check(blocks, self.locals.len())?;
         }
@@ -137,6 +149,7 @@ fn changes_control(operator: &Operator<'_>) -> bool {
         Operator::Block { .. }
             | Operator::Loop { .. }
             | Operator::If { .. }
+            | Operator::TryTable { .. }
             | Operator::Else
             | Operator::End
     )

@@ -2,13 +2,13 @@
 
 use super::{Emitted, FuncEmitter};
 use crate::CompileError;
+use crate::proposals::GC;
 use wasmparser::{Operator, VisitOperator};
 
 /// Calls the method of an operator. It is a type of its own so that a missing method is an error
 /// and not a recursion.
 pub(super) struct Router<'e, 'c> {
     pub(super) emitter: &'e mut FuncEmitter<'c>,
-    pub(super) offset: u64,
 }
 
 impl Router<'_, '_> {
@@ -30,10 +30,16 @@ macro_rules! route {
     (@saturating_float_to_int $($call:tt)*) => { route!(emit $($call)*) };
     (@bulk_memory $($call:tt)*) => { route!(emit $($call)*) };
     (@reference_types $($call:tt)*) => { route!(emit $($call)*) };
+    (@tail_call $($call:tt)*) => { route!(emit $($call)*) };
+    (@function_references $($call:tt)*) => { route!(emit $($call)*) };
+    (@exceptions $($call:tt)*) => { route!(emit $($call)*) };
     (@$proposal:ident $self:ident $visit:ident ($($arg:ident),*)) => {{
         $(let _ = $arg;)*
-        Err(CompileError::Unsupported { proposal: stringify!($proposal), offset: $self.offset })
+        let offset = $self.emitter.offset;
+        Err(CompileError::Unsupported { proposal: route!(name $proposal), offset })
     }};
+    (name gc) => { GC };
+    (name $proposal:ident) => { stringify!($proposal) };
     (emit $self:ident $visit:ident ($($arg:ident),*)) => { $self.emitter.$visit($($arg),*) };
 }
 

@@ -5,7 +5,7 @@ use crate::symbol::Symbol;
 use crate::target::POINTER;
 use cranelift_codegen::ir::InstBuilder;
 use cranelift_codegen::ir::condcodes::IntCC;
-use wfaas_abi::FuncRef;
+use wfaas_abi::{FuncRef, TrapCode};
 
 impl FuncEmitter<'_> {
     pub(super) fn visit_ref_null(&mut self, _: wasmparser::HeapType) -> Emitted {
@@ -18,6 +18,14 @@ impl FuncEmitter<'_> {
         let value = self.pop();
         let is_null = self.code.ins().icmp_imm_u(IntCC::Equal, value, 0);
         self.push_flag(is_null)
+    }
+
+    pub(super) fn visit_ref_as_non_null(&mut self) -> Emitted {
+        let value = self.pop();
+        let is_null = self.code.ins().icmp_imm_u(IntCC::Equal, value, 0);
+        self.code.trap_if(is_null, TrapCode::NullReference);
+        self.push(value);
+        Ok(())
     }
 
     /// The offset in the text is the distance of two addresses, so that no load-time relocation

@@ -3,14 +3,13 @@
 use super::{Emitted, FuncEmitter};
 use crate::CompileError;
 use crate::builder::Region;
-use crate::parse::val_type;
 use crate::target::clif_type;
 use cranelift_codegen::ir::{InstBuilder, Type, Value, types};
 use cranelift_frontend::Variable;
 use std::mem::offset_of;
 use wasmparser::{FuncValidator, FunctionBody, ValidatorResources};
+use wfaas_abi::Hostcall;
 use wfaas_abi::context::GlobalImport;
-use wfaas_abi::{Hostcall, ValType};
 
 impl FuncEmitter<'_> {
     /// Makes parameters and declared locals known; the latter are zero.
@@ -31,7 +30,7 @@ impl FuncEmitter<'_> {
             let (count, ty) = reader.read()?;
             // This also limits their number.
             validator.define_locals(offset, count, ty)?;
-            let ty = clif_type(val_type(ty)?);
+            let ty = clif_type(self.code.module.val_type(ty, offset)?);
             let zero = self.zero(ty)?;
             for _ in 0..count {
                 self.declare_local(ty, zero);
@@ -79,7 +78,7 @@ impl FuncEmitter<'_> {
         let value = if let Some(index) = self.code.module.defined_global(global) {
             let offset = self.code.layout.state.globals[index];
             self.code.state_load(clif_type(ty), Region::Globals, offset)
-        } else if ty == ValType::FuncRef {
+        } else if ty.is_func_ref() {
             let global = self.code.index(global);
             self.code.hostcall(Hostcall::GlobalGet, &[global])
         } else {
@@ -97,7 +96,7 @@ impl FuncEmitter<'_> {
         if let Some(index) = self.code.module.defined_global(global) {
             let offset = self.code.layout.state.globals[index];
             self.code.state_store(value, Region::Globals, offset);
-        } else if ty == ValType::FuncRef {
+        } else if ty.is_func_ref() {
             let global = self.code.index(global);
             self.code.call(crate::symbol::Symbol::Hostcall(Hostcall::GlobalSet), &[global, value]);
         } else {

@@ -2,6 +2,7 @@
 
 use super::{array_bytes, cells, stub};
 use crate::builder::{CodeBuilder, Region};
+use crate::symbol::Symbol;
 use crate::target::{self, POINTER};
 use cranelift_codegen::ir::{InstBuilder, StackSlotData, StackSlotKind, Value};
 use std::mem::offset_of;
@@ -24,39 +25,47 @@ pub(crate) fn foreign(code: &mut CodeBuilder<'_>, ty: u32, arguments: &[Value]) 
 
 /// Calls the function of a [`FuncImport`] record and returns its results.
 fn call_record(code: &mut CodeBuilder<'_>, ty: u32, record: Value, arguments: &[Value]) {
-    let callee = code.constant_load(record, offset_of!(FuncImport, code) as i32);
     let base = code.constant_load(record, offset_of!(FuncImport, base) as i32);
     let guest = code.blocks().create_block();
     let host = code.blocks().create_block();
     code.ins().brif(base, guest, &[], host, &[]);
 
     code.continue_in(guest);
-    call_guest(code, ty, callee, base, arguments);
+    // A piece of its own: what it saves around the call, a call of the host need not.
+    let bridge = Symbol::Bridge(code.module.first_equal[ty as usize]);
+    code.return_call(bridge, &[&[record], arguments].concat());
 
     code.continue_in(host);
+    let callee = code.constant_load(record, offset_of!(FuncImport, code) as i32);
     let env = code.constant_load(record, offset_of!(FuncImport, env) as i32);
     call_host(code, ty, callee, env, arguments);
 }
 
-/// Calls a function of another instance: with its BASE, and with references in terms that it
-/// understands.
-fn call_guest(
-    code: &mut CodeBuilder<'_>,
-    ty: u32,
-    callee: Value,
-    base: Value,
-    arguments: &[Value],
-) {
+/// The bridge of type `ty`: calls the function of another instance whose record is the first
+/// argument, with its BASE, and with references in terms that it understands.
+pub(crate) fn bridge(code: &mut CodeBuilder<'_>, ty: u32, arguments: &[Value]) {
+    let (record, arguments) = (arguments[0], &arguments[1..]);
+    let callee = code.constant_load(record, offset_of!(FuncImport, code) as i32);
+    let base = code.constant_load(record, offset_of!(FuncImport, base) as i32);
     let types = code.func_type(ty);
     let own_base = code.base();
     let arguments = globalize(code, types.params(), own_base, arguments);
     let signature = code.guest_signature(ty);
+    let landing = code.cold_block();
+    let exception = code.blocks().append_block_param(landing, POINTER);
+    code.blocks().append_block_param(landing, POINTER);
+
     code.set_base(base);
-    let call = code.call_indirect(signature, callee, &arguments);
+    let results = code.try_call_indirect(signature, callee, &arguments, landing);
     code.set_base(own_base);
-    let results = code.results(call);
     let results = globalize(code, types.results(), base, &results);
     code.ins().return_(&results);
+
+    // The exception comes with the BASE of the instance that threw it.
+    code.continue_in(landing);
+    code.set_base(own_base);
+    code.call(Symbol::Hostcall(Hostcall::ThrowRef), &[exception]);
+    code.never_reached();
 }
 
 /// Translates function references held by the instance with the BASE `base`.
@@ -66,9 +75,8 @@ fn globalize(
     base: Value,
     values: &[Value],
 ) -> Vec<Value> {
-    let mut translate = |(ty, value): (&ValType, &Value)| match ty {
-        ValType::FuncRef => code.hostcall(Hostcall::Globalize, &[base, *value]),
-        _ => *value,
+    let mut translate = |(ty, value): (&ValType, &Value)| {
+        if ty.is_func_ref() { code.hostcall(Hostcall::Globalize, &[base, *value]) } else { *value }
     };
     types.iter().zip(values).map(&mut translate).collect()
 }

@@ -2,6 +2,7 @@
 //!
 //! * an **import thunk** has the signature of an imported function and calls whatever the import
 //!   was bound to; a **foreign thunk** does the same for a function known by its index;
+//! * a **bridge** calls a function of another instance: with its BASE;
 //! * an **array trampoline** lets the VM call guest code of any signature;
 //! * a **stub** leaves guest code for a hostcall or with a trap.
 
@@ -9,7 +10,7 @@ mod import;
 mod stub;
 mod trampoline;
 
-pub(crate) use import::{foreign, import};
+pub(crate) use import::{bridge, foreign, import};
 pub(crate) use stub::{hostcall, trap};
 pub(crate) use trampoline::trampoline;
 
@@ -18,7 +19,7 @@ use wfaas_abi::{FuncType, ValType};
 
 /// Where each value of a type list is in an argument array, in bytes: one cell a value, two for a
 /// vector.
-fn cells(types: &[ValType]) -> impl Iterator<Item = (cranelift_codegen::ir::Type, i32)> {
+pub(crate) fn cells(types: &[ValType]) -> impl Iterator<Item = (cranelift_codegen::ir::Type, i32)> {
     types.iter().scan(0, |next, ty| {
         let offset = *next;
         *next += if *ty == ValType::V128 { 16 } else { 8 };

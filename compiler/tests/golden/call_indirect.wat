@@ -25,7 +25,7 @@
 ;;   movq -0x2000(%rdx, %rax, 8), %rdi
 ;;   movq %rdi, %rax
 ;;   shrq $0x20, %rax
-;;   cmpl $0x5a443fd9, %eax
+;;   cmpl $0x56c9844b, %eax
 ;;   jz      label7; j label2
 ;; block7:
 ;;   movq    %r15, %rcx
@@ -45,7 +45,7 @@
 ;;   testq %rdi, %rdi
 ;;   jz      label6; j label3
 ;; block3:
-;;   cmpl $0xda443fd9, %eax
+;;   cmpl $0xd6c9844b, %eax
 ;;   jnz     label5; j label4
 ;; block4:
 ;;   movl $0x1, %esi
@@ -95,23 +95,23 @@
 ;; @002c                               v12 = get_pinned_reg.i64
 ;; @002c                               v13 = iadd v12, v11
 ;; @002c                               v14 = load.i64 notrap aligned region0 v13-8192
-;; @002c                               v16 = iconst.i64 32
-;; @002c                               v17 = ushr v14, v16  ; v16 = 32
-;; @002c                               v18 = ireduce.i32 v17
-;; @002c                               v19 = iconst.i32 0x5a44_3fd9
-;; @002c                               v20 = icmp eq v18, v19  ; v19 = 0x5a44_3fd9
-;; @002c                               brif v20, block4, block5
+;; @002c                               v15 = iconst.i64 32
+;; @002c                               v16 = ushr v14, v15  ; v15 = 32
+;; @002c                               v17 = ireduce.i32 v16
+;; @002c                               v19 = iconst.i32 0x56c9_844b
+;; @002c                               v20 = icmp eq v17, v19  ; v19 = 0x56c9_844b
+;; @002c                               brif v20, block5, block6
 ;;
-;;                                 block4:
+;;                                 block5:
 ;; @002c                               v21 = ireduce.i32 v14
 ;; @002c                               v22 = uextend.i64 v21
 ;; @002c                               v23 = get_pinned_reg.i64
 ;; @002c                               v24 = load.i64 notrap aligned readonly can_move v23-0x2ff0
 ;; @002c                               v25 = iadd v24, v22
 ;; @002c                               v26 = call_indirect sig1, v25(v2, v3)  ; v2 = 1, v3 = 2
-;; @002c                               jump block6(v26)
+;; @002c                               jump block4(v26)
 ;;
-;;                                 block5 cold:
+;;                                 block6 cold:
 ;; @002c                               v27 = iconst.i64 0
 ;; @002c                               v28 = icmp.i64 eq v14, v27  ; v27 = 0
 ;; @002c                               brif v28, block7, block8
@@ -121,8 +121,8 @@
 ;; @002c                               trap user16
 ;;
 ;;                                 block8 cold:
-;; @002c                               v29 = iconst.i32 -633061415
-;; @002c                               v30 = icmp.i32 ne v18, v29  ; v29 = -633061415
+;; @002c                               v29 = iconst.i32 -691436469
+;; @002c                               v30 = icmp.i32 ne v17, v29  ; v29 = -691436469
 ;; @002c                               brif v30, block9, block10
 ;;
 ;;                                 block9 cold:
@@ -132,10 +132,10 @@
 ;;                                 block10 cold:
 ;; @002c                               v31 = ireduce.i32 v14
 ;; @002c                               v32 = call fn3(v31, v2, v3)  ; v2 = 1, v3 = 2
-;; @002c                               jump block6(v32)
+;; @002c                               jump block4(v32)
 ;;
-;;                                 block6(v15: i32):
-;; @002f                               jump block1(v15)
+;;                                 block4(v18: i32):
+;; @002f                               jump block1(v18)
 ;;
 ;;                                 block1(v1: i32):
 ;; @002f                               return v1

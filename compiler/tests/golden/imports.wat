@@ -37,10 +37,10 @@
 ;; @0064                               v7 = iconst.i32 1
 ;; @0064                               call fn3(v7, v6)  ; v7 = 1
 ;; @0066                               v8 = get_pinned_reg.i64
-;; @0066                               v9 = load.i64 notrap aligned readonly can_move v8-7984
+;; @0066                               v9 = load.i64 notrap aligned readonly can_move v8-7960
 ;; @0066                               v10 = load.i64 notrap aligned region0 v9
 ;; @006a                               v11 = uextend.i64 v0
-;; @006a                               v12 = load.i64 notrap aligned readonly can_move v8-8008
+;; @006a                               v12 = load.i64 notrap aligned readonly can_move v8-7984
 ;; @006a                               v13 = iadd v12, v11
 ;; @006a                               v14 = load.i64 user2 little region1 v13
 ;; @006d                               v15 = iadd v10, v14
@@ -82,20 +82,20 @@
 ;; @0073                               v7 = iconst.i64 32
 ;; @0073                               v8 = ushr v6, v7  ; v7 = 32
 ;; @0073                               v9 = ireduce.i32 v8
-;; @0073                               v10 = iconst.i32 0x11a9_e071
-;; @0073                               v11 = icmp eq v9, v10  ; v10 = 0x11a9_e071
-;; @0073                               brif v11, block4, block5
+;; @0073                               v10 = iconst.i32 0x0cfc_8129
+;; @0073                               v11 = icmp eq v9, v10  ; v10 = 0x0cfc_8129
+;; @0073                               brif v11, block5, block6
 ;;
-;;                                 block4:
+;;                                 block5:
 ;; @0073                               v12 = ireduce.i32 v6
 ;; @0073                               v13 = uextend.i64 v12
 ;; @0073                               v14 = get_pinned_reg.i64
 ;; @0073                               v15 = load.i64 notrap aligned readonly can_move v14-8176
 ;; @0073                               v16 = iadd v15, v13
 ;; @0073                               call_indirect sig3, v16()
-;; @0073                               jump block6
+;; @0073                               jump block4
 ;;
-;;                                 block5 cold:
+;;                                 block6 cold:
 ;; @0073                               v17 = iconst.i64 0
 ;; @0073                               v18 = icmp.i64 eq v6, v17  ; v17 = 0
 ;; @0073                               brif v18, block7, block8
@@ -105,8 +105,8 @@
 ;; @0073                               trap user16
 ;;
 ;;                                 block8 cold:
-;; @0073                               v19 = iconst.i32 -1851137935
-;; @0073                               v20 = icmp.i32 ne v9, v19  ; v19 = -1851137935
+;; @0073                               v19 = iconst.i32 -1929608919
+;; @0073                               v20 = icmp.i32 ne v9, v19  ; v19 = -1929608919
 ;; @0073                               brif v20, block9, block10
 ;;
 ;;                                 block9 cold:
@@ -116,9 +116,9 @@
 ;;                                 block10 cold:
 ;; @0073                               v21 = ireduce.i32 v6
 ;; @0073                               call fn5(v21)
-;; @0073                               jump block6
+;; @0073                               jump block4
 ;;
-;;                                 block6:
+;;                                 block4:
 ;; @0076                               jump block1
 ;;
 ;;                                 block1:

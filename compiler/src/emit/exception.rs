@@ -1,0 +1,167 @@
+//! Exceptions: throwing, and blocks that catch.
+//!
+//! A call inside `try_table` says where to go on if it ends with an exception: in the *landing*
+//! of the innermost `try_table`, a block that gets the exception and the identity of its tag. It
+//! compares that with its clauses one after the other, and goes on in the landing further out, or
+//! throws the exception again, if none fits. The VM only has to find the next call with a landing.
+
+use super::call::Callee;
+use super::control::Kind;
+use super::{Emitted, FuncEmitter};
+use crate::builder::Region;
+use crate::symbol::Symbol;
+use crate::target::POINTER;
+use crate::thunk;
+use cranelift_codegen::ir::{Block, InstBuilder, StackSlotData, StackSlotKind, Value};
+use std::mem::offset_of;
+use wasmparser::{Catch, TryTable};
+use wfaas_abi::Hostcall;
+use wfaas_abi::context::TagInstance;
+use wfaas_abi::types::cells_of;
+
+/// The landing of a `try_table`.
+pub(super) struct Landing {
+    block: Block,
+    used: bool,
+}
+
+impl FuncEmitter<'_> {
+    pub(super) fn visit_try_table(&mut self, table: TryTable) -> Emitted {
+        if !self.reachable {
+            return self.enter_dead();
+        }
+        let (params, results) = self.block_types(table.ty)?;
+        let end = self.block_with(&results);
+        let landing = self.block_with(&[POINTER, POINTER]);
+        self.code.blocks().set_cold_block(landing);
+        self.landings.push(Landing { block: landing, used: false });
+        let kind = Kind::Try { catches: table.catches };
+        self.enter(kind, (end, results.len()), (end, results.len()), params.len());
+        Ok(())
+    }
+
+    /// Where a call has to go on that ends with an exception.
+    pub(super) fn landing(&mut self) -> Option<Block> {
+        let landing = self.landings.last_mut()?;
+        landing.used = true;
+        Some(landing.block)
+    }
+
+    /// Ends the innermost `try_table` after its body: generates its landing.
+    pub(super) fn end_try(&mut self, catches: &[Catch]) -> Emitted {
+        let landing = self.landings.pop().expect("one for each try_table");
+        if !landing.used {
+            return Ok(());
+        }
+        self.code.continue_in(landing.block);
+        let [exception, tag] = *self.code.blocks().block_params(landing.block) else {
+            unreachable!("made with two parameters");
+        };
+        for clause in catches {
+            match *clause {
+                Catch::All { label } => return self.catch(label, vec![]),
+                Catch::AllRef { label } => return self.catch(label, vec![exception]),
+                Catch::One { tag: wanted, label } => {
+                    let next = self.unless_tag(tag, wanted);
+                    let values = self.exception_values(wanted, exception)?;
+                    self.catch(label, values)?;
+                    self.code.continue_in(next);
+                }
+                Catch::OneRef { tag: wanted, label } => {
+                    let next = self.unless_tag(tag, wanted);
+                    let mut values = self.exception_values(wanted, exception)?;
+                    values.push(exception);
+                    self.catch(label, values)?;
+                    self.code.continue_in(next);
+                }
+            }
+        }
+        self.pass_on(exception, tag);
+        Ok(())
+    }
+
+    /// Branches away unless the tag is the one of the clause; returns where to.
+    fn unless_tag(&mut self, tag: Value, wanted: u32) -> Block {
+        let record = self.code.layout.host.tags + wanted as usize * size_of::<TagInstance>();
+        let wanted = self.code.host_load(record + offset_of!(TagInstance, id));
+        let same = self.code.equal(tag, wanted);
+        let (matching, next) = (self.code.cold_block(), self.code.cold_block());
+        self.code.ins().brif(same, matching, &[], next, &[]);
+        self.code.continue_in(matching);
+        next
+    }
+
+    fn catch(&mut self, label: u32, values: Vec<Value>) -> Emitted {
+        let (block, _) = self.branch_target(label)?;
+        self.jump(block, &values);
+        Ok(())
+    }
+
+    /// Goes on further out with an exception that no clause catches.
+    fn pass_on(&mut self, exception: Value, tag: Value) {
+        match self.landing() {
+            Some(outer) => self.jump(outer, &[exception, tag]),
+            None => {
+                self.code.call(Symbol::Hostcall(Hostcall::ThrowRef), &[exception]);
+                self.code.never_reached();
+            }
+        }
+    }
+
+    /// The values an exception carries.
+    fn exception_values(
+        &mut self,
+        tag: u32,
+        exception: Value,
+    ) -> Result<Vec<Value>, crate::CompileError> {
+        let types = self.code.func_type(self.code.module.tags[tag as usize]).params();
+        self.complexity.add_operands(types.len())?;
+        if types.is_empty() {
+            return Ok(Vec::new());
+        }
+        let address = self.code.hostcall(Hostcall::ExceptionValues, &[exception]);
+        let flags = self.code.trusted(Region::Cells);
+        let load = |(ty, offset)| self.code.ins().load(ty, flags, address, offset);
+        Ok(thunk::cells(types).map(load).collect())
+    }
+
+    pub(super) fn visit_throw(&mut self, tag: u32) -> Emitted {
+        let types = self.code.func_type(self.code.module.tags[tag as usize]).params();
+        self.complexity.add_operands(types.len())?;
+        let values = self.pop_many(types.len());
+        let cells = self.thrown_cells(cells_of(types) as u32 * 8);
+        let flags = self.code.trusted(Region::Cells);
+        for ((_, offset), value) in thunk::cells(types).zip(values) {
+            self.code.ins().store(flags, value, cells, offset);
+        }
+        let tag = self.code.index(tag);
+        self.leave_by(Hostcall::Throw, &[tag, cells]);
+        Ok(())
+    }
+
+    pub(super) fn visit_throw_ref(&mut self) -> Emitted {
+        let exception = self.pop();
+        self.leave_by(Hostcall::ThrowRef, &[exception]);
+        Ok(())
+    }
+
+    /// Calls a hostcall that does not return.
+    fn leave_by(&mut self, hostcall: Hostcall, arguments: &[Value]) {
+        self.call(Callee::Piece(Symbol::Hostcall(hostcall)), arguments);
+        self.code.never_reached();
+        self.reachable = false;
+    }
+
+    /// The address of cells for the values of an exception: the same for all that a function
+    /// throws.
+    fn thrown_cells(&mut self, bytes: u32) -> Value {
+        let slots = self.thrown.get_or_insert_with(|| {
+            let data = StackSlotData::new(StackSlotKind::ExplicitSlot, 0, 4);
+            self.code.blocks().create_sized_stack_slot(data)
+        });
+        let slot = *slots;
+        let data = &mut self.code.blocks().func.sized_stack_slots[slot];
+        data.size = data.size.max(bytes);
+        self.code.ins().stack_addr(POINTER, slot, 0)
+    }
+}
