@@ -9,7 +9,7 @@ use clap::Parser;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use wfaas_abi::cpu::CpuFeatures;
-use wfaas_compiler::{OptLevel, Options};
+use wfaas_compiler::{OptLevel, Options, Proposals};
 use wfaas_host::init::{InitConfig, InitError, Initialised, initialise};
 use wfaas_vm::{Config, Engine};
 
@@ -37,6 +37,10 @@ pub(crate) struct Recipe {
     /// as in x86-64-v3+avx512f
     #[arg(long, default_value = "x86-64-v3", value_parser = parse_cpu)]
     cpu: CpuFeatures,
+
+    /// Refuse modules that use this WebAssembly proposal, such as simd or exceptions
+    #[arg(long, value_name = "PROPOSAL", value_delimiter = ',', value_parser = parse_proposal)]
+    disable: Vec<String>,
 }
 
 /// How long an initialisation may take unless the command line says otherwise.
@@ -66,6 +70,10 @@ fn parse_cpu(names: &str) -> Result<CpuFeatures, String> {
         "native" => Ok(wfaas_vm::available_cpu_features()),
         _ => wfaas_compiler::parse_cpu(names).map_err(|error| error.to_string()),
     }
+}
+
+fn parse_proposal(name: &str) -> Result<String, String> {
+    Proposals::ALL.without(name).map(|_| name.to_owned()).map_err(|error| error.to_string())
 }
 
 /// A finished artifact and how it came to be.
@@ -111,6 +119,10 @@ impl Recipe {
         Ok(Made { artifact, compile, init: Some(started.elapsed()), note })
     }
 
+    fn proposals(&self) -> Result<Proposals, wfaas_compiler::CompileError> {
+        self.disable.iter().try_fold(Proposals::ALL, |accepted, name| accepted.without(name))
+    }
+
     fn compile(&self, wasm: &Path) -> Result<(Vec<u8>, Duration), Failure> {
         let module = subject::read(wasm)?;
         let progress = Progress::start();
@@ -119,7 +131,14 @@ impl Recipe {
             Opt::Speed => OptLevel::Speed,
             Opt::Fast => OptLevel::Fast,
         };
-        let options = Options { opt, cpu: self.cpu, progress: Some(&report), ..Options::default() };
+        let proposals = self.proposals().user_error()?;
+        let options = Options {
+            opt,
+            cpu: self.cpu,
+            proposals,
+            progress: Some(&report),
+            ..Options::default()
+        };
         let compiled = wfaas_compiler::compile(&module, &options);
         let time = progress.finish();
         let compiled =

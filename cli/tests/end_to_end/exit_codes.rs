@@ -37,6 +37,28 @@ fn a_trap_shows_the_guests_backtrace() {
 }
 
 #[test]
+fn an_uncaught_exception_is_the_guests_failure() {
+    let folder = scratch();
+    let wat = r#"(module (tag $t) (memory (export "memory") 1)
+        (func $inner (throw $t)) (func (export "_start") (call $inner)))"#;
+    let artifact = build(folder.path(), "throw", wat);
+    run(&["run".as_ref(), artifact.as_os_str()]).expect(134, &["uncaught exception", "inner"]);
+}
+
+#[test]
+fn disabled_proposals_are_mistakes_that_are_named() {
+    let folder = scratch();
+    let wat = write(folder.path(), "tag.wat", r#"(module (tag $t) (func (export "f")))"#);
+    let disabling = |names: &str| {
+        run(&["build".as_ref(), wat.as_os_str(), "--disable".as_ref(), names.as_ref()])
+    };
+    disabling("multi-value,tail-call").expect(0, &[]);
+    let parts = ["tag.wat", "exception handling", "--disable exceptions"];
+    disabling("tail-call,exceptions").expect(2, &parts);
+    disabling("gc").expect(2, &["unknown proposal 'gc'", "exceptions"]);
+}
+
+#[test]
 fn mistakes_are_code_2_and_say_what_to_do() {
     let folder = scratch();
     let hello = folder.path().join("hello.faas");
