@@ -26,6 +26,7 @@ mod emit;
 mod error;
 mod generate;
 mod header;
+mod hints;
 mod image;
 mod link;
 mod module;

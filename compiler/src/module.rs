@@ -1,5 +1,6 @@
 //! A parsed module: plain data, in the order of the binary.
 
+use crate::hints::BranchHints;
 use std::collections::HashMap;
 use wfaas_abi::context::{HostLayout, ImportCounts};
 use wfaas_abi::state::StateLayout;
@@ -46,6 +47,8 @@ pub(crate) struct Module<'a> {
     pub(crate) data: Vec<DataSegment<'a>>,
     /// Names of functions from the name section, sorted by index.
     pub(crate) func_names: Vec<(u32, &'a str)>,
+    /// Which way branches mostly go.
+    pub(crate) branch_hints: BranchHints,
     /// Bytes of the module.
     pub(crate) bytes: usize,
 }

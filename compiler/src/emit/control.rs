@@ -102,6 +102,11 @@ impl FuncEmitter<'_> {
         let condition = self.pop();
         let then = self.code.blocks().create_block();
         let otherwise = self.code.blocks().create_block();
+        match self.hint() {
+            Some(true) => self.code.blocks().set_cold_block(otherwise),
+            Some(false) => self.code.blocks().set_cold_block(then),
+            None => {}
+        }
         let end = self.block_with(&results);
         self.code.ins().brif(condition, then, &[], otherwise, &[]);
         self.code.continue_in(then);
@@ -163,9 +168,20 @@ impl FuncEmitter<'_> {
     pub(super) fn visit_br_if(&mut self, depth: u32) -> Emitted {
         let condition = self.pop();
         let (label, arity) = self.branch_target(depth)?;
-        let arguments = block_args(&self.stack[self.stack.len() - arity..]);
+        let arguments = self.stack[self.stack.len() - arity..].to_vec();
         let next = self.code.blocks().create_block();
-        self.code.ins().brif(condition, label, &arguments, next, &[]);
+        if self.hint() == Some(false) {
+            // The label itself may be hot.
+            let taken = self.code.cold_block();
+            self.code.ins().brif(condition, taken, &[], next, &[]);
+            self.code.continue_in(taken);
+            self.jump(label, &arguments);
+        } else {
+            self.code.ins().brif(condition, label, &block_args(&arguments), next, &[]);
+        }
+        if self.hint() == Some(true) {
+            self.code.blocks().set_cold_block(next);
+        }
         self.code.continue_in(next);
         Ok(())
     }

@@ -50,6 +50,10 @@ struct FuncEmitter<'c> {
     offset: u64,
     stats: BoundsStats,
     complexity: Complexity,
+    /// Offsets from the start of the body, and whether the branch there is mostly taken.
+    hints: &'c [(u32, bool)],
+    /// Where in the module the body starts.
+    start: u64,
 }
 
 /// Validates `body` and translates it into `code`, whose arguments are `arguments`. Returns what
@@ -64,8 +68,7 @@ pub(crate) fn function<'c>(
     let Body { validation, body } = body;
     let index = validation.index;
     let mut validator = validation.into_validator(std::mem::take(allocations));
-    let complexity = Complexity::new(index, &body);
-    let mut emitter = FuncEmitter::new(code, complexity);
+    let mut emitter = FuncEmitter::new(code, index, &body);
     emitter.enter_function(index);
     emitter.declare_locals(index, arguments, &mut validator, &body)?;
     emitter.operators(&mut validator, &body)?;
@@ -76,8 +79,11 @@ pub(crate) fn function<'c>(
 }
 
 impl<'c> FuncEmitter<'c> {
-    fn new(code: CodeBuilder<'c>, complexity: Complexity) -> Self {
+    fn new(code: CodeBuilder<'c>, index: u32, body: &wasmparser::FunctionBody<'_>) -> Self {
         FuncEmitter {
+            hints: code.module.branch_hints.of(index),
+            start: body.range().start,
+            complexity: Complexity::new(index, body),
             code,
             stack: Vec::new(),
             control: Vec::new(),
@@ -87,7 +93,6 @@ impl<'c> FuncEmitter<'c> {
             reachable: true,
             offset: 0,
             stats: BoundsStats::default(),
-            complexity,
         }
     }
 
@@ -112,6 +117,13 @@ impl<'c> FuncEmitter<'c> {
         }
         reader.finish()?;
         Ok(())
+    }
+
+    /// Whether the branch that is being translated is mostly taken, if the module says so.
+    fn hint(&self) -> Option<bool> {
+        let offset = u32::try_from(self.offset - self.start).ok()?;
+        let index = self.hints.binary_search_by_key(&offset, |(offset, _)| *offset).ok()?;
+        Some(self.hints[index].1)
     }
 
     fn push(&mut self, value: Value) {

@@ -4,6 +4,7 @@
 mod constant;
 mod types;
 
+use crate::hints::BranchHints;
 use crate::module::*;
 use crate::{CompileError, Proposals, names};
 use constant::constant;
@@ -133,11 +134,13 @@ fn section<'a>(module: &mut Module<'a>, payload: Payload<'a>) -> Result<(), Comp
                 module.data.push(data_segment(&segment?)?);
             }
         }
-        Payload::CustomSection(custom) => {
-            if let KnownCustom::Name(reader) = custom.as_known() {
-                module.func_names = names::from_section(reader);
+        Payload::CustomSection(custom) => match custom.as_known() {
+            KnownCustom::Name(names) => module.func_names = names::from_section(names),
+            KnownCustom::BranchHints(hints) => {
+                module.branch_hints = BranchHints::from_section(hints);
             }
-        }
+            _ => {}
+        },
         _ => {}
     }
     Ok(())
