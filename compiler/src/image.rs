@@ -125,7 +125,7 @@ impl Builder<'_> {
     fn element(&mut self, segment: &ElementSegment, target: u32, offset: Const) -> bool {
         let Some(table) = self.module.defined_table(target) else { return false };
         let Some(values) =
-            segment.items.iter().map(|item| self.bits(*item)).collect::<Option<Vec<u64>>>()
+            segment.items.iter().map(|item| self.bits(*item)).collect::<Option<Vec<u128>>>()
         else {
             return false;
         };
@@ -134,7 +134,9 @@ impl Builder<'_> {
         if !self.take_pages(values.len() * ELEMENT_BYTES) {
             return false;
         }
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        // References are 64 bits wide.
+        let bytes: Vec<u8> =
+            values.iter().flat_map(|value| (*value as u64).to_le_bytes()).collect();
         let at = i64::from(self.layout.state.table_elements[table])
             + first as i64 * ELEMENT_BYTES as i64;
         self.image.write(at, &bytes);
@@ -193,15 +195,18 @@ impl Builder<'_> {
         enough
     }
 
-    /// The value of a constant as it is in a cell or an element; `None` if it depends on imports.
-    fn bits(&self, value: Const) -> Option<u64> {
+    /// The value of a constant as it is in a cell; `None` if it depends on imports.
+    fn bits(&self, value: Const) -> Option<u128> {
         match value {
-            Const::I32(value) => Some(u64::from(value.cast_unsigned())),
-            Const::I64(value) => Some(value.cast_unsigned()),
-            Const::F32(bits) => Some(u64::from(bits)),
-            Const::F64(bits) => Some(bits),
+            Const::I32(value) => Some(u128::from(value.cast_unsigned())),
+            Const::I64(value) => Some(u128::from(value.cast_unsigned())),
+            Const::F32(bits) => Some(u128::from(bits)),
+            Const::F64(bits) => Some(u128::from(bits)),
+            Const::V128(bits) => Some(bits),
             Const::RefNull => Some(0),
-            Const::RefFunc(index) => Some(self.linked.func_ref(self.module, index).to_bits()),
+            Const::RefFunc(index) => {
+                Some(u128::from(self.linked.func_ref(self.module, index).to_bits()))
+            }
             Const::GlobalGet(_) => None,
         }
     }

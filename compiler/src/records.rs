@@ -188,14 +188,20 @@ fn data(sections: &mut Sections, module: &Module<'_>, initial: &Initial) {
 }
 
 fn const_op(value: Const) -> ConstOp {
-    let (opcode, low) = match value {
-        Const::I32(value) => (ConstOpcode::I32Const, u64::from(value.cast_unsigned())),
-        Const::I64(value) => (ConstOpcode::I64Const, value.cast_unsigned()),
-        Const::F32(bits) => (ConstOpcode::F32Const, u64::from(bits)),
-        Const::F64(bits) => (ConstOpcode::F64Const, bits),
+    let (opcode, bits) = match value {
+        Const::I32(value) => (ConstOpcode::I32Const, u128::from(value.cast_unsigned())),
+        Const::I64(value) => (ConstOpcode::I64Const, u128::from(value.cast_unsigned())),
+        Const::F32(bits) => (ConstOpcode::F32Const, u128::from(bits)),
+        Const::F64(bits) => (ConstOpcode::F64Const, u128::from(bits)),
+        Const::V128(bits) => (ConstOpcode::V128Const, bits),
         Const::RefNull => (ConstOpcode::RefNull, 0),
-        Const::RefFunc(index) => (ConstOpcode::RefFunc, u64::from(index)),
-        Const::GlobalGet(index) => (ConstOpcode::GlobalGet, u64::from(index)),
+        Const::RefFunc(index) => (ConstOpcode::RefFunc, u128::from(index)),
+        Const::GlobalGet(index) => (ConstOpcode::GlobalGet, u128::from(index)),
     };
-    ConstOp { opcode: (opcode as u32).into(), low: low.into(), ..ConstOp::default() }
+    ConstOp {
+        opcode: (opcode as u32).into(),
+        low: (bits as u64).into(),
+        high: ((bits >> 64) as u64).into(),
+        ..ConstOp::default()
+    }
 }

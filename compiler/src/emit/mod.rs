@@ -13,6 +13,7 @@ mod memory;
 mod numeric;
 mod operators;
 mod reference;
+mod simd;
 mod table;
 mod variable;
 
