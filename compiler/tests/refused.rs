@@ -51,7 +51,7 @@ fn proposals_are_refused_by_name() {
 fn messages_name_the_place() {
     let text = error("(module (type (func)) (type (struct)))").to_string();
     // Magic and version are 8 bytes, the head of the type section 3, the first type 3.
-    assert_eq!(text, "garbage collection is not supported yet (at offset 0xf)");
+    assert_eq!(text, "garbage collection is not supported yet (at offset 0xe)");
     let text = error("(module (func (result i32)))").to_string();
     assert!(text.starts_with("invalid module: type mismatch"), "{text}");
     assert!(text.ends_with("(at offset 0x18)"), "{text}");
