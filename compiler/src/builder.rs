@@ -132,8 +132,13 @@ impl<'c> CodeBuilder<'c> {
 
     /// Flags for accesses that cannot fault.
     pub(crate) fn trusted(&mut self, region: Region) -> MemFlagsData {
-        let region = self.alias_region(region);
-        MemFlagsData::trusted().with_alias_region(Some(region))
+        let flags = match region {
+            // These are aligned for 64 bits, which is less than instructions may expect of a
+            // vector that is.
+            Region::ImportedGlobals | Region::Cells => MemFlagsData::new().with_notrap(),
+            _ => MemFlagsData::trusted(),
+        };
+        flags.with_alias_region(Some(self.alias_region(region)))
     }
 
     /// The code generator's name of a region.

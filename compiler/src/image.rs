@@ -162,7 +162,9 @@ impl Builder<'_> {
         if !self.take_pages(values.len() * ELEMENT_BYTES) {
             return false;
         }
-        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        // References are 64 bits wide.
+        let bytes: Vec<u8> =
+            values.iter().flat_map(|value| (*value as u64).to_le_bytes()).collect();
         let at = i64::from(self.layout.state.table_elements[table])
             + first as i64 * ELEMENT_BYTES as i64;
         self.image.write(at, &bytes);
@@ -238,6 +240,7 @@ impl Builder<'_> {
                 Const::I64(value) => u128::from(value.cast_unsigned()),
                 Const::F32(bits) => u128::from(bits),
                 Const::F64(bits) => u128::from(bits),
+                Const::V128(bits) => bits,
                 Const::RefNull => 0,
                 Const::RefFunc(index) => {
                     u128::from(self.linked.func_ref(self.module, index).to_bits())

@@ -124,6 +124,7 @@ pub(crate) enum Const {
     F32(u32),
     /// The bits of a float.
     F64(u64),
+    V128(u128),
     RefNull,
     /// A reference to a function.
     RefFunc(u32),

@@ -40,6 +40,8 @@ const PROPOSALS: &[Proposal] = &[
         WasmFeatures::REFERENCE_TYPES,
         &["function-references", "exceptions"],
     ),
+    proposal("simd", "SIMD", WasmFeatures::SIMD, &["relaxed-simd"]),
+    proposal("relaxed-simd", "relaxed SIMD", WasmFeatures::RELAXED_SIMD, &[]),
     proposal("tail-call", "tail calls", WasmFeatures::TAIL_CALL, &[]),
     proposal("extended-const", "extended constants", WasmFeatures::EXTENDED_CONST, &[]),
     // Recursive types came with garbage collection, but functions can be typed by them too.
@@ -107,8 +109,6 @@ impl Proposals {
 /// The names of what is not implemented, in the order in which they are looked up: where the
 /// validator names several proposals, the first of this list is reported.
 const REFUSED: &[(WasmFeatures, &str)] = &[
-    (WasmFeatures::RELAXED_SIMD, "relaxed SIMD"),
-    (WasmFeatures::SIMD, "SIMD"),
     (WasmFeatures::THREADS, "the threads proposal (shared memories and atomics)"),
     (WasmFeatures::SHARED_EVERYTHING_THREADS, "the shared-everything-threads proposal"),
     (WasmFeatures::MULTI_MEMORY, "multi-memory"),

@@ -210,14 +210,15 @@ fn const_ops(sections: &mut Sections, expr: &Expr) -> Range {
 }
 
 fn const_op(value: Const) -> ConstOp {
-    let (opcode, low) = match value {
-        Const::I32(value) => (ConstOpcode::I32Const, u64::from(value.cast_unsigned())),
-        Const::I64(value) => (ConstOpcode::I64Const, value.cast_unsigned()),
-        Const::F32(bits) => (ConstOpcode::F32Const, u64::from(bits)),
-        Const::F64(bits) => (ConstOpcode::F64Const, bits),
+    let (opcode, bits) = match value {
+        Const::I32(value) => (ConstOpcode::I32Const, u128::from(value.cast_unsigned())),
+        Const::I64(value) => (ConstOpcode::I64Const, u128::from(value.cast_unsigned())),
+        Const::F32(bits) => (ConstOpcode::F32Const, u128::from(bits)),
+        Const::F64(bits) => (ConstOpcode::F64Const, u128::from(bits)),
+        Const::V128(bits) => (ConstOpcode::V128Const, bits),
         Const::RefNull => (ConstOpcode::RefNull, 0),
-        Const::RefFunc(index) => (ConstOpcode::RefFunc, u64::from(index)),
-        Const::GlobalGet(index) => (ConstOpcode::GlobalGet, u64::from(index)),
+        Const::RefFunc(index) => (ConstOpcode::RefFunc, u128::from(index)),
+        Const::GlobalGet(index) => (ConstOpcode::GlobalGet, u128::from(index)),
         Const::I32Add => (ConstOpcode::I32Add, 0),
         Const::I32Sub => (ConstOpcode::I32Sub, 0),
         Const::I32Mul => (ConstOpcode::I32Mul, 0),
@@ -225,5 +226,10 @@ fn const_op(value: Const) -> ConstOp {
         Const::I64Sub => (ConstOpcode::I64Sub, 0),
         Const::I64Mul => (ConstOpcode::I64Mul, 0),
     };
-    ConstOp { opcode: (opcode as u32).into(), low: low.into(), ..ConstOp::default() }
+    ConstOp {
+        opcode: (opcode as u32).into(),
+        low: (bits as u64).into(),
+        high: ((bits >> 64) as u64).into(),
+        ..ConstOp::default()
+    }
 }

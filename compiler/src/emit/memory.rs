@@ -74,7 +74,7 @@ stores! {
 }
 
 impl FuncEmitter<'_> {
-    fn store(&mut self, memarg: MemArg, ty: Type) -> Emitted {
+    pub(super) fn store(&mut self, memarg: MemArg, ty: Type) -> Emitted {
         let (index, value) = self.pop2();
         let (address, offset) = self.address(memarg, index, ty)?;
         let flags = self.guest_flags();
@@ -85,7 +85,7 @@ impl FuncEmitter<'_> {
     }
 
     /// Flags for accesses that fault where the memory ends.
-    fn guest_flags(&mut self) -> MemFlagsData {
+    pub(super) fn guest_flags(&mut self) -> MemFlagsData {
         let region = self.code.alias_region(Region::Memory);
         MemFlagsData::new()
             .with_endianness(Endianness::Little)
@@ -94,7 +94,7 @@ impl FuncEmitter<'_> {
     }
 
     /// Where an access of type `ty` goes: an address, and an offset for the instruction.
-    fn address(
+    pub(super) fn address(
         &mut self,
         memarg: MemArg,
         index: Value,

@@ -14,6 +14,7 @@ mod memory;
 mod numeric;
 mod operators;
 mod reference;
+mod simd;
 mod table;
 mod variable;
 

@@ -3,7 +3,7 @@
 use super::{Emitted, FuncEmitter};
 use crate::CompileError;
 use crate::proposals::GC;
-use wasmparser::{Operator, VisitOperator};
+use wasmparser::{Operator, VisitOperator, VisitSimdOperator};
 
 /// Calls the method of an operator. It is a type of its own so that a missing method is an error
 /// and not a recursion.
@@ -18,7 +18,7 @@ impl Router<'_, '_> {
     }
 }
 
-/// The methods of [`VisitOperator`]. To accept a proposal, list it here and write its methods.
+/// The methods of [`VisitOperator`] and [`VisitSimdOperator`]. To accept a proposal, list it here and write its methods.
 macro_rules! route {
     ($(@$proposal:ident $op:ident $({ $($arg:ident: $ty:ty),* })? => $visit:ident ($($ann:tt)*))*) => {
         $(fn $visit(&mut self $(, $($arg: $ty),*)?) -> Emitted {
@@ -33,6 +33,8 @@ macro_rules! route {
     (@tail_call $($call:tt)*) => { route!(emit $($call)*) };
     (@function_references $($call:tt)*) => { route!(emit $($call)*) };
     (@exceptions $($call:tt)*) => { route!(emit $($call)*) };
+    (@simd $($call:tt)*) => { route!(emit $($call)*) };
+    (@relaxed_simd $($call:tt)*) => { route!(emit $($call)*) };
     (@$proposal:ident $self:ident $visit:ident ($($arg:ident),*)) => {{
         $(let _ = $arg;)*
         let offset = $self.emitter.offset;
@@ -47,4 +49,12 @@ impl<'a> VisitOperator<'a> for Router<'_, '_> {
     type Output = Emitted;
 
     wasmparser::for_each_visit_operator!(route);
+
+    fn simd_visitor(&mut self) -> Option<&mut dyn VisitSimdOperator<'a, Output = Emitted>> {
+        Some(self)
+    }
+}
+
+impl VisitSimdOperator<'_> for Router<'_, '_> {
+    wasmparser::for_each_visit_simd_operator!(route);
 }

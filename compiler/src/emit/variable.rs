@@ -49,6 +49,7 @@ impl FuncEmitter<'_> {
         match ty {
             types::F32 => Ok(self.code.ins().f32const(0.0)),
             types::F64 => Ok(self.code.ins().f64const(0.0)),
+            types::I8X16 => Ok(self.vector_constant(ty, [0; 16])),
             ty if ty.is_int() => Ok(self.code.ins().iconst(ty, 0)),
             _ => Err(CompileError::Internal(format!("no zero of type {ty}"))),
         }

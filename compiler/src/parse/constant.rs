@@ -28,6 +28,7 @@ fn operation(operator: &Operator<'_>, offset: u64) -> Result<Const, CompileError
         Operator::I64Const { value } => Const::I64(value),
         Operator::F32Const { value } => Const::F32(value.bits()),
         Operator::F64Const { value } => Const::F64(value.bits()),
+        Operator::V128Const { value } => Const::V128(value.into()),
         Operator::RefNull { .. } => Const::RefNull,
         Operator::RefFunc { function_index } => Const::RefFunc(function_index),
         Operator::GlobalGet { global_index } => Const::GlobalGet(global_index),

@@ -38,7 +38,7 @@
 ;; @0064                               call fn3(v7, v6)  ; v7 = 1
 ;; @0066                               v8 = get_pinned_reg.i64
 ;; @0066                               v9 = load.i64 notrap aligned readonly can_move v8-7960
-;; @0066                               v10 = load.i64 notrap aligned region0 v9
+;; @0066                               v10 = load.i64 notrap region0 v9
 ;; @006a                               v11 = uextend.i64 v0
 ;; @006a                               v12 = load.i64 notrap aligned readonly can_move v8-7984
 ;; @006a                               v13 = iadd v12, v11
