@@ -2,13 +2,23 @@
 //! → VM → call.
 //!
 //! * a *script* is a `.wast` file: modules, and *directives* that say what they must do;
-//! * [`run_script`] runs one and gives a [`Report`];
-//! * `tests/suite.rs` makes a test of each script of the suite; `expected-failures.txt` lists those
-//!   that may fail, each with its reason. The list may only shrink: a listed script that passes
-//!   fails the run.
+//! * a [`Part`] of the suite is a version of the specification, or a proposal;
+//! * [`run_script`] runs one on a [`Route`] and gives a [`Report`];
+//! * `tests/suite.rs` makes a test of each script and route; `expected-failures.txt` lists scripts
+//!   and single directives that fail, each with its reason. The list may only shrink: what is
+//!   listed, but passes, fails the run.
+//!
+//! On the route [`Route::Snapshot`] every instance that can be captured is captured as soon as it
+//! exists, written to an artifact, and loaded again from there into another slot; the directives
+//! then meet the restored instance. What a script says of an instance must hold for its copy too.
 
+mod parts;
+mod report;
 mod runner;
+mod snapshot;
 mod spectest;
 mod values;
 
-pub use runner::{Report, run_script};
+pub use parts::{Part, Script, parts};
+pub use report::{Failure, Report};
+pub use runner::{Route, run_script};

@@ -38,11 +38,38 @@ pub(crate) fn argument(arg: &WastArg<'_>, objects: &mut HostObjects) -> Result<V
     })
 }
 
-fn null(ty: &HeapType<'_>) -> Result<Val, String> {
+/// Types of references that the VM has, as scripts name them.
+#[derive(Debug, PartialEq, Eq)]
+enum Family {
+    Func,
+    Extern,
+    Exn,
+}
+
+/// The family of a heap type; `None` for those of proposals that are not supported.
+fn family(ty: &HeapType<'_>) -> Option<Family> {
     match ty {
-        HeapType::Abstract { ty: AbstractHeapType::Func, .. } => Ok(Val::FuncRef(None)),
-        HeapType::Abstract { ty: AbstractHeapType::Extern, .. } => Ok(Val::ExternRef(None)),
-        other => Err(format!("null of {other:?}")),
+        // Without garbage collection every type that a module defines is one of functions.
+        HeapType::Concrete(_)
+        | HeapType::Abstract { ty: AbstractHeapType::Func | AbstractHeapType::NoFunc, .. } => {
+            Some(Family::Func)
+        }
+        HeapType::Abstract {
+            ty: AbstractHeapType::Extern | AbstractHeapType::NoExtern, ..
+        } => Some(Family::Extern),
+        HeapType::Abstract { ty: AbstractHeapType::Exn | AbstractHeapType::NoExn, .. } => {
+            Some(Family::Exn)
+        }
+        _ => None,
+    }
+}
+
+fn null(ty: &HeapType<'_>) -> Result<Val, String> {
+    match family(ty) {
+        Some(Family::Func) => Ok(Val::FuncRef(None)),
+        Some(Family::Extern) => Ok(Val::ExternRef(None)),
+        Some(Family::Exn) => Ok(Val::ExnRef(None)),
+        None => Err(format!("null of {ty:?}")),
     }
 }
 
@@ -82,7 +109,12 @@ fn matches(found: &Val, expected: &WastRetCore<'_>) -> bool {
             NanPattern::Value(value) => *found == value.bits,
         },
         (Val::V128(found), WastRetCore::V128(expected)) => vector_matches(*found, expected),
-        (Val::FuncRef(None) | Val::ExternRef(None), WastRetCore::RefNull(_)) => true,
+        (found, WastRetCore::RefNull(None)) => found.is_null(),
+        (Val::ExnRef(None), WastRetCore::RefNull(Some(ty))) => family(ty) == Some(Family::Exn),
+        (Val::FuncRef(None), WastRetCore::RefNull(Some(ty))) => family(ty) == Some(Family::Func),
+        (Val::ExternRef(None), WastRetCore::RefNull(Some(ty))) => {
+            family(ty) == Some(Family::Extern)
+        }
         (Val::FuncRef(Some(_)), WastRetCore::RefFunc(_)) => true,
         (Val::ExternRef(Some(_)), WastRetCore::RefExtern(None)) => true,
         (Val::ExternRef(Some(found)), WastRetCore::RefExtern(Some(expected))) => {
