@@ -228,10 +228,10 @@ fn images_hold_vectors() {
         for _ in 0..3 {
             let mut faaslet = pool.acquire(()).unwrap();
             let instance = faaslet.instance();
-            let kept = call(faaslet.store(), instance, "kept", &[at.clone()]);
+            let kept = call(faaslet.store(), instance, "kept", std::slice::from_ref(&at));
             assert_values(&kept, &[Val::V128(A), Val::V128(A)]);
             call(faaslet.store(), instance, "keep", &[at.clone(), Val::V128(B)]);
-            let kept = call(faaslet.store(), instance, "kept", &[at.clone()]);
+            let kept = call(faaslet.store(), instance, "kept", std::slice::from_ref(&at));
             assert_values(&kept, &[Val::V128(B), Val::V128(B)]);
         }
     }
@@ -245,9 +245,9 @@ fn an_access_that_is_half_outside_traps_and_writes_nothing() {
         let module = module(&engine, cpu, KEEPER);
         let instance = Linker::new(&engine).instantiate(&mut store, &module).unwrap();
         let at = Val::I32(65536 - 8);
-        for (name, args) in [("keep", &[at.clone(), Val::V128(A)][..]), ("kept", &[at.clone()])] {
+        for (name, args) in [("keep", vec![at.clone(), Val::V128(A)]), ("kept", vec![at])] {
             let function = instance.get_func(&mut store, name).unwrap();
-            match function.call(&mut store, args).unwrap_err() {
+            match function.call(&mut store, &args).unwrap_err() {
                 Error::Trap(trap) => assert_eq!(trap.code, TrapCode::MemoryOutOfBounds),
                 other => panic!("{other}"),
             }
