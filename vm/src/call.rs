@@ -33,36 +33,27 @@ pub(crate) unsafe fn call_guest(
         return Err(Error::Poisoned);
     }
     faults::prepare_thread().map_err(Error::os("allocating a signal stack"))?;
-    let stack_top = store.stack_top()?;
+    if store.stack_top == 0 {
+        store.make_stack()?;
+    }
     let previous = faults::current();
-    let under_way = store.runtime.exit_fp != 0;
     let mut activation = Activation {
         host_sp: 0,
         previous,
         store,
         outer_exit_fp: std::mem::take(&mut store.runtime.exit_fp),
     };
-    // A call from a host function goes on below it, if that runs on this store's stack.
-    let here = std::ptr::from_ref(&activation) as usize;
-    let nested = store.stack.as_ref().is_some_and(|stack| stack.contains(here));
-    if under_way && !nested {
-        store.runtime.exit_fp = activation.outer_exit_fp;
-        let message = "a call from a host function on a stack or thread of its own";
-        return Err(Error::Unsupported(message.into()));
+    let mut stack_top = store.stack_top;
+    if activation.outer_exit_fp != 0 {
+        check_nested(store, &activation)?;
+        stack_top = 0;
     }
     let outermost = store.control.begin();
     faults::set_current(&activation);
     // SAFETY: the caller vouches for the callee; the stack is this store's, which `&mut` makes
     // ours, and unused below the current stack pointer if the call is nested.
     let status = unsafe {
-        enter(
-            callee.code,
-            cells,
-            callee.base,
-            callee.trampoline,
-            if nested { 0 } else { stack_top },
-            &mut activation,
-        )
+        enter(callee.code, cells, callee.base, callee.trampoline, stack_top, &mut activation)
     };
     faults::set_current(previous);
     store.runtime.exit_fp = activation.outer_exit_fp;
@@ -74,4 +65,15 @@ pub(crate) unsafe fn call_guest(
         FAULTED => Err(store.take_fault()),
         _ => Err(store.take_pending()), // goes on with a host function's panic
     }
+}
+
+/// A call from a host function goes on below it: it must run on the store's stack.
+fn check_nested(store: &mut StoreInner, activation: &Activation) -> Result<(), Error> {
+    let here = std::ptr::from_ref(activation) as usize;
+    if store.stack.as_ref().is_some_and(|stack| stack.contains(here)) {
+        return Ok(());
+    }
+    store.runtime.exit_fp = activation.outer_exit_fp;
+    let message = "a call from a host function on a stack or thread of its own";
+    Err(Error::Unsupported(message.into()))
 }

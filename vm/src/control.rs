@@ -59,6 +59,7 @@ impl Control {
     ///
     /// Plain loads and stores are enough: a cancellation that just misses this one stays with the
     /// watchdog until it has been seen.
+    #[inline]
     pub(crate) fn begin(self: &Arc<Self>) -> bool {
         if self.is_running() {
             return false;
@@ -71,6 +72,7 @@ impl Control {
     }
 
     /// Marks the end of the outermost call.
+    #[inline]
     pub(crate) fn end(&self) {
         self.thread.store(0, Release);
         let interrupt = self.interrupt.load(Relaxed);
@@ -105,8 +107,12 @@ impl Control {
     }
 
     /// The mark.
+    #[inline]
     pub(crate) fn interrupted(&self) -> Option<TrapCode> {
-        TrapCode::from_u8(self.interrupt.load(Relaxed))
+        match self.interrupt.load(Relaxed) {
+            0 => None,
+            mark => TrapCode::from_u8(mark),
+        }
     }
 
     fn is_running(&self) -> bool {

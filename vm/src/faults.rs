@@ -49,6 +49,7 @@ pub(crate) fn set_current(activation: *const Activation) {
 ///
 /// # Errors
 /// [`io::Error`] if no stack can be allocated.
+#[inline]
 pub(crate) fn prepare_thread() -> io::Result<()> {
     if PREPARED.get() {
         return Ok(());

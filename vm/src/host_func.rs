@@ -86,12 +86,16 @@ pub(crate) extern "C" fn shim_typed<T: 'static, F, P, R>(
     P: HostParams,
     R: HostResults,
 {
-    shim(closure, instance, cells, invoke_typed::<T, F, P, R>)
+    shim(instance, |store, index| {
+        // SAFETY: as `shim` says.
+        unsafe { invoke_typed::<T, F, P, R>(closure, store, Some(index), cells) }
+    })
 }
 
 /// # Safety
 /// `closure` must point to an `F`; `store` must be exclusively ours and part of a `StoreBox<T>`;
 /// `cells` must have room for parameters and results.
+#[inline]
 pub(crate) unsafe fn invoke_typed<T: 'static, F, P, R>(
     closure: *const (),
     store: *mut StoreInner,
@@ -123,17 +127,17 @@ where
     }
 }
 
+/// Runs a host function for compiled code of `instance`: linking put the closure with its shim,
+/// into a store of its type; while the guest runs, the store is the call's; the thunk has room for
+/// the type's cells.
+#[inline(always)]
 fn shim(
-    closure: *const (),
     instance: *mut InstanceInner,
-    cells: *mut u64,
-    invoke: crate::func::Invoke,
+    invoke: impl FnOnce(*mut StoreInner, u32) -> Result<(), Pending>,
 ) {
     // SAFETY: compiled code passes the instance pointer of its host context.
     let &InstanceInner { store, index, .. } = unsafe { &*instance };
-    // SAFETY: linking put the closure with its shim, into a store of its type; while the guest
-    // runs, the store is the call's; the stub has room for the type's cells.
-    let result = unsafe { invoke(closure, store, Some(index), cells) };
+    let result = invoke(store, index);
     // SAFETY: this is called by compiled code of the store, and nothing is left to drop.
     unsafe { return_or_leave(instance, result) }
 }
@@ -159,7 +163,10 @@ extern "C" fn shim_dynamic<T: 'static>(
     instance: *mut InstanceInner,
     cells: *mut u64,
 ) {
-    shim(closure, instance, cells, invoke_dynamic::<T>)
+    shim(instance, |store, index| {
+        // SAFETY: as `shim` says.
+        unsafe { invoke_dynamic::<T>(closure, store, Some(index), cells) }
+    })
 }
 
 /// # Safety

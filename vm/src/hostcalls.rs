@@ -21,22 +21,45 @@ use wfaas_abi::{ArtifactError, FuncRef, TrapCode, for_each_hostcall};
 /// # Safety
 /// Must be called last, by a function that compiled code of `instance` called, and that has
 /// nothing left to drop.
+#[inline(always)] // it is on the way of every call to the host, and then but two comparisons
 pub(crate) unsafe fn return_or_leave<R>(
     instance: *mut InstanceInner,
     result: Result<R, Pending>,
 ) -> R {
     // SAFETY: compiled code passes the instance pointer of its host context.
-    let &InstanceInner { store, base, .. } = unsafe { &*instance };
+    let &InstanceInner { store, .. } = unsafe { &*instance };
     // SAFETY: while its guest runs, the store is alive and ours.
     let due = unsafe { &*store }.control.interrupted();
-    let pending = match (result, due) {
-        (Ok(value), None) => return value,
-        (Ok(_) | Err(Pending::Exception(_)), Some(code)) => Pending::Trap(code),
-        (Err(Pending::Exception(exception)), None) => {
+    match (result, due) {
+        (Ok(value), None) => value,
+        // SAFETY: the caller's contract.
+        (Ok(_), due) => unsafe { depart(instance, None, due) },
+        // SAFETY: as above.
+        (Err(pending), due) => unsafe { depart(instance, Some(pending), due) },
+    }
+}
+
+/// Leaves the guest, or goes on where it catches an exception.
+///
+/// # Safety
+/// As [`return_or_leave`].
+#[cold]
+#[inline(never)]
+unsafe fn depart(
+    instance: *mut InstanceInner,
+    pending: Option<Pending>,
+    due: Option<TrapCode>,
+) -> ! {
+    // SAFETY: compiled code passes the instance pointer of its host context.
+    let &InstanceInner { store, base, .. } = unsafe { &*instance };
+    let pending = match (pending, due) {
+        (None | Some(Pending::Exception(_)), Some(code)) => Pending::Trap(code),
+        (Some(Pending::Exception(exception)), None) => {
             // SAFETY: the caller's contract, and the base is that of the instance that called.
             Pending::Exception(unsafe { throw_to_guest(store, base, exception) })
         }
-        (Err(pending), _) => pending,
+        (Some(pending), _) => pending,
+        (None, None) => Pending::Trap(TrapCode::InternalFault),
     };
     // SAFETY: as above.
     unsafe { note(store, pending) };

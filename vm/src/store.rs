@@ -46,6 +46,8 @@ pub struct StoreInner {
     pub(crate) id: u32,
     pub(crate) engine: Engine,
     pub(crate) stack: Option<GuestStack>,
+    /// Where calls start on it; zero before there is one.
+    pub(crate) stack_top: usize,
     pub(crate) control: Arc<Control>,
     pub(crate) memory_limit: Option<u64>,
     /// How the slots of new instances know what a reset has to restore.
@@ -178,6 +180,7 @@ impl StoreInner {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             engine: engine.clone(),
             stack: None,
+            stack_top: 0,
             control: Arc::default(),
             memory_limit: None,
             tracking: Tracking::Discard,
@@ -198,15 +201,15 @@ impl StoreInner {
         }
     }
 
-    /// The stack, made at the first call; its top.
-    pub(crate) fn stack_top(&mut self) -> Result<usize, Error> {
-        if self.stack.is_none() {
-            let stack = GuestStack::new(self.engine.config().stack_bytes)
-                .map_err(Error::os("allocating a guest stack"))?;
-            self.runtime.stack_limit = stack.host_limit() as u64;
-            self.stack = Some(stack);
-        }
-        Ok(self.stack.as_ref().map_or(0, GuestStack::top))
+    /// Makes the stack, before the first call.
+    #[cold]
+    pub(crate) fn make_stack(&mut self) -> Result<(), Error> {
+        let stack = GuestStack::new(self.engine.config().stack_bytes)
+            .map_err(Error::os("allocating a guest stack"))?;
+        self.runtime.stack_limit = stack.host_limit() as u64;
+        self.stack_top = stack.top();
+        self.stack = Some(stack);
+        Ok(())
     }
 
     /// Notes the guest frames from the last exit on.
@@ -272,6 +275,7 @@ impl StoreInner {
     }
 
     /// Panics if a handle is of another store: a bug of the embedder, as documented.
+    #[inline]
     pub(crate) fn check_id(&self, id: u32) {
         assert_eq!(self.id, id, "a handle was used with a store it does not belong to");
     }
