@@ -210,7 +210,10 @@ impl Builder<'_> {
 /// Where a segment of `len` items starts in something of `size` items; `None` if the offset
 /// depends on imports or the segment does not fit.
 fn start(offset: Const, len: usize, size: u64) -> Option<u64> {
-    let Const::I32(offset) = offset else { return None };
-    let offset = u64::from(offset.cast_unsigned());
-    (offset + len as u64 <= size).then_some(offset)
+    let offset = match offset {
+        Const::I32(offset) => u64::from(offset.cast_unsigned()),
+        Const::I64(offset) => offset.cast_unsigned(),
+        _ => return None,
+    };
+    (offset.checked_add(len as u64)? <= size).then_some(offset)
 }

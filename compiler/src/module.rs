@@ -1,6 +1,7 @@
 //! A parsed module: plain data, in the order of the binary.
 
 use wfaas_abi::context::{HostLayout, ImportCounts};
+use wfaas_abi::layout::MAX_MEMORY_PAGES;
 use wfaas_abi::state::StateLayout;
 use wfaas_abi::{FuncType, ValType};
 
@@ -46,6 +47,8 @@ pub(crate) struct Module<'a> {
 pub(crate) struct Limits {
     pub(crate) minimum: u64,
     pub(crate) maximum: Option<u64>,
+    /// Whether indices and sizes are 64-bit numbers in guest code.
+    pub(crate) index64: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,6 +174,7 @@ pub(crate) struct Layout {
 impl Layout {
     /// Lays out the state and the host context of a module.
     pub(crate) fn new(module: &Module<'_>) -> Result<Self, crate::CompileError> {
+        check_minima(module)?;
         let capacities: Vec<u64> = module.defined_tables().iter().map(Table::capacity).collect();
         let state = StateLayout::new(
             module.global_values.len(),
@@ -191,6 +195,19 @@ impl Layout {
     pub(crate) fn host_offset(&self, offset: usize) -> i32 {
         // Both areas together are smaller than 512 MiB.
         offset as i32 - (self.state.state_bytes + self.host.host_bytes) as i32
+    }
+}
+
+/// A slot has room for 4 GiB of a memory, whatever the type of its index.
+fn check_minima(module: &Module<'_>) -> Result<(), crate::CompileError> {
+    let defined = &module.memories[module.counts.memories as usize..];
+    match defined.iter().find(|memory| memory.minimum > MAX_MEMORY_PAGES) {
+        Some(memory) => Err(crate::CompileError::TooLarge {
+            what: "the minimum of a memory in WebAssembly pages",
+            actual: memory.minimum,
+            limit: MAX_MEMORY_PAGES,
+        }),
+        None => Ok(()),
     }
 }
 

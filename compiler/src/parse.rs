@@ -214,12 +214,12 @@ fn func_type(ty: &wasmparser::FuncType) -> Result<FuncType, CompileError> {
 fn table_type(table: &wasmparser::TableType) -> Result<Table, CompileError> {
     Ok(Table {
         ty: val_type(table.element_type.into())?,
-        limits: Limits { minimum: table.initial, maximum: table.maximum },
+        limits: Limits { minimum: table.initial, maximum: table.maximum, index64: table.table64 },
     })
 }
 
 fn memory_limits(memory: &wasmparser::MemoryType) -> Limits {
-    Limits { minimum: memory.initial, maximum: memory.maximum }
+    Limits { minimum: memory.initial, maximum: memory.maximum, index64: memory.memory64 }
 }
 
 fn global_type(global: &wasmparser::GlobalType) -> Result<GlobalType, CompileError> {

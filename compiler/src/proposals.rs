@@ -4,13 +4,14 @@ use crate::CompileError;
 use wasmparser::WasmFeatures;
 
 /// What the compiler accepts: version 1.0 and the proposals finished with it in version 2.0,
-/// except SIMD.
+/// except SIMD; and of version 3.0 memories and tables with 64-bit indices.
 pub(crate) const FEATURES: WasmFeatures = WasmFeatures::WASM1
     .union(WasmFeatures::SIGN_EXTENSION)
     .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
     .union(WasmFeatures::MULTI_VALUE)
     .union(WasmFeatures::BULK_MEMORY)
-    .union(WasmFeatures::REFERENCE_TYPES);
+    .union(WasmFeatures::REFERENCE_TYPES)
+    .union(WasmFeatures::MEMORY64);
 
 /// The names of what is refused, in the order in which they are looked up: where the validator
 /// names several proposals, the first of this list is reported.
@@ -21,7 +22,6 @@ const REFUSED: &[(WasmFeatures, &str)] = &[
     (WasmFeatures::SHARED_EVERYTHING_THREADS, "the shared-everything-threads proposal"),
     (WasmFeatures::TAIL_CALL, "the tail-call proposal"),
     (WasmFeatures::MULTI_MEMORY, "multi-memory"),
-    (WasmFeatures::MEMORY64, "memory64"),
     (WasmFeatures::EXCEPTIONS, "exception handling"),
     (WasmFeatures::LEGACY_EXCEPTIONS, "legacy exception handling"),
     (WasmFeatures::EXTENDED_CONST, "the extended-const proposal"),

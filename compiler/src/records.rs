@@ -101,12 +101,14 @@ fn extern_type(ty: ImportType) -> ExternType {
             ty: (table.ty as u32).into(),
             minimum: table.limits.minimum.into(),
             maximum: maximum(table.limits).into(),
+            limits: limit_bits(table.limits).into(),
             ..ExternType::default()
         },
         ImportType::Memory(limits) => ExternType {
             kind: (ExternKind::Memory as u32).into(),
             minimum: limits.minimum.into(),
             maximum: maximum(limits).into(),
+            limits: limit_bits(limits).into(),
             ..ExternType::default()
         },
         ImportType::Global(global) => ExternType {
@@ -120,6 +122,10 @@ fn extern_type(ty: ImportType) -> ExternType {
 
 fn maximum(limits: Limits) -> u64 {
     limits.maximum.unwrap_or(NO_MAXIMUM)
+}
+
+fn limit_bits(limits: Limits) -> u32 {
+    if limits.index64 { limits::INDEX64 } else { 0 }
 }
 
 fn globals(sections: &mut Sections, module: &Module<'_>, layout: &Layout) {
@@ -144,7 +150,7 @@ fn tables(sections: &mut Sections, module: &Module<'_>, layout: &Layout) {
             minimum: table.limits.minimum.into(),
             maximum: maximum(table.limits).into(),
             capacity: table.capacity().into(),
-            ..TableRecord::default()
+            limits: limit_bits(table.limits).into(),
         };
         sections.push(SectionId::Tables, &[record]);
     }
@@ -152,8 +158,12 @@ fn tables(sections: &mut Sections, module: &Module<'_>, layout: &Layout) {
 
 fn memories(sections: &mut Sections, module: &Module<'_>) {
     for memory in &module.memories[module.counts.memories as usize..] {
-        let record =
-            MemoryRecord { minimum: memory.minimum.into(), maximum: maximum(*memory).into() };
+        let record = MemoryRecord {
+            minimum: memory.minimum.into(),
+            maximum: maximum(*memory).into(),
+            limits: limit_bits(*memory).into(),
+            ..MemoryRecord::default()
+        };
         sections.push(SectionId::Memories, &[record]);
     }
 }

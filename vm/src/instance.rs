@@ -11,10 +11,10 @@ use crate::module::Module;
 use crate::store::{AsContextMut, StoreInner};
 use crate::table::{Table, TableInner};
 use crate::typed::TypedFunc;
-use crate::types::{ExternType, GlobalType, Limits};
+use crate::types::{ExternType, GlobalType, Limits, MemoryType, TableType};
 use crate::values::WasmList;
 use wfaas_abi::artifact::records::{
-    ExternKind, FunctionRecord, GlobalRecord, NO_MAXIMUM, TableRecord, TypeRecord,
+    ExternKind, FunctionRecord, GlobalRecord, TableRecord, TypeRecord, limits,
 };
 use wfaas_abi::context::{
     FuncImport, GlobalImport, HostContext, HostLayout, ImportCounts, MemoryImport, TableImport,
@@ -23,6 +23,10 @@ use wfaas_abi::layout::MAX_HOST_BYTES;
 use wfaas_abi::state::{ELEMENT_BYTES, GLOBAL_BYTES, TABLE_SIZE_BYTES};
 use wfaas_abi::{ArtifactError, FuncRef};
 use wfaas_snapshot::Binding;
+
+/// What is at BASE of an instance without a memory.
+const NONE: MemoryType =
+    MemoryType { limits: Limits { minimum: 0, maximum: Some(0) }, index64: false };
 
 /// An instance of a module in a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,10 +232,7 @@ impl StoreInner {
             tracking: self.tracking,
         };
         let own = module.artifact().memories().first();
-        let limits = own.map_or(Limits { minimum: 0, maximum: Some(0) }, |memory| {
-            Limits::from_record(memory.minimum.get(), memory.maximum.get())
-        });
-        let memory = MemoryInner::new(&self.engine, binding, limits)?;
+        let memory = MemoryInner::new(&self.engine, binding, own.map_or(NONE, MemoryType::of))?;
         let base = memory.base();
         self.memories.push(Box::new(memory));
         let slot = (self.memories.len() - 1) as u32;
@@ -345,23 +346,17 @@ impl HostWriter {
 }
 
 fn own_table(instance: &InstanceInner, record: &TableRecord) -> Result<TableInner, Error> {
-    let (maximum, capacity) = (record.maximum.get(), record.capacity.get());
+    let capacity = record.capacity.get();
     let bytes = (capacity as usize).saturating_mul(ELEMENT_BYTES);
     let elements = instance.state_cell(record.elements_offset.get().into(), bytes)?;
     let size = instance.state_cell(record.size_offset.get().into(), TABLE_SIZE_BYTES)?;
-    let element = record.val_type()?;
-    let maximum = (maximum != NO_MAXIMUM).then_some(maximum);
+    let ty = TableType {
+        element: record.val_type()?,
+        limits: Limits::from_record(record.minimum.get(), record.maximum.get()),
+        index64: record.limits.get() & limits::INDEX64 != 0,
+    };
     // SAFETY: `state_cell` found both inside the state, which is mapped as long as the instance.
-    Ok(unsafe {
-        TableInner::in_state(
-            elements.cast(),
-            size.cast(),
-            capacity,
-            maximum,
-            element,
-            instance.index,
-        )
-    })
+    Ok(unsafe { TableInner::in_state(elements.cast(), size.cast(), capacity, ty, instance.index) })
 }
 
 fn own_global(instance: &InstanceInner, record: &GlobalRecord) -> Result<GlobalInner, Error> {

@@ -27,9 +27,8 @@ pub(crate) struct MemoryInner {
     /// `None` once it was given back.
     slot: Option<Slot>,
     engine: Engine,
-    minimum: u64,
-    /// Declared maximum, in WebAssembly pages.
-    maximum: Option<u64>,
+    /// As declared.
+    ty: MemoryType,
 }
 
 impl Drop for MemoryInner {
@@ -44,7 +43,7 @@ impl MemoryInner {
     pub(crate) fn new(
         engine: &Engine,
         binding: Binding,
-        limits: Limits,
+        ty: MemoryType,
     ) -> Result<MemoryInner, Error> {
         let bytes = binding.image.len().saturating_sub(binding.lead) as u64;
         if bytes > engine.config().max_memory_bytes {
@@ -52,8 +51,7 @@ impl MemoryInner {
         }
         let mut slot = engine.take_slot()?;
         slot.bind(binding).map_err(Error::os("mapping the image"))?;
-        let Limits { minimum, maximum } = limits;
-        Ok(MemoryInner { slot: Some(slot), engine: engine.clone(), minimum, maximum })
+        Ok(MemoryInner { slot: Some(slot), engine: engine.clone(), ty })
     }
 
     pub(crate) fn slot(&self) -> &Slot {
@@ -90,7 +88,7 @@ impl MemoryInner {
         let new = old.checked_add(delta)?;
         let configured = self.engine.config().max_memory_bytes;
         let limit = limit.unwrap_or(u64::MAX).min(configured) / WASM_PAGE as u64;
-        let most = self.maximum.unwrap_or(MAX_MEMORY_PAGES).min(MAX_MEMORY_PAGES);
+        let most = self.ty.limits.maximum.unwrap_or(MAX_MEMORY_PAGES).min(MAX_MEMORY_PAGES);
         if new > most || (delta > 0 && new > limit) {
             return None;
         }
@@ -104,9 +102,21 @@ impl MemoryInner {
         self.slot_mut().reset()
     }
 
+    /// The type, with the present size as the minimum.
     pub(crate) fn ty(&self) -> MemoryType {
-        MemoryType { limits: Limits { minimum: self.minimum, maximum: self.maximum } }
+        let limits = Limits { minimum: self.pages(), ..self.ty.limits };
+        MemoryType { limits, ..self.ty }
     }
+
+    /// An address, or the offset of a segment, as the memory's index type has it.
+    pub(crate) fn index(&self, bits: u64) -> u64 {
+        index(bits, self.ty.index64)
+    }
+}
+
+/// The bits of an index of 32 or 64 bits.
+pub(crate) fn index(bits: u64, index64: bool) -> u64 {
+    if index64 { bits } else { u64::from(bits as u32) }
 }
 
 impl Memory {
@@ -123,7 +133,7 @@ impl Memory {
         let image = Image::from_pages(PAGE + bytes, &[], &[]).map_err(Error::os("a memory"))?;
         let binding =
             Binding { image: Arc::new(image), lead: PAGE, head: 0, tracking: store.tracking };
-        let memory = MemoryInner::new(&store.engine, binding, ty.limits)?;
+        let memory = MemoryInner::new(&store.engine, binding, ty)?;
         // SAFETY: the state header is mapped.
         unsafe { memory.pages_cell().write(ty.limits.minimum) };
         store.memories.push(Box::new(memory));
@@ -193,9 +203,7 @@ impl Memory {
 
     /// The memory's type, with its present size as the minimum.
     pub fn ty(&self, store: &impl AsContext) -> MemoryType {
-        let memory = self.get(store.inner());
-        let maximum = memory.ty().limits.maximum;
-        MemoryType { limits: Limits { minimum: memory.pages(), maximum } }
+        self.get(store.inner()).ty()
     }
 
     fn get<'a>(&self, store: &'a StoreInner) -> &'a MemoryInner {

@@ -191,10 +191,12 @@ impl Module {
                 let table = artifact.tables().get(own).ok_or(missing)?;
                 record.ty = table.ty;
                 (record.minimum, record.maximum) = (table.minimum, table.maximum);
+                record.limits = table.limits;
             }
             ExternKind::Memory => {
                 let memory = artifact.memories().get(own).ok_or(missing)?;
                 (record.minimum, record.maximum) = (memory.minimum, memory.maximum);
+                record.limits = memory.limits;
             }
             ExternKind::Global => {
                 let global = artifact.globals().get(own).ok_or(missing)?;

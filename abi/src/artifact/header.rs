@@ -8,7 +8,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 pub const MAGIC: [u8; 8] = *b"WFAASOBJ";
 
 /// Version of the format. Another version is refused.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Where the header is in the file, in bytes.
 pub const HEADER_OFFSET: usize = 512;
@@ -152,8 +152,8 @@ pub struct Header {
     pub start: U32,
     /// Always zero.
     pub reserved: U32,
-    /// [`BoundsStats`](crate::BoundsStats): accesses, elided by guard, checked.
-    pub accesses: [U64; 3],
+    /// [`BoundsStats`](crate::BoundsStats): accesses, elided by guard, index checked, checked.
+    pub accesses: [U64; 4],
     /// Where in the file the ELF section header of the image is, to keep it right when the image
     /// is replaced.
     pub image_shdr: U64,

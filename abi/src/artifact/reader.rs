@@ -331,8 +331,9 @@ impl<'a> Artifact<'a> {
 
     /// How many accesses were checked.
     pub fn bounds_stats(&self) -> BoundsStats {
-        let [accesses, elided_by_guard, checked] = self.header.accesses.map(|count| count.get());
-        BoundsStats { accesses, elided_by_guard, checked }
+        let [accesses, elided_by_guard, index_checked, checked] =
+            self.header.accesses.map(|count| count.get());
+        BoundsStats { accesses, elided_by_guard, index_checked, checked }
     }
 
     /// A string of the strings section.
