@@ -2,6 +2,7 @@
 
 use wfaas_abi::context::{HostLayout, ImportCounts};
 use wfaas_abi::layout::MAX_MEMORY_PAGES;
+use wfaas_abi::memories;
 use wfaas_abi::state::StateLayout;
 use wfaas_abi::{FuncType, ValType};
 
@@ -158,6 +159,11 @@ impl<'a> Module<'a> {
         &self.tables[self.counts.tables as usize..]
     }
 
+    /// The defined memories.
+    pub(crate) fn defined_memories(&self) -> &[Limits] {
+        &self.memories[self.counts.memories as usize..]
+    }
+
     /// The imported functions, in the order of the index space.
     pub(crate) fn func_imports(&self) -> impl Iterator<Item = &Import<'a>> {
         self.imports.iter().filter(|import| matches!(import.ty, ImportType::Func(_)))
@@ -169,6 +175,8 @@ impl<'a> Module<'a> {
 pub(crate) struct Layout {
     pub(crate) state: StateLayout,
     pub(crate) host: HostLayout,
+    /// Of each defined memory, its place: zero at BASE.
+    pub(crate) places: Vec<usize>,
 }
 
 impl Layout {
@@ -182,13 +190,16 @@ impl Layout {
             module.data.len(),
             module.elements.len(),
         )?;
-        let host = HostLayout::new(module.counts).ok_or(crate::CompileError::TooLarge {
+        let places = memories::places(module.defined_memories().iter().map(|_| false));
+        let records = memories::record_count(module.counts.memories as usize, &places);
+        let counts = ImportCounts { memories: records as u32, ..module.counts };
+        let host = HostLayout::new(counts).ok_or(crate::CompileError::TooLarge {
             what: "the number of imports",
             actual: module.imports.len() as u64,
             limit: (wfaas_abi::layout::MAX_HOST_BYTES / size_of::<wfaas_abi::context::FuncImport>())
                 as u64,
         })?;
-        Ok(Layout { state, host })
+        Ok(Layout { state, host, places })
     }
 
     /// Offset from BASE of what is at `offset` in the host context, in bytes.
@@ -200,8 +211,7 @@ impl Layout {
 
 /// A slot has room for 4 GiB of a memory, whatever the type of its index.
 fn check_minima(module: &Module<'_>) -> Result<(), crate::CompileError> {
-    let defined = &module.memories[module.counts.memories as usize..];
-    match defined.iter().find(|memory| memory.minimum > MAX_MEMORY_PAGES) {
+    match module.defined_memories().iter().find(|memory| memory.minimum > MAX_MEMORY_PAGES) {
         Some(memory) => Err(crate::CompileError::TooLarge {
             what: "the minimum of a memory in WebAssembly pages",
             actual: memory.minimum,

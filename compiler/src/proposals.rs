@@ -4,14 +4,15 @@ use crate::CompileError;
 use wasmparser::WasmFeatures;
 
 /// What the compiler accepts: version 1.0 and the proposals finished with it in version 2.0,
-/// except SIMD; and of version 3.0 memories and tables with 64-bit indices.
+/// except SIMD; and of version 3.0 several memories, and memories and tables with 64-bit indices.
 pub(crate) const FEATURES: WasmFeatures = WasmFeatures::WASM1
     .union(WasmFeatures::SIGN_EXTENSION)
     .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
     .union(WasmFeatures::MULTI_VALUE)
     .union(WasmFeatures::BULK_MEMORY)
     .union(WasmFeatures::REFERENCE_TYPES)
-    .union(WasmFeatures::MEMORY64);
+    .union(WasmFeatures::MEMORY64)
+    .union(WasmFeatures::MULTI_MEMORY);
 
 /// The names of what is refused, in the order in which they are looked up: where the validator
 /// names several proposals, the first of this list is reported.
@@ -21,7 +22,6 @@ const REFUSED: &[(WasmFeatures, &str)] = &[
     (WasmFeatures::THREADS, "the threads proposal (shared memories and atomics)"),
     (WasmFeatures::SHARED_EVERYTHING_THREADS, "the shared-everything-threads proposal"),
     (WasmFeatures::TAIL_CALL, "the tail-call proposal"),
-    (WasmFeatures::MULTI_MEMORY, "multi-memory"),
     (WasmFeatures::EXCEPTIONS, "exception handling"),
     (WasmFeatures::LEGACY_EXCEPTIONS, "legacy exception handling"),
     (WasmFeatures::EXTENDED_CONST, "the extended-const proposal"),
@@ -38,19 +38,12 @@ const REFUSED: &[(WasmFeatures, &str)] = &[
     (WasmFeatures::MULTIBYTE_ARRAY_ACCESS, "the multibyte-array-access proposal"),
 ];
 
-/// The names of what the validator refuses without naming a proposal, by its message.
-const REFUSED_BY_MESSAGE: &[(&str, &str)] = &[("multiple memories", "multi-memory")];
-
 impl From<wasmparser::Error> for CompileError {
     fn from(error: wasmparser::Error) -> Self {
         let offset = error.offset();
         let missing = error.missing_wasm_feature().unwrap_or(WasmFeatures::empty());
-        let by_feature = REFUSED.iter().find(|(features, _)| missing.intersects(*features));
-        let by_message =
-            REFUSED_BY_MESSAGE.iter().find(|(start, _)| error.message().starts_with(start));
-        let proposal = by_feature.map(|(_, name)| *name).or(by_message.map(|(_, name)| *name));
-        match proposal {
-            Some(proposal) => CompileError::Unsupported { proposal, offset },
+        match REFUSED.iter().find(|(features, _)| missing.intersects(*features)) {
+            Some((_, proposal)) => CompileError::Unsupported { proposal, offset },
             None => CompileError::Invalid { message: error.message().to_owned(), offset },
         }
     }

@@ -8,6 +8,8 @@ use crate::symbol::Symbol;
 use wfaas_abi::FuncType;
 use wfaas_abi::artifact::records::*;
 use wfaas_abi::artifact::{SectionId, Sections};
+use wfaas_abi::memories;
+use zerocopy::little_endian::U64;
 
 /// Fills all sections.
 pub(crate) fn sections(
@@ -24,7 +26,7 @@ pub(crate) fn sections(
     imports_and_exports(&mut sections, module);
     globals(&mut sections, module, layout);
     tables(&mut sections, module, layout);
-    memories(&mut sections, module);
+    memories(&mut sections, module, layout);
     for step in &initial.steps {
         init_step(&mut sections, step);
     }
@@ -156,8 +158,8 @@ fn tables(sections: &mut Sections, module: &Module<'_>, layout: &Layout) {
     }
 }
 
-fn memories(sections: &mut Sections, module: &Module<'_>) {
-    for memory in &module.memories[module.counts.memories as usize..] {
+fn memories(sections: &mut Sections, module: &Module<'_>, layout: &Layout) {
+    for memory in module.defined_memories() {
         let record = MemoryRecord {
             minimum: memory.minimum.into(),
             maximum: maximum(*memory).into(),
@@ -166,6 +168,11 @@ fn memories(sections: &mut Sections, module: &Module<'_>) {
         };
         sections.push(SectionId::Memories, &[record]);
     }
+    let mut sizes = vec![U64::ZERO; memories::place_count(&layout.places)];
+    for (memory, place) in module.defined_memories().iter().zip(&layout.places) {
+        sizes[*place] = memory.minimum.into();
+    }
+    sections.push(SectionId::MemorySizes, &sizes);
 }
 
 fn init_step(sections: &mut Sections, step: &Step) {

@@ -20,7 +20,6 @@ fn proposals_are_refused_by_name() {
             "the threads proposal (shared memories and atomics)",
         ),
         ("(func $f (return_call $f))", "the tail-call proposal"),
-        ("(memory 1) (memory 1)", "multi-memory"),
         ("(tag)", "exception handling"),
         ("(func (throw_ref (unreachable)))", "exception handling"),
         ("(global i32 (i32.add (i32.const 1) (i32.const 2)))", "the extended-const proposal"),

@@ -107,6 +107,8 @@ sections! {
     SourceMap, ".wfaas.sourcemap", SourceRecord;
     /// UTF-8 strings that the other records refer to.
     Strings, ".wfaas.strings", u8;
+    /// Sizes in WebAssembly pages of the memories in the image, by place; zero where there is none.
+    MemorySizes, ".wfaas.memsizes", U64;
     /// Which pages of the image are stored, ascending.
     ImageRuns, ".wfaas.imageruns", RunRecord;
     /// The stored pages of the image. Page-aligned.
@@ -142,8 +144,6 @@ pub struct Header {
     pub state_bytes: U64,
     /// Bytes of host context, a multiple of the host page.
     pub host_bytes: U64,
-    /// Pages of linear memory 0 in the image, in WebAssembly pages; zero if it is imported.
-    pub memory_pages: U64,
     /// Offset from BASE of data segment 0's dropped byte, two's complement.
     pub data_dropped: U32,
     /// Offset from BASE of element segment 0's dropped byte, two's complement.

@@ -124,8 +124,8 @@ fn image(artifact: &Artifact<'_>) -> Image {
     let image = artifact.image();
     Image {
         state_bytes: image.state_bytes,
-        memory_wasm_pages: image.memory_pages,
-        pages: image.len() / wfaas_abi::layout::PAGE,
+        memory_wasm_pages: image.memory_pages(),
+        pages: image.parts().map(|part| part.bytes).sum::<usize>() / wfaas_abi::layout::PAGE,
         stored_pages: image.bytes.len() / wfaas_abi::layout::PAGE,
         runs: image.runs.len(),
     }

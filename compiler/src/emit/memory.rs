@@ -2,7 +2,8 @@
 //!
 //! An access is `[BASE + index + offset]`, without a check: a 32-bit index plus an offset that is
 //! small enough stays inside the slot's reservation, where everything outside the memory faults.
-//! A 64-bit index is first compared with 4 GiB, and then treated alike.
+//! A 64-bit index is first compared with 4 GiB, and then treated alike. Memories that are not at
+//! BASE have slots with the same guard; their addresses are in the host context.
 
 use super::{Emitted, FuncEmitter};
 use crate::CompileError;
@@ -154,24 +155,30 @@ impl FuncEmitter<'_> {
 
     /// The address of a memory's first byte.
     fn memory_base(&mut self, memory: u32) -> Value {
-        match self.code.module.defined_memory(memory) {
-            Some(_) => self.code.base(),
-            None => self.memory_import(memory, offset_of!(MemoryImport, base)),
+        if self.is_at_base(memory) {
+            return self.code.base();
         }
+        self.memory_record(memory, offset_of!(MemoryImport, base))
+    }
+
+    /// Whether a memory is the one at BASE; the others are reached through records.
+    fn is_at_base(&self, memory: u32) -> bool {
+        let defined = self.code.module.defined_memory(memory);
+        defined.is_some_and(|defined| self.code.layout.places[defined] == 0)
     }
 
     /// The size of a memory in WebAssembly pages, 64 bits.
     fn memory_pages(&mut self, memory: u32) -> Value {
-        if self.code.module.defined_memory(memory).is_some() {
+        if self.is_at_base(memory) {
             return self.code.state_load(I64, Region::Tables, MEMORY_PAGES_OFFSET);
         }
-        let pages = self.memory_import(memory, offset_of!(MemoryImport, pages));
+        let pages = self.memory_record(memory, offset_of!(MemoryImport, pages));
         let flags = self.code.trusted(Region::Runtime);
         self.code.ins().load(I64, flags, pages, 0)
     }
 
-    /// A pointer of an imported memory's record.
-    fn memory_import(&mut self, memory: u32, field: usize) -> Value {
+    /// A pointer of a memory's record.
+    fn memory_record(&mut self, memory: u32, field: usize) -> Value {
         let record = self.code.layout.host.memories + memory as usize * size_of::<MemoryImport>();
         self.code.host_load(record + field)
     }
