@@ -32,6 +32,8 @@ pub struct BoundsStats {
     pub accesses: u64,
     /// Of these, accesses whose check the guard region makes unnecessary.
     pub elided_by_guard: u64,
+    /// Of these, accesses whose 64-bit index is compared with 4 GiB, the guard doing the rest.
+    pub index_checked: u64,
     /// Of these, accesses compared with the memory's size at run time.
     pub checked: u64,
 }
@@ -40,6 +42,7 @@ impl core::ops::AddAssign for BoundsStats {
     fn add_assign(&mut self, other: Self) {
         self.accesses += other.accesses;
         self.elided_by_guard += other.elided_by_guard;
+        self.index_checked += other.index_checked;
         self.checked += other.checked;
     }
 }

@@ -43,7 +43,8 @@ pub struct FuncImport {
     pub env: u64,
 }
 
-/// An imported memory.
+/// A memory that is not at BASE: an imported or an extra one. If a module has any, all its memories
+/// have records, in the order of the index space.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
 pub struct MemoryImport {
@@ -90,12 +91,12 @@ pub struct RuntimeContext {
     pub stack_limit: u64,
 }
 
-/// How many imports of each kind a module has.
+/// How many records of each kind a module has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ImportCounts {
     /// Imported functions.
     pub funcs: u32,
-    /// Imported memories.
+    /// Memories with records: none, or all, imported or not.
     pub memories: u32,
     /// Imported tables.
     pub tables: u32,

@@ -4,7 +4,7 @@ use crate::context::{
     FuncImport, GlobalImport, HostContext, MemoryImport, RuntimeContext, TableImport, TagInstance,
 };
 use crate::trap::TrapCode;
-use crate::{artifact, hostcall, layout, state};
+use crate::{artifact, hostcall, layout, memories, state};
 use core::mem::offset_of;
 
 /// The fingerprint of this build's ABI, derived from the lists and layouts themselves. An artifact
@@ -29,6 +29,8 @@ const fn fingerprint() -> u64 {
         layout::MEMORY_RESERVATION as u64,
         layout::GUARD as u64,
         layout::PAGE as u64,
+        memories::LEAD as u64,
+        memories::STRIDE as u64,
         state::MEMORY_PAGES_OFFSET as u64,
         state::GLOBAL_BYTES as u64,
         state::ELEMENT_BYTES as u64,

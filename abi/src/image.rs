@@ -1,4 +1,5 @@
-//! Images: the bytes of state and linear memory, with zero pages left out.
+//! Images: the bytes of state and linear memories, with zero pages left out. Where the memories
+//! after the first are is in [`memories`](crate::memories).
 
 use crate::layout::PAGE;
 use std::collections::BTreeMap;
@@ -35,7 +36,7 @@ impl SparseImage {
     /// never make a page of their own.
     ///
     /// # Panics
-    /// If `at` is before the state, or beyond what a 32-bit memory can hold.
+    /// If `at` is before the state, or beyond what the memories can hold.
     pub fn write(&mut self, at: i64, bytes: &[u8]) {
         let start = usize::try_from(at + self.state_bytes as i64).expect("inside the image");
         let mut done = 0;

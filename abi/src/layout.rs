@@ -12,7 +12,8 @@
 //! `state_bytes` and `host_bytes` are constants of a module, multiples of [`PAGE`]. State and
 //! linear memory are adjacent, so both are one image. A 32-bit index plus a 31-bit offset plus the
 //! widest access stays below the end of the guard, and is never negative, so guest code can reach
-//! neither its state, nor the host context, nor another slot.
+//! neither its state, nor the host context, nor another slot. A memory that is not at BASE has a
+//! slot of its own; see [`memories`](crate::memories).
 
 /// Bytes of a host page, the unit of mapping, write tracking and reset.
 pub const PAGE: usize = 4096;
@@ -26,10 +27,10 @@ pub const MAX_MEMORY_PAGES: u64 = 65536;
 /// Bytes reserved below BASE for the state and the host context together.
 pub const BELOW_BASE: usize = 512 << 20;
 
-/// Bytes reserved for linear memory 0: all that a 32-bit index can reach.
+/// Bytes reserved for a linear memory: all that a 32-bit index can reach.
 pub const MEMORY_RESERVATION: usize = 4 << 30;
 
-/// Bytes of the guard after linear memory 0.
+/// Bytes of the guard after a linear memory.
 pub const GUARD: usize = 2 << 30;
 
 /// Bytes of a whole slot. Slots start at multiples of [`SLOT_ALIGN`].

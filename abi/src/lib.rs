@@ -30,6 +30,7 @@ pub mod funcref;
 pub mod hostcall;
 pub mod image;
 pub mod layout;
+pub mod memories;
 pub mod state;
 pub mod trap;
 pub mod types;

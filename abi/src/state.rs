@@ -85,7 +85,8 @@ impl StateLayout {
     ) -> Result<Self, StateTooLarge> {
         let element_bytes = table_capacities
             .iter()
-            .map(|capacity| (capacity * ELEMENT_BYTES as u64).next_multiple_of(PAGE as u64))
+            .map(|capacity| capacity.saturating_mul(ELEMENT_BYTES as u64))
+            .map(|bytes| bytes.checked_next_multiple_of(PAGE as u64).unwrap_or(u64::MAX))
             .fold(0u64, u64::saturating_add);
         let fixed_bytes = size_of::<StateHeader>()
             + table_capacities.len() * TABLE_SIZE_BYTES
@@ -161,6 +162,7 @@ mod tests {
         let tables = vec![MAX_TABLE_CAPACITY; 7];
         let error = StateLayout::new(0, &tables, 0, 0).unwrap_err();
         assert!(error.to_string().contains("need 5"), "{error}");
+        StateLayout::new(0, &[u64::MAX, 1], 0, 0).unwrap_err();
     }
 
     #[test]

@@ -22,7 +22,7 @@ fn steps(criterion: &mut Criterion) {
     let mut store = Store::new(&engine, ());
     let instance = linker.instantiate(&mut store, &module).expect("instantiates");
     let capture = instance.capture(&mut store).expect("captures");
-    let artifact = replace_image(&module.artifact(), &capture.image, capture.memory_pages)
+    let artifact = replace_image(&module.artifact(), &capture.image, &capture.memory_pages)
         .expect("takes the image");
     let module = Module::from_bytes(&engine, &artifact).expect("loads");
     let pool = Pool::new(&linker, &module).expect("a pool");

@@ -52,7 +52,7 @@ fn pool(wasm: &[u8]) -> anyhow::Result<Pool<()>> {
     let mut store = Store::new(&engine, ());
     let instance = linker.instantiate(&mut store, &module)?;
     let capture = instance.capture(&mut store)?;
-    let artifact = replace_image(&module.artifact(), &capture.image, capture.memory_pages)?;
+    let artifact = replace_image(&module.artifact(), &capture.image, &capture.memory_pages)?;
     Ok(Pool::new(&linker, &Module::from_bytes(&engine, &artifact)?)?)
 }
 

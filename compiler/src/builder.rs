@@ -84,6 +84,11 @@ impl<'c> CodeBuilder<'c> {
         self.builder.ins()
     }
 
+    /// The machine type of a value.
+    pub(crate) fn type_of(&self, value: Value) -> ir::Type {
+        self.builder.func.dfg.value_type(value)
+    }
+
     /// A 64-bit constant.
     pub(crate) fn iconst(&mut self, value: i64) -> Value {
         self.ins().iconst(POINTER, value)

@@ -15,7 +15,6 @@ pub(crate) fn header(
     stats: BoundsStats,
     options: &Options<'_>,
 ) -> Header {
-    let memory = module.memories.get(module.counts.memories as usize);
     let mut header = Header::new_zeroed();
     header.magic = MAGIC;
     header.version = FORMAT_VERSION.into();
@@ -25,11 +24,10 @@ pub(crate) fn header(
     header.cpu_features = options.cpu.0.into();
     header.state_bytes = (layout.state.state_bytes as u64).into();
     header.host_bytes = (layout.host.host_bytes as u64).into();
-    header.memory_pages = memory.map_or(0, |memory| memory.minimum).into();
     header.data_dropped = layout.state.data_dropped.cast_unsigned().into();
     header.elem_dropped = layout.state.elem_dropped.cast_unsigned().into();
     header.start = module.start.map_or(0, |index| index + 1).into();
-    header.accesses =
-        [stats.accesses, stats.elided_by_guard, stats.checked].map(|count| count.into());
+    header.accesses = [stats.accesses, stats.elided_by_guard, stats.index_checked, stats.checked]
+        .map(|count| count.into());
     header
 }

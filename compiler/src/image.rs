@@ -11,6 +11,7 @@ use crate::module::*;
 use wfaas_abi::artifact::records::InitKind;
 use wfaas_abi::image::SparseImage;
 use wfaas_abi::layout::{PAGE, WASM_PAGE};
+use wfaas_abi::memories::image_offset;
 use wfaas_abi::state::{ELEMENT_BYTES, MEMORY_PAGES_OFFSET};
 
 /// Pages that segments may take in the image of any module, and one more for so many bytes of it:
@@ -75,9 +76,10 @@ struct Builder<'m> {
 
 impl Builder<'_> {
     fn sizes(&mut self) {
-        let memory = self.module.memories.get(self.module.counts.memories as usize);
-        let pages = memory.map_or(0, |memory| memory.minimum);
-        self.image.write(i64::from(MEMORY_PAGES_OFFSET), &pages.to_le_bytes());
+        for (memory, place) in self.module.defined_memories().iter().zip(&self.layout.places) {
+            let at = image_offset(*place) + i64::from(MEMORY_PAGES_OFFSET);
+            self.image.write(at, &memory.minimum.to_le_bytes());
+        }
         for (table, offset) in
             self.module.defined_tables().iter().zip(&self.layout.state.table_sizes)
         {
@@ -163,8 +165,7 @@ impl Builder<'_> {
             return false;
         }
         // References are 64 bits wide.
-        let bytes: Vec<u8> =
-            values.iter().flat_map(|value| (*value as u64).to_le_bytes()).collect();
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         let at = i64::from(self.layout.state.table_elements[table])
             + first as i64 * ELEMENT_BYTES as i64;
         self.image.write(at, &bytes);
@@ -197,13 +198,14 @@ impl Builder<'_> {
 
     /// Writes a data segment into the image, if that can be done here.
     fn datum(&mut self, segment: &DataSegment<'_>, target: u32, offset: &Expr) -> bool {
-        let Some(_) = self.module.defined_memory(target) else { return false };
+        let Some(defined) = self.module.defined_memory(target) else { return false };
         let size = self.module.memories[target as usize].minimum * WASM_PAGE as u64;
         let Some(at) = self.start(offset, segment.bytes.len(), size) else { return false };
         if !self.take_pages(segment.bytes.len()) {
             return false;
         }
-        self.image.write(at as i64, segment.bytes);
+        let memory = image_offset(self.layout.places[defined]);
+        self.image.write(memory + at as i64, segment.bytes);
         true
     }
 

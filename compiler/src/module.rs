@@ -2,7 +2,9 @@
 
 use crate::hints::BranchHints;
 use std::collections::HashMap;
-use wfaas_abi::context::{HostLayout, ImportCounts};
+use wfaas_abi::context::{FuncImport, HostLayout, ImportCounts};
+use wfaas_abi::layout::MAX_MEMORY_PAGES;
+use wfaas_abi::memories;
 use wfaas_abi::state::StateLayout;
 use wfaas_abi::{FuncType, TypeHash, ValType};
 
@@ -58,6 +60,8 @@ pub(crate) struct Module<'a> {
 pub(crate) struct Limits {
     pub(crate) minimum: u64,
     pub(crate) maximum: Option<u64>,
+    /// Whether indices and sizes are 64-bit numbers in guest code.
+    pub(crate) index64: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,6 +203,11 @@ impl<'a> Module<'a> {
         ty.encode(index_of).expect("concrete types are the module's own")
     }
 
+    /// The defined memories.
+    pub(crate) fn defined_memories(&self) -> &[Limits] {
+        &self.memories[self.counts.memories as usize..]
+    }
+
     /// The imported functions, in the order of the index space.
     pub(crate) fn func_imports(&self) -> impl Iterator<Item = &Import<'a>> {
         self.imports.iter().filter(|import| matches!(import.ty, ImportType::Func(_)))
@@ -210,11 +219,14 @@ impl<'a> Module<'a> {
 pub(crate) struct Layout {
     pub(crate) state: StateLayout,
     pub(crate) host: HostLayout,
+    /// Of each defined memory, its place: zero at BASE.
+    pub(crate) places: Vec<usize>,
 }
 
 impl Layout {
     /// Lays out the state and the host context of a module.
     pub(crate) fn new(module: &Module<'_>) -> Result<Self, crate::CompileError> {
+        check_minima(module)?;
         let capacities: Vec<u64> = module.defined_tables().iter().map(Table::capacity).collect();
         let state = StateLayout::new(
             module.global_values.len(),
@@ -222,21 +234,35 @@ impl Layout {
             module.data.len(),
             module.elements.len(),
         )?;
-        let host = HostLayout::new(module.counts, module.tags.len()).ok_or(
-            crate::CompileError::TooLarge {
-                what: "the number of imports",
-                actual: module.imports.len() as u64,
-                limit: (wfaas_abi::layout::MAX_HOST_BYTES
-                    / size_of::<wfaas_abi::context::FuncImport>()) as u64,
-            },
-        )?;
-        Ok(Layout { state, host })
+        let places = memories::places(module.defined_memories().iter().map(|_| false));
+        let records = memories::record_count(module.counts.memories as usize, &places);
+        let counts = ImportCounts { memories: records as u32, ..module.counts };
+        let limit = wfaas_abi::layout::MAX_HOST_BYTES / size_of::<FuncImport>();
+        let host = HostLayout::new(counts, module.tags.len());
+        let host = host.ok_or(crate::CompileError::TooLarge {
+            what: "the number of imports",
+            actual: module.imports.len() as u64,
+            limit: limit as u64,
+        })?;
+        Ok(Layout { state, host, places })
     }
 
     /// Offset from BASE of what is at `offset` in the host context, in bytes.
     pub(crate) fn host_offset(&self, offset: usize) -> i32 {
         // Both areas together are smaller than 512 MiB.
         offset as i32 - (self.state.state_bytes + self.host.host_bytes) as i32
+    }
+}
+
+/// A slot has room for 4 GiB of a memory, whatever the type of its index.
+fn check_minima(module: &Module<'_>) -> Result<(), crate::CompileError> {
+    match module.defined_memories().iter().find(|memory| memory.minimum > MAX_MEMORY_PAGES) {
+        Some(memory) => Err(crate::CompileError::TooLarge {
+            what: "the minimum of a memory in WebAssembly pages",
+            actual: memory.minimum,
+            limit: MAX_MEMORY_PAGES,
+        }),
+        None => Ok(()),
     }
 }
 

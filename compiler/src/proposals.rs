@@ -42,6 +42,8 @@ const PROPOSALS: &[Proposal] = &[
     ),
     proposal("simd", "SIMD", WasmFeatures::SIMD, &["relaxed-simd"]),
     proposal("relaxed-simd", "relaxed SIMD", WasmFeatures::RELAXED_SIMD, &[]),
+    proposal("multi-memory", "multiple memories", WasmFeatures::MULTI_MEMORY, &[]),
+    proposal("memory64", "64-bit memories and tables", WasmFeatures::MEMORY64, &[]),
     proposal("tail-call", "tail calls", WasmFeatures::TAIL_CALL, &[]),
     proposal("extended-const", "extended constants", WasmFeatures::EXTENDED_CONST, &[]),
     // Recursive types came with garbage collection, but functions can be typed by them too.
@@ -111,8 +113,6 @@ impl Proposals {
 const REFUSED: &[(WasmFeatures, &str)] = &[
     (WasmFeatures::THREADS, "the threads proposal (shared memories and atomics)"),
     (WasmFeatures::SHARED_EVERYTHING_THREADS, "the shared-everything-threads proposal"),
-    (WasmFeatures::MULTI_MEMORY, "multi-memory"),
-    (WasmFeatures::MEMORY64, "memory64"),
     (WasmFeatures::LEGACY_EXCEPTIONS, "legacy exception handling"),
     (WasmFeatures::COMPONENT_MODEL, "the component model"),
     (WasmFeatures::CUSTOM_DESCRIPTORS, "the custom-descriptors proposal"),
@@ -129,20 +129,21 @@ const REFUSED: &[(WasmFeatures, &str)] = &[
 pub(crate) const GC: &str = "garbage collection";
 
 /// The names of what the validator refuses without naming a proposal, by its message.
-const REFUSED_BY_MESSAGE: &[(&str, &str)] = &[("multiple memories", "multi-memory")];
+const BY_MESSAGE: &[(&str, &str)] = &[("multiple memories", "multi-memory")];
 
 impl From<wasmparser::Error> for CompileError {
     fn from(error: wasmparser::Error) -> Self {
         let offset = error.offset();
         let missing = error.missing_wasm_feature().unwrap_or(WasmFeatures::empty());
-        let by_feature = REFUSED.iter().find(|(features, _)| missing.intersects(*features));
-        let by_message =
-            REFUSED_BY_MESSAGE.iter().find(|(start, _)| error.message().starts_with(start));
-        let refused = by_feature.map(|(_, name)| *name).or(by_message.map(|(_, name)| *name));
+        let refused = REFUSED.iter().find(|(features, _)| missing.intersects(*features));
+        let by_message = BY_MESSAGE.iter().find(|(start, _)| error.message().starts_with(start));
+        let is_missing = |known: &&Proposal| {
+            missing.intersects(known.features)
+                || by_message.is_some_and(|(_, name)| *name == known.name)
+        };
         // What is implemented and missing all the same was disabled.
-        let disabled = PROPOSALS.iter().find(|known| missing.intersects(known.features));
-        match (refused, disabled) {
-            (Some(proposal), _) => CompileError::Unsupported { proposal, offset },
+        match (refused, PROPOSALS.iter().find(is_missing)) {
+            (Some((_, proposal)), _) => CompileError::Unsupported { proposal, offset },
             (None, Some(Proposal { name, title, .. })) => {
                 CompileError::Disabled { name, title, offset }
             }

@@ -7,8 +7,8 @@ use crate::names;
 use crate::symbol::Symbol;
 use wfaas_abi::artifact::records::*;
 use wfaas_abi::artifact::{SectionId, Sections};
-use wfaas_abi::{FuncType, ValType};
-use zerocopy::little_endian::U32;
+use wfaas_abi::{FuncType, ValType, memories};
+use zerocopy::little_endian::{U32, U64};
 
 /// Fills all sections.
 pub(crate) fn sections(
@@ -25,7 +25,7 @@ pub(crate) fn sections(
     imports_and_exports(&mut sections, module);
     globals(&mut sections, module, layout);
     tables(&mut sections, module, layout);
-    memories(&mut sections, module);
+    memories(&mut sections, module, layout);
     tags(&mut sections, module);
     for step in &initial.steps {
         init_step(&mut sections, step);
@@ -105,12 +105,14 @@ fn extern_type(module: &Module<'_>, ty: ImportType) -> ExternType {
             ty: module.type_code(table.ty).into(),
             minimum: table.limits.minimum.into(),
             maximum: maximum(table.limits).into(),
+            limits: limit_bits(table.limits).into(),
             ..ExternType::default()
         },
         ImportType::Memory(limits) => ExternType {
             kind: (ExternKind::Memory as u32).into(),
             minimum: limits.minimum.into(),
             maximum: maximum(limits).into(),
+            limits: limit_bits(limits).into(),
             ..ExternType::default()
         },
         ImportType::Global(global) => ExternType {
@@ -129,6 +131,10 @@ fn extern_type(module: &Module<'_>, ty: ImportType) -> ExternType {
 
 fn maximum(limits: Limits) -> u64 {
     limits.maximum.unwrap_or(NO_MAXIMUM)
+}
+
+fn limit_bits(limits: Limits) -> u32 {
+    if limits.index64 { limits::INDEX64 } else { 0 }
 }
 
 fn globals(sections: &mut Sections, module: &Module<'_>, layout: &Layout) {
@@ -153,18 +159,27 @@ fn tables(sections: &mut Sections, module: &Module<'_>, layout: &Layout) {
             minimum: table.limits.minimum.into(),
             maximum: maximum(table.limits).into(),
             capacity: table.capacity().into(),
-            ..TableRecord::default()
+            limits: limit_bits(table.limits).into(),
         };
         sections.push(SectionId::Tables, &[record]);
     }
 }
 
-fn memories(sections: &mut Sections, module: &Module<'_>) {
-    for memory in &module.memories[module.counts.memories as usize..] {
-        let record =
-            MemoryRecord { minimum: memory.minimum.into(), maximum: maximum(*memory).into() };
+fn memories(sections: &mut Sections, module: &Module<'_>, layout: &Layout) {
+    for memory in module.defined_memories() {
+        let record = MemoryRecord {
+            minimum: memory.minimum.into(),
+            maximum: maximum(*memory).into(),
+            limits: limit_bits(*memory).into(),
+            ..MemoryRecord::default()
+        };
         sections.push(SectionId::Memories, &[record]);
     }
+    let mut sizes = vec![U64::ZERO; memories::place_count(&layout.places)];
+    for (memory, place) in module.defined_memories().iter().zip(&layout.places) {
+        sizes[*place] = memory.minimum.into();
+    }
+    sections.push(SectionId::MemorySizes, &sizes);
 }
 
 fn tags(sections: &mut Sections, module: &Module<'_>) {

@@ -16,16 +16,20 @@ fn build(module: &[u8]) -> Vec<u8> {
 /// The bytes of an image from `at` bytes from BASE on.
 fn image_bytes(artifact: &Artifact<'_>, at: i64, len: usize) -> Vec<u8> {
     let image = artifact.image();
-    let mut whole = vec![0; image.len()];
+    let start = (image.state_bytes as i64 + at) as usize;
+    let mut found = vec![0; len];
     let mut stored = image.bytes.chunks(4096);
     for run in image.runs {
         for page in run.first.get()..run.first.get() + run.pages.get() {
-            let at = page as usize * 4096;
-            whole[at..at + 4096].copy_from_slice(stored.next().unwrap());
+            let first = page as usize * 4096;
+            for (byte, at) in stored.next().unwrap().iter().zip(first..) {
+                if (start..start + len).contains(&at) {
+                    found[at - start] = *byte;
+                }
+            }
         }
     }
-    let start = (image.state_bytes as i64 + at) as usize;
-    whole[start..start + len].to_vec()
+    found
 }
 
 fn number(artifact: &Artifact<'_>, at: i32) -> u64 {
@@ -197,8 +201,9 @@ fn the_image_can_be_replaced() {
     let artifact = Artifact::parse(&file).unwrap();
     let mut image = SparseImage::new(artifact.image().state_bytes);
     image.write(4 * 65536, b"captured");
-    let file = replace_image(&artifact, &image, 5).unwrap();
+    let file = replace_image(&artifact, &image, &[5]).unwrap();
     let artifact = Artifact::parse(&file).unwrap();
+    assert_eq!(artifact.image().memory_pages(), 5);
     artifact.verify().unwrap();
     assert!(artifact.is_initialised());
     assert_eq!(image_bytes(&artifact, 4 * 65536, 8), *b"captured");
@@ -208,6 +213,55 @@ fn the_image_can_be_replaced() {
     let line = headers.lines().find(|line| line.contains(".wfaas.image ")).unwrap();
     let offset = artifact.header().sections[SectionId::Image as usize].offset.get();
     assert!(line.contains(&format!("{offset:06x} 001000")), "{line}");
+}
+
+#[test]
+fn memories_lie_6_gib_apart_in_the_image() {
+    let file = build(
+        br#"(module (memory 1) (memory 2 3) (memory i64 3)
+        (data (memory 0) (i32.const 1) "first")
+        (data (memory 1) (i32.const 131065) "second!")
+        (data (memory 2) (i64.const 70000) "third"))"#,
+    );
+    let artifact = Artifact::parse(&file).unwrap();
+    artifact.verify().unwrap();
+    assert!(artifact.init_steps().is_empty());
+    let stride = 6i64 << 30;
+    for (at, bytes) in [
+        (1, &b"first"[..]),
+        (stride + 131_065, b"second!"),
+        (2 * stride + 70_000, b"third"),
+        (-16, &[1, 0, 0, 0, 0, 0, 0, 0]),
+        (stride - 16, &[2, 0, 0, 0, 0, 0, 0, 0]),
+        (2 * stride - 16, &[3, 0, 0, 0, 0, 0, 0, 0]),
+    ] {
+        assert_eq!(image_bytes(&artifact, at, bytes.len()), bytes, "at {at}");
+    }
+}
+
+#[test]
+fn an_image_with_pages_between_its_memories_is_refused() {
+    let file = build(br#"(module (memory 1) (memory 1))"#);
+    let artifact = Artifact::parse(&file).unwrap();
+    let stride = 6i64 << 30;
+    for (at, fits) in [
+        (65535, true),
+        (65536, false),
+        (stride - 4097, false),
+        (stride - 4096, true),
+        (stride + 65535, true),
+        (stride + 65536, false),
+        (2 * stride, false),
+    ] {
+        let mut image = SparseImage::new(artifact.image().state_bytes);
+        image.write(at, &[1]);
+        let file = replace_image(&artifact, &image, &[1, 1]).unwrap();
+        let verified = Artifact::parse(&file).unwrap().verify();
+        assert_eq!(verified.is_ok(), fits, "{at}: {verified:?}");
+    }
+    let image = SparseImage::new(artifact.image().state_bytes);
+    let file = replace_image(&artifact, &image, &[1, 65537]).unwrap();
+    Artifact::parse(&file).map(|_| ()).expect_err("more than 4 GiB");
 }
 
 #[test]

@@ -16,9 +16,6 @@ fn proposals_are_refused_by_name() {
             "(memory 1) (func (drop (i32.atomic.load (i32.const 0))))",
             "the threads proposal (shared memories and atomics)",
         ),
-        ("(memory 1) (memory 1)", "multi-memory"),
-        ("(memory i64 1)", "memory64"),
-        ("(table i64 1 funcref)", "memory64"),
         ("(tag) (func try catch_all end)", "legacy exception handling"),
         ("(type (struct))", "garbage collection"),
         ("(type $f (sub (func))) (type (sub $f (func)))", "garbage collection"),
@@ -73,6 +70,9 @@ fn disabled_proposals_are_refused_by_name() {
         ("extended-const", "(global i32 (i32.add (i32.const 1) (i32.const 2)))"),
         ("function-references", "(type $f (func)) (func (param (ref $f)))"),
         ("exceptions", "(tag)"),
+        ("multi-memory", "(memory 1) (memory 1)"),
+        ("memory64", "(memory i64 1)"),
+        ("memory64", "(table i64 1 funcref)"),
     ] {
         let text = format!("(module {module})");
         compile(text.as_bytes(), &Options::default()).unwrap();
@@ -133,5 +133,19 @@ fn every_known_cpu_compiles_all_float_operators() {
         let compiled = compile(module, &options).unwrap();
         let artifact = wfaas_abi::Artifact::parse(&compiled.artifact).unwrap();
         assert_eq!(artifact.cpu_features(), cpu);
+    }
+}
+
+#[test]
+fn a_memory_that_no_slot_has_room_for_is_refused() {
+    let text = error("(module (memory i64 0x10001))").to_string();
+    assert_eq!(
+        text,
+        "module too large: the minimum of a memory in WebAssembly pages is 65537, the limit is 65536"
+    );
+    let text = error("(module (table i64 0xffffffffffffffff funcref))").to_string();
+    assert!(text.starts_with("tables, globals and segments need"), "{text}");
+    for fits in ["(memory i64 1 0x1000000000000)", "(table i64 1 0xffffffffffffffff funcref)"] {
+        compile(format!("(module {fits})").as_bytes(), &Options::default()).expect(fits);
     }
 }

@@ -9,7 +9,6 @@ use crate::stdio::{Input, LogLines, Output};
 use crate::wasi;
 use std::sync::Arc;
 use std::time::Instant;
-use wfaas_abi::layout::WASM_PAGE;
 use wfaas_vm::{Engine, Faaslet, Linker, Module, Pool};
 
 /// A module that answers requests, each in a pristine faaslet.
@@ -67,8 +66,7 @@ impl Function {
         if !module.is_initialised() && module.get_export(INITIALIZE).is_some() {
             return Err(FunctionError::NotInitialised);
         }
-        let (bytes, limit) =
-            (module.initial_memory_pages() * WASM_PAGE as u64, config.limits.memory_bytes);
+        let (bytes, limit) = (module.initial_memory_bytes(), config.limits.memory_bytes);
         if bytes > limit {
             return Err(FunctionError::Memory { bytes, limit });
         }

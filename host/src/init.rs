@@ -113,7 +113,7 @@ pub fn initialise(
     let module = Module::from_bytes(engine, artifact)?;
     match capture(engine, &module, config)? {
         Ok(capture) => {
-            let file = replace_image(&parsed, &capture.image, capture.memory_pages)?;
+            let file = replace_image(&parsed, &capture.image, &capture.memory_pages)?;
             Ok(Initialised::Artifact(file))
         }
         Err(reason) if config.export.is_none() => Ok(Initialised::Kept { reason }),
@@ -133,7 +133,7 @@ pub fn snapshot(
     let parsed = Artifact::parse(artifact)?;
     let module = Module::from_bytes(engine, artifact)?;
     let capture = capture(engine, &module, config)?.map_err(InitError::Impossible)?;
-    Ok(write_proto(&parsed, &capture.image, capture.memory_pages))
+    Ok(write_proto(&parsed, &capture.image, &capture.memory_pages))
 }
 
 /// The image after initialisation, or why there cannot be one.

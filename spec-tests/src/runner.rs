@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use wast::parser::ParseBuffer;
 use wast::token::Id;
 use wast::{QuoteWat, Wast, WastDirective, WastExecute, WastInvoke};
+use wfaas_compiler::{Options, Proposals};
 use wfaas_vm::{Config, Engine, Error, Extern, Instance, Linker, Module, Store, Val};
 
 /// What becomes of an instance before the directives meet it.
@@ -19,8 +20,8 @@ pub enum Route {
     Snapshot,
 }
 
-/// Runs the script `text`.
-pub fn run_script(text: &str, route: Route) -> Report {
+/// Runs the script `text`, whose modules may use `proposals`.
+pub fn run_script(text: &str, proposals: Proposals, route: Route) -> Report {
     let mut lexer = wast::lexer::Lexer::new(text);
     lexer.allow_confusing_unicode(true);
     let parsed = ParseBuffer::new_with_lexer(lexer);
@@ -33,7 +34,7 @@ pub fn run_script(text: &str, route: Route) -> Report {
             return broken(format!("the script cannot be parsed: {error}"));
         }
     };
-    let mut runner = match Runner::new(route) {
+    let mut runner = match Runner::new(proposals, route) {
         Ok(runner) => runner,
         Err(error) => {
             return broken(format!("setting up: {error}"));
@@ -64,6 +65,7 @@ enum Outcome {
 }
 
 struct Runner {
+    proposals: Proposals,
     route: Route,
     engine: Engine,
     linker: Linker<()>,
@@ -78,12 +80,13 @@ struct Runner {
 }
 
 impl Runner {
-    fn new(route: Route) -> Result<Runner, Error> {
+    fn new(proposals: Proposals, route: Route) -> Result<Runner, Error> {
         let engine = Engine::new(Config::default())?;
         let mut linker = Linker::new(&engine);
         let mut store = Store::new(&engine, ());
         spectest::define(&mut linker, &mut store)?;
         Ok(Runner {
+            proposals,
             route,
             engine,
             linker,
@@ -155,7 +158,8 @@ impl Runner {
 
     fn module(&self, module: &mut QuoteWat<'_>) -> Result<Module, String> {
         let wasm = module.encode().map_err(|error| error.to_string())?;
-        let compiled = wfaas_compiler::compile(&wasm, &Default::default());
+        let options = Options { proposals: self.proposals, ..Options::default() };
+        let compiled = wfaas_compiler::compile(&wasm, &options);
         let compiled = compiled.map_err(|error| error.to_string())?;
         Module::from_bytes(&self.engine, &compiled.artifact).map_err(|error| error.to_string())
     }

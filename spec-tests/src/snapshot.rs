@@ -19,7 +19,7 @@ pub(crate) fn restored(
         Err(Error::Capture(_)) => return Ok(None),
         Err(error) => return Err(format!("capturing: {error}")),
     };
-    let artifact = replace_image(&module.artifact(), &capture.image, capture.memory_pages)
+    let artifact = replace_image(&module.artifact(), &capture.image, &capture.memory_pages)
         .map_err(|error| format!("writing the capture: {error}"))?;
     let copy = Module::from_bytes(linker.engine(), &artifact)
         .map_err(|error| format!("loading the capture: {error}"))?;

@@ -29,10 +29,12 @@ pub(crate) fn define(linker: &mut Linker<()>, store: &mut Store<()>) -> Result<(
         linker.define("spectest", name, Extern::Global(global));
     }
     let limits = Limits { minimum: 10, maximum: Some(20) };
-    let ty = TableType { element: ValType::FUNCREF, limits };
+    let ty = TableType { element: ValType::FUNCREF, limits, index64: false };
     let table = Table::new(store, ty, Val::FuncRef(None))?;
     linker.define("spectest", "table", Extern::Table(table));
-    let ty = MemoryType { limits: Limits { minimum: 1, maximum: Some(2) } };
+    let table64 = Table::new(store, TableType { index64: true, ..ty }, Val::FuncRef(None))?;
+    linker.define("spectest", "table64", Extern::Table(table64));
+    let ty = MemoryType { limits: Limits { minimum: 1, maximum: Some(2) }, index64: false };
     let memory = Memory::new(store, ty)?;
     linker.define("spectest", "memory", Extern::Memory(memory));
     Ok(())

@@ -1,5 +1,6 @@
 //! The harness itself: what is wrong must fail, on both routes.
 
+use wfaas_compiler::Proposals;
 use wfaas_spec_tests::{Route, run_script};
 
 const ROUTES: [Route; 2] = [Route::Direct, Route::Snapshot];
@@ -19,7 +20,7 @@ fn wrong_directives_fail() {
         (assert_return (invoke "null") (ref.null extern))
         (assert_invalid (module (func)) "it is valid")"#;
     for route in ROUTES {
-        let report = run_script(script, route);
+        let report = run_script(script, Proposals::ALL, route);
         let lines: Vec<_> = report.failed.iter().map(|failure| failure.line).collect();
         assert_eq!(lines, [5, 6, 7, 8, 10, 11], "{route:?}: {:?}", report.failed);
         assert_eq!(report.passed, 3, "{route:?}");
@@ -38,7 +39,7 @@ fn instances_are_restored_where_they_can_be() {
         (assert_return (invoke "started") (i32.const 1))
         (module (memory (import "spectest" "memory") 1))"#;
     for (route, restored) in [(Route::Direct, (0, 0)), (Route::Snapshot, (1, 1))] {
-        let report = run_script(script, route);
+        let report = run_script(script, Proposals::ALL, route);
         assert_eq!(report.failed, [], "{route:?}");
         assert_eq!((report.restored, report.not_captured), restored, "{route:?}");
     }
@@ -46,5 +47,5 @@ fn instances_are_restored_where_they_can_be() {
 
 #[test]
 fn a_script_that_does_not_parse_fails() {
-    assert_eq!(run_script("(modul)", Route::Direct).failed.len(), 1);
+    assert_eq!(run_script("(modul)", Proposals::ALL, Route::Direct).failed.len(), 1);
 }

@@ -1,10 +1,11 @@
-//! Capturing an instance as an image.
+//! Capturing an instance as an image: its state and all memories that it defines.
 
 use crate::error::Error;
 use crate::store::StoreInner;
 use wfaas_abi::artifact::records::ExternKind;
 use wfaas_abi::image::SparseImage;
-use wfaas_abi::layout::{PAGE, WASM_PAGE};
+use wfaas_abi::layout::PAGE;
+use wfaas_abi::memories::{LEAD, image_offset};
 use wfaas_abi::{FuncRef, ValType};
 
 /// State and memory of an instance at one moment.
@@ -12,8 +13,9 @@ use wfaas_abi::{FuncRef, ValType};
 pub struct Capture {
     /// The bytes.
     pub image: SparseImage,
-    /// Size of linear memory 0, in WebAssembly pages.
-    pub memory_pages: u64,
+    /// Sizes in WebAssembly pages of the instance's own memories, by
+    /// [place](wfaas_abi::memories).
+    pub memory_pages: Vec<u64>,
 }
 
 pub(crate) fn capture(store: &StoreInner, index: u32) -> Result<Capture, Error> {
@@ -27,15 +29,19 @@ pub(crate) fn capture(store: &StoreInner, index: u32) -> Result<Capture, Error> 
         }
     }
     check_references(store, index)?;
-    let slot = &store.memories[instance.slot as usize];
-    let memory_pages = if artifact.memories().is_empty() { 0 } else { slot.pages() };
     let state_bytes = artifact.header().state_bytes.get() as usize;
-    let bytes = state_bytes + memory_pages as usize * WASM_PAGE;
-    let bytes = slot.slot().bytes(-(state_bytes as isize), bytes);
-    let bytes = bytes.map_err(Error::os("reading the instance"))?;
     let mut image = SparseImage::new(state_bytes);
-    for (page, at) in bytes.chunks(PAGE).zip((0i64..).step_by(PAGE)) {
-        image.write(at - state_bytes as i64, page);
+    let mut memory_pages = Vec::new();
+    for (place, slot) in instance.slots.iter().enumerate() {
+        let memory = &store.memories[*slot as usize];
+        let lead = if place == 0 { state_bytes } else { LEAD };
+        memory_pages.push(memory.pages());
+        let start = image_offset(place) - lead as i64;
+        let bytes = memory.slot().bytes(-(lead as isize), lead + memory.bytes());
+        let bytes = bytes.map_err(Error::os("reading the instance"))?;
+        for (page, at) in bytes.chunks(PAGE).zip((start..).step_by(PAGE)) {
+            image.write(at, page);
+        }
     }
     Ok(Capture { image, memory_pages })
 }

@@ -11,9 +11,11 @@ use wfaas_snapshot::{Geometry, Slot, Tracking};
 pub struct Config {
     /// Bytes of stack a guest may use.
     pub stack_bytes: usize,
-    /// Most bytes of linear memory an instance may have, whatever its module declares.
+    /// Most bytes that the linear memories of an instance may have together, whatever its module
+    /// declares.
     pub max_memory_bytes: u64,
-    /// Most idle faaslets a pool keeps for the next requests.
+    /// Most slots that the idle faaslets of a pool keep for the next requests. A faaslet takes one,
+    /// and one more for each memory after the first.
     pub idle_slots: usize,
     /// How pools reset their slots; see [`Tracking`].
     pub reset: Tracking,

@@ -167,9 +167,8 @@ fn raise(_: Context<'_>, code: u32) -> Result<(), Error> {
 }
 
 fn memory_grow(context: Context<'_>, memory: u32, delta: u64) -> Result<u64, Error> {
-    let limit = context.store.memory_limit;
     let memory = context.store.memory_index(context.instance, memory)?;
-    Ok(context.store.memories[memory].grow(delta, limit).unwrap_or(FAILED))
+    Ok(context.store.grow_memory(memory, delta).unwrap_or(FAILED))
 }
 
 fn memory_copy(

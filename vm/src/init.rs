@@ -40,13 +40,15 @@ impl StoreInner {
                 self.tables[table].fill(0, low, len).map_err(without_frames)
             }
             InitKind::Elem => {
-                let offset = u64::from(low as u32);
+                let table = self.table_index(instance, target)?;
+                let offset = self.tables[table].index(low);
                 let len = self.elem_items(instance, segment)?.len() as u64;
                 self.table_init(instance, target, segment, offset, 0, len)?;
                 self.drop_elem(instance, segment)
             }
             InitKind::Data => {
-                let offset = u64::from(low as u32);
+                let memory = self.memory_index(instance, target)?;
+                let offset = self.memories[memory].index(low);
                 let len = self.data_bytes(instance, segment)?.len() as u64;
                 self.memory_init(instance, target, segment, offset, 0, len)?;
                 self.drop_data(instance, segment)

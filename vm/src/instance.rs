@@ -12,19 +12,24 @@ use crate::module::Module;
 use crate::store::{AsContextMut, StoreInner};
 use crate::table::{Table, TableInner};
 use crate::typed::TypedFunc;
-use crate::types::{ExternType, GlobalType, Limits};
+use crate::types::{ExternType, GlobalType, Limits, MemoryType, TableType};
 use crate::values::WasmList;
 use wfaas_abi::artifact::records::{
-    ExternKind, FunctionRecord, GlobalRecord, NO_MAXIMUM, TableRecord, TypeRecord,
+    ExternKind, FunctionRecord, GlobalRecord, TableRecord, TypeRecord, limits,
 };
 use wfaas_abi::context::{
     FuncImport, GlobalImport, HostContext, HostLayout, ImportCounts, MemoryImport, TableImport,
     TagInstance,
 };
 use wfaas_abi::layout::MAX_HOST_BYTES;
+use wfaas_abi::memories::{LEAD, record_count};
 use wfaas_abi::state::{ELEMENT_BYTES, GLOBAL_BYTES, TABLE_SIZE_BYTES};
 use wfaas_abi::{ArtifactError, FuncRef};
 use wfaas_snapshot::Binding;
+
+/// What is at BASE of an instance without a memory there.
+const NONE: MemoryType =
+    MemoryType { limits: Limits { minimum: 0, maximum: Some(0) }, index64: false };
 
 /// An instance of a module in a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,8 +59,9 @@ pub(crate) struct InstanceInner {
     pub(crate) store: *mut StoreInner,
     pub(crate) index: u32,
     pub(crate) module: Module,
-    /// The slot, as an index into the store's memories, whether or not the module has a memory.
-    pub(crate) slot: u32,
+    /// Its slots by place, as indices into the store's memories: the first holds the state,
+    /// whether or not the module has a memory there.
+    pub(crate) slots: Vec<u32>,
     pub(crate) base: *mut u8,
     /// Of each function, table, memory and global of the index spaces, where it is in the store.
     pub(crate) imported_funcs: Vec<Func>,
@@ -150,7 +156,7 @@ impl Instance {
         &self.inner(store.inner()).module
     }
 
-    /// Captures state and memory as they are now: an image that new instances can start from.
+    /// Captures state and memories as they are now: an image that new instances can start from.
     ///
     /// # Errors
     /// [`Error::Capture`] if they refer to something outside of the instance: host objects,
@@ -232,27 +238,14 @@ impl StoreInner {
         module: &Module,
         imports: &[Extern],
     ) -> Result<u32, Error> {
-        let header = module.artifact().header();
-        let binding = Binding {
-            image: module.image().clone(),
-            lead: header.state_bytes.get() as usize,
-            head: header.host_bytes.get() as usize,
-            tracking: self.tracking,
-        };
-        let own = module.artifact().memories().first();
-        let limits = own.map_or(Limits { minimum: 0, maximum: Some(0) }, |memory| {
-            Limits::from_record(memory.minimum.get(), memory.maximum.get())
-        });
-        let memory = MemoryInner::new(&self.engine, binding, limits)?;
-        let base = memory.base();
-        self.memories.push(Box::new(memory));
-        let slot = (self.memories.len() - 1) as u32;
         let index = self.instances.len() as u32;
+        let slots = self.add_slots(module, index)?;
+        let base = self.memories[slots[0] as usize].base();
         let mut instance = Box::new(InstanceInner {
             store: self,
             index,
             module: module.clone(),
-            slot,
+            slots,
             base,
             imported_funcs: Vec::new(),
             tables: Vec::new(),
@@ -270,7 +263,10 @@ impl StoreInner {
             }
         }
         self.add_own_tags(&mut instance)?;
-        self.write_host_context(&mut instance)?;
+        let places = module.artifact().memory_places();
+        let records = record_count(instance.memories.len(), &places);
+        instance.memories.extend(places.iter().map(|place| instance.slots[*place]));
+        self.write_host_context(&mut instance, records)?;
         self.add_own(&mut instance)?;
         self.instances.push(instance);
         if !self.type_ids.is_empty() {
@@ -289,7 +285,31 @@ impl StoreInner {
         Ok(())
     }
 
-    /// Registers the tables, memories and globals the module defines.
+    /// Maps the module's images into slots of the instance to be, by place.
+    fn add_slots(&mut self, module: &Module, instance: u32) -> Result<Vec<u32>, Error> {
+        let (bytes, most) = (module.initial_memory_bytes(), self.engine.config().max_memory_bytes);
+        if bytes > most {
+            return Err(Error::Unsupported(format!("a memory of {bytes} bytes: too much here")));
+        }
+        let artifact = module.artifact();
+        let mut types = vec![NONE; module.images().len()];
+        for (record, place) in artifact.memories().iter().zip(artifact.memory_places()) {
+            types[place] = MemoryType::of(record);
+        }
+        let header = artifact.header();
+        let (state, host) = (header.state_bytes.get() as usize, header.host_bytes.get() as usize);
+        let mut slots = Vec::with_capacity(types.len());
+        for (place, (image, ty)) in module.images().iter().zip(types).enumerate() {
+            let (lead, head) = if place == 0 { (state, host) } else { (LEAD, 0) };
+            let binding = Binding { image: image.clone(), lead, head, tracking: self.tracking };
+            let memory = MemoryInner::new(&self.engine, binding, ty, Some(instance))?;
+            self.memories.push(Box::new(memory));
+            slots.push((self.memories.len() - 1) as u32);
+        }
+        Ok(slots)
+    }
+
+    /// Registers the tables and globals the module defines.
     fn add_own(&mut self, instance: &mut InstanceInner) -> Result<(), Error> {
         let module = instance.module.clone();
         let artifact = module.artifact();
@@ -297,9 +317,6 @@ impl StoreInner {
             let table = own_table(instance, record)?;
             self.tables.push(Box::new(table));
             instance.tables.push((self.tables.len() - 1) as u32);
-        }
-        if !artifact.memories().is_empty() {
-            instance.memories.push(instance.slot);
         }
         for record in artifact.globals() {
             let global = own_global(instance, record)?;
@@ -309,11 +326,17 @@ impl StoreInner {
         Ok(())
     }
 
-    fn write_host_context(&mut self, instance: &mut InstanceInner) -> Result<(), Error> {
+    /// Writes the host context: its fixed part, and records for the imports and for the first
+    /// `memories` memories.
+    fn write_host_context(
+        &mut self,
+        instance: &mut InstanceInner,
+        memories: usize,
+    ) -> Result<(), Error> {
         let header = instance.module.artifact().header();
         let counts = ImportCounts {
             funcs: instance.imported_funcs.len() as u32,
-            memories: instance.memories.len() as u32,
+            memories: memories as u32,
             tables: instance.tables.len() as u32,
             globals: instance.globals.len() as u32,
             tags: 0,
@@ -337,7 +360,7 @@ impl StoreInner {
             let at = layout.funcs + index * size_of::<FuncImport>();
             write.put(at, self.func_import(*func)?);
         }
-        for (index, memory) in instance.memories.iter().enumerate() {
+        for (index, memory) in instance.memories[..memories].iter().enumerate() {
             let memory = &self.memories[*memory as usize];
             let at = layout.memories + index * size_of::<MemoryImport>();
             let (base, pages) = (memory.base() as u64, memory.pages_cell() as u64);
@@ -375,7 +398,7 @@ impl HostWriter {
 }
 
 fn own_table(instance: &InstanceInner, record: &TableRecord) -> Result<TableInner, Error> {
-    let (maximum, capacity) = (record.maximum.get(), record.capacity.get());
+    let capacity = record.capacity.get();
     if record.minimum.get() > capacity {
         let message =
             format!("a table of {} elements: there is room for {capacity}", record.minimum);
@@ -384,19 +407,13 @@ fn own_table(instance: &InstanceInner, record: &TableRecord) -> Result<TableInne
     let bytes = (capacity as usize).saturating_mul(ELEMENT_BYTES);
     let elements = instance.state_cell(record.elements_offset.get().into(), bytes)?;
     let size = instance.state_cell(record.size_offset.get().into(), TABLE_SIZE_BYTES)?;
-    let element = instance.module.artifact().val_type(record.ty)?;
-    let maximum = (maximum != NO_MAXIMUM).then_some(maximum);
+    let ty = TableType {
+        element: instance.module.artifact().val_type(record.ty)?,
+        limits: Limits::from_record(record.minimum.get(), record.maximum.get()),
+        index64: record.limits.get() & limits::INDEX64 != 0,
+    };
     // SAFETY: `state_cell` found both inside the state, which is mapped as long as the instance.
-    Ok(unsafe {
-        TableInner::in_state(
-            elements.cast(),
-            size.cast(),
-            capacity,
-            maximum,
-            element,
-            instance.index,
-        )
-    })
+    Ok(unsafe { TableInner::in_state(elements.cast(), size.cast(), capacity, ty, instance.index) })
 }
 
 fn own_global(instance: &InstanceInner, record: &GlobalRecord) -> Result<GlobalInner, Error> {

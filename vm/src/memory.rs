@@ -5,7 +5,8 @@ use crate::error::Error;
 use crate::store::{AsContext, AsContextMut, Store, StoreInner};
 use crate::types::{Limits, MemoryType};
 use std::sync::Arc;
-use wfaas_abi::layout::{MAX_MEMORY_PAGES, PAGE, WASM_PAGE};
+use wfaas_abi::layout::{MAX_MEMORY_PAGES, WASM_PAGE};
+use wfaas_abi::memories::LEAD;
 use wfaas_abi::state::MEMORY_PAGES_OFFSET;
 use wfaas_snapshot::{Binding, Image, Slot};
 
@@ -27,9 +28,10 @@ pub(crate) struct MemoryInner {
     /// `None` once it was given back.
     slot: Option<Slot>,
     engine: Engine,
-    minimum: u64,
-    /// Declared maximum, in WebAssembly pages.
-    maximum: Option<u64>,
+    /// As declared.
+    ty: MemoryType,
+    /// The instance whose memory it is; `None` for the host's.
+    owner: Option<u32>,
 }
 
 impl Drop for MemoryInner {
@@ -44,16 +46,12 @@ impl MemoryInner {
     pub(crate) fn new(
         engine: &Engine,
         binding: Binding,
-        limits: Limits,
+        ty: MemoryType,
+        owner: Option<u32>,
     ) -> Result<MemoryInner, Error> {
-        let bytes = binding.image.len().saturating_sub(binding.lead) as u64;
-        if bytes > engine.config().max_memory_bytes {
-            return Err(Error::Unsupported(format!("a memory of {bytes} bytes: too much here")));
-        }
         let mut slot = engine.take_slot()?;
         slot.bind(binding).map_err(Error::os("mapping the image"))?;
-        let Limits { minimum, maximum } = limits;
-        Ok(MemoryInner { slot: Some(slot), engine: engine.clone(), minimum, maximum })
+        Ok(MemoryInner { slot: Some(slot), engine: engine.clone(), ty, owner })
     }
 
     pub(crate) fn slot(&self) -> &Slot {
@@ -84,14 +82,12 @@ impl MemoryInner {
         (self.pages() as usize).saturating_mul(WASM_PAGE).min(self.slot().open_bytes())
     }
 
-    /// Grows by `delta` WebAssembly pages, to at most `limit` bytes; the old size, or `None`.
-    pub(crate) fn grow(&mut self, delta: u64, limit: Option<u64>) -> Option<u64> {
+    /// Grows by `delta` WebAssembly pages; the old size, or `None`.
+    fn grow(&mut self, delta: u64) -> Option<u64> {
         let old = self.pages();
         let new = old.checked_add(delta)?;
-        let configured = self.engine.config().max_memory_bytes;
-        let limit = limit.unwrap_or(u64::MAX).min(configured) / WASM_PAGE as u64;
-        let most = self.maximum.unwrap_or(MAX_MEMORY_PAGES).min(MAX_MEMORY_PAGES);
-        if new > most || (delta > 0 && new > limit) {
+        let most = self.ty.limits.maximum.unwrap_or(MAX_MEMORY_PAGES).min(MAX_MEMORY_PAGES);
+        if new > most {
             return None;
         }
         self.slot_mut().open(new as usize * WASM_PAGE).ok()?;
@@ -104,9 +100,48 @@ impl MemoryInner {
         self.slot_mut().reset()
     }
 
+    /// The type, with the present size as the minimum.
     pub(crate) fn ty(&self) -> MemoryType {
-        MemoryType { limits: Limits { minimum: self.minimum, maximum: self.maximum } }
+        let limits = Limits { minimum: self.pages(), ..self.ty.limits };
+        MemoryType { limits, ..self.ty }
     }
+
+    /// An address, or the offset of a segment, as the memory's index type has it.
+    pub(crate) fn index(&self, bits: u64) -> u64 {
+        index(bits, self.ty.index64)
+    }
+}
+
+impl StoreInner {
+    /// Grows a memory by `delta` WebAssembly pages; the old size, or `None`.
+    pub(crate) fn grow_memory(&mut self, index: usize, delta: u64) -> Option<u64> {
+        if delta > self.memory_room(index) {
+            return None;
+        }
+        self.memories[index].grow(delta)
+    }
+
+    /// WebAssembly pages that a memory may grow by: the store's limit is for all its memories
+    /// together, the configured one for those of an instance.
+    fn memory_room(&self, index: usize) -> u64 {
+        let owner = self.memories[index].owner;
+        let (mut all, mut of_owner) = (0u64, 0u64);
+        for (other, memory) in self.memories.iter().enumerate() {
+            all = all.saturating_add(memory.pages());
+            if other == index || (owner.is_some() && memory.owner == owner) {
+                of_owner = of_owner.saturating_add(memory.pages());
+            }
+        }
+        let pages = |bytes: u64| bytes / WASM_PAGE as u64;
+        let configured = pages(self.engine.config().max_memory_bytes).saturating_sub(of_owner);
+        let limited = self.memory_limit.map(|bytes| pages(bytes).saturating_sub(all));
+        limited.unwrap_or(u64::MAX).min(configured)
+    }
+}
+
+/// The bits of an index of 32 or 64 bits.
+pub(crate) fn index(bits: u64, index64: bool) -> u64 {
+    if index64 { bits } else { u64::from(bits as u32) }
 }
 
 impl Memory {
@@ -120,10 +155,13 @@ impl Memory {
             return Err(Error::Unsupported("a memory of more than 4 GiB".into()));
         }
         let bytes = ty.limits.minimum as usize * WASM_PAGE;
-        let image = Image::from_pages(PAGE + bytes, &[], &[]).map_err(Error::os("a memory"))?;
+        if bytes as u64 > store.engine.config().max_memory_bytes {
+            return Err(Error::Unsupported(format!("a memory of {bytes} bytes: too much here")));
+        }
+        let image = Image::from_pages(LEAD + bytes, &[], &[]).map_err(Error::os("a memory"))?;
         let binding =
-            Binding { image: Arc::new(image), lead: PAGE, head: 0, tracking: store.tracking };
-        let memory = MemoryInner::new(&store.engine, binding, ty.limits)?;
+            Binding { image: Arc::new(image), lead: LEAD, head: 0, tracking: store.tracking };
+        let memory = MemoryInner::new(&store.engine, binding, ty, None)?;
         // SAFETY: the state header is mapped.
         unsafe { memory.pages_cell().write(ty.limits.minimum) };
         store.memories.push(Box::new(memory));
@@ -187,15 +225,12 @@ impl Memory {
     pub fn grow(&self, store: &mut impl AsContextMut, delta: u64) -> Option<u64> {
         let store = store.inner_mut();
         store.check_id(self.store);
-        let limit = store.memory_limit;
-        store.memories[self.index as usize].grow(delta, limit)
+        store.grow_memory(self.index as usize, delta)
     }
 
     /// The memory's type, with its present size as the minimum.
     pub fn ty(&self, store: &impl AsContext) -> MemoryType {
-        let memory = self.get(store.inner());
-        let maximum = memory.ty().limits.maximum;
-        MemoryType { limits: Limits { minimum: memory.pages(), maximum } }
+        self.get(store.inner()).ty()
     }
 
     fn get<'a>(&self, store: &'a StoreInner) -> &'a MemoryInner {

@@ -12,9 +12,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use wfaas_abi::artifact::records::{ExternKind, ExternType as ExternRecord};
-use wfaas_abi::artifact::{ImageRef, Proto, SectionId};
+use wfaas_abi::artifact::{ImagePart, ImageRef, Proto, SectionId};
 use wfaas_abi::cpu::{CPU_FEATURES, CpuFeatures};
-use wfaas_abi::layout::PAGE;
+use wfaas_abi::layout::{PAGE, WASM_PAGE};
 use wfaas_abi::{Artifact, ArtifactError};
 use wfaas_snapshot::{Extent, Image};
 
@@ -27,10 +27,13 @@ pub struct Module(Arc<ModuleInner>);
 struct ModuleInner {
     engine: Engine,
     code: Arc<Code>,
-    image: Arc<Image>,
-    /// Whether the image's file is in memory and nobody else's.
+    /// One for each slot that an instance takes: that with the state first, then those of the
+    /// extra memories, by place.
+    images: Vec<Arc<Image>>,
+    /// Whether the images' files are in memory and nobody else's.
     image_in_memory: bool,
-    memory_pages: u64,
+    /// Sizes of the memories, by place.
+    memory_pages: Vec<u64>,
     initialised: bool,
 }
 
@@ -76,13 +79,13 @@ impl Module {
         let code = Code::map(file)?;
         let artifact = code.artifact();
         artifact.check_cpu(available_cpu_features())?;
-        let image = image_in_file(&code.file, artifact.image())?;
-        let memory_pages = artifact.header().memory_pages.get();
+        let images = images_in_file(&code.file, artifact.image())?;
+        let memory_pages = memory_pages(artifact.image());
         let initialised = artifact.is_initialised();
         Ok(Module(Arc::new(ModuleInner {
             engine: engine.clone(),
             code: Arc::new(code),
-            image: Arc::new(image),
+            images,
             image_in_memory: in_memory,
             memory_pages,
             initialised,
@@ -100,9 +103,9 @@ impl Module {
         Ok(Module(Arc::new(ModuleInner {
             engine: self.0.engine.clone(),
             code: self.0.code.clone(),
-            image: Arc::new(image_in_memory(image)?),
+            images: images_in_memory(image)?,
             image_in_memory: true,
-            memory_pages: image.memory_pages,
+            memory_pages: memory_pages(image),
             initialised: true,
         })))
     }
@@ -115,9 +118,9 @@ impl Module {
         Ok(Module(Arc::new(ModuleInner {
             engine: self.0.engine.clone(),
             code: self.0.code.clone(),
-            image: Arc::new(image_in_memory(self.artifact().image())?),
+            images: images_in_memory(self.artifact().image())?,
             image_in_memory: true,
-            memory_pages: self.0.memory_pages,
+            memory_pages: self.0.memory_pages.clone(),
             initialised: self.0.initialised,
         })))
     }
@@ -132,9 +135,9 @@ impl Module {
         self.0.initialised
     }
 
-    /// Pages of linear memory 0 an instance starts with, in WebAssembly pages.
-    pub fn initial_memory_pages(&self) -> u64 {
-        self.0.memory_pages
+    /// Bytes of all its own linear memories together that an instance starts with.
+    pub fn initial_memory_bytes(&self) -> u64 {
+        self.0.memory_pages.iter().sum::<u64>() * WASM_PAGE as u64
     }
 
     /// The exports, in order: name and type.
@@ -191,10 +194,12 @@ impl Module {
                 let table = artifact.tables().get(own).ok_or(missing)?;
                 record.ty = table.ty;
                 (record.minimum, record.maximum) = (table.minimum, table.maximum);
+                record.limits = table.limits;
             }
             ExternKind::Memory => {
                 let memory = artifact.memories().get(own).ok_or(missing)?;
                 (record.minimum, record.maximum) = (memory.minimum, memory.maximum);
+                record.limits = memory.limits;
             }
             ExternKind::Tag => record.ty = artifact.tags().get(own).ok_or(missing)?.ty,
             ExternKind::Global => {
@@ -209,8 +214,9 @@ impl Module {
         &self.0.engine
     }
 
-    pub(crate) fn image(&self) -> &Arc<Image> {
-        &self.0.image
+    /// The images, by place.
+    pub(crate) fn images(&self) -> &[Arc<Image>] {
+        &self.0.images
     }
 
     /// Tells the code apart from all other in the life of the process.
@@ -288,28 +294,44 @@ fn map_text(file: &File, offset: u64, bytes: usize) -> Result<Mmap, Error> {
         .map_err(Error::os("mapping the artifact's code"))
 }
 
-/// The image, mapped straight from the artifact where that needs few mappings.
-fn image_in_file(file: &File, image: ImageRef<'_>) -> Result<Image, Error> {
-    image.check()?;
-    let extents = extents(image, image.file_offset);
-    let from_file = file.try_clone().and_then(|file| Image::from_file(file, image.len(), &extents));
-    match from_file {
-        Ok(image) => Ok(image),
-        Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => image_in_memory(image),
-        Err(source) => Err(Error::Os { what: "opening the image", source }),
-    }
+fn memory_pages(image: ImageRef<'_>) -> Vec<u64> {
+    image.memory_sizes.iter().map(|pages| pages.get()).collect()
 }
 
-fn image_in_memory(image: ImageRef<'_>) -> Result<Image, Error> {
-    Image::from_pages(image.len(), &extents(image, 0), image.bytes)
+/// The images, mapped straight from the artifact where that needs few mappings.
+fn images_in_file(file: &File, image: ImageRef<'_>) -> Result<Vec<Arc<Image>>, Error> {
+    image.check()?;
+    let from_file = |part: ImagePart<'_>| {
+        let extents = extents(part, image.file_offset);
+        file.try_clone().and_then(|file| Image::from_file(file, part.bytes, &extents))
+    };
+    let images = image.parts().map(|part| match from_file(part) {
+        Ok(image) => Ok(Arc::new(image)),
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => in_memory(image, part),
+        Err(source) => Err(Error::Os { what: "opening the image", source }),
+    });
+    images.collect()
+}
+
+fn images_in_memory(image: ImageRef<'_>) -> Result<Vec<Arc<Image>>, Error> {
+    image.check()?;
+    image.parts().map(|part| in_memory(image, part)).collect()
+}
+
+fn in_memory(image: ImageRef<'_>, part: ImagePart<'_>) -> Result<Arc<Image>, Error> {
+    Image::from_pages(part.bytes, &extents(part, 0), image.bytes)
+        .map(Arc::new)
         .map_err(Error::os("creating the image"))
 }
 
-fn extents(image: ImageRef<'_>, mut file: u64) -> Vec<Extent> {
-    let mut extents = Vec::with_capacity(image.runs.len());
-    for run in image.runs {
+/// What of an image's part is stored, from `origin` on in a file.
+fn extents(part: ImagePart<'_>, origin: u64) -> Vec<Extent> {
+    let mut file = origin + part.stored_at as u64;
+    let mut extents = Vec::with_capacity(part.runs.len());
+    for run in part.runs {
         let bytes = run.pages.get() as usize * PAGE;
-        extents.push(Extent { at: run.first.get() as usize * PAGE, file, bytes });
+        let at = (run.first.get() - part.first_page) as usize * PAGE;
+        extents.push(Extent { at, file, bytes });
         file += bytes as u64;
     }
     extents

@@ -142,8 +142,11 @@ impl<T: Default + Send + 'static> Pool<T> {
         if store.0.inner.reset().is_err() {
             return;
         }
+        // Each slot takes gigabytes of address space, of which the process has 128 TiB.
+        let slots = self.0.module.engine().config().idle_slots;
+        let most = slots.div_ceil(self.0.module.images().len());
         let mut idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < self.0.module.engine().config().idle_slots {
+        if idle.len() < most {
             idle.push(store);
         }
     }
@@ -233,7 +236,7 @@ impl StoreInner {
     /// one request must not be there for the next.
     fn is_as_made(&self) -> bool {
         let [instance] = &self.instances[..] else { return false };
-        self.memories.len() == 1
+        self.memories.len() == instance.slots.len()
             && self.tables.len() == instance.tables.len()
             && self.globals.len() == instance.globals.len()
             && self.tags.len() == instance.tags.len()

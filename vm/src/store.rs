@@ -161,7 +161,8 @@ impl<T: 'static> Store<T> {
         self.0.inner.control.set_deadline(deadline);
     }
 
-    /// Lets no memory of the store grow beyond `bytes`: `memory.grow` returns -1 there.
+    /// Lets the memories of the store together not grow beyond `bytes`: `memory.grow` returns -1
+    /// there.
     pub fn set_memory_limit(&mut self, bytes: Option<u64>) {
         self.0.inner.memory_limit = bytes;
     }

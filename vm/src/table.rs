@@ -20,8 +20,8 @@ pub(crate) struct TableInner {
     elements: *mut u64,
     size: *mut u64,
     capacity: u64,
-    maximum: Option<u64>,
-    element: ValType,
+    /// As declared.
+    ty: TableType,
     /// The instance whose terms the function references in it are in; `None` for the host's.
     pub(crate) owner: Option<u32>,
     /// Keeps the cells of a table that is no instance's.
@@ -37,16 +37,20 @@ impl TableInner {
         elements: *mut u64,
         size: *mut u64,
         capacity: u64,
-        maximum: Option<u64>,
-        element: ValType,
+        ty: TableType,
         owner: u32,
     ) -> TableInner {
         let owner = Some(owner);
-        TableInner { elements, size, capacity, maximum, element, owner, _own: None }
+        TableInner { elements, size, capacity, ty, owner, _own: None }
     }
 
     pub(crate) fn element(&self) -> ValType {
-        self.element
+        self.ty.element
+    }
+
+    /// The offset of a segment, as the table's index type has it.
+    pub(crate) fn index(&self, bits: u64) -> u64 {
+        crate::memory::index(bits, self.ty.index64)
     }
 
     pub(crate) fn size(&self) -> u64 {
@@ -100,7 +104,7 @@ impl TableInner {
     pub(crate) fn grow(&mut self, delta: u64, bits: u64) -> Option<u64> {
         let old = self.size();
         let new = old.checked_add(delta)?;
-        if new > self.capacity || self.maximum.is_some_and(|maximum| new > maximum) {
+        if new > self.capacity || self.ty.limits.maximum.is_some_and(|maximum| new > maximum) {
             return None;
         }
         // SAFETY: valid for the table's life.
@@ -136,8 +140,7 @@ impl Table {
             elements: size.wrapping_add(1),
             size,
             capacity,
-            maximum: ty.limits.maximum,
-            element: ty.element,
+            ty,
             owner: None,
             _own: Some(own),
         }));
@@ -152,7 +155,7 @@ impl Table {
         let store = store.inner();
         let table = self.inner(store);
         let Ok(bits) = table.get(index) else { return Ok(None) };
-        store.val_from_bits(table.element, bits, 0, table.owner).map(Some)
+        store.val_from_bits(table.element(), bits, 0, table.owner).map(Some)
     }
 
     /// Sets element `index`.
@@ -161,7 +164,7 @@ impl Table {
     /// [`Error::TypeMismatch`] if the value does not fit; [`Error::Export`] if it is outside.
     pub fn set(&self, store: &mut impl AsContextMut, index: u64, value: Val) -> Result<(), Error> {
         let store = store.inner_mut();
-        let TableInner { element, owner, .. } = *self.inner(store);
+        let (element, owner) = (self.inner(store).element(), self.inner(store).owner);
         store.check_types(std::slice::from_ref(&value), &[element])?;
         let (bits, _) = store.val_to_bits(&value, owner)?;
         store.tables[self.index as usize]
@@ -177,8 +180,8 @@ impl Table {
     /// The table's type, with its present size as the minimum.
     pub fn ty(&self, store: &impl AsContext) -> TableType {
         let table = self.inner(store.inner());
-        let limits = Limits { minimum: table.size(), maximum: table.maximum };
-        TableType { element: table.element, limits }
+        let limits = Limits { minimum: table.size(), ..table.ty.limits };
+        TableType { limits, ..table.ty }
     }
 
     fn inner<'a>(&self, store: &'a StoreInner) -> &'a TableInner {

@@ -1,7 +1,9 @@
 //! Types of what modules import and export.
 
 use std::fmt;
-use wfaas_abi::artifact::records::{ExternKind, ExternType as ExternRecord, NO_MAXIMUM};
+use wfaas_abi::artifact::records::{
+    ExternKind, ExternType as ExternRecord, MemoryRecord, NO_MAXIMUM, limits,
+};
 use wfaas_abi::{Artifact, ArtifactError, FuncType, ValType};
 
 /// Size limits of a table (in elements) or memory (in WebAssembly pages).
@@ -43,6 +45,8 @@ pub struct TableType {
     pub element: ValType,
     /// Size in elements.
     pub limits: Limits,
+    /// Whether indices are 64-bit numbers.
+    pub index64: bool,
 }
 
 /// Type of a memory.
@@ -50,6 +54,17 @@ pub struct TableType {
 pub struct MemoryType {
     /// Size in WebAssembly pages.
     pub limits: Limits,
+    /// Whether indices are 64-bit numbers.
+    pub index64: bool,
+}
+
+impl MemoryType {
+    pub(crate) fn of(record: &MemoryRecord) -> MemoryType {
+        MemoryType {
+            limits: Limits::from_record(record.minimum.get(), record.maximum.get()),
+            index64: record.limits.get() & limits::INDEX64 != 0,
+        }
+    }
 }
 
 /// Type of a global.
@@ -102,10 +117,12 @@ impl ExternType {
             (ExternType::Global(wanted), ExternType::Global(given)) => wanted.accepts(*given),
             (ExternType::Table(wanted), ExternType::Table(given)) => {
                 wanted.element == given.element
+                    && wanted.index64 == given.index64
                     && wanted.limits.accept(given.limits.minimum, given.limits.maximum)
             }
             (ExternType::Memory(wanted), ExternType::Memory(given)) => {
-                wanted.limits.accept(given.limits.minimum, given.limits.maximum)
+                wanted.index64 == given.index64
+                    && wanted.limits.accept(given.limits.minimum, given.limits.maximum)
             }
             _ => false,
         }
@@ -116,13 +133,22 @@ impl fmt::Display for ExternType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ExternType::Func(ty) => write!(f, "function {ty}"),
-            ExternType::Table(ty) => write!(f, "table {} of {}", ty.limits, ty.element),
-            ExternType::Memory(ty) => write!(f, "memory {} pages", ty.limits),
+            ExternType::Table(ty) => {
+                write!(f, "table {}{} of {}", index_type(ty.index64), ty.limits, ty.element)
+            }
+            ExternType::Memory(ty) => {
+                write!(f, "memory {}{} pages", index_type(ty.index64), ty.limits)
+            }
             ExternType::Global(ty) if ty.mutable => write!(f, "global mutable {}", ty.content),
             ExternType::Global(ty) => write!(f, "global {}", ty.content),
             ExternType::Tag(ty) => write!(f, "tag {ty}"),
         }
     }
+}
+
+/// The index type where it is not the usual one, as the text format has it.
+fn index_type(index64: bool) -> &'static str {
+    if index64 { "i64 " } else { "" }
 }
 
 /// The type a record describes.
@@ -131,12 +157,13 @@ pub(crate) fn extern_type(
     record: &ExternRecord,
 ) -> Result<ExternType, ArtifactError> {
     let limits = Limits::from_record(record.minimum.get(), record.maximum.get());
+    let index64 = record.limits.get() & limits::INDEX64 != 0;
     Ok(match record.extern_kind()? {
         ExternKind::Func => ExternType::Func(artifact.func_type(record.ty.get())?),
         ExternKind::Table => {
-            ExternType::Table(TableType { element: artifact.val_type(record.ty)?, limits })
+            ExternType::Table(TableType { element: artifact.val_type(record.ty)?, limits, index64 })
         }
-        ExternKind::Memory => ExternType::Memory(MemoryType { limits }),
+        ExternKind::Memory => ExternType::Memory(MemoryType { limits, index64 }),
         ExternKind::Global => ExternType::Global(GlobalType {
             content: artifact.val_type(record.ty)?,
             mutable: record.mutable.get() != 0,

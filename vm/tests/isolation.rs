@@ -54,7 +54,7 @@ const GUEST: &str = r#"(module
 const ACTIONS: [&str; 9] =
     ["store", "fill", "grow", "table_set", "table_grow", "globals", "segments", "trap", "loop"];
 
-fn snapshot(faaslet: &mut Faaslet<()>) -> (Vec<(u32, Vec<u8>)>, u64) {
+fn snapshot(faaslet: &mut Faaslet<()>) -> (Vec<(u32, Vec<u8>)>, Vec<u64>) {
     let instance = faaslet.instance();
     let capture = instance.capture(faaslet.store()).unwrap();
     let pages =
@@ -70,7 +70,7 @@ fn pool() -> Pool<()> {
     let instance = linker.instantiate(&mut store, &raw).unwrap();
     let capture = instance.capture(&mut store).unwrap();
     let artifact =
-        wfaas_abi::artifact::replace_image(&raw.artifact(), &capture.image, capture.memory_pages)
+        wfaas_abi::artifact::replace_image(&raw.artifact(), &capture.image, &capture.memory_pages)
             .unwrap();
     Pool::new(&linker, &Module::from_bytes(&engine, &artifact).unwrap()).unwrap()
 }
@@ -150,7 +150,7 @@ fn a_proto_file_is_the_same_as_an_image_in_the_artifact() {
     store_word.call(&mut store, (4096, 77)).unwrap();
     let capture = instance.capture(&mut store).unwrap();
     let proto =
-        wfaas_abi::artifact::write_proto(&raw.artifact(), &capture.image, capture.memory_pages);
+        wfaas_abi::artifact::write_proto(&raw.artifact(), &capture.image, &capture.memory_pages);
     let pool = Pool::new(&linker, &raw.with_proto(&proto).unwrap()).unwrap();
     let mut faaslet = pool.acquire(()).unwrap();
     let instance = faaslet.instance();

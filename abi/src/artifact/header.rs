@@ -8,7 +8,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 pub const MAGIC: [u8; 8] = *b"WFAASOBJ";
 
 /// Version of the format. Another version is refused.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Where the header is in the file, in bytes.
 pub const HEADER_OFFSET: usize = 512;
@@ -111,6 +111,8 @@ sections! {
     SourceMap, ".wfaas.sourcemap", SourceRecord;
     /// UTF-8 strings that the other records refer to.
     Strings, ".wfaas.strings", u8;
+    /// Sizes in WebAssembly pages of the memories in the image, by place; zero where there is none.
+    MemorySizes, ".wfaas.memsizes", U64;
     /// Which pages of the image are stored, ascending.
     ImageRuns, ".wfaas.imageruns", RunRecord;
     /// The stored pages of the image. Page-aligned.
@@ -146,8 +148,6 @@ pub struct Header {
     pub state_bytes: U64,
     /// Bytes of host context, a multiple of the host page.
     pub host_bytes: U64,
-    /// Pages of linear memory 0 in the image, in WebAssembly pages; zero if it is imported.
-    pub memory_pages: U64,
     /// Offset from BASE of data segment 0's dropped byte, two's complement.
     pub data_dropped: U32,
     /// Offset from BASE of element segment 0's dropped byte, two's complement.
@@ -156,8 +156,8 @@ pub struct Header {
     pub start: U32,
     /// Always zero.
     pub reserved: U32,
-    /// [`BoundsStats`](crate::BoundsStats): accesses, elided by guard, checked.
-    pub accesses: [U64; 3],
+    /// [`BoundsStats`](crate::BoundsStats): accesses, elided by guard, index checked, checked.
+    pub accesses: [U64; 4],
     /// Where in the file the ELF section header of the image is, to keep it right when the image
     /// is replaced.
     pub image_shdr: U64,

@@ -2,15 +2,17 @@
 //!
 //! ```text
 //!   0      ProtoHeader
+//!   ...    size of each memory in WebAssembly pages, 8 bytes, by place
 //!   ...    RunRecord x runs
 //!   last   stored pages, page-aligned
 //! ```
 
-use super::reader::{Artifact, ArtifactError, ImageRef, hex};
+use super::image::ImageRef;
+use super::reader::{Artifact, ArtifactError, hex};
 use super::records::RunRecord;
 use super::writer::encode_image;
 use crate::image::SparseImage;
-use crate::layout::{MAX_MEMORY_PAGES, MAX_STATE_BYTES, PAGE};
+use crate::layout::{MAX_STATE_BYTES, PAGE};
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -33,8 +35,10 @@ pub struct ProtoHeader {
     pub artifact: [u8; 32],
     /// Bytes of state.
     pub state_bytes: U64,
-    /// Pages of linear memory 0, in WebAssembly pages.
-    pub memory_pages: U64,
+    /// Number of memories in the image.
+    pub memories: U32,
+    /// Always zero.
+    pub reserved: U32,
     /// Bytes of the whole file.
     pub file_size: U64,
     /// BLAKE3 of the file with this field zero.
@@ -71,21 +75,22 @@ impl<'a> Proto<'a> {
         if content_hash(bytes) != header.content_hash {
             return Err(ArtifactError::ContentHash);
         }
-        if header.state_bytes.get() > MAX_STATE_BYTES as u64
-            || header.memory_pages.get() > MAX_MEMORY_PAGES
-        {
+        let state_bytes = header.state_bytes.get();
+        if state_bytes > MAX_STATE_BYTES as u64 || !state_bytes.is_multiple_of(PAGE as u64) {
             return Err(ArtifactError::Corrupt("the image has an impossible size"));
         }
+        let sizes_bytes = header.memories.get() as usize * size_of::<U64>();
         let runs_bytes = header.runs.get() as usize * size_of::<RunRecord>();
-        let image_at = (size_of::<ProtoHeader>() + runs_bytes).next_multiple_of(PAGE);
+        let image_at = image_offset(sizes_bytes, runs_bytes);
         let outside = ArtifactError::Corrupt("the image runs end outside of the file");
+        let (sizes, rest) = rest.split_at_checked(sizes_bytes).ok_or(outside.clone())?;
         let runs = rest.get(..runs_bytes).ok_or(outside.clone())?;
         let image = ImageRef {
             runs: <[RunRecord]>::ref_from_bytes(runs).map_err(|_| outside.clone())?,
             file_offset: image_at as u64,
-            bytes: bytes.get(image_at..).ok_or(outside)?,
+            bytes: bytes.get(image_at..).ok_or(outside.clone())?,
             state_bytes: header.state_bytes.get() as usize,
-            memory_pages: header.memory_pages.get(),
+            memory_sizes: <[U64]>::ref_from_bytes(sizes).map_err(|_| outside)?,
         };
         image.check()?;
         Ok(Proto { header, image })
@@ -98,6 +103,7 @@ impl<'a> Proto<'a> {
     pub fn check_artifact(&self, artifact: &Artifact<'_>) -> Result<(), ArtifactError> {
         if self.header.artifact == artifact.content_hash()
             && self.image.state_bytes as u64 == artifact.header().state_bytes.get()
+            && self.image.memory_sizes.len() == artifact.image().memory_sizes.len()
         {
             return Ok(());
         }
@@ -118,27 +124,36 @@ impl<'a> Proto<'a> {
     }
 }
 
-/// The bytes of a proto file for an image captured from `artifact`.
-pub fn write_proto(artifact: &Artifact<'_>, image: &SparseImage, memory_pages: u64) -> Vec<u8> {
+/// The bytes of a proto file for an image captured from `artifact`, whose memories have the sizes
+/// `memory_pages`, by place.
+pub fn write_proto(artifact: &Artifact<'_>, image: &SparseImage, memory_pages: &[u64]) -> Vec<u8> {
     let (runs, pages) = encode_image(image);
-    let image_at = (size_of::<ProtoHeader>() + runs.len()).next_multiple_of(PAGE);
+    let sizes: Vec<U64> = memory_pages.iter().map(|pages| U64::new(*pages)).collect();
+    let image_at = image_offset(sizes.as_bytes().len(), runs.len());
     let header = ProtoHeader {
         magic: PROTO_MAGIC,
         version: super::FORMAT_VERSION.into(),
         runs: ((runs.len() / size_of::<RunRecord>()) as u32).into(),
         artifact: artifact.content_hash(),
         state_bytes: (image.state_bytes() as u64).into(),
-        memory_pages: memory_pages.into(),
+        memories: (memory_pages.len() as u32).into(),
+        reserved: 0.into(),
         file_size: ((image_at + pages.len()) as u64).into(),
         content_hash: [0; 32],
     };
     let mut file = header.as_bytes().to_vec();
+    file.extend_from_slice(sizes.as_bytes());
     file.extend_from_slice(&runs);
     file.resize(image_at, 0);
     file.extend_from_slice(&pages);
     let hash = content_hash(&file);
     file[HASH_AT..HASH_AT + 32].copy_from_slice(&hash);
     file
+}
+
+/// Where the stored pages begin, in bytes from the start of the file.
+fn image_offset(sizes_bytes: usize, runs_bytes: usize) -> usize {
+    (size_of::<ProtoHeader>() + sizes_bytes + runs_bytes).next_multiple_of(PAGE)
 }
 
 const HASH_AT: usize = core::mem::offset_of!(ProtoHeader, content_hash);

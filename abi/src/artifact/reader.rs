@@ -1,11 +1,13 @@
 //! Reading artifacts.
 
 use super::header::{FORMAT_VERSION, HEADER_OFFSET, Header, MAGIC, SectionId, flags};
+use super::image::{ImageRef, check_sizes};
 use super::records::*;
 use crate::bounds::{BoundsStats, BoundsStrategy};
 use crate::cpu::CpuFeatures;
 use crate::fingerprint::ABI_FINGERPRINT;
 use crate::layout::{self, PAGE};
+use crate::memories;
 use crate::types::{FuncType, TypeHash, ValType};
 use zerocopy::little_endian::U32;
 use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
@@ -83,21 +85,6 @@ pub struct Artifact<'a> {
     header: &'a Header,
 }
 
-/// The stored pages of an image and where they are.
-#[derive(Debug, Clone, Copy)]
-pub struct ImageRef<'a> {
-    /// Which pages are stored, ascending.
-    pub runs: &'a [RunRecord],
-    /// Offset of the first stored page in the file, a multiple of the host page.
-    pub file_offset: u64,
-    /// The stored pages, one after the other.
-    pub bytes: &'a [u8],
-    /// Bytes of state.
-    pub state_bytes: usize,
-    /// Pages of linear memory 0, in WebAssembly pages.
-    pub memory_pages: u64,
-}
-
 impl<'a> Artifact<'a> {
     /// Checks the header and the bounds of the sections, in constant time.
     ///
@@ -167,10 +154,14 @@ impl<'a> Artifact<'a> {
         {
             return Err(ArtifactError::Corrupt("state or host context has an impossible size"));
         }
-        if header.memory_pages.get() > layout::MAX_MEMORY_PAGES {
-            return Err(ArtifactError::Corrupt("memory is larger than 4 GiB"));
+        if self.memories().len() > memories::MAX_MEMORIES {
+            return Err(ArtifactError::Corrupt("there are too many memories"));
         }
-        Ok(())
+        let sizes = self.image().memory_sizes;
+        if sizes.len() != memories::place_count(&self.memory_places()) {
+            return Err(ArtifactError::Corrupt("the image does not have a size for each memory"));
+        }
+        check_sizes(sizes)
     }
 
     /// Whether a machine with the features `available` can run the code.
@@ -292,6 +283,11 @@ impl<'a> Artifact<'a> {
         Some(&handlers[index])
     }
 
+    /// Of each defined memory, its place in the image.
+    pub fn memory_places(&self) -> Vec<usize> {
+        memories::places(self.memories().iter().map(|_| false))
+    }
+
     /// What instantiation still has to do.
     pub fn init_steps(&self) -> &'a [InitStep] {
         self.records(SectionId::InitSteps)
@@ -324,7 +320,7 @@ impl<'a> Artifact<'a> {
             file_offset: self.header.sections[SectionId::Image as usize].offset.get(),
             bytes: self.section(SectionId::Image),
             state_bytes: self.header.state_bytes.get() as usize,
-            memory_pages: self.header.memory_pages.get(),
+            memory_sizes: self.records(SectionId::MemorySizes),
         }
     }
 
@@ -351,8 +347,9 @@ impl<'a> Artifact<'a> {
 
     /// How many accesses were checked.
     pub fn bounds_stats(&self) -> BoundsStats {
-        let [accesses, elided_by_guard, checked] = self.header.accesses.map(|count| count.get());
-        BoundsStats { accesses, elided_by_guard, checked }
+        let [accesses, elided_by_guard, index_checked, checked] =
+            self.header.accesses.map(|count| count.get());
+        BoundsStats { accesses, elided_by_guard, index_checked, checked }
     }
 
     /// A string of the strings section.
@@ -430,41 +427,6 @@ impl<'a> Artifact<'a> {
         let after = map.partition_point(|record| record.text_offset.get() <= text_offset);
         let record = &map[after.checked_sub(1)?];
         (record.wasm_offset != NONE).then_some(record.wasm_offset.get())
-    }
-}
-
-impl ImageRef<'_> {
-    /// Bytes of the whole image: state, then linear memory.
-    pub fn len(&self) -> usize {
-        self.state_bytes + self.memory_pages as usize * layout::WASM_PAGE
-    }
-
-    /// Never: there is always state.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Whether the runs ascend without overlap, stay inside the image and are all stored. Takes
-    /// time in proportion to the number of runs.
-    ///
-    /// # Errors
-    /// [`ArtifactError::Corrupt`] if not.
-    pub fn check(&self) -> Result<(), ArtifactError> {
-        let (mut next, mut stored) = (0u64, 0u64);
-        for run in self.runs {
-            if u64::from(run.first.get()) < next || run.pages == 0 {
-                return Err(ArtifactError::Corrupt("image runs overlap"));
-            }
-            next = u64::from(run.first.get()) + u64::from(run.pages.get());
-            stored += u64::from(run.pages.get());
-        }
-        if next > (self.len() / PAGE) as u64 {
-            return Err(ArtifactError::Corrupt("image runs end outside of the image"));
-        }
-        if stored * PAGE as u64 != self.bytes.len() as u64 {
-            return Err(ArtifactError::Corrupt("image runs and stored pages differ in number"));
-        }
-        Ok(())
     }
 }
 

@@ -18,6 +18,12 @@ macro_rules! records {
 /// Stands for "no maximum" in 64-bit limits.
 pub const NO_MAXIMUM: u64 = u64::MAX;
 
+/// Bits of the `limits` of tables and memories.
+pub mod limits {
+    /// Indices and sizes are 64-bit numbers in guest code.
+    pub const INDEX64: u32 = 1;
+}
+
 /// Stands for "none" in 32-bit offsets and indices.
 pub const NONE: u32 = u32::MAX;
 
@@ -68,8 +74,8 @@ records! {
         ty: U32,
         /// Globals: 1 if mutable.
         mutable: U32,
-        /// Always zero.
-        reserved: U32,
+        /// Tables and memories: bits of [`limits`].
+        limits: U32,
         /// Tables and memories: minimum in elements or WebAssembly pages.
         minimum: U64,
         /// Tables and memories: maximum, or `NO_MAXIMUM`.
@@ -116,8 +122,8 @@ records! {
         size_offset: I32,
         /// Offset of its first element from BASE.
         elements_offset: I32,
-        /// Always zero.
-        reserved: U32,
+        /// Bits of [`limits`].
+        limits: U32,
         /// Minimum, in elements.
         minimum: U64,
         /// Declared maximum in elements, or `NO_MAXIMUM`.
@@ -132,6 +138,10 @@ records! {
         minimum: U64,
         /// Declared maximum in WebAssembly pages, or `NO_MAXIMUM`.
         maximum: U64,
+        /// Bits of [`limits`].
+        limits: U32,
+        /// Always zero.
+        reserved: U32,
     }
 
     /// A defined tag.

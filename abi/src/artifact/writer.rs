@@ -7,6 +7,7 @@ use super::reader::{Artifact, ArtifactError};
 use super::records::{Range, RunRecord};
 use crate::image::SparseImage;
 use crate::layout::PAGE;
+use zerocopy::little_endian::U64;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
 
 /// A named range of the text, for `.symtab`.
@@ -102,15 +103,16 @@ pub(super) fn content_hash(file: &[u8]) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
-/// A copy of `artifact` with another image, that of an initialised instance with `memory_pages`
-/// WebAssembly pages of linear memory.
+/// A copy of `artifact` with another image, that of an initialised instance whose memories have
+/// the sizes `memory_pages` in WebAssembly pages, by place.
 ///
 /// # Errors
-/// [`ArtifactError::Corrupt`] if the artifact does not end with its image.
+/// [`ArtifactError::Corrupt`] if the artifact does not end with its image, or has another number
+/// of memories.
 pub fn replace_image(
     artifact: &Artifact<'_>,
     image: &SparseImage,
-    memory_pages: u64,
+    memory_pages: &[u64],
 ) -> Result<Vec<u8>, ArtifactError> {
     let header = artifact.header();
     let runs_at = header.sections[SectionId::ImageRuns as usize].offset.get() as usize;
@@ -119,7 +121,14 @@ pub fn replace_image(
     if shdr_at.checked_add(2 * ELF_SHDR).is_none_or(|end| end > runs_at) {
         return Err(not_last);
     }
-    let mut file = artifact.bytes().get(..runs_at).ok_or(not_last)?.to_vec();
+    let sizes: Vec<U64> = memory_pages.iter().map(|pages| U64::new(*pages)).collect();
+    if sizes.len() != artifact.image().memory_sizes.len() {
+        return Err(ArtifactError::Corrupt("the image is one of other memories"));
+    }
+    let mut file = artifact.bytes().get(..runs_at).ok_or(not_last.clone())?.to_vec();
+    let sizes_at = header.sections[SectionId::MemorySizes as usize].offset.get() as usize;
+    let place = file.get_mut(sizes_at..sizes_at + sizes.as_bytes().len()).ok_or(not_last)?;
+    place.copy_from_slice(sizes.as_bytes());
     let (runs, pages) = encode_image(image);
     let image_at = (runs_at + runs.len()).next_multiple_of(PAGE);
     file.extend_from_slice(&runs);
@@ -131,7 +140,6 @@ pub fn replace_image(
     let (header, _) = Header::mut_from_prefix(&mut file[HEADER_OFFSET..])
         .map_err(|_| ArtifactError::NotAnArtifact)?;
     header.flags = (header.flags.get() | flags::INITIALISED).into();
-    header.memory_pages = memory_pages.into();
     header.file_size = file_size.into();
     for (id, offset, size) in
         [(SectionId::ImageRuns, runs_at, runs.len()), (SectionId::Image, image_at, pages.len())]

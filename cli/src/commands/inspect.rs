@@ -50,6 +50,7 @@ struct Bounds {
     strategy: &'static str,
     accesses: u64,
     elided_by_guard: u64,
+    index_checked: u64,
     checked: u64,
 }
 
@@ -109,6 +110,7 @@ fn report(artifact: &Artifact<'_>) -> Result<Report, ArtifactError> {
             strategy: artifact.bounds().name(),
             accesses: stats.accesses,
             elided_by_guard: stats.elided_by_guard,
+            index_checked: stats.index_checked,
             checked: stats.checked,
         },
         image: image(artifact),
@@ -122,8 +124,8 @@ fn image(artifact: &Artifact<'_>) -> Image {
     let image = artifact.image();
     Image {
         state_bytes: image.state_bytes,
-        memory_wasm_pages: image.memory_pages,
-        pages: image.len() / wfaas_abi::layout::PAGE,
+        memory_wasm_pages: image.memory_pages(),
+        pages: image.parts().map(|part| part.bytes).sum::<usize>() / wfaas_abi::layout::PAGE,
         stored_pages: image.bytes.len() / wfaas_abi::layout::PAGE,
         runs: image.runs.len(),
     }
@@ -203,8 +205,12 @@ fn print(report: &Report) -> std::io::Result<()> {
         human_bytes(image.memory_wasm_pages * wfaas_abi::layout::WASM_PAGE as u64),
     ))?;
     output::line(format_args!(
-        "bounds     {}: {} accesses, {} without a check, {} checked",
-        bounds.strategy, bounds.accesses, bounds.elided_by_guard, bounds.checked
+        "bounds     {}: {} accesses, {} without a check, {} with one of the index, {} checked",
+        bounds.strategy,
+        bounds.accesses,
+        bounds.elided_by_guard,
+        bounds.index_checked,
+        bounds.checked
     ))?;
     output::line("sections")?;
     for section in report.sections.iter().filter(|section| section.bytes > 0) {

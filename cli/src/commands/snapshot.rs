@@ -79,7 +79,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
         artifact_hash: Artifact::parse(&artifact)?.content_hash_hex(),
         bytes: bytes.len(),
         image_pages: image.bytes.len() / wfaas_abi::layout::PAGE,
-        memory_wasm_pages: image.memory_pages,
+        memory_wasm_pages: image.memory_pages(),
     };
     if args.json {
         output::json(&summary)?

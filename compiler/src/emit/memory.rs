@@ -2,6 +2,8 @@
 //!
 //! An access is `[BASE + index + offset]`, without a check: a 32-bit index plus an offset that is
 //! small enough stays inside the slot's reservation, where everything outside the memory faults.
+//! A 64-bit index is first compared with 4 GiB, and then treated alike. Memories that are not at
+//! BASE have slots with the same guard; their addresses are in the host context.
 
 use super::{Emitted, FuncEmitter};
 use crate::CompileError;
@@ -78,7 +80,7 @@ impl FuncEmitter<'_> {
         let (index, value) = self.pop2();
         let (address, offset) = self.address(memarg, index, ty)?;
         let flags = self.guest_flags();
-        let narrower = self.code.blocks().func.dfg.value_type(value).bytes() > ty.bytes();
+        let narrower = self.code.type_of(value).bytes() > ty.bytes();
         let value = if narrower { self.code.ins().ireduce(ty, value) } else { value };
         self.code.ins().store(flags, value, address, offset);
         Ok(())
@@ -104,68 +106,111 @@ impl FuncEmitter<'_> {
             return Err(CompileError::Internal("an access to an array".to_owned()));
         };
         self.stats.accesses += 1;
-        let index = self.code.ins().uextend(I64, index);
-        let size = u64::from(ty.bytes());
-        if memarg.offset + size <= UNCHECKED_OFFSET_LIMIT {
-            self.stats.elided_by_guard += 1;
-            let base = self.memory_base(memory);
-            // The limit is below 2 GiB.
-            return Ok((self.code.ins().iadd(base, index), memarg.offset as i32));
+        // Beyond what a memory can have, all numbers are alike.
+        let end = memarg.offset.saturating_add(u64::from(ty.bytes()));
+        if end > UNCHECKED_OFFSET_LIMIT {
+            self.stats.checked += 1;
+            return Ok((self.checked_address(memory, index, memarg.offset, end), 0));
         }
-        self.stats.checked += 1;
-        let start = self.code.ins().iadd_imm_s(index, memarg.offset as i64);
-        let end = self.code.ins().iadd_imm_s(start, size as i64);
+        let index = self.index_below_4_gib(index);
+        let base = self.memory_base(memory);
+        // The limit is below 2 GiB.
+        Ok((self.code.ins().iadd(base, index), memarg.offset as i32))
+    }
+
+    /// The 64 bits of an index, of which the upper half is zero. A processor that mispredicts the
+    /// check uses index zero.
+    fn index_below_4_gib(&mut self, index: Value) -> Value {
+        if self.code.type_of(index) == I32 {
+            self.stats.elided_by_guard += 1;
+            return self.code.ins().uextend(I64, index);
+        }
+        self.stats.index_checked += 1;
+        let most = self.code.iconst(i64::from(u32::MAX));
+        let outside = self.code.ins().icmp(IntCC::UnsignedGreaterThan, index, most);
+        self.code.trap_if(outside, TrapCode::MemoryOutOfBounds);
+        let zero = self.code.iconst(0);
+        self.code.ins().select_spectre_guard(outside, zero, index)
+    }
+
+    /// The address at `index + offset`, after comparing the access with the memory's size; `end`
+    /// is what the access needs if the index is zero. A processor that mispredicts the check gets
+    /// the start of the memory.
+    fn checked_address(&mut self, memory: u32, index: Value, offset: u64, end: u64) -> Value {
+        let index = self.extended(index);
         let pages = self.memory_pages(memory);
         let bytes = self.code.ins().ishl_imm_u(pages, i64::from(WASM_PAGE.trailing_zeros()));
-        let outside = self.code.ins().icmp(IntCC::UnsignedGreaterThan, end, bytes);
+        let needed = self.code.iconst(end.cast_signed());
+        let too_small = self.code.ins().icmp(IntCC::UnsignedLessThan, bytes, needed);
+        let room = self.code.ins().isub(bytes, needed);
+        let beyond = self.code.ins().icmp(IntCC::UnsignedGreaterThan, index, room);
+        let outside = self.code.ins().bor(too_small, beyond);
         self.code.trap_if(outside, TrapCode::MemoryOutOfBounds);
+        let start = self.code.ins().iadd_imm_s(index, offset.cast_signed());
+        let zero = self.code.iconst(0);
+        let start = self.code.ins().select_spectre_guard(outside, zero, start);
         let base = self.memory_base(memory);
-        Ok((self.code.ins().iadd(base, start), 0))
+        self.code.ins().iadd(base, start)
     }
 
     /// The address of a memory's first byte.
     fn memory_base(&mut self, memory: u32) -> Value {
-        match self.code.module.defined_memory(memory) {
-            Some(_) => self.code.base(),
-            None => self.memory_import(memory, offset_of!(MemoryImport, base)),
+        if self.is_at_base(memory) {
+            return self.code.base();
         }
+        self.memory_record(memory, offset_of!(MemoryImport, base))
+    }
+
+    /// Whether a memory is the one at BASE; the others are reached through records.
+    fn is_at_base(&self, memory: u32) -> bool {
+        let defined = self.code.module.defined_memory(memory);
+        defined.is_some_and(|defined| self.code.layout.places[defined] == 0)
     }
 
     /// The size of a memory in WebAssembly pages, 64 bits.
     fn memory_pages(&mut self, memory: u32) -> Value {
-        if self.code.module.defined_memory(memory).is_some() {
+        if self.is_at_base(memory) {
             return self.code.state_load(I64, Region::Tables, MEMORY_PAGES_OFFSET);
         }
-        let pages = self.memory_import(memory, offset_of!(MemoryImport, pages));
+        let pages = self.memory_record(memory, offset_of!(MemoryImport, pages));
         let flags = self.code.trusted(Region::Runtime);
         self.code.ins().load(I64, flags, pages, 0)
     }
 
-    /// A pointer of an imported memory's record.
-    fn memory_import(&mut self, memory: u32, field: usize) -> Value {
+    /// A pointer of a memory's record.
+    fn memory_record(&mut self, memory: u32, field: usize) -> Value {
         let record = self.code.layout.host.memories + memory as usize * size_of::<MemoryImport>();
         self.code.host_load(record + field)
     }
 
     pub(super) fn visit_memory_size(&mut self, memory: u32) -> Emitted {
         let pages = self.memory_pages(memory);
-        let pages = self.code.ins().ireduce(I32, pages);
-        self.push(pages);
+        self.push_size(pages, self.code.module.memories[memory as usize].index64);
         Ok(())
     }
 
     pub(super) fn visit_memory_grow(&mut self, memory: u32) -> Emitted {
         let delta = self.pop_extended();
-        let memory = self.code.index(memory);
-        let old = self.code.hostcall(Hostcall::MemoryGrow, &[memory, delta]);
-        let old = self.code.ins().ireduce(I32, old);
-        self.push(old);
+        let index = self.code.index(memory);
+        let old = self.code.hostcall(Hostcall::MemoryGrow, &[index, delta]);
+        self.push_size(old, self.code.module.memories[memory as usize].index64);
         Ok(())
     }
 
-    /// Pops a 32-bit address or length as the 64 bits that hostcalls take.
+    /// Pushes a size of 64 bits, or -1, as a number of the index type.
+    pub(super) fn push_size(&mut self, size: Value, index64: bool) {
+        let size = if index64 { size } else { self.code.ins().ireduce(I32, size) };
+        self.push(size);
+    }
+
+    /// Pops an index or a length, of 32 or 64 bits, as the 64 bits that hostcalls take.
     pub(super) fn pop_extended(&mut self) -> Value {
         let value = self.pop();
-        self.code.ins().uextend(I64, value)
+        self.extended(value)
+    }
+
+    /// The 64 bits of an index or a length.
+    fn extended(&mut self, value: Value) -> Value {
+        if self.code.type_of(value) == I64 { value } else { self.code.ins().uextend(I64, value) }
     }
 }

@@ -5,7 +5,7 @@ use super::{Emitted, FuncEmitter};
 use crate::builder::Region;
 use crate::symbol::Symbol;
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::types::{I32, I64};
+use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{InstBuilder, Value};
 use wfaas_abi::state::ELEMENT_BYTES;
 use wfaas_abi::{Hostcall, TrapCode};
@@ -38,18 +38,16 @@ impl FuncEmitter<'_> {
 
     pub(super) fn visit_table_size(&mut self, table: u32) -> Emitted {
         let size = self.table_size(table);
-        let size = self.code.ins().ireduce(I32, size);
-        self.push(size);
+        self.push_size(size, self.code.module.tables[table as usize].limits.index64);
         Ok(())
     }
 
     pub(super) fn visit_table_grow(&mut self, table: u32) -> Emitted {
         let delta = self.pop_extended();
         let value = self.pop();
-        let table = self.code.index(table);
-        let old = self.code.hostcall(Hostcall::TableGrow, &[table, value, delta]);
-        let old = self.code.ins().ireduce(I32, old);
-        self.push(old);
+        let index = self.code.index(table);
+        let old = self.code.hostcall(Hostcall::TableGrow, &[index, value, delta]);
+        self.push_size(old, self.code.module.tables[table as usize].limits.index64);
         Ok(())
     }
 

@@ -134,7 +134,11 @@ impl Module<'_> {
     ) -> Result<Table, CompileError> {
         Ok(Table {
             ty: self.val_type(table.element_type.into(), offset)?,
-            limits: Limits { minimum: table.initial, maximum: table.maximum },
+            limits: Limits {
+                minimum: table.initial,
+                maximum: table.maximum,
+                index64: table.table64,
+            },
         })
     }
 
@@ -149,5 +153,5 @@ impl Module<'_> {
 }
 
 pub(super) fn memory_limits(memory: &wasmparser::MemoryType) -> Limits {
-    Limits { minimum: memory.initial, maximum: memory.maximum }
+    Limits { minimum: memory.initial, maximum: memory.maximum, index64: memory.memory64 }
 }

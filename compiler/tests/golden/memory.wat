@@ -55,15 +55,15 @@
 ;;
 ;;                                 block0(v0: i32):
 ;; @0044                               v2 = uextend.i64 v0
-;; @0044                               v3 = iconst.i64 0xee6b_2800
-;; @0044                               v4 = iadd v2, v3  ; v3 = 0xee6b_2800
-;; @0044                               v5 = iconst.i64 8
-;; @0044                               v6 = iadd v4, v5  ; v5 = 8
-;; @0044                               v7 = get_pinned_reg.i64
-;; @0044                               v8 = load.i64 notrap aligned region0 v7-16
-;; @0044                               v9 = iconst.i64 16
-;; @0044                               v10 = ishl v8, v9  ; v9 = 16
-;; @0044                               v11 = icmp ugt v6, v10
+;; @0044                               v3 = get_pinned_reg.i64
+;; @0044                               v4 = load.i64 notrap aligned region0 v3-16
+;; @0044                               v5 = iconst.i64 16
+;; @0044                               v6 = ishl v4, v5  ; v5 = 16
+;; @0044                               v7 = iconst.i64 0xee6b_2808
+;; @0044                               v8 = icmp ult v6, v7  ; v7 = 0xee6b_2808
+;; @0044                               v9 = isub v6, v7  ; v7 = 0xee6b_2808
+;; @0044                               v10 = icmp ugt v2, v9
+;; @0044                               v11 = bor v8, v10
 ;; @0044                               brif v11, block2, block3
 ;;
 ;;                                 block2 cold:
@@ -71,10 +71,14 @@
 ;; @0044                               trap user16
 ;;
 ;;                                 block3:
-;; @0044                               v12 = get_pinned_reg.i64
-;; @0044                               v13 = iadd v12, v4
-;; @0044                               v14 = load.f64 user2 little region1 v13
-;; @004b                               jump block1(v14)
+;; @0044                               v12 = iconst.i64 0xee6b_2800
+;; @0044                               v13 = iadd.i64 v2, v12  ; v12 = 0xee6b_2800
+;; @0044                               v14 = iconst.i64 0
+;; @0044                               v15 = select_spectre_guard v11, v14, v13  ; v14 = 0
+;; @0044                               v16 = get_pinned_reg.i64
+;; @0044                               v17 = iadd v16, v15
+;; @0044                               v18 = load.f64 user2 little region1 v17
+;; @004b                               jump block1(v18)
 ;;
 ;;                                 block1(v1: f64):
 ;; @004b                               return v1

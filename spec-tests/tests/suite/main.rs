@@ -22,7 +22,7 @@ fn main() {
                 let excuses = expected.of(&name);
                 let total = total.clone();
                 let test = move || {
-                    let report = run_script(script.text, route);
+                    let report = run_script(script.text, part.proposals, route);
                     total.lock().unwrap_or_else(PoisonError::into_inner).add(&report);
                     check(&report, &excuses)
                 };

@@ -1,0 +1,30 @@
+;; A 64-bit index is compared once, and then the guard does the rest.
+(module
+  (memory i64 1)
+  (func (param i64) (result i32)
+    local.get 0
+    i32.load8_u offset=100))
+
+;;! asm 0
+;;   pushq %rbp
+;;   unwind PushFrameRegs { offset_upward_to_caller_sp: 16 }
+;;   movq %rsp, %rbp
+;;   unwind DefineNewFrame { offset_upward_to_caller_sp: 16, offset_downward_to_clobbers: 0 }
+;; block0:
+;;   cmpq (%rip), %rdi
+;;   jnbe    label3; j label1
+;; block1:
+;;   movq    %r15, %r8
+;;   uninit  %r9
+;;   xorq %r9, %r9
+;;   cmpq (%rip), %rdi
+;;   cmovaq %r9, %rdi
+;;   movzbq 0x64(%r8, %rdi), %rax
+;;   jmp     label2
+;; block2:
+;;   movq %rbp, %rsp
+;;   popq %rbp
+;;   retq
+;; block3:
+;;   call    User(userextname0)
+;;   ud2
