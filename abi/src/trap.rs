@@ -64,6 +64,8 @@ trap_codes! {
     HostFault = 15, "fault in a host function";
     /// A fault in guest code where none can be: a bug in wfaas.
     InternalFault = 16, "fault in guest code without a trap record (a bug in wfaas)";
+    /// `memory.atomic.wait` on a memory that is not shared.
+    ExpectedSharedMemory = 17, "expected shared memory";
 }
 
 impl core::fmt::Display for TrapCode {

@@ -24,7 +24,7 @@ pub(crate) struct Module<'a> {
     /// Tables.
     pub(crate) tables: Vec<Table>,
     /// Memories.
-    pub(crate) memories: Vec<Limits>,
+    pub(crate) memories: Vec<Memory>,
     /// Globals.
     pub(crate) globals: Vec<GlobalType>,
     /// Of each defined global, its value.
@@ -59,6 +59,12 @@ pub(crate) struct Table {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Memory {
+    pub(crate) limits: Limits,
+    pub(crate) shared: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct GlobalType {
     pub(crate) ty: ValType,
     pub(crate) mutable: bool,
@@ -70,7 +76,7 @@ pub(crate) enum ImportType {
     /// A function of this type.
     Func(u32),
     Table(Table),
-    Memory(Limits),
+    Memory(Memory),
     Global(GlobalType),
 }
 
@@ -160,7 +166,7 @@ impl<'a> Module<'a> {
     }
 
     /// The defined memories.
-    pub(crate) fn defined_memories(&self) -> &[Limits] {
+    pub(crate) fn defined_memories(&self) -> &[Memory] {
         &self.memories[self.counts.memories as usize..]
     }
 
@@ -190,7 +196,7 @@ impl Layout {
             module.data.len(),
             module.elements.len(),
         )?;
-        let places = memories::places(module.defined_memories().iter().map(|_| false));
+        let places = memories::places(module.defined_memories().iter().map(|memory| memory.shared));
         let records = memories::record_count(module.counts.memories as usize, &places);
         let counts = ImportCounts { memories: records as u32, ..module.counts };
         let host = HostLayout::new(counts).ok_or(crate::CompileError::TooLarge {
@@ -211,13 +217,13 @@ impl Layout {
 
 /// A slot has room for 4 GiB of a memory, whatever the type of its index.
 fn check_minima(module: &Module<'_>) -> Result<(), crate::CompileError> {
-    match module.defined_memories().iter().find(|memory| memory.minimum > MAX_MEMORY_PAGES) {
-        Some(memory) => Err(crate::CompileError::TooLarge {
+    match module.defined_memories().iter().map(|memory| memory.limits.minimum).max() {
+        Some(actual) if actual > MAX_MEMORY_PAGES => Err(crate::CompileError::TooLarge {
             what: "the minimum of a memory in WebAssembly pages",
-            actual: memory.minimum,
+            actual,
             limit: MAX_MEMORY_PAGES,
         }),
-        None => Ok(()),
+        _ => Ok(()),
     }
 }
 

@@ -89,7 +89,7 @@ fn section<'a>(module: &mut Module<'a>, payload: Payload<'a>) -> Result<(), Comp
         }
         Payload::MemorySection(memories) => {
             for memory in memories {
-                module.memories.push(memory_limits(&memory?));
+                module.memories.push(memory_type(&memory?));
             }
         }
         Payload::GlobalSection(globals) => {
@@ -165,9 +165,9 @@ fn add_import<'a>(
             ImportType::Table(table_type(&table)?)
         }
         TypeRef::Memory(memory) => {
-            module.memories.push(memory_limits(&memory));
+            module.memories.push(memory_type(&memory));
             module.counts.memories += 1;
-            ImportType::Memory(memory_limits(&memory))
+            ImportType::Memory(memory_type(&memory))
         }
         TypeRef::Global(global) => {
             module.globals.push(global_type(&global)?);
@@ -218,8 +218,10 @@ fn table_type(table: &wasmparser::TableType) -> Result<Table, CompileError> {
     })
 }
 
-fn memory_limits(memory: &wasmparser::MemoryType) -> Limits {
-    Limits { minimum: memory.initial, maximum: memory.maximum, index64: memory.memory64 }
+fn memory_type(memory: &wasmparser::MemoryType) -> Memory {
+    let limits =
+        Limits { minimum: memory.initial, maximum: memory.maximum, index64: memory.memory64 };
+    Memory { limits, shared: memory.shared }
 }
 
 fn global_type(global: &wasmparser::GlobalType) -> Result<GlobalType, CompileError> {

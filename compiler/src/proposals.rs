@@ -4,7 +4,8 @@ use crate::CompileError;
 use wasmparser::WasmFeatures;
 
 /// What the compiler accepts: version 1.0 and the proposals finished with it in version 2.0,
-/// except SIMD; and of version 3.0 several memories, and memories and tables with 64-bit indices.
+/// except SIMD; of version 3.0 several memories, and memories and tables with 64-bit indices; and
+/// threads.
 pub(crate) const FEATURES: WasmFeatures = WasmFeatures::WASM1
     .union(WasmFeatures::SIGN_EXTENSION)
     .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
@@ -12,14 +13,14 @@ pub(crate) const FEATURES: WasmFeatures = WasmFeatures::WASM1
     .union(WasmFeatures::BULK_MEMORY)
     .union(WasmFeatures::REFERENCE_TYPES)
     .union(WasmFeatures::MEMORY64)
-    .union(WasmFeatures::MULTI_MEMORY);
+    .union(WasmFeatures::MULTI_MEMORY)
+    .union(WasmFeatures::THREADS);
 
 /// The names of what is refused, in the order in which they are looked up: where the validator
 /// names several proposals, the first of this list is reported.
 const REFUSED: &[(WasmFeatures, &str)] = &[
     (WasmFeatures::RELAXED_SIMD, "relaxed SIMD"),
     (WasmFeatures::SIMD, "SIMD"),
-    (WasmFeatures::THREADS, "the threads proposal (shared memories and atomics)"),
     (WasmFeatures::SHARED_EVERYTHING_THREADS, "the shared-everything-threads proposal"),
     (WasmFeatures::TAIL_CALL, "the tail-call proposal"),
     (WasmFeatures::EXCEPTIONS, "exception handling"),

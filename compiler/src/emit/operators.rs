@@ -30,6 +30,7 @@ macro_rules! route {
     (@saturating_float_to_int $($call:tt)*) => { route!(emit $($call)*) };
     (@bulk_memory $($call:tt)*) => { route!(emit $($call)*) };
     (@reference_types $($call:tt)*) => { route!(emit $($call)*) };
+    (@threads $($call:tt)*) => { route!(emit $($call)*) };
     (@$proposal:ident $self:ident $visit:ident ($($arg:ident),*)) => {{
         $(let _ = $arg;)*
         Err(CompileError::Unsupported { proposal: stringify!($proposal), offset: $self.offset })
