@@ -30,6 +30,14 @@ macro_rules! for_each_hostcall {
             MemoryFill memory_fill(memory: I32, dst: I64, value: I32, len: I64);
             /// `memory.init` of `len` bytes from `src` in data segment `segment`.
             MemoryInit memory_init(memory: I32, segment: I32, dst: I64, src: I64, len: I64);
+            /// Wakes at most `count` of the threads that wait at `address`; how many.
+            MemoryAtomicNotify memory_atomic_notify(memory: I32, address: I64, count: I32) -> I32;
+            /// Waits at `address` if the value there is `expected`, for at most `timeout`
+            /// nanoseconds, or for ever if that is negative; 0 if woken, 1 if the value is
+            /// another one, 2 if the time is over.
+            MemoryAtomicWait32 memory_atomic_wait32(memory: I32, address: I64, expected: I32, timeout: I64) -> I32;
+            /// As `memory_atomic_wait32`, with a value of 64 bits.
+            MemoryAtomicWait64 memory_atomic_wait64(memory: I32, address: I64, expected: I64, timeout: I64) -> I32;
             /// Element `index` of table `table`, in the caller's terms.
             TableGet table_get(table: I32, index: I64) -> I64;
             /// Sets element `index` of table `table` to `value`, given in the caller's terms.

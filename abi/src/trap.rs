@@ -62,14 +62,16 @@ trap_codes! {
     Cancelled = 14, "cancelled";
     /// A host function accessed memory it must not.
     HostFault = 15, "fault in a host function";
+    /// A fault in guest code where none can be: a bug in wfaas.
+    InternalFault = 16, "fault in guest code without a trap record (a bug in wfaas)";
     /// `call_ref` of a null reference.
     NullFunctionReference = 17, "null function reference";
     /// `throw_ref` of a null reference.
     NullExceptionReference = 18, "null exception reference";
     /// More exceptions are referred to than a store keeps.
     TooManyExceptions = 19, "too many exceptions are alive";
-    /// A fault in guest code where none can be: a bug in wfaas.
-    InternalFault = 16, "fault in guest code without a trap record (a bug in wfaas)";
+    /// `memory.atomic.wait` on a memory that is not shared.
+    ExpectedSharedMemory = 20, "expected shared memory";
 }
 
 impl core::fmt::Display for TrapCode {

@@ -78,7 +78,7 @@ impl Builder<'_> {
     fn sizes(&mut self) {
         for (memory, place) in self.module.defined_memories().iter().zip(&self.layout.places) {
             let at = image_offset(*place) + i64::from(MEMORY_PAGES_OFFSET);
-            self.image.write(at, &memory.minimum.to_le_bytes());
+            self.image.write(at, &memory.limits.minimum.to_le_bytes());
         }
         for (table, offset) in
             self.module.defined_tables().iter().zip(&self.layout.state.table_sizes)
@@ -199,7 +199,7 @@ impl Builder<'_> {
     /// Writes a data segment into the image, if that can be done here.
     fn datum(&mut self, segment: &DataSegment<'_>, target: u32, offset: &Expr) -> bool {
         let Some(defined) = self.module.defined_memory(target) else { return false };
-        let size = self.module.memories[target as usize].minimum * WASM_PAGE as u64;
+        let size = self.module.memories[target as usize].limits.minimum * WASM_PAGE as u64;
         let Some(at) = self.start(offset, segment.bytes.len(), size) else { return false };
         if !self.take_pages(segment.bytes.len()) {
             return false;

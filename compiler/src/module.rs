@@ -32,7 +32,7 @@ pub(crate) struct Module<'a> {
     /// Of each defined table, what its elements are at first; `None` for null.
     pub(crate) table_values: Vec<Option<Expr>>,
     /// Memories.
-    pub(crate) memories: Vec<Limits>,
+    pub(crate) memories: Vec<Memory>,
     /// Globals.
     pub(crate) globals: Vec<GlobalType>,
     /// Of each defined global, its value.
@@ -71,6 +71,12 @@ pub(crate) struct Table {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Memory {
+    pub(crate) limits: Limits,
+    pub(crate) shared: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct GlobalType {
     pub(crate) ty: ValType,
     pub(crate) mutable: bool,
@@ -82,7 +88,7 @@ pub(crate) enum ImportType {
     /// A function of this type.
     Func(u32),
     Table(Table),
-    Memory(Limits),
+    Memory(Memory),
     Global(GlobalType),
     /// A tag with values of this function type's parameters.
     Tag(u32),
@@ -204,7 +210,7 @@ impl<'a> Module<'a> {
     }
 
     /// The defined memories.
-    pub(crate) fn defined_memories(&self) -> &[Limits] {
+    pub(crate) fn defined_memories(&self) -> &[Memory] {
         &self.memories[self.counts.memories as usize..]
     }
 
@@ -234,7 +240,7 @@ impl Layout {
             module.data.len(),
             module.elements.len(),
         )?;
-        let places = memories::places(module.defined_memories().iter().map(|_| false));
+        let places = memories::places(module.defined_memories().iter().map(|memory| memory.shared));
         let records = memories::record_count(module.counts.memories as usize, &places);
         let counts = ImportCounts { memories: records as u32, ..module.counts };
         let limit = wfaas_abi::layout::MAX_HOST_BYTES / size_of::<FuncImport>();
@@ -256,13 +262,13 @@ impl Layout {
 
 /// A slot has room for 4 GiB of a memory, whatever the type of its index.
 fn check_minima(module: &Module<'_>) -> Result<(), crate::CompileError> {
-    match module.defined_memories().iter().find(|memory| memory.minimum > MAX_MEMORY_PAGES) {
-        Some(memory) => Err(crate::CompileError::TooLarge {
+    match module.defined_memories().iter().map(|memory| memory.limits.minimum).max() {
+        Some(actual) if actual > MAX_MEMORY_PAGES => Err(crate::CompileError::TooLarge {
             what: "the minimum of a memory in WebAssembly pages",
-            actual: memory.minimum,
+            actual,
             limit: MAX_MEMORY_PAGES,
         }),
-        None => Ok(()),
+        _ => Ok(()),
     }
 }
 

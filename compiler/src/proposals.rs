@@ -44,6 +44,7 @@ const PROPOSALS: &[Proposal] = &[
     proposal("relaxed-simd", "relaxed SIMD", WasmFeatures::RELAXED_SIMD, &[]),
     proposal("multi-memory", "multiple memories", WasmFeatures::MULTI_MEMORY, &[]),
     proposal("memory64", "64-bit memories and tables", WasmFeatures::MEMORY64, &[]),
+    proposal("threads", "shared memories and atomics", WasmFeatures::THREADS, &[]),
     proposal("tail-call", "tail calls", WasmFeatures::TAIL_CALL, &[]),
     proposal("extended-const", "extended constants", WasmFeatures::EXTENDED_CONST, &[]),
     // Recursive types came with garbage collection, but functions can be typed by them too.
@@ -111,7 +112,6 @@ impl Proposals {
 /// The names of what is not implemented, in the order in which they are looked up: where the
 /// validator names several proposals, the first of this list is reported.
 const REFUSED: &[(WasmFeatures, &str)] = &[
-    (WasmFeatures::THREADS, "the threads proposal (shared memories and atomics)"),
     (WasmFeatures::SHARED_EVERYTHING_THREADS, "the shared-everything-threads proposal"),
     (WasmFeatures::LEGACY_EXCEPTIONS, "legacy exception handling"),
     (WasmFeatures::COMPONENT_MODEL, "the component model"),

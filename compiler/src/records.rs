@@ -2,7 +2,7 @@
 
 use crate::image::{Initial, Step};
 use crate::link::Linked;
-use crate::module::{Const, Expr, ImportType, Layout, Limits, Module};
+use crate::module::{Const, Expr, ImportType, Layout, Limits, Memory, Module};
 use crate::names;
 use crate::symbol::Symbol;
 use wfaas_abi::artifact::records::*;
@@ -108,11 +108,11 @@ fn extern_type(module: &Module<'_>, ty: ImportType) -> ExternType {
             limits: limit_bits(table.limits).into(),
             ..ExternType::default()
         },
-        ImportType::Memory(limits) => ExternType {
+        ImportType::Memory(memory) => ExternType {
             kind: (ExternKind::Memory as u32).into(),
-            minimum: limits.minimum.into(),
-            maximum: maximum(limits).into(),
-            limits: limit_bits(limits).into(),
+            minimum: memory.limits.minimum.into(),
+            maximum: maximum(memory.limits).into(),
+            limits: memory_bits(memory).into(),
             ..ExternType::default()
         },
         ImportType::Global(global) => ExternType {
@@ -135,6 +135,10 @@ fn maximum(limits: Limits) -> u64 {
 
 fn limit_bits(limits: Limits) -> u32 {
     if limits.index64 { limits::INDEX64 } else { 0 }
+}
+
+fn memory_bits(memory: Memory) -> u32 {
+    limit_bits(memory.limits) | if memory.shared { limits::SHARED } else { 0 }
 }
 
 fn globals(sections: &mut Sections, module: &Module<'_>, layout: &Layout) {
@@ -168,16 +172,16 @@ fn tables(sections: &mut Sections, module: &Module<'_>, layout: &Layout) {
 fn memories(sections: &mut Sections, module: &Module<'_>, layout: &Layout) {
     for memory in module.defined_memories() {
         let record = MemoryRecord {
-            minimum: memory.minimum.into(),
-            maximum: maximum(*memory).into(),
-            limits: limit_bits(*memory).into(),
+            minimum: memory.limits.minimum.into(),
+            maximum: maximum(memory.limits).into(),
+            limits: memory_bits(*memory).into(),
             ..MemoryRecord::default()
         };
         sections.push(SectionId::Memories, &[record]);
     }
     let mut sizes = vec![U64::ZERO; memories::place_count(&layout.places)];
     for (memory, place) in module.defined_memories().iter().zip(&layout.places) {
-        sizes[*place] = memory.minimum.into();
+        sizes[*place] = memory.limits.minimum.into();
     }
     sections.push(SectionId::MemorySizes, &sizes);
 }

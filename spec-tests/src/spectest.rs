@@ -2,8 +2,8 @@
 
 use wfaas_abi::ValType;
 use wfaas_vm::{
-    Caller, Error, Extern, Global, GlobalType, Limits, Linker, Memory, MemoryType, Store, Table,
-    TableType, Val,
+    Caller, Error, Extern, Global, GlobalType, Limits, Linker, Memory, MemoryType, SharedMemory,
+    Store, Table, TableType, Val,
 };
 
 /// Defines it for a store.
@@ -34,8 +34,11 @@ pub(crate) fn define(linker: &mut Linker<()>, store: &mut Store<()>) -> Result<(
     linker.define("spectest", "table", Extern::Table(table));
     let table64 = Table::new(store, TableType { index64: true, ..ty }, Val::FuncRef(None))?;
     linker.define("spectest", "table64", Extern::Table(table64));
-    let ty = MemoryType { limits: Limits { minimum: 1, maximum: Some(2) }, index64: false };
+    let limits = Limits { minimum: 1, maximum: Some(2) };
+    let ty = MemoryType { limits, index64: false, shared: false };
     let memory = Memory::new(store, ty)?;
     linker.define("spectest", "memory", Extern::Memory(memory));
+    let shared = SharedMemory::new(linker.engine(), MemoryType { shared: true, ..ty })?;
+    linker.define("spectest", "shared_memory", Extern::SharedMemory(shared));
     Ok(())
 }

@@ -97,7 +97,9 @@ impl StoreInner {
         Ok(())
     }
 
-    /// The address of a range of a memory.
+    /// The address of a range of a memory. If the memory is shared, guests on other threads may
+    /// change it at any time: copying then yields some mix of old and new bytes, as their own
+    /// accesses would, and no reference may be made of the address.
     pub(crate) fn memory_range(
         &self,
         instance: u32,

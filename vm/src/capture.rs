@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::store::StoreInner;
 use wfaas_abi::artifact::records::ExternKind;
 use wfaas_abi::image::SparseImage;
-use wfaas_abi::layout::PAGE;
+use wfaas_abi::layout::{PAGE, WASM_PAGE};
 use wfaas_abi::memories::{LEAD, image_offset};
 use wfaas_abi::{FuncRef, ValType};
 
@@ -35,12 +35,11 @@ pub(crate) fn capture(store: &StoreInner, index: u32) -> Result<Capture, Error> 
     for (place, slot) in instance.slots.iter().enumerate() {
         let memory = &store.memories[*slot as usize];
         let lead = if place == 0 { state_bytes } else { LEAD };
-        memory_pages.push(memory.pages());
-        let start = image_offset(place) - lead as i64;
-        let bytes = memory.slot().bytes(-(lead as isize), lead + memory.bytes());
-        let bytes = bytes.map_err(Error::os("reading the instance"))?;
-        for (page, at) in bytes.chunks(PAGE).zip((start..).step_by(PAGE)) {
-            image.write(at, page);
+        let bytes = memory.bytes();
+        memory_pages.push((bytes / WASM_PAGE) as u64);
+        for at in (-(lead as i64)..bytes as i64).step_by(PAGE) {
+            let page = memory.page(at as isize).map_err(Error::os("reading the instance"))?;
+            image.write(image_offset(place) + at, &page);
         }
     }
     Ok(Capture { image, memory_pages })

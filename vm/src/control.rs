@@ -2,8 +2,10 @@
 //! per call: a watchdog thread looks at the threads that run guests, once a millisecond while any
 //! has a deadline, and signals those that are due. The signal handler (see `faults`) ends the
 //! guest if it finds guest code under way, and otherwise leaves a mark that hostcalls see on
-//! return. The watchdog repeats the signal until the call has ended, so none is ever lost.
+//! return. A thread that waits at a shared memory is woken too. The watchdog repeats this until
+//! the call has ended, so no signal is ever lost.
 
+use crate::parking;
 use std::cell::Cell;
 use std::sync::atomic::{
     AtomicBool, AtomicI32, AtomicU8, AtomicU64,
@@ -146,7 +148,7 @@ thread_local! {
     static THREAD_ID: Cell<i32> = const { Cell::new(0) };
 }
 
-fn thread_id() -> i32 {
+pub(crate) fn thread_id() -> i32 {
     let known = THREAD_ID.get();
     if known != 0 {
         return known;
@@ -200,7 +202,9 @@ impl Watchdog {
                 alive && (control.is_running() || control.cancelled.load(SeqCst))
             });
             for control in watched.iter().filter(|control| control.due().is_some()) {
-                signal(control.thread.load(SeqCst));
+                let thread = control.thread.load(SeqCst);
+                signal(thread);
+                parking::wake(thread);
             }
             idle = if watched.is_empty() { idle + 1 } else { 0 };
             watched = if idle > IDLE_TICKS {

@@ -268,10 +268,23 @@ extern "C" fn on_watchdog(_signal: i32, _info: *mut libc::siginfo_t, context: *m
 }
 
 fn interrupt_due_calls(registers: &mut Registers<'_>) {
+    let due = mark_due_calls();
     // SAFETY: activations under way are alive, on the stack of their callers.
     let Some(innermost) = (unsafe { CURRENT.get().as_ref() }) else { return };
+    // A guest at the very end of its stack has no room even for the frames it is about to push,
+    // but leaving needs none.
+    if due.is_some() && code::contains(registers.pc()) && on_guest_stack(innermost, registers.sp())
+    {
+        end_call(innermost, due, registers);
+    }
+}
+
+/// Leaves the mark for each call under way on this thread that has to end; the trap for the
+/// innermost, if there is any such. Async-signal-safe.
+pub(crate) fn mark_due_calls() -> Option<TrapCode> {
     let mut due = None;
-    let mut next = Some(innermost);
+    // SAFETY: activations under way are alive, on the stack of their callers.
+    let mut next = unsafe { CURRENT.get().as_ref() };
     while let Some(activation) = next {
         // SAFETY: a call under way keeps its store alive.
         let control = unsafe { &(*activation.store).control };
@@ -282,12 +295,7 @@ fn interrupt_due_calls(registers: &mut Registers<'_>) {
         // SAFETY: as for the innermost.
         next = unsafe { activation.previous.as_ref() };
     }
-    // A guest at the very end of its stack has no room even for the frames it is about to push,
-    // but leaving needs none.
-    if due.is_some() && code::contains(registers.pc()) && on_guest_stack(innermost, registers.sp())
-    {
-        end_call(innermost, due, registers);
-    }
+    due
 }
 
 fn on_guest_stack(activation: &Activation, sp: usize) -> bool {

@@ -4,6 +4,7 @@
 //! the list, so that neither a missing one nor one with other types compiles. The entries leave
 //! the guest if the result is an error, or if the call is due.
 
+use crate::atomic::Expected;
 use crate::entry::{LEFT, leave, resume};
 use crate::error::Error;
 use crate::exception::{Exception, Handler};
@@ -222,6 +223,39 @@ fn memory_init(
     len: u64,
 ) -> Result<(), Error> {
     context.store.memory_init(context.instance, memory, segment, dst, src, len)
+}
+
+fn memory_atomic_notify(
+    context: Context<'_>,
+    memory: u32,
+    address: u64,
+    count: u32,
+) -> Result<u32, Error> {
+    context.store.atomic_notify(context.instance, memory, address, count)
+}
+
+fn memory_atomic_wait32(
+    context: Context<'_>,
+    memory: u32,
+    address: u64,
+    expected: u32,
+    timeout: u64,
+) -> Result<u32, Error> {
+    let (expected, timeout) = (Expected::Bits32(expected), timeout.cast_signed());
+    let Context { store, instance } = context;
+    Ok(store.atomic_wait(instance, memory, address, expected, timeout)? as u32)
+}
+
+fn memory_atomic_wait64(
+    context: Context<'_>,
+    memory: u32,
+    address: u64,
+    expected: u64,
+    timeout: u64,
+) -> Result<u32, Error> {
+    let (expected, timeout) = (Expected::Bits64(expected), timeout.cast_signed());
+    let Context { store, instance } = context;
+    Ok(store.atomic_wait(instance, memory, address, expected, timeout)? as u32)
 }
 
 fn table_get(context: Context<'_>, table: u32, index: u64) -> Result<u64, Error> {

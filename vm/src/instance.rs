@@ -9,6 +9,7 @@ use crate::global::{Global, GlobalInner};
 use crate::hostcalls::HOSTCALL_TABLE;
 use crate::memory::{Memory, MemoryInner};
 use crate::module::Module;
+use crate::shared::SharedMemory;
 use crate::store::{AsContextMut, StoreInner};
 use crate::table::{Table, TableInner};
 use crate::typed::TypedFunc;
@@ -29,7 +30,7 @@ use wfaas_snapshot::Binding;
 
 /// What is at BASE of an instance without a memory there.
 const NONE: MemoryType =
-    MemoryType { limits: Limits { minimum: 0, maximum: Some(0) }, index64: false };
+    MemoryType { limits: Limits { minimum: 0, maximum: Some(0) }, index64: false, shared: false };
 
 /// An instance of a module in a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,14 +40,16 @@ pub struct Instance {
 }
 
 /// Something a module imports or exports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Extern {
     /// A function.
     Func(Func),
     /// A table.
     Table(Table),
-    /// A memory.
+    /// A memory that is not shared.
     Memory(Memory),
+    /// A shared memory.
+    SharedMemory(SharedMemory),
     /// A global.
     Global(Global),
     /// A tag of exceptions.
@@ -122,7 +125,7 @@ impl Instance {
         self.get_export(store, name)?.into_func()
     }
 
-    /// The memory exported as `name`.
+    /// The memory exported as `name`, if it is not shared.
     pub fn get_memory(&self, store: &mut impl AsContextMut, name: &str) -> Option<Memory> {
         self.get_export(store, name)?.into_memory()
     }
@@ -179,7 +182,12 @@ impl Extern {
         if let Extern::Func(func) = self { Some(func) } else { None }
     }
 
-    /// The memory, if it is one.
+    /// The shared memory, if it is one.
+    pub fn into_shared_memory(self) -> Option<SharedMemory> {
+        if let Extern::SharedMemory(memory) = self { Some(memory) } else { None }
+    }
+
+    /// The memory, if it is one and not shared.
     pub fn into_memory(self) -> Option<Memory> {
         if let Extern::Memory(memory) = self { Some(memory) } else { None }
     }
@@ -205,6 +213,7 @@ impl Extern {
             Extern::Func(func) => ExternType::Func(func.ty(store)),
             Extern::Table(table) => ExternType::Table(table.ty(store)),
             Extern::Memory(memory) => ExternType::Memory(memory.ty(store)),
+            Extern::SharedMemory(memory) => ExternType::Memory(memory.ty()),
             Extern::Global(global) => ExternType::Global(global.ty(store)),
             Extern::Tag(tag) => ExternType::Tag(tag.ty(store)),
         }
@@ -225,7 +234,13 @@ impl StoreInner {
                 }
             },
             ExternKind::Table => Extern::Table(Table { store, index: at(&inner.tables)? }),
-            ExternKind::Memory => Extern::Memory(Memory { store, index: at(&inner.memories)? }),
+            ExternKind::Memory => {
+                let index = at(&inner.memories)?;
+                match self.memories[index as usize].shared() {
+                    Some(memory) => Extern::SharedMemory(memory.clone()),
+                    None => Extern::Memory(Memory { store, index }),
+                }
+            }
             ExternKind::Global => Extern::Global(Global { store, index: at(&inner.globals)? }),
             ExternKind::Tag => Extern::Tag(Tag { store, index: at(&inner.tags)? }),
         })
@@ -258,6 +273,9 @@ impl StoreInner {
                 Extern::Func(func) => instance.imported_funcs.push(*func),
                 Extern::Table(table) => instance.tables.push(table.index),
                 Extern::Memory(memory) => instance.memories.push(memory.index),
+                Extern::SharedMemory(memory) => {
+                    instance.memories.push(self.shared_memory(memory));
+                }
                 Extern::Global(global) => instance.globals.push(global.index),
                 Extern::Tag(tag) => instance.tags.push(tag.index),
             }
@@ -285,6 +303,16 @@ impl StoreInner {
         Ok(())
     }
 
+    /// The place of a shared memory among the store's memories.
+    fn shared_memory(&mut self, memory: &SharedMemory) -> u32 {
+        let known = self.memories.iter().position(|known| known.shared() == Some(memory));
+        let index = known.unwrap_or_else(|| {
+            self.memories.push(Box::new(MemoryInner::of_shared(memory.clone(), None)));
+            self.memories.len() - 1
+        });
+        index as u32
+    }
+
     /// Maps the module's images into slots of the instance to be, by place.
     fn add_slots(&mut self, module: &Module, instance: u32) -> Result<Vec<u32>, Error> {
         let (bytes, most) = (module.initial_memory_bytes(), self.engine.config().max_memory_bytes);
@@ -301,8 +329,14 @@ impl StoreInner {
         let mut slots = Vec::with_capacity(types.len());
         for (place, (image, ty)) in module.images().iter().zip(types).enumerate() {
             let (lead, head) = if place == 0 { (state, host) } else { (LEAD, 0) };
-            let binding = Binding { image: image.clone(), lead, head, tracking: self.tracking };
-            let memory = MemoryInner::new(&self.engine, binding, ty, Some(instance))?;
+            let memory = if ty.shared {
+                let memory = SharedMemory::from_image(&self.engine, image.clone(), ty)?;
+                MemoryInner::of_shared(memory, Some(instance))
+            } else {
+                let tracking = self.tracking;
+                let binding = Binding { image: image.clone(), lead, head, tracking };
+                MemoryInner::new(&self.engine, binding, ty, Some(instance))?
+            };
             self.memories.push(Box::new(memory));
             slots.push((self.memories.len() - 1) as u32);
         }

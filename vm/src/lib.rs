@@ -7,6 +7,7 @@
 //! * a [`Store`] holds [`Instance`]s that know each other, and the embedder's data;
 //! * a [`Func`], [`TypedFunc`], [`Memory`], [`Table`] or [`Global`] is a handle to something in a
 //!   store;
+//! * a [`SharedMemory`] belongs to no store; instances in many can use it at the same time;
 //! * a [`Trap`] says why a guest stopped, and where;
 //! * [`Instance::capture`] makes the image of a *Proto-Faaslet*; a [`Pool`] restores it for every
 //!   [`Faaslet`] it hands out.
@@ -34,6 +35,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod atomic;
 mod backtrace;
 mod bulk;
 mod call;
@@ -56,7 +58,9 @@ mod instance;
 mod linker;
 mod memory;
 mod module;
+mod parking;
 mod pool;
+mod shared;
 mod stack;
 mod store;
 mod table;
@@ -79,6 +83,7 @@ pub use linker::Linker;
 pub use memory::{Memory, OutOfBounds};
 pub use module::{Module, available_cpu_features};
 pub use pool::{Faaslet, Pool, PoolFunc};
+pub use shared::SharedMemory;
 pub use store::{AsContext, AsContextMut, Store, StoreInner};
 pub use table::Table;
 pub use trap::{Frame, HostError, MAX_FRAMES, Trap};

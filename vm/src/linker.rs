@@ -22,7 +22,8 @@ pub struct Linker<T> {
     data: PhantomData<fn(T)>,
 }
 
-/// Host functions are added to each store that needs them; other things are of one store.
+/// Host functions are added to each store that needs them, and shared memories are of none; other
+/// things are of one store.
 #[derive(Debug, Clone)]
 pub(crate) enum Definition {
     Host(Arc<HostFunc>),
@@ -79,7 +80,7 @@ impl<T: 'static> Linker<T> {
         self.insert(module, name, Definition::Host(host_func::dynamic(ty, function)))
     }
 
-    /// Defines something of a store.
+    /// Defines something of a store, or a shared memory.
     pub fn define(&mut self, module: &str, name: &str, item: Extern) -> &mut Self {
         self.insert(module, name, Definition::Item(item))
     }
@@ -136,7 +137,7 @@ impl<T: 'static> Linker<T> {
             return Err(Error::UnknownImport { module, name, ty: wanted.to_string() });
         };
         let item = match definition {
-            Definition::Item(item) => *item,
+            Definition::Item(item) => item.clone(),
             Definition::Host(func) => Extern::Func(store.host_func(func)),
         };
         let found = item.ty(&StoreRef(store));

@@ -2,10 +2,12 @@
 
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::shared::SharedMemory;
 use crate::store::{AsContext, AsContextMut, Store, StoreInner};
 use crate::types::{Limits, MemoryType};
+use std::borrow::Cow;
 use std::sync::Arc;
-use wfaas_abi::layout::{MAX_MEMORY_PAGES, WASM_PAGE};
+use wfaas_abi::layout::{MAX_MEMORY_PAGES, PAGE, WASM_PAGE};
 use wfaas_abi::memories::LEAD;
 use wfaas_abi::state::MEMORY_PAGES_OFFSET;
 use wfaas_snapshot::{Binding, Image, Slot};
@@ -22,23 +24,46 @@ pub struct Memory {
 #[error("out of bounds memory access")]
 pub struct OutOfBounds;
 
-/// A slot, and what is known of the linear memory in it.
+/// A memory as a store knows it.
 #[derive(Debug)]
 pub(crate) struct MemoryInner {
-    /// `None` once it was given back.
-    slot: Option<Slot>,
-    engine: Engine,
+    backing: Backing,
     /// As declared.
     ty: MemoryType,
     /// The instance whose memory it is; `None` for the host's.
     owner: Option<u32>,
 }
 
-impl Drop for MemoryInner {
+/// Where the bytes are.
+#[derive(Debug)]
+enum Backing {
+    Own(OwnSlot),
+    Shared(SharedMemory),
+}
+
+/// A slot that goes back to the engine.
+#[derive(Debug)]
+struct OwnSlot {
+    /// `None` once it was given back.
+    slot: Option<Slot>,
+    engine: Engine,
+}
+
+impl Drop for OwnSlot {
     fn drop(&mut self) {
         if let Some(slot) = self.slot.take() {
             self.engine.return_slot(slot);
         }
+    }
+}
+
+impl OwnSlot {
+    fn get(&self) -> &Slot {
+        self.slot.as_ref().expect("only `drop` takes it")
+    }
+
+    fn get_mut(&mut self) -> &mut Slot {
+        self.slot.as_mut().expect("only `drop` takes it")
     }
 }
 
@@ -51,19 +76,29 @@ impl MemoryInner {
     ) -> Result<MemoryInner, Error> {
         let mut slot = engine.take_slot()?;
         slot.bind(binding).map_err(Error::os("mapping the image"))?;
-        Ok(MemoryInner { slot: Some(slot), engine: engine.clone(), ty, owner })
+        let own = OwnSlot { slot: Some(slot), engine: engine.clone() };
+        Ok(MemoryInner { backing: Backing::Own(own), ty, owner })
     }
 
-    pub(crate) fn slot(&self) -> &Slot {
-        self.slot.as_ref().expect("only `drop` takes it")
+    /// A shared memory that a store knows.
+    pub(crate) fn of_shared(memory: SharedMemory, owner: Option<u32>) -> MemoryInner {
+        let ty = memory.ty();
+        MemoryInner { backing: Backing::Shared(memory), ty, owner }
     }
 
-    fn slot_mut(&mut self) -> &mut Slot {
-        self.slot.as_mut().expect("only `drop` takes it")
+    /// The shared memory, if it is one.
+    pub(crate) fn shared(&self) -> Option<&SharedMemory> {
+        match &self.backing {
+            Backing::Own(_) => None,
+            Backing::Shared(memory) => Some(memory),
+        }
     }
 
     pub(crate) fn base(&self) -> *mut u8 {
-        self.slot().base()
+        match &self.backing {
+            Backing::Own(own) => own.get().base(),
+            Backing::Shared(memory) => memory.base(),
+        }
     }
 
     /// The cell with the size.
@@ -73,31 +108,66 @@ impl MemoryInner {
 
     /// Size in WebAssembly pages.
     pub(crate) fn pages(&self) -> u64 {
+        if let Backing::Shared(memory) = &self.backing {
+            return memory.size();
+        }
         // SAFETY: the state header is mapped as long as the slot is bound.
         unsafe { self.pages_cell().read() }
     }
 
     pub(crate) fn bytes(&self) -> usize {
-        // Never more than what is open, even if a damaged image claims so.
-        (self.pages() as usize).saturating_mul(WASM_PAGE).min(self.slot().open_bytes())
+        match &self.backing {
+            // Never more than what is open, even if a damaged image claims so.
+            Backing::Own(own) => {
+                (self.pages() as usize).saturating_mul(WASM_PAGE).min(own.get().open_bytes())
+            }
+            Backing::Shared(memory) => memory.bytes(),
+        }
+    }
+
+    /// The bytes of a memory that is not shared.
+    fn data(&self) -> &[u8] {
+        match &self.backing {
+            Backing::Own(own) => own.get().bytes(0, self.bytes()).unwrap_or(&[]),
+            Backing::Shared(_) => &[],
+        }
+    }
+
+    /// The page at `at` bytes from the base: of the memory, or of what its image has before it.
+    pub(crate) fn page(&self, at: isize) -> std::io::Result<Cow<'_, [u8]>> {
+        match &self.backing {
+            Backing::Own(own) => own.get().bytes(at, PAGE).map(Cow::Borrowed),
+            Backing::Shared(memory) => Ok(memory.page(at).into()),
+        }
     }
 
     /// Grows by `delta` WebAssembly pages; the old size, or `None`.
     fn grow(&mut self, delta: u64) -> Option<u64> {
+        if let Backing::Shared(memory) = &self.backing {
+            return memory.grow(delta);
+        }
         let old = self.pages();
         let new = old.checked_add(delta)?;
         let most = self.ty.limits.maximum.unwrap_or(MAX_MEMORY_PAGES).min(MAX_MEMORY_PAGES);
         if new > most {
             return None;
         }
-        self.slot_mut().open(new as usize * WASM_PAGE).ok()?;
+        if let Backing::Own(own) = &mut self.backing {
+            own.get_mut().open(new as usize * WASM_PAGE).ok()?;
+        }
         // SAFETY: as in `pages`.
         unsafe { self.pages_cell().write(new) };
         Some(old)
     }
 
-    pub(crate) fn reset(&mut self) -> std::io::Result<()> {
-        self.slot_mut().reset()
+    /// Makes it identical to its image again.
+    pub(crate) fn reset(&mut self) -> Result<(), Error> {
+        let in_use = || Error::Unsupported("a shared memory that somebody still refers to".into());
+        let reset = match &mut self.backing {
+            Backing::Own(own) => own.get_mut().reset(),
+            Backing::Shared(memory) => memory.reset().ok_or_else(in_use)?,
+        };
+        reset.map_err(Error::os("resetting a slot"))
     }
 
     /// The type, with the present size as the minimum.
@@ -139,6 +209,18 @@ impl StoreInner {
     }
 }
 
+/// The image of a memory of `pages` WebAssembly pages of zeros.
+pub(crate) fn zeroed(engine: &Engine, pages: u64) -> Result<Image, Error> {
+    if pages > MAX_MEMORY_PAGES {
+        return Err(Error::Unsupported("a memory of more than 4 GiB".into()));
+    }
+    let bytes = pages as usize * WASM_PAGE;
+    if bytes as u64 > engine.config().max_memory_bytes {
+        return Err(Error::Unsupported(format!("a memory of {bytes} bytes: too much here")));
+    }
+    Image::from_pages(LEAD + bytes, &[], &[]).map_err(Error::os("a memory"))
+}
+
 /// The bits of an index of 32 or 64 bits.
 pub(crate) fn index(bits: u64, index64: bool) -> u64 {
     if index64 { bits } else { u64::from(bits as u32) }
@@ -151,14 +233,10 @@ impl Memory {
     /// [`Error::Unsupported`] if the minimum is too large, [`Error::Os`] if there is no room.
     pub fn new<T: 'static>(store: &mut Store<T>, ty: MemoryType) -> Result<Memory, Error> {
         let store = &mut store.0.inner;
-        if ty.limits.minimum > MAX_MEMORY_PAGES {
-            return Err(Error::Unsupported("a memory of more than 4 GiB".into()));
+        if ty.shared {
+            return Err(Error::Unsupported("a shared memory belongs to no store".into()));
         }
-        let bytes = ty.limits.minimum as usize * WASM_PAGE;
-        if bytes as u64 > store.engine.config().max_memory_bytes {
-            return Err(Error::Unsupported(format!("a memory of {bytes} bytes: too much here")));
-        }
-        let image = Image::from_pages(LEAD + bytes, &[], &[]).map_err(Error::os("a memory"))?;
+        let image = zeroed(&store.engine, ty.limits.minimum)?;
         let binding =
             Binding { image: Arc::new(image), lead: LEAD, head: 0, tracking: store.tracking };
         let memory = MemoryInner::new(&store.engine, binding, ty, None)?;
@@ -170,8 +248,7 @@ impl Memory {
 
     /// The memory's bytes.
     pub fn data<'a>(&self, store: &'a impl AsContext) -> &'a [u8] {
-        let memory = self.get(store.inner());
-        memory.slot().bytes(0, memory.bytes()).unwrap_or(&[])
+        self.get(store.inner()).data()
     }
 
     /// The memory's bytes, to change.
@@ -183,7 +260,10 @@ impl Memory {
         store.check_id(self.store);
         let memory = &mut store.memories[self.index as usize];
         let bytes = memory.bytes();
-        memory.slot_mut().bytes_mut(0, bytes).unwrap_or(&mut [])
+        match &mut memory.backing {
+            Backing::Own(own) => own.get_mut().bytes_mut(0, bytes).unwrap_or(&mut []),
+            Backing::Shared(_) => &mut [],
+        }
     }
 
     /// Copies bytes out of the memory.

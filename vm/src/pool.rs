@@ -213,7 +213,7 @@ impl StoreInner {
             return Err(Error::Unsupported("a pool's store with more in it than it had".into()));
         }
         for memory in &mut self.memories {
-            memory.reset().map_err(Error::os("resetting a slot"))?;
+            memory.reset()?;
         }
         self.memory_limit = None;
         // A cancel handle that somebody kept must not reach the next faaslet.

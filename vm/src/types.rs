@@ -56,6 +56,8 @@ pub struct MemoryType {
     pub limits: Limits,
     /// Whether indices are 64-bit numbers.
     pub index64: bool,
+    /// Whether threads can share it.
+    pub shared: bool,
 }
 
 impl MemoryType {
@@ -63,6 +65,7 @@ impl MemoryType {
         MemoryType {
             limits: Limits::from_record(record.minimum.get(), record.maximum.get()),
             index64: record.limits.get() & limits::INDEX64 != 0,
+            shared: record.limits.get() & limits::SHARED != 0,
         }
     }
 }
@@ -122,6 +125,7 @@ impl ExternType {
             }
             (ExternType::Memory(wanted), ExternType::Memory(given)) => {
                 wanted.index64 == given.index64
+                    && wanted.shared == given.shared
                     && wanted.limits.accept(given.limits.minimum, given.limits.maximum)
             }
             _ => false,
@@ -137,7 +141,8 @@ impl fmt::Display for ExternType {
                 write!(f, "table {}{} of {}", index_type(ty.index64), ty.limits, ty.element)
             }
             ExternType::Memory(ty) => {
-                write!(f, "memory {}{} pages", index_type(ty.index64), ty.limits)
+                let shared = if ty.shared { ", shared" } else { "" };
+                write!(f, "memory {}{} pages{shared}", index_type(ty.index64), ty.limits)
             }
             ExternType::Global(ty) if ty.mutable => write!(f, "global mutable {}", ty.content),
             ExternType::Global(ty) => write!(f, "global {}", ty.content),
@@ -156,14 +161,15 @@ pub(crate) fn extern_type(
     artifact: &Artifact<'_>,
     record: &ExternRecord,
 ) -> Result<ExternType, ArtifactError> {
+    let bit = |bit| record.limits.get() & bit != 0;
+    let (index64, shared) = (bit(limits::INDEX64), bit(limits::SHARED));
     let limits = Limits::from_record(record.minimum.get(), record.maximum.get());
-    let index64 = record.limits.get() & limits::INDEX64 != 0;
     Ok(match record.extern_kind()? {
         ExternKind::Func => ExternType::Func(artifact.func_type(record.ty.get())?),
         ExternKind::Table => {
             ExternType::Table(TableType { element: artifact.val_type(record.ty)?, limits, index64 })
         }
-        ExternKind::Memory => ExternType::Memory(MemoryType { limits, index64 }),
+        ExternKind::Memory => ExternType::Memory(MemoryType { limits, index64, shared }),
         ExternKind::Global => ExternType::Global(GlobalType {
             content: artifact.val_type(record.ty)?,
             mutable: record.mutable.get() != 0,

@@ -313,3 +313,16 @@ fn long_copies_may_overlap_either_way() {
         assert!(memory.data(&store) == expected, "from {from} to {to}");
     }
 }
+
+#[test]
+fn a_table_larger_than_its_room_has_no_instance() {
+    let engine = Engine::new(Config::default()).unwrap();
+    for size in ["0xffff_ffff", "10_000_001"] {
+        let wat = format!("(module (table {size} funcref))");
+        let compiled = wfaas_compiler::compile(wat.as_bytes(), &Default::default()).unwrap();
+        let module = wfaas_vm::Module::from_bytes(&engine, &compiled.artifact).unwrap();
+        let mut store = Store::new(&engine, ());
+        let error = Linker::new(&engine).instantiate(&mut store, &module).unwrap_err().to_string();
+        assert!(error.ends_with("there is room for 10000000"), "{error}");
+    }
+}

@@ -285,7 +285,9 @@ impl<'a> Artifact<'a> {
 
     /// Of each defined memory, its place in the image.
     pub fn memory_places(&self) -> Vec<usize> {
-        memories::places(self.memories().iter().map(|_| false))
+        memories::places(
+            self.memories().iter().map(|memory| memory.limits.get() & limits::SHARED != 0),
+        )
     }
 
     /// What instantiation still has to do.

@@ -22,6 +22,8 @@ pub const NO_MAXIMUM: u64 = u64::MAX;
 pub mod limits {
     /// Indices and sizes are 64-bit numbers in guest code.
     pub const INDEX64: u32 = 1;
+    /// The memory is shared.
+    pub const SHARED: u32 = 2;
 }
 
 /// Stands for "none" in 32-bit offsets and indices.

@@ -174,6 +174,10 @@ impl FuncEmitter<'_> {
         }
         let pages = self.memory_record(memory, offset_of!(MemoryImport, pages));
         let flags = self.code.trusted(Region::Runtime);
+        if self.code.module.memories[memory as usize].shared {
+            // Others may grow it at any time.
+            return self.code.ins().atomic_load(I64, flags, pages);
+        }
         self.code.ins().load(I64, flags, pages, 0)
     }
 
@@ -185,7 +189,7 @@ impl FuncEmitter<'_> {
 
     pub(super) fn visit_memory_size(&mut self, memory: u32) -> Emitted {
         let pages = self.memory_pages(memory);
-        self.push_size(pages, self.code.module.memories[memory as usize].index64);
+        self.push_size(pages, self.code.module.memories[memory as usize].limits.index64);
         Ok(())
     }
 
@@ -193,7 +197,7 @@ impl FuncEmitter<'_> {
         let delta = self.pop_extended();
         let index = self.code.index(memory);
         let old = self.code.hostcall(Hostcall::MemoryGrow, &[index, delta]);
-        self.push_size(old, self.code.module.memories[memory as usize].index64);
+        self.push_size(old, self.code.module.memories[memory as usize].limits.index64);
         Ok(())
     }
 
@@ -210,7 +214,7 @@ impl FuncEmitter<'_> {
     }
 
     /// The 64 bits of an index or a length.
-    fn extended(&mut self, value: Value) -> Value {
+    pub(super) fn extended(&mut self, value: Value) -> Value {
         if self.code.type_of(value) == I64 { value } else { self.code.ins().uextend(I64, value) }
     }
 }

@@ -4,6 +4,7 @@
 //! in the file of its family. What the operand stack and the control stack of WebAssembly hold is
 //! known here at compile time, so neither exists at run time.
 
+mod atomic;
 mod bulk;
 mod call;
 mod complexity;

@@ -9,7 +9,7 @@ use crate::module::*;
 use crate::{CompileError, Proposals, names};
 use constant::constant;
 use std::borrow::Cow;
-use types::memory_limits;
+use types::memory_type;
 use wasmparser::{
     DataKind, ElementItems, ElementKind, ExternalKind, FuncToValidate, FunctionBody, KnownCustom,
     Parser, Payload, TableInit, TypeRef, ValidPayload, Validator, ValidatorResources,
@@ -100,7 +100,7 @@ fn section<'a>(module: &mut Module<'a>, payload: Payload<'a>) -> Result<(), Comp
         }
         Payload::MemorySection(memories) => {
             for memory in memories {
-                module.memories.push(memory_limits(&memory?));
+                module.memories.push(memory_type(&memory?));
             }
         }
         Payload::GlobalSection(globals) => {
@@ -164,9 +164,9 @@ fn add_import<'a>(
             ImportType::Table(table)
         }
         TypeRef::Memory(memory) => {
-            module.memories.push(memory_limits(&memory));
+            module.memories.push(memory_type(&memory));
             module.counts.memories += 1;
-            ImportType::Memory(memory_limits(&memory))
+            ImportType::Memory(memory_type(&memory))
         }
         TypeRef::Global(global) => {
             let global = module.global_type(&global, offset)?;

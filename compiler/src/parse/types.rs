@@ -1,7 +1,7 @@
 //! Types: from the parser's to ours.
 
 use crate::CompileError;
-use crate::module::{GlobalType, Limits, Module, Table};
+use crate::module::{GlobalType, Limits, Memory, Module, Table};
 use crate::proposals::GC;
 use std::collections::hash_map::Entry;
 use wasmparser::{AbstractHeapType, CompositeInnerType, RecGroup, SubType, UnpackedIndex};
@@ -152,6 +152,8 @@ impl Module<'_> {
     }
 }
 
-pub(super) fn memory_limits(memory: &wasmparser::MemoryType) -> Limits {
-    Limits { minimum: memory.initial, maximum: memory.maximum, index64: memory.memory64 }
+pub(super) fn memory_type(memory: &wasmparser::MemoryType) -> Memory {
+    let limits =
+        Limits { minimum: memory.initial, maximum: memory.maximum, index64: memory.memory64 };
+    Memory { limits, shared: memory.shared }
 }

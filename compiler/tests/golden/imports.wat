@@ -22,10 +22,10 @@
 ;;     sig1 = (i64) tail
 ;;     sig2 = (i32, i64) -> i64 tail
 ;;     sig3 = (i32, i64) tail
-;;     fn0 = colocated u2:14 sig0
+;;     fn0 = colocated u2:17 sig0
 ;;     fn1 = colocated u0:0 sig1
-;;     fn2 = colocated u2:5 sig2
-;;     fn3 = colocated u2:15 sig3
+;;     fn2 = colocated u2:8 sig2
+;;     fn3 = colocated u2:18 sig3
 ;;
 ;;                                 block0(v0: i32):
 ;; @005c                               v2 = iconst.i32 1
@@ -37,10 +37,10 @@
 ;; @0064                               v7 = iconst.i32 1
 ;; @0064                               call fn3(v7, v6)  ; v7 = 1
 ;; @0066                               v8 = get_pinned_reg.i64
-;; @0066                               v9 = load.i64 notrap aligned readonly can_move v8-7960
+;; @0066                               v9 = load.i64 notrap aligned readonly can_move v8-7936
 ;; @0066                               v10 = load.i64 notrap region0 v9
 ;; @006a                               v11 = uextend.i64 v0
-;; @006a                               v12 = load.i64 notrap aligned readonly can_move v8-7984
+;; @006a                               v12 = load.i64 notrap aligned readonly can_move v8-7960
 ;; @006a                               v13 = iadd v12, v11
 ;; @006a                               v14 = load.i64 user2 little region1 v13
 ;; @006d                               v15 = iadd v10, v14
@@ -58,9 +58,9 @@
 ;;     sig4 = () tail
 ;;     sig5 = () tail
 ;;     sig6 = (i32) tail
-;;     fn0 = colocated u2:7 sig0
+;;     fn0 = colocated u2:10 sig0
 ;;     fn1 = colocated u3:4 sig1
-;;     fn2 = colocated u2:5 sig2
+;;     fn2 = colocated u2:8 sig2
 ;;     fn3 = colocated u3:5 sig4
 ;;     fn4 = colocated u3:6 sig5
 ;;     fn5 = colocated u4:3 sig6

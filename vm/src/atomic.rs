@@ -1,0 +1,84 @@
+//! Waiting and notifying, as instances ask for it.
+
+use crate::error::Error;
+use crate::init::without_frames;
+use crate::parking::Outcome;
+use crate::store::StoreInner;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::time::{Duration, Instant};
+use wfaas_abi::TrapCode;
+
+/// What a guest expects to find where it waits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Expected {
+    /// In four bytes.
+    Bits32(u32),
+    /// In eight bytes.
+    Bits64(u64),
+}
+
+impl Expected {
+    fn bytes(self) -> u64 {
+        match self {
+            Expected::Bits32(_) => 4,
+            Expected::Bits64(_) => 8,
+        }
+    }
+}
+
+impl StoreInner {
+    /// Waits at `address` for at most `timeout` nanoseconds, or for ever if that is negative.
+    pub(crate) fn atomic_wait(
+        &mut self,
+        instance: u32,
+        memory: u32,
+        address: u64,
+        expected: Expected,
+        timeout: i64,
+    ) -> Result<Outcome, Error> {
+        let cell = self.atomic_cell(instance, memory, address, expected.bytes())?;
+        let memory = &self.memories[self.memory_index(instance, memory)?];
+        let shared = memory.shared();
+        let shared = shared.ok_or_else(|| without_frames(TrapCode::ExpectedSharedMemory))?;
+        let timeout = u64::try_from(timeout).ok().map(Duration::from_nanos);
+        let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let unchanged = || match expected {
+            // SAFETY: `atomic_cell` found it inside the memory, aligned.
+            Expected::Bits32(value) => {
+                value == unsafe { AtomicU32::from_ptr(cell.cast()) }.load(SeqCst)
+            }
+            // SAFETY: as above.
+            Expected::Bits64(value) => {
+                value == unsafe { AtomicU64::from_ptr(cell.cast()) }.load(SeqCst)
+            }
+        };
+        shared.wait(address, unchanged, end).map_err(without_frames)
+    }
+
+    /// Wakes at most `count` of those that wait at `address`; nobody waits at an unshared memory.
+    pub(crate) fn atomic_notify(
+        &mut self,
+        instance: u32,
+        memory: u32,
+        address: u64,
+        count: u32,
+    ) -> Result<u32, Error> {
+        self.atomic_cell(instance, memory, address, 4)?;
+        let memory = &self.memories[self.memory_index(instance, memory)?];
+        Ok(memory.shared().map_or(0, |shared| shared.notify(address as usize, count)))
+    }
+
+    /// The address of `bytes` bytes of a memory, which have to be aligned.
+    fn atomic_cell(
+        &self,
+        instance: u32,
+        memory: u32,
+        address: u64,
+        bytes: u64,
+    ) -> Result<*mut u8, Error> {
+        if !address.is_multiple_of(bytes) {
+            return Err(without_frames(TrapCode::UnalignedAtomic));
+        }
+        self.memory_range(instance, memory, address, bytes)
+    }
+}
