@@ -1,0 +1,90 @@
+//! wfaas = peer: the same calls, the same endings, the same state.
+
+use crate::Verdict;
+use crate::exports::{Call, Exports};
+use crate::guest::{Ending, Guest, Host};
+use crate::ours::Loaded;
+use crate::peer::Peer;
+
+/// Most instances one module is given: each trap begins a new one, since fuel stays spent.
+const LIVES: usize = 12;
+
+/// Whether `module`, compiled from `wasm`, behaves as in the peer.
+pub(crate) fn with_peer(
+    module: &Loaded,
+    wasm: &[u8],
+    exports: &Exports,
+    calls: &[Call],
+) -> Result<Verdict, String> {
+    let peer = match Peer::new(wasm) {
+        Ok(peer) => peer,
+        Err(reason) => return Ok(Verdict::Refused(format!("by the peer: {reason}"))),
+    };
+    let mut rest = calls;
+    for _ in 0..LIVES {
+        let mine = module.instantiate(Host::default());
+        let (mut mine, mut theirs) = match (mine, peer.instantiate()) {
+            (Ok(mine), Ok(theirs)) => (mine, theirs),
+            (mine, theirs) => {
+                let ending = |what| format!("instantiating: {what}");
+                let mine = mine.err().unwrap_or(Ending::Returned(Vec::new()));
+                let theirs = theirs.err().unwrap_or(Ending::Returned(Vec::new()));
+                return same_ending(&mine, &theirs).map_err(ending);
+            }
+        };
+        match life(&mut mine, &mut theirs, exports, rest)? {
+            Life::Undecided(reason) => return Ok(Verdict::Inconclusive(reason)),
+            Life::Lived(done) => rest = &rest[done..],
+        }
+        if rest.is_empty() {
+            break;
+        }
+    }
+    Ok(Verdict::Agreed)
+}
+
+/// What became of two instances.
+enum Life {
+    /// After so many calls, the last of which may have trapped, they are alike.
+    Lived(usize),
+    Undecided(String),
+}
+
+/// Makes the calls up to the first trap, then compares what can be seen.
+fn life(
+    mine: &mut impl Guest,
+    theirs: &mut impl Guest,
+    exports: &Exports,
+    calls: &[Call],
+) -> Result<Life, String> {
+    let mut done = 0;
+    for call in calls {
+        done += 1;
+        let (left, right) = (
+            mine.call(&call.function, &call.arguments),
+            theirs.call(&call.function, &call.arguments),
+        );
+        let what = |what| format!("{}{:x?}: {what}", call.function, call.arguments);
+        if let Verdict::Inconclusive(reason) = same_ending(&left, &right).map_err(what)? {
+            return Ok(Life::Undecided(reason));
+        }
+        if !matches!(left, Ending::Returned(_)) {
+            break;
+        }
+    }
+    let (mine, theirs) = (mine.state(exports), theirs.state(exports));
+    match mine.difference(&theirs, exports) {
+        Some(difference) => Err(format!("state after {done} calls: {difference}")),
+        None => Ok(Life::Lived(done)),
+    }
+}
+
+fn same_ending(mine: &Ending, theirs: &Ending) -> Result<Verdict, String> {
+    if mine == theirs {
+        return Ok(Verdict::Agreed);
+    }
+    if mine.is_inconclusive() || theirs.is_inconclusive() {
+        return Ok(Verdict::Inconclusive(format!("wfaas: {mine:?}, peer: {theirs:?}")));
+    }
+    Err(format!("wfaas: {mine:x?}, peer: {theirs:x?}"))
+}

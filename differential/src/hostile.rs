@@ -1,0 +1,88 @@
+//! Arbitrary bytes: an error or a result, never a panic.
+
+use wfaas_abi::Artifact;
+use wfaas_abi::artifact::{Proto, SectionId, seal};
+use wfaas_vm::{Config, Engine, Module};
+
+/// Compiles the bytes as a module; what comes of it can be loaded.
+///
+/// # Panics
+/// If anything else happens.
+pub fn compile(bytes: &[u8]) {
+    if let Ok(compiled) = wfaas_compiler::compile(bytes, &Default::default()) {
+        let engine = Engine::new(Config::default()).expect("an engine");
+        Module::from_bytes(&engine, &compiled.artifact).expect("what was compiled can be loaded");
+    }
+}
+
+/// Reads the bytes as an artifact and as a proto; then uses them to damage a valid artifact, which
+/// is sealed again, so that the damage is not noticed by its hash.
+///
+/// # Panics
+/// If anything panics.
+pub fn artifact(bytes: &[u8]) {
+    if let Some(artifact) = Artifact::view(bytes) {
+        read(&artifact);
+    }
+    let parsed = Artifact::parse(bytes).and_then(|artifact| artifact.verify());
+    assert!(parsed.is_err(), "nobody guesses a hash");
+    assert!(Proto::parse(bytes).is_err(), "nobody guesses a hash");
+    let mut damaged = valid();
+    for change in bytes.chunks_exact(5) {
+        let at = u32::from_le_bytes([change[0], change[1], change[2], change[3]]) as usize;
+        let at = at % damaged.len();
+        damaged[at] ^= change[4];
+    }
+    seal(&mut damaged);
+    load(&damaged);
+}
+
+/// Loads what may be an artifact and asks for all that can be known without running it.
+fn load(bytes: &[u8]) {
+    let engine = Engine::new(Config::default()).expect("an engine");
+    let Ok(module) = Module::from_bytes(&engine, bytes) else { return };
+    let known = module.exports().count() + module.imports().count();
+    std::hint::black_box((known, module.get_export("run")));
+    read(&module.artifact());
+}
+
+/// Calls every reader.
+fn read(artifact: &Artifact<'_>) {
+    let _ = artifact.verify();
+    let sections = SectionId::ALL.iter().map(|id| artifact.section(*id).len());
+    std::hint::black_box(sections.sum::<usize>());
+    for import in artifact.imports() {
+        let _ = (artifact.string(import.name), artifact.func_type(import.ty.ty.get()));
+    }
+    for export in artifact.exports() {
+        let _ = artifact.string(export.name);
+    }
+    for step in artifact.init_steps() {
+        let _ = artifact.const_ops(step.expr);
+    }
+    let image = artifact.image();
+    std::hint::black_box((image.runs.len(), image.bytes.len()));
+    for offset in [0, 1, 0x40, u32::MAX] {
+        std::hint::black_box((artifact.function_at(offset), artifact.trap_at(offset)));
+        std::hint::black_box(artifact.wasm_offset_at(offset));
+    }
+    std::hint::black_box((artifact.start(), artifact.bounds_stats(), artifact.is_initialised()));
+}
+
+/// A small artifact with something in each section.
+fn valid() -> Vec<u8> {
+    let module = r#"(module
+        (import "host" "f" (func $f (param i32) (result i64)))
+        (import "host" "g" (global $g i32))
+        (memory (export "memory") 1 2) (table (export "table") 4 funcref)
+        (global (export "global") (mut i32) (global.get $g))
+        (data (i32.const 16) "image") (data $d "passive") (data (global.get $g) "late")
+        (elem (i32.const 1) $run) (elem $e func $run)
+        (func $run (export "run") (param i32) (result i64)
+          (memory.init $d (i32.const 0) (i32.const 0) (i32.const 4))
+          (table.init $e (i32.const 0) (i32.const 0) (i32.const 1))
+          (i32.store (local.get 0) (i32.div_u (i32.const 1) (local.get 0)))
+          (call $f (local.get 0))))"#;
+    let compiled = wfaas_compiler::compile(module.as_bytes(), &Default::default());
+    compiled.expect("a valid module").artifact
+}

@@ -1,0 +1,121 @@
+//! All properties of one module.
+
+use crate::exports::Exports;
+use crate::generate::{self, Choice, Generated};
+use crate::ours::Loaded;
+use crate::{compare, restore};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use wfaas_compiler::CompileError;
+
+/// How far a property could be checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It holds.
+    Agreed,
+    /// Somebody does not take the module, for a limit or a proposal.
+    Refused(String),
+    /// Somebody ran out of something; engines may differ in that.
+    Inconclusive(String),
+    /// The property says nothing of this module.
+    NotApplicable,
+}
+
+/// What is known of a module in which nothing is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// wfaas = peer.
+    pub peer: Verdict,
+    /// Restored = fresh.
+    pub restore: Verdict,
+    /// Calls made on each side.
+    pub calls: usize,
+}
+
+/// What is wrong, and with which module.
+#[derive(Debug, Clone)]
+pub struct Disagreement {
+    /// What differs, or what panicked.
+    pub what: String,
+    /// The module.
+    pub wasm: Vec<u8>,
+}
+
+impl std::fmt::Display for Disagreement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} (module of {} bytes)", self.what, self.wasm.len())
+    }
+}
+
+impl std::error::Error for Disagreement {}
+
+/// Checks the module and the calls of `seed`.
+///
+/// # Errors
+/// What does not hold.
+pub fn run_seed(seed: u64, choice: &Choice) -> Result<Outcome, Disagreement> {
+    run(generate::module(seed, choice), seed)
+}
+
+/// Checks the module that `bytes` describe.
+///
+/// # Errors
+/// What does not hold.
+pub fn run_bytes(bytes: &[u8], choice: &Choice) -> Result<Outcome, Disagreement> {
+    let seed = bytes.iter().fold(0, |seed: u64, byte| seed.rotate_left(7) ^ u64::from(*byte));
+    run(generate::from_bytes(bytes, seed, choice), seed)
+}
+
+fn run(generated: Option<Generated>, seed: u64) -> Result<Outcome, Disagreement> {
+    match generated {
+        Some(Generated { wasm, peer }) => run_module(&wasm, seed, peer),
+        None => {
+            let nothing = Verdict::Refused("by the generator".into());
+            Ok(Outcome { peer: nothing.clone(), restore: nothing, calls: 0 })
+        }
+    }
+}
+
+/// Checks a binary module with the calls of `seed`; against the peer if `peer`.
+///
+/// # Errors
+/// What does not hold; a panic too.
+pub fn run_module(wasm: &[u8], seed: u64, peer: bool) -> Result<Outcome, Disagreement> {
+    let checked = catch_unwind(AssertUnwindSafe(|| check(wasm, seed, peer)));
+    let result = checked.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or(panic.downcast_ref::<&str>().copied());
+        Err(format!("panic: {}", text.unwrap_or("without a message")))
+    });
+    result.map_err(|what| Disagreement { what, wasm: wasm.to_vec() })
+}
+
+fn check(wasm: &[u8], seed: u64, peer: bool) -> Result<Outcome, String> {
+    let exports = Exports::of(wasm).map_err(|error| format!("not a valid module: {error}"))?;
+    let calls = exports.calls(seed);
+    let compiled = match wfaas_compiler::compile(wasm, &Default::default()) {
+        Ok(compiled) => compiled,
+        Err(error) => return refused(&error),
+    };
+    let module = Loaded::new(&compiled.artifact);
+    let module = module.map_err(|error| format!("loading: {error}"))?;
+    let peer = match peer {
+        true => compare::with_peer(&module, wasm, &exports, &calls)?,
+        false => Verdict::NotApplicable,
+    };
+    let restore = restore::with_fresh(&module, &exports, &calls, seed)?;
+    Ok(Outcome { peer, restore, calls: calls.len() })
+}
+
+/// Valid modules may be refused for what they need, never for being invalid.
+fn refused(error: &CompileError) -> Result<Outcome, String> {
+    match error {
+        CompileError::Unsupported { .. }
+        | CompileError::TooLarge { .. }
+        | CompileError::TooComplex { .. }
+        | CompileError::State(_) => {
+            let verdict = Verdict::Refused(error.to_string());
+            Ok(Outcome { peer: verdict.clone(), restore: verdict, calls: 0 })
+        }
+        _ => Err(format!("compiling: {error}")),
+    }
+}
