@@ -47,7 +47,7 @@ fn copy(module: &Loaded, live: &mut Live) -> Result<Option<Loaded>, String> {
         Err(Error::Capture(_)) => return Ok(None),
         Err(error) => return Err(format!("capturing: {error}")),
     };
-    let artifact = replace_image(&module.module.artifact(), &capture.image, capture.memory_pages);
+    let artifact = replace_image(&module.module.artifact(), &capture.image, &capture.memory_pages);
     let artifact = artifact.map_err(|error| format!("writing the capture: {error}"))?;
     module.other(&artifact).map(Some).map_err(|error| format!("loading the capture: {error}"))
 }

@@ -43,13 +43,15 @@ impl StoreInner {
         let timeout = u64::try_from(timeout).ok().map(Duration::from_nanos);
         let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let unchanged = || match expected {
-            // SAFETY: `atomic_cell` found it inside the memory, aligned.
             Expected::Bits32(value) => {
-                value == unsafe { AtomicU32::from_ptr(cell.cast()) }.load(SeqCst)
+                // SAFETY: `atomic_cell` found it inside the memory, aligned.
+                let cell = unsafe { AtomicU32::from_ptr(cell.cast()) };
+                cell.load(SeqCst) == value
             }
-            // SAFETY: as above.
             Expected::Bits64(value) => {
-                value == unsafe { AtomicU64::from_ptr(cell.cast()) }.load(SeqCst)
+                // SAFETY: as above.
+                let cell = unsafe { AtomicU64::from_ptr(cell.cast()) };
+                cell.load(SeqCst) == value
             }
         };
         shared.wait(address, unchanged, end).map_err(without_frames)
