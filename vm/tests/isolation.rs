@@ -9,7 +9,7 @@ use wfaas_vm::{Faaslet, Linker, Module, Pool, Store};
 
 /// A guest that does to itself whatever its caller asks for.
 const GUEST: &str = r#"(module
-    (memory (export "memory") 3 40) (memory $m i64 1 20) (memory $s 2 30 shared)
+    (memory (export "memory") 3 40) (memory $m i64 1 20) (memory $s 2 6 shared)
     (table $t (export "t") 10 200 funcref)
     (table $u 5 50 funcref)
     (global $a (mut i32) (i32.const 11)) (global $b (mut i64) (i64.const 22))
