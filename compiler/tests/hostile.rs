@@ -38,6 +38,14 @@ fn damaged_modules_never_panic() {
 }
 
 #[test]
+fn more_memories_than_a_hundred_are_refused() {
+    let module = |memories: usize| format!("(module {})", "(memory 1)".repeat(memories));
+    compile(module(100).as_bytes(), &Options::default()).unwrap();
+    let error = compile(module(101).as_bytes(), &Options::default()).unwrap_err().to_string();
+    assert!(error.contains("memories count exceeds limit of 100"), "{error}");
+}
+
+#[test]
 fn huge_memories_and_tables_take_no_memory() {
     for module in [
         "(memory 65536)",

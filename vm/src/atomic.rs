@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::init::without_frames;
 use crate::parking::Outcome;
 use crate::store::StoreInner;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 use wfaas_abi::TrapCode;
 
@@ -36,22 +36,19 @@ impl StoreInner {
         expected: Expected,
         timeout: i64,
     ) -> Result<Outcome, Error> {
-        let cell = self.atomic_cell(instance, memory, address, expected.bytes())?;
+        self.check_atomic(instance, memory, address, expected.bytes())?;
         let memory = &self.memories[self.memory_index(instance, memory)?];
         let shared = memory.shared();
         let shared = shared.ok_or_else(|| without_frames(TrapCode::ExpectedSharedMemory))?;
         let timeout = u64::try_from(timeout).ok().map(Duration::from_nanos);
         let end = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let at = address as usize;
         let unchanged = || match expected {
             Expected::Bits32(value) => {
-                // SAFETY: `atomic_cell` found it inside the memory, aligned.
-                let cell = unsafe { AtomicU32::from_ptr(cell.cast()) };
-                cell.load(SeqCst) == value
+                shared.atomic_u32(at).is_ok_and(|cell| cell.load(SeqCst) == value)
             }
             Expected::Bits64(value) => {
-                // SAFETY: as above.
-                let cell = unsafe { AtomicU64::from_ptr(cell.cast()) };
-                cell.load(SeqCst) == value
+                shared.atomic_u64(at).is_ok_and(|cell| cell.load(SeqCst) == value)
             }
         };
         shared.wait(address, unchanged, end).map_err(without_frames)
@@ -65,22 +62,22 @@ impl StoreInner {
         address: u64,
         count: u32,
     ) -> Result<u32, Error> {
-        self.atomic_cell(instance, memory, address, 4)?;
+        self.check_atomic(instance, memory, address, 4)?;
         let memory = &self.memories[self.memory_index(instance, memory)?];
         Ok(memory.shared().map_or(0, |shared| shared.notify(address as usize, count)))
     }
 
-    /// The address of `bytes` bytes of a memory, which have to be aligned.
-    fn atomic_cell(
+    /// Whether `bytes` bytes at `address` are inside a memory, and aligned.
+    fn check_atomic(
         &self,
         instance: u32,
         memory: u32,
         address: u64,
         bytes: u64,
-    ) -> Result<*mut u8, Error> {
+    ) -> Result<(), Error> {
         if !address.is_multiple_of(bytes) {
             return Err(without_frames(TrapCode::UnalignedAtomic));
         }
-        self.memory_range(instance, memory, address, bytes)
+        self.memory_range(instance, memory, address, bytes).map(|_| ())
     }
 }

@@ -51,6 +51,7 @@ mod faults;
 mod foreign;
 mod func;
 mod global;
+mod host_context;
 mod host_func;
 mod hostcalls;
 mod init;

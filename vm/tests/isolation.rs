@@ -9,22 +9,40 @@ use wfaas_vm::{Faaslet, Linker, Module, Pool, Store};
 
 /// A guest that does to itself whatever its caller asks for.
 const GUEST: &str = r#"(module
-    (memory (export "memory") 3 40)
+    (memory (export "memory") 3 40) (memory $m i64 1 20) (memory $s 2 6 shared)
     (table $t (export "t") 10 200 funcref)
     (table $u 5 50 funcref)
     (global $a (mut i32) (i32.const 11)) (global $b (mut i64) (i64.const 22))
     (global $c (mut f64) (f64.const 3.5)) (global $d (mut funcref) (ref.func $noop))
     (data (i32.const 100) "some data at the start")
     (data (i32.const 70000) "and some on another page")
+    (data (memory $m) (i64.const 5000) "in the second memory")
+    (data (memory $s) (i32.const 100) "in the shared memory")
     (data $passive "passive")
     (elem (i32.const 2) $noop $store $noop)
     (elem $e func $noop $grow)
     (func $noop (export "noop"))
     (func $store (export "store") (param i32 i32) (i32.store (local.get 0) (local.get 1)))
+    (func (export "store_others") (param i32 i32)
+        (i32.store $m (i64.rem_u (i64.extend_i32_u (local.get 0)) (i64.const 66000))
+            (local.get 1))
+        (i32.store $s (local.get 0) (local.get 1)))
+    (func (export "atomics") (param i32 i32)
+        (drop (i32.atomic.rmw.add (i32.and (local.get 0) (i32.const -4)) (local.get 1)))
+        (drop (i64.atomic.rmw.xchg $s (i32.and (local.get 0) (i32.const 0x1fff8)) (i64.const 3)))
+        (i32.atomic.store8 $m (i64.const 4096) (local.get 0)))
     (func (export "fill") (param i32 i32)
-        (memory.fill (local.get 0) (local.get 1) (i32.const 20000)))
+        (memory.fill (local.get 0) (local.get 1) (i32.const 20000))
+        (memory.fill $m (i64.const 30000) (local.get 1) (i64.const 20000))
+        (memory.copy $s $m (i32.const 50000) (i64.const 20000) (i32.const 20000)))
     (func $grow (export "grow") (param i32 i32)
+        (drop (memory.grow $m (i64.extend_i32_u (local.get 0))))
+        (drop (memory.grow $s (local.get 1)))
         (drop (memory.grow (local.get 0)))
+        (i32.store8 $m (i64.sub (i64.mul (memory.size $m) (i64.const 65536)) (i64.const 1))
+            (local.get 1))
+        (i32.store8 $s (i32.sub (i32.mul (memory.size $s) (i32.const 65536)) (i32.const 1))
+            (local.get 1))
         (i32.store (i32.sub (i32.mul (memory.size) (i32.const 65536)) (i32.const 4)) (local.get 1)))
     (func (export "table_set") (param i32 i32)
         (table.set $t (local.get 0) (ref.null func))
@@ -51,8 +69,19 @@ const GUEST: &str = r#"(module
             (global.set $a (local.get 0))
             (br $l))))"#;
 
-const ACTIONS: [&str; 9] =
-    ["store", "fill", "grow", "table_set", "table_grow", "globals", "segments", "trap", "loop"];
+const ACTIONS: [&str; 11] = [
+    "store",
+    "fill",
+    "grow",
+    "table_set",
+    "table_grow",
+    "globals",
+    "segments",
+    "trap",
+    "loop",
+    "store_others",
+    "atomics",
+];
 
 fn snapshot(faaslet: &mut Faaslet<()>) -> (Vec<(u32, Vec<u8>)>, Vec<u64>) {
     let instance = faaslet.instance();
@@ -116,7 +145,9 @@ fn the_test_above_would_notice() {
     let pool = pool();
     let mut faaslet = pool.acquire(()).unwrap();
     let pristine = snapshot(&mut faaslet);
-    for (action, a, b) in [(0, 0, 1), (2, 1, 1), (3, 0, 0), (4, 1, 0), (5, 1, 2), (6, 0, 0)] {
+    for (action, a, b) in
+        [(0, 0, 1), (2, 1, 1), (3, 0, 0), (4, 1, 0), (5, 1, 2), (6, 0, 0), (9, 0, 1), (10, 0, 1)]
+    {
         act(&mut faaslet, action, a, b);
         assert!(snapshot(&mut faaslet) != pristine, "{} left no trace", ACTIONS[action]);
         faaslet = {

@@ -37,9 +37,9 @@ pub struct ImagePart<'a> {
 }
 
 impl<'a> ImageRef<'a> {
-    /// Size of the memory at BASE, in WebAssembly pages.
+    /// Size of all memories together, in WebAssembly pages.
     pub fn memory_pages(&self) -> u64 {
-        self.memory_sizes.first().map_or(0, |pages| pages.get())
+        self.memory_sizes.iter().fold(0, |sum, pages| sum.saturating_add(pages.get()))
     }
 
     /// The memories with what is before them, by place. Sizes and state must have been checked.

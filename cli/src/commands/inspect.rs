@@ -6,7 +6,7 @@ use crate::subject;
 use anyhow::Context;
 use serde::Serialize;
 use std::path::PathBuf;
-use wfaas_abi::artifact::records::{ExternKind, ExternType, NO_MAXIMUM};
+use wfaas_abi::artifact::records::{ExternKind, ExternType, NO_MAXIMUM, limits};
 use wfaas_abi::artifact::{FORMAT_VERSION, SectionId};
 use wfaas_abi::{Artifact, ArtifactError};
 
@@ -171,14 +171,16 @@ fn exports(artifact: &Artifact<'_>) -> Result<Vec<Item>, ArtifactError> {
 
 /// The type of an import in words.
 fn describe(artifact: &Artifact<'_>, ty: &ExternType) -> Result<String, ArtifactError> {
-    let limits = match ty.maximum.get() {
+    let range = match ty.maximum.get() {
         NO_MAXIMUM => format!("at least {}", ty.minimum),
         maximum => format!("{} to {maximum}", ty.minimum),
     };
+    let bit = |bit: u32, word| if ty.limits.get() & bit != 0 { word } else { "" };
+    let index = bit(limits::INDEX64, "i64 ");
     Ok(match ty.extern_kind()? {
         ExternKind::Func => artifact.func_type(ty.ty.get())?.to_string(),
-        ExternKind::Memory => format!("{limits} pages"),
-        ExternKind::Table => format!("{limits} of {}", artifact.val_type(ty.ty)?),
+        ExternKind::Memory => format!("{index}{range} pages{}", bit(limits::SHARED, ", shared")),
+        ExternKind::Table => format!("{index}{range} of {}", artifact.val_type(ty.ty)?),
         ExternKind::Global if ty.mutable == 1 => {
             format!("mutable {}", artifact.val_type(ty.ty)?)
         }
