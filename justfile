@@ -28,6 +28,10 @@ doc:
 test:
     ./test test
 
+# Try random modules nobody has tried yet, for hours; ctrl-c ends it.
+fuzz:
+    cargo run --release -p wfaas-differential -- --jobs 2
+
 # Check licences, sources and duplicate versions of the dependencies (needs cargo-deny).
 deny:
     cargo deny check

@@ -14,11 +14,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("wfaas-gateway", &["wfaas-abi", "wfaas-host", "wfaas-vm"]),
     ("faascli", &["wfaas-abi", "wfaas-compiler", "wfaas-gateway", "wfaas-host", "wfaas-vm"]),
     ("wfaas-spec-tests", &["wfaas-abi", "wfaas-compiler", "wfaas-host", "wfaas-vm"]),
+    ("wfaas-differential", &["wfaas-abi", "wfaas-compiler", "wfaas-vm"]),
     ("wfaas-benches", &["wfaas-abi", "wfaas-compiler", "wfaas-host", "wfaas-snapshot", "wfaas-vm"]),
 ];
 
 /// Engines that benches and tests compare with. The product never depends on them.
-const PEERS: &[&str] = &["wasmtime"];
+const PEERS: &[&str] = &["wasmtime", "wasmi"];
 
 /// The packages of the workspace.
 fn packages() -> Vec<cargo_metadata::Package> {
@@ -64,7 +65,7 @@ fn dependencies_go_in_one_direction() {
 #[test]
 fn peers_are_for_comparison_only() {
     for package in packages() {
-        let compares = ["wfaas-benches", "wfaas-spec-tests"].contains(&package.name.as_str());
+        let compares = ["wfaas-benches", "wfaas-differential"].contains(&package.name.as_str());
         for dependency in package.dependencies {
             let peer = PEERS.contains(&dependency.name.as_str());
             let product = dependency.kind != DependencyKind::Development && !compares;

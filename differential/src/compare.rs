@@ -9,12 +9,14 @@ use crate::peer::Peer;
 /// Most instances one module is given: each trap begins a new one, since fuel stays spent.
 const LIVES: usize = 12;
 
-/// Whether `module`, compiled from `wasm`, behaves as in the peer.
+/// Whether `module`, compiled from `wasm`, behaves as in the peer; adds to `returned` how many
+/// calls returned there.
 pub(crate) fn with_peer(
     module: &Loaded,
     wasm: &[u8],
     exports: &Exports,
     calls: &[Call],
+    returned: &mut usize,
 ) -> Result<Verdict, String> {
     let peer = match Peer::new(wasm) {
         Ok(peer) => peer,
@@ -32,7 +34,7 @@ pub(crate) fn with_peer(
                 return same_ending(&mine, &theirs).map_err(ending);
             }
         };
-        match life(&mut mine, &mut theirs, exports, rest)? {
+        match life(&mut mine, &mut theirs, exports, rest, returned)? {
             Life::Undecided(reason) => return Ok(Verdict::Inconclusive(reason)),
             Life::Lived(done) => rest = &rest[done..],
         }
@@ -56,6 +58,7 @@ fn life(
     theirs: &mut impl Guest,
     exports: &Exports,
     calls: &[Call],
+    returned: &mut usize,
 ) -> Result<Life, String> {
     let mut done = 0;
     for call in calls {
@@ -71,6 +74,7 @@ fn life(
         if !matches!(left, Ending::Returned(_)) {
             break;
         }
+        *returned += 1;
     }
     let (mine, theirs) = (mine.state(exports), theirs.state(exports));
     match mine.difference(&theirs, exports) {
@@ -87,4 +91,40 @@ fn same_ending(mine: &Ending, theirs: &Ending) -> Result<Verdict, String> {
         return Ok(Verdict::Inconclusive(format!("wfaas: {mine:?}, peer: {theirs:?}")));
     }
     Err(format!("wfaas: {mine:x?}, peer: {theirs:x?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What differs when wfaas runs one module and the peer another.
+    fn judge(ours: &str, theirs: &str) -> Result<Verdict, String> {
+        let wasm = wat::parse_str(theirs).expect("a module");
+        let exports = Exports::of(&wasm).expect("a valid module");
+        let compiled = wfaas_compiler::compile(ours.as_bytes(), &Default::default());
+        let module = Loaded::new(&compiled.expect("a module").artifact).expect("an artifact");
+        with_peer(&module, &wasm, &exports, &exports.calls(0), &mut 0)
+    }
+
+    #[test]
+    fn what_differs_is_seen() {
+        let one = r#"(module (memory (export "m") 1) (global (export "g") (mut i32) (i32.const 0))
+            (table (export "t") 2 funcref) (elem (i32.const 0) $f)
+            (func $f (export "f") (result i32)
+              (i32.store (i32.const 8) (i32.const 1)) (global.set 0 (i32.const 2))
+              (i32.const 3)))"#;
+        assert_eq!(judge(one, one), Ok(Verdict::Agreed));
+        let changes = [
+            ("(i32.const 3)))", "(i32.const 4)))", "peer: Returned([I32(4)])"),
+            ("(i32.const 3)))", "unreachable))", "peer: Trapped(Unreachable)"),
+            ("(i32.const 8) (i32.const 1)", "(i32.const 8) (i32.const 5)", "memory \"m\""),
+            ("(global.set 0 (i32.const 2))", "", "global \"g\""),
+            ("(elem (i32.const 0) $f)", "(elem (i32.const 1) $f)", "table \"t\""),
+            ("(elem (i32.const 0) $f)", "(elem (i32.const 2) $f)", "Trapped(TableBounds)"),
+        ];
+        for (from, to, expected) in changes {
+            let wrong = judge(one, &one.replace(from, to)).expect_err(to);
+            assert!(wrong.contains(expected), "{to}: {wrong}");
+        }
+    }
 }

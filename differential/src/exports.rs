@@ -41,14 +41,15 @@ impl Exports {
                 let export = export?;
                 let name = export.name.to_owned();
                 match (export.kind, types.entity_type_from_export(&export)) {
-                    (_, Some(EntityType::Func(id))) => {
+                    (_, Some(EntityType::Func(id) | EntityType::FuncExact(id))) => {
                         let params = types[id].unwrap_func().params().to_vec();
                         exports.functions.push((name, params));
                     }
                     (ExternalKind::Table, _) => exports.tables.push(name),
                     (ExternalKind::Memory, _) => exports.memories.push(name),
                     (ExternalKind::Global, _) => exports.globals.push(name),
-                    _ => {}
+                    (ExternalKind::Tag, _) => {}
+                    (kind, ty) => unreachable!("a valid {kind:?} of type {ty:?}"),
                 }
             }
         }

@@ -10,6 +10,9 @@ const FUEL: u32 = 4000;
 /// Largest memory of a module, in bytes: comparing takes time in proportion.
 const MAX_MEMORY_BYTES: u32 = 1 << 20;
 
+/// How often a seed's bytes are drawn anew before it has no module.
+const TRIES: usize = 8;
+
 /// What modules may import: functions that return fixed values.
 const IMPORTS: &str = r#"(module
     (import "host" "nothing" (func))
@@ -126,8 +129,12 @@ pub struct Generated {
 /// The module of a seed; `None` if nothing came of it.
 pub fn module(seed: u64, choice: &Choice) -> Option<Generated> {
     let mut random = Random::new(seed);
-    let length = 512 << random.below(6);
-    from_bytes(&random.bytes(length), seed, choice)
+    // The generator gives up on some bytes.
+    let tries = std::iter::repeat_with(|| {
+        let length = 4096 << random.below(5);
+        from_bytes(&random.bytes(length), seed, choice)
+    });
+    tries.take(TRIES).flatten().next()
 }
 
 /// The module that `bytes` describe, with features and sizes that depend on `seed`.
@@ -157,14 +164,23 @@ fn base(random: &mut Random) -> Config {
         disallow_traps: random.coin(),
         export_everything: true,
         allow_start_export: random.coin(),
-        min_funcs: 1,
-        max_funcs: 1 + random.below(12),
-        max_instructions: 20 << random.below(5),
-        max_memories: 1,
-        max_tables: 3,
-        max_imports: if imports { 6 } else { 0 },
+        // The generator flips a coin for each more than the least: without that, most modules
+        // would be empty.
+        min_types: 4,
         max_types: 20,
+        max_type_size: 10_000,
+        min_funcs: 4,
+        max_funcs: 4 + random.below(12),
+        max_instructions: 20 << random.below(6),
+        min_globals: 2,
         max_globals: 12,
+        min_memories: u32::from(random.below(8) != 0),
+        max_memories: 1,
+        min_tables: u32::from(random.coin()),
+        max_tables: 3,
+        min_data_segments: random.below(2),
+        min_element_segments: 0,
+        max_imports: if imports { 6 } else { 0 },
         max_data_segments: 6,
         max_element_segments: 6,
         max_elements: 20,

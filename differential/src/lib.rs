@@ -36,4 +36,4 @@ pub mod restore;
 mod run;
 
 pub use generate::{Choice, FEATURES, Feature};
-pub use run::{Disagreement, Outcome, Verdict, run_bytes, run_module, run_seed};
+pub use run::{Disagreement, Outcome, Verdict, restore_bytes, run_bytes, run_module, run_seed};

@@ -55,6 +55,7 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
 struct Counts {
     seeds: u64,
     calls: u64,
+    returned: u64,
     /// By verdict: agreed, refused, inconclusive, not applicable.
     peer: [u64; 4],
     restore: [u64; 4],
@@ -64,6 +65,7 @@ struct Counts {
 impl Counts {
     fn add(&mut self, outcome: &Outcome) {
         self.calls += outcome.calls as u64;
+        self.returned += outcome.returned as u64;
         self.peer[place(&outcome.peer)] += 1;
         self.restore[place(&outcome.restore)] += 1;
     }
@@ -73,15 +75,19 @@ impl Counts {
             serde_json::json!({ "agreed": counts[0], "refused": counts[1],
                 "inconclusive": counts[2], "not_applicable": counts[3] })
         };
-        serde_json::json!({ "seeds": self.seeds, "calls": self.calls, "peer": verdicts(&self.peer),
+        serde_json::json!({ "seeds": self.seeds, "calls": self.calls, "returned": self.returned, "peer": verdicts(&self.peer),
             "restore": verdicts(&self.restore), "disagreements": self.disagreements })
     }
 }
 
 impl std::fmt::Display for Counts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Counts { seeds, calls, peer, restore, disagreements } = self;
-        writeln!(f, "{seeds} seeds, {calls} calls, {} disagreements", disagreements.len())?;
+        let Counts { seeds, calls, returned, peer, restore, disagreements } = self;
+        writeln!(
+            f,
+            "{seeds} seeds, {calls} calls, {returned} returned, {} disagreements",
+            disagreements.len()
+        )?;
         for (name, counts) in [("wfaas = peer", peer), ("restored = fresh", restore)] {
             let [agreed, refused, inconclusive, not_applicable] = counts;
             writeln!(

@@ -4,8 +4,7 @@ use crate::exports::Exports;
 use crate::guest::{Ending, Guest, Host, Kind, State, Value, fixed};
 use wasmi::errors::{ErrorKind, InstantiationError, LinkerError};
 use wasmi::{
-    Config, Engine, Error, ExternType, Instance, Linker, Module, Nullable, Ref, Store, TrapCode,
-    V128, Val,
+    Config, Engine, Error, ExternType, Instance, Linker, Module, Ref, Store, TrapCode, V128, Val,
 };
 
 /// Calls deep that wasmi allows; fuel ends a guest before.
@@ -53,7 +52,7 @@ impl Peer {
                 let arguments: Vec<Value> = arguments.iter().map(value).collect();
                 caller.data_mut().note(&noted, &arguments);
                 for (result, ty) in results.iter_mut().zip(&shapes) {
-                    let shape = Val::default_for_ty(*ty);
+                    let shape = Val::default(*ty);
                     *result = val(fixed(value(&shape)), &shape);
                 }
                 Ok(())
@@ -81,11 +80,10 @@ impl Guest for Live {
             return Ending::Other(format!("no function \"{function}\""));
         };
         let ty = func.ty(&self.store);
-        let shapes = ty.params().iter().map(|ty| Val::default_for_ty(*ty));
+        let shapes = ty.params().iter().map(|ty| Val::default(*ty));
         let arguments: Vec<Val> =
             arguments.iter().zip(shapes).map(|(value, shape)| val(*value, &shape)).collect();
-        let mut results: Vec<Val> =
-            ty.results().iter().map(|ty| Val::default_for_ty(*ty)).collect();
+        let mut results: Vec<Val> = ty.results().iter().map(|ty| Val::default(*ty)).collect();
         match func.call(&mut self.store, &arguments, &mut results) {
             Ok(()) => Ending::Returned(results.iter().map(value).collect()),
             Err(error) => failed(&error),
@@ -115,8 +113,8 @@ impl Guest for Live {
     }
 }
 
-fn is_null(reference: &Ref) -> bool {
-    matches!(reference, Ref::Func(Nullable::Null) | Ref::Extern(Nullable::Null))
+fn is_null(reference: &Val) -> bool {
+    matches!(reference, Val::FuncRef(Ref::Null) | Val::ExternRef(Ref::Null))
 }
 
 fn value(val: &Val) -> Value {
@@ -160,8 +158,6 @@ fn failed(error: &Error) -> Ending {
         TrapCode::IntegerOverflow => Kind::Overflow,
         TrapCode::BadConversionToInteger => Kind::Conversion,
         TrapCode::StackOverflow => Kind::Stack,
-        TrapCode::OutOfFuel | TrapCode::GrowthOperationLimited | TrapCode::OutOfSystemMemory => {
-            Kind::Resources
-        }
+        TrapCode::OutOfFuel | TrapCode::GrowthOperationLimited => Kind::Resources,
     })
 }

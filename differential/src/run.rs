@@ -27,8 +27,10 @@ pub struct Outcome {
     pub peer: Verdict,
     /// Restored = fresh.
     pub restore: Verdict,
-    /// Calls made on each side.
+    /// Calls of the seed.
     pub calls: usize,
+    /// Those that returned, wfaas and peer alike.
+    pub returned: usize,
 }
 
 /// What is wrong, and with which module.
@@ -61,8 +63,23 @@ pub fn run_seed(seed: u64, choice: &Choice) -> Result<Outcome, Disagreement> {
 /// # Errors
 /// What does not hold.
 pub fn run_bytes(bytes: &[u8], choice: &Choice) -> Result<Outcome, Disagreement> {
-    let seed = bytes.iter().fold(0, |seed: u64, byte| seed.rotate_left(7) ^ u64::from(*byte));
+    let seed = seed_of(bytes);
     run(generate::from_bytes(bytes, seed, choice), seed)
+}
+
+/// Checks the module that `bytes` describe, without the peer.
+///
+/// # Errors
+/// What does not hold.
+pub fn restore_bytes(bytes: &[u8], choice: &Choice) -> Result<Outcome, Disagreement> {
+    let seed = seed_of(bytes);
+    let generated = generate::from_bytes(bytes, seed, choice);
+    run(generated.map(|generated| Generated { peer: false, ..generated }), seed)
+}
+
+/// A number that depends on all the bytes.
+fn seed_of(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |seed, byte| seed.rotate_left(7) ^ u64::from(*byte))
 }
 
 fn run(generated: Option<Generated>, seed: u64) -> Result<Outcome, Disagreement> {
@@ -70,7 +87,7 @@ fn run(generated: Option<Generated>, seed: u64) -> Result<Outcome, Disagreement>
         Some(Generated { wasm, peer }) => run_module(&wasm, seed, peer),
         None => {
             let nothing = Verdict::Refused("by the generator".into());
-            Ok(Outcome { peer: nothing.clone(), restore: nothing, calls: 0 })
+            Ok(Outcome { peer: nothing.clone(), restore: nothing, calls: 0, returned: 0 })
         }
     }
 }
@@ -98,12 +115,13 @@ fn check(wasm: &[u8], seed: u64, peer: bool) -> Result<Outcome, String> {
     };
     let module = Loaded::new(&compiled.artifact);
     let module = module.map_err(|error| format!("loading: {error}"))?;
+    let mut returned = 0;
     let peer = match peer {
-        true => compare::with_peer(&module, wasm, &exports, &calls)?,
+        true => compare::with_peer(&module, wasm, &exports, &calls, &mut returned)?,
         false => Verdict::NotApplicable,
     };
     let restore = restore::with_fresh(&module, &exports, &calls, seed)?;
-    Ok(Outcome { peer, restore, calls: calls.len() })
+    Ok(Outcome { peer, restore, calls: calls.len(), returned })
 }
 
 /// Valid modules may be refused for what they need, never for being invalid.
@@ -114,7 +132,7 @@ fn refused(error: &CompileError) -> Result<Outcome, String> {
         | CompileError::TooComplex { .. }
         | CompileError::State(_) => {
             let verdict = Verdict::Refused(error.to_string());
-            Ok(Outcome { peer: verdict.clone(), restore: verdict, calls: 0 })
+            Ok(Outcome { peer: verdict.clone(), restore: verdict, calls: 0, returned: 0 })
         }
         _ => Err(format!("compiling: {error}")),
     }
