@@ -163,8 +163,7 @@ impl Builder<'_> {
             return false;
         }
         // References are 64 bits wide.
-        let bytes: Vec<u8> =
-            values.iter().flat_map(|value| (*value as u64).to_le_bytes()).collect();
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         let at = i64::from(self.layout.state.table_elements[table])
             + first as i64 * ELEMENT_BYTES as i64;
         self.image.write(at, &bytes);
