@@ -28,6 +28,10 @@ doc:
 test:
     ./test test
 
+# Compile and run modules of real compilers; fetches them, and takes minutes.
+real:
+    ./test real
+
 # Check licences, sources and duplicate versions of the dependencies (needs cargo-deny).
 deny:
     cargo deny check
