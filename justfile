@@ -32,6 +32,10 @@ test:
 fuzz:
     cargo run --release -p wfaas-differential -- --jobs 2
 
+# Compile and run modules of real compilers; fetches them, and takes minutes.
+real:
+    ./test real
+
 # Check licences, sources and duplicate versions of the dependencies (needs cargo-deny).
 deny:
     cargo deny check

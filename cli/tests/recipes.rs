@@ -39,6 +39,15 @@ fn every_step_of_the_tests_is_a_recipe() {
 }
 
 #[test]
+fn slow_steps_are_recipes_but_no_part_of_ci() {
+    let recipe = recipes().into_iter().find(|(name, _)| name == "real").expect("a recipe real");
+    assert_eq!(recipe.1, ["./test real"]);
+    let list = Command::new(format!("{ROOT}/test")).arg("--list").output().expect("./test");
+    let steps = String::from_utf8(list.stdout).unwrap();
+    assert!(!steps.split_whitespace().any(|step| step == "real"), "steps: {steps}");
+}
+
+#[test]
 fn ci_is_the_tests_and_nothing_else() {
     let ci = recipes().into_iter().find(|(name, _)| name == "ci").expect("a recipe ci");
     assert_eq!(ci.1, [".ci/run"]);

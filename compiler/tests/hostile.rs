@@ -82,6 +82,62 @@ fn deep_nesting_compiles() {
 }
 
 #[test]
+fn loops_in_one_another_are_limited() {
+    // Each changes a local that the code generator would keep out of the loops, if it could.
+    let start = "loop (local.set 0 (i32.add (local.get 0) (i32.const 1)))";
+    let nest = |depth: usize| {
+        let (start, end) = (start.repeat(depth), "(br_if 0 (local.get 0)) end ".repeat(depth));
+        format!("(module (func (param i32) {start} {end}))")
+    };
+    try_compile(nest(1000).as_bytes()).unwrap();
+    let error = try_compile(nest(1001).as_bytes()).unwrap_err();
+    assert!(error.to_string().contains("more than 1000 loops in one another"), "{error}");
+    // One after the other, they are no deeper than one.
+    let row = format!("{start} end ").repeat(1001);
+    try_compile(format!("(module (func (param i32) {row}))").as_bytes()).unwrap();
+}
+
+#[test]
+fn blocks_that_catch_can_be_nested_deep() {
+    let starts = "(try_table (catch $e 0) ".repeat(2_000);
+    let ends = "(call 0)) ".repeat(2_000);
+    let module = format!("(module (tag $e) (func) (func {starts} (call 0) {ends}))");
+    let artifact = try_compile(module.as_bytes()).unwrap();
+    assert!(artifact.len() < module.len() * 10, "{} bytes", artifact.len());
+}
+
+#[test]
+fn values_of_caught_exceptions_are_limited() {
+    let values = "i32 ".repeat(1000);
+    let catch = |clauses: usize| {
+        format!(
+            "(module (tag $e (param {values})) (func)
+               (func (result {values})
+                 (try_table {} (call 0)) unreachable))",
+            "(catch $e 0) ".repeat(clauses)
+        )
+    };
+    try_compile(catch(1).as_bytes()).unwrap();
+    let error = try_compile(catch(100).as_bytes()).unwrap_err();
+    assert!(matches!(error, CompileError::TooComplex { function: 1, .. }), "{error}");
+}
+
+#[test]
+fn long_chains_of_types_compile() {
+    let chain: String =
+        (1..10_000).map(|last| format!("(type (func (param (ref null {})))) ", last - 1)).collect();
+    try_compile(format!("(module (type (func)) {chain})").as_bytes()).unwrap();
+}
+
+#[test]
+fn long_constant_expressions_compile() {
+    let sum = "(i32.const 1) ".repeat(100_000) + &"i32.add ".repeat(99_999);
+    let module = format!("(module (global i32 {sum}))");
+    let artifact = try_compile(module.as_bytes()).unwrap();
+    assert!(artifact.len() < 100_000, "{} bytes", artifact.len());
+}
+
+#[test]
 fn branches_with_many_operands_are_limited() {
     let results = "i32 ".repeat(1000);
     let branches = "(br_if 0 (i32.const 1)) ".repeat(20_000);

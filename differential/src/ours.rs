@@ -147,9 +147,7 @@ fn value(val: &Val) -> Value {
         Val::F32(bits) => Value::F32(*bits),
         Val::F64(bits) => Value::F64(*bits),
         Val::V128(bits) => Value::V128(*bits),
-        other => {
-            Value::Reference { null: matches!(other, Val::FuncRef(None) | Val::ExternRef(None)) }
-        }
+        other => Value::Reference { null: other.is_null() },
     }
 }
 

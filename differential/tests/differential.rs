@@ -11,7 +11,8 @@ use wfaas_differential::{
 const SEEDS: u64 = 400;
 
 /// The features the compiler has; whoever adds one adds it here.
-const ACCEPTED: &[&str] = &[];
+const ACCEPTED: &[&str] =
+    &["simd", "tail-call", "extended-const", "memory64", "multi-memory", "exceptions", "threads"];
 
 /// Of the seeds' modules, at least so many of a hundred must say something.
 const LEAST_DECIDED: usize = 70;

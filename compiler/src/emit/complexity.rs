@@ -1,8 +1,8 @@
 //! Limits against functions that would need unreasonable memory to compile.
 //!
 //! A few bytes of a body can stand for a thousand operands (a branch to a block with many
-//! results), and the code generator keeps a table of locals by blocks. Both are bounded here, far
-//! above what compilers emit.
+//! results), the code generator keeps a table of locals by blocks, and it takes long over loops deep
+//! in one another. All of this is bounded here, far above what compilers emit.
 
 use crate::CompileError;
 use wasmparser::FunctionBody;
@@ -18,10 +18,15 @@ const OPERANDS_PER_BYTE: u64 = 16;
 /// Locals times blocks; four bytes each at worst.
 const MOST_LOCAL_STATES: u64 = 1 << 27;
 
+/// Loops in one another. The code generator looks through all enclosing ones for each value that it
+/// moves out of them, so time grows with the third power of their number.
+const MOST_NESTED_LOOPS: u64 = 1000;
+
 /// How complex a function has got so far.
 pub(super) struct Complexity {
     function: u32,
     offset: u64,
+    loops: u64,
     operands: u64,
     most_operands: u64,
 }
@@ -32,6 +37,7 @@ impl Complexity {
         Complexity {
             function,
             offset: body.range().start,
+            loops: 0,
             operands: 0,
             most_operands: FREE_OPERANDS + OPERANDS_PER_BYTE * bytes,
         }
@@ -44,6 +50,20 @@ impl Complexity {
             return Err(self.error("operands of calls and branches", self.most_operands));
         }
         Ok(())
+    }
+
+    /// Counts a loop inside those that have not been left.
+    pub(super) fn enter_loop(&mut self) -> Result<(), CompileError> {
+        self.loops += 1;
+        if self.loops > MOST_NESTED_LOOPS {
+            return Err(self.error("loops in one another", MOST_NESTED_LOOPS));
+        }
+        Ok(())
+    }
+
+    /// Counts the end of a loop.
+    pub(super) fn leave_loop(&mut self) {
+        self.loops -= 1;
     }
 
     /// Checks the number of blocks and locals.

@@ -78,6 +78,7 @@ impl FuncEmitter<'_> {
             return self.enter_dead();
         }
         let (params, results) = self.block_types(ty)?;
+        self.complexity.enter_loop()?;
         let header = self.block_with(&params);
         let end = self.block_with(&results);
         let arguments = self.pop_many(params.len());
@@ -137,7 +138,10 @@ impl FuncEmitter<'_> {
             Kind::Dead => return Ok(()),
             Kind::Plain => {}
             Kind::Try { catches } => self.end_try(&catches)?,
-            Kind::Loop { header } => self.code.blocks().seal_block(header),
+            Kind::Loop { header } => {
+                self.complexity.leave_loop();
+                self.code.blocks().seal_block(header);
+            }
             Kind::If { otherwise, params } => {
                 // Without an else part, the parameters are the results.
                 self.code.continue_in(otherwise);
