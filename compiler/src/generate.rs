@@ -109,17 +109,26 @@ impl<'m> Generator<'m> {
         options: &Options<'_>,
     ) -> Result<Vec<Code>, CompileError> {
         let (done, total) = (AtomicUsize::new(0), bodies.len());
-        let compile = |worker: &mut Worker, body: Body<'_>| {
+        // The first body with an error so far: what comes after it need not be compiled.
+        let failed = AtomicUsize::new(usize::MAX);
+        let compile = |worker: &mut Worker, (index, body): (usize, Body<'_>)| {
+            if index > failed.load(Ordering::Relaxed) {
+                return None;
+            }
             let result = self.function(worker, body);
+            if result.is_err() {
+                failed.fetch_min(index, Ordering::Relaxed);
+            }
             let done = done.fetch_add(1, Ordering::Relaxed) + 1;
             if let Some(progress) = options.progress {
                 progress(done, total);
             }
-            result
+            Some(result)
         };
-        let results: Vec<Result<Code, CompileError>> =
-            bodies.into_par_iter().map_init(Worker::new, compile).collect();
-        results.into_iter().collect()
+        let bodies = bodies.into_par_iter().enumerate();
+        let results: Vec<Option<Result<Code, CompileError>>> =
+            bodies.map_init(Worker::new, compile).collect();
+        results.into_iter().flatten().collect()
     }
 
     fn pieces(&self, symbols: &[Symbol]) -> Result<Vec<Code>, CompileError> {

@@ -1,6 +1,7 @@
 //! Modules made to harm the compiler: they give errors, or compile in little memory and time.
 
 use proptest::prelude::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use wfaas_compiler::{CompileError, Options, compile};
 
 const EVERYTHING: &[u8] = include_bytes!("samples/everything.wat");
@@ -229,4 +230,34 @@ proptest! {
         let module = [&b"\0asm\x01\0\0\0"[..], &[id, bytes.len() as u8], &bytes].concat();
         let _ = try_compile(&module);
     }
+}
+
+#[test]
+fn code_that_cannot_run_is_limited_too() {
+    let values = "i32 ".repeat(1000);
+    for operator in ["(throw $t)", "(call $f)", "(br_if 0)", "(return_call $f)"] {
+        let module = format!(
+            "(module (tag $t (param {values})) (func $f (param {values}) (result {values}) unreachable)
+                (func (result {values}) unreachable {}))",
+            operator.repeat(20_000)
+        );
+        let error = try_compile(module.as_bytes()).unwrap_err();
+        assert!(matches!(error, CompileError::TooComplex { function: 1, .. }), "{error}");
+    }
+}
+
+#[test]
+fn the_first_error_is_reported_without_compiling_the_rest() {
+    let long = format!("(func (drop (i32.const 1)){})", "(drop (i64.const 2))".repeat(200));
+    let good = long.repeat(2000);
+    let module = format!("(module (func (result i32)) {good} (func (result f64)))");
+    let done = AtomicUsize::new(0);
+    let progress = |_: usize, _: usize| {
+        done.fetch_add(1, Ordering::Relaxed);
+    };
+    let options = Options { progress: Some(&progress), ..Options::default() };
+    let error = compile(module.as_bytes(), &options).unwrap_err();
+    let CompileError::Invalid { message, .. } = &error else { panic!("{error}") };
+    assert!(message.contains("expected i32"), "the first of two: {error}");
+    assert!(done.into_inner() < 2000, "functions after the first error were compiled");
 }

@@ -106,8 +106,12 @@ impl<'c> FuncEmitter<'c> {
         let mut reader = body.get_operators_reader()?;
         while !reader.eof() {
             let (operator, offset) = reader.read_with_offset()?;
+            let dead = !self.reachable && !changes_control(&operator);
+            if dead {
+                self.skip(&operator, &validator.visitor(offset))?;
+            }
             validator.op(offset, &operator)?;
-            if !self.reachable && !changes_control(&operator) {
+            if dead {
                 continue;
             }
             // Modules are smaller than 4 GiB.
@@ -119,6 +123,14 @@ impl<'c> FuncEmitter<'c> {
         }
         reader.finish()?;
         Ok(())
+    }
+
+    /// Counts the operands of an operator that control cannot get to: the validator takes time for
+    /// them all the same.
+    fn skip(&mut self, operator: &Operator<'_>, module: &impl wasmparser::ModuleArity) -> Emitted {
+        // An operator without a known arity will not pass validation.
+        let (params, results) = operator.operator_arity(module).unwrap_or_default();
+        self.complexity.add_operands(params as usize + results as usize)
     }
 
     /// Whether the branch that is being translated is mostly taken, if the module says so.
