@@ -4,6 +4,7 @@ use crate::builder::CodeBuilder;
 use crate::module::{Layout, Module};
 use crate::parse::Body;
 use crate::symbol::Symbol;
+use crate::target::Allocator;
 use crate::{CompileError, Options, emit, names, target, thunk};
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::control::ControlPlane;
@@ -46,6 +47,10 @@ pub(crate) struct Handler {
     pub(crate) frame_bytes: u32,
 }
 
+/// Blocks of a function whose registers are allocated well: that takes time in proportion to the
+/// square of their number, some seconds for so many.
+const MOST_BLOCKS: usize = 1 << 16;
+
 /// Four bytes at `offset` that have to become the distance from there to `target` plus `addend`.
 pub(crate) struct Relocation {
     pub(crate) offset: u32,
@@ -58,6 +63,8 @@ pub(crate) struct Generator<'m> {
     pub(crate) module: &'m Module<'m>,
     pub(crate) layout: &'m Layout,
     pub(crate) isa: OwnedTargetIsa,
+    /// For functions that are too large for the other one.
+    linear: OwnedTargetIsa,
 }
 
 /// What a thread uses again and again.
@@ -73,7 +80,9 @@ impl<'m> Generator<'m> {
         layout: &'m Layout,
         options: &Options<'_>,
     ) -> Result<Self, CompileError> {
-        Ok(Generator { module, layout, isa: target::isa(options)? })
+        let isa = target::isa(options, Allocator::Thorough)?;
+        let linear = target::isa(options, Allocator::Linear)?;
+        Ok(Generator { module, layout, isa, linear })
     }
 
     /// All code of the module, in the order of the text. The order of the threads does not show
@@ -265,7 +274,9 @@ impl<'m> Generator<'m> {
     }
 
     fn run(&self, worker: &mut Worker, symbol: Symbol) -> Result<CompiledCode, CompileError> {
-        let result = worker.context.compile(&*self.isa, &mut ControlPlane::default());
+        let blocks = worker.context.func.dfg.num_blocks();
+        let isa = if blocks > MOST_BLOCKS { &self.linear } else { &self.isa };
+        let result = worker.context.compile(&**isa, &mut ControlPlane::default());
         result.map_err(|error| self.failed(symbol, error.inner.to_string()))?;
         Ok(worker.context.take_compiled_code().expect("just compiled"))
     }

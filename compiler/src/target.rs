@@ -11,18 +11,35 @@ use wfaas_abi::{FuncType, Hostcall, TrapCode, ValType};
 /// The type of addresses, and of references.
 pub(crate) const POINTER: ir::Type = types::I64;
 
+/// How registers are allocated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Allocator {
+    /// Well: for functions of a usual size.
+    Thorough,
+    /// In time proportional to the function.
+    Linear,
+}
+
 /// The code generator for these options.
-pub(crate) fn isa(options: &Options<'_>) -> Result<OwnedTargetIsa, CompileError> {
+pub(crate) fn isa(
+    options: &Options<'_>,
+    allocator: Allocator,
+) -> Result<OwnedTargetIsa, CompileError> {
     // Without these, rounding and shuffling would be calls of library functions.
     for needed in ["ssse3", "sse4.1"] {
         if !options.cpu.names().contains(&needed) {
             return Err(CompileError::CpuTooOld(needed));
         }
     }
-    build_isa(options).map_err(|message| CompileError::Internal(format!("settings: {message}")))
+    build_isa(options, allocator)
+        .map_err(|message| CompileError::Internal(format!("settings: {message}")))
 }
 
-fn build_isa(options: &Options<'_>) -> Result<OwnedTargetIsa, String> {
+fn build_isa(options: &Options<'_>, allocator: Allocator) -> Result<OwnedTargetIsa, String> {
+    let allocator = match allocator {
+        Allocator::Thorough => "backtracking",
+        Allocator::Linear => "single_pass",
+    };
     let opt_level = match options.opt {
         OptLevel::Speed => "speed",
         OptLevel::Fast => "none",
@@ -30,6 +47,7 @@ fn build_isa(options: &Options<'_>) -> Result<OwnedTargetIsa, String> {
     let mut shared = settings::builder();
     for (name, value) in [
         ("opt_level", opt_level),
+        ("regalloc_algorithm", allocator),
         ("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" }),
         ("enable_alias_analysis", "true"),
         // This is about reaching symbols through a global offset table; there is none. With all

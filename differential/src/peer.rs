@@ -142,10 +142,12 @@ fn val(value: Value, shape: &Val) -> Val {
 }
 
 fn failed(error: &Error) -> Ending {
-    if let ErrorKind::Instantiation(InstantiationError::ElementSegmentDoesNotFit { .. }) =
-        error.kind()
-    {
-        return Ending::Trapped(Kind::TableBounds);
+    // Not all that the specification calls a trap is one of wasmi's trap codes.
+    match error.kind() {
+        ErrorKind::Instantiation(InstantiationError::ElementSegmentDoesNotFit { .. })
+        | ErrorKind::Table(_) => return Ending::Trapped(Kind::TableBounds),
+        ErrorKind::Memory(_) => return Ending::Trapped(Kind::MemoryBounds),
+        _ => {}
     }
     let Some(trap) = error.as_trap_code() else { return Ending::Other(error.to_string()) };
     Ending::Trapped(match trap {

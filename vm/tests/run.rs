@@ -326,3 +326,21 @@ fn a_table_larger_than_its_room_has_no_instance() {
         assert!(error.ends_with("there is room for 10000000"), "{error}");
     }
 }
+
+/// So many that registers are allocated in the other way.
+#[test]
+fn a_function_with_very_many_blocks_runs() {
+    let one = "(if (local.get 0) (then (local.set 0 (i32.add (local.get 0) (i32.const 1)))))";
+    let module = format!(
+        r#"(module (func (export "count") (param i32) (result i32) {} (local.get 0)))"#,
+        one.repeat(17_000)
+    );
+    let engine = Engine::new(Config::default()).unwrap();
+    let compiled = wfaas_compiler::compile(module.as_bytes(), &Default::default()).unwrap();
+    let module = wfaas_vm::Module::from_bytes(&engine, &compiled.artifact).unwrap();
+    let mut store = Store::new(&engine, ());
+    let instance = Linker::new(&engine).instantiate(&mut store, &module).unwrap();
+    let count = instance.get_typed_func::<i32, i32>(&mut store, "count").unwrap();
+    assert_eq!(count.call(&mut store, 5).unwrap(), 17_005);
+    assert_eq!(count.call(&mut store, 0).unwrap(), 0);
+}
