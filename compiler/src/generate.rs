@@ -5,7 +5,7 @@ use crate::module::{Layout, Module};
 use crate::parse::Body;
 use crate::symbol::Symbol;
 use crate::target::Allocator;
-use crate::{CompileError, Options, emit, names, target, thunk};
+use crate::{CompileError, OptLevel, Options, emit, names, target, thunk};
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::{ExternalName, Function, Signature, SourceLoc, UserFuncName, Value};
@@ -80,7 +80,11 @@ impl<'m> Generator<'m> {
         layout: &'m Layout,
         options: &Options<'_>,
     ) -> Result<Self, CompileError> {
-        let isa = target::isa(options, Allocator::Thorough)?;
+        let allocator = match options.opt {
+            OptLevel::Speed => Allocator::Thorough,
+            OptLevel::Fast => Allocator::Linear,
+        };
+        let isa = target::isa(options, allocator)?;
         let linear = target::isa(options, Allocator::Linear)?;
         Ok(Generator { module, layout, isa, linear })
     }
