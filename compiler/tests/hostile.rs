@@ -261,3 +261,19 @@ fn the_first_error_is_reported_without_compiling_the_rest() {
     assert!(message.contains("expected i32"), "the first of two: {error}");
     assert!(done.into_inner() < 2000, "functions after the first error were compiled");
 }
+
+#[test]
+fn blocks_are_limited() {
+    // Each entry of each table gets a block.
+    let depths = (0..1000).map(|depth| format!("{depth} ")).collect::<String>();
+    let table = format!("(if (local.get 0) (then (br_table {depths} (local.get 0))))");
+    let module = format!(
+        "(module (func (param i32) {} {} {}))",
+        "(block ".repeat(1000),
+        table.repeat(600),
+        ")".repeat(1000)
+    );
+    let error = try_compile(module.as_bytes()).unwrap_err();
+    let CompileError::TooComplex { what, .. } = &error else { panic!("{error}") };
+    assert_eq!(*what, "blocks");
+}

@@ -18,6 +18,9 @@ const OPERANDS_PER_BYTE: u64 = 16;
 /// Locals times blocks; four bytes each at worst.
 const MOST_LOCAL_STATES: u64 = 1 << 27;
 
+/// Blocks of a function; some hundred bytes each.
+const MOST_BLOCKS: u64 = 1 << 19;
+
 /// Loops in one another. The code generator looks through all enclosing ones for each value that it
 /// moves out of them, so time grows with the third power of their number.
 const MOST_NESTED_LOOPS: u64 = 1000;
@@ -68,6 +71,9 @@ impl Complexity {
 
     /// Checks the number of blocks and locals.
     pub(super) fn check(&self, blocks: usize, locals: usize) -> Result<(), CompileError> {
+        if blocks as u64 > MOST_BLOCKS {
+            return Err(self.error("blocks", MOST_BLOCKS));
+        }
         if blocks as u64 * locals as u64 > MOST_LOCAL_STATES {
             return Err(self.error("locals times blocks", MOST_LOCAL_STATES));
         }
