@@ -55,6 +55,12 @@ unsafe fn depart(
     let &InstanceInner { store, base, .. } = unsafe { &*instance };
     let pending = match (pending, due) {
         (None | Some(Pending::Exception(_)), Some(code)) => Pending::Trap(code),
+        // SAFETY: while its guest runs, the store is alive and ours.
+        (Some(Pending::Exception(exception)), None)
+            if !unsafe { &*store }.has_exception(&exception) =>
+        {
+            Pending::Host(Box::new(Error::from(exception)))
+        }
         (Some(Pending::Exception(exception)), None) => {
             // SAFETY: the caller's contract, and the base is that of the instance that called.
             Pending::Exception(unsafe { throw_to_guest(store, base, exception) })
@@ -81,7 +87,8 @@ unsafe fn throw_to_guest(store: *mut StoreInner, base: *mut u8, exception: Excep
     let Some(Handler { pc, sp, fp }) = (unsafe { store.find_handler(activation) }) else {
         return exception;
     };
-    let (bits, tag) = (exception.to_bits(), u64::from(exception.tag().index));
+    let Ok(bits) = store.exception_to_bits(&exception) else { return exception };
+    let tag = u64::from(exception.tag().index);
     drop(exception);
     // SAFETY: the handler is that of a call under way; up to there all frames are of the calling
     // instance, since a bridge has a handler; nothing is left to drop.
