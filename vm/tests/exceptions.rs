@@ -308,35 +308,3 @@ fn garbage_is_found_near_the_limit() {
     call(&mut store, instance, "keep", 10_000).unwrap();
     call(&mut store, instance, "drop", 16_000).unwrap();
 }
-
-/// The stack with the only reference to an exception is not the one of the thread that throws more.
-#[test]
-fn a_host_function_may_make_exceptions_on_another_thread() {
-    let engine = engine();
-    let mut store = Store::new(&engine, ());
-    let mut linker = Linker::new(&engine);
-    let tag = Tag::new(&mut store, [ValType::I64]);
-    linker.define("host", "t", Extern::Tag(tag));
-    linker.func_wrap("host", "make", move |mut caller: Caller<'_, ()>| {
-        let mut make = || {
-            for _ in 0..20_000 {
-                Exception::new(&mut caller, tag, &[Val::I64(6)]).unwrap();
-            }
-        };
-        std::thread::scope(|scope| scope.spawn(&mut make).join().unwrap());
-    });
-    let wat = r#"(module
-        (import "host" "t" (tag $t (param i64))) (import "host" "make" (func $make))
-        (func (export "run") (result i64) (local $kept exnref)
-            (block $h (result i64 exnref)
-                (try_table (catch_ref $t $h) (throw $t (i64.const 5)))
-                (unreachable))
-            (local.set $kept) (drop)
-            (call $make)
-            (block $h (result i64)
-                (try_table (catch $t $h) (throw_ref (local.get $kept)))
-                (unreachable))))"#;
-    let instance = linker.instantiate(&mut store, &module(&engine, wat)).unwrap();
-    let run = instance.get_typed_func::<(), i64>(&mut store, "run").unwrap();
-    assert_eq!(run.call(&mut store, ()).unwrap(), 5);
-}

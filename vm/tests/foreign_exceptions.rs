@@ -1,9 +1,12 @@
-//! Exceptions that an embedder brings from where they mean something else.
+//! Exceptions that an embedder makes or keeps where others would be mistaken for them.
 
 mod common;
 
 use common::{engine, module};
-use wfaas_vm::{BoxError, Caller, Engine, Error, Exception, Instance, Linker, Pool, Store, Val};
+use wfaas_abi::ValType;
+use wfaas_vm::{
+    BoxError, Caller, Engine, Error, Exception, Extern, Instance, Linker, Pool, Store, Tag, Val,
+};
 
 /// Two tags, with values and without: their places are the same in each store.
 const THROWER: &str = r#"(module
@@ -89,4 +92,36 @@ fn an_exception_ends_with_its_request() {
     let error = rethrow.call(second.store(), &[Val::ExnRef(Some(old.clone()))]).unwrap_err();
     assert_eq!(error.to_string(), "an exception that the store does not have");
     old.values(second.store()).unwrap_err();
+}
+
+/// The stack with the only reference to an exception is not the one of the thread that throws more.
+#[test]
+fn a_host_function_may_make_exceptions_on_another_thread() {
+    let engine = engine();
+    let mut store = Store::new(&engine, ());
+    let mut linker = Linker::new(&engine);
+    let tag = Tag::new(&mut store, [ValType::I64]);
+    linker.define("host", "t", Extern::Tag(tag));
+    linker.func_wrap("host", "make", move |mut caller: Caller<'_, ()>| {
+        let mut make = || {
+            for _ in 0..20_000 {
+                Exception::new(&mut caller, tag, &[Val::I64(6)]).unwrap();
+            }
+        };
+        std::thread::scope(|scope| scope.spawn(&mut make).join().unwrap());
+    });
+    let wat = r#"(module
+        (import "host" "t" (tag $t (param i64))) (import "host" "make" (func $make))
+        (func (export "run") (result i64) (local $kept exnref)
+            (block $h (result i64 exnref)
+                (try_table (catch_ref $t $h) (throw $t (i64.const 5)))
+                (unreachable))
+            (local.set $kept) (drop)
+            (call $make)
+            (block $h (result i64)
+                (try_table (catch $t $h) (throw_ref (local.get $kept)))
+                (unreachable))))"#;
+    let instance = linker.instantiate(&mut store, &module(&engine, wat)).unwrap();
+    let run = instance.get_typed_func::<(), i64>(&mut store, "run").unwrap();
+    assert_eq!(run.call(&mut store, ()).unwrap(), 5);
 }
