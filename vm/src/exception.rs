@@ -202,17 +202,13 @@ impl StoreInner {
         Ok(Exception(thrown))
     }
 
-    /// Whether an exception is one of this store, and not from before it was reset: only then do
-    /// its place and its tag mean anything here.
-    pub(crate) fn has_exception(&self, Exception(thrown): &Exception) -> bool {
-        let slot = self.exceptions.slots.get(thrown.index as usize);
-        slot.and_then(Option::as_ref).is_some_and(|known| Arc::ptr_eq(known, thrown))
-    }
-
-    /// A guest's reference to an exception.
+    /// A guest's reference to an exception, which must be one of this store, and not from before it
+    /// was reset: only then do its place and its tag mean anything here.
     pub(crate) fn exception_to_bits(&self, exception: &Exception) -> Result<u64, Error> {
+        let known = self.exceptions.get(exception.to_bits());
         let stranger = || Error::Unsupported("an exception that the store does not have".into());
-        self.has_exception(exception).then(|| exception.to_bits()).ok_or_else(stranger)
+        let known = known.filter(|known| Arc::ptr_eq(&known.0, &exception.0));
+        known.map(|known| known.to_bits()).ok_or_else(stranger)
     }
 
     /// The exception a guest's reference names.
