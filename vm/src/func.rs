@@ -93,8 +93,8 @@ impl Func {
     /// Calls the function.
     ///
     /// # Errors
-    /// [`Error::TypeMismatch`] if the arguments do not fit; [`Error::Trap`] and [`Error::Host`] as
-    /// the function ends.
+    /// [`Error::TypeMismatch`] if the arguments do not fit; [`Error::Trap`], [`Error::Host`] and
+    /// [`Error::Exception`] as the function ends.
     pub fn call(&self, store: &mut impl AsContextMut, args: &[Val]) -> Result<Vec<Val>, Error> {
         let store = store.inner_mut();
         let ty = store.func_type(*self);

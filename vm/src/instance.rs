@@ -157,7 +157,7 @@ impl Instance {
     ///
     /// # Errors
     /// [`Error::Capture`] if they refer to something outside of the instance: host objects,
-    /// functions of others, imported memories, tables or globals.
+    /// exceptions, functions of others, anything imported but functions.
     pub fn capture(&self, store: &mut impl AsContextMut) -> Result<Capture, Error> {
         let store = store.inner_mut();
         store.check_id(self.store);
