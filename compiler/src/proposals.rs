@@ -129,7 +129,11 @@ const REFUSED: &[(WasmFeatures, &str)] = &[
 pub(crate) const GC: &str = "garbage collection";
 
 /// The names of what the validator refuses without naming a proposal, by its message.
-const BY_MESSAGE: &[(&str, &str)] = &[("multiple memories", "multi-memory")];
+const BY_MESSAGE: &[(&str, &str)] = &[
+    ("multiple memories", "multi-memory"),
+    ("multiple tables", "reference-types"),
+    ("gc proposal must be enabled", "function-references"),
+];
 
 impl From<wasmparser::Error> for CompileError {
     fn from(error: wasmparser::Error) -> Self {

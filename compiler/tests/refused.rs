@@ -56,6 +56,7 @@ fn disabled_proposals_are_refused_by_name() {
             "(memory 1) (func (memory.fill (i32.const 0) (i32.const 0) (i32.const 0)))",
         ),
         ("reference-types", "(func (drop (ref.null func)))"),
+        ("reference-types", "(table 1 funcref) (table 1 funcref)"),
         ("simd", "(func (drop (i32x4.splat (i32.const 1))))"),
         (
             "relaxed-simd",
@@ -64,6 +65,7 @@ fn disabled_proposals_are_refused_by_name() {
         ("tail-call", "(func $f (return_call $f))"),
         ("extended-const", "(global i32 (i32.add (i32.const 1) (i32.const 2)))"),
         ("function-references", "(type $f (func)) (func (param (ref $f)))"),
+        ("function-references", "(type (sub (func)))"),
         ("exceptions", "(tag)"),
         ("multi-memory", "(memory 1) (memory 1)"),
         ("threads", "(memory 1 1 shared)"),

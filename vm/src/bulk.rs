@@ -130,6 +130,7 @@ impl StoreInner {
         let items = items[src as usize..end as usize].to_vec();
         let mut stack = Vec::new();
         for (item, at) in items.iter().zip(dst..) {
+            self.check_due()?;
             self.const_op(instance, item, &mut stack)?;
             let bits = stack.pop().map_or(0, |(low, _)| low);
             self.table_set(instance, table, at, bits)?;
@@ -176,12 +177,17 @@ impl StoreInner {
         self.tables[dst_table].check(dst, len).map_err(without_frames)?;
         let (from, to) = (self.tables[src_table].owner, self.tables[dst_table].owner);
         let refs = self.tables[src_table].element().is_func_ref();
-        for (at, bits) in
-            (dst..).zip(self.tables[src_table].read(src, len).map_err(without_frames)?)
-        {
+        for at in 0..len {
+            self.check_due()?;
+            let bits = self.tables[src_table].get(src + at).map_err(without_frames)?;
             let bits = if refs { self.translate(bits, from, to)? } else { bits };
-            self.tables[dst_table].set(at, bits).map_err(without_frames)?;
+            self.tables[dst_table].set(dst + at, bits).map_err(without_frames)?;
         }
         Ok(())
+    }
+
+    /// Ends an operation on many elements if the call under way has to end.
+    fn check_due(&self) -> Result<(), Error> {
+        self.control.interrupted().map_or(Ok(()), |code| Err(without_frames(code)))
     }
 }

@@ -19,7 +19,7 @@ pub(crate) struct Callee {
 /// Calls a guest function with its arguments in `cells`, which hold the results afterwards.
 ///
 /// # Errors
-/// [`Error::Trap`] or [`Error::Host`] if the guest did not return.
+/// [`Error::Trap`], [`Error::Host`] or [`Error::Exception`] if the guest did not return.
 ///
 /// # Safety
 /// `callee` must be a function of an instance of `store`, with its trampoline, and `cells` an

@@ -6,6 +6,7 @@ use wfaas_abi::artifact::records::ExternKind;
 use wfaas_abi::image::SparseImage;
 use wfaas_abi::layout::{PAGE, WASM_PAGE};
 use wfaas_abi::memories::{LEAD, image_offset};
+use wfaas_abi::state::MEMORY_PAGES_OFFSET;
 use wfaas_abi::{FuncRef, ValType};
 
 /// State and memory of an instance at one moment.
@@ -36,11 +37,15 @@ pub(crate) fn capture(store: &StoreInner, index: u32) -> Result<Capture, Error> 
         let memory = &store.memories[*slot as usize];
         let lead = if place == 0 { state_bytes } else { LEAD };
         let bytes = memory.bytes();
-        memory_pages.push((bytes / WASM_PAGE) as u64);
+        let pages = (bytes / WASM_PAGE) as u64;
+        memory_pages.push(pages);
         for at in (-(lead as i64)..bytes as i64).step_by(PAGE) {
             let page = memory.page(at as isize).map_err(Error::os("reading the instance"))?;
             image.write(image_offset(place) + at, &page);
         }
+        // A shared memory may have grown meanwhile.
+        let size_at = image_offset(place) + i64::from(MEMORY_PAGES_OFFSET);
+        image.write(size_at, &pages.to_le_bytes());
     }
     Ok(Capture { image, memory_pages })
 }

@@ -89,13 +89,15 @@ impl Exception {
     /// The values.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if one is a damaged reference.
+    /// [`Error::Unsupported`] if one is a damaged reference, or the exception is from before the
+    /// store was reset.
     pub fn values(&self, store: &impl AsContext) -> Result<Vec<Val>, Error> {
         let ty = self.tag().ty(store);
+        store.inner().exception_to_bits(self)?;
         store.inner().read_cells(&self.0.values, ty.params(), None)
     }
 
-    pub(crate) fn to_bits(&self) -> u64 {
+    fn to_bits(&self) -> u64 {
         MARK | u64::from(self.0.index)
     }
 }
@@ -200,6 +202,15 @@ impl StoreInner {
         Ok(Exception(thrown))
     }
 
+    /// A guest's reference to an exception, which must be one of this store, and not from before it
+    /// was reset: only then do its place and its tag mean anything here.
+    pub(crate) fn exception_to_bits(&self, exception: &Exception) -> Result<u64, Error> {
+        let known = self.exceptions.get(exception.to_bits());
+        let stranger = || Error::Unsupported("an exception that the store does not have".into());
+        let known = known.filter(|known| Arc::ptr_eq(&known.0, &exception.0));
+        known.map(|known| known.to_bits()).ok_or_else(stranger)
+    }
+
     /// The exception a guest's reference names.
     pub(crate) fn exception(&self, bits: u64) -> Result<Exception, Error> {
         let dangling = || Error::Unsupported("an exception reference names no exception".into());
@@ -228,7 +239,7 @@ impl StoreInner {
                 self.exceptions.free.push(index as u32);
             }
         }
-        self.exceptions.next_look = FIRST_LOOK.max(2 * self.exceptions.bytes);
+        self.exceptions.next_look = (2 * self.exceptions.bytes).clamp(FIRST_LOOK, MOST_BYTES);
     }
 
     /// Places of exceptions that are referred to from outside of exceptions.

@@ -93,8 +93,8 @@ impl Func {
     /// Calls the function.
     ///
     /// # Errors
-    /// [`Error::TypeMismatch`] if the arguments do not fit; [`Error::Trap`] and [`Error::Host`] as
-    /// the function ends.
+    /// [`Error::TypeMismatch`] if the arguments do not fit; [`Error::Trap`], [`Error::Host`] and
+    /// [`Error::Exception`] as the function ends.
     pub fn call(&self, store: &mut impl AsContextMut, args: &[Val]) -> Result<Vec<Val>, Error> {
         let store = store.inner_mut();
         let ty = store.func_type(*self);
@@ -264,7 +264,7 @@ impl StoreInner {
             Val::F64(bits) => *bits,
             Val::V128(bits) => return Ok((*bits as u64, (*bits >> 64) as u64)),
             Val::FuncRef(None) | Val::ExternRef(None) | Val::ExnRef(None) => 0,
-            Val::ExnRef(Some(exception)) => exception.to_bits(),
+            Val::ExnRef(Some(exception)) => self.exception_to_bits(exception)?,
             Val::FuncRef(Some(func)) => self.func_to_ref(*func, holder)?.to_bits(),
             Val::ExternRef(Some(object)) => self.extern_to_bits(object),
         };

@@ -57,7 +57,7 @@ unsafe fn depart(
         (None | Some(Pending::Exception(_)), Some(code)) => Pending::Trap(code),
         (Some(Pending::Exception(exception)), None) => {
             // SAFETY: the caller's contract, and the base is that of the instance that called.
-            Pending::Exception(unsafe { throw_to_guest(store, base, exception) })
+            unsafe { throw_to_guest(store, base, exception) }
         }
         (Some(pending), _) => pending,
         (None, None) => Pending::Trap(TrapCode::InternalFault),
@@ -68,20 +68,24 @@ unsafe fn depart(
     unsafe { leave(faults::current(), LEFT) }
 }
 
-/// Goes on in the guest where the exception is caught; returns it if it is not.
+/// Goes on in the guest where the exception is caught; returns why the guest must be left if it is
+/// not, or if it is not of this store: then it is the host function's error like any other.
 ///
 /// # Safety
 /// As [`return_or_leave`]; `base` must be the BASE of the instance that called.
-unsafe fn throw_to_guest(store: *mut StoreInner, base: *mut u8, exception: Exception) -> Exception {
+unsafe fn throw_to_guest(store: *mut StoreInner, base: *mut u8, exception: Exception) -> Pending {
     // SAFETY: a call is under way, so there is an activation.
     let activation = unsafe { &*faults::current() };
     // SAFETY: while its guest runs, the store is alive and ours.
     let store = unsafe { &*store };
+    let Ok(bits) = store.exception_to_bits(&exception) else {
+        return Pending::Host(Box::new(Error::from(exception)));
+    };
     // SAFETY: the guest left through a stub.
     let Some(Handler { pc, sp, fp }) = (unsafe { store.find_handler(activation) }) else {
-        return exception;
+        return Pending::Exception(exception);
     };
-    let (bits, tag) = (exception.to_bits(), u64::from(exception.tag().index));
+    let tag = u64::from(exception.tag().index);
     drop(exception);
     // SAFETY: the handler is that of a call under way; up to there all frames are of the calling
     // instance, since a bridge has a handler; nothing is left to drop.

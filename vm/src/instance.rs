@@ -157,7 +157,7 @@ impl Instance {
     ///
     /// # Errors
     /// [`Error::Capture`] if they refer to something outside of the instance: host objects,
-    /// functions of others, imported memories, tables or globals.
+    /// exceptions, functions of others, anything imported but functions.
     pub fn capture(&self, store: &mut impl AsContextMut) -> Result<Capture, Error> {
         let store = store.inner_mut();
         store.check_id(self.store);
@@ -331,6 +331,10 @@ impl StoreInner {
                 let binding = Binding { image: image.clone(), lead, head, tracking };
                 MemoryInner::new(&self.engine, binding, ty, Some(instance))?
             };
+            if memory.pages() != module.memory_pages()[place] {
+                let message = "the size in a memory's image is not that of the image";
+                return Err(ArtifactError::Corrupt(message).into());
+            }
             self.memories.push(Box::new(memory));
             slots.push((self.memories.len() - 1) as u32);
         }

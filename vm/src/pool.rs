@@ -65,7 +65,7 @@ impl<T: Default + Send + 'static> Pool<T> {
     ///
     /// # Errors
     /// [`Error::Unsupported`] if the module is not initialised (build it with a snapshot), or
-    /// imports memories, tables or globals; otherwise as [`Linker::instantiate`].
+    /// imports anything but functions; otherwise as [`Linker::instantiate`].
     pub fn new(linker: &Linker<T>, module: &Module) -> Result<Pool<T>, Error> {
         let artifact = module.artifact();
         for import in artifact.imports() {
@@ -156,7 +156,7 @@ impl<T: Default + Send + 'static> Faaslet<T> {
     /// Calls a function of the pool's module; see [`Pool::typed_func`].
     ///
     /// # Errors
-    /// [`Error::Trap`] or [`Error::Host`] if the function did not return.
+    /// [`Error::Trap`], [`Error::Host`] or [`Error::Exception`] if the function did not return.
     ///
     /// # Panics
     /// If `func` is of another module's pool.

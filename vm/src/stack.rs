@@ -52,7 +52,8 @@ impl GuestStack {
     }
 
     /// Shows every aligned word from here up to the top, and the registers that callers may have
-    /// left values in, if the thread is on this stack.
+    /// left values in, if the thread is on this stack. If it is not, a host function may still be
+    /// waiting there for this thread: then all of the stack is shown.
     pub(crate) fn scan(&self, mut show: impl FnMut(u64)) {
         let mut registers = [0u64; 5];
         // SAFETY: stores the registers that a function must preserve, and nothing else.
@@ -69,12 +70,10 @@ impl GuestStack {
         }
         registers.into_iter().for_each(&mut show);
         let here = registers.as_ptr() as usize;
-        if !self.contains(here) {
-            return;
-        }
-        for at in (here..self.top()).step_by(size_of::<u64>()) {
-            // SAFETY: between the frame of this function and the top the stack is mapped; other
-            // frames on it belong to callers of this function, on this thread.
+        let lowest = if self.contains(here) { here } else { self.0.limit().get() + GUARD };
+        for at in (lowest..self.top()).step_by(size_of::<u64>()) {
+            // SAFETY: between the guard and the top the stack is mapped; the frames on it belong to
+            // callers of this function, on this thread or on one that waits for it.
             show(unsafe { (at as *const u64).read_volatile() });
         }
     }

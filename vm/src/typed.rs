@@ -47,7 +47,7 @@ impl<P: WasmList, R: WasmList> TypedFunc<P, R> {
     /// Calls the function.
     ///
     /// # Errors
-    /// [`Error::Trap`] or [`Error::Host`] if the function did not return.
+    /// [`Error::Trap`], [`Error::Host`] or [`Error::Exception`] if the function did not return.
     pub fn call(&self, store: &mut impl AsContextMut, params: P) -> Result<R, Error> {
         let store = store.inner_mut();
         store.check_id(self.func.store);

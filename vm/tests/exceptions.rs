@@ -280,3 +280,31 @@ fn throwing_forever_ends_at_the_deadline() {
     store.set_deadline(None);
     assert_eq!(call(&mut store, instance, "run", 5).unwrap(), 3);
 }
+
+/// Keeps 40 MB of exceptions, then throws 64 MB that nobody needs.
+#[test]
+fn garbage_is_found_near_the_limit() {
+    let (types, values) = ("i64 ".repeat(500), "(i64.const 1) ".repeat(500));
+    let (mut store, instance) = instance(&format!(
+        r#"(module
+        (tag $large (param {types})) (table $kept 10000 exnref)
+        (func $one (result exnref)
+            (block $h (result exnref)
+                (try_table (catch_all_ref $h) (throw $large {values}))
+                (unreachable)))
+        (func (export "keep") (param $n i32) (result i32)
+            (loop $again
+                (local.set $n (i32.sub (local.get $n) (i32.const 1)))
+                (table.set $kept (local.get $n) (call $one))
+                (br_if $again (local.get $n)))
+            (i32.const 0))
+        (func (export "drop") (param $n i32) (result i32)
+            (loop $again
+                (drop (call $one))
+                (local.set $n (i32.sub (local.get $n) (i32.const 1)))
+                (br_if $again (local.get $n)))
+            (i32.const 0)))"#,
+    ));
+    call(&mut store, instance, "keep", 10_000).unwrap();
+    call(&mut store, instance, "drop", 16_000).unwrap();
+}

@@ -4,6 +4,8 @@ mod common;
 use common::{engine, instance, module};
 use wfaas_abi::TrapCode;
 use wfaas_abi::artifact::{replace_image, write_proto};
+use wfaas_abi::memories::image_offset;
+use wfaas_abi::state::MEMORY_PAGES_OFFSET;
 use wfaas_vm::{Config, Engine, Error, Faaslet, Instance, Linker, Memory, Module, Pool, Store};
 
 /// Three memories, of which the second has 64-bit indices, and data in each.
@@ -252,5 +254,27 @@ fn a_hundred_memories_work_and_are_not_hoarded() {
     let mut faaslets: Vec<Faaslet<()>> = (0..3).map(|_| pool.acquire(()).unwrap()).collect();
     for faaslet in &mut faaslets {
         assert_eq!(faaslet.call(&f, 65535).unwrap(), 0);
+    }
+}
+
+/// Checks of accesses far beyond the guard rely on the size in the image.
+#[test]
+fn a_size_that_is_not_that_of_the_image_is_refused() {
+    for (memories, place) in
+        [("(memory 1)", 0), ("(memory 1) (memory 1)", 1), ("(memory 1 2 shared)", 1)]
+    {
+        let engine = engine();
+        let raw = module(&engine, &format!("(module {memories})"));
+        let mut store = Store::new(&engine, ());
+        let instance = Linker::new(&engine).instantiate(&mut store, &raw).unwrap();
+        let mut capture = instance.capture(&mut store).unwrap();
+        let size_at = image_offset(place) + i64::from(MEMORY_PAGES_OFFSET);
+        for (size, fits) in [(1u64, true), (0, false), (2, false), (1 << 40, false)] {
+            capture.image.write(size_at, &size.to_le_bytes());
+            let proto = write_proto(&raw.artifact(), &capture.image, &capture.memory_pages);
+            let module = raw.with_proto(&proto).unwrap();
+            let result = Linker::new(&engine).instantiate(&mut Store::new(&engine, ()), &module);
+            assert_eq!(result.is_ok(), fits, "{memories}: {size}: {result:?}");
+        }
     }
 }

@@ -408,3 +408,30 @@ fn a_deadline_ends_bulk_operations_too() {
     }
     assert_eq!(last.call(&mut store, ()).unwrap(), 0, "the fill did not get to the end");
 }
+
+/// References that cross instances are translated one by one: millions of them take seconds.
+#[test]
+fn copying_tables_between_instances_ends_at_the_deadline() {
+    let engine = engine();
+    let mut store = Store::new(&engine, ());
+    let mut linker = Linker::new(&engine);
+    let other = module(&engine, r#"(module (table (export "t") 1000000 funcref))"#);
+    let other = linker.instantiate(&mut store, &other).unwrap();
+    linker.instance(&mut store, "other", other);
+    let wat = r#"(module (import "other" "t" (table $to 1 funcref)) (table $from 1000000 funcref)
+        (func $f (export "fill")
+            (table.fill $from (i32.const 0) (ref.func $f) (i32.const 1000000)))
+        (func (export "copy")
+            (table.copy $to $from (i32.const 0) (i32.const 0) (i32.const 1000000))))"#;
+    let instance = linker.instantiate(&mut store, &module(&engine, wat)).unwrap();
+    let mut call = |name| {
+        let func = instance.get_typed_func::<(), ()>(&mut store, name).unwrap();
+        store.set_deadline((name == "copy").then(|| Instant::now() + Duration::from_millis(20)));
+        let start = Instant::now();
+        (func.call(&mut store, ()), start.elapsed())
+    };
+    call("fill").0.unwrap();
+    let (result, took) = call("copy");
+    assert_eq!(result.unwrap_err().trap().unwrap().code, TrapCode::DeadlineExceeded);
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}

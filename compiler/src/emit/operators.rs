@@ -18,7 +18,8 @@ impl Router<'_, '_> {
     }
 }
 
-/// The methods of [`VisitOperator`] and [`VisitSimdOperator`]. To accept a proposal, list it here and write its methods.
+/// The methods of [`VisitOperator`] and [`VisitSimdOperator`]. To accept a proposal, list it here
+/// and write its methods.
 macro_rules! route {
     ($(@$proposal:ident $op:ident $({ $($arg:ident: $ty:ty),* })? => $visit:ident ($($ann:tt)*))*) => {
         $(fn $visit(&mut self $(, $($arg: $ty),*)?) -> Emitted {
