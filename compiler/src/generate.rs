@@ -51,6 +51,9 @@ pub(crate) struct Handler {
 /// square of their number, some seconds for so many.
 const MOST_BLOCKS: usize = 1 << 16;
 
+/// Values that the branches of such a function may pass on to blocks.
+const MOST_PASSED: usize = 1 << 17;
+
 /// Four bytes at `offset` that have to become the distance from there to `target` plus `addend`.
 pub(crate) struct Relocation {
     pub(crate) offset: u32,
@@ -278,8 +281,9 @@ impl<'m> Generator<'m> {
     }
 
     fn run(&self, worker: &mut Worker, symbol: Symbol) -> Result<CompiledCode, CompileError> {
-        let blocks = worker.context.func.dfg.num_blocks();
-        let isa = if blocks > MOST_BLOCKS { &self.linear } else { &self.isa };
+        let function = &worker.context.func;
+        let large = function.dfg.num_blocks() > MOST_BLOCKS || passed(function) > MOST_PASSED;
+        let isa = if large { &self.linear } else { &self.isa };
         let result = worker.context.compile(&**isa, &mut ControlPlane::default());
         result.map_err(|error| self.failed(symbol, error.inner.to_string()))?;
         Ok(worker.context.take_compiled_code().expect("just compiled"))
@@ -304,6 +308,16 @@ impl Worker {
     pub(crate) fn intermediate(&self) -> String {
         self.context.func.display().to_string()
     }
+}
+
+/// How many values all branches together pass on to blocks.
+fn passed(function: &Function) -> usize {
+    let (dfg, layout) = (&function.dfg, &function.layout);
+    let instructions = layout.blocks().flat_map(|block| layout.block_insts(block));
+    let targets = instructions.flat_map(|instruction| {
+        dfg.insts[instruction].branch_destination(&dfg.jump_tables, &dfg.exception_tables)
+    });
+    targets.map(|target| target.len(&dfg.value_lists)).sum()
 }
 
 /// What `code` refers to that is neither a function nor `known` already; it is known afterwards.

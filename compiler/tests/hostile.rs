@@ -277,3 +277,21 @@ fn blocks_are_limited() {
     let CompileError::TooComplex { what, .. } = &error else { panic!("{error}") };
     assert_eq!(*what, "blocks");
 }
+
+/// Allocating registers well would take minutes for this.
+#[test]
+fn many_values_passed_on_by_many_branches_compile() {
+    let (calls, locals) = (1500, 300);
+    let step = |call: usize| {
+        let (to, from) = (call % locals, (call + 1) % locals);
+        format!("(local.set {to} (i32.add (local.get {from}) (i32.const {call}))) (call $f)")
+    };
+    let module = format!(
+        "(module (func $f) (func $g (param i32)) (func (local {})
+            (block $h (try_table (catch_all $h) {})) {}))",
+        "i32 ".repeat(locals),
+        (0..calls).map(step).collect::<String>(),
+        (0..locals).map(|local| format!("(call $g (local.get {local}))")).collect::<String>()
+    );
+    try_compile(module.as_bytes()).unwrap();
+}
