@@ -4,6 +4,7 @@ use crate::peer::{Peer, default_engine, tuned_engine};
 use crate::report::{Row, measure, measure_scaling};
 use crate::timing::{LONG, on_two_threads};
 use crate::workload::{self, Workload};
+use std::hint::black_box;
 use wfaas_abi::artifact::replace_image;
 use wfaas_vm::{Config, Engine, Linker, Module, Pool, PoolFunc, Store};
 
@@ -16,7 +17,27 @@ pub(crate) fn run(only: &str, rounds: usize) -> anyhow::Result<Vec<Row>> {
         }
     }
     anyhow::ensure!(!rows.is_empty(), "no workload's name contains {only:?}");
+    rows.push(control(rounds)?);
     Ok(rows)
+}
+
+/// Arithmetic that shares nothing, on both sides: how far two threads can scale on this machine
+/// now. Where this is not near 2, somebody else uses the processors, or there is one only, and the
+/// scaling of the other rows says nothing.
+fn control(rounds: usize) -> anyhow::Result<Row> {
+    let spin = |count: u64| {
+        let steps = (0..count * 100).fold(1, |sum: u64, step| black_box(sum.wrapping_add(step)));
+        black_box(steps);
+        Ok(())
+    };
+    let two = |count| on_two_threads(count, |_, share| spin(share));
+    measure_scaling(
+        LONG,
+        "control x2",
+        rounds,
+        [&mut |count| spin(count), &mut |count| two(count)],
+        [&mut |count| spin(count), &mut |count| two(count)],
+    )
 }
 
 /// The rows of one workload: one thread, two threads.
