@@ -45,3 +45,9 @@ bench:
     cargo bench -p wfaas-benches
     cargo run --release -p wfaas-benches -- start
     cargo run --release -p wfaas-benches -- calls
+    cargo run --release -p wfaas-benches -- load
+    cargo run --release -p wfaas-benches -- density
+
+# Reset ten million times after calls of all kinds; fails if memory, mappings or descriptors grow.
+soak:
+    cargo run --release -p wfaas-benches -- soak

@@ -1,17 +1,27 @@
-//! `wfaas-bench` measures wfaas beside wasmtime in its best tuning, in one process, interleaved.
+//! `wfaas-bench` measures wfaas beside wasmtime in its best tuning, interleaved.
 //!
 //! * a *workload* is a guest and what one request does with it;
 //! * a *round* times a batch of requests of each side, one side after the other;
 //! * a *row* holds medians and 99th percentiles over all rounds, and the median of the rounds'
-//!   ratios: ours / peer.
+//!   ratios: ours / peer;
+//! * a *child* is this executable again, where a side needs a process of its own.
 #![allow(clippy::print_stdout)]
 
+mod big;
 mod calls;
+mod child;
+mod density;
+mod load;
 mod peer;
+mod procfs;
 mod report;
+mod soak;
 mod start;
+mod steady;
+mod timing;
 mod workload;
 
+use child::Who;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -31,25 +41,69 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// A pristine instance, a call, and pristine again: everything included.
+    /// A pristine instance, a call, and pristine again: everything included. On two threads too.
     Start {
         /// Only workloads whose name contains this.
-        #[arg(default_value = "")]
-        filter: String,
+        #[arg(long, default_value = "")]
+        only: String,
     },
     /// Calls from host to guest, from guest to host, and traps.
     Calls,
+    /// From a file to a module, and from a new process to the first result.
+    Load,
+    /// What each of many live faaslets takes.
+    Density {
+        /// How many.
+        #[arg(long, default_value_t = 15_000)]
+        count: u64,
+    },
+    /// Resets by the million; fails if memory, mappings or descriptors grow.
+    Soak {
+        /// How many.
+        #[arg(long, default_value_t = 10_000_000)]
+        resets: u64,
+    },
+    /// Requests of ours and nothing else, to be looked at with strace and perf.
+    Steady {
+        /// The workload.
+        #[arg(default_value = "hello")]
+        workload: String,
+        /// How many.
+        #[arg(long, default_value_t = 1_000_000)]
+        requests: u64,
+    },
+    /// In a child of `load`.
+    #[command(hide = true)]
+    FirstResult { who: Who, file: PathBuf },
+    /// In a child of `density`.
+    #[command(hide = true)]
+    DensityOf {
+        who: Who,
+        #[arg(long)]
+        count: u64,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
-    let arguments = Arguments::parse();
-    let rows = match &arguments.command {
-        Command::Start { filter } => start::run(filter, arguments.rounds)?,
-        Command::Calls => calls::run(arguments.rounds)?,
+    let Arguments { command, json, rounds } = Arguments::parse();
+    let rows = match command {
+        Command::Start { only } => start::run(&only, rounds)?,
+        Command::Calls => calls::run(rounds)?,
+        Command::Load => load::run(rounds)?,
+        Command::Density { count } => {
+            let rows = density::run(count)?;
+            density::print(&rows);
+            return json.map_or(Ok(()), |file| report::write_json(&rows, &file));
+        }
+        Command::Soak { resets } => {
+            let samples = soak::run(resets)?;
+            json.map_or(Ok(()), |file| report::write_json(&samples, &file))?;
+            return soak::check(&samples);
+        }
+        Command::Steady { workload, requests } => return steady::run(&workload, requests),
+        Command::FirstResult { who, file } => return load::first_result(who, &file),
+        Command::DensityOf { who, count } => return density::child(who, count),
     };
     report::print(&rows);
-    match &arguments.json {
-        Some(file) => report::write_json(&rows, file),
-        None => Ok(()),
-    }
+    json.map_or(Ok(()), |file| report::write_json(&rows, &file))
 }

@@ -1,9 +1,9 @@
-//! Timing, medians, tables and JSON.
+//! Tables for people and JSON.
 
+use crate::timing::{Batch, SHORT, Side, interleave, median_ratio, percentile};
 use anyhow::Context;
 use serde::Serialize;
 use std::path::Path;
-use std::time::Instant;
 
 /// One line of results. Times are nanoseconds for one operation.
 #[derive(Debug, Serialize)]
@@ -17,95 +17,114 @@ pub(crate) struct Row {
     pub(crate) ratio: f64,
     /// The peer without tuning, where it was measured.
     pub(crate) peer_default_ns: Option<f64>,
+    /// Throughput of two threads over that of one, where two were measured.
+    pub(crate) ours_scaling: Option<f64>,
+    pub(crate) peer_scaling: Option<f64>,
 }
 
-/// Something to measure: runs that many operations.
-pub(crate) type Side<'a> = &'a mut dyn FnMut(u64) -> anyhow::Result<()>;
+impl Row {
+    fn new(name: &str, ours: &[f64], peer: &[f64]) -> Row {
+        Row {
+            name: name.to_owned(),
+            ours_ns: percentile(ours, 50),
+            ours_p99_ns: percentile(ours, 99),
+            peer_ns: percentile(peer, 50),
+            peer_p99_ns: percentile(peer, 99),
+            ratio: median_ratio(ours, peer),
+            peer_default_ns: None,
+            ours_scaling: None,
+            peer_scaling: None,
+        }
+    }
+}
 
 /// Measures two sides (and the second without tuning, if given), interleaved.
-pub(crate) fn measure(
+pub(crate) fn measure<'a>(
     name: &str,
     rounds: usize,
-    ours: Side<'_>,
-    peer: Side<'_>,
-    mut peer_default: Option<Side<'_>>,
+    ours: Side<'a>,
+    peer: Side<'a>,
+    peer_default: Option<Side<'a>>,
 ) -> anyhow::Result<Row> {
-    let (our_batch, peer_batch) = (batch(ours)?, batch(peer)?);
-    let default_batch = peer_default.as_mut().map(|side| batch(*side)).transpose()?;
-    let (mut our_times, mut peer_times, mut default_times) = (vec![], vec![], vec![]);
-    for _ in 0..rounds {
-        our_times.push(time(ours, our_batch)?);
-        peer_times.push(time(peer, peer_batch)?);
-        if let (Some(side), Some(batch)) = (peer_default.as_mut(), default_batch) {
-            default_times.push(time(*side, batch)?);
-        }
-    }
-    let mut ratios: Vec<f64> = our_times.iter().zip(&peer_times).map(|(a, b)| a / b).collect();
-    Ok(Row {
-        name: name.to_owned(),
-        ours_ns: percentile(&mut our_times, 50),
-        ours_p99_ns: percentile(&mut our_times, 99),
-        peer_ns: percentile(&mut peer_times, 50),
-        peer_p99_ns: percentile(&mut peer_times, 99),
-        ratio: percentile(&mut ratios, 50),
-        peer_default_ns: (!default_times.is_empty()).then(|| percentile(&mut default_times, 50)),
-    })
+    let mut sides = vec![ours, peer];
+    sides.extend(peer_default);
+    let times = interleave(rounds, SHORT, &mut sides)?;
+    let mut row = Row::new(name, &times[0], &times[1]);
+    row.peer_default_ns = times.get(2).map(|times| percentile(times, 50));
+    Ok(row)
 }
 
-/// Nanoseconds for one operation in a batch of `count`.
-fn time(side: Side<'_>, count: u64) -> anyhow::Result<f64> {
-    let start = Instant::now();
-    side(count)?;
-    Ok(start.elapsed().as_nanos() as f64 / count as f64)
+/// Measures two sides whose operations take long.
+pub(crate) fn measure_in<'a>(
+    batch: Batch,
+    name: &str,
+    rounds: usize,
+    ours: Side<'a>,
+    peer: Side<'a>,
+) -> anyhow::Result<Row> {
+    let times = interleave(rounds, batch, &mut [ours, peer])?;
+    Ok(Row::new(name, &times[0], &times[1]))
 }
 
-/// A batch that takes about two milliseconds, after warming up.
-fn batch(side: Side<'_>) -> anyhow::Result<u64> {
-    let mut count = 16;
-    loop {
-        let start = Instant::now();
-        side(count)?;
-        if start.elapsed().as_micros() > 2000 {
-            return Ok(count);
-        }
-        count *= 2;
-    }
-}
-
-/// The value below which `percent` of the values are.
-fn percentile(values: &mut [f64], percent: usize) -> f64 {
-    values.sort_by(f64::total_cmp);
-    let index = (values.len() * percent / 100).min(values.len().saturating_sub(1));
-    values.get(index).copied().unwrap_or(f64::NAN)
+/// Measures two sides on one thread and on two (`[one, two]`); the row is that of two.
+pub(crate) fn measure_scaling<'a>(
+    batch: Batch,
+    name: &str,
+    rounds: usize,
+    ours: [Side<'a>; 2],
+    peer: [Side<'a>; 2],
+) -> anyhow::Result<Row> {
+    let ([ours_one, ours_two], [peer_one, peer_two]) = (ours, peer);
+    let times = interleave(rounds, batch, &mut [ours_one, ours_two, peer_one, peer_two])?;
+    let mut row = Row::new(name, &times[1], &times[3]);
+    row.ours_scaling = Some(median_ratio(&times[0], &times[1]));
+    row.peer_scaling = Some(median_ratio(&times[2], &times[3]));
+    Ok(row)
 }
 
 /// Prints a table a person can read.
 pub(crate) fn print(rows: &[Row]) {
     println!(
-        "{:<24} {:>12} {:>12} {:>12} {:>12} {:>8} {:>14}",
-        "", "wfaas p50", "p99", "wasmtime p50", "p99", "ratio", "wasmtime plain"
+        "{:<24} {:>12} {:>12} {:>12} {:>12} {:>8} {:>14} {:>16}",
+        "",
+        "wfaas p50",
+        "p99",
+        "wasmtime p50",
+        "p99",
+        "ratio",
+        "wasmtime plain",
+        "scaling (theirs)"
     );
     for row in rows {
         let plain = row.peer_default_ns.map_or("-".into(), nanos);
+        let scaling = match (row.ours_scaling, row.peer_scaling) {
+            (Some(ours), Some(peer)) => format!("{ours:.2} ({peer:.2})"),
+            _ => "-".into(),
+        };
         println!(
-            "{:<24} {:>12} {:>12} {:>12} {:>12} {:>8.3} {:>14}",
+            "{:<24} {:>12} {:>12} {:>12} {:>12} {:>8.3} {:>14} {:>16}",
             row.name,
             nanos(row.ours_ns),
             nanos(row.ours_p99_ns),
             nanos(row.peer_ns),
             nanos(row.peer_p99_ns),
             row.ratio,
-            plain
+            plain,
+            scaling
         );
     }
 }
 
 fn nanos(value: f64) -> String {
-    if value < 10_000.0 { format!("{value:.1} ns") } else { format!("{:.1} µs", value / 1000.0) }
+    match value {
+        _ if value < 1e4 => format!("{value:.1} ns"),
+        _ if value < 1e7 => format!("{:.1} µs", value / 1e3),
+        _ => format!("{:.1} ms", value / 1e6),
+    }
 }
 
 /// Writes `{"rows": [...]}`.
-pub(crate) fn write_json(rows: &[Row], file: &Path) -> anyhow::Result<()> {
+pub(crate) fn write_json(rows: &impl Serialize, file: &Path) -> anyhow::Result<()> {
     let text = serde_json::to_string_pretty(&serde_json::json!({ "rows": rows }))?;
     std::fs::write(file, text + "\n").with_context(|| format!("writing {}", file.display()))
 }

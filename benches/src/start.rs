@@ -1,62 +1,111 @@
-//! `start`: what a request costs besides its own work.
+//! `start`: what a request costs besides its own work, on one thread and on two.
 
 use crate::peer::{Peer, default_engine, tuned_engine};
-use crate::report::{Row, measure};
+use crate::report::{Row, measure, measure_scaling};
+use crate::timing::{LONG, on_two_threads};
 use crate::workload::{self, Workload};
+use std::hint::black_box;
 use wfaas_abi::artifact::replace_image;
 use wfaas_vm::{Config, Engine, Linker, Module, Pool, PoolFunc, Store};
 
-/// Measures all workloads whose name contains `filter`.
-pub(crate) fn run(filter: &str, rounds: usize) -> anyhow::Result<Vec<Row>> {
+/// Measures all workloads whose name contains `only`.
+pub(crate) fn run(only: &str, rounds: usize) -> anyhow::Result<Vec<Row>> {
     let mut rows = Vec::new();
     for workload in workload::all() {
-        if workload.name.contains(filter) {
-            rows.push(one(&workload, rounds)?);
+        if workload.name.contains(only) {
+            rows.extend(one(&workload, rounds)?);
         }
     }
+    anyhow::ensure!(!rows.is_empty(), "no workload's name contains {only:?}");
+    rows.push(control(rounds)?);
     Ok(rows)
 }
 
-fn one(workload: &Workload, rounds: usize) -> anyhow::Result<Row> {
+/// Arithmetic that shares nothing, on both sides: how far two threads can scale on this machine
+/// now. Where this is not near 2, somebody else uses the processors, or there is one only, and the
+/// scaling of the other rows says nothing.
+fn control(rounds: usize) -> anyhow::Result<Row> {
+    let spin = |count: u64| {
+        let steps = (0..count * 100).fold(1, |sum: u64, step| black_box(sum.wrapping_add(step)));
+        black_box(steps);
+        Ok(())
+    };
+    let two = |count| on_two_threads(count, |_, share| spin(share));
+    measure_scaling(
+        LONG,
+        "control x2",
+        rounds,
+        [&mut |count| spin(count), &mut |count| two(count)],
+        [&mut |count| spin(count), &mut |count| two(count)],
+    )
+}
+
+/// The rows of one workload: one thread, two threads.
+fn one(workload: &Workload, rounds: usize) -> anyhow::Result<[Row; 2]> {
     let wasm = wat::parse_str(&workload.wat)?;
-    let pool = pool(&wasm)?;
-    let run = pool.typed_func("run")?;
+    let ours = Ours::new(&wasm)?;
     let tuned = Peer::new(tuned_engine()?, &wasm)?;
     let plain = Peer::new(default_engine()?, &wasm)?;
-    anyhow::ensure!(request(&pool, run, 5)? == tuned.request(5)?, "{} differs", workload.name);
+    anyhow::ensure!(ours.request(5)? == tuned.request(5)?, "{} differs", workload.name);
     let mut seed = 0;
-    let mut ours = |count| {
-        for _ in 0..count {
-            seed += 1;
-            request(&pool, run, seed)?;
-        }
-        Ok(())
+    // Other arguments each time: to a workload that is random, they are the seed.
+    let mut next = |count: u64| {
+        seed += count;
+        seed - count
     };
-    let repeat = |peer: &Peer, count: u64| -> anyhow::Result<()> {
-        for argument in 0..count {
-            peer.request(argument as i32)?;
-        }
-        Ok(())
-    };
-    let mut peer = |count| repeat(&tuned, count);
-    let mut peer_default = |count| repeat(&plain, count);
-    measure(workload.name, rounds, &mut ours, &mut peer, Some(&mut peer_default))
+    let one_thread = measure(
+        workload.name,
+        rounds,
+        &mut |count| ours.requests(next(count), count),
+        &mut |count| tuned.requests(0, count),
+        Some(&mut |count| plain.requests(0, count)),
+    )?;
+    let two_threads = measure_scaling(
+        LONG,
+        &format!("{} x2", workload.name),
+        rounds,
+        [&mut |count| ours.requests(count, count), &mut |count| {
+            on_two_threads(count, |thread, share| ours.requests(thread * count, share))
+        }],
+        [&mut |count| tuned.requests(count, count), &mut |count| {
+            on_two_threads(count, |thread, share| tuned.requests(thread * count, share))
+        }],
+    )?;
+    Ok([one_thread, two_threads])
 }
 
-/// A pool of initialised instances.
-fn pool(wasm: &[u8]) -> anyhow::Result<Pool<()>> {
-    let engine = Engine::new(Config::default())?;
-    let compiled = wfaas_compiler::compile(wasm, &Default::default())?;
-    let module = Module::from_bytes(&engine, &compiled.artifact)?;
-    let linker = Linker::<()>::new(&engine);
-    let mut store = Store::new(&engine, ());
-    let instance = linker.instantiate(&mut store, &module)?;
-    let capture = instance.capture(&mut store)?;
-    let artifact = replace_image(&module.artifact(), &capture.image, &capture.memory_pages)?;
-    Ok(Pool::new(&linker, &Module::from_bytes(&engine, &artifact)?)?)
+/// A pool and the function to call.
+pub(crate) struct Ours {
+    pub(crate) pool: Pool<()>,
+    pub(crate) run: PoolFunc<i32, i32>,
 }
 
-/// One request: a pristine faaslet, a call; reset at the end.
-fn request(pool: &Pool<()>, run: PoolFunc<i32, i32>, argument: i32) -> anyhow::Result<i32> {
-    Ok(pool.acquire(())?.call(&run, argument)?)
+impl Ours {
+    /// Of initialised instances.
+    pub(crate) fn new(wasm: &[u8]) -> anyhow::Result<Ours> {
+        let engine = Engine::new(Config::default())?;
+        let compiled = wfaas_compiler::compile(wasm, &Default::default())?;
+        let module = Module::from_bytes(&engine, &compiled.artifact)?;
+        let linker = Linker::<()>::new(&engine);
+        let mut store = Store::new(&engine, ());
+        let instance = linker.instantiate(&mut store, &module)?;
+        let capture = instance.capture(&mut store)?;
+        let artifact = replace_image(&module.artifact(), &capture.image, &capture.memory_pages)?;
+        let pool = Pool::new(&linker, &Module::from_bytes(&engine, &artifact)?)?;
+        let run = pool.typed_func("run")?;
+        Ok(Ours { pool, run })
+    }
+
+    /// One request: a pristine faaslet, a call; reset at the end.
+    pub(crate) fn request(&self, argument: i32) -> anyhow::Result<i32> {
+        Ok(self.pool.acquire(())?.call(&self.run, argument)?)
+    }
+
+    /// `count` requests with different arguments.
+    pub(crate) fn requests(&self, first: u64, count: u64) -> anyhow::Result<()> {
+        for argument in first..first + count {
+            self.request(argument as i32)?;
+        }
+        Ok(())
+    }
 }

@@ -48,6 +48,12 @@ fn slow_steps_are_recipes_but_no_part_of_ci() {
 }
 
 #[test]
+fn the_soak_is_a_recipe_of_its_own() {
+    let recipe = recipes().into_iter().find(|(name, _)| name == "soak").expect("a recipe soak");
+    assert_eq!(recipe.1, ["cargo run --release -p wfaas-benches -- soak"]);
+}
+
+#[test]
 fn ci_is_the_tests_and_nothing_else() {
     let ci = recipes().into_iter().find(|(name, _)| name == "ci").expect("a recipe ci");
     assert_eq!(ci.1, [".ci/run"]);

@@ -1,0 +1,94 @@
+//! Timing: batches, rounds, medians.
+
+use std::time::Instant;
+
+/// Something to measure: runs that many operations.
+pub(crate) type Side<'a> = &'a mut dyn FnMut(u64) -> anyhow::Result<()>;
+
+/// How many operations are timed together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Batch {
+    /// At least so many.
+    first: u64,
+    /// Doubled until they take this long.
+    micros: u128,
+}
+
+/// For requests and calls.
+pub(crate) const SHORT: Batch = Batch { first: 16, micros: 2000 };
+
+/// For work on two threads: starting the second takes some 50 µs, which should not count.
+pub(crate) const LONG: Batch = Batch { first: 256, micros: 20_000 };
+
+/// For what takes long by itself.
+pub(crate) const SINGLE: Batch = Batch { first: 1, micros: 0 };
+
+/// Nanoseconds for one operation, for each side and round: `times[side][round]`. In a round one
+/// side is timed after the other, so that what disturbs the machine disturbs all of them.
+pub(crate) fn interleave(
+    rounds: usize,
+    batch: Batch,
+    sides: &mut [Side<'_>],
+) -> anyhow::Result<Vec<Vec<f64>>> {
+    let mut counts = Vec::new();
+    for side in sides.iter_mut() {
+        counts.push(batch.count(side)?);
+    }
+    let mut times = vec![Vec::with_capacity(rounds); sides.len()];
+    for _ in 0..rounds {
+        for ((side, count), times) in sides.iter_mut().zip(&counts).zip(&mut times) {
+            times.push(time(side, *count)?);
+        }
+    }
+    Ok(times)
+}
+
+/// Runs `count` operations on two threads, half of them on each. `work` gets the thread, 0 or 1,
+/// and how many.
+pub(crate) fn on_two_threads(
+    count: u64,
+    work: impl Fn(u64, u64) -> anyhow::Result<()> + Sync,
+) -> anyhow::Result<()> {
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| work(1, count / 2));
+        let here = work(0, count - count / 2);
+        other.join().map_err(|_| anyhow::anyhow!("the second thread panicked"))??;
+        here
+    })
+}
+
+/// The value below which `percent` of the values are.
+pub(crate) fn percentile(values: &[f64], percent: usize) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    let index = (values.len() * percent / 100).min(values.len().saturating_sub(1));
+    values.get(index).copied().unwrap_or(f64::NAN)
+}
+
+/// Median over the rounds of `above / below`.
+pub(crate) fn median_ratio(above: &[f64], below: &[f64]) -> f64 {
+    let ratios: Vec<f64> = above.iter().zip(below).map(|(a, b)| a / b).collect();
+    percentile(&ratios, 50)
+}
+
+impl Batch {
+    /// How many operations of `side` make a batch; warms it up too.
+    fn count(self, side: Side<'_>) -> anyhow::Result<u64> {
+        let mut count = self.first;
+        loop {
+            let start = Instant::now();
+            side(count)?;
+            if start.elapsed().as_micros() > self.micros {
+                return Ok(count);
+            }
+            count *= 2;
+        }
+    }
+}
+
+/// Nanoseconds for one operation in a batch of `count`.
+fn time(side: Side<'_>, count: u64) -> anyhow::Result<f64> {
+    let start = Instant::now();
+    side(count)?;
+    Ok(start.elapsed().as_nanos() as f64 / count as f64)
+}
