@@ -248,10 +248,10 @@ impl Builder<'_> {
                     u128::from(self.linked.func_ref(self.module, index).to_bits())
                 }
                 Const::GlobalGet(index) => self.globals[index as usize]?,
-                arithmetic => {
+                Const::Calculate(opcode) => {
                     let right = stack.pop()? as u64;
                     let left = stack.pop()? as u64;
-                    u128::from(calculate(arithmetic, left, right))
+                    u128::from(opcode.calculate(left, right)?)
                 }
             };
             stack.push(value);
@@ -270,18 +270,5 @@ impl Builder<'_> {
         let offset = self.bits(offset)? as u64;
         let end = offset.checked_add(len as u64)?;
         (end <= size).then_some(offset)
-    }
-}
-
-/// The outcome of an operation with two operands; those of 32 bits have zeros above.
-fn calculate(operation: Const, left: u64, right: u64) -> u64 {
-    let (left32, right32) = (left as u32, right as u32);
-    match operation {
-        Const::I32Add => left32.wrapping_add(right32).into(),
-        Const::I32Sub => left32.wrapping_sub(right32).into(),
-        Const::I32Mul => left32.wrapping_mul(right32).into(),
-        Const::I64Add => left.wrapping_add(right),
-        Const::I64Sub => left.wrapping_sub(right),
-        _ => left.wrapping_mul(right),
     }
 }

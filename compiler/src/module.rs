@@ -2,6 +2,7 @@
 
 use crate::hints::BranchHints;
 use std::collections::HashMap;
+use wfaas_abi::artifact::records::ConstOpcode;
 use wfaas_abi::context::{FuncImport, HostLayout, ImportCounts};
 use wfaas_abi::layout::MAX_MEMORY_PAGES;
 use wfaas_abi::memories;
@@ -140,12 +141,8 @@ pub(crate) enum Const {
     RefFunc(u32),
     /// The value of an immutable global.
     GlobalGet(u32),
-    I32Add,
-    I32Sub,
-    I32Mul,
-    I64Add,
-    I64Sub,
-    I64Mul,
+    /// An operation with two operands.
+    Calculate(ConstOpcode),
 }
 
 /// What happens to a segment at instantiation.

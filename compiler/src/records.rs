@@ -238,12 +238,7 @@ fn const_op(value: Const) -> ConstOp {
         Const::RefNull => (ConstOpcode::RefNull, 0),
         Const::RefFunc(index) => (ConstOpcode::RefFunc, u128::from(index)),
         Const::GlobalGet(index) => (ConstOpcode::GlobalGet, u128::from(index)),
-        Const::I32Add => (ConstOpcode::I32Add, 0),
-        Const::I32Sub => (ConstOpcode::I32Sub, 0),
-        Const::I32Mul => (ConstOpcode::I32Mul, 0),
-        Const::I64Add => (ConstOpcode::I64Add, 0),
-        Const::I64Sub => (ConstOpcode::I64Sub, 0),
-        Const::I64Mul => (ConstOpcode::I64Mul, 0),
+        Const::Calculate(opcode) => (opcode, 0),
     };
     ConstOp {
         opcode: (opcode as u32).into(),

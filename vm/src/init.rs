@@ -89,7 +89,7 @@ impl StoreInner {
             I32Add | I32Sub | I32Mul | I64Add | I64Sub | I64Mul => {
                 let right = stack.pop().ok_or(empty_stack())?.0;
                 let left = stack.pop().ok_or(empty_stack())?.0;
-                (arithmetic(opcode, left, right), 0)
+                (opcode.calculate(left, right).ok_or(empty_stack())?, 0)
             }
         };
         stack.push(value);
@@ -104,19 +104,6 @@ impl StoreInner {
             return Ok((self.translate(bits.0, owner, Some(instance))?, 0));
         }
         Ok(bits)
-    }
-}
-
-fn arithmetic(opcode: ConstOpcode, left: u64, right: u64) -> u64 {
-    let narrow = |value: u32| u64::from(value);
-    let (left32, right32) = (left as u32, right as u32);
-    match opcode {
-        ConstOpcode::I32Add => narrow(left32.wrapping_add(right32)),
-        ConstOpcode::I32Sub => narrow(left32.wrapping_sub(right32)),
-        ConstOpcode::I32Mul => narrow(left32.wrapping_mul(right32)),
-        ConstOpcode::I64Add => left.wrapping_add(right),
-        ConstOpcode::I64Sub => left.wrapping_sub(right),
-        _ => left.wrapping_mul(right),
     }
 }
 

@@ -308,6 +308,23 @@ numbered! {
     }
 }
 
+impl ConstOpcode {
+    /// What an operation with two operands makes of them, 32 bits with zeros above; `None` of the
+    /// others.
+    pub const fn calculate(self, left: u64, right: u64) -> Option<u64> {
+        let (left32, right32) = (left as u32, right as u32);
+        Some(match self {
+            ConstOpcode::I32Add => left32.wrapping_add(right32) as u64,
+            ConstOpcode::I32Sub => left32.wrapping_sub(right32) as u64,
+            ConstOpcode::I32Mul => left32.wrapping_mul(right32) as u64,
+            ConstOpcode::I64Add => left.wrapping_add(right),
+            ConstOpcode::I64Sub => left.wrapping_sub(right),
+            ConstOpcode::I64Mul => left.wrapping_mul(right),
+            _ => return None,
+        })
+    }
+}
+
 impl ExternKind {
     /// The word in messages and listings.
     pub const fn name(self) -> &'static str {

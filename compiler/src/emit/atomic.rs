@@ -1,12 +1,13 @@
 //! Atomic accesses, on shared and unshared memories alike. All are sequentially consistent, and
 //! trap unless they are aligned to their size. Waiting and notifying is the VM's.
 
+use super::memory::memory_of;
 use super::{Emitted, FuncEmitter};
 use crate::CompileError;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I8, I16, I32, I64};
 use cranelift_codegen::ir::{AtomicRmwOp, InstBuilder, Type, Value};
-use wasmparser::{MemArg, MemArgTarget, Ordering};
+use wasmparser::{MemArg, Ordering};
 use wfaas_abi::{Hostcall, TrapCode};
 
 /// Loads: the type in memory, and the type of the result.
@@ -146,11 +147,6 @@ impl FuncEmitter<'_> {
         Ok(())
     }
 
-    /// The low bits of an operand.
-    fn narrowed(&mut self, value: Value, ty: Type) -> Value {
-        if self.code.type_of(value) == ty { value } else { self.code.ins().ireduce(ty, value) }
-    }
-
     /// Pushes what was in memory, with zeros above it.
     fn push_widened(&mut self, value: Value, result: Type) {
         let widened = self.code.type_of(value) != result;
@@ -168,8 +164,8 @@ impl FuncEmitter<'_> {
     ) -> Result<Value, CompileError> {
         let (address, offset) = self.address(memarg, index, ty)?;
         let address = self.code.ins().iadd_imm_s(address, i64::from(offset));
-        let low_bits = self.code.ins().band_imm_u(address, i64::from(ty.bytes() - 1));
         if ty != I8 {
+            let low_bits = self.code.ins().band_imm_u(address, i64::from(ty.bytes() - 1));
             self.code.trap_if(low_bits, TrapCode::UnalignedAtomic);
         }
         Ok(address)
@@ -210,9 +206,7 @@ impl FuncEmitter<'_> {
         memarg: MemArg,
         index: Value,
     ) -> Result<(Value, Value), CompileError> {
-        let MemArgTarget::Memory(memory) = memarg.target else {
-            return Err(CompileError::Internal("an access to an array".to_owned()));
-        };
+        let memory = memory_of(memarg)?;
         let index = self.extended(index);
         let address = self.code.ins().iadd_imm_s(index, memarg.offset.cast_signed());
         let overflowed = self.code.ins().icmp(IntCC::UnsignedLessThan, address, index);

@@ -24,9 +24,7 @@ macro_rules! loads {
     ($($visit:ident = $ty:expr, $instruction:ident($($result:expr)?);)*) => {
         impl FuncEmitter<'_> {
             $(pub(super) fn $visit(&mut self, memarg: MemArg) -> Emitted {
-                let index = self.pop();
-                let (address, offset) = self.address(memarg, index, $ty)?;
-                let flags = self.guest_flags();
+                let (flags, address, offset) = self.pop_place(memarg, $ty)?;
                 let value = self.code.ins().$instruction($($result,)? flags, address, offset);
                 self.push(value);
                 Ok(())
@@ -80,10 +78,25 @@ impl FuncEmitter<'_> {
         let (index, value) = self.pop2();
         let (address, offset) = self.address(memarg, index, ty)?;
         let flags = self.guest_flags();
-        let narrower = self.code.type_of(value).bytes() > ty.bytes();
-        let value = if narrower { self.code.ins().ireduce(ty, value) } else { value };
+        let value = self.narrowed(value, ty);
         self.code.ins().store(flags, value, address, offset);
         Ok(())
+    }
+
+    /// The low bits of an operand that is stored as `ty`.
+    pub(super) fn narrowed(&mut self, value: Value, ty: Type) -> Value {
+        if self.code.type_of(value) == ty { value } else { self.code.ins().ireduce(ty, value) }
+    }
+
+    /// Pops an index: flags, address and offset for an instruction that loads a `ty` there.
+    pub(super) fn pop_place(
+        &mut self,
+        memarg: MemArg,
+        ty: Type,
+    ) -> Result<(MemFlagsData, Value, i32), CompileError> {
+        let index = self.pop();
+        let (address, offset) = self.address(memarg, index, ty)?;
+        Ok((self.guest_flags(), address, offset))
     }
 
     /// Flags for accesses that fault where the memory ends.
@@ -102,9 +115,7 @@ impl FuncEmitter<'_> {
         index: Value,
         ty: Type,
     ) -> Result<(Value, i32), CompileError> {
-        let MemArgTarget::Memory(memory) = memarg.target else {
-            return Err(CompileError::Internal("an access to an array".to_owned()));
-        };
+        let memory = memory_of(memarg)?;
         self.stats.accesses += 1;
         // Beyond what a memory can have, all numbers are alike.
         let end = memarg.offset.saturating_add(u64::from(ty.bytes()));
@@ -216,5 +227,13 @@ impl FuncEmitter<'_> {
     /// The 64 bits of an index or a length.
     pub(super) fn extended(&mut self, value: Value) -> Value {
         if self.code.type_of(value) == I64 { value } else { self.code.ins().uextend(I64, value) }
+    }
+}
+
+/// The memory that an access is to.
+pub(super) fn memory_of(memarg: MemArg) -> Result<u32, CompileError> {
+    match memarg.target {
+        MemArgTarget::Memory(memory) => Ok(memory),
+        MemArgTarget::Array(_) => Err(CompileError::Internal("an access to an array".to_owned())),
     }
 }

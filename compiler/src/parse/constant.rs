@@ -5,6 +5,7 @@ use crate::CompileError;
 use crate::module::{Const, Expr};
 use crate::proposals::GC;
 use wasmparser::{ConstExpr, Operator};
+use wfaas_abi::artifact::records::ConstOpcode;
 
 /// The operations of a validated constant expression.
 pub(super) fn constant(expr: &ConstExpr<'_>) -> Result<Expr, CompileError> {
@@ -32,12 +33,12 @@ fn operation(operator: &Operator<'_>, offset: u64) -> Result<Const, CompileError
         Operator::RefNull { .. } => Const::RefNull,
         Operator::RefFunc { function_index } => Const::RefFunc(function_index),
         Operator::GlobalGet { global_index } => Const::GlobalGet(global_index),
-        Operator::I32Add => Const::I32Add,
-        Operator::I32Sub => Const::I32Sub,
-        Operator::I32Mul => Const::I32Mul,
-        Operator::I64Add => Const::I64Add,
-        Operator::I64Sub => Const::I64Sub,
-        Operator::I64Mul => Const::I64Mul,
+        Operator::I32Add => Const::Calculate(ConstOpcode::I32Add),
+        Operator::I32Sub => Const::Calculate(ConstOpcode::I32Sub),
+        Operator::I32Mul => Const::Calculate(ConstOpcode::I32Mul),
+        Operator::I64Add => Const::Calculate(ConstOpcode::I64Add),
+        Operator::I64Sub => Const::Calculate(ConstOpcode::I64Sub),
+        Operator::I64Mul => Const::Calculate(ConstOpcode::I64Mul),
         // All others that validation lets through make or convert objects.
         Operator::End => return Err(unexpected("end of a constant expression")),
         _ => return Err(CompileError::Unsupported { proposal: GC, offset }),

@@ -23,9 +23,7 @@ macro_rules! extending_loads {
     ($($visit:ident = $instruction:ident;)*) => {
         impl FuncEmitter<'_> {
             $(pub(in crate::emit) fn $visit(&mut self, memarg: MemArg) -> Emitted {
-                let index = self.pop();
-                let (address, offset) = self.address(memarg, index, I64)?;
-                let flags = self.guest_flags();
+                let (flags, address, offset) = self.pop_place(memarg, I64)?;
                 let value = self.code.ins().$instruction(flags, address, offset);
                 self.push_vector(value)
             })*
@@ -98,9 +96,7 @@ impl FuncEmitter<'_> {
 
     /// Pops an index and loads what is there.
     fn load(&mut self, memarg: MemArg, ty: Type) -> Result<Value, CompileError> {
-        let index = self.pop();
-        let (address, offset) = self.address(memarg, index, ty)?;
-        let flags = self.guest_flags();
+        let (flags, address, offset) = self.pop_place(memarg, ty)?;
         Ok(self.code.ins().load(ty, flags, address, offset))
     }
 }
