@@ -102,7 +102,7 @@ pub struct ImportCounts {
     pub tables: u32,
     /// Imported globals.
     pub globals: u32,
-    /// Imported tags.
+    /// Tags, imported or not.
     pub tags: u32,
 }
 
@@ -124,15 +124,14 @@ pub struct HostLayout {
 }
 
 impl HostLayout {
-    /// Lays out the import records, and those of all `tags` tags, imported or not; `None` if they
-    /// do not fit.
-    pub fn new(counts: ImportCounts, tags: usize) -> Option<Self> {
+    /// Lays out the records; `None` if they do not fit.
+    pub fn new(counts: ImportCounts) -> Option<Self> {
         let funcs = size_of::<HostContext>();
         let memories = funcs + counts.funcs as usize * size_of::<FuncImport>();
         let tables = memories + counts.memories as usize * size_of::<MemoryImport>();
         let globals = tables + counts.tables as usize * size_of::<TableImport>();
         let tags_at = globals + counts.globals as usize * size_of::<GlobalImport>();
-        let end = tags_at + tags * size_of::<TagInstance>();
+        let end = tags_at + counts.tags as usize * size_of::<TagInstance>();
         let host_bytes = page_align(end);
         (host_bytes <= MAX_HOST_BYTES).then_some(HostLayout {
             host_bytes,

@@ -239,10 +239,10 @@ impl Layout {
         )?;
         let places = memories::places(module.defined_memories().iter().map(|memory| memory.shared));
         let records = memories::record_count(module.counts.memories as usize, &places);
-        let counts = ImportCounts { memories: records as u32, ..module.counts };
+        let tags = module.tags.len() as u32;
+        let counts = ImportCounts { memories: records as u32, tags, ..module.counts };
         let limit = wfaas_abi::layout::MAX_HOST_BYTES / size_of::<FuncImport>();
-        let host = HostLayout::new(counts, module.tags.len());
-        let host = host.ok_or(crate::CompileError::TooLarge {
+        let host = HostLayout::new(counts).ok_or(crate::CompileError::TooLarge {
             what: "the number of imports",
             actual: module.imports.len() as u64,
             limit: limit as u64,

@@ -290,12 +290,9 @@ impl StoreInner {
 
     /// The handler of the call that returns to `return_address`, in the frame `fp`.
     fn handler_at(&self, return_address: usize, fp: usize) -> Option<Handler> {
-        let find = |instance: &crate::instance::InstanceInner| {
-            let module = &instance.module;
-            let handler = module.artifact().handler_at(module.text_offset(return_address)?)?;
-            let pc = module.code_address(handler.handler_offset.get()).ok()?;
-            Some(Handler { pc, sp: fp.checked_sub(handler.frame_bytes.get() as usize)?, fp })
-        };
-        self.instances.iter().find_map(|instance| find(instance))
+        let (module, offset) = self.code_at(return_address)?;
+        let handler = module.artifact().handler_at(offset)?;
+        let pc = module.code_address(handler.handler_offset.get()).ok()?;
+        Some(Handler { pc, sp: fp.checked_sub(handler.frame_bytes.get() as usize)?, fp })
     }
 }

@@ -25,10 +25,10 @@ impl StoreInner {
             memories: memories as u32,
             tables: instance.tables.len() as u32,
             globals: instance.globals.len() as u32,
-            tags: 0,
+            tags: instance.tags.len() as u32,
         };
         let host_bytes = header.host_bytes.get() as usize;
-        let layout = HostLayout::new(counts, instance.tags.len())
+        let layout = HostLayout::new(counts)
             .filter(|layout| layout.host_bytes == host_bytes)
             .ok_or(ArtifactError::Corrupt("the host context does not fit the imports"))?;
         debug_assert!(host_bytes <= MAX_HOST_BYTES);

@@ -43,7 +43,7 @@ enum Backing {
 
 /// A slot that goes back to the engine.
 #[derive(Debug)]
-struct OwnSlot {
+pub(crate) struct OwnSlot {
     /// `None` once it was given back.
     slot: Option<Slot>,
     engine: Engine,
@@ -58,11 +58,18 @@ impl Drop for OwnSlot {
 }
 
 impl OwnSlot {
-    fn get(&self) -> &Slot {
+    /// A slot of the engine, bound.
+    pub(crate) fn bound(engine: &Engine, binding: Binding) -> Result<OwnSlot, Error> {
+        let mut slot = engine.take_slot()?;
+        slot.bind(binding).map_err(Error::os("mapping the image"))?;
+        Ok(OwnSlot { slot: Some(slot), engine: engine.clone() })
+    }
+
+    pub(crate) fn get(&self) -> &Slot {
         self.slot.as_ref().expect("only `drop` takes it")
     }
 
-    fn get_mut(&mut self) -> &mut Slot {
+    pub(crate) fn get_mut(&mut self) -> &mut Slot {
         self.slot.as_mut().expect("only `drop` takes it")
     }
 }
@@ -74,9 +81,7 @@ impl MemoryInner {
         ty: MemoryType,
         owner: Option<u32>,
     ) -> Result<MemoryInner, Error> {
-        let mut slot = engine.take_slot()?;
-        slot.bind(binding).map_err(Error::os("mapping the image"))?;
-        let own = OwnSlot { slot: Some(slot), engine: engine.clone() };
+        let own = OwnSlot::bound(engine, binding)?;
         Ok(MemoryInner { backing: Backing::Own(own), ty, owner })
     }
 
@@ -148,8 +153,7 @@ impl MemoryInner {
         }
         let old = self.pages();
         let new = old.checked_add(delta)?;
-        let most = self.ty.limits.maximum.unwrap_or(MAX_MEMORY_PAGES).min(MAX_MEMORY_PAGES);
-        if new > most {
+        if new > self.ty.most_pages() {
             return None;
         }
         if let Backing::Own(own) = &mut self.backing {

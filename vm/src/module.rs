@@ -99,15 +99,7 @@ impl Module {
     pub fn with_proto(&self, proto_file: &[u8]) -> Result<Module, Error> {
         let proto = Proto::parse(proto_file)?;
         proto.check_artifact(&self.artifact())?;
-        let image = proto.image();
-        Ok(Module(Arc::new(ModuleInner {
-            engine: self.0.engine.clone(),
-            code: self.0.code.clone(),
-            images: images_in_memory(image)?,
-            image_in_memory: true,
-            memory_pages: memory_pages(image),
-            initialised: true,
-        })))
+        self.with_image(proto.image(), true)
     }
 
     /// The same module with its image in memory, for slots that learn.
@@ -115,13 +107,18 @@ impl Module {
         if self.0.image_in_memory {
             return Ok(self.clone());
         }
+        self.with_image(self.artifact().image(), self.0.initialised)
+    }
+
+    /// The same module with this image, in memory.
+    fn with_image(&self, image: ImageRef<'_>, initialised: bool) -> Result<Module, Error> {
         Ok(Module(Arc::new(ModuleInner {
             engine: self.0.engine.clone(),
             code: self.0.code.clone(),
-            images: images_in_memory(self.artifact().image())?,
+            images: images_in_memory(image)?,
             image_in_memory: true,
-            memory_pages: self.0.memory_pages.clone(),
-            initialised: self.0.initialised,
+            memory_pages: memory_pages(image),
+            initialised,
         })))
     }
 

@@ -7,7 +7,7 @@
 
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::memory::OutOfBounds;
+use crate::memory::{OutOfBounds, OwnSlot};
 use crate::parking::{Outcome, Parking};
 use crate::types::{Limits, MemoryType};
 use std::sync::atomic::{
@@ -16,11 +16,11 @@ use std::sync::atomic::{
 };
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
-use wfaas_abi::layout::{MAX_MEMORY_PAGES, WASM_PAGE};
+use wfaas_abi::layout::WASM_PAGE;
 use wfaas_abi::memories::LEAD;
 use wfaas_abi::state::MEMORY_PAGES_OFFSET;
 use wfaas_abi::{ArtifactError, TrapCode};
-use wfaas_snapshot::{Binding, Image, Slot, Tracking};
+use wfaas_snapshot::{Binding, Image, Tracking};
 
 /// A shared memory; cheap to clone. Clones are the same memory, and so they are equal.
 #[derive(Debug, Clone)]
@@ -32,8 +32,8 @@ struct SharedInner {
     /// As declared.
     ty: MemoryType,
     base: *mut u8,
-    /// Who grows the memory holds the lock. `None` only once it is given back.
-    slot: Mutex<Option<Slot>>,
+    /// Who grows the memory holds the lock.
+    slot: Mutex<OwnSlot>,
     parking: Parking,
 }
 
@@ -43,15 +43,6 @@ unsafe impl Send for SharedInner {}
 
 // SAFETY: as above.
 unsafe impl Sync for SharedInner {}
-
-impl Drop for SharedInner {
-    fn drop(&mut self) {
-        let slot = self.slot.get_mut().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(slot) = slot {
-            self.engine.return_slot(slot);
-        }
-    }
-}
 
 impl PartialEq for SharedMemory {
     fn eq(&self, other: &Self) -> bool {
@@ -87,11 +78,10 @@ impl SharedMemory {
     ) -> Result<SharedMemory, Error> {
         // A slot learns from one thread only.
         let tracking = Tracking::Discard;
-        let mut slot = engine.take_slot()?;
         let binding = Binding { image, lead: LEAD, head: 0, tracking };
-        slot.bind(binding).map_err(Error::os("mapping the image"))?;
-        let (base, open) = (slot.base(), slot.open_bytes());
-        let (slot, parking) = (Mutex::new(Some(slot)), Parking::default());
+        let slot = OwnSlot::bound(engine, binding)?;
+        let (base, open) = (slot.get().base(), slot.get().open_bytes());
+        let (slot, parking) = (Mutex::new(slot), Parking::default());
         let inner = SharedInner { engine: engine.clone(), ty, base, slot, parking };
         let memory = SharedMemory(Arc::new(inner));
         if memory.bytes() > open {
@@ -117,11 +107,10 @@ impl SharedMemory {
         let old = self.size();
         let new = old.checked_add(delta)?;
         let configured = self.0.engine.config().max_memory_bytes / WASM_PAGE as u64;
-        let most = self.0.ty.limits.maximum.unwrap_or(MAX_MEMORY_PAGES).min(MAX_MEMORY_PAGES);
-        if new > most || (delta > 0 && new > configured) {
+        if new > self.0.ty.most_pages() || (delta > 0 && new > configured) {
             return None;
         }
-        slot.as_mut()?.open(new as usize * WASM_PAGE).ok()?;
+        slot.get_mut().open(new as usize * WASM_PAGE).ok()?;
         self.size_cell().store(new, SeqCst);
         Some(old)
     }
@@ -206,7 +195,7 @@ impl SharedMemory {
     pub(crate) fn reset(&mut self) -> Option<std::io::Result<()>> {
         let inner = Arc::get_mut(&mut self.0)?;
         let slot = inner.slot.get_mut().unwrap_or_else(PoisonError::into_inner);
-        Some(slot.as_mut()?.reset())
+        Some(slot.get_mut().reset())
     }
 
     fn size_cell(&self) -> &AtomicU64 {

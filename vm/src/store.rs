@@ -243,17 +243,20 @@ impl StoreInner {
     pub(crate) fn take_fault(&mut self) -> Error {
         let Fault { code, pc } = std::mem::take(&mut self.fault);
         let recorded = || {
-            let trap = self.instances.iter().find_map(|instance| {
-                let offset = instance.module.text_offset(pc)?;
-                instance.module.artifact().trap_at(offset)
-            });
-            trap.and_then(|code| TrapCode::from_u8(code as u8))
+            let (module, offset) = self.code_at(pc)?;
+            TrapCode::from_u8(module.artifact().trap_at(offset)? as u8)
         };
         let code = code.or_else(recorded).unwrap_or(TrapCode::InternalFault);
         if matches!(code, TrapCode::HostFault | TrapCode::InternalFault) {
             self.poisoned = true;
         }
         Error::Trap(Trap::new(code, self.take_backtrace()))
+    }
+
+    /// The module whose text `pc` is in, and its offset there.
+    pub(crate) fn code_at(&self, pc: usize) -> Option<(&crate::Module, u32)> {
+        let modules = self.instances.iter().map(|instance| &instance.module);
+        modules.filter_map(|module| Some((module, module.text_offset(pc)?))).next()
     }
 
     fn take_backtrace(&mut self) -> Backtrace {

@@ -4,6 +4,7 @@ use std::fmt;
 use wfaas_abi::artifact::records::{
     ExternKind, ExternType as ExternRecord, MemoryRecord, NO_MAXIMUM, limits,
 };
+use wfaas_abi::layout::MAX_MEMORY_PAGES;
 use wfaas_abi::{Artifact, ArtifactError, FuncType, ValType};
 
 /// Size limits of a table (in elements) or memory (in WebAssembly pages).
@@ -67,6 +68,13 @@ impl MemoryType {
             index64: record.limits.get() & limits::INDEX64 != 0,
             shared: record.limits.get() & limits::SHARED != 0,
         }
+    }
+}
+
+impl MemoryType {
+    /// Most pages a memory of this type can have.
+    pub(crate) fn most_pages(&self) -> u64 {
+        self.limits.maximum.unwrap_or(MAX_MEMORY_PAGES).min(MAX_MEMORY_PAGES)
     }
 }
 
