@@ -83,7 +83,7 @@ impl Guest for Live {
     }
 }
 
-impl Guest for Faaslet<Host> {
+impl Guest for Faaslet<'_, Host> {
     fn call(&mut self, function: &str, arguments: &[Value]) -> Ending {
         let instance = self.instance();
         call(self.store(), instance, function, arguments)

@@ -120,7 +120,7 @@ impl Function {
     }
 }
 
-fn run_command(mut faaslet: Faaslet<HostState>) -> Result<Vec<u8>, InvokeError> {
+fn run_command(mut faaslet: Faaslet<'_, HostState>) -> Result<Vec<u8>, InvokeError> {
     let instance = faaslet.instance();
     let store = faaslet.store();
     let start = instance.get_typed_func::<(), ()>(store, START)?;

@@ -2,9 +2,9 @@
 
 use crate::error::Error;
 use crate::faults;
-use std::sync::{Arc, Mutex};
-use wfaas_abi::layout::{BELOW_BASE, GUARD, MEMORY_RESERVATION, SLOT_ALIGN};
-use wfaas_snapshot::{Geometry, Slot, Tracking};
+use crate::slots::Slots;
+use std::sync::Arc;
+use wfaas_snapshot::Tracking;
 
 /// How an engine runs guests.
 #[derive(Debug, Clone)]
@@ -17,6 +17,13 @@ pub struct Config {
     /// Most slots that the idle faaslets of a pool keep for the next requests. A faaslet takes one,
     /// and one more for each memory after the first.
     pub idle_slots: usize,
+    /// Most slots of the engine, in use, idle or free. When all are taken, an idle faaslet of any
+    /// pool gives up its own; if there is none, [`Error::NoSlot`].
+    pub max_slots: usize,
+    /// Most bytes that the faaslets of all pools keep in memory to be quick at the next request; a
+    /// faaslet that would pass it is dropped when it is released. `None` is half of the machine's
+    /// memory.
+    pub max_resident_bytes: Option<u64>,
     /// How pools reset their slots; see [`Tracking`].
     pub reset: Tracking,
 }
@@ -27,6 +34,8 @@ impl Default for Config {
             stack_bytes: 1 << 20,
             max_memory_bytes: 4 << 30,
             idle_slots: 64,
+            max_slots: 16 << 10,
+            max_resident_bytes: None,
             reset: Tracking::Learn,
         }
     }
@@ -39,17 +48,8 @@ pub struct Engine(Arc<EngineInner>);
 #[derive(Debug)]
 struct EngineInner {
     config: Config,
-    /// Unbound slots for the next instances.
-    slots: Mutex<Vec<Slot>>,
+    slots: Slots,
 }
-
-/// How all slots lie in the address space.
-const GEOMETRY: Geometry =
-    Geometry { below: BELOW_BASE, above: MEMORY_RESERVATION + GUARD, align: SLOT_ALIGN };
-
-/// Most unbound slots kept: reserving one is a system call, and thousands would only hoard
-/// address space.
-const MAX_FREE_SLOTS: usize = 16;
 
 impl Engine {
     /// Sets up signal handling (once for the process) and an engine.
@@ -58,7 +58,8 @@ impl Engine {
     /// [`Error::Os`] if a signal handler cannot be installed.
     pub fn new(config: Config) -> Result<Engine, Error> {
         faults::install().map_err(Error::os("installing signal handlers"))?;
-        Ok(Engine(Arc::new(EngineInner { config, slots: Mutex::default() })))
+        let slots = Slots::new(&config);
+        Ok(Engine(Arc::new(EngineInner { config, slots })))
     }
 
     /// The configuration.
@@ -66,21 +67,13 @@ impl Engine {
         &self.0.config
     }
 
-    pub(crate) fn take_slot(&self) -> Result<Slot, Error> {
-        let free = self.0.slots.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).pop();
-        match free {
-            Some(slot) => Ok(slot),
-            None => Slot::reserve(GEOMETRY).map_err(Error::os("reserving a slot")),
-        }
+    /// Drops the idle faaslets of all pools that have not been used since the last call of this;
+    /// how many. To be called now and then, so that what a busy hour needed is given back.
+    pub fn give_back_idle(&self) -> usize {
+        self.0.slots.give_back_idle()
     }
 
-    pub(crate) fn return_slot(&self, mut slot: Slot) {
-        if slot.unbind().is_err() {
-            return; // dropping it unmaps everything
-        }
-        let mut free = self.0.slots.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if free.len() < MAX_FREE_SLOTS {
-            free.push(slot);
-        }
+    pub(crate) fn slots(&self) -> &Slots {
+        &self.0.slots
     }
 }

@@ -69,6 +69,12 @@ pub enum Error {
     /// Something the VM does not do.
     #[error("{0}")]
     Unsupported(String),
+    /// As many slots are in use as there may be.
+    #[error("all {max} slots are in use: end some faaslets, or raise Config::max_slots")]
+    NoSlot {
+        /// [`Config::max_slots`](crate::Config::max_slots).
+        max: usize,
+    },
     /// The operating system refused something.
     #[error("{what}: {source}")]
     Os {

@@ -52,7 +52,7 @@ pub(crate) struct OwnSlot {
 impl Drop for OwnSlot {
     fn drop(&mut self) {
         if let Some(slot) = self.slot.take() {
-            self.engine.return_slot(slot);
+            self.engine.slots().put_back(slot);
         }
     }
 }
@@ -60,7 +60,7 @@ impl Drop for OwnSlot {
 impl OwnSlot {
     /// A slot of the engine, bound.
     pub(crate) fn bound(engine: &Engine, binding: Binding) -> Result<OwnSlot, Error> {
-        let mut slot = engine.take_slot()?;
+        let mut slot = engine.slots().take()?;
         slot.bind(binding).map_err(Error::os("mapping the image"))?;
         Ok(OwnSlot { slot: Some(slot), engine: engine.clone() })
     }
@@ -162,6 +162,14 @@ impl MemoryInner {
         // SAFETY: as in `pages`.
         unsafe { self.pages_cell().write(new) };
         Some(old)
+    }
+
+    /// Bytes that it keeps in memory after a reset: what its slot has learned.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        match &self.backing {
+            Backing::Own(own) => (own.get().learned_pages() * PAGE) as u64,
+            Backing::Shared(_) => 0,
+        }
     }
 
     /// Makes it identical to its image again.

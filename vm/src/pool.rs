@@ -2,13 +2,16 @@
 
 use crate::call::{Callee, call_guest};
 use crate::error::Error;
+use crate::idle::Idle;
 use crate::instance::Instance;
 use crate::linker::Linker;
 use crate::module::Module;
+use crate::slots::{Keeper, Slots};
 use crate::store::{Store, StoreInner};
 use crate::values::{MAX_CELLS, WasmList};
+use std::any::Any;
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Weak};
 use wfaas_abi::artifact::records::ExternKind;
 use wfaas_snapshot::Tracking;
 
@@ -19,7 +22,7 @@ pub struct Pool<T>(Arc<PoolInner<T>>);
 struct PoolInner<T> {
     linker: Linker<T>,
     module: Module,
-    idle: Mutex<Vec<Store<T>>>,
+    idle: Idle<T>,
 }
 
 impl<T> Clone for Pool<T> {
@@ -35,8 +38,8 @@ impl<T> std::fmt::Debug for Pool<T> {
 }
 
 /// A live instance, reset to the image when it is released or dropped.
-pub struct Faaslet<T: Default + Send + 'static> {
-    pool: Pool<T>,
+pub struct Faaslet<'pool, T: Default + Send + 'static> {
+    pool: &'pool Pool<T>,
     /// `None` only while it is being released.
     store: Option<Store<T>>,
     instance: Instance,
@@ -86,8 +89,11 @@ impl<T: Default + Send + 'static> Pool<T> {
             Tracking::Learn => module.with_image_in_memory()?,
             Tracking::Discard => module.clone(),
         };
-        let inner = PoolInner { linker: linker.clone(), module, idle: Mutex::default() };
+        let most = module.engine().config().idle_slots.div_ceil(module.images().len());
+        let inner = PoolInner { linker: linker.clone(), module, idle: Idle::new(most) };
         let pool = Pool(Arc::new(inner));
+        let keeper: Weak<PoolInner<T>> = Arc::downgrade(&pool.0);
+        pool.0.module.engine().slots().add_keeper(keeper);
         let first = pool.spawn()?;
         pool.put_back(first);
         Ok(pool)
@@ -96,16 +102,16 @@ impl<T: Default + Send + 'static> Pool<T> {
     /// A pristine instance, with `data` in its store.
     ///
     /// # Errors
-    /// [`Error::Os`] if there is no memory or address space for one more.
-    pub fn acquire(&self, data: T) -> Result<Faaslet<T>, Error> {
-        let idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut store = match idle {
+    /// [`Error::NoSlot`] if as many faaslets are in use as there may be, [`Error::Os`] if there is
+    /// no memory or address space for one more.
+    pub fn acquire(&self, data: T) -> Result<Faaslet<'_, T>, Error> {
+        let mut store = match self.0.idle.take() {
             Some(store) => store,
             None => self.spawn()?,
         };
         *store.data_mut() = data;
         let instance = Instance { store: store.0.inner.id, index: 0 };
-        Ok(Faaslet { pool: self.clone(), store: Some(store), instance })
+        Ok(Faaslet { pool: self, store: Some(store), instance })
     }
 
     /// The exported function `name`, looked up and checked once for all faaslets.
@@ -138,21 +144,29 @@ impl<T: Default + Send + 'static> Pool<T> {
     }
 
     /// Resets a store and keeps it for the next request, or drops it.
+    #[inline]
     fn put_back(&self, mut store: Store<T>) {
         if store.0.inner.reset().is_err() {
             return;
         }
-        // Each slot takes gigabytes of address space, of which the process has 128 TiB.
-        let slots = self.0.module.engine().config().idle_slots;
-        let most = slots.div_ceil(self.0.module.images().len());
-        let mut idle = self.0.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < most {
-            idle.push(store);
+        let slots = self.0.module.engine().slots();
+        store.0.inner.idle_since = slots.epoch();
+        if store.0.inner.account_resident(slots) {
+            // What finds no place is dropped.
+            drop(self.0.idle.put(store));
         }
     }
 }
 
-impl<T: Default + Send + 'static> Faaslet<T> {
+impl<T: Send + 'static> Keeper for PoolInner<T> {
+    fn give_up(&self, epoch: u32, most: usize) -> Vec<Box<dyn Any + Send>> {
+        let unused = |store: &Store<T>| store.0.inner.idle_since < epoch;
+        let given_up = self.idle.take_out(most, unused).into_iter();
+        given_up.map(|store| Box::new(store) as Box<dyn Any + Send>).collect()
+    }
+}
+
+impl<T: Default + Send + 'static> Faaslet<'_, T> {
     /// Calls a function of the pool's module; see [`Pool::typed_func`].
     ///
     /// # Errors
@@ -193,7 +207,7 @@ impl<T: Default + Send + 'static> Faaslet<T> {
     }
 }
 
-impl<T: Default + Send + 'static> Drop for Faaslet<T> {
+impl<T: Default + Send + 'static> Drop for Faaslet<'_, T> {
     fn drop(&mut self) {
         if let Some(mut store) = self.store.take() {
             *store.data_mut() = T::default();
@@ -230,6 +244,14 @@ impl StoreInner {
             self.exceptions = Default::default();
         }
         Ok(())
+    }
+
+    /// Tells the engine what the store keeps in memory; whether that may stay.
+    #[inline]
+    fn account_resident(&mut self, slots: &Slots) -> bool {
+        let resident = self.memories.iter().map(|memory| memory.resident_bytes()).sum();
+        let before = std::mem::replace(&mut self.resident, resident);
+        slots.account(before, resident)
     }
 
     /// Whether there is nothing in the store but the pool's instance: what an embedder added for

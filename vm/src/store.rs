@@ -52,6 +52,10 @@ pub struct StoreInner {
     pub(crate) memory_limit: Option<u64>,
     /// How the slots of new instances know what a reset has to restore.
     pub(crate) tracking: Tracking,
+    /// Bytes it keeps in memory between requests, as the engine's [`Slots`](crate::slots::Slots) know.
+    pub(crate) resident: u64,
+    /// In a pool: the epoch in which it was last used.
+    pub(crate) idle_since: u32,
     /// Whether a host function was left in the middle.
     pub(crate) poisoned: bool,
     pub(crate) pending: Option<Pending>,
@@ -185,6 +189,8 @@ impl StoreInner {
             control: Arc::default(),
             memory_limit: None,
             tracking: Tracking::Discard,
+            resident: 0,
+            idle_since: 0,
             poisoned: false,
             pending: None,
             backtrace: RawBacktrace::EMPTY,
@@ -282,6 +288,12 @@ impl StoreInner {
     #[inline]
     pub(crate) fn check_id(&self, id: u32) {
         assert_eq!(self.id, id, "a handle was used with a store it does not belong to");
+    }
+}
+
+impl Drop for StoreInner {
+    fn drop(&mut self) {
+        self.engine.slots().account(self.resident, 0);
     }
 }
 
