@@ -9,6 +9,7 @@
 //! Handlers find the slot of an address in a table with an entry for each 512 MiB of address
 //! space, without a lock.
 
+use crate::restore::{Pristine, Restorable, restore};
 use crate::{Image, PAGE, uffd};
 use std::os::fd::OwnedFd;
 use std::ptr;
@@ -27,13 +28,6 @@ const TABLE_LEN: usize = 1 << (47 - 29);
 static TRACKERS: [AtomicPtr<Tracker>; TABLE_LEN] =
     [const { AtomicPtr::new(ptr::null_mut()) }; TABLE_LEN];
 
-/// A page that has been written to, and where its pristine bytes are (null for zeros).
-#[derive(Debug, Clone, Copy)]
-struct Learned {
-    page: *mut u8,
-    pristine: *const u8,
-}
-
 /// The learned set of a slot. Boxed: handlers find it by its address.
 #[derive(Debug)]
 pub(crate) struct Tracker {
@@ -41,14 +35,17 @@ pub(crate) struct Tracker {
     /// First address of the image, and its length in bytes.
     start: usize,
     len: usize,
-    /// Never longer than the capacity it was made with, so that handlers do not allocate.
-    learned: Vec<Learned>,
+    /// Addresses of pages written to. Never longer than the capacity it was made with, so that
+    /// handlers do not allocate.
+    learned: Vec<usize>,
+    /// The same pages, those that the image has been asked about, with what it has for them.
+    known: Vec<Restorable>,
     /// More pages were written to than the set holds.
     overflowed: bool,
     /// Resets since the set was empty.
     resets: usize,
     /// Pages in the set when the last window of resets ended.
-    known: usize,
+    counted: usize,
 }
 
 /// What [`Tracker::restore`] did, and what is left to do.
@@ -110,9 +107,10 @@ impl Tracker {
             start,
             len,
             learned,
+            known: Vec::new(),
             overflowed: false,
             resets: 0,
-            known: 0,
+            counted: 0,
         });
         for entry in tracker.entries() {
             entry.store(ptr::from_ref(&*tracker).cast_mut(), SeqCst);
@@ -134,7 +132,7 @@ impl Tracker {
             return false;
         }
         if self.learned.len() < self.learned.capacity() {
-            self.learned.push(Learned { page: page as *mut u8, pristine: ptr::null() });
+            self.learned.push(page);
         } else {
             self.overflowed = true;
         }
@@ -153,26 +151,23 @@ impl Tracker {
         }
         self.resets += 1;
         if self.resets.is_multiple_of(WINDOW) {
-            let new = self.learned.len() - self.known;
-            self.known = self.learned.len();
+            let new = self.learned.len() - self.counted;
+            self.counted = self.learned.len();
             if self.resets > WINDOW && new >= ERRATIC {
                 return Restored::Erratic;
             }
         }
-        for learned in &mut self.learned {
-            if learned.pristine.is_null()
-                && let Some(pristine) = image.stored_page(learned.page as usize - self.start)
-            {
-                learned.pristine = pristine;
-            }
-            if learned.pristine.is_null() {
-                // SAFETY: the page is in the slot, writable, and nobody refers to it.
-                unsafe { ptr::write_bytes(learned.page, 0, PAGE) };
-            } else {
-                // SAFETY: as above; the pristine page is in the image's own mapping.
-                unsafe { ptr::copy_nonoverlapping(learned.pristine, learned.page, PAGE) };
-            }
+        for page in &self.learned[self.known.len()..] {
+            let pristine = match image.stored_page(page - self.start) {
+                // SAFETY: the page is in the image's own mapping, which nobody changes.
+                Some(bytes) => unsafe { Pristine::of(bytes) },
+                None => Pristine::ZERO,
+            };
+            self.known.push(Restorable::new(*page as *mut u8, pristine));
         }
+        // SAFETY: the pages are in the slot, writable, and nobody refers to them; the image, which
+        // outlives the tracker, has the pristine ones.
+        unsafe { restore(&self.known) };
         Restored::Done
     }
 
@@ -185,8 +180,9 @@ impl Tracker {
     /// Forgets what was learned and protects all of the image again; whether that worked.
     pub(crate) fn forget(&mut self) -> bool {
         self.learned.clear();
+        self.known.clear();
         self.overflowed = false;
-        (self.resets, self.known) = (0, 0);
+        (self.resets, self.counted) = (0, 0);
         uffd::protect(self.descriptor, self.start, self.len, true).is_ok()
     }
 }

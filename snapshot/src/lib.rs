@@ -29,6 +29,7 @@
 
 mod image;
 mod learn;
+mod restore;
 mod slot;
 mod sys;
 mod uffd;
