@@ -3,6 +3,7 @@
 use crate::entry::{Activation, FAULTED, FINISHED, enter};
 use crate::error::Error;
 use crate::faults;
+use crate::stack;
 use crate::store::StoreInner;
 
 /// What is needed to call a guest function.
@@ -24,18 +25,12 @@ pub(crate) struct Callee {
 /// # Safety
 /// `callee` must be a function of an instance of `store`, with its trampoline, and `cells` an
 /// array with room for its parameters and results.
+#[inline]
 pub(crate) unsafe fn call_guest(
     store: &mut StoreInner,
     callee: Callee,
     cells: *mut u64,
 ) -> Result<(), Error> {
-    if store.poisoned {
-        return Err(Error::Poisoned);
-    }
-    faults::prepare_thread().map_err(Error::os("allocating a signal stack"))?;
-    if store.stack_top == 0 {
-        store.make_stack()?;
-    }
     let previous = faults::current();
     let mut activation = Activation {
         host_sp: 0,
@@ -43,15 +38,13 @@ pub(crate) unsafe fn call_guest(
         store,
         outer_exit_fp: std::mem::take(&mut store.runtime.exit_fp),
     };
-    let mut stack_top = store.stack_top;
-    if activation.outer_exit_fp != 0 {
-        check_nested(store, &activation)?;
-        stack_top = 0;
-    }
+    // A thread has a first stack only if it is ready for signals too.
+    let ready = previous.is_null() && store.stack.is_first_here() && !store.poisoned;
+    let stack_top = if ready { store.stack.top() } else { prepare(store, &activation)? };
     let outermost = store.control.begin();
     faults::set_current(&activation);
-    // SAFETY: the caller vouches for the callee; the stack is this store's, which `&mut` makes
-    // ours, and unused below the current stack pointer if the call is nested.
+    // SAFETY: the caller vouches for the callee; no call under way uses the stack, or this one is
+    // nested in it and goes on below the stack pointer.
     let status = unsafe {
         enter(callee.code, cells, callee.base, callee.trampoline, stack_top, &mut activation)
     };
@@ -60,20 +53,42 @@ pub(crate) unsafe fn call_guest(
     if outermost {
         store.control.end();
     }
-    match status {
-        FINISHED => Ok(()),
-        FAULTED => Err(store.take_fault()),
-        _ => Err(store.take_pending()), // goes on with a host function's panic
-    }
+    if status == FINISHED { Ok(()) } else { Err(error_of(store, status)) }
 }
 
-/// A call from a host function goes on below it: it must run on the store's stack.
-fn check_nested(store: &mut StoreInner, activation: &Activation) -> Result<(), Error> {
-    let here = std::ptr::from_ref(activation) as usize;
-    if store.stack.as_ref().is_some_and(|stack| stack.contains(here)) {
-        return Ok(());
+/// What a call other than a thread's usual one needs: a stack, and a thread that can handle
+/// signals. The top of the stack, or zero for a call that goes on below the present one.
+#[cold]
+fn prepare(store: &mut StoreInner, activation: &Activation) -> Result<usize, Error> {
+    let top = stack_for(store, activation);
+    if top.is_err() {
+        store.runtime.exit_fp = activation.outer_exit_fp;
     }
-    store.runtime.exit_fp = activation.outer_exit_fp;
-    let message = "a call from a host function on a stack or thread of its own";
-    Err(Error::Unsupported(message.into()))
+    top
+}
+
+fn stack_for(store: &mut StoreInner, activation: &Activation) -> Result<usize, Error> {
+    if store.poisoned {
+        return Err(Error::Poisoned);
+    }
+    if activation.outer_exit_fp != 0 {
+        // A call from a host function goes on below it: it must run on the store's stack.
+        let here = std::ptr::from_ref(activation) as usize;
+        let message = "a call from a host function on a stack or thread of its own";
+        let nested = store.stack.contains(here);
+        return nested.then_some(0).ok_or_else(|| Error::Unsupported(message.into()));
+    }
+    faults::prepare_thread().map_err(Error::os("allocating a signal stack"))?;
+    let bytes = store.engine.config().stack_bytes;
+    store.stack = stack::choose(bytes, activation.previous())?;
+    store.runtime.stack_limit = store.stack.host_limit() as u64;
+    Ok(store.stack.top())
+}
+
+#[cold]
+fn error_of(store: &mut StoreInner, status: u64) -> Error {
+    match status {
+        FAULTED => store.take_fault(),
+        _ => store.take_pending(), // goes on with a host function's panic
+    }
 }

@@ -127,6 +127,19 @@ pub(crate) unsafe extern "C" fn resume(
 }
 
 impl Activation {
+    /// The call that this one is nested in.
+    pub(crate) fn previous(&self) -> Option<&Activation> {
+        // SAFETY: calls under way are alive, on the stacks of their callers, and those that a call
+        // is nested in for longer.
+        unsafe { self.previous.as_ref() }
+    }
+
+    /// The [`GuestStack::id`](crate::stack::GuestStack::id) of the stack it runs on.
+    pub(crate) fn stack_id(&self) -> u64 {
+        // SAFETY: a call under way keeps its store alive, and this thread is the one that uses it.
+        unsafe { (*self.store).stack.id() }
+    }
+
     /// Frame pointer of `enter`: the end of the guest's chain of frames.
     pub(crate) fn entry_fp(&self) -> usize {
         // `enter` pushed five registers and eight bytes below the saved frame pointer.

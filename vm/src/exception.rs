@@ -252,8 +252,9 @@ impl StoreInner {
         for table in self.tables.iter().filter(|table| table.element().is_exn_ref()) {
             table.read(0, table.size()).unwrap_or_default().into_iter().for_each(&mut add);
         }
-        if let Some(stack) = &self.stack {
-            stack.scan(add);
+        if self.runtime.exit_fp != 0 {
+            // SAFETY: the guest left through a stub, to this: its call is under way.
+            unsafe { self.stack.scan(add) };
         }
         let held = |thrown: &Option<Arc<Thrown>>| {
             thrown.as_ref().is_some_and(|thrown| Arc::strong_count(thrown) > 1)

@@ -17,6 +17,7 @@ use crate::backtrace::RawBacktrace;
 use crate::code;
 use crate::control::signal_number;
 use crate::entry::{Activation, FAULTED, leave};
+use crate::stack;
 use crate::store::Fault;
 use std::cell::{Cell, OnceCell};
 use std::io;
@@ -29,8 +30,6 @@ thread_local! {
     /// The innermost call of guest code on this thread. Const and without drop, so that reading it
     /// in a handler does nothing but read.
     static CURRENT: Cell<*const Activation> = const { Cell::new(ptr::null()) };
-    /// Whether this thread has a stack for handlers: quicker to ask than `ALT_STACK`.
-    static PREPARED: Cell<bool> = const { Cell::new(false) };
     /// The stack for handlers on this thread.
     static ALT_STACK: OnceCell<AltStack> = const { OnceCell::new() };
 }
@@ -49,18 +48,14 @@ pub(crate) fn set_current(activation: *const Activation) {
 ///
 /// # Errors
 /// [`io::Error`] if no stack can be allocated.
-#[inline]
 pub(crate) fn prepare_thread() -> io::Result<()> {
-    if PREPARED.get() {
-        return Ok(());
-    }
-    ALT_STACK.with(|stack| {
+    let prepared = ALT_STACK.try_with(|stack| {
         if stack.get().is_none() {
             let _ = stack.set(AltStack::install()?);
         }
-        PREPARED.set(true);
         Ok(())
-    })
+    });
+    prepared.map_err(io::Error::other)?
 }
 
 const ALT_STACK_BYTES: usize = 64 << 10;
@@ -85,7 +80,7 @@ impl AltStack {
 
 impl Drop for AltStack {
     fn drop(&mut self) {
-        PREPARED.set(false);
+        stack::forget_first();
         debug_assert!(self.0.capacity() >= ALT_STACK_BYTES);
         let none = libc::stack_t { ss_sp: ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
         // SAFETY: the thread ends, without a stack for handlers: the one from before ours may be
@@ -195,7 +190,7 @@ fn handle_fault(signal: i32, address: usize, registers: &mut Registers<'_>) -> b
     let memory_fault = signal == libc::SIGSEGV || signal == libc::SIGBUS;
     // SAFETY: a call under way keeps its store alive; this thread is the one that uses it.
     let stack = unsafe { &(*activation.store).stack };
-    let on_guard = memory_fault && stack.as_ref().is_some_and(|stack| stack.guards(address));
+    let on_guard = memory_fault && stack.guards(address);
     let code = match (in_guest, on_guard) {
         (_, true) => Some(TrapCode::StackOverflow),
         (true, false) => None, // looked up later, by the pc
@@ -301,5 +296,5 @@ pub(crate) fn mark_due_calls() -> Option<TrapCode> {
 fn on_guest_stack(activation: &Activation, sp: usize) -> bool {
     // SAFETY: a call under way keeps its store alive.
     let stack = unsafe { &(*activation.store).stack };
-    stack.as_ref().is_some_and(|stack| stack.contains(sp))
+    stack.contains(sp)
 }

@@ -45,9 +45,8 @@ pub struct StoreInner {
     pub(crate) runtime: RuntimeContext,
     pub(crate) id: u32,
     pub(crate) engine: Engine,
-    pub(crate) stack: Option<GuestStack>,
-    /// Where calls start on it; zero before there is one.
-    pub(crate) stack_top: usize,
+    /// That of the last call, which may be another's now, or gone, unless one is under way.
+    pub(crate) stack: GuestStack,
     pub(crate) control: Arc<Control>,
     pub(crate) memory_limit: Option<u64>,
     /// How the slots of new instances know what a reset has to restore.
@@ -184,8 +183,7 @@ impl StoreInner {
             runtime: RuntimeContext { exit_fp: 0, stack_limit: 0 },
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             engine: engine.clone(),
-            stack: None,
-            stack_top: 0,
+            stack: GuestStack::default(),
             control: Arc::default(),
             memory_limit: None,
             tracking: Tracking::Discard,
@@ -206,17 +204,6 @@ impl StoreInner {
             extern_refs: Vec::new(),
             type_ids: HashMap::new(),
         }
-    }
-
-    /// Makes the stack, before the first call.
-    #[cold]
-    pub(crate) fn make_stack(&mut self) -> Result<(), Error> {
-        let stack = GuestStack::new(self.engine.config().stack_bytes)
-            .map_err(Error::os("allocating a guest stack"))?;
-        self.runtime.stack_limit = stack.host_limit() as u64;
-        self.stack_top = stack.top();
-        self.stack = Some(stack);
-        Ok(())
     }
 
     /// Notes the guest frames from the last exit on.
