@@ -29,7 +29,10 @@ pub struct HostContext {
 /// An imported function, or a foreign one.
 ///
 /// If `base` is not zero this is a guest function: `code` is its address, to be called with BASE
-/// (the pinned register) set to `base`. If it is zero it is a host function: `code` is an
+/// (the pinned register) set to `base`. If it is zero it is a host function, and `code` is, by
+/// [`FuncType::passes_in_registers`](crate::FuncType::passes_in_registers), either an
+/// `extern "C" fn(env: u64, instance: u64, a0: u64, ... a3: u64) -> u64`, which gets and returns
+/// the bits of each value in a register (undefined if the type has fewer), or an
 /// `extern "C" fn(env: u64, instance: u64, cells: *mut u64)` that finds the arguments in `cells`
 /// and leaves the results there, in the format of the array trampolines.
 #[repr(C)]

@@ -4,7 +4,7 @@ use crate::context::{
     FuncImport, GlobalImport, HostContext, MemoryImport, RuntimeContext, TableImport, TagInstance,
 };
 use crate::trap::TrapCode;
-use crate::{artifact, hostcall, layout, memories, state};
+use crate::{artifact, hostcall, layout, memories, state, types};
 use core::mem::offset_of;
 
 /// The fingerprint of this build's ABI, derived from the lists and layouts themselves. An artifact
@@ -43,6 +43,7 @@ const fn fingerprint() -> u64 {
         offset_of!(FuncImport, base) as u64,
         offset_of!(FuncImport, env) as u64,
         size_of::<FuncImport>() as u64,
+        types::REGISTER_PARAMS as u64,
         offset_of!(MemoryImport, base) as u64,
         offset_of!(MemoryImport, pages) as u64,
         size_of::<MemoryImport>() as u64,

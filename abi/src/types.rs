@@ -309,6 +309,16 @@ impl FuncType {
         cells_of(&self.params).max(cells_of(&self.results)).max(1)
     }
 
+    /// Whether compiled code passes a host function of this type its arguments in registers, and
+    /// gets the result in one; otherwise they are in an array. See
+    /// [`FuncImport`](crate::context::FuncImport).
+    pub fn passes_in_registers(&self) -> bool {
+        let scalar = |ty: &ValType| *ty != ValType::V128;
+        self.params.len() <= REGISTER_PARAMS
+            && self.results.len() <= 1
+            && self.params.iter().chain(&self.results).all(scalar)
+    }
+
     /// The short id in funcrefs: equal for equal types in every module, never zero, and without
     /// the [`FOREIGN`](crate::FuncRef::FOREIGN) bit. Different types could share an id (it is 31
     /// bits of the hash); who mixes types of different modules must compare the types too.
@@ -317,6 +327,10 @@ impl FuncType {
         (u32::from_le_bytes([a, b, c, d]) & !crate::FuncRef::FOREIGN).max(1)
     }
 }
+
+/// Most parameters of a host function that are passed in registers: System V has six for integers,
+/// and two are the VM's.
+pub const REGISTER_PARAMS: usize = 4;
 
 /// 64-bit cells that values of these types need: one a value, two for a vector.
 pub fn cells_of(types: &[ValType]) -> usize {

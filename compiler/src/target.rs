@@ -145,9 +145,19 @@ pub(crate) fn trap_signature() -> Signature {
     Signature::new(GUEST)
 }
 
-/// `extern "C" fn(env, instance, cells)`: a host function.
-pub(crate) fn host_function_signature() -> Signature {
+/// `extern "C" fn(env, instance, cells)`: a host function with its arguments in an array.
+pub(crate) fn array_signature() -> Signature {
     Signature { params: params([POINTER; 3]), returns: Vec::new(), call_conv: HOST }
+}
+
+/// `extern "C" fn(env, instance, a0, ...) -> result`: a host function with its arguments in
+/// registers.
+pub(crate) fn register_signature(ty: &FuncType) -> Signature {
+    let bits = |values: &[ValType]| params(values.iter().map(|_| types::I64));
+    let mut signature =
+        Signature { params: params([POINTER; 2]), returns: bits(ty.results()), call_conv: HOST };
+    signature.params.extend(bits(ty.params()));
+    signature
 }
 
 /// `extern "C" fn(code, cells)`: an array trampoline.

@@ -2,7 +2,7 @@
 
 use crate::call::{Callee, call_guest};
 use crate::error::{BoxError, Error};
-use crate::host_func::{HostParams, HostResults, invoke_typed, shim_typed};
+use crate::host_func::{HostParams, HostResults, invoke_typed, typed_shim};
 use crate::instance::InstanceInner;
 use crate::store::{AsContext, AsContextMut, Pending, Store, StoreInner};
 use crate::typed::TypedFunc;
@@ -28,8 +28,21 @@ pub(crate) enum FuncKind {
     Host(u32),
 }
 
-/// `extern "C"` entry that compiled code calls; see [`FuncImport`].
-pub(crate) type Shim = extern "C" fn(*const (), *mut InstanceInner, *mut u64);
+/// `extern "C"` entry that compiled code calls; which of the two, [`FuncImport`] says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Shim {
+    Array(extern "C" fn(*const (), *mut InstanceInner, *mut u64)),
+    Registers(extern "C" fn(*const (), *mut InstanceInner, u64, u64, u64, u64) -> u64),
+}
+
+impl Shim {
+    fn address(self) -> u64 {
+        match self {
+            Shim::Array(shim) => shim as *const () as u64,
+            Shim::Registers(shim) => shim as *const () as u64,
+        }
+    }
+}
 
 /// The same without the return to guest code.
 pub(crate) type Invoke =
@@ -58,9 +71,10 @@ impl HostFunc {
         P: HostParams,
         R: HostResults,
     {
+        let ty = FuncType::new(P::types(), R::types());
         Arc::new(HostFunc {
-            ty: FuncType::new(P::types(), R::types()),
-            shim: shim_typed::<T, F, P, R>,
+            shim: typed_shim::<T, F, P, R>(&ty),
+            ty,
             invoke: invoke_typed::<T, F, P, R>,
             closure: Box::new(function),
         })
@@ -148,8 +162,7 @@ impl StoreInner {
             }
             FuncKind::Host(index) => {
                 let host = &self.host_funcs[index as usize];
-                let code = host.shim as *const () as u64;
-                Ok(FuncImport { code, base: 0, env: host.env() as u64 })
+                Ok(FuncImport { code: host.shim.address(), base: 0, env: host.env() as u64 })
             }
         }
     }

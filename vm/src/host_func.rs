@@ -1,18 +1,19 @@
 //! Host functions: from a Rust closure to something compiled code can call.
 //!
 //! Compiled code calls a *shim*, `extern "C"`, with the address of the closure, the calling
-//! instance and the argument cells. The shim runs the closure, with panics caught, and either
+//! instance and the arguments, in registers or in cells as their types say. The shim runs the closure, with panics caught, and either
 //! returns to the guest or, once nothing is left to drop, leaves it.
 
 use crate::caller::Caller;
 use crate::error::BoxError;
-use crate::func::HostFunc;
+use crate::func::{HostFunc, Shim};
 use crate::hostcalls::return_or_leave;
 use crate::instance::InstanceInner;
 use crate::store::{Pending, StoreBox, StoreInner};
 use crate::values::{MAX_CELLS, Val, WasmList, WasmTy, for_each_tuple};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use wfaas_abi::types::REGISTER_PARAMS;
 use wfaas_abi::{FuncType, ValType};
 
 /// Parameters of a host function.
@@ -77,7 +78,42 @@ macro_rules! into_host_func {
 for_each_tuple!(into_host_func);
 
 /// The shim of a typed host function.
-pub(crate) extern "C" fn shim_typed<T: 'static, F, P, R>(
+pub(crate) fn typed_shim<T: 'static, F, P, R>(ty: &FuncType) -> Shim
+where
+    F: IntoHostFunc<T, P, R>,
+    P: HostParams,
+    R: HostResults,
+{
+    if ty.passes_in_registers() {
+        Shim::Registers(typed_with_registers::<T, F, P, R>)
+    } else {
+        Shim::Array(typed_with_array::<T, F, P, R>)
+    }
+}
+
+extern "C" fn typed_with_registers<T: 'static, F, P, R>(
+    closure: *const (),
+    instance: *mut InstanceInner,
+    a0: u64,
+    a1: u64,
+    a2: u64,
+    a3: u64,
+) -> u64
+where
+    F: IntoHostFunc<T, P, R>,
+    P: HostParams,
+    R: HostResults,
+{
+    shim(instance, |store, index| {
+        let mut cells = [0; MAX_CELLS];
+        cells[..REGISTER_PARAMS].copy_from_slice(&[a0, a1, a2, a3]);
+        // SAFETY: as `shim` says.
+        unsafe { run_typed::<T, F, P, R>(closure, store, Some(index), &mut cells)? };
+        Ok(cells[0])
+    })
+}
+
+extern "C" fn typed_with_array<T: 'static, F, P, R>(
     closure: *const (),
     instance: *mut InstanceInner,
     cells: *mut u64,
@@ -93,9 +129,7 @@ pub(crate) extern "C" fn shim_typed<T: 'static, F, P, R>(
 }
 
 /// # Safety
-/// `closure` must point to an `F`; `store` must be exclusively ours and part of a `StoreBox<T>`;
-/// `cells` must have room for parameters and results.
-#[inline]
+/// As [`run_typed`]; `cells` must have room for parameters and results.
 pub(crate) unsafe fn invoke_typed<T: 'static, F, P, R>(
     closure: *const (),
     store: *mut StoreInner,
@@ -107,22 +141,40 @@ where
     P: HostParams,
     R: HostResults,
 {
+    let mut buffer = [0; MAX_CELLS];
+    // SAFETY: the caller's contract: there are at least as many cells as parameters.
+    unsafe { std::ptr::copy_nonoverlapping(cells, buffer.as_mut_ptr(), P::LEN) };
+    // SAFETY: the caller's contract.
+    unsafe { run_typed::<T, F, P, R>(closure, store, instance, &mut buffer)? };
+    // SAFETY: the caller's contract: there are at least as many cells as results.
+    unsafe { std::ptr::copy_nonoverlapping(buffer.as_ptr(), cells, R::LEN) };
+    Ok(())
+}
+
+/// Runs a host function with its arguments in `cells`, which hold the results afterwards.
+///
+/// # Safety
+/// `closure` must point to an `F`; `store` must be exclusively ours and part of a `StoreBox<T>`.
+#[inline(always)]
+unsafe fn run_typed<T: 'static, F, P, R>(
+    closure: *const (),
+    store: *mut StoreInner,
+    instance: Option<u32>,
+    cells: &mut [u64; MAX_CELLS],
+) -> Result<(), Pending>
+where
+    F: IntoHostFunc<T, P, R>,
+    P: HostParams,
+    R: HostResults,
+{
     // SAFETY: the caller's contract.
     let function = unsafe { &*(closure as *const F) };
     // SAFETY: the caller's contract; `inner` is the first field of a `StoreBox`.
     let store = unsafe { &mut *(store as *mut StoreBox<T>) };
-    let mut buffer = [0; MAX_CELLS];
-    // SAFETY: the caller's contract: there are at least as many cells as parameters.
-    unsafe { std::ptr::copy_nonoverlapping(cells, buffer.as_mut_ptr(), P::LEN) };
-    let caller = Caller::new(store, instance);
-    let call = || function.call(caller, P::from_cells(&buffer)).into_cells(&mut buffer);
+    let params = P::from_cells(cells);
+    let call = move || function.call(Caller::new(store, instance), params);
     match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(Ok(())) => {
-            // SAFETY: the caller's contract: there are at least as many cells as results.
-            unsafe { std::ptr::copy_nonoverlapping(buffer.as_ptr(), cells, R::LEN) };
-            Ok(())
-        }
-        Ok(Err(error)) => Err(Pending::of_host(error)),
+        Ok(results) => results.into_cells(cells).map_err(Pending::of_host),
         Err(panic) => Err(Pending::Panic(panic)),
     }
 }
@@ -131,10 +183,10 @@ where
 /// into a store of its type; while the guest runs, the store is the call's; the thunk has room for
 /// the type's cells.
 #[inline(always)]
-fn shim(
+fn shim<R>(
     instance: *mut InstanceInner,
-    invoke: impl FnOnce(*mut StoreInner, u32) -> Result<(), Pending>,
-) {
+    invoke: impl FnOnce(*mut StoreInner, u32) -> Result<R, Pending>,
+) -> R {
     // SAFETY: compiled code passes the instance pointer of its host context.
     let &InstanceInner { store, index, .. } = unsafe { &*instance };
     let result = invoke(store, index);
@@ -155,10 +207,31 @@ pub(crate) fn dynamic<T: 'static>(
     function: impl Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<(), BoxError> + Send + Sync + 'static,
 ) -> Arc<HostFunc> {
     let closure = Box::new(Dynamic::<T> { ty: ty.clone(), function: Box::new(function) });
-    Arc::new(HostFunc { ty, shim: shim_dynamic::<T>, invoke: invoke_dynamic::<T>, closure })
+    let shim = if ty.passes_in_registers() {
+        Shim::Registers(dynamic_with_registers::<T>)
+    } else {
+        Shim::Array(dynamic_with_array::<T>)
+    };
+    Arc::new(HostFunc { ty, shim, invoke: invoke_dynamic::<T>, closure })
 }
 
-extern "C" fn shim_dynamic<T: 'static>(
+extern "C" fn dynamic_with_registers<T: 'static>(
+    closure: *const (),
+    instance: *mut InstanceInner,
+    a0: u64,
+    a1: u64,
+    a2: u64,
+    a3: u64,
+) -> u64 {
+    shim(instance, |store, index| {
+        let mut cells: [u64; REGISTER_PARAMS] = [a0, a1, a2, a3];
+        // SAFETY: as `shim` says; the type needs no more cells than there are registers.
+        unsafe { invoke_dynamic::<T>(closure, store, Some(index), cells.as_mut_ptr())? };
+        Ok(cells[0])
+    })
+}
+
+extern "C" fn dynamic_with_array<T: 'static>(
     closure: *const (),
     instance: *mut InstanceInner,
     cells: *mut u64,

@@ -3,8 +3,10 @@
 use super::{array_bytes, cells, stub};
 use crate::builder::{CodeBuilder, Region};
 use crate::symbol::Symbol;
-use crate::target::{self, POINTER};
-use cranelift_codegen::ir::{InstBuilder, StackSlotData, StackSlotKind, Value};
+use crate::target::{self, POINTER, clif_type};
+use cranelift_codegen::ir::{
+    InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Value, types,
+};
 use std::mem::offset_of;
 use wfaas_abi::context::{FuncImport, HostContext};
 use wfaas_abi::{Hostcall, ValType};
@@ -81,10 +83,43 @@ fn globalize(
     types.iter().zip(values).map(&mut translate).collect()
 }
 
-/// Calls a host function: arguments and results are in an array.
+/// Calls a host function, as its type says.
 fn call_host(code: &mut CodeBuilder<'_>, ty: u32, callee: Value, env: Value, arguments: &[Value]) {
-    let types = code.func_type(ty);
     stub::leave(code);
+    let instance = code.host_load(offset_of!(HostContext, instance));
+    let results = if code.func_type(ty).passes_in_registers() {
+        call_with_registers(code, ty, callee, &[env, instance], arguments)
+    } else {
+        call_with_array(code, ty, callee, &[env, instance], arguments)
+    };
+    code.ins().return_(&results);
+}
+
+/// Calls a host function that gets and returns the bits of each value in a register.
+fn call_with_registers(
+    code: &mut CodeBuilder<'_>,
+    ty: u32,
+    callee: Value,
+    context: &[Value],
+    arguments: &[Value],
+) -> Vec<Value> {
+    let bits: Vec<Value> = arguments.iter().map(|value| to_bits(code, *value)).collect();
+    let types = code.func_type(ty);
+    let signature = code.import_signature(target::register_signature(types));
+    let call = code.call_indirect(signature, callee, &[context, &bits].concat());
+    let results = code.results(call);
+    results.iter().zip(types.results()).map(|(bits, ty)| from_bits(code, *bits, *ty)).collect()
+}
+
+/// Calls a host function that finds its arguments in an array, and leaves its results there.
+fn call_with_array(
+    code: &mut CodeBuilder<'_>,
+    ty: u32,
+    callee: Value,
+    context: &[Value],
+    arguments: &[Value],
+) -> Vec<Value> {
+    let types = code.func_type(ty);
     let slot = StackSlotData::new(StackSlotKind::ExplicitSlot, array_bytes(types), 4);
     let slot = code.blocks().create_sized_stack_slot(slot);
     let array = code.ins().stack_addr(POINTER, slot, 0);
@@ -92,11 +127,28 @@ fn call_host(code: &mut CodeBuilder<'_>, ty: u32, callee: Value, env: Value, arg
     for ((_, offset), argument) in cells(types.params()).zip(arguments) {
         code.ins().store(flags, *argument, array, offset);
     }
-    let instance = code.host_load(offset_of!(HostContext, instance));
-    let signature = code.import_signature(target::host_function_signature());
-    code.call_indirect(signature, callee, &[env, instance, array]);
-    let results: Vec<Value> = cells(types.results())
-        .map(|(ty, offset)| code.ins().load(ty, flags, array, offset))
-        .collect();
-    code.ins().return_(&results);
+    let signature = code.import_signature(target::array_signature());
+    code.call_indirect(signature, callee, &[context, &[array]].concat());
+    cells(types.results()).map(|(ty, offset)| code.ins().load(ty, flags, array, offset)).collect()
+}
+
+/// The bits of a value in an integer register, as they would be in a cell.
+fn to_bits(code: &mut CodeBuilder<'_>, value: Value) -> Value {
+    let integer = match code.type_of(value) {
+        types::F32 => code.ins().bitcast(types::I32, MemFlagsData::new(), value),
+        types::F64 => code.ins().bitcast(types::I64, MemFlagsData::new(), value),
+        _ => value,
+    };
+    if code.type_of(integer) == types::I32 {
+        code.ins().uextend(types::I64, integer)
+    } else {
+        integer
+    }
+}
+
+/// The value of type `ty` with these bits.
+fn from_bits(code: &mut CodeBuilder<'_>, bits: Value, ty: ValType) -> Value {
+    let ty = clif_type(ty);
+    let integer = if ty.bits() == 32 { code.ins().ireduce(types::I32, bits) } else { bits };
+    if ty.is_float() { code.ins().bitcast(ty, MemFlagsData::new(), integer) } else { integer }
 }
