@@ -117,6 +117,7 @@ impl Control {
         }
     }
 
+    #[inline]
     fn is_running(&self) -> bool {
         self.thread.load(Relaxed) != 0
     }
@@ -148,11 +149,14 @@ thread_local! {
     static THREAD_ID: Cell<i32> = const { Cell::new(0) };
 }
 
+#[inline]
 pub(crate) fn thread_id() -> i32 {
     let known = THREAD_ID.get();
-    if known != 0 {
-        return known;
-    }
+    if known != 0 { known } else { ask_thread_id() }
+}
+
+#[cold]
+fn ask_thread_id() -> i32 {
     let id = rustix::thread::gettid().as_raw_nonzero().get();
     THREAD_ID.set(id);
     id

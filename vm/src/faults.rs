@@ -35,11 +35,13 @@ thread_local! {
 }
 
 /// The innermost call on this thread.
+#[inline]
 pub(crate) fn current() -> *const Activation {
     CURRENT.get()
 }
 
 /// Sets the innermost call on this thread; prepares the thread for signals first.
+#[inline]
 pub(crate) fn set_current(activation: *const Activation) {
     CURRENT.set(activation);
 }

@@ -172,14 +172,14 @@ impl MemoryInner {
         }
     }
 
-    /// Makes it identical to its image again.
-    pub(crate) fn reset(&mut self) -> Result<(), Error> {
-        let in_use = || Error::Unsupported("a shared memory that somebody still refers to".into());
-        let reset = match &mut self.backing {
-            Backing::Own(own) => own.get_mut().reset(),
-            Backing::Shared(memory) => memory.reset().ok_or_else(in_use)?,
-        };
-        reset.map_err(Error::os("resetting a slot"))
+    /// Makes it identical to its image again; whether that was possible. A shared memory that
+    /// somebody still refers to is left as it is.
+    #[inline]
+    pub(crate) fn reset(&mut self) -> bool {
+        match &mut self.backing {
+            Backing::Own(own) => own.get_mut().reset().is_ok(),
+            Backing::Shared(memory) => memory.reset().is_some_and(|reset| reset.is_ok()),
+        }
     }
 
     /// The type, with the present size as the minimum.

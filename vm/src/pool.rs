@@ -146,7 +146,7 @@ impl<T: Default + Send + 'static> Pool<T> {
     /// Resets a store and keeps it for the next request, or drops it.
     #[inline]
     fn put_back(&self, mut store: Store<T>) {
-        if store.0.inner.reset().is_err() {
+        if !store.0.inner.reset() {
             return;
         }
         let slots = self.0.module.engine().slots();
@@ -218,16 +218,13 @@ impl<T: Default + Send + 'static> Drop for Faaslet<'_, T> {
 
 impl StoreInner {
     /// Makes the store's one instance identical to its image again, and forgets all that calls
-    /// may have left.
-    fn reset(&mut self) -> Result<(), Error> {
-        if self.poisoned {
-            return Err(Error::Poisoned);
+    /// may have left; whether that was possible. If not, the store must not be used again.
+    fn reset(&mut self) -> bool {
+        if self.poisoned || !self.is_as_made() {
+            return false;
         }
-        if !self.is_as_made() {
-            return Err(Error::Unsupported("a pool's store with more in it than it had".into()));
-        }
-        for memory in &mut self.memories {
-            memory.reset()?;
+        if !self.memories.iter_mut().all(|memory| memory.reset()) {
+            return false;
         }
         self.memory_limit = None;
         // A cancel handle that somebody kept must not reach the next faaslet.
@@ -235,7 +232,9 @@ impl StoreInner {
             self.control = Arc::default();
         }
         self.control.reset();
-        self.pending = None;
+        if self.pending.is_some() {
+            self.pending = None;
+        }
         if !self.foreign.funcs.is_empty() {
             self.foreign = Default::default();
         }
@@ -243,7 +242,7 @@ impl StoreInner {
         if !self.exceptions.is_empty() {
             self.exceptions = Default::default();
         }
-        Ok(())
+        true
     }
 
     /// Tells the engine what the store keeps in memory; whether that may stay.
