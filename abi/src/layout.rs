@@ -1,7 +1,7 @@
 //! The address-space layout of a slot.
 //!
 //! ```text
-//!  0          (offsets from the slot's start)          512 MiB            4.5 GiB      6.5 GiB
+//!  0          (offsets from the slot's start)          513 MiB            4.5 GiB      6.5 GiB
 //!  | unmapped ........ | host context | state ........ | linear memory 0 | guard ...... |
 //!                      |              |                ^
 //!                      |              |                BASE, pinned in r15 in guest code
@@ -24,14 +24,16 @@ pub const WASM_PAGE: usize = 65536;
 /// Most pages a 32-bit memory can have.
 pub const MAX_MEMORY_PAGES: u64 = 65536;
 
-/// Bytes reserved below BASE for the state and the host context together.
-pub const BELOW_BASE: usize = 512 << 20;
+/// Bytes reserved below BASE for the state and the host context together. BASE is in the middle of
+/// 2 MiB: host context, small states and the start of the memory then share a page of page tables,
+/// which is as large as the pages themselves that a small instance takes.
+pub const BELOW_BASE: usize = (512 << 20) + (1 << 20);
 
 /// Bytes reserved for a linear memory: all that a 32-bit index can reach.
 pub const MEMORY_RESERVATION: usize = 4 << 30;
 
-/// Bytes of the guard after a linear memory.
-pub const GUARD: usize = 2 << 30;
+/// Bytes of the guard after a linear memory; with it slots are a multiple of [`SLOT_ALIGN`].
+pub const GUARD: usize = (2 << 30) - (1 << 20);
 
 /// Bytes of a whole slot. Slots start at multiples of [`SLOT_ALIGN`].
 pub const SLOT_BYTES: usize = BELOW_BASE + MEMORY_RESERVATION + GUARD;

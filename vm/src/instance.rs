@@ -331,10 +331,6 @@ impl StoreInner {
                 let binding = Binding { image: image.clone(), lead, head, tracking };
                 MemoryInner::new(&self.engine, binding, ty, Some(instance))?
             };
-            if memory.pages() != module.memory_pages()[place] {
-                let message = "the size in a memory's image is not that of the image";
-                return Err(ArtifactError::Corrupt(message).into());
-            }
             self.memories.push(Box::new(memory));
             slots.push((self.memories.len() - 1) as u32);
         }

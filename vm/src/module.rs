@@ -132,11 +132,6 @@ impl Module {
         self.0.initialised
     }
 
-    /// Sizes of its own memories in WebAssembly pages, by place.
-    pub(crate) fn memory_pages(&self) -> &[u64] {
-        &self.0.memory_pages
-    }
-
     /// Bytes of all its own linear memories together that an instance starts with.
     pub fn initial_memory_bytes(&self) -> u64 {
         self.0.memory_pages.iter().sum::<u64>() * WASM_PAGE as u64

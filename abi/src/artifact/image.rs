@@ -3,7 +3,7 @@
 use super::reader::ArtifactError;
 use super::records::RunRecord;
 use crate::layout::{self, PAGE};
-use crate::memories;
+use crate::{memories, state};
 use zerocopy::little_endian::U64;
 
 /// The stored pages of an image and where they are.
@@ -59,8 +59,9 @@ impl<'a> ImageRef<'a> {
         })
     }
 
-    /// Whether the runs ascend without overlap, stay inside the image and are all stored. Takes
-    /// time in proportion to the number of runs.
+    /// Whether the runs ascend without overlap, stay inside the image and are all stored, and the
+    /// cells with the memories' sizes say what the image does. Takes time in proportion to the
+    /// number of runs.
     ///
     /// # Errors
     /// [`ArtifactError::Corrupt`] if not.
@@ -86,11 +87,32 @@ impl<'a> ImageRef<'a> {
         if found != self.runs.len() {
             return Err(ArtifactError::Corrupt("image runs end outside of the image"));
         }
+        let sizes = self.memory_sizes.iter().map(|pages| pages.get());
+        if !self.parts().map(|part| part.size_cell(self.bytes)).eq(sizes) {
+            return Err(ArtifactError::Corrupt("a memory's size is not that of its image"));
+        }
         Ok(())
     }
 }
 
 impl ImagePart<'_> {
+    /// What the cell with the memory's size holds, of an image with these stored pages.
+    fn size_cell(&self, stored: &[u8]) -> u64 {
+        let page = self.first_page + (self.lead / PAGE) as u32 - 1;
+        let mut at = self.stored_at;
+        for run in self.runs {
+            let first = run.first.get();
+            if (first..first + run.pages.get()).contains(&page) {
+                at += (page - first) as usize * PAGE;
+                let cell = at + PAGE.wrapping_add_signed(state::MEMORY_PAGES_OFFSET as isize);
+                let bytes = stored.get(cell..).and_then(<[u8]>::first_chunk);
+                return bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes));
+            }
+            at += run.pages.get() as usize * PAGE;
+        }
+        0
+    }
+
     /// Bytes of the stored pages.
     pub fn stored_bytes(&self) -> usize {
         self.runs.iter().map(|run| run.pages.get() as usize * PAGE).sum()
