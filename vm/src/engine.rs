@@ -27,7 +27,7 @@ impl Default for Config {
             stack_bytes: 1 << 20,
             max_memory_bytes: 4 << 30,
             idle_slots: 64,
-            reset: Tracking::Learn,
+            reset: Tracking::Auto,
         }
     }
 }

@@ -91,4 +91,4 @@ pub use trap::{Frame, HostError, MAX_FRAMES, Trap};
 pub use typed::TypedFunc;
 pub use types::{ExternType, GlobalType, Limits, MemoryType, TableType};
 pub use values::{ExternRef, Val, WasmList, WasmTy};
-pub use wfaas_snapshot::{Tracking, learning_available};
+pub use wfaas_snapshot::{Missing, Tracking, WorkingSet, cost, userfaultfd};

@@ -83,8 +83,8 @@ impl<T: Default + Send + 'static> Pool<T> {
             return Err(Error::Unsupported(message.into()));
         }
         let module = match module.engine().config().reset {
-            Tracking::Learn => module.with_image_in_memory()?,
             Tracking::Discard => module.clone(),
+            _ => module.with_image_in_memory()?,
         };
         let inner = PoolInner { linker: linker.clone(), module, idle: Mutex::default() };
         let pool = Pool(Arc::new(inner));
