@@ -72,6 +72,19 @@ pub enum Tracking {
     Record,
 }
 
+impl Tracking {
+    /// One word for listings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Tracking::Auto => "auto",
+            Tracking::Discard => "discard",
+            Tracking::Learn => "learn",
+            Tracking::Granules => "granules",
+            Tracking::Record => "record",
+        }
+    }
+}
+
 impl Slot {
     /// Reserves the address space. Nothing is accessible until an image is bound.
     ///

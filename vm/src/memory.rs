@@ -10,7 +10,7 @@ use std::sync::Arc;
 use wfaas_abi::layout::{MAX_MEMORY_PAGES, PAGE, WASM_PAGE};
 use wfaas_abi::memories::LEAD;
 use wfaas_abi::state::MEMORY_PAGES_OFFSET;
-use wfaas_snapshot::{Binding, Image, Slot};
+use wfaas_snapshot::{Binding, Image, Slot, WorkingSet};
 
 /// A linear memory of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -172,6 +172,14 @@ impl MemoryInner {
             Backing::Shared(memory) => memory.reset().ok_or_else(in_use)?,
         };
         reset.map_err(Error::os("resetting a slot"))
+    }
+
+    /// What its slot recorded; `None` if it does not, or cannot.
+    pub(crate) fn recorded(&self) -> Option<WorkingSet> {
+        match &self.backing {
+            Backing::Own(own) => own.get().recorded(),
+            Backing::Shared(_) => None,
+        }
     }
 
     /// The type, with the present size as the minimum.
