@@ -88,7 +88,8 @@ pub(crate) fn build_folder(manifest: &Manifest, recipe: &Recipe) -> Result<Made,
             manifest.folder.join(manifest::FILE_NAME).display(),
         )));
     }
-    recipe.with_manifest(manifest).make(&manifest.wasm, manifest.init_config())
+    let made = recipe.with_manifest(manifest).make(&manifest.wasm, manifest.init_config())?;
+    recipe.warm_up(made, manifest)
 }
 
 /// What the command prints goes to standard error: standard output is for results.

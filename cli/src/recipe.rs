@@ -10,7 +10,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 use wfaas_abi::cpu::CpuFeatures;
 use wfaas_compiler::{OptLevel, Options, Proposals};
+use wfaas_host::InvokeError;
 use wfaas_host::init::{InitConfig, InitError, Initialised, initialise};
+use wfaas_host::warm_up::{WarmUpError, WarmedUp, warm_up};
 use wfaas_vm::{Config, Engine};
 
 /// How an artifact is made.
@@ -84,6 +86,8 @@ pub(crate) struct Made {
     pub(crate) compile: Duration,
     /// Time the guest took to initialise, if it ran.
     pub(crate) init: Option<Duration>,
+    /// Time the warm-up requests took, if there were any.
+    pub(crate) warm_up: Option<Duration>,
     /// What the user should know about the image, if anything.
     pub(crate) note: Option<String>,
 }
@@ -103,7 +107,7 @@ impl Recipe {
     pub(crate) fn make(&self, wasm: &Path, guest: InitConfig) -> Result<Made, Failure> {
         let (artifact, compile) = self.compile(wasm)?;
         if self.no_init {
-            return Ok(Made { artifact, compile, init: None, note: None });
+            return Ok(Made { artifact, compile, init: None, warm_up: None, note: None });
         }
         let started = Instant::now();
         let guest = InitConfig { export: self.init.clone(), time: Some(self.init_time.0), ..guest };
@@ -116,7 +120,30 @@ impl Recipe {
                 (artifact, Some(format!("every instance initialises itself: {reason}")))
             }
         };
-        Ok(Made { artifact, compile, init: Some(started.elapsed()), note })
+        Ok(Made { artifact, compile, init: Some(started.elapsed()), warm_up: None, note })
+    }
+
+    /// Makes the warm-up requests of a `faas.toml`, and puts what they write to into the artifact.
+    /// Nothing happens if nothing is to be run.
+    ///
+    /// # Errors
+    /// A user's mistake if the module answers no requests, a trap if it traps in one.
+    pub(crate) fn warm_up(&self, made: Made, manifest: &Manifest) -> Result<Made, Failure> {
+        if manifest.warmup.is_empty() || self.no_init {
+            return Ok(made);
+        }
+        let started = Instant::now();
+        let requests = manifest.warmup.iter().enumerate();
+        let requests = requests.map(|(index, warm_up)| warm_up.request(index + 1)).collect();
+        let warmed_up = warm_up(&made.artifact, manifest.function_config(), requests)
+            .map_err(|error| warm_up_failure(error, manifest))?;
+        let reason = warmed_up.reason();
+        let artifact = match warmed_up {
+            WarmedUp::Artifact(artifact, _) => artifact,
+            WarmedUp::TooLarge => made.artifact,
+        };
+        let note = made.note.or(reason);
+        Ok(Made { artifact, warm_up: Some(started.elapsed()), note, ..made })
     }
 
     fn proposals(&self) -> Result<Proposals, wfaas_compiler::CompileError> {
@@ -145,6 +172,18 @@ impl Recipe {
             compiled.with_context(|| format!("cannot compile {}", wasm.display())).user_error()?;
         Ok((compiled.artifact, time))
     }
+}
+
+/// Whose failure one of the warm-up requests is.
+fn warm_up_failure(error: WarmUpError, manifest: &Manifest) -> Failure {
+    let kind = match &error {
+        WarmUpError::Vm(error) => vm_kind(error),
+        WarmUpError::Request { error: InvokeError::Vm(error), .. } => vm_kind(error),
+        WarmUpError::Request { .. } => Kind::Trap,
+        _ => Kind::User,
+    };
+    let what = format!("cannot warm up {}", manifest.name);
+    Failure::new(kind, anyhow::Error::new(error).context(what))
 }
 
 /// Whose failure an initialisation's is.

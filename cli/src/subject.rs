@@ -13,7 +13,7 @@ const MAX_FILE_BYTES: u64 = 4 << 30;
 #[derive(Debug)]
 pub(crate) enum Subject {
     /// A folder with a `faas.toml`.
-    Folder(Manifest),
+    Folder(Box<Manifest>),
     /// A `.wasm` or `.wat` file.
     Module(PathBuf),
     /// A `.faas` file.
@@ -30,7 +30,7 @@ impl Subject {
             .with_context(|| format!("cannot find {}", path.display()))
             .user_error()?;
         if what.is_dir() {
-            return Ok(Subject::Folder(Manifest::read(path).user_error()?));
+            return Ok(Subject::Folder(Box::new(Manifest::read(path).user_error()?)));
         }
         let called_faas = path.extension().is_some_and(|extension| extension == "faas");
         if called_faas || starts_as_elf(path).user_error()? {

@@ -18,8 +18,8 @@ const SECTION_HEADER_BYTES: usize = 64;
 /// Where the text is, in bytes from the start of the file.
 const TEXT_OFFSET: usize = PAGE;
 
-/// The two sections that end the file, behind the section headers and in no segment.
-const IMAGE: [SectionId; 2] = [SectionId::ImageRuns, SectionId::Image];
+/// The sections that end the file, behind the section headers and in no segment.
+const IMAGE: [SectionId; 3] = [SectionId::ImageRuns, SectionId::ProfileRuns, SectionId::Image];
 
 /// The sections between text and image, in file order.
 fn record_sections() -> impl Iterator<Item = SectionId> {
@@ -67,7 +67,7 @@ struct Placed<'s> {
 struct Plan<'s> {
     /// Text, records, and `.eh_frame`: what is in segments.
     loaded: Vec<Placed<'s>>,
-    /// Image runs and image.
+    /// Image runs, profile runs and image.
     image: Vec<Placed<'s>>,
     text: SectionIndex,
     symbol_names: Vec<StringId>,
@@ -104,13 +104,16 @@ impl<'s> Plan<'s> {
             .collect();
         writer.reserve_shstrtab_section_index();
         let image_index = writer.reserve_section_index();
-        writer.reserve_section_index();
+        for _ in 1..IMAGE.len() {
+            writer.reserve_section_index();
+        }
         writer.reserve_shstrtab();
         writer.reserve(0, ALIGN);
         let image_header = writer.reserved_len() + image_index.0 as usize * SECTION_HEADER_BYTES;
         writer.reserve_section_headers();
         image[0].offset = writer.reserve(image[0].bytes.len(), ALIGN);
-        image[1].offset = writer.reserve(image[1].bytes.len(), PAGE);
+        image[1].offset = writer.reserve(image[1].bytes.len(), ALIGN);
+        image[2].offset = writer.reserve(image[2].bytes.len(), PAGE);
         let file_size = writer.reserved_len();
         Plan { loaded, image, text: indices[0], symbol_names, image_header, file_size }
     }

@@ -184,6 +184,7 @@ fn memories(sections: &mut Sections, module: &Module<'_>, layout: &Layout) {
         sizes[*place] = memory.limits.minimum.into();
     }
     sections.push(SectionId::MemorySizes, &sizes);
+    sections.push(SectionId::ProfileSizes, &vec![U64::ZERO; sizes.len()]);
 }
 
 fn tags(sections: &mut Sections, module: &Module<'_>) {

@@ -9,6 +9,7 @@ use crate::stdio::{Input, LogLines, Output};
 use crate::wasi;
 use std::sync::Arc;
 use std::time::Instant;
+use wfaas_abi::artifact::Profile;
 use wfaas_vm::{Engine, Faaslet, Linker, Module, Pool};
 
 /// A module that answers requests, each in a pristine faaslet.
@@ -117,6 +118,13 @@ impl Function {
                 reactor::answer(faaslet.store(), instance, &body, limits.output_bytes)
             }
         }
+    }
+
+    /// What the requests so far wrote to, if the engine records.
+    pub(crate) fn recorded(&self) -> Result<Option<Profile>, wfaas_vm::Error> {
+        let mut faaslet = self.pool.acquire(HostState::default())?;
+        let instance = faaslet.instance();
+        instance.recorded(faaslet.store())
     }
 }
 

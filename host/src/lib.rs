@@ -37,6 +37,7 @@ mod reactor;
 pub mod run;
 mod state;
 pub mod stdio;
+pub mod warm_up;
 pub mod wasi;
 
 pub use abi::{AbiError, GuestAbi};

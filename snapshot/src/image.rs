@@ -1,7 +1,7 @@
 //! Images: where the bytes that a slot starts from are kept.
 
 use crate::sys::View;
-use crate::{PAGE, sys};
+use crate::{PAGE, WorkingSet, sys};
 use std::fs::File;
 use std::io;
 use std::sync::OnceLock;
@@ -33,7 +33,12 @@ pub struct Image {
     extents: Vec<Extent>,
     /// Made when the first slot wants to copy pages back.
     view: OnceLock<Option<View>>,
+    /// What guests that start from the image are expected to write to, if anybody knows.
+    working_set: Option<WorkingSet>,
 }
+
+/// What pages that are not stored are.
+static ZEROS: [u8; PAGE] = [0; PAGE];
 
 impl Image {
     /// An image of `bytes` bytes that is zero but for `extents`, whose contents are read from
@@ -51,7 +56,7 @@ impl Image {
             sys::write_all_at(&file, &stored[from..from + extent.bytes], extent.at as u64)?;
         }
         let extents = merge(extents);
-        Ok(Image { file, bytes, extents, view: OnceLock::new() })
+        Ok(Image { file, bytes, extents, view: OnceLock::new(), working_set: None })
     }
 
     /// An image whose extents stay in `file`, mapped from there: for a process that uses it once.
@@ -64,7 +69,28 @@ impl Image {
         if extents.len() > MAX_EXTENTS {
             return Err(invalid("too many extents to map each from the file"));
         }
-        Ok(Image { file, bytes, extents: extents.to_vec(), view: OnceLock::new() })
+        Ok(Image {
+            file,
+            bytes,
+            extents: extents.to_vec(),
+            view: OnceLock::new(),
+            working_set: None,
+        })
+    }
+
+    /// The same image, with what guests that start from it are expected to write to.
+    ///
+    /// # Errors
+    /// `InvalidInput` if that is not a set of pages of this image and memory behind it, or too
+    /// large.
+    pub fn expecting(self, set: WorkingSet) -> io::Result<Image> {
+        set.check(self.bytes)?;
+        Ok(Image { working_set: Some(set), ..self })
+    }
+
+    /// What guests that start from the image are expected to write to, if anybody knows.
+    pub fn working_set(&self) -> Option<&WorkingSet> {
+        self.working_set.as_ref()
     }
 
     /// Bytes of the image.
@@ -96,6 +122,16 @@ impl Image {
             return None;
         }
         self.view.get()?.as_ref()?.page(extent.file + inside as u64)
+    }
+
+    /// The bytes of the page at `at` bytes in the image.
+    pub(crate) fn pristine(&self, at: usize) -> &[u8; PAGE] {
+        match self.stored_page(at) {
+            // SAFETY: the page is in the view, which lives as long as the image and is never
+            // written to.
+            Some(page) => unsafe { &*page.cast() },
+            None => &ZEROS,
+        }
     }
 
     pub(crate) fn file(&self) -> &File {

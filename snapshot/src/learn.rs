@@ -1,71 +1,46 @@
-//! Learning which pages a slot's guests write to.
+//! Watching single pages, with userfaultfd.
 //!
-//! The image is mapped write-protected. The first write to a page raises SIGBUS; the process's
-//! handler calls [`handle_write_fault`], which lifts the protection and notes the page. From then
-//! on the page stays writable and in the *learned set*, and a reset copies it back from the image.
-//! A page that is not in the set cannot have been written to, so correctness never depends on
-//! guests repeating themselves; only speed does.
+//! The image is mapped write-protected. The first write to a page raises SIGBUS; the handler lifts
+//! the protection and notes the page. From then on the page stays writable and in the *learned
+//! set*, and a reset copies it back from the image. A page that is not in the set cannot have been
+//! written to, so correctness never depends on guests repeating themselves; only speed does.
 //!
-//! Handlers find the slot of an address in a table with an entry for each 512 MiB of address
-//! space, without a lock.
+//! Memory that grew is watched in the same way, from the first time that it is open. When it is
+//! closed, its learned pages are cleared and stay, inaccessible, until the memory grows again.
 
+use crate::cost::{MAX_GROWN, MAX_PAGES};
 use crate::restore::{Pristine, Restorable, restore};
-use crate::{Image, PAGE, uffd};
+use crate::sys;
+use crate::{Image, PAGE, WorkingSet, uffd};
+use std::io;
+use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering::SeqCst};
 
-/// Slots that learn start at multiples of this many bytes.
-pub const LEARN_ALIGN: usize = 512 << 20;
+/// Pages that a set has room for at first. Handlers cannot allocate, so more is made at resets; a
+/// request that writes to more than there is room for makes the set overflow, once. Most guests
+/// write to few pages, and there may be thousands of slots.
+const FIRST_ROOM: usize = 128;
 
-/// Most pages that are copied back; a larger set costs more than mapping the image anew.
-/// Measured: a page costs about 80 ns to copy back, but 1500 ns to fault in again.
-pub(crate) const MAX_LEARNED: usize = 4096;
-
-/// User addresses have 47 bits.
-const TABLE_LEN: usize = 1 << (47 - 29);
-
-static TRACKERS: [AtomicPtr<Tracker>; TABLE_LEN] =
-    [const { AtomicPtr::new(ptr::null_mut()) }; TABLE_LEN];
-
-/// The learned set of a slot. Boxed: handlers find it by its address.
+/// The learned set of a slot.
 #[derive(Debug)]
 pub(crate) struct Tracker {
     descriptor: &'static OwnedFd,
     /// First address of the image, and its length in bytes.
     start: usize,
     len: usize,
-    /// Addresses of pages written to. Never longer than the capacity it was made with, so that
-    /// handlers do not allocate.
+    /// Bytes from `start` on that are watched: the image, and what grew behind it.
+    watched: usize,
+    /// Addresses of the pages of the image. Handlers fill it, and so never beyond its capacity; nor
+    /// `grown`.
     learned: Vec<usize>,
     /// The same pages, those that the image has been asked about, with what it has for them.
     known: Vec<Restorable>,
+    /// Addresses of the pages behind the image, which are zero.
+    grown: Vec<usize>,
     /// More pages were written to than the set holds.
     overflowed: bool,
-    /// Resets since the set was empty.
-    resets: usize,
-    /// Pages in the set when the last window of resets ended.
-    counted: usize,
 }
-
-/// What [`Tracker::restore`] did, and what is left to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Restored {
-    /// The slot is the image again.
-    Done,
-    /// Nothing: the set is too large. The image has to be discarded, and [`Tracker::forget`] called.
-    TooLarge,
-    /// Nothing: the guests do not repeat themselves. The image has to be discarded from now on.
-    Erratic,
-}
-
-/// How many resets are looked at together.
-const WINDOW: usize = 32;
-
-/// Guests are erratic if a whole window, after the first, brings at least this many new pages: one
-/// a reset, each of which costs more (a signal, a call of the kernel, a fault) than discarding
-/// costs for several. Measured with eight random pages of 4096: 540 µs a request when learning.
-const ERRATIC: usize = WINDOW;
 
 // SAFETY: the pointers are into the slot and the image, which are the owner's; handlers that run
 // on the owner's thread are the only others to use them.
@@ -74,89 +49,129 @@ unsafe impl Send for Tracker {}
 // SAFETY: nothing is changed through `&Tracker`.
 unsafe impl Sync for Tracker {}
 
-/// Whether this kernel offers what learning needs.
-pub fn learning_available() -> bool {
-    uffd::descriptor().is_some()
-}
-
-/// Deals with a write to a protected page at `address`; whether it was one. To be called by the
-/// process's handler for SIGBUS, which then returns. Async-signal-safe.
-pub fn handle_write_fault(address: usize) -> bool {
-    let Some(entry) = TRACKERS.get(address / LEARN_ALIGN) else { return false };
-    let tracker = entry.load(SeqCst);
-    // SAFETY: a tracker is taken out of the table before it is freed, by the owner of the slot; a
-    // thread that writes to the slot has the owner's permission, so the owner is not freeing it,
-    // nor is anybody else using it.
-    let Some(tracker) = (unsafe { tracker.as_mut() }) else { return false };
-    tracker.learn(address)
-}
-
 impl Tracker {
-    /// Protects the image mapped at `start` and watches it. `None` if the kernel cannot.
-    pub(crate) fn new(start: usize, len: usize) -> Option<Box<Tracker>> {
-        let descriptor = uffd::descriptor()?;
+    /// Protects the image mapped at `start`. `None` if the kernel cannot.
+    pub(crate) fn new(start: usize, len: usize) -> Option<Tracker> {
+        let descriptor = uffd::descriptor().ok()?;
         uffd::register(descriptor, start, len).ok()?;
         if uffd::protect(descriptor, start, len, true).is_err() {
             // A part may be protected, and nobody will lift it.
             let _ = uffd::protect(descriptor, start, len, false);
             return None;
         }
-        let learned = Vec::with_capacity(MAX_LEARNED);
-        let tracker = Box::new(Tracker {
+        Some(Tracker {
             descriptor,
             start,
             len,
-            learned,
+            watched: len,
+            learned: Vec::with_capacity(FIRST_ROOM),
             known: Vec::new(),
+            grown: Vec::new(),
             overflowed: false,
-            resets: 0,
-            counted: 0,
-        });
-        for entry in tracker.entries() {
-            entry.store(ptr::from_ref(&*tracker).cast_mut(), SeqCst);
-        }
-        Some(tracker)
+        })
     }
 
-    fn entries(&self) -> &'static [AtomicPtr<Tracker>] {
-        let last = (self.start + self.len - 1) / LEARN_ALIGN;
-        &TRACKERS[self.start / LEARN_ALIGN..=last]
-    }
-
-    fn learn(&mut self, address: usize) -> bool {
-        if !(self.start..self.start + self.len).contains(&address) {
+    /// What to do about a fault at `address`; whether it was a write to a protected page.
+    /// Async-signal-safe.
+    pub(crate) fn learn(&mut self, address: usize) -> bool {
+        if !(self.start..self.start + self.watched).contains(&address) {
             return false;
         }
         let page = address & !(PAGE - 1);
         if uffd::protect(self.descriptor, page, PAGE, false).is_err() {
             return false;
         }
-        if self.learned.len() < self.learned.capacity() {
-            self.learned.push(page);
-        } else {
-            self.overflowed = true;
-        }
+        self.note(page);
         true
+    }
+
+    /// Puts a page that is not protected any more into the set. Does not allocate.
+    fn note(&mut self, page: usize) {
+        let full = self.learned_pages() >= MAX_PAGES;
+        let in_image = page - self.start < self.len;
+        let list = if in_image { &mut self.learned } else { &mut self.grown };
+        if full || list.len() == list.capacity() {
+            self.overflowed = true;
+        } else {
+            list.push(page);
+        }
+    }
+
+    /// Sees to it that as much as any set holds can be learned.
+    pub(crate) fn make_room(&mut self) {
+        self.learned.reserve(MAX_PAGES);
+        self.grown.reserve(MAX_PAGES);
     }
 
     /// Pages in the set.
     pub(crate) fn learned_pages(&self) -> usize {
-        self.learned.len()
+        self.learned.len() + self.grown.len()
     }
 
-    /// Copies the learned pages back, unless that does not pay.
-    pub(crate) fn restore(&mut self, image: &Image) -> Restored {
-        if self.overflowed {
-            return Restored::TooLarge;
+    /// The indices of the pages in the set, from the start of the image, in no order.
+    pub(crate) fn pages(&self) -> impl Iterator<Item = usize> {
+        self.learned.iter().chain(&self.grown).map(|page| (page - self.start) / PAGE)
+    }
+
+    /// Whether more was written to than the set holds.
+    pub(crate) fn overflowed(&self) -> bool {
+        self.overflowed
+    }
+
+    /// Bytes from the start of the image on that are watched.
+    pub(crate) fn watched(&self) -> usize {
+        self.watched
+    }
+
+    /// Watches memory behind the image up to `len` bytes from its start, or as much of it as is
+    /// watched at most. It must be accessible and zero. The addresses watched from now on, if there
+    /// are more of them.
+    pub(crate) fn extend(&mut self, len: usize) -> Option<Range<usize>> {
+        let len = len.min(self.len + MAX_GROWN);
+        let more = len.checked_sub(self.watched).filter(|more| *more > 0)?;
+        let from = self.start + self.watched;
+        uffd::register(self.descriptor, from, more).ok()?;
+        if uffd::protect(self.descriptor, from, more, true).is_err() {
+            let _ = uffd::protect(self.descriptor, from, more, false);
+            return None;
         }
-        self.resets += 1;
-        if self.resets.is_multiple_of(WINDOW) {
-            let new = self.learned.len() - self.counted;
-            self.counted = self.learned.len();
-            if self.resets > WINDOW && new >= ERRATIC {
-                return Restored::Erratic;
+        self.watched = len;
+        self.grown.reserve(FIRST_ROOM);
+        Some(self.start..self.start + len)
+    }
+
+    /// Puts pages into the set before they are written to, and makes them the slot's own. They must
+    /// be accessible, and the set be empty.
+    pub(crate) fn expect(&mut self, set: &WorkingSet) {
+        self.learned.reserve(set.len() + FIRST_ROOM);
+        self.grown.reserve(set.grown_pages());
+        for range in &set.pages {
+            let (start, len) = (self.start + range.start * PAGE, range.len() * PAGE);
+            let inside = range.end * PAGE <= self.watched;
+            if !inside || uffd::protect(self.descriptor, start, len, false).is_err() {
+                continue; // they will be learned
+            }
+            // What this does not do, the first writes will.
+            let _ = sys::populate(start, len);
+            for page in (start..start + len).step_by(PAGE) {
+                self.note(page);
             }
         }
+    }
+
+    /// Restores the learned pages of the image.
+    pub(crate) fn restore(&mut self, image: &Image) {
+        if self.known.len() < self.learned.len() {
+            self.look_up(image);
+        }
+        // SAFETY: the pages are in the slot, writable, and nobody refers to them; the image, which
+        // outlives the tracker, has the pristine ones.
+        unsafe { restore(&self.known) };
+    }
+
+    /// Asks the image about pages that are new in the set, and makes room for as many again.
+    #[cold]
+    fn look_up(&mut self, image: &Image) {
         for page in &self.learned[self.known.len()..] {
             let pristine = match image.stored_page(page - self.start) {
                 // SAFETY: the page is in the image's own mapping, which nobody changes.
@@ -165,32 +180,37 @@ impl Tracker {
             };
             self.known.push(Restorable::new(*page as *mut u8, pristine));
         }
-        // SAFETY: the pages are in the slot, writable, and nobody refers to them; the image, which
-        // outlives the tracker, has the pristine ones.
-        unsafe { restore(&self.known) };
-        Restored::Done
+        self.learned.reserve(self.learned.len().max(FIRST_ROOM));
     }
 
-    /// Lifts the protection of all of the image, for a slot that learns no more; whether that
-    /// worked.
-    pub(crate) fn release(&mut self) -> bool {
-        uffd::protect(self.descriptor, self.start, self.len, false).is_ok()
+    /// Clears the learned pages behind the image that are before `open` bytes from its start; the
+    /// others were not accessible since they were cleared.
+    pub(crate) fn clear_grown(&mut self, open: usize) {
+        for page in &self.grown {
+            if *page < self.start + open {
+                // SAFETY: the page is in the slot, writable, and nobody refers to it.
+                unsafe { ptr::write_bytes(*page as *mut u8, 0, PAGE) };
+            }
+        }
+        if !self.grown.is_empty() {
+            self.grown.reserve(self.grown.len().max(FIRST_ROOM));
+        }
     }
 
-    /// Forgets what was learned and protects all of the image again; whether that worked.
-    pub(crate) fn forget(&mut self) -> bool {
+    /// Lifts all protection.
+    pub(crate) fn release(&mut self) -> io::Result<()> {
+        uffd::protect(self.descriptor, self.start, self.watched, false)
+    }
+
+    /// Forgets what was learned and protects everything again.
+    pub(crate) fn forget(&mut self) -> io::Result<()> {
+        if self.overflowed {
+            self.make_room();
+        }
         self.learned.clear();
         self.known.clear();
+        self.grown.clear();
         self.overflowed = false;
-        (self.resets, self.counted) = (0, 0);
-        uffd::protect(self.descriptor, self.start, self.len, true).is_ok()
-    }
-}
-
-impl Drop for Tracker {
-    fn drop(&mut self) {
-        for entry in self.entries() {
-            entry.store(ptr::null_mut(), SeqCst);
-        }
+        uffd::protect(self.descriptor, self.start, self.watched, true)
     }
 }

@@ -7,8 +7,9 @@
 //!   the slot a *head* of ordinary memory before it, which belongs to no image;
 //! * *opening* makes more memory after the image accessible, zeroed;
 //! * *reset* restores the image, byte for byte, and closes what was opened: by discarding all
-//!   private pages, or, if the slot *learns*, by copying back the pages that were written to
-//!   (see `learn`).
+//!   private pages, or, if the slot *learns*, by copying back what was written to (see `watch`);
+//!   [`cost`] decides which;
+//! * a [`WorkingSet`] says beforehand what will be written to.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -27,16 +28,30 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 
+pub mod cost;
+mod granules;
 mod image;
 mod learn;
 mod restore;
 mod slot;
 mod sys;
 mod uffd;
+mod watch;
+mod working_set;
 
 pub use image::{Extent, Image};
-pub use learn::{LEARN_ALIGN, handle_write_fault, learning_available};
 pub use slot::{Binding, Geometry, Slot, Tracking};
+pub use uffd::Missing;
+pub use watch::{FaultSignal, LEARN_ALIGN, handle_write_fault};
+pub use working_set::WorkingSet;
 
 /// Bytes of a host page.
 pub const PAGE: usize = 4096;
+
+/// Whether this kernel offers what [`Tracking::Learn`] needs; what is missing if not.
+///
+/// # Errors
+/// [`Missing`].
+pub fn userfaultfd() -> Result<(), Missing> {
+    uffd::descriptor().map(|_| ())
+}

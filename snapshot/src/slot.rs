@@ -1,9 +1,12 @@
 //! Slots: reservations that images are bound to and reset in.
 
+use crate::cost::{self, History, Verdict};
+use crate::granules::Granules;
 use crate::image::invalid;
-use crate::learn::{LEARN_ALIGN, Restored, Tracker};
-use crate::sys::Reservation;
-use crate::{Image, PAGE};
+use crate::learn::Tracker;
+use crate::sys::{Access, Reservation};
+use crate::watch::{LEARN_ALIGN, Watcher, Way};
+use crate::{Image, PAGE, WorkingSet};
 use std::io;
 use std::sync::Arc;
 
@@ -34,25 +37,52 @@ pub struct Binding {
 /// Address space in which one image at a time is mapped.
 #[derive(Debug)]
 pub struct Slot {
-    /// The learned set, while an image is bound and the slot learns. Before the reservation, so
-    /// that it ends before somebody else's slot can be in the same place.
-    tracker: Option<Box<Tracker>>,
+    /// While an image is bound and the slot learns. Before the reservation, so that it ends before
+    /// somebody else's slot can be in the same place.
+    watcher: Option<Box<Watcher>>,
+    /// While an image is bound and the slot learns, or may learn again.
+    history: Option<History>,
     reservation: Reservation,
     geometry: Geometry,
     binding: Option<Binding>,
     /// Bytes from BASE on that are accessible.
     open: usize,
+    /// Most bytes from BASE on that were accessible since the image was bound.
+    most_open: usize,
 }
 
 /// How a slot knows what a reset has to restore.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+///
+/// For all but [`Tracking::Discard`], the process's handlers for SIGBUS and SIGSEGV must call
+/// [`handle_write_fault`](crate::handle_write_fault). Where one of them is not possible, the slot
+/// discards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Tracking {
+    /// The one that should cost least: see [`cost::choose`].
+    Auto,
     /// It does not: a reset discards all private pages, and the next writes fault again.
     Discard,
-    /// It learns which pages are written to, and copies them back. The process's handler for
-    /// SIGBUS must call [`handle_write_fault`](crate::handle_write_fault). Falls back to
-    /// [`Tracking::Discard`] where the kernel cannot, or the image is not in memory.
+    /// It learns which pages are written to, by userfaultfd, and copies them back.
     Learn,
+    /// It learns which granules of [`cost::GRANULE_PAGES`] are written to, by `mprotect`, and copies
+    /// back what differs in them. Memory that grew is discarded.
+    Granules,
+    /// As [`Tracking::Learn`], or else by `mprotect` for each single page: the same pages by either
+    /// way, to record a working set. The slot never forgets any.
+    Record,
+}
+
+impl Tracking {
+    /// One word for listings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Tracking::Auto => "auto",
+            Tracking::Discard => "discard",
+            Tracking::Learn => "learn",
+            Tracking::Granules => "granules",
+            Tracking::Record => "record",
+        }
+    }
 }
 
 impl Slot {
@@ -62,17 +92,60 @@ impl Slot {
     /// `OutOfMemory` when the process has no address space or mappings left.
     pub fn reserve(geometry: Geometry) -> io::Result<Slot> {
         let reservation = Reservation::new(geometry.below + geometry.above, geometry.align)?;
-        Ok(Slot { reservation, geometry, binding: None, open: 0, tracker: None })
+        Ok(Slot {
+            watcher: None,
+            history: None,
+            reservation,
+            geometry,
+            binding: None,
+            open: 0,
+            most_open: 0,
+        })
     }
 
-    /// What is active for the image bound.
+    /// What is active for the image bound: never [`Tracking::Auto`].
     pub fn tracking(&self) -> Tracking {
-        if self.tracker.is_some() { Tracking::Learn } else { Tracking::Discard }
+        let recording = self.recording();
+        match self.watcher.as_ref().map(|watcher| watcher.way()) {
+            Some(_) if recording => Tracking::Record,
+            Some(Way::Pages(_)) => Tracking::Learn,
+            Some(Way::Granules(_)) => Tracking::Granules,
+            None => Tracking::Discard,
+        }
     }
 
-    /// Pages that a reset copies back.
+    fn recording(&self) -> bool {
+        self.binding.as_ref().is_some_and(|binding| binding.tracking == Tracking::Record)
+    }
+
+    /// Pages that a reset restores, or granules.
     pub fn learned_pages(&self) -> usize {
-        self.tracker.as_ref().map_or(0, |tracker| tracker.learned_pages())
+        self.watcher.as_ref().map_or(0, |watcher| watcher.learned())
+    }
+
+    /// Most bytes that stay in memory after a reset for the next guest.
+    pub fn resident_bytes(&self) -> usize {
+        self.watcher.as_ref().map_or(0, |watcher| match watcher.way() {
+            Way::Pages(pages) => pages.learned_pages() * PAGE,
+            Way::Granules(granules) => granules.pages().count() * PAGE,
+        })
+    }
+
+    /// The pages that guests wrote to since the image was bound, and how far they grew the memory.
+    /// `None` if the slot does not record, or more was written to than can be recorded.
+    pub fn recorded(&self) -> Option<WorkingSet> {
+        let binding = self.binding.as_ref().filter(|_| self.recording())?;
+        let watcher = self.watcher.as_ref().filter(|watcher| !watcher.overflowed())?;
+        let mut pages: Vec<usize> = match watcher.way() {
+            Way::Pages(pages) => pages.pages().collect(),
+            Way::Granules(granules) => granules.pages().collect(),
+        };
+        pages.sort_unstable();
+        let image = binding.image.len();
+        let grown = self.most_open - (image - binding.lead);
+        // Only one of the two ways sees pages of memory that grew.
+        let in_image = pages.iter().filter(|page| **page < image / PAGE);
+        Some(WorkingSet::of_pages(in_image.copied(), image / PAGE, grown))
     }
 
     /// The address BASE.
@@ -105,6 +178,7 @@ impl Slot {
             return Err(invalid("the image does not fit the slot"));
         }
         self.open = binding.image.len() - binding.lead;
+        self.most_open = self.open;
         let binding = self.binding.insert(binding);
         let image_at = self.geometry.below - binding.lead;
         let head_at = image_at - binding.head;
@@ -113,12 +187,51 @@ impl Slot {
             let file = binding.image.file();
             self.reservation.map_file(image_at + extent.at, extent.bytes, file, extent.file)?;
         }
-        let aligned = self.geometry.align.is_multiple_of(LEARN_ALIGN);
-        if binding.tracking == Tracking::Learn && aligned && binding.image.prepare_view() {
-            let start = self.reservation.start() + image_at;
-            self.tracker = Tracker::new(start, binding.image.len());
+        let (image, tracking) = (binding.image.clone(), binding.tracking);
+        self.watch(cost::way(tracking, &image), &image);
+        self.expect(&image)
+    }
+
+    /// Prepares for what guests are expected to write to.
+    fn expect(&mut self, image: &Image) -> io::Result<()> {
+        let (Some(watcher), Some(set)) = (&mut self.watcher, image.working_set()) else {
+            return Ok(());
+        };
+        let end = self.open + set.grown;
+        if matches!(watcher.way(), Way::Pages(_)) && end <= self.geometry.above {
+            self.open(end)?;
         }
-        Ok(())
+        if let Some(watcher) = &mut self.watcher {
+            watcher.expect(set);
+        }
+        self.close(end - set.grown)
+    }
+
+    /// Starts to watch the image in this way, if that is possible.
+    fn watch(&mut self, way: Tracking, image: &Image) {
+        let Some(binding) = &self.binding else { return };
+        if !self.geometry.align.is_multiple_of(LEARN_ALIGN) || !image.prepare_view() {
+            return;
+        }
+        let start = self.reservation.start() + self.geometry.below - binding.lead;
+        let len = image.len();
+        let pages = || Tracker::new(start, len).map(Way::Pages);
+        let all_pages = || {
+            let mut tracker = Tracker::new(start, len)?;
+            tracker.make_room();
+            Some(Way::Pages(tracker))
+        };
+        let granules = |pages, most| Granules::new(start, len, pages, most).map(Way::Granules);
+        let way = match way {
+            Tracking::Auto | Tracking::Discard => None,
+            Tracking::Learn => pages(),
+            Tracking::Granules => granules(cost::GRANULE_PAGES, cost::MAX_GRANULES),
+            Tracking::Record => all_pages().or_else(|| granules(1, cost::MAX_PAGES)),
+        };
+        self.watcher = way.map(|way| Watcher::new(way, start, len));
+        if let (Some(watcher), None) = (&self.watcher, &self.history) {
+            self.history = Some(History::new(watcher.rates()));
+        }
     }
 
     /// Unmaps what is bound.
@@ -126,10 +239,12 @@ impl Slot {
     /// # Errors
     /// What the kernel says.
     pub fn unbind(&mut self) -> io::Result<()> {
-        self.tracker = None;
+        (self.watcher, self.history) = (None, None);
         let Some(binding) = self.binding.take() else { return Ok(()) };
         let before = binding.lead + binding.head;
-        let bytes = before + std::mem::take(&mut self.open);
+        // Closed memory may have kept pages.
+        let bytes = before + std::mem::take(&mut self.most_open);
+        self.open = 0;
         self.reservation.close(self.geometry.below - before, bytes)
     }
 
@@ -143,8 +258,13 @@ impl Slot {
             return Err(invalid("cannot open that much of the slot"));
         }
         if bytes > self.open {
-            self.reservation.protect(self.geometry.below + self.open, bytes - self.open, true)?;
+            let at = self.geometry.below + self.open;
+            self.reservation.protect(at, bytes - self.open, Access::Write)?;
             self.open = bytes;
+            self.most_open = self.most_open.max(bytes);
+            if let (Some(watcher), Some(binding)) = (&mut self.watcher, &self.binding) {
+                watcher.extend(binding.lead + bytes);
+            }
         }
         Ok(())
     }
@@ -156,30 +276,80 @@ impl Slot {
     /// What the kernel says. The slot must then not be used before it is bound anew.
     pub fn reset(&mut self) -> io::Result<()> {
         let Some(binding) = &self.binding else { return Ok(()) };
-        let image_at = self.geometry.below - binding.lead;
-        let image_end = binding.image.len() - binding.lead;
-        if self.open > image_end {
-            let grown = self.open - image_end;
-            self.reservation.discard(self.geometry.below + image_end, grown)?;
-            self.reservation.protect(self.geometry.below + image_end, grown, false)?;
-            self.open = image_end;
-        }
-        let Some(tracker) = &mut self.tracker else {
-            return self.reservation.discard(image_at, binding.image.len());
+        let recording = binding.tracking == Tracking::Record;
+        let (Some(watcher), Some(history)) = (&mut self.watcher, &mut self.history) else {
+            return self.reset_unwatched();
         };
-        let restored = tracker.restore(&binding.image);
-        if restored == Restored::Done {
+        let verdict = match watcher.overflowed() {
+            true if recording => return self.discard(),
+            true => history.overflowed(),
+            false if recording => Verdict::Restore,
+            false => history.judge(watcher.learned()),
+        };
+        if verdict == Verdict::Restore {
+            watcher.restore(&binding.image, binding.lead + self.open);
+            return self.close_grown();
+        }
+        self.discard()?;
+        match (&mut self.watcher, verdict) {
+            (Some(watcher), Verdict::Relearn) => watcher.forget(),
+            (Some(watcher), _) => {
+                watcher.release()?;
+                self.watcher = None;
+                Ok(())
+            }
+            (None, _) => Ok(()),
+        }
+    }
+
+    /// Resets a slot that does not learn, or not now.
+    fn reset_unwatched(&mut self) -> io::Result<()> {
+        self.discard()?;
+        if let (Some(history), Some(binding)) = (&mut self.history, &self.binding)
+            && history.rested()
+        {
+            let image = binding.image.clone();
+            self.watch(cost::way(binding.tracking, &image), &image);
+            if self.watcher.is_none() {
+                self.history = None; // it would try at each reset
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes what was opened. What was watched is zero again, and stays for the next time.
+    fn close_grown(&mut self) -> io::Result<()> {
+        let Some(binding) = &self.binding else { return Ok(()) };
+        let image_end = binding.image.len() - binding.lead;
+        if self.open == image_end {
             return Ok(());
         }
-        self.reservation.discard(image_at, binding.image.len())?;
-        let worked = match restored {
-            Restored::Erratic => tracker.release(),
-            _ => tracker.forget(),
-        };
-        if restored == Restored::Erratic {
-            self.tracker = None;
+        let watched = self.watcher.as_ref().map_or(0, |watcher| watcher.watched());
+        let kept = watched.saturating_sub(binding.lead).max(image_end);
+        if self.open > kept {
+            self.reservation.discard(self.geometry.below + kept, self.open - kept)?;
         }
-        if worked { Ok(()) } else { Err(io::Error::other("protecting the image")) }
+        self.close(image_end)
+    }
+
+    /// Discards all private pages, and closes what was opened.
+    fn discard(&mut self) -> io::Result<()> {
+        let Some(binding) = &self.binding else { return Ok(()) };
+        let (lead, image_end) = (binding.lead, binding.image.len() - binding.lead);
+        let watched = self.watcher.as_ref().map_or(0, |watcher| watcher.watched());
+        let end = self.open.max(watched.saturating_sub(lead));
+        self.reservation.discard(self.geometry.below - lead, lead + end)?;
+        self.close(image_end)
+    }
+
+    /// Makes all from `end` bytes from BASE on inaccessible.
+    fn close(&mut self, end: usize) -> io::Result<()> {
+        if self.open > end {
+            let at = self.geometry.below + end;
+            self.reservation.protect(at, self.open - end, Access::None)?;
+            self.open = end;
+        }
+        Ok(())
     }
 
     /// Makes sure that the kernel itself can write to a range, as in `read(2)`: it does not fault

@@ -1,8 +1,9 @@
 //! The system calls of this crate, each with the argument why it is sound.
 
-use region::Protection;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
-use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, mmap_anonymous, munmap};
+use rustix::mm::{
+    Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap, mmap_anonymous, mprotect, munmap,
+};
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -80,11 +81,9 @@ impl Reservation {
     }
 
     /// Makes a range accessible or inaccessible, keeping what is there.
-    pub(crate) fn protect(&mut self, at: usize, bytes: usize, access: bool) -> io::Result<()> {
-        let protection = if access { Protection::READ_WRITE } else { Protection::NONE };
+    pub(crate) fn protect(&mut self, at: usize, bytes: usize, access: Access) -> io::Result<()> {
         let address = self.address(at, bytes)?;
-        // SAFETY: as in `map_zeroed`.
-        unsafe { region::protect(address, bytes, protection) }.map_err(io::Error::other)
+        protect(address as usize, bytes, access)
     }
 
     /// Forgets private pages of a range: it reads as the file, or as zeros, again.
@@ -100,6 +99,37 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         unmap(self.start, self.bytes);
     }
+}
+
+/// What may be done to a range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Nothing.
+    None,
+    /// Reading.
+    Read,
+    /// Reading and writing.
+    Write,
+}
+
+/// Changes what may be done to a range of a slot, keeping what is there. Async-signal-safe, and
+/// leaves `errno` alone.
+pub(crate) fn protect(start: usize, bytes: usize, access: Access) -> io::Result<()> {
+    let flags = match access {
+        Access::None => MprotectFlags::empty(),
+        Access::Read => MprotectFlags::READ,
+        Access::Write => MprotectFlags::READ | MprotectFlags::WRITE,
+    };
+    // SAFETY: the callers own the range and hold no reference into it that needs more access.
+    unsafe { mprotect(start as *mut std::ffi::c_void, bytes, flags)? };
+    Ok(())
+}
+
+/// Makes the pages of a writable range the process's own, as if each had been written to.
+pub(crate) fn populate(start: usize, bytes: usize) -> io::Result<()> {
+    // SAFETY: contents stay as they are.
+    unsafe { madvise(start as *mut std::ffi::c_void, bytes, Advice::LinuxPopulateWrite)? };
+    Ok(())
 }
 
 fn reserve_flags() -> MapFlags {

@@ -1,5 +1,6 @@
 //! The three `ioctl`s of userfaultfd this crate needs (Linux `userfaultfd(2)`, `ioctl_userfaultfd(2)`).
 
+use rustix::io::Errno;
 use rustix::ioctl::{Opcode, Updater, ioctl, opcode};
 use rustix::mm::{UserfaultfdFlags, userfaultfd};
 use std::io;
@@ -40,23 +41,46 @@ const API: Opcode = opcode::read_write::<Api>(GROUP, 0x3f);
 const REGISTER: Opcode = opcode::read_write::<Register>(GROUP, 0x00);
 const WRITEPROTECT: Opcode = opcode::read_write::<WriteProtect>(GROUP, 0x06);
 
-/// The process's descriptor, if the kernel offers what is needed.
-pub(crate) fn descriptor() -> Option<&'static OwnedFd> {
-    static DESCRIPTOR: OnceLock<Option<OwnedFd>> = OnceLock::new();
-    DESCRIPTOR.get_or_init(|| open().ok()).as_ref()
+/// The process's descriptor.
+///
+/// # Errors
+/// What of the kernel is missing.
+pub(crate) fn descriptor() -> Result<&'static OwnedFd, Missing> {
+    static DESCRIPTOR: OnceLock<Result<OwnedFd, Missing>> = OnceLock::new();
+    DESCRIPTOR.get_or_init(open).as_ref().map_err(|missing| *missing)
 }
 
-fn open() -> io::Result<OwnedFd> {
+/// What of userfaultfd this kernel lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// The system call: the kernel was built without it.
+    SystemCall,
+    /// The permission to make it: a filter of system calls, as containers have them.
+    Permission,
+    /// Write protection with SIGBUS, of pages that are not there yet: Linux before 6.4.
+    Features,
+    /// Something else, usually file descriptors.
+    Other(io::ErrorKind),
+}
+
+fn open() -> Result<OwnedFd, Missing> {
     // Only faults of user code: no privilege is needed then. The kernel itself must not write to
     // a protected page; see `Slot::make_writable`.
     let user_mode_only = UserfaultfdFlags::from_bits_retain(1);
     // SAFETY: a new descriptor, which is not used for anything yet.
-    let descriptor = unsafe { userfaultfd(UserfaultfdFlags::CLOEXEC | user_mode_only)? };
+    let descriptor = unsafe { userfaultfd(UserfaultfdFlags::CLOEXEC | user_mode_only) };
+    let descriptor = descriptor.map_err(|error| match error {
+        Errno::NOSYS => Missing::SystemCall,
+        Errno::PERM | Errno::ACCESS => Missing::Permission,
+        // The flag for user mode came later than the call.
+        Errno::INVAL => Missing::Features,
+        error => Missing::Other(error.kind()),
+    })?;
     let mut api = Api { api: API_VERSION, features: FEATURES, ioctls: 0 };
     // SAFETY: the opcode goes with the type.
     let request = unsafe { Updater::<API, Api>::new(&mut api) };
     // SAFETY: the handshake changes only the descriptor.
-    unsafe { ioctl(&descriptor, request)? };
+    unsafe { ioctl(&descriptor, request) }.map_err(|_| Missing::Features)?;
     Ok(descriptor)
 }
 

@@ -1,24 +1,31 @@
-//! Whatever was written, grown and read: after a reset the slot is the image. For both ways of
+//! Whatever was written, grown and read: after a reset the slot is the image. For each way of
 //! resetting, forced.
+
+#![expect(clippy::single_range_in_vec_init)] // sets of pages are lists of ranges
 
 use proptest::prelude::*;
 use std::sync::{Arc, Once};
-use wfaas_snapshot::{Binding, Extent, Geometry, Image, LEARN_ALIGN, PAGE, Slot, Tracking};
+use wfaas_snapshot::{
+    Binding, Extent, FaultSignal, Geometry, Image, LEARN_ALIGN, PAGE, Slot, Tracking, WorkingSet,
+    handle_write_fault,
+};
 
 const GEOMETRY: Geometry = Geometry { below: 1 << 20, above: 4 << 20, align: LEARN_ALIGN };
 const LEAD: usize = 3 * PAGE;
 const IMAGE: usize = 40 * PAGE;
 const MAX_OPEN: usize = 200 * PAGE;
-const BOTH: [Tracking; 2] = [Tracking::Discard, Tracking::Learn];
+const EACH: [Tracking; 4] =
+    [Tracking::Discard, Tracking::Learn, Tracking::Granules, Tracking::Record];
 
 /// What an embedder has to install for slots that learn.
 fn install_handler() {
-    extern "C" fn handler(_: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
+    extern "C" fn handler(signal: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
         // SAFETY: the kernel's argument.
         let info = unsafe { &*info };
-        // SAFETY: SIGBUS comes with an address.
+        // SAFETY: SIGBUS and SIGSEGV come with an address.
         let address = unsafe { info.si_addr() };
-        if !wfaas_snapshot::handle_write_fault(address as usize) {
+        let signal = if signal == libc::SIGBUS { FaultSignal::Bus } else { FaultSignal::Segv };
+        if !handle_write_fault(signal, address as usize) {
             // SAFETY: async-signal-safe.
             unsafe { libc::abort() };
         }
@@ -29,8 +36,10 @@ fn install_handler() {
         let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
         action.sa_sigaction = handler as *const () as usize;
         action.sa_flags = libc::SA_SIGINFO | libc::SA_NODEFER;
-        // SAFETY: the handler is async-signal-safe.
-        assert_eq!(unsafe { libc::sigaction(libc::SIGBUS, &action, std::ptr::null_mut()) }, 0);
+        for signal in [libc::SIGBUS, libc::SIGSEGV] {
+            // SAFETY: the handler is async-signal-safe.
+            assert_eq!(unsafe { libc::sigaction(signal, &action, std::ptr::null_mut()) }, 0);
+        }
     });
 }
 
@@ -110,14 +119,24 @@ proptest! {
     }
 
     #[test]
-    fn copying_back_restores_the_image(steps in prop::collection::vec(step(), 1..60)) {
+    fn copying_pages_back_restores_the_image(steps in prop::collection::vec(step(), 1..60)) {
         reset_restores_the_image(Tracking::Learn, steps);
+    }
+
+    #[test]
+    fn copying_granules_back_restores_the_image(steps in prop::collection::vec(step(), 1..60)) {
+        reset_restores_the_image(Tracking::Granules, steps);
+    }
+
+    #[test]
+    fn recording_restores_the_image(steps in prop::collection::vec(step(), 1..60)) {
+        reset_restores_the_image(Tracking::Record, steps);
     }
 }
 
 #[test]
 fn opened_memory_is_zero_every_time() {
-    for tracking in BOTH {
+    for tracking in EACH {
         let mut slot = bound(tracking, image().0, 0);
         for _ in 0..3 {
             slot.open(MAX_OPEN).unwrap();
@@ -132,7 +151,7 @@ fn opened_memory_is_zero_every_time() {
 
 #[test]
 fn a_slot_can_be_bound_to_another_image() {
-    for tracking in BOTH {
+    for tracking in EACH {
         let mut slot = bound(tracking, image().0, PAGE);
         slot.open(MAX_OPEN).unwrap();
         slot.bytes_mut(0, MAX_OPEN).unwrap().fill(1);
@@ -221,4 +240,222 @@ fn a_slot_goes_on_learning_from_guests_that_mostly_repeat_themselves() {
     }
     assert_eq!(slot.tracking(), Tracking::Learn);
     assert_eq!(slot.learned_pages(), 28);
+}
+
+/// A slot with an image of `pages` pages of zeros.
+fn zeros(tracking: Tracking, pages: usize) -> Slot {
+    let image = Image::from_pages(pages * PAGE, &[], &[]).unwrap();
+    install_handler();
+    let geometry = Geometry { below: 1 << 20, above: 32 << 20, align: LEARN_ALIGN };
+    let mut slot = Slot::reserve(geometry).unwrap();
+    slot.bind(Binding { image: Arc::new(image), lead: 0, head: 0, tracking }).unwrap();
+    slot
+}
+
+fn write_page(slot: &mut Slot, page: usize) {
+    slot.bytes_mut((page * PAGE) as isize, 1).unwrap()[0] = 1;
+}
+
+/// Page faults of this thread so far that needed no disk.
+fn faults() -> i64 {
+    // SAFETY: all zeros is a valid rusage.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    // SAFETY: the kernel fills it in.
+    assert_eq!(unsafe { libc::getrusage(libc::RUSAGE_THREAD, &mut usage) }, 0);
+    usage.ru_minflt
+}
+
+#[test]
+fn a_slot_that_rests_from_learning_tries_again() {
+    let mut slot = zeros(Tracking::Learn, 4000);
+    for round in 0..64 {
+        (0..8).for_each(|page| write_page(&mut slot, round * 8 + page));
+        slot.reset().unwrap();
+    }
+    assert_eq!(slot.tracking(), Tracking::Discard);
+    for _ in 0..20_000 {
+        write_page(&mut slot, 7);
+        slot.reset().unwrap();
+        assert_eq!(slot.bytes(7 * PAGE as isize, 1).unwrap(), [0]);
+    }
+    assert_eq!(slot.tracking(), Tracking::Learn);
+    assert_eq!(slot.learned_pages(), 1);
+}
+
+#[test]
+fn a_set_that_has_drifted_shrinks() {
+    let mut slot = zeros(Tracking::Learn, 1000);
+    for round in 0..2000 {
+        write_page(&mut slot, 0);
+        if round < 500 && round % 2 == 0 {
+            write_page(&mut slot, round);
+        }
+        slot.reset().unwrap();
+    }
+    assert!((1..250).contains(&slot.learned_pages()), "{}", slot.learned_pages());
+    assert_eq!(slot.tracking(), Tracking::Learn);
+}
+
+#[test]
+fn more_granules_than_a_set_holds_are_discarded() {
+    let mut slot = zeros(Tracking::Granules, 4000);
+    for _ in 0..3 {
+        (0..4000).step_by(40).for_each(|page| write_page(&mut slot, page));
+        slot.reset().unwrap();
+        assert!(slot.bytes(0, 4000 * PAGE).unwrap().iter().step_by(64).all(|byte| *byte == 0));
+    }
+    assert_eq!(slot.tracking(), Tracking::Discard);
+}
+
+#[test]
+fn the_granules_of_a_page_are_learned_and_others_stay_protected() {
+    let mut slot = zeros(Tracking::Granules, 100);
+    for _ in 0..3 {
+        write_page(&mut slot, 0);
+        write_page(&mut slot, 3);
+        write_page(&mut slot, 99);
+        assert_eq!(slot.learned_pages(), 2);
+        slot.reset().unwrap();
+    }
+    assert_eq!(slot.tracking(), Tracking::Granules);
+}
+
+#[test]
+fn memory_that_grows_again_needs_no_faults() {
+    let mut slot = bound(Tracking::Learn, image().0, 0);
+    let mut request = || {
+        slot.open(MAX_OPEN).unwrap();
+        let bytes = slot.bytes_mut(MAX_OPEN as isize - 9000, 9000).unwrap();
+        assert!(bytes.iter().all(|byte| *byte == 0));
+        bytes.fill(7);
+        slot.reset().unwrap();
+        slot.bytes(IMAGE as isize - LEAD as isize, 1).expect_err("it is closed");
+    };
+    request();
+    let before = faults();
+    (0..100).for_each(|_| request());
+    assert!(faults() - before < 100, "{} faults", faults() - before);
+    assert_eq!(slot.learned_pages(), 3);
+}
+
+#[test]
+fn memory_that_is_closed_is_not_accessible() {
+    for tracking in EACH {
+        let mut slot = bound(tracking, image().0, 0);
+        slot.open(MAX_OPEN).unwrap();
+        slot.bytes_mut(MAX_OPEN as isize - 1, 1).unwrap()[0] = 1;
+        slot.reset().unwrap();
+        let last = slot.base().wrapping_add(MAX_OPEN - 1);
+        let mut byte = [0u8];
+        // The kernel tells about it where a read of our own would end the test.
+        let local = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
+        let remote = libc::iovec { iov_base: last.cast(), iov_len: 1 };
+        let this = std::process::id() as i32;
+        // SAFETY: both ranges are of one byte, the local one is ours.
+        let read = unsafe { libc::process_vm_readv(this, &local, 1, &remote, 1, 0) };
+        assert_eq!(read, -1, "{tracking:?}");
+    }
+}
+
+#[test]
+fn a_fault_that_is_not_the_first_write_is_not_taken_for_one() {
+    use FaultSignal::{Bus, Segv};
+    let mut slot = bound(Tracking::Granules, image().0, 0);
+    write_page(&mut slot, 2);
+    let at = |page: usize| slot.base() as usize + page * PAGE;
+    assert!(!handle_write_fault(Segv, at(2)), "it may be written to already");
+    assert!(!handle_write_fault(Segv, at(100)), "it is behind the image");
+    assert!(!handle_write_fault(Bus, at(30)), "the other signal");
+    assert!(!handle_write_fault(Segv, 0));
+    assert!(!handle_write_fault(Segv, usize::MAX));
+    assert!(handle_write_fault(Segv, at(30)));
+
+    let mut slot = bound(Tracking::Learn, image().0, 0);
+    slot.open(MAX_OPEN).unwrap();
+    slot.reset().unwrap();
+    let at = |page: usize| slot.base() as usize + page * PAGE;
+    assert!(!handle_write_fault(Segv, at(60)), "it is watched, but closed");
+    assert!(!handle_write_fault(Segv, at(2)), "the other signal");
+    assert!(handle_write_fault(Bus, at(2)));
+}
+
+#[test]
+fn what_was_written_is_recorded() {
+    let mut slot = bound(Tracking::Record, image().0, 0);
+    for pages in [[1, 5, 6], [0, 5, 30]] {
+        pages.iter().for_each(|page| write_page(&mut slot, *page));
+        slot.open(MAX_OPEN).unwrap();
+        write_page(&mut slot, 100);
+        slot.reset().unwrap();
+    }
+    let lead = LEAD / PAGE;
+    let expected = WorkingSet {
+        pages: vec![lead..lead + 2, lead + 5..lead + 7, lead + 30..lead + 31],
+        image: IMAGE / PAGE,
+        grown: MAX_OPEN - (IMAGE - LEAD),
+    };
+    assert_eq!(slot.recorded(), Some(expected));
+    assert_eq!(bound(Tracking::Learn, image().0, 0).recorded(), None);
+}
+
+#[test]
+fn what_is_expected_is_not_learned_and_needs_no_faults() {
+    for tracking in [Tracking::Learn, Tracking::Granules] {
+        let (image, expected) = image();
+        let pages = vec![3..5, 8..9, 38..40];
+        let set = WorkingSet { pages, image: IMAGE / PAGE, grown: 10 * PAGE };
+        let mut slot = bound(tracking, image.expecting(set).unwrap(), 0);
+        assert_pristine(&slot, &expected);
+        let learned = slot.learned_pages();
+        assert_eq!(learned, if tracking == Tracking::Learn { 5 } else { 4 });
+        let before = faults();
+        [0, 1, 5, 35, 36].iter().for_each(|page| write_page(&mut slot, *page));
+        assert!(faults() - before < 2, "{} faults", faults() - before);
+        assert_eq!(slot.learned_pages(), learned);
+        slot.reset().unwrap();
+        assert_pristine(&slot, &expected);
+        slot.open(IMAGE - LEAD + 10 * PAGE).unwrap();
+        assert!(
+            slot.bytes(IMAGE as isize - LEAD as isize, 10 * PAGE).unwrap().iter().all(|b| *b == 0)
+        );
+    }
+}
+
+#[test]
+fn memory_that_is_expected_to_grow_is_watched_from_the_start() {
+    let (image, expected) = image();
+    let set = WorkingSet { pages: vec![41..43], image: IMAGE / PAGE, grown: 10 * PAGE };
+    let mut slot = bound(Tracking::Learn, image.expecting(set).unwrap(), 0);
+    assert_pristine(&slot, &expected);
+    assert_eq!(slot.learned_pages(), 2);
+    slot.open(IMAGE - LEAD + 10 * PAGE).unwrap();
+    let before = faults();
+    let first = IMAGE / PAGE - LEAD / PAGE + 1;
+    write_page(&mut slot, first);
+    write_page(&mut slot, first + 1);
+    assert!(faults() - before < 2, "{} faults", faults() - before);
+    slot.reset().unwrap();
+    assert_pristine(&slot, &expected);
+    slot.open(IMAGE - LEAD + 10 * PAGE).unwrap();
+    assert_eq!(slot.bytes((first * PAGE) as isize, 1).unwrap(), [0]);
+}
+
+#[test]
+fn impossible_working_sets_are_refused() {
+    let all = IMAGE / PAGE;
+    for (pages, image_pages, grown) in [
+        (vec![5..6, 3..4], all, 0),
+        (vec![5..6, 5..7], all, 0),
+        (vec![5..5], all, 0),
+        (vec![39..41], all, 0),
+        (vec![40..52], all, 11 * PAGE),
+        (vec![1..2], all - 1, 0),
+        (vec![1..2], all, 100),
+        (vec![0..5000], all, 5000 * PAGE),
+        (vec![], all, usize::MAX - 4095),
+    ] {
+        let set = WorkingSet { pages, image: image_pages, grown };
+        let error = image().0.expecting(set.clone()).map(|_| ()).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput, "{set:?}");
+    }
 }

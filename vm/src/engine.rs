@@ -36,7 +36,7 @@ impl Default for Config {
             idle_slots: 64,
             max_slots: 16 << 10,
             max_resident_bytes: None,
-            reset: Tracking::Learn,
+            reset: Tracking::Auto,
         }
     }
 }

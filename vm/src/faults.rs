@@ -2,7 +2,7 @@
 //!
 //! | signal | where the pc is | what happens |
 //! |---|---|---|
-//! | BUS | anywhere, first write to a page of a slot that learns | the page is noted and writable |
+//! | BUS, SEGV | anywhere, first write to a page or granule of a slot that learns | it is noted and writable |
 //! | SEGV, BUS, FPE, ILL | guest code | trap, by the trap record of the instruction |
 //! | SEGV, BUS | anywhere, address in the guard of the guest's stack | stack overflow |
 //! | SEGV, BUS | host code called by a guest | trap; the store is poisoned |
@@ -25,6 +25,7 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::OnceLock;
 use wfaas_abi::TrapCode;
+use wfaas_snapshot::{FaultSignal, handle_write_fault};
 
 thread_local! {
     /// The innermost call of guest code on this thread. Const and without drop, so that reading it
@@ -176,7 +177,12 @@ extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut li
     let info = unsafe { &*info };
     // SAFETY: for these signals the kernel fills in the address.
     let address = unsafe { info.si_addr() } as usize;
-    if signal == libc::SIGBUS && wfaas_snapshot::handle_write_fault(address) {
+    let first_write = match signal {
+        libc::SIGBUS => handle_write_fault(FaultSignal::Bus, address),
+        libc::SIGSEGV => handle_write_fault(FaultSignal::Segv, address),
+        _ => false,
+    };
+    if first_write {
         return;
     }
     if !handle_fault(signal, address, &mut registers) {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use wfaas_abi::layout::{MAX_MEMORY_PAGES, PAGE, WASM_PAGE};
 use wfaas_abi::memories::LEAD;
 use wfaas_abi::state::MEMORY_PAGES_OFFSET;
-use wfaas_snapshot::{Binding, Image, Slot};
+use wfaas_snapshot::{Binding, Image, Slot, WorkingSet};
 
 /// A linear memory of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,7 +167,7 @@ impl MemoryInner {
     /// Bytes that it keeps in memory after a reset: what its slot has learned.
     pub(crate) fn resident_bytes(&self) -> u64 {
         match &self.backing {
-            Backing::Own(own) => (own.get().learned_pages() * PAGE) as u64,
+            Backing::Own(own) => own.get().resident_bytes() as u64,
             Backing::Shared(_) => 0,
         }
     }
@@ -179,6 +179,14 @@ impl MemoryInner {
         match &mut self.backing {
             Backing::Own(own) => own.get_mut().reset().is_ok(),
             Backing::Shared(memory) => memory.reset().is_some_and(|reset| reset.is_ok()),
+        }
+    }
+
+    /// What its slot recorded; `None` if it does not, or cannot.
+    pub(crate) fn recorded(&self) -> Option<WorkingSet> {
+        match &self.backing {
+            Backing::Own(own) => own.get().recorded(),
+            Backing::Shared(_) => None,
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::code::{self, Registration};
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::profile::working_sets;
 use crate::trap::Frame;
 use crate::types::{ExternType, extern_type};
 use memmap2::{Mmap, MmapOptions};
@@ -16,7 +17,7 @@ use wfaas_abi::artifact::{ImagePart, ImageRef, Proto, SectionId};
 use wfaas_abi::cpu::{CPU_FEATURES, CpuFeatures};
 use wfaas_abi::layout::{PAGE, WASM_PAGE};
 use wfaas_abi::{Artifact, ArtifactError};
-use wfaas_snapshot::{Extent, Image};
+use wfaas_snapshot::{Extent, Image, WorkingSet};
 
 /// A loaded artifact; cheap to clone. Loading checks its header and maps it: nothing is parsed,
 /// relocated or copied, so it takes the same time for any size.
@@ -79,7 +80,7 @@ impl Module {
         let code = Code::map(file)?;
         let artifact = code.artifact();
         artifact.check_cpu(available_cpu_features())?;
-        let images = images_in_file(&code.file, artifact.image())?;
+        let images = images_in_file(&code.file, artifact.image(), working_sets(&artifact)?)?;
         let memory_pages = memory_pages(artifact.image());
         let initialised = artifact.is_initialised();
         Ok(Module(Arc::new(ModuleInner {
@@ -99,7 +100,7 @@ impl Module {
     pub fn with_proto(&self, proto_file: &[u8]) -> Result<Module, Error> {
         let proto = Proto::parse(proto_file)?;
         proto.check_artifact(&self.artifact())?;
-        self.with_image(proto.image(), true)
+        self.with_image(proto.image(), Vec::new(), true)
     }
 
     /// The same module with its image in memory, for slots that learn.
@@ -107,15 +108,21 @@ impl Module {
         if self.0.image_in_memory {
             return Ok(self.clone());
         }
-        self.with_image(self.artifact().image(), self.0.initialised)
+        let artifact = self.artifact();
+        self.with_image(artifact.image(), working_sets(&artifact)?, self.0.initialised)
     }
 
-    /// The same module with this image, in memory.
-    fn with_image(&self, image: ImageRef<'_>, initialised: bool) -> Result<Module, Error> {
+    /// The same module with this image, in memory, of which these are the working sets.
+    fn with_image(
+        &self,
+        image: ImageRef<'_>,
+        expected: Vec<WorkingSet>,
+        initialised: bool,
+    ) -> Result<Module, Error> {
         Ok(Module(Arc::new(ModuleInner {
             engine: self.0.engine.clone(),
             code: self.0.code.clone(),
-            images: images_in_memory(image)?,
+            images: images_in_memory(image, expected)?,
             image_in_memory: true,
             memory_pages: memory_pages(image),
             initialised,
@@ -130,6 +137,11 @@ impl Module {
     /// Whether instances start initialised: no segment or start function is left to run.
     pub fn is_initialised(&self) -> bool {
         self.0.initialised
+    }
+
+    /// Sizes of its own memories in WebAssembly pages, by place.
+    pub(crate) fn memory_pages(&self) -> &[u64] {
+        &self.0.memory_pages
     }
 
     /// Bytes of all its own linear memories together that an instance starts with.
@@ -296,29 +308,46 @@ fn memory_pages(image: ImageRef<'_>) -> Vec<u64> {
 }
 
 /// The images, mapped straight from the artifact where that needs few mappings.
-fn images_in_file(file: &File, image: ImageRef<'_>) -> Result<Vec<Arc<Image>>, Error> {
+fn images_in_file(
+    file: &File,
+    image: ImageRef<'_>,
+    expected: Vec<WorkingSet>,
+) -> Result<Vec<Arc<Image>>, Error> {
     image.check()?;
     let from_file = |part: ImagePart<'_>| {
         let extents = extents(part, image.file_offset);
         file.try_clone().and_then(|file| Image::from_file(file, part.bytes, &extents))
     };
     let images = image.parts().map(|part| match from_file(part) {
-        Ok(image) => Ok(Arc::new(image)),
         Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => in_memory(image, part),
-        Err(source) => Err(Error::Os { what: "opening the image", source }),
+        other => other,
     });
-    images.collect()
+    expecting(images, expected)
 }
 
-fn images_in_memory(image: ImageRef<'_>) -> Result<Vec<Arc<Image>>, Error> {
+fn images_in_memory(
+    image: ImageRef<'_>,
+    expected: Vec<WorkingSet>,
+) -> Result<Vec<Arc<Image>>, Error> {
     image.check()?;
-    image.parts().map(|part| in_memory(image, part)).collect()
+    expecting(image.parts().map(|part| in_memory(image, part)), expected)
 }
 
-fn in_memory(image: ImageRef<'_>, part: ImagePart<'_>) -> Result<Arc<Image>, Error> {
+fn in_memory(image: ImageRef<'_>, part: ImagePart<'_>) -> std::io::Result<Image> {
     Image::from_pages(part.bytes, &extents(part, 0), image.bytes)
-        .map(Arc::new)
-        .map_err(Error::os("creating the image"))
+}
+
+/// The images with what guests are expected to write to, if that is known.
+fn expecting(
+    images: impl Iterator<Item = std::io::Result<Image>>,
+    expected: Vec<WorkingSet>,
+) -> Result<Vec<Arc<Image>>, Error> {
+    let expected = expected.into_iter().map(Some).chain(std::iter::repeat(None));
+    let images = images.zip(expected).map(|(image, set)| match set {
+        Some(set) => image?.expecting(set),
+        None => image,
+    });
+    images.map(|image| image.map(Arc::new).map_err(Error::os("making the image"))).collect()
 }
 
 /// What of an image's part is stored, from `origin` on in a file.

@@ -86,8 +86,8 @@ impl<T: Default + Send + 'static> Pool<T> {
             return Err(Error::Unsupported(message.into()));
         }
         let module = match module.engine().config().reset {
-            Tracking::Learn => module.with_image_in_memory()?,
             Tracking::Discard => module.clone(),
+            _ => module.with_image_in_memory()?,
         };
         let most = module.engine().config().idle_slots.div_ceil(module.images().len());
         let inner = PoolInner { linker: linker.clone(), module, idle: Idle::new(most) };

@@ -1,11 +1,15 @@
-//! Whatever the previous guest did, the next one sees the image, byte for byte.
+//! Whatever the previous guest did, the next one sees the image, byte for byte: by each way of
+//! resetting, forced; for guests that were killed at any moment; on two threads; and while the
+//! kernel takes pages away.
 
 mod common;
 use common::{engine, module};
 use proptest::prelude::*;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
+use wfaas_abi::artifact::set_profile;
 use wfaas_abi::image::SparseImage;
-use wfaas_vm::{Faaslet, Linker, Module, Pool, Store};
+use wfaas_vm::{Config, Engine, Faaslet, Linker, Module, Pool, Store, Tracking};
 
 /// A guest that does to itself whatever its caller asks for.
 const GUEST: &str = r#"(module
@@ -91,17 +95,47 @@ fn snapshot(faaslet: &mut Faaslet<()>) -> (Vec<(u32, Vec<u8>)>, Vec<u64>) {
     (pages(&capture.image), capture.memory_pages)
 }
 
+/// Every way to reset, with and without a profile of what a few actions write to.
+const WAYS: [(Tracking, bool); 7] = [
+    (Tracking::Learn, false),
+    (Tracking::Granules, false),
+    (Tracking::Discard, false),
+    (Tracking::Record, false),
+    (Tracking::Learn, true),
+    (Tracking::Granules, true),
+    (Tracking::Discard, true),
+];
+
 fn pool() -> Pool<()> {
-    let engine = engine();
-    let raw = module(&engine, GUEST);
-    let linker = Linker::<()>::new(&engine);
-    let mut store = Store::new(&engine, ());
+    pool_with(Tracking::Learn, false)
+}
+
+fn pool_with(reset: Tracking, profile: bool) -> Pool<()> {
+    wfaas_vm::userfaultfd().expect("without it these tests would test something else");
+    let engine = |reset| Engine::new(Config { reset, ..Config::default() }).unwrap();
+    let recording = engine(Tracking::Record);
+    let raw = module(&recording, GUEST);
+    let linker = Linker::<()>::new(&recording);
+    let mut store = Store::new(&recording, ());
     let instance = linker.instantiate(&mut store, &raw).unwrap();
     let capture = instance.capture(&mut store).unwrap();
-    let artifact =
+    let mut artifact =
         wfaas_abi::artifact::replace_image(&raw.artifact(), &capture.image, &capture.memory_pages)
             .unwrap();
-    Pool::new(&linker, &Module::from_bytes(&engine, &artifact).unwrap()).unwrap()
+    if profile {
+        let module = Module::from_bytes(&recording, &artifact).unwrap();
+        let pool = Pool::new(&linker, &module).unwrap();
+        let mut faaslet = pool.acquire(()).unwrap();
+        for (action, a) in [(0, 0), (1, 50_000), (2, 3), (5, 1)] {
+            act(&mut faaslet, action, a, 1);
+        }
+        let instance = faaslet.instance();
+        let profile = instance.recorded(faaslet.store()).unwrap().expect("a few pages");
+        artifact = set_profile(&module.artifact(), &profile).unwrap();
+    }
+    let engine = engine(reset);
+    let module = Module::from_bytes(&engine, &artifact).unwrap();
+    Pool::new(&Linker::new(&engine), &module).unwrap()
 }
 
 fn act(faaslet: &mut Faaslet<()>, action: usize, a: i32, b: i32) {
@@ -120,41 +154,147 @@ fn argument() -> impl Strategy<Value = i32> {
     prop_oneof![0..300_000i32, 0..50i32, any::<i32>()]
 }
 
+/// What the guests of one slot do, one after the other.
+type Lives = Vec<Vec<(usize, i32, i32)>>;
+
+fn lives() -> impl Strategy<Value = Lives> {
+    prop::collection::vec(
+        prop::collection::vec((0..ACTIONS.len(), argument(), argument()), 1..8),
+        1..6,
+    )
+}
+
+/// Whether each life leaves the image to the next.
+fn leave_nothing(pool: &Pool<()>, lives: &Lives) -> bool {
+    let pristine = snapshot(&mut pool.acquire(()).unwrap());
+    lives.iter().all(|life| {
+        let mut faaslet = pool.acquire(()).unwrap();
+        for (action, a, b) in life {
+            act(&mut faaslet, *action, *a, *b);
+        }
+        drop(faaslet);
+        snapshot(&mut pool.acquire(()).unwrap()) == pristine
+    })
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(150))]
+    #![proptest_config(ProptestConfig::with_cases(20))]
+
     #[test]
-    fn the_next_guest_sees_the_image(
-        lives in prop::collection::vec(
-            prop::collection::vec((0..ACTIONS.len(), argument(), argument()), 1..8), 1..6),
-    ) {
-        let pool = pool();
-        let pristine = snapshot(&mut pool.acquire(()).unwrap());
-        for life in lives {
-            let mut faaslet = pool.acquire(()).unwrap();
-            for (action, a, b) in life {
-                act(&mut faaslet, action, a, b);
-            }
-            drop(faaslet);
-            prop_assert!(snapshot(&mut pool.acquire(()).unwrap()) == pristine);
+    fn the_next_guest_sees_the_image(lives in lives()) {
+        for (reset, profile) in WAYS {
+            let pool = pool_with(reset, profile);
+            prop_assert!(leave_nothing(&pool, &lives), "{reset:?}, profile: {profile}");
+        }
+    }
+
+    #[test]
+    fn guests_on_two_threads_leave_nothing_to_each_other(first in lives(), second in lives()) {
+        for (reset, profile) in WAYS {
+            let pool = pool_with(reset, profile);
+            let (one, two) = std::thread::scope(|scope| {
+                let one = scope.spawn(|| leave_nothing(&pool, &first));
+                let two = scope.spawn(|| leave_nothing(&pool, &second));
+                (one.join().unwrap(), two.join().unwrap())
+            });
+            prop_assert!(one && two, "{reset:?}, profile: {profile}");
         }
     }
 }
 
+/// Starts with writes all over, each of which may be the first to its page: a guest that is killed
+/// early is killed while the handler of a first write runs, or between it and the write.
 #[test]
-fn the_test_above_would_notice() {
-    let pool = pool();
-    let mut faaslet = pool.acquire(()).unwrap();
-    let pristine = snapshot(&mut faaslet);
-    for (action, a, b) in
-        [(0, 0, 1), (2, 1, 1), (3, 0, 0), (4, 1, 0), (5, 1, 2), (6, 0, 0), (9, 0, 1), (10, 0, 1)]
-    {
-        act(&mut faaslet, action, a, b);
-        assert!(snapshot(&mut faaslet) != pristine, "{} left no trace", ACTIONS[action]);
-        faaslet = {
+fn a_guest_that_is_killed_at_any_moment_leaves_nothing() {
+    for (reset, profile) in WAYS {
+        let pool = pool_with(reset, profile);
+        let pristine = snapshot(&mut pool.acquire(()).unwrap());
+        for round in 0..60u64 {
+            let mut faaslet = pool.acquire(()).unwrap();
+            let instance = faaslet.instance();
+            let store = faaslet.store();
+            let grow = instance.get_typed_func::<(i32, i32), ()>(store, "grow").unwrap();
+            let scribble = instance.get_typed_func::<(i32, i32), ()>(store, "loop").unwrap();
+            // The watchdog looks once a millisecond, so this is spread over the time after it.
+            let due = Duration::from_micros(round * 211 % 2000);
+            store.set_deadline(Some(Instant::now() + due));
+            let _ = grow.call(store, (2, 1));
+            let start = (round * 4099 % 0x1f000) as i32;
+            scribble.call(store, (start, 1)).expect_err("it never ends by itself");
             drop(faaslet);
-            pool.acquire(()).unwrap()
-        };
-        assert!(snapshot(&mut faaslet) == pristine);
+            let next = snapshot(&mut pool.acquire(()).unwrap());
+            assert!(next == pristine, "round {round}, {reset:?}, profile: {profile}");
+        }
+    }
+}
+
+/// What pressure can take away: without swap, the kernel may drop or write back pages of files, and
+/// unmap what it can map again, which `MADV_PAGEOUT` makes it do at once; compact memory, which
+/// moves pages under their mappings. Private pages, which hold what guests wrote, it has to keep.
+/// Learned sets must not rely on any page still being mapped.
+#[test]
+fn pages_that_the_kernel_takes_away_are_the_same_when_they_come_back() {
+    for (reset, profile) in WAYS {
+        let pool = pool_with(reset, profile);
+        let pristine = snapshot(&mut pool.acquire(()).unwrap());
+        let end = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !end.load(Relaxed) {
+                    page_out_slots();
+                }
+            });
+            let failed = (0..60).find(|round| {
+                let mut faaslet = pool.acquire(()).unwrap();
+                for (action, a) in [(0, round * 4096), (1, 50_000), (2, 2), (5, 1), (9, 0)] {
+                    act(&mut faaslet, action, a, 1);
+                }
+                drop(faaslet);
+                snapshot(&mut pool.acquire(()).unwrap()) != pristine
+            });
+            end.store(true, Relaxed);
+            assert_eq!(failed, None, "{reset:?}, profile: {profile}");
+        });
+    }
+}
+
+/// Asks the kernel to take away all pages of this process's images.
+fn page_out_slots() {
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    for line in maps.lines().filter(|line| line.contains("memfd:wfaas-image")) {
+        let range = line.split(' ').next().unwrap();
+        let (start, end) = range.split_once('-').unwrap();
+        let [start, end] = [start, end].map(|hex| usize::from_str_radix(hex, 16).unwrap());
+        // SAFETY: the advice changes no contents; a range that is not mapped any more is an error
+        // that is none here.
+        unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_PAGEOUT) };
+    }
+}
+
+#[test]
+fn the_tests_above_would_notice() {
+    for (reset, profile) in WAYS {
+        let pool = pool_with(reset, profile);
+        let mut faaslet = pool.acquire(()).unwrap();
+        let pristine = snapshot(&mut faaslet);
+        for (action, a, b) in [
+            (0, 0, 1),
+            (2, 1, 1),
+            (3, 0, 0),
+            (4, 1, 0),
+            (5, 1, 2),
+            (6, 0, 0),
+            (9, 0, 1),
+            (10, 0, 1),
+        ] {
+            act(&mut faaslet, action, a, b);
+            assert!(snapshot(&mut faaslet) != pristine, "{} left no trace", ACTIONS[action]);
+            faaslet = {
+                drop(faaslet);
+                pool.acquire(()).unwrap()
+            };
+            assert!(snapshot(&mut faaslet) == pristine);
+        }
     }
 }
 

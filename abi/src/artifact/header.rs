@@ -8,7 +8,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 pub const MAGIC: [u8; 8] = *b"WFAASOBJ";
 
 /// Version of the format. Another version is refused.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// Where the header is in the file, in bytes.
 pub const HEADER_OFFSET: usize = 512;
@@ -17,6 +17,8 @@ pub const HEADER_OFFSET: usize = 512;
 pub mod flags {
     /// The image is that of an initialised instance: segments and start function have been run.
     pub const INITIALISED: u32 = 1;
+    /// There is a working-set profile.
+    pub const PROFILE: u32 = 2;
 }
 
 /// Position and size of a section in the file.
@@ -113,8 +115,13 @@ sections! {
     Strings, ".wfaas.strings", u8;
     /// Sizes in WebAssembly pages of the memories in the image, by place; zero where there is none.
     MemorySizes, ".wfaas.memsizes", U64;
+    /// How large warm-up requests let the memories grow, like the sizes before; zeros if there is no
+    /// profile.
+    ProfileSizes, ".wfaas.profilesizes", U64;
     /// Which pages of the image are stored, ascending.
     ImageRuns, ".wfaas.imageruns", RunRecord;
+    /// Which pages warm-up requests wrote to, ascending.
+    ProfileRuns, ".wfaas.profileruns", RunRecord;
     /// The stored pages of the image. Page-aligned.
     Image, ".wfaas.image", u8;
 }
@@ -158,8 +165,8 @@ pub struct Header {
     pub reserved: U32,
     /// [`BoundsStats`](crate::BoundsStats): accesses, elided by guard, index checked, checked.
     pub accesses: [U64; 4],
-    /// Where in the file the ELF section header of the image is, to keep it right when the image
-    /// is replaced.
+    /// Where in the file the ELF section header of the image runs is, with those of the profile
+    /// runs and the image behind it, to keep them right when these are replaced.
     pub image_shdr: U64,
     /// The sections, in the order of [`SectionId::ALL`].
     pub sections: [SectionRef; SECTIONS],

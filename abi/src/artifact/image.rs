@@ -43,7 +43,7 @@ impl<'a> ImageRef<'a> {
     }
 
     /// The memories with what is before them, by place. Sizes and state must have been checked.
-    pub fn parts(&self) -> impl Iterator<Item = ImagePart<'a>> {
+    pub fn parts(&self) -> impl Iterator<Item = ImagePart<'a>> + use<'a> {
         let (runs, state_bytes) = (self.runs, self.state_bytes);
         let mut stored_at = 0;
         self.memory_sizes.iter().enumerate().map(move |(place, pages)| {

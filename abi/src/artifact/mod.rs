@@ -6,8 +6,8 @@
 //!   4096   text, page-aligned (position independent, no relocations)
 //!   ...    the records of the other sections, in the order of `SectionId`
 //!   ...    .eh_frame, .symtab, .strtab, section headers
-//!   last   image runs and image pages, page-aligned: replaced when a proto is captured, and so are
-//!          the sizes of the memories
+//!   last   image runs, profile runs, and image pages, page-aligned: replaced when a proto is
+//!          captured or a profile recorded, and so are the sizes of the memories
 //! ```
 //!
 //! All numbers are little-endian. Every section but the image is an array of one of the fixed-width
@@ -19,6 +19,7 @@
 
 mod header;
 mod image;
+mod profile;
 mod proto;
 mod reader;
 pub mod records;
@@ -28,6 +29,7 @@ pub use header::{
     FORMAT_VERSION, HEADER_OFFSET, Header, MAGIC, RECORD_SIZES, SectionId, SectionRef, flags,
 };
 pub use image::{ImagePart, ImageRef};
+pub use profile::{MAX_PROFILE_PAGES, Profile, ProfilePart, ProfileRef, set_profile};
 pub use proto::{PROTO_MAGIC, Proto, ProtoHeader, write_proto};
 pub use reader::{Artifact, ArtifactError};
 pub use writer::{Sections, Symbol, replace_image, seal};

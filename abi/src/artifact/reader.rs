@@ -2,6 +2,7 @@
 
 use super::header::{FORMAT_VERSION, HEADER_OFFSET, Header, MAGIC, SectionId, flags};
 use super::image::{ImageRef, check_sizes};
+use super::profile::ProfileRef;
 use super::records::*;
 use crate::bounds::{BoundsStats, BoundsStrategy};
 use crate::cpu::CpuFeatures;
@@ -9,7 +10,7 @@ use crate::fingerprint::ABI_FINGERPRINT;
 use crate::layout::{self, PAGE};
 use crate::memories;
 use crate::types::{FuncType, TypeHash, ValType};
-use zerocopy::little_endian::U32;
+use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 
 /// ELF's number for x86-64, the one target there is.
@@ -161,6 +162,10 @@ impl<'a> Artifact<'a> {
         if sizes.len() != memories::place_count(&self.memory_places()) {
             return Err(ArtifactError::Corrupt("the image does not have a size for each memory"));
         }
+        let profile_sizes = self.records::<U64>(SectionId::ProfileSizes);
+        if profile_sizes.len() != sizes.len() {
+            return Err(ArtifactError::Corrupt("the profile is one of other memories"));
+        }
         check_sizes(sizes)
     }
 
@@ -186,7 +191,8 @@ impl<'a> Artifact<'a> {
         if super::writer::content_hash(self.bytes) != self.header.content_hash {
             return Err(ArtifactError::ContentHash);
         }
-        self.image().check()
+        self.image().check()?;
+        self.profile().map_or(Ok(()), |profile| profile.check())
     }
 
     /// The header.
@@ -324,6 +330,16 @@ impl<'a> Artifact<'a> {
             state_bytes: self.header.state_bytes.get() as usize,
             memory_sizes: self.records(SectionId::MemorySizes),
         }
+    }
+
+    /// What warm-up requests wrote to, if any were made.
+    pub fn profile(&self) -> Option<ProfileRef<'a>> {
+        let there = self.header.flags.get() & flags::PROFILE != 0;
+        there.then(|| ProfileRef {
+            runs: self.records(SectionId::ProfileRuns),
+            memory_sizes: self.records(SectionId::ProfileSizes),
+            image: self.image(),
+        })
     }
 
     /// Whether the image is that of an initialised instance.

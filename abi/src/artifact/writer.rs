@@ -104,7 +104,8 @@ pub(super) fn content_hash(file: &[u8]) -> [u8; 32] {
 }
 
 /// A copy of `artifact` with another image, that of an initialised instance whose memories have
-/// the sizes `memory_pages` in WebAssembly pages, by place.
+/// the sizes `memory_pages` in WebAssembly pages, by place. A profile of the former image is left
+/// out.
 ///
 /// # Errors
 /// [`ArtifactError::Corrupt`] if the artifact does not end with its image, or has another number
@@ -114,41 +115,86 @@ pub fn replace_image(
     image: &SparseImage,
     memory_pages: &[u64],
 ) -> Result<Vec<u8>, ArtifactError> {
-    let header = artifact.header();
-    let runs_at = header.sections[SectionId::ImageRuns as usize].offset.get() as usize;
-    let shdr_at = header.image_shdr.get() as usize;
-    let not_last = ArtifactError::Corrupt("the image is not at the end of the file");
-    if shdr_at.checked_add(2 * ELF_SHDR).is_none_or(|end| end > runs_at) {
-        return Err(not_last);
+    let (runs, pages) = encode_image(image);
+    let none = vec![0; memory_pages.len()];
+    let flags = artifact.header().flags.get() & !flags::PROFILE | flags::INITIALISED;
+    Tail { image_runs: &runs, profile_runs: &[], pages: &pages, flags }.replace(
+        artifact,
+        &[(SectionId::MemorySizes, memory_pages), (SectionId::ProfileSizes, &none)],
+    )
+}
+
+/// What can be replaced in a finished artifact: its last sections, and flags.
+pub(super) struct Tail<'a> {
+    pub(super) image_runs: &'a [u8],
+    pub(super) profile_runs: &'a [u8],
+    pub(super) pages: &'a [u8],
+    pub(super) flags: u32,
+}
+
+impl Tail<'_> {
+    /// A copy of `artifact` with this tail, and with these sizes of the memories.
+    pub(super) fn replace(
+        &self,
+        artifact: &Artifact<'_>,
+        sizes: &[(SectionId, &[u64])],
+    ) -> Result<Vec<u8>, ArtifactError> {
+        let header = artifact.header();
+        let runs_at = header.sections[SectionId::ImageRuns as usize].offset.get() as usize;
+        let profile_at = runs_at + self.image_runs.len();
+        let image_at = (profile_at + self.profile_runs.len()).next_multiple_of(PAGE);
+        let shdr_at = header.image_shdr.get() as usize;
+        let not_last = ArtifactError::Corrupt("the image is not at the end of the file");
+        if shdr_at.checked_add(3 * ELF_SHDR).is_none_or(|end| end > runs_at) {
+            return Err(not_last);
+        }
+        let mut file = artifact.bytes().get(..runs_at).ok_or(not_last)?.to_vec();
+        for (id, pages) in sizes {
+            write_sizes(&mut file, header, *id, pages)?;
+        }
+        file.extend_from_slice(self.image_runs);
+        file.extend_from_slice(self.profile_runs);
+        file.resize(image_at, 0);
+        file.extend_from_slice(self.pages);
+        let places = [
+            (SectionId::ImageRuns, runs_at, self.image_runs.len()),
+            (SectionId::ProfileRuns, profile_at, self.profile_runs.len()),
+            (SectionId::Image, image_at, self.pages.len()),
+        ];
+        for (index, (_, offset, size)) in places.iter().enumerate() {
+            patch_shdr(&mut file[shdr_at + index * ELF_SHDR..], *offset, *size);
+        }
+        let file_size = file.len() as u64;
+        let (header, _) = Header::mut_from_prefix(&mut file[HEADER_OFFSET..])
+            .map_err(|_| ArtifactError::NotAnArtifact)?;
+        header.flags = self.flags.into();
+        header.file_size = file_size.into();
+        for (id, offset, size) in places {
+            header.sections[id as usize].offset = (offset as u64).into();
+            header.sections[id as usize].size = (size as u64).into();
+        }
+        seal(&mut file);
+        Ok(file)
     }
-    let sizes: Vec<U64> = memory_pages.iter().map(|pages| U64::new(*pages)).collect();
-    if sizes.len() != artifact.image().memory_sizes.len() {
+}
+
+/// Writes the sizes of the memories over those in the file.
+fn write_sizes(
+    file: &mut [u8],
+    header: &Header,
+    id: SectionId,
+    pages: &[u64],
+) -> Result<(), ArtifactError> {
+    let sizes: Vec<U64> = pages.iter().map(|pages| U64::new(*pages)).collect();
+    let section = header.sections[id as usize];
+    if sizes.as_bytes().len() as u64 != section.size.get() {
         return Err(ArtifactError::Corrupt("the image is one of other memories"));
     }
-    let mut file = artifact.bytes().get(..runs_at).ok_or(not_last.clone())?.to_vec();
-    let sizes_at = header.sections[SectionId::MemorySizes as usize].offset.get() as usize;
-    let place = file.get_mut(sizes_at..sizes_at + sizes.as_bytes().len()).ok_or(not_last)?;
-    place.copy_from_slice(sizes.as_bytes());
-    let (runs, pages) = encode_image(image);
-    let image_at = (runs_at + runs.len()).next_multiple_of(PAGE);
-    file.extend_from_slice(&runs);
-    file.resize(image_at, 0);
-    file.extend_from_slice(&pages);
-    patch_shdr(&mut file[shdr_at..], runs_at, runs.len());
-    patch_shdr(&mut file[shdr_at + ELF_SHDR..], image_at, pages.len());
-    let file_size = file.len() as u64;
-    let (header, _) = Header::mut_from_prefix(&mut file[HEADER_OFFSET..])
-        .map_err(|_| ArtifactError::NotAnArtifact)?;
-    header.flags = (header.flags.get() | flags::INITIALISED).into();
-    header.file_size = file_size.into();
-    for (id, offset, size) in
-        [(SectionId::ImageRuns, runs_at, runs.len()), (SectionId::Image, image_at, pages.len())]
-    {
-        header.sections[id as usize].offset = (offset as u64).into();
-        header.sections[id as usize].size = (size as u64).into();
-    }
-    seal(&mut file);
-    Ok(file)
+    let at = section.offset.get() as usize;
+    let place = file.get_mut(at..at + sizes.as_bytes().len());
+    let outside = ArtifactError::Corrupt("the image is not at the end of the file");
+    place.ok_or(outside)?.copy_from_slice(sizes.as_bytes());
+    Ok(())
 }
 
 /// Bytes of an ELF64 section header.

@@ -14,7 +14,8 @@ use wfaas_host::init::InitConfig;
 ///
 /// PATH is a folder with a faas.toml, or a .wasm or .wat file. Initialisation calls `_initialize`
 /// if it is exported, then the init export; the memory it leaves is what every instance starts
-/// from. What it prints is shown; a trap fails the build.
+/// from. What it prints is shown; a trap fails the build. The warm-up requests of a faas.toml are
+/// made after that, to find out what requests write to.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   faascli build                                # the function in this folder
@@ -51,6 +52,8 @@ struct Summary {
     image_pages: usize,
     compile_ms: u128,
     init_ms: Option<u128>,
+    profile_pages: Option<u64>,
+    warm_up_ms: Option<u128>,
     note: Option<String>,
 }
 
@@ -95,6 +98,8 @@ fn summary(output: &Path, made: &Made) -> Result<Summary, Failure> {
         image_pages: artifact.image().bytes.len() / wfaas_abi::layout::PAGE,
         compile_ms: made.compile.as_millis(),
         init_ms: made.init.map(|time| time.as_millis()),
+        profile_pages: artifact.profile().map(|profile| profile.pages()),
+        warm_up_ms: made.warm_up.map(|time| time.as_millis()),
         note: made.note.clone(),
     })
 }
@@ -112,6 +117,9 @@ fn print(summary: &Summary) -> std::io::Result<()> {
         summary.compile_ms,
         summary.image_pages,
     ))?;
+    if let (Some(pages), Some(time)) = (summary.profile_pages, summary.warm_up_ms) {
+        output::line(format_args!("warmed up in {time} ms: requests write to {pages} pages"))?;
+    }
     if let Some(note) = &summary.note {
         output::line(format_args!("note: {note}"))?;
     }

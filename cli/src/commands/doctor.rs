@@ -5,6 +5,7 @@ use crate::output;
 use crate::toolchain::TOOLS;
 use serde::Serialize;
 use wfaas_abi::cpu::CpuFeatures;
+use wfaas_vm::{Missing, Tracking, cost};
 
 /// Say what this machine offers, and what would make functions faster or possible
 ///
@@ -50,8 +51,8 @@ enum State {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
-    let mut checks = vec![kernel(), cpu(), reset(), userfaultfd(), map_count(), overcommit()];
-    checks.push(engine());
+    let mut checks = vec![kernel(), cpu(), reset(), reset_costs(), userfaultfd(), map_count()];
+    checks.extend([overcommit(), engine()]);
     checks.extend(TOOLS.iter().map(toolchain));
     let report = Report { version: env!("CARGO_PKG_VERSION"), checks };
     if args.json {
@@ -105,22 +106,63 @@ fn cpu() -> Check {
     check("cpu", format!("lacks {}", missing.join(" ")), Some((State::Note, advice)))
 }
 
+/// What pools use unless a function's profile says that something else costs less.
+fn active() -> Tracking {
+    cost::choose(wfaas_vm::Config::default().reset, wfaas_vm::userfaultfd().is_ok(), None)
+}
+
 fn reset() -> Check {
     let name = "reset mechanism";
-    if wfaas_vm::learning_available() {
-        return check(name, "copies back the pages a function writes to", None);
+    let slower = Some((State::Note, "slower than with userfaultfd, see there"));
+    match active() {
+        Tracking::Granules => {
+            let bytes = cost::GRANULE_PAGES * wfaas_abi::layout::PAGE;
+            let found = format!("copies back what differs in granules of {bytes} bytes (mprotect)");
+            check(name, found, slower)
+        }
+        Tracking::Discard => check(name, "discards all pages written to", slower),
+        _ => check(name, "copies back the pages a function writes to (userfaultfd)", None),
     }
-    let advice = "slower: every request faults in the pages it writes to anew; see userfaultfd";
-    check(name, "discards all pages written to", Some((State::Note, advice)))
+}
+
+fn reset_costs() -> Check {
+    let set = cost::typical();
+    let micros = |way| cost::reset_nanos(way, &set) as f64 / 1000.0;
+    let found = format!(
+        "{} ns to copy a page, {} to compare, {} to discard and fault in; {} pages: {:.1} µs \
+         (learning {:.1}, granules {:.1}, discarding {:.1})",
+        cost::COPY_PAGE,
+        cost::COMPARE_PAGE,
+        cost::FAULT,
+        set.len(),
+        micros(active()),
+        micros(Tracking::Learn),
+        micros(Tracking::Granules),
+        micros(Tracking::Discard),
+    );
+    check("reset costs, as assumed", found, None)
 }
 
 fn userfaultfd() -> Check {
     let name = "userfaultfd";
-    if wfaas_vm::learning_available() {
-        return check(name, "available, with write protection and SIGBUS mode", None);
-    }
-    let advice = "needs Linux 6.4, and a container profile that allows the system call";
-    check(name, "not available", Some((State::Note, advice)))
+    let (found, advice) = match wfaas_vm::userfaultfd() {
+        Ok(()) => return check(name, "available, with write protection and SIGBUS mode", None),
+        Err(Missing::SystemCall) => {
+            ("the kernel does not have it".to_owned(), "needs a kernel with CONFIG_USERFAULTFD")
+        }
+        Err(Missing::Permission) => (
+            "not permitted".to_owned(),
+            "a filter of system calls forbids it: allow userfaultfd in the container's profile",
+        ),
+        Err(Missing::Features) => (
+            "available, but without write protection in SIGBUS mode".to_owned(),
+            "needs Linux 6.4 with CONFIG_HAVE_ARCH_USERFAULTFD_WP",
+        ),
+        Err(Missing::Other(kind)) => {
+            (format!("cannot be used: {kind}"), "look at the limits, as of file descriptors")
+        }
+    };
+    check(name, found, Some((State::Note, advice)))
 }
 
 /// Mappings one slot needs at least: guard, host context, state and image, stack.

@@ -8,7 +8,9 @@ use serde::Serialize;
 use std::path::PathBuf;
 use wfaas_abi::artifact::records::{ExternKind, ExternType, NO_MAXIMUM, limits};
 use wfaas_abi::artifact::{FORMAT_VERSION, SectionId};
+use wfaas_abi::layout::WASM_PAGE;
 use wfaas_abi::{Artifact, ArtifactError};
+use wfaas_vm::cost;
 
 /// Show what is in an artifact
 ///
@@ -40,6 +42,8 @@ struct Report {
     functions: usize,
     bounds: Bounds,
     image: Image,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<Profile>,
     sections: Vec<Section>,
     imports: Vec<Item>,
     exports: Vec<Item>,
@@ -62,6 +66,17 @@ struct Image {
     pages: usize,
     stored_pages: usize,
     runs: usize,
+}
+
+/// What warm-up requests wrote to, and what resets should cost for it on this machine.
+#[derive(Serialize)]
+struct Profile {
+    /// Host pages.
+    pages: u64,
+    /// WebAssembly pages by which memories grew.
+    grown_wasm_pages: usize,
+    reset: &'static str,
+    reset_nanos: u64,
 }
 
 #[derive(Serialize)]
@@ -114,6 +129,7 @@ fn report(artifact: &Artifact<'_>) -> Result<Report, ArtifactError> {
             checked: stats.checked,
         },
         image: image(artifact),
+        profile: profile(artifact)?,
         sections: sections(artifact),
         imports: imports(artifact)?,
         exports: exports(artifact)?,
@@ -129,6 +145,20 @@ fn image(artifact: &Artifact<'_>) -> Image {
         stored_pages: image.bytes.len() / wfaas_abi::layout::PAGE,
         runs: image.runs.len(),
     }
+}
+
+fn profile(artifact: &Artifact<'_>) -> Result<Option<Profile>, ArtifactError> {
+    let Some(profile) = artifact.profile() else { return Ok(None) };
+    let sets = wfaas_vm::working_sets(artifact)?;
+    let wanted = wfaas_vm::Config::default().reset;
+    let way = |set| cost::choose(wanted, wfaas_vm::userfaultfd().is_ok(), Some(set));
+    Ok(Some(Profile {
+        pages: profile.pages(),
+        grown_wasm_pages: sets.iter().map(|set| set.grown).sum::<usize>() / WASM_PAGE,
+        // The first memory is the one with the state.
+        reset: sets.first().map_or("", |set| way(set).name()),
+        reset_nanos: sets.iter().map(|set| cost::reset_nanos(way(set), set)).sum(),
+    }))
 }
 
 fn sections(artifact: &Artifact<'_>) -> Vec<Section> {
@@ -206,6 +236,16 @@ fn print(report: &Report) -> std::io::Result<()> {
         human_bytes(image.state_bytes as u64),
         human_bytes(image.memory_wasm_pages * wfaas_abi::layout::WASM_PAGE as u64),
     ))?;
+    if let Some(profile) = &report.profile {
+        output::line(format_args!(
+            "profile    requests write to {} pages and grow memory by {}; a reset should take \
+             {:.1} µs here ({})",
+            profile.pages,
+            human_bytes((profile.grown_wasm_pages * WASM_PAGE) as u64),
+            profile.reset_nanos as f64 / 1000.0,
+            profile.reset,
+        ))?;
+    }
     output::line(format_args!(
         "bounds     {}: {} accesses, {} without a check, {} with one of the index, {} checked",
         bounds.strategy,

@@ -6,6 +6,7 @@
 //! wasm = "resize.wasm"               # or a `.wat`; relative to the folder
 //! abi = "reactor"                    # or "wasi"; default: what the exports say
 //! init = "prepare"                   # the export that prepares the image at build time
+//! warmup = ["a body", { path = "/x", body = "another" }]    # requests made at build time
 //! route = "/img/resize"              # default: "/" and the name
 //!
 //! [env]
@@ -28,10 +29,11 @@ use anyhow::{Context, anyhow, bail};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+pub(crate) use values::WarmUp;
 use values::{Command, InsidePath};
 use wfaas_gateway::{DeployConfig, DeployLimits, FunctionName, Route};
-use wfaas_host::GuestAbi;
 use wfaas_host::init::InitConfig;
+use wfaas_host::{FunctionConfig, GuestAbi};
 
 /// The name of the file in a function's folder.
 pub(crate) const FILE_NAME: &str = "faas.toml";
@@ -54,6 +56,8 @@ pub(crate) struct Manifest {
     pub(crate) abi: Option<Abi>,
     /// The export that prepares the image.
     pub(crate) init: Option<String>,
+    /// Requests that are made at build time, to learn what they write to.
+    pub(crate) warmup: Vec<WarmUp>,
     /// The guest's environment, at build time and for requests.
     pub(crate) env: BTreeMap<String, String>,
     /// Limits of one request.
@@ -104,6 +108,8 @@ struct File {
     abi: Option<Abi>,
     init: Option<String>,
     #[serde(default)]
+    warmup: Vec<WarmUp>,
+    #[serde(default)]
     env: BTreeMap<String, String>,
     #[serde(default)]
     limits: Limits,
@@ -144,6 +150,7 @@ impl Manifest {
             build: file.build.map(|command| command.0),
             abi: file.abi,
             init: file.init,
+            warmup: file.warmup,
             env: file.env,
             limits: file.limits,
             route: file.route,
@@ -165,6 +172,18 @@ impl Manifest {
             },
             ..DeployConfig::default()
         }
+    }
+
+    /// What warm-up requests are answered with: as on a server with the default limits.
+    pub(crate) fn function_config(&self) -> FunctionConfig {
+        let mut config = FunctionConfig::named(self.name.as_str());
+        config.env = self.env.clone().into_iter().collect();
+        config.abi = self.abi.and_then(|abi| GuestAbi::from_name(abi.name()));
+        let limits = &mut config.limits;
+        limits.memory_bytes = self.limits.memory.map_or(limits.memory_bytes, |size| size.0);
+        limits.time = self.limits.time.map_or(limits.time, |span| span.0);
+        limits.output_bytes = self.limits.output.map_or(limits.output_bytes, |size| size.0);
+        config
     }
 
     /// What initialisation sees: the same environment as requests.

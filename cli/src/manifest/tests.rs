@@ -5,6 +5,11 @@ fn parse(text: &str) -> anyhow::Result<Manifest> {
     Manifest::parse(Path::new("/srv/resize"), text)
 }
 
+fn warm_up(method: &str, path: &str, query: &str, body: &str) -> WarmUp {
+    let [method, path, query, body] = [method, path, query, body].map(str::to_owned);
+    WarmUp { method, path, query, body }
+}
+
 #[test]
 fn every_key_arrives() {
     let manifest = parse(
@@ -14,6 +19,7 @@ fn every_key_arrives() {
         wasm = "out/resize.wasm"
         abi = "reactor"
         init = "prepare"
+        warmup = ["one", { path = "/x", query = "a=b" }, { method = "PUT", body = "two" }]
         route = "/img/resize"
         [env]
         QUALITY = "80"
@@ -31,6 +37,11 @@ fn every_key_arrives() {
         wasm: "/srv/resize/out/resize.wasm".into(),
         abi: Some(Abi::Reactor),
         init: Some("prepare".into()),
+        warmup: vec![
+            warm_up("POST", "", "", "one"),
+            warm_up("GET", "/x", "a=b", ""),
+            warm_up("PUT", "", "", "two"),
+        ],
         env: [("QUALITY".to_owned(), "80".to_owned())].into(),
         limits: Limits {
             memory: Some(ByteSize(67_108_864)),
@@ -74,6 +85,9 @@ fn mistakes_name_line_and_key() {
         ("name = 'a'\nwasm = 'a'\n[limits]\ntime = 0", &["line 4", "more than 0"]),
         ("name = 'a'\nwasm = 'a'\n[limits]\ncpu = 1", &["line 4", "`cpu`", "`memory`", "`time`"]),
         ("name = 'a'\nwasm = 'a'\n[env]\nA = 1", &["line 4", "string"]),
+        ("name = 'a'\nwasm = 'a'\nwarmup = 'x'", &["line 3", "sequence"]),
+        ("name = 'a'\nwasm = 'a'\nwarmup = [3]", &["line 3", "body", "`path`"]),
+        ("name = 'a'\nwasm = 'a'\nwarmup = [{ header = 'x' }]", &["line 3", "`method`"]),
         ("name = '../a'\nwasm = 'a'", &["line 1", "name", "lower-case"]),
         ("name = 'Ä'\nwasm = 'a'", &["line 1", "name"]),
         ("name = ''\nwasm = 'a'", &["line 1", "name"]),

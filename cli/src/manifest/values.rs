@@ -4,6 +4,7 @@
 
 use serde::Deserialize;
 use std::path::{Component, PathBuf};
+use wfaas_host::{Request, RequestInfo};
 
 /// A path that stays inside the function's folder.
 #[derive(Debug, Deserialize)]
@@ -47,5 +48,65 @@ impl TryFrom<CommandText> for Command {
             }
             _ => Err("the build command is empty; leave the key out if there is nothing to build"),
         }
+    }
+}
+
+/// A request to make at build time: its body, or a table.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "WarmUpText")]
+pub(crate) struct WarmUp {
+    /// HTTP method.
+    pub(crate) method: String,
+    /// Path below the function's route, as a client would send it.
+    pub(crate) path: String,
+    /// What follows the `?`.
+    pub(crate) query: String,
+    /// Body.
+    pub(crate) body: String,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a body, or a table of `method`, `path`, `query`, `body`")]
+enum WarmUpText {
+    Body(String),
+    Table(WarmUpTable),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WarmUpTable {
+    method: Option<String>,
+    #[serde(default)]
+    path: String,
+    #[serde(default)]
+    query: String,
+    #[serde(default)]
+    body: String,
+}
+
+impl From<WarmUpText> for WarmUp {
+    fn from(text: WarmUpText) -> WarmUp {
+        let table = match text {
+            WarmUpText::Body(body) => {
+                WarmUpTable { method: None, path: String::new(), query: String::new(), body }
+            }
+            WarmUpText::Table(table) => table,
+        };
+        let default = if table.body.is_empty() { "GET" } else { "POST" };
+        let method = table.method.unwrap_or_else(|| default.to_owned());
+        WarmUp { method, path: table.path, query: table.query, body: table.body }
+    }
+}
+
+impl WarmUp {
+    /// The request, the `number`th one.
+    pub(crate) fn request(&self, number: usize) -> Request {
+        let info = RequestInfo {
+            method: self.method.clone(),
+            path: self.path.clone(),
+            query: self.query.clone(),
+            id: format!("warmup-{number}"),
+        };
+        Request { info: Some(info), ..Request::with_body(self.body.as_str()) }
     }
 }

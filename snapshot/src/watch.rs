@@ -1,0 +1,180 @@
+//! Watching for the first writes: from the address of a fault to the slot it is in.
+//!
+//! A slot that is watched has its image protected from writes. The first write to a part of it
+//! raises a signal; the process's handler calls [`handle_write_fault`], which lifts the protection of
+//! that part and notes it in the slot's set. There are two ways, which differ in what protects and
+//! in how large a part is: single pages (see `learn`), and granules (see `granules`).
+//!
+//! Handlers find the slot of an address in a table with an entry for each 512 MiB of address
+//! space, without a lock.
+
+use crate::cost::{self, Rates};
+use crate::granules::Granules;
+use crate::learn::Tracker;
+use crate::{Image, WorkingSet};
+use std::io;
+use std::ops::Range;
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering::SeqCst};
+
+/// Slots that are watched start at multiples of this many bytes.
+pub const LEARN_ALIGN: usize = 512 << 20;
+
+/// User addresses have 47 bits.
+const TABLE_LEN: usize = 1 << (47 - 29);
+
+static WATCHERS: [AtomicPtr<Watcher>; TABLE_LEN] =
+    [const { AtomicPtr::new(ptr::null_mut()) }; TABLE_LEN];
+
+/// What is protected, and how.
+#[derive(Debug)]
+pub(crate) enum Way {
+    Pages(Tracker),
+    Granules(Granules),
+}
+
+/// Watches the image of a slot. Boxed: handlers find it by its address.
+#[derive(Debug)]
+pub(crate) struct Watcher {
+    way: Way,
+    /// The table's entries that lead here.
+    entries: Range<usize>,
+}
+
+/// The signal that a fault raised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultSignal {
+    /// SIGBUS: so does userfaultfd, and never `mprotect`.
+    Bus,
+    /// SIGSEGV: so does `mprotect`, and never userfaultfd.
+    Segv,
+}
+
+/// Deals with a write to a protected page at `address`; whether it was one. To be called by the
+/// process's handlers for SIGBUS and SIGSEGV, which then return. Async-signal-safe.
+///
+/// A fault that is not the first write to a part is never taken for one: not an access to memory
+/// that is closed, although that may be watched, nor one outside of what is watched.
+pub fn handle_write_fault(signal: FaultSignal, address: usize) -> bool {
+    let Some(entry) = WATCHERS.get(address / LEARN_ALIGN) else { return false };
+    let watcher = entry.load(SeqCst);
+    // SAFETY: a watcher is taken out of the table before it is freed, by the owner of the slot; a
+    // thread that writes to the slot has the owner's permission, so the owner is not freeing it,
+    // nor is anybody else using it. A thread that hits another's slot by an address of its own is
+    // outside of what is watched there, which never changes while that slot is in use.
+    let Some(watcher) = (unsafe { watcher.as_mut() }) else { return false };
+    match (&mut watcher.way, signal) {
+        (Way::Pages(pages), FaultSignal::Bus) => pages.learn(address),
+        (Way::Granules(granules), FaultSignal::Segv) => granules.learn(address),
+        _ => false,
+    }
+}
+
+impl Watcher {
+    /// Makes handlers find `way`, which watches `len` bytes from `start` on.
+    pub(crate) fn new(way: Way, start: usize, len: usize) -> Box<Watcher> {
+        let mut watcher = Box::new(Watcher { way, entries: 0..0 });
+        watcher.enter(start..start + len);
+        watcher
+    }
+
+    /// Makes handlers find the watcher by all addresses of a range that includes those from before.
+    fn enter(&mut self, addresses: Range<usize>) {
+        self.entries = addresses.start / LEARN_ALIGN..addresses.end.div_ceil(LEARN_ALIGN);
+        let this = ptr::from_mut(self);
+        for entry in &WATCHERS[self.entries.clone()] {
+            entry.store(this, SeqCst);
+        }
+    }
+
+    /// What is watched.
+    pub(crate) fn way(&self) -> &Way {
+        &self.way
+    }
+
+    /// What an element of the set costs.
+    pub(crate) fn rates(&self) -> Rates {
+        match &self.way {
+            Way::Pages(_) => cost::PAGES,
+            Way::Granules(_) => cost::GRANULES,
+        }
+    }
+
+    /// Pages or granules in the set.
+    pub(crate) fn learned(&self) -> usize {
+        match &self.way {
+            Way::Pages(pages) => pages.learned_pages(),
+            Way::Granules(granules) => granules.learned(),
+        }
+    }
+
+    /// Whether more was written to than the set holds.
+    pub(crate) fn overflowed(&self) -> bool {
+        match &self.way {
+            Way::Pages(pages) => pages.overflowed(),
+            Way::Granules(granules) => granules.overflowed(),
+        }
+    }
+
+    /// Bytes from the start of the image on that are watched: all of it, and what grew.
+    pub(crate) fn watched(&self) -> usize {
+        match &self.way {
+            Way::Pages(pages) => pages.watched(),
+            Way::Granules(granules) => granules.watched(),
+        }
+    }
+
+    /// Watches memory behind the image too, up to `len` bytes from its start. It must be accessible
+    /// and zero. Nothing happens if that is not possible.
+    pub(crate) fn extend(&mut self, len: usize) {
+        if let Way::Pages(pages) = &mut self.way
+            && let Some(addresses) = pages.extend(len)
+        {
+            self.enter(addresses);
+        }
+    }
+
+    /// Puts pages into the set before they are written to, and makes them the slot's own.
+    pub(crate) fn expect(&mut self, set: &WorkingSet) {
+        match &mut self.way {
+            Way::Pages(pages) => pages.expect(set),
+            Way::Granules(granules) => granules.expect(set),
+        }
+    }
+
+    /// Makes everything in the set that is before `open` bytes from the start of the image what it
+    /// was.
+    pub(crate) fn restore(&mut self, image: &Image, open: usize) {
+        match &mut self.way {
+            Way::Pages(pages) => {
+                pages.restore(image);
+                pages.clear_grown(open);
+            }
+            Way::Granules(granules) => granules.restore(image),
+        }
+    }
+
+    /// Lifts all protection, for a slot that is watched no more.
+    pub(crate) fn release(&mut self) -> io::Result<()> {
+        match &mut self.way {
+            Way::Pages(pages) => pages.release(),
+            Way::Granules(granules) => granules.release(),
+        }
+    }
+
+    /// Forgets what was learned and protects everything again. All of it must have been discarded.
+    pub(crate) fn forget(&mut self) -> io::Result<()> {
+        match &mut self.way {
+            Way::Pages(pages) => pages.forget(),
+            Way::Granules(granules) => granules.forget(),
+        }
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        for entry in &WATCHERS[self.entries.clone()] {
+            entry.store(ptr::null_mut(), SeqCst);
+        }
+    }
+}
