@@ -124,18 +124,19 @@ fn slot_small(tracking: Tracking) -> Slot {
     slot
 }
 
-fn growth(name: &str, tracking: Tracking, pages: usize) {
+/// Growing by `mib`, writing to some of it, and the reset.
+fn growth(name: &str, tracking: Tracking, mib: usize, pages: usize) {
     let mut slot = slot(tracking, None);
     let end = IMAGE_PAGES * PAGE;
     let mut request = || {
         nanos(|| {
-            slot.open(end + (1 << 20)).expect("room");
-            touch(&mut slot, IMAGE_PAGES, pages, 1);
+            slot.open(end + (mib << 20)).expect("room");
+            touch(&mut slot, IMAGE_PAGES, pages, 3);
             slot.reset().expect("a reset");
         })
     };
     request();
-    show(&format!("{name}, 1 MiB, {pages} pages written"), median(request), None);
+    show(&format!("{name}, {mib} MiB, {pages} pages written"), median(request), None);
 }
 
 fn main() {
@@ -160,8 +161,8 @@ fn main() {
         }
     }
     println!();
-    for pages in [0, 4, 64] {
-        growth("grow, discarding", Tracking::Discard, pages);
-        growth("grow, learning", Tracking::Learn, pages);
+    for (mib, pages) in [(1, 0), (1, 4), (1, 64), (8, 0), (8, 4), (8, 64), (32, 4), (32, 64)] {
+        growth("grow, discarding", Tracking::Discard, mib, pages);
+        growth("grow, learning", Tracking::Learn, mib, pages);
     }
 }

@@ -54,8 +54,11 @@ pub const GRANULE_PAGES: usize = 4;
 /// 65 530, is for all slots together.
 pub const MAX_GRANULES: usize = 64;
 
-/// Most bytes after the image whose pages are watched. What grows beyond is discarded.
-pub const MAX_GROWN: usize = 256 << 20;
+/// Most bytes after the image whose pages are watched; what grows beyond is discarded. Watching
+/// makes the two `mprotect`s slower, by about 5 ns a page (measured: 3.1 instead of 1.9 µs for
+/// 1 MiB), and saves the discard and a [`FAULT`] for each page that is written to: at 8 MiB it pays
+/// from about four pages on.
+pub const MAX_GROWN: usize = 8 << 20;
 
 /// How many resets are looked at together.
 const WINDOW: u64 = 32;

@@ -6,3 +6,4 @@ mod examples;
 mod exit_codes;
 mod hostile_guests;
 mod support;
+mod warm_up;
