@@ -4,6 +4,7 @@ use crate::sys::View;
 use crate::{PAGE, WorkingSet, sys};
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 /// A range of an image that is stored in its file. The rest of the image is zero.
@@ -25,12 +26,18 @@ const MAX_EXTENTS: usize = 32;
 /// bytes: a mapping costs the kernel more than a few pages of page cache.
 const SMALL_GAP: usize = 64 * PAGE;
 
+/// Bytes before an image in a file of its own, for the heads of slots: so that a head can be of the
+/// same mapping as the image. They are a hole, which takes no memory.
+const HEAD_ROOM: usize = 64 << 10;
+
 /// An immutable image.
 #[derive(Debug)]
 pub struct Image {
     file: File,
     bytes: usize,
     extents: Vec<Extent>,
+    /// Bytes of zeros in the file before the image.
+    head_room: usize,
     /// Made when the first slot wants to copy pages back.
     view: OnceLock<Option<View>>,
     /// What guests that start from the image are expected to write to, if anybody knows.
@@ -50,13 +57,14 @@ impl Image {
     /// what the kernel says (usually: out of memory or file descriptors).
     pub fn from_pages(bytes: usize, extents: &[Extent], stored: &[u8]) -> io::Result<Image> {
         check(bytes, extents, stored.len() as u64)?;
-        let file = sys::memfd("wfaas-image", bytes as u64)?;
+        let file = sys::memfd("wfaas-image", (HEAD_ROOM + bytes) as u64)?;
         for extent in extents {
-            let from = extent.file as usize;
-            sys::write_all_at(&file, &stored[from..from + extent.bytes], extent.at as u64)?;
+            let (from, to) = (extent.file as usize, HEAD_ROOM + extent.at);
+            sys::write_all_at(&file, &stored[from..from + extent.bytes], to as u64)?;
         }
-        let extents = merge(extents);
-        Ok(Image { file, bytes, extents, view: OnceLock::new(), working_set: None })
+        let extents = merge(extents, bytes);
+        let (head_room, view) = (HEAD_ROOM, OnceLock::new());
+        Ok(Image { file, bytes, extents, head_room, view, working_set: None })
     }
 
     /// An image whose extents stay in `file`, mapped from there: for a process that uses it once.
@@ -73,6 +81,7 @@ impl Image {
             file,
             bytes,
             extents: extents.to_vec(),
+            head_room: 0,
             view: OnceLock::new(),
             working_set: None,
         })
@@ -91,6 +100,11 @@ impl Image {
     /// What guests that start from the image are expected to write to, if anybody knows.
     pub fn working_set(&self) -> Option<&WorkingSet> {
         self.working_set.as_ref()
+    }
+
+    /// Bytes of zeros in the file before the image.
+    pub(crate) fn head_room(&self) -> usize {
+        self.head_room
     }
 
     /// Bytes of the image.
@@ -161,21 +175,28 @@ fn check(bytes: usize, extents: &[Extent], file_bytes: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Joins extents until few enough are left. Only for a file that is laid out like the image.
-fn merge(extents: &[Extent]) -> Vec<Extent> {
+/// Joins extents until few enough are left, and with the ends of the image if those are near. Only
+/// for a file that is laid out like the image, behind the room for a head.
+fn merge(extents: &[Extent], bytes: usize) -> Vec<Extent> {
     let mut gap = SMALL_GAP;
     loop {
-        let mut merged: Vec<Extent> = Vec::new();
-        for extent in extents {
+        let mut merged: Vec<Range<usize>> = Vec::new();
+        // The empty ones are the ends of the image.
+        let ranges = extents.iter().map(|extent| extent.at..extent.at + extent.bytes);
+        for range in [0..0].into_iter().chain(ranges).chain([bytes..bytes]) {
             match merged.last_mut() {
-                Some(last) if extent.at - (last.at + last.bytes) <= gap => {
-                    last.bytes = extent.at + extent.bytes - last.at;
-                }
-                _ => merged.push(Extent { file: extent.at as u64, ..*extent }),
+                Some(last) if range.start - last.end <= gap => last.end = range.end,
+                _ => merged.push(range),
             }
         }
+        merged.retain(|range| !range.is_empty());
         if merged.len() <= MAX_EXTENTS {
-            return merged;
+            let extent = |Range { start, end }| Extent {
+                at: start,
+                file: (HEAD_ROOM + start) as u64,
+                bytes: end - start,
+            };
+            return merged.into_iter().map(extent).collect();
         }
         gap *= 4;
     }
@@ -195,14 +216,21 @@ mod tests {
 
     #[test]
     fn near_extents_are_joined_and_far_ones_are_not() {
-        let merged = merge(&[extent(0, 0, 1), extent(3, 1, 1), extent(1000, 2, 5)]);
-        assert_eq!(merged, [extent(0, 0, 4), extent(1000, 1000, 5)]);
+        let few = [extent(100, 0, 1), extent(103, 1, 1), extent(1000, 2, 5)];
+        assert_eq!(merge(&few, 1100 * PAGE), [extent(100, 116, 4), extent(1000, 1016, 5)]);
+    }
+
+    #[test]
+    fn extents_near_the_ends_are_joined_with_them() {
+        assert_eq!(merge(&[extent(3, 0, 1)], 20 * PAGE), [extent(0, 16, 20)]);
+        assert_eq!(merge(&[], 20 * PAGE), [extent(0, 16, 20)], "all of a small image");
+        assert_eq!(merge(&[], 1000 * PAGE), []);
     }
 
     #[test]
     fn there_are_never_too_many_extents() {
         let many: Vec<Extent> = (0..5000).map(|i| extent(i * 100, i as u64, 1)).collect();
-        let merged = merge(&many);
+        let merged = merge(&many, 500_000 * PAGE);
         assert!(merged.len() <= MAX_EXTENTS);
         assert!(many.iter().all(|one| {
             merged

@@ -51,9 +51,12 @@ unsafe impl Sync for Tracker {}
 
 impl Tracker {
     /// Protects the image mapped at `start`. `None` if the kernel cannot.
-    pub(crate) fn new(start: usize, len: usize) -> Option<Tracker> {
+    ///
+    /// The `head` bytes before it are registered with it, but never protected: a mapping that is
+    /// registered in part would be split.
+    pub(crate) fn new(start: usize, len: usize, head: usize) -> Option<Tracker> {
         let descriptor = uffd::descriptor().ok()?;
-        uffd::register(descriptor, start, len).ok()?;
+        uffd::register(descriptor, start - head, len + head).ok()?;
         if uffd::protect(descriptor, start, len, true).is_err() {
             // A part may be protected, and nobody will lift it.
             let _ = uffd::protect(descriptor, start, len, false);

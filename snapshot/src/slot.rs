@@ -182,11 +182,19 @@ impl Slot {
         let binding = self.binding.insert(binding);
         let image_at = self.geometry.below - binding.lead;
         let head_at = image_at - binding.head;
-        self.reservation.map_zeroed(head_at, binding.head + binding.image.len())?;
+        let file = binding.image.file();
+        let mut mapped = head_at;
         for extent in binding.image.extents() {
-            let file = binding.image.file();
-            self.reservation.map_file(image_at + extent.at, extent.bytes, file, extent.file)?;
+            let (start, end) = (image_at + extent.at, image_at + extent.at + extent.bytes);
+            // The head is of the same mapping if it can be: mappings are few, and slots many.
+            let with_head = start == image_at && binding.head <= binding.image.head_room();
+            let before = if with_head { binding.head } else { 0 };
+            self.reservation.map_zeroed(mapped, start - before - mapped)?;
+            let from = extent.file - before as u64;
+            self.reservation.map_file(start - before, end - start + before, file, from)?;
+            mapped = end;
         }
+        self.reservation.map_zeroed(mapped, image_at + binding.image.len() - mapped)?;
         let (image, tracking) = (binding.image.clone(), binding.tracking);
         self.watch(cost::way(tracking, &image), &image);
         self.expect(&image)
@@ -214,10 +222,10 @@ impl Slot {
             return;
         }
         let start = self.reservation.start() + self.geometry.below - binding.lead;
-        let len = image.len();
-        let pages = || Tracker::new(start, len).map(Way::Pages);
+        let (head, len) = (binding.head, image.len());
+        let pages = || Tracker::new(start, len, head).map(Way::Pages);
         let all_pages = || {
-            let mut tracker = Tracker::new(start, len)?;
+            let mut tracker = Tracker::new(start, len, head)?;
             tracker.make_room();
             Some(Way::Pages(tracker))
         };

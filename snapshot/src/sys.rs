@@ -19,6 +19,9 @@ pub(crate) struct Reservation {
 impl Reservation {
     /// Reserves `bytes` inaccessible bytes at a multiple of `align`.
     pub(crate) fn new(bytes: usize, align: usize) -> io::Result<Self> {
+        if let Some(reservation) = Self::below_the_last(bytes, align) {
+            return Ok(reservation);
+        }
         let padded = bytes + align;
         // SAFETY: a fresh mapping at an address of the kernel's choice touches nothing.
         let start = unsafe {
@@ -29,6 +32,21 @@ impl Reservation {
         unmap(start, aligned - start);
         unmap(aligned + bytes, start + padded - (aligned + bytes));
         Ok(reservation)
+    }
+
+    /// As [`Reservation::new`], where the kernel would put `bytes` bytes: below the last one, if that
+    /// was as large and nothing was mapped since. So neither are there gaps as large as the alignment
+    /// between reservations, nor is each a mapping of its own.
+    fn below_the_last(bytes: usize, align: usize) -> Option<Reservation> {
+        // SAFETY: as in `new`.
+        let start =
+            unsafe { mmap_anonymous(ptr::null_mut(), bytes, ProtFlags::empty(), reserve_flags()) };
+        let start = start.ok()? as usize;
+        if start.is_multiple_of(align) {
+            return Some(Reservation { start, bytes });
+        }
+        unmap(start, bytes);
+        None
     }
 
     pub(crate) fn start(&self) -> usize {
@@ -45,6 +63,9 @@ impl Reservation {
 
     /// Maps zeroed, writable memory over a range.
     pub(crate) fn map_zeroed(&mut self, at: usize, bytes: usize) -> io::Result<()> {
+        if bytes == 0 {
+            return Ok(());
+        }
         let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
         let address = self.address(at, bytes)?;
         // SAFETY: `address` checked that the range is inside this reservation, which is ours, and
