@@ -4,6 +4,7 @@ use crate::sys::View;
 use crate::{PAGE, WorkingSet, sys};
 use std::fs::File;
 use std::io;
+use std::iter::once;
 use std::ops::Range;
 use std::sync::OnceLock;
 
@@ -183,7 +184,7 @@ fn merge(extents: &[Extent], bytes: usize) -> Vec<Extent> {
         let mut merged: Vec<Range<usize>> = Vec::new();
         // The empty ones are the ends of the image.
         let ranges = extents.iter().map(|extent| extent.at..extent.at + extent.bytes);
-        for range in [0..0].into_iter().chain(ranges).chain([bytes..bytes]) {
+        for range in once(0..0).chain(ranges).chain(once(bytes..bytes)) {
             match merged.last_mut() {
                 Some(last) if range.start - last.end <= gap => last.end = range.end,
                 _ => merged.push(range),

@@ -20,7 +20,7 @@ use std::ptr;
 /// Pages that a set has room for at first. Handlers cannot allocate, so more is made at resets; a
 /// request that writes to more than there is room for makes the set overflow, once. Most guests
 /// write to few pages, and there may be thousands of slots.
-const FIRST_ROOM: usize = 128;
+const FIRST_ROOM: usize = 16;
 
 /// The learned set of a slot.
 #[derive(Debug)]

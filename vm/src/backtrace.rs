@@ -2,6 +2,7 @@
 
 use crate::entry::Activation;
 use crate::trap::MAX_FRAMES;
+use std::cell::Cell;
 
 /// Code addresses of frames, innermost first.
 #[derive(Debug, Clone, Copy)]
@@ -12,12 +13,29 @@ pub(crate) struct RawBacktrace {
     pub(crate) exact_first: bool,
 }
 
+thread_local! {
+    /// That of the call that was left last on this thread, until its error takes it. Not in the
+    /// store: there may be thousands, and most never need it. Const and without drop, so that
+    /// handlers may write it.
+    static LEFT: Cell<RawBacktrace> = const { Cell::new(RawBacktrace::EMPTY) };
+}
+
 impl RawBacktrace {
     pub(crate) const EMPTY: RawBacktrace =
         RawBacktrace { pcs: [0; MAX_FRAMES], len: 0, exact_first: false };
 
     pub(crate) fn pcs(&self) -> &[usize] {
         &self.pcs[..self.len]
+    }
+
+    /// Keeps it for the error of the call that is being left.
+    pub(crate) fn note(self) {
+        LEFT.set(self);
+    }
+
+    /// What was noted last.
+    pub(crate) fn take() -> RawBacktrace {
+        LEFT.replace(RawBacktrace::EMPTY)
     }
 
     /// Starts at an instruction.

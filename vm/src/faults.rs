@@ -244,8 +244,7 @@ fn finish(
     let fault = Fault { code, pc: registers.pc() };
     // SAFETY: as in `handle_fault`; nobody else looks at these fields while a guest runs.
     unsafe { (*activation.store).fault = fault };
-    // SAFETY: as above.
-    unsafe { (*activation.store).backtrace = backtrace };
+    backtrace.note();
     registers.redirect(activation);
 }
 

@@ -61,7 +61,7 @@ impl OwnSlot {
     /// A slot of the engine, bound.
     pub(crate) fn bound(engine: &Engine, binding: Binding) -> Result<OwnSlot, Error> {
         let mut slot = engine.slots().take()?;
-        slot.bind(binding).map_err(Error::os("mapping the image"))?;
+        slot.bind(binding).map_err(Error::os("mapping an image (limited by vm.max_map_count)"))?;
         Ok(OwnSlot { slot: Some(slot), engine: engine.clone() })
     }
 

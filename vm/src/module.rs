@@ -64,7 +64,7 @@ impl Module {
             Ok(file)
         };
         let file = load().map_err(Error::os("copying the artifact"))?;
-        Self::from_open_file(engine, file, true)
+        Self::from_open_file(engine, file)
     }
 
     /// Loads an artifact by mapping its file, which must not be changed while it is in use.
@@ -73,10 +73,10 @@ impl Module {
     /// As [`Module::from_bytes`], and [`Error::Os`] if the file cannot be opened.
     pub fn from_file(engine: &Engine, path: &Path) -> Result<Module, Error> {
         let file = File::open(path).map_err(Error::os("opening the artifact"))?;
-        Self::from_open_file(engine, file, false)
+        Self::from_open_file(engine, file)
     }
 
-    fn from_open_file(engine: &Engine, file: File, in_memory: bool) -> Result<Module, Error> {
+    fn from_open_file(engine: &Engine, file: File) -> Result<Module, Error> {
         let code = Code::map(file)?;
         let artifact = code.artifact();
         artifact.check_cpu(available_cpu_features())?;
@@ -87,7 +87,7 @@ impl Module {
             engine: engine.clone(),
             code: Arc::new(code),
             images,
-            image_in_memory: in_memory,
+            image_in_memory: false,
             memory_pages,
             initialised,
         })))

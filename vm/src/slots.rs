@@ -120,7 +120,7 @@ impl Slots {
         }
         Slot::reserve(GEOMETRY).map_err(|error| {
             self.made.fetch_sub(1, Relaxed);
-            Error::os("reserving a slot")(error)
+            Error::os("reserving a slot (limited by vm.max_map_count and RLIMIT_AS)")(error)
         })
     }
 

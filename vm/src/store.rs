@@ -58,7 +58,6 @@ pub struct StoreInner {
     /// Whether a host function was left in the middle.
     pub(crate) poisoned: bool,
     pub(crate) pending: Option<Pending>,
-    pub(crate) backtrace: RawBacktrace,
     /// What the signal handler noted when it left guest code.
     pub(crate) fault: Fault,
     // Boxed, since compiled code and other instances hold their addresses.
@@ -191,7 +190,6 @@ impl StoreInner {
             idle_since: 0,
             poisoned: false,
             pending: None,
-            backtrace: RawBacktrace::EMPTY,
             fault: Fault::default(),
             instances: Vec::new(),
             memories: Vec::new(),
@@ -215,7 +213,7 @@ impl StoreInner {
         let mut backtrace = RawBacktrace::EMPTY;
         // SAFETY: the stub wrote its frame pointer before it called the host.
         unsafe { backtrace.walk(self.runtime.exit_fp as usize, activation) };
-        self.backtrace = backtrace;
+        backtrace.note();
     }
 
     /// The error of a call that was left.
@@ -253,7 +251,7 @@ impl StoreInner {
     }
 
     fn take_backtrace(&mut self) -> Backtrace {
-        let raw = std::mem::replace(&mut self.backtrace, RawBacktrace::EMPTY);
+        let raw = RawBacktrace::take();
         let mut backtrace = Backtrace {
             pcs: raw.pcs().to_vec(),
             exact_first: raw.exact_first,
