@@ -11,9 +11,9 @@
 //! |---|---|
 //! | how a slot knows what to restore | [`choose`] |
 //! | how much a set may hold | [`MAX_PAGES`], [`MAX_GRANULES`], [`MAX_GROWN`] |
-//! | when guests are erratic, and a slot rests from learning | [`History::judge`] |
-//! | when a set has drifted, and is learned anew | [`History::judge`] |
-//! | when a slot that rests tries again | [`History::rested`] |
+//! | when guests are erratic, and a slot rests from learning | `History::judge` |
+//! | when a set has drifted, and is learned anew | `History::judge` |
+//! | when a slot that rests tries again | `History::rested` |
 
 use crate::{Image, Tracking, WorkingSet, uffd};
 
