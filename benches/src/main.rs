@@ -10,6 +10,7 @@
 mod big;
 mod calls;
 mod child;
+mod deadlines;
 mod density;
 mod load;
 mod peer;
@@ -57,6 +58,8 @@ enum Command {
         #[arg(long, default_value_t = 15_000)]
         count: u64,
     },
+    /// How late requests end that would never end by themselves.
+    Deadlines,
     /// Resets by the million; fails if memory, mappings or descriptors grow.
     Soak {
         /// How many.
@@ -93,6 +96,11 @@ fn main() -> anyhow::Result<()> {
         Command::Density { count } => {
             let rows = density::run(count)?;
             density::print(&rows);
+            return json.map_or(Ok(()), |file| report::write_json(&rows, &file));
+        }
+        Command::Deadlines => {
+            let rows = deadlines::run(rounds)?;
+            deadlines::print(&rows);
             return json.map_or(Ok(()), |file| report::write_json(&rows, &file));
         }
         Command::Soak { resets } => {

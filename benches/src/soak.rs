@@ -50,14 +50,18 @@ enum End {
 
 /// What happens instead of `run`: every so many requests (primes, so that they do not meet always
 /// the same others), a call of this export, which ends so.
-const EVENTS: [(u64, &str, End); 6] = [
+const EVENTS: [(u64, &str, End); 7] = [
     (1_000_003, "flood", End::Returns),
     (20_011, "spin", End::Traps(TrapCode::DeadlineExceeded)),
     (1009, "fault", End::Traps(TrapCode::MemoryOutOfBounds)),
     (499, "grow", End::Returns),
+    (307, FRESH, End::Returns),
     (211, "throw", End::Throws),
     (101, "trap", End::Traps(TrapCode::Unreachable)),
 ];
+
+/// The event that a faaslet is made, calls `run`, and is dropped with its slot.
+const FRESH: &str = "fresh";
 
 /// How long `spin` may.
 const DEADLINE: Duration = Duration::from_millis(1);
@@ -81,12 +85,16 @@ pub(crate) struct Sample {
 /// Makes `resets` resets and returns the samples; whether they are flat is for [`check`].
 pub(crate) fn run(resets: u64) -> anyhow::Result<Vec<Sample>> {
     ensure!(resets >= SAMPLES, "a soak takes at least {SAMPLES} resets");
-    let pool = pool()?;
+    let (engine, pool) = pool(Config::default())?;
+    let (_, made_anew) = pool_without_idle_slots()?;
     let run = pool.typed_func("run")?;
-    let events = EVENTS.map(|(every, name, end)| (every, pool.typed_func(name), name, end));
-    // Each once before the first sample: the first deadline starts a thread.
-    for (_, func, name, end) in &events {
-        request(&pool, func.as_ref().ok().context(*name)?, name, *end).context(*name)?;
+    let mut events = Vec::with_capacity(EVENTS.len());
+    for (every, name, end) in EVENTS {
+        let (pool, export) = if name == FRESH { (&made_anew, "run") } else { (&pool, name) };
+        let func = pool.typed_func(export)?;
+        // Each once before the first sample: the first deadline starts a thread.
+        request(pool, &func, name, end).context(name)?;
+        events.push((every, pool, func, name, end));
     }
     let mut samples = Vec::with_capacity(SAMPLES as usize);
     let start = Instant::now();
@@ -94,13 +102,14 @@ pub(crate) fn run(resets: u64) -> anyhow::Result<Vec<Sample>> {
         let (from, to) = (resets * sample / SAMPLES, resets * (sample + 1) / SAMPLES);
         for number in from..to {
             let event = events.iter().find(|event| number % event.0 == event.0 - 1);
-            let (func, name, end) = match event {
-                Some((_, func, name, end)) => (func.as_ref().ok().context(*name)?, *name, *end),
-                None => (&run, "run", End::Returns),
+            let (pool, func, name, end) = match event {
+                Some((_, pool, func, name, end)) => (*pool, func, *name, *end),
+                None => (&pool, &run, "run", End::Returns),
             };
-            request(&pool, func, name, end)
+            request(pool, func, name, end)
                 .with_context(|| format!("request {number}, a call of {name:?}"))?;
         }
+        engine.give_back_idle();
         let seconds = start.elapsed().as_secs_f64();
         samples.push(Sample { resets: to, seconds, usage: Usage::now()? });
         if sample % 10 == 9 {
@@ -128,11 +137,17 @@ pub(crate) fn check(samples: &[Sample]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn pool() -> anyhow::Result<Pool<()>> {
-    let engine = Engine::new(Config::default())?;
+fn pool(config: Config) -> anyhow::Result<(Engine, Pool<()>)> {
+    let engine = Engine::new(config)?;
     let compiled = wfaas_compiler::compile(GUEST.as_bytes(), &Default::default())?;
     let module = Module::from_bytes(&engine, &compiled.artifact)?;
-    Ok(Pool::new(&Linker::new(&engine), &module)?)
+    let pool = Pool::new(&Linker::new(&engine), &module)?;
+    Ok((engine, pool))
+}
+
+/// A pool that makes a faaslet for each request, and drops it.
+fn pool_without_idle_slots() -> anyhow::Result<(Engine, Pool<()>)> {
+    pool(Config { idle_slots: 0, ..Config::default() })
 }
 
 /// A call on a pristine instance, which has to be one and to end as it should.

@@ -15,6 +15,7 @@ pub(crate) fn all() -> Vec<Workload> {
         Workload { name: "data16m_d16", wat: dirty(256, &spread(16, 256)) },
         Workload { name: "data16m_d64", wat: dirty(256, &spread(64, 256)) },
         Workload { name: "random8", wat: random8() },
+        Workload { name: "grow1m", wat: grow() },
     ]
 }
 
@@ -58,6 +59,15 @@ fn table64() -> String {
                 (call_indirect (type $t) (local.get 0)
                     (i32.and (local.get 0) (i32.const 63)))))"
     )
+}
+
+/// One page of memory that grows to a megabyte more, and back.
+fn grow() -> String {
+    "(module (memory 1 100)
+        (func (export \"run\") (param i32) (result i32)
+            (i32.store (i32.mul (memory.grow (i32.const 16)) (i32.const 65536)) (local.get 0))
+            (i32.add (local.get 0) (memory.size))))"
+        .into()
 }
 
 /// Eight pages of 4096, others in every call.

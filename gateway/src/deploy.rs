@@ -41,6 +41,11 @@ pub(crate) struct Deployer {
 }
 
 impl Deployer {
+    /// What runs the functions.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     /// With the functions in the store. Those that cannot be loaded are reported in the log and
     /// left where they are.
     pub(crate) fn load(engine: Engine, limits: Limits, store: Store) -> Result<Self, StoreError> {

@@ -68,6 +68,9 @@ pub enum GatewayError {
 /// How long to wait after a connection could not be accepted, as when descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// A faaslet that was not used for this long, or up to twice as long, gives back its memory.
+const IDLE_TIME: Duration = Duration::from_secs(60);
+
 impl Gateway {
     /// Listens, opens the store and loads the functions in it. Requests are answered once
     /// [`Gateway::run`] is called; until then they wait.
@@ -133,6 +136,7 @@ impl Gateway {
         let mut connections = JoinSet::new();
         tokio::select! {
             () = accept(&listener, &self.shared, &graceful, &mut connections) => {}
+            () = give_back_idle(&self.shared) => {}
             () = shutdown => {}
         }
         drop(listener);
@@ -144,6 +148,20 @@ impl Gateway {
         // The last owner waits for the workers, which must not hold up the runtime.
         let _ = tokio::task::spawn_blocking(move || drop(self.shared)).await;
         Ok(())
+    }
+}
+
+/// Gives back what functions do not need that nobody called for a while, for ever.
+async fn give_back_idle(shared: &Arc<Shared>) {
+    let mut ticks = tokio::time::interval(IDLE_TIME);
+    loop {
+        ticks.tick().await;
+        let shared = shared.clone();
+        // Unmapping takes a while.
+        let given_back = move || shared.deployer.engine().give_back_idle();
+        if let Ok(count @ 1..) = tokio::task::spawn_blocking(given_back).await {
+            tracing::debug!("{count} idle faaslets were given back");
+        }
     }
 }
 
