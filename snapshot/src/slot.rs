@@ -2,6 +2,7 @@
 
 use crate::image::invalid;
 use crate::learn::{LEARN_ALIGN, Restored, Tracker};
+use crate::pager::Pager;
 use crate::sys::Reservation;
 use crate::{Image, PAGE};
 use std::io;
@@ -29,6 +30,8 @@ pub struct Binding {
     pub head: usize,
     /// How to know what a reset has to restore.
     pub tracking: Tracking,
+    /// How what is after the image becomes accessible.
+    pub growth: Growth,
 }
 
 /// Address space in which one image at a time is mapped.
@@ -37,11 +40,26 @@ pub struct Slot {
     /// The learned set, while an image is bound and the slot learns. Before the reservation, so
     /// that it ends before somebody else's slot can be in the same place.
     tracker: Option<Box<Tracker>>,
+    /// What provides pages after the image, if that is how it grows. Before the reservation too.
+    pager: Option<Box<Pager>>,
     reservation: Reservation,
     geometry: Geometry,
     binding: Option<Binding>,
-    /// Bytes from BASE on that are accessible.
+    /// Bytes from BASE on that are accessible, or that are to be used of those that are.
     open: usize,
+}
+
+/// How what is after the image becomes accessible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Growth {
+    /// By protection, when it is opened.
+    Protect,
+    /// Page by page, at the first access to each that was opened. The process's handler for SIGBUS
+    /// must call [`handle_missing_page`](crate::handle_missing_page). The kernel itself cannot
+    /// access pages that nobody has touched: see [`Slot::make_writable`].
+    Fault,
+    /// From the start, all that the slot has: opening only says how much is to be used.
+    Whole,
 }
 
 /// How a slot knows what a reset has to restore.
@@ -62,7 +80,7 @@ impl Slot {
     /// `OutOfMemory` when the process has no address space or mappings left.
     pub fn reserve(geometry: Geometry) -> io::Result<Slot> {
         let reservation = Reservation::new(geometry.below + geometry.above, geometry.align)?;
-        Ok(Slot { reservation, geometry, binding: None, open: 0, tracker: None })
+        Ok(Slot { reservation, geometry, binding: None, open: 0, tracker: None, pager: None })
     }
 
     /// What is active for the image bound.
@@ -93,10 +111,18 @@ impl Slot {
     /// Maps an image, and a zeroed head before it, in place of what was bound.
     ///
     /// # Errors
-    /// `InvalidInput` if it does not fit the slot; otherwise what the kernel says. The slot is
-    /// unbound then.
+    /// `InvalidInput` if it does not fit the slot; `Unsupported` if the kernel has no
+    /// [`Growth::Fault`]; otherwise what the kernel says. The slot is unbound then.
     pub fn bind(&mut self, binding: Binding) -> io::Result<()> {
         self.unbind()?;
+        let bound = self.map(binding);
+        if bound.is_err() {
+            self.unbind()?;
+        }
+        bound
+    }
+
+    fn map(&mut self, binding: Binding) -> io::Result<()> {
         let before = binding.lead.checked_add(binding.head);
         if before.is_none_or(|before| before > self.geometry.below)
             || binding.image.len() < binding.lead
@@ -118,6 +144,24 @@ impl Slot {
             let start = self.reservation.start() + image_at;
             self.tracker = Tracker::new(start, binding.image.len());
         }
+        self.map_rest()
+    }
+
+    /// Makes what is after the image accessible, unless that is done when it is opened.
+    fn map_rest(&mut self) -> io::Result<()> {
+        let growth = self.growth();
+        let rest = self.geometry.above - self.open;
+        if growth == Growth::Protect || rest == 0 {
+            return Ok(());
+        }
+        let at = self.geometry.below + self.open;
+        self.reservation.map_zeroed(at, rest)?;
+        if growth == Growth::Fault {
+            let aligned = self.geometry.align.is_multiple_of(LEARN_ALIGN);
+            let pager = aligned.then(|| Pager::new(self.reservation.start() + at, rest)).flatten();
+            let missing = || io::Error::new(io::ErrorKind::Unsupported, "no userfaultfd");
+            self.pager = Some(pager.ok_or_else(missing)?);
+        }
         Ok(())
     }
 
@@ -126,10 +170,15 @@ impl Slot {
     /// # Errors
     /// What the kernel says.
     pub fn unbind(&mut self) -> io::Result<()> {
-        self.tracker = None;
+        (self.tracker, self.pager) = (None, None);
         let Some(binding) = self.binding.take() else { return Ok(()) };
         let before = binding.lead + binding.head;
-        let bytes = before + std::mem::take(&mut self.open);
+        let open = std::mem::take(&mut self.open);
+        let accessible = match binding.growth {
+            Growth::Protect => open,
+            Growth::Fault | Growth::Whole => self.geometry.above,
+        };
+        let bytes = before + accessible;
         self.reservation.close(self.geometry.below - before, bytes)
     }
 
@@ -143,10 +192,27 @@ impl Slot {
             return Err(invalid("cannot open that much of the slot"));
         }
         if bytes > self.open {
-            self.reservation.protect(self.geometry.below + self.open, bytes - self.open, true)?;
+            match self.growth() {
+                Growth::Protect => {
+                    let at = self.geometry.below + self.open;
+                    self.reservation.protect(at, bytes - self.open, true)?;
+                }
+                Growth::Fault => self.set_pager_end(bytes),
+                Growth::Whole => {}
+            }
             self.open = bytes;
         }
         Ok(())
+    }
+
+    fn growth(&self) -> Growth {
+        self.binding.as_ref().map_or(Growth::Protect, |binding| binding.growth)
+    }
+
+    fn set_pager_end(&self, open: usize) {
+        if let Some(pager) = &self.pager {
+            pager.set_end(self.base() as usize + open);
+        }
     }
 
     /// Makes the slot identical to the image again, and closes what was opened. The head keeps its
@@ -155,15 +221,9 @@ impl Slot {
     /// # Errors
     /// What the kernel says. The slot must then not be used before it is bound anew.
     pub fn reset(&mut self) -> io::Result<()> {
+        self.close_opened()?;
         let Some(binding) = &self.binding else { return Ok(()) };
         let image_at = self.geometry.below - binding.lead;
-        let image_end = binding.image.len() - binding.lead;
-        if self.open > image_end {
-            let grown = self.open - image_end;
-            self.reservation.discard(self.geometry.below + image_end, grown)?;
-            self.reservation.protect(self.geometry.below + image_end, grown, false)?;
-            self.open = image_end;
-        }
         let Some(tracker) = &mut self.tracker else {
             return self.reservation.discard(image_at, binding.image.len());
         };
@@ -180,6 +240,29 @@ impl Slot {
             self.tracker = None;
         }
         if worked { Ok(()) } else { Err(io::Error::other("protecting the image")) }
+    }
+
+    /// Forgets what is after the image, and that it was opened.
+    fn close_opened(&mut self) -> io::Result<()> {
+        let Some(binding) = &self.binding else { return Ok(()) };
+        let (growth, image_end) = (binding.growth, binding.image.len() - binding.lead);
+        let reached = match growth {
+            Growth::Protect | Growth::Fault => self.open,
+            // Opened or not, anything may have been written to.
+            Growth::Whole => self.geometry.above,
+        };
+        if reached > image_end {
+            let (at, grown) = (self.geometry.below + image_end, reached - image_end);
+            if growth == Growth::Fault {
+                self.set_pager_end(image_end);
+            }
+            self.reservation.discard(at, grown)?;
+            if growth == Growth::Protect {
+                self.reservation.protect(at, grown, false)?;
+            }
+            self.open = image_end;
+        }
+        Ok(())
     }
 
     /// Makes sure that the kernel itself can write to a range, as in `read(2)`: it does not fault

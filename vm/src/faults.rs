@@ -3,6 +3,7 @@
 //! | signal | where the pc is | what happens |
 //! |---|---|---|
 //! | BUS | anywhere, first write to a page of a slot that learns | the page is noted and writable |
+//! | BUS | anywhere, page of a slot that provides pages on demand | the page is there |
 //! | SEGV, BUS, FPE, ILL | guest code | trap, by the trap record of the instruction |
 //! | SEGV, BUS | anywhere, address in the guard of the guest's stack | stack overflow |
 //! | SEGV, BUS | host code called by a guest | trap; the store is poisoned |
@@ -179,7 +180,10 @@ extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut li
     let info = unsafe { &*info };
     // SAFETY: for these signals the kernel fills in the address.
     let address = unsafe { info.si_addr() } as usize;
-    if signal == libc::SIGBUS && wfaas_snapshot::handle_write_fault(address) {
+    if signal == libc::SIGBUS
+        && (wfaas_snapshot::handle_write_fault(address)
+            || wfaas_snapshot::handle_missing_page(address))
+    {
         return;
     }
     if !handle_fault(signal, address, &mut registers) {

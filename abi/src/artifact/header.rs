@@ -1,6 +1,7 @@
 //! The fixed header and the list of sections.
 
 use super::records::*;
+use crate::bounds::CHECK_FATES;
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -8,7 +9,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 pub const MAGIC: [u8; 8] = *b"WFAASOBJ";
 
 /// Version of the format. Another version is refused.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// Where the header is in the file, in bytes.
 pub const HEADER_OFFSET: usize = 512;
@@ -156,8 +157,8 @@ pub struct Header {
     pub start: U32,
     /// Always zero.
     pub reserved: U32,
-    /// [`BoundsStats`](crate::BoundsStats): accesses, elided by guard, index checked, checked.
-    pub accesses: [U64; 4],
+    /// [`BoundsStats`](crate::BoundsStats), in the order of the fates.
+    pub accesses: [U64; CHECK_FATES],
     /// Where in the file the ELF section header of the image is, to keep it right when the image
     /// is replaced.
     pub image_shdr: U64,

@@ -7,7 +7,7 @@ use crate::recipe::{Made, Recipe};
 use crate::subject::{self, Subject};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use wfaas_abi::Artifact;
+use wfaas_abi::{Artifact, CheckFate};
 use wfaas_host::init::InitConfig;
 
 /// Compile a function to native code, initialise it, and keep both in one artifact
@@ -89,8 +89,8 @@ fn summary(output: &Path, made: &Made) -> Result<Summary, Failure> {
         hash: artifact.content_hash_hex(),
         bytes: made.artifact.len(),
         functions: artifact.functions().len(),
-        accesses: stats.accesses,
-        elided_by_guard: stats.elided_by_guard,
+        accesses: stats.accesses(),
+        elided_by_guard: stats.count(CheckFate::Guard),
         initialised: artifact.is_initialised(),
         image_pages: artifact.image().bytes.len() / wfaas_abi::layout::PAGE,
         compile_ms: made.compile.as_millis(),

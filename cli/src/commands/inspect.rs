@@ -8,7 +8,7 @@ use serde::Serialize;
 use std::path::PathBuf;
 use wfaas_abi::artifact::records::{ExternKind, ExternType, NO_MAXIMUM, limits};
 use wfaas_abi::artifact::{FORMAT_VERSION, SectionId};
-use wfaas_abi::{Artifact, ArtifactError};
+use wfaas_abi::{Artifact, ArtifactError, CheckFate};
 
 /// Show what is in an artifact
 ///
@@ -108,10 +108,10 @@ fn report(artifact: &Artifact<'_>) -> Result<Report, ArtifactError> {
         functions: artifact.functions().len(),
         bounds: Bounds {
             strategy: artifact.bounds().name(),
-            accesses: stats.accesses,
-            elided_by_guard: stats.elided_by_guard,
-            index_checked: stats.index_checked,
-            checked: stats.checked,
+            accesses: stats.accesses(),
+            elided_by_guard: stats.count(CheckFate::Guard),
+            index_checked: stats.count(CheckFate::IndexChecked),
+            checked: stats.count(CheckFate::Checked),
         },
         image: image(artifact),
         sections: sections(artifact),
