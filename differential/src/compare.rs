@@ -1,8 +1,9 @@
 //! wfaas = peer: the same calls, the same endings, the same state.
 
 use crate::Verdict;
+use crate::build::Build;
 use crate::exports::{Call, Exports};
-use crate::guest::{Ending, Guest, Host};
+use crate::guest::{Ending, Guest, Host, Kind};
 use crate::ours::Loaded;
 use crate::peer::Peer;
 
@@ -31,10 +32,10 @@ pub(crate) fn with_peer(
                 let ending = |what| format!("instantiating: {what}");
                 let mine = mine.err().unwrap_or(Ending::Returned(Vec::new()));
                 let theirs = theirs.err().unwrap_or(Ending::Returned(Vec::new()));
-                return same_ending(&mine, &theirs).map_err(ending);
+                return same_ending(&mine, &theirs, module.build).map_err(ending);
             }
         };
-        match life(&mut mine, &mut theirs, exports, rest, returned)? {
+        match life(module.build, &mut mine, &mut theirs, exports, rest, returned)? {
             Life::Undecided(reason) => return Ok(Verdict::Inconclusive(reason)),
             Life::Lived(done) => rest = &rest[done..],
         }
@@ -54,6 +55,7 @@ enum Life {
 
 /// Makes the calls up to the first trap, then compares what can be seen.
 fn life(
+    build: Build,
     mine: &mut impl Guest,
     theirs: &mut impl Guest,
     exports: &Exports,
@@ -68,7 +70,7 @@ fn life(
             theirs.call(&call.function, &call.arguments),
         );
         let what = |what| format!("{}{:x?}: {what}", call.function, call.arguments);
-        if let Verdict::Inconclusive(reason) = same_ending(&left, &right).map_err(what)? {
+        if let Verdict::Inconclusive(reason) = same_ending(&left, &right, build).map_err(what)? {
             return Ok(Life::Undecided(reason));
         }
         if !matches!(left, Ending::Returned(_)) {
@@ -83,9 +85,12 @@ fn life(
     }
 }
 
-fn same_ending(mine: &Ending, theirs: &Ending) -> Result<Verdict, String> {
+fn same_ending(mine: &Ending, theirs: &Ending, build: Build) -> Result<Verdict, String> {
     if mine == theirs {
         return Ok(Verdict::Agreed);
+    }
+    if *theirs == Ending::Trapped(Kind::MemoryBounds) && !build.traps() {
+        return Ok(Verdict::Inconclusive("goes on after an access outside of the memory".into()));
     }
     if mine.is_inconclusive() || theirs.is_inconclusive() {
         return Ok(Verdict::Inconclusive(format!("wfaas: {mine:?}, peer: {theirs:?}")));
@@ -102,7 +107,9 @@ mod tests {
         let wasm = wat::parse_str(theirs).expect("a module");
         let exports = Exports::of(&wasm).expect("a valid module");
         let compiled = wfaas_compiler::compile(ours.as_bytes(), &Default::default());
-        let module = Loaded::new(&compiled.expect("a module").artifact).expect("an artifact");
+        let build = Build::of(0, &[wfaas_abi::BoundsStrategy::Guard]);
+        let artifact = compiled.expect("a module").artifact;
+        let module = Loaded::new(&artifact, build).expect("an artifact");
         with_peer(&module, &wasm, &exports, &exports.calls(0), &mut 0)
     }
 
