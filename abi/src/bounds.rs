@@ -62,11 +62,11 @@ impl BoundsStrategy {
 }
 
 macro_rules! fates {
-    ($($(#[doc = $doc:literal])+ $variant:ident, $name:literal;)*) => {
+    ($(#[doc = $doc:literal] $variant:ident, $name:literal;)*) => {
         /// What became of the bounds check of a memory access.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[repr(usize)]
-        pub enum CheckFate { $($(#[doc = $doc])+ $variant,)* }
+        pub enum CheckFate { $(#[doc = $doc] $variant,)* }
 
         impl CheckFate {
             /// Every fate, in order.
@@ -75,6 +75,12 @@ macro_rules! fates {
             /// The name in listings.
             pub const fn name(self) -> &'static str {
                 match self { $(CheckFate::$variant => $name,)* }
+            }
+
+            /// What that means, in a sentence.
+            pub const fn meaning(self) -> &'static str {
+                let sentence = match self { $(CheckFate::$variant => $doc,)* };
+                sentence.trim_ascii_start()
             }
         }
     };

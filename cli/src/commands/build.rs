@@ -1,5 +1,6 @@
 //! `faascli build`
 
+use crate::bounds;
 use crate::failure::Failure;
 use crate::function;
 use crate::output::{self, human_bytes};
@@ -7,7 +8,7 @@ use crate::recipe::{Made, Recipe};
 use crate::subject::{self, Subject};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
-use wfaas_abi::{Artifact, CheckFate};
+use wfaas_abi::Artifact;
 use wfaas_host::init::InitConfig;
 
 /// Compile a function to native code, initialise it, and keep both in one artifact
@@ -20,7 +21,8 @@ use wfaas_host::init::InitConfig;
   faascli build                                # the function in this folder
   faascli build examples/rust-words
   faascli build app.wasm -o app.faas --init warm_up
-  faascli build app.wat --cpu native --json")]
+  faascli build app.wat --cpu native --json
+  faascli build app.wasm --bounds trap --explain-bounds")]
 pub(crate) struct Args {
     /// The folder, or the .wasm or .wat file
     #[arg(default_value = ".")]
@@ -32,6 +34,10 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     recipe: Recipe,
+
+    /// Print how many memory accesses need no check, by reason; see docs/bounds.md
+    #[arg(long)]
+    explain_bounds: bool,
 
     /// Print a summary as JSON
     #[arg(long)]
@@ -45,8 +51,7 @@ struct Summary {
     hash: String,
     bytes: usize,
     functions: usize,
-    accesses: u64,
-    elided_by_guard: u64,
+    bounds: bounds::Report,
     initialised: bool,
     image_pages: usize,
     compile_ms: u128,
@@ -74,23 +79,24 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     subject::write_atomically(&output, &made.artifact)?;
     let summary = summary(&output, &made)?;
     if args.json {
-        output::json(&summary)?
+        output::json(&summary)?;
     } else {
-        print(&summary)?
+        print(&summary)?;
+        if args.explain_bounds {
+            summary.bounds.explain()?;
+        }
     }
     Ok(0)
 }
 
 fn summary(output: &Path, made: &Made) -> Result<Summary, Failure> {
     let artifact = Artifact::parse(&made.artifact)?;
-    let stats = artifact.bounds_stats();
     Ok(Summary {
         artifact: output.to_owned(),
         hash: artifact.content_hash_hex(),
         bytes: made.artifact.len(),
         functions: artifact.functions().len(),
-        accesses: stats.accesses(),
-        elided_by_guard: stats.count(CheckFate::Guard),
+        bounds: bounds::Report::of(&artifact),
         initialised: artifact.is_initialised(),
         image_pages: artifact.image().bytes.len() / wfaas_abi::layout::PAGE,
         compile_ms: made.compile.as_millis(),

@@ -1,5 +1,6 @@
 //! `faascli inspect`
 
+use crate::bounds;
 use crate::failure::{Blame, Failure};
 use crate::output::{self, human_bytes};
 use crate::subject;
@@ -8,7 +9,7 @@ use serde::Serialize;
 use std::path::PathBuf;
 use wfaas_abi::artifact::records::{ExternKind, ExternType, NO_MAXIMUM, limits};
 use wfaas_abi::artifact::{FORMAT_VERSION, SectionId};
-use wfaas_abi::{Artifact, ArtifactError, CheckFate};
+use wfaas_abi::{Artifact, ArtifactError};
 
 /// Show what is in an artifact
 ///
@@ -38,20 +39,11 @@ struct Report {
     initialised: bool,
     cpu_features: Vec<&'static str>,
     functions: usize,
-    bounds: Bounds,
+    bounds: bounds::Report,
     image: Image,
     sections: Vec<Section>,
     imports: Vec<Item>,
     exports: Vec<Item>,
-}
-
-#[derive(Serialize)]
-struct Bounds {
-    strategy: &'static str,
-    accesses: u64,
-    elided_by_guard: u64,
-    index_checked: u64,
-    checked: u64,
 }
 
 /// The image, in host pages of 4096 bytes unless it says otherwise.
@@ -98,7 +90,6 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
 }
 
 fn report(artifact: &Artifact<'_>) -> Result<Report, ArtifactError> {
-    let stats = artifact.bounds_stats();
     Ok(Report {
         format_version: FORMAT_VERSION,
         hash: artifact.content_hash_hex(),
@@ -106,13 +97,7 @@ fn report(artifact: &Artifact<'_>) -> Result<Report, ArtifactError> {
         initialised: artifact.is_initialised(),
         cpu_features: artifact.cpu_features().names(),
         functions: artifact.functions().len(),
-        bounds: Bounds {
-            strategy: artifact.bounds().name(),
-            accesses: stats.accesses(),
-            elided_by_guard: stats.count(CheckFate::Guard),
-            index_checked: stats.count(CheckFate::IndexChecked),
-            checked: stats.count(CheckFate::Checked),
-        },
+        bounds: bounds::Report::of(artifact),
         image: image(artifact),
         sections: sections(artifact),
         imports: imports(artifact)?,
@@ -191,7 +176,6 @@ fn describe(artifact: &Artifact<'_>, ty: &ExternType) -> Result<String, Artifact
 
 fn print(report: &Report) -> std::io::Result<()> {
     let image = &report.image;
-    let bounds = &report.bounds;
     let initialised = if report.initialised { "initialised" } else { "not initialised" };
     output::line(format_args!("hash       {}", report.hash))?;
     output::line(format_args!("size       {}", human_bytes(report.bytes)))?;
@@ -206,14 +190,7 @@ fn print(report: &Report) -> std::io::Result<()> {
         human_bytes(image.state_bytes as u64),
         human_bytes(image.memory_wasm_pages * wfaas_abi::layout::WASM_PAGE as u64),
     ))?;
-    output::line(format_args!(
-        "bounds     {}: {} accesses, {} without a check, {} with one of the index, {} checked",
-        bounds.strategy,
-        bounds.accesses,
-        bounds.elided_by_guard,
-        bounds.index_checked,
-        bounds.checked
-    ))?;
+    output::line(format_args!("bounds     {}", report.bounds.line()))?;
     output::line("sections")?;
     for section in report.sections.iter().filter(|section| section.bytes > 0) {
         output::line(format_args!(

@@ -6,6 +6,7 @@
 //! wasm = "resize.wasm"               # or a `.wat`; relative to the folder
 //! abi = "reactor"                    # or "wasi"; default: what the exports say
 //! init = "prepare"                   # the export that prepares the image at build time
+//! bounds = "guard"                   # how accesses are kept inside the memory; see docs/bounds.md
 //! route = "/img/resize"              # default: "/" and the name
 //!
 //! [env]
@@ -28,7 +29,8 @@ use anyhow::{Context, anyhow, bail};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use values::{Command, InsidePath};
+use values::{Bounds, Command, InsidePath};
+use wfaas_abi::BoundsStrategy;
 use wfaas_gateway::{DeployConfig, DeployLimits, FunctionName, Route};
 use wfaas_host::GuestAbi;
 use wfaas_host::init::InitConfig;
@@ -58,6 +60,8 @@ pub(crate) struct Manifest {
     pub(crate) env: BTreeMap<String, String>,
     /// Limits of one request.
     pub(crate) limits: Limits,
+    /// How accesses are kept inside the memory.
+    pub(crate) bounds: Option<BoundsStrategy>,
     /// Path under which it is served; `None` for "/" and the name.
     pub(crate) route: Option<Route>,
 }
@@ -107,6 +111,7 @@ struct File {
     env: BTreeMap<String, String>,
     #[serde(default)]
     limits: Limits,
+    bounds: Option<Bounds>,
     route: Option<Route>,
 }
 
@@ -146,6 +151,7 @@ impl Manifest {
             init: file.init,
             env: file.env,
             limits: file.limits,
+            bounds: file.bounds.map(|bounds| bounds.0),
             route: file.route,
         })
     }

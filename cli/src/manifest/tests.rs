@@ -14,6 +14,7 @@ fn every_key_arrives() {
         wasm = "out/resize.wasm"
         abi = "reactor"
         init = "prepare"
+        bounds = "trap"
         route = "/img/resize"
         [env]
         QUALITY = "80"
@@ -37,6 +38,7 @@ fn every_key_arrives() {
             time: Some(Span(Duration::from_secs(2))),
             output: Some(ByteSize(4096)),
         },
+        bounds: Some(BoundsStrategy::Trap),
         route: Some("/img/resize".parse().unwrap()),
     };
     assert_eq!(manifest, expected);
@@ -65,6 +67,7 @@ fn mistakes_name_line_and_key() {
         ("name = 'a'\nwasm = 'a'\nrout = '/a'", &["line 3", "`rout`", "`route`"]),
         ("wasm = 'a'\nname = 3", &["line 2", "name", "string"]),
         ("name = 'a'\nwasm = 'a'\nabi = 'wasm'", &["line 3", "`wasi`", "`reactor`"]),
+        ("name = 'a'\nwasm = 'a'\nbounds = 'luck'", &["line 3", "`luck`", "guard-uffd"]),
         ("name = 'a'\nwasm = 'a'\nbuild = 3", &["line 3", "command line", "array"]),
         ("name = 'a'\nwasm = 'a'\nbuild = []", &["line 3", "build", "empty"]),
         ("name = 'a'\nwasm = 'a'\nbuild = ' '", &["line 3", "build", "empty"]),

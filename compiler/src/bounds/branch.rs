@@ -153,7 +153,8 @@ mod tests {
     #[test]
     fn what_holds_is_implied() {
         let numbers = [0u8, 1, 2, 126, 127, 128, 129, 254, 255];
-        let conditions: [(IntCC, fn(u8, u8) -> bool); 10] = [
+        type Holds = fn(u8, u8) -> bool;
+        let conditions: [(IntCC, Holds); 10] = [
             (IntCC::Equal, |a, b| a == b),
             (IntCC::NotEqual, |a, b| a != b),
             (IntCC::UnsignedLessThan, |a, b| a < b),
