@@ -100,3 +100,15 @@ fn reasons_are_explained() {
     }
     assert!(!text.contains("induction"), "{text}");
 }
+
+/// The kernel reads them for `fd_write`, and does not fault as a guest does.
+#[test]
+fn pages_nobody_has_touched_can_be_written_out() {
+    let folder = scratch();
+    let grow = "(func (export \"_start\") (drop (memory.grow (i32.const 9)))
+        (i32.store (i32.const 0) (i32.const 131056)) (i32.store (i32.const 4) (i32.const 131072))";
+    let source = saying("").replace("(func (export \"_start\")", grow);
+    let built = build_with(folder.path(), &source, &["--bounds", "guard-uffd"]).expect(0, &[]);
+    let ended = run(&["run", built.json()["artifact"].as_str().unwrap()]).expect(0, &[]);
+    assert!(ended.stdout == "\0".repeat(131_072), "{} bytes", ended.stdout.len());
+}
