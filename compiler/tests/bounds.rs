@@ -175,6 +175,15 @@ fn dominated_checks() {
     elides(&format!("{store}(drop (memory.grow (i32.const 1))){load}"));
     elides(&format!("{store}(if (local.get $n) (then {load}))"));
     elides(&format!("{store}(loop $l {load}(br_if $l (local.get $n)))"));
+    let later = "(drop (i32.load (i32.add (local.get $i) (i32.const 4))))";
+    elides(&format!("{store}{later}"));
+    keeps(
+        2,
+        &format!(
+            "{store}(call $callee)(drop (i32.load offset=1 (i32.add (local.get $i) (i32.const 4))))"
+        ),
+    );
+    keeps(2, &format!("{store}(drop (i32.load (i32.sub (local.get $i) (i32.const 4))))"));
     // Not on all ways.
     keeps(2, &format!("(if (local.get $n) (then {stronger})){load}"));
     keeps(2, &format!("(if (local.get $n) (then {stronger}) (else {load}))"));

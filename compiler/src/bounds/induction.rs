@@ -6,7 +6,7 @@
 //! range itself, keeps the next number inside.
 
 use super::branch::{Comparison, on_edge};
-use super::range::{Query, Range, Ranges, instruction, most};
+use super::range::{Query, Range, Ranges, constant, instruction, most};
 use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
 use cranelift_codegen::ir::{Block, Inst, InstructionData, Opcode, Value};
 
@@ -66,7 +66,7 @@ fn step(ranges: &Ranges<'_>, param: Value, next: Value) -> Option<(u64, bool)> {
         Opcode::Iadd | Opcode::Isub if left == param => right,
         _ => return None,
     };
-    let constant = ranges.constant(other).filter(|constant| *constant != 0)?;
+    let constant = constant(ranges.func, other).filter(|constant| *constant != 0)?;
     let negated = constant.wrapping_neg() & most;
     let (up, down) = match opcode {
         Opcode::Isub => (negated, constant),

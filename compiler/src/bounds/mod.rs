@@ -175,7 +175,7 @@ fn prove(
 
 /// A proof that does not rely on branches, so that mispredicting them does not matter either.
 fn by_range(check: &Check, ranges: &Ranges<'_>, facts: &Facts, passes: Passes) -> Option<Proof> {
-    let fate = match ranges.constant(check.index) {
+    let fate = match range::constant(ranges.func, check.index) {
         Some(_) if !passes.constants() => return None,
         Some(_) => CheckFate::Constant,
         None if !passes.ranges() => return None,

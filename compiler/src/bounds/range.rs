@@ -75,6 +75,17 @@ pub(super) fn instruction(func: &Function, value: Value) -> Option<&InstructionD
     }
 }
 
+/// The number that `value` is, if it is a constant.
+pub(super) fn constant(func: &Function, value: Value) -> Option<u64> {
+    match instruction(func, value)? {
+        InstructionData::UnaryImm { opcode: Opcode::Iconst, imm } => {
+            Some(imm.bits().cast_unsigned() & most(func.dfg.value_type(value)))
+        }
+        InstructionData::Unary { opcode: Opcode::Uextend, arg } => constant(func, *arg),
+        _ => None,
+    }
+}
+
 /// What may be relied on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Sources {
@@ -100,17 +111,6 @@ impl<'f> Ranges<'f> {
         domtree: &'f DominatorTree,
     ) -> Ranges<'f> {
         Ranges { func, cfg, domtree }
-    }
-
-    /// The number that `value` is, if it is a constant.
-    pub(super) fn constant(&self, value: Value) -> Option<u64> {
-        match instruction(self.func, value)? {
-            InstructionData::UnaryImm { opcode: Opcode::Iconst, imm } => {
-                Some(imm.bits().cast_unsigned() & most(self.func.dfg.value_type(value)))
-            }
-            InstructionData::Unary { opcode: Opcode::Uextend, arg } => self.constant(*arg),
-            _ => None,
-        }
     }
 
     /// The largest number that `value` can be where `facts` hold.
