@@ -109,6 +109,8 @@ fates! {
     Dominated, "dominated";
     /// Elided: a check of the same index shortly before it does its work too.
     Merged, "merged";
+    /// Elided: the index is the same in every round of a loop, and is checked before it.
+    Hoisted, "hoisted";
 }
 
 impl CheckFate {

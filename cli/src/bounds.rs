@@ -21,7 +21,7 @@ pub(crate) struct Choice {
     unsafe_no_bounds: bool,
 
     /// Keep the checks that this kind of proof would make unnecessary: constants, ranges,
-    /// comparisons, induction, dominated, merged or all
+    /// comparisons, induction, dominated, merged, hoisted or all
     #[arg(long, value_name = "PROOF", value_delimiter = ',', value_parser = proof)]
     no_elide: Vec<String>,
 

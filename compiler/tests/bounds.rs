@@ -211,6 +211,39 @@ fn merged_checks() {
 }
 
 #[test]
+fn hoisted_checks() {
+    let elides = |body: &str| elides("hoisted", CheckFate::Hoisted, body);
+    let load = "(local.set $j (i32.add (local.get $j) (i32.load (local.get $i))))";
+    let again = "(br_if $l (i32.lt_u (local.get $j) (local.get $n)))";
+    elides(&format!("(loop $l {load}{again})"));
+    elides(&format!("(loop $l (block {load}) (call $callee){again})"));
+    elides(&format!(
+        "(loop $l (drop (i32.load (i32.mul (local.get $i) (local.get $n)))) (call $callee)
+           (local.set $j (i32.add (local.get $j) (i32.const 1))){again})"
+    ));
+    // Not made in every round, nor in the first one before all else.
+    keeps(1, &format!("(loop $l (if (local.get $j) (then {load})){again})"));
+    keeps(1, &format!("(loop $l (call $callee){load}{again})"));
+    keeps(
+        2,
+        &format!("(loop $l (i32.store (local.get $n) (local.get $j)){load}{again})")
+            .replace("(local.get $n) (local.get $j)", "(local.get $j) (local.get $j)"),
+    );
+    // Another index in every round.
+    keeps(
+        1,
+        &format!("(loop $l (local.set $i (i32.add (local.get $i) (i32.const 4))){load}{again})"),
+    );
+    let global = "(local.set $j (i32.add (local.get $j) (i32.load (global.get $g))))
+                  (global.set $g (i32.add (global.get $g) (i32.const 4)))";
+    let wat = module(
+        "(memory 1) (global $g (mut i32) (i32.const 0))",
+        &format!("(loop $l {global}{again})"),
+    );
+    assert_eq!(stats(&wat, &trap()).count(CheckFate::Checked), 1);
+}
+
+#[test]
 fn sixty_four_bit_indices_need_no_comparison_if_they_were_32() {
     let body = "(drop (i32.load (i64.extend_i32_u (local.get $i))))
                 (drop (i32.load (i64.and (local.get $k) (i64.const 0xfffff))))

@@ -11,13 +11,14 @@
 //! * a **comparison** that dominates it (`branch`) bounds the index, or the loop in which the index
 //!   **counts** (`induction`) does.
 //!
-//! What is left may do the work of weaker checks that follow it closely (`merged`). Then the proofs
-//! are acted upon (`apply`). A check that stays in its place traps exactly where it did; one that
+//! What is left may do the work of weaker checks that follow it closely (`merged`), or move to before
+//! its loop (`hoisted`). Then the proofs are acted upon (`apply`). A check that stays in its place traps exactly where it did; one that
 //! was merged traps where nothing but loads and calculations lie before the trap it stands for.
 
 mod apply;
 mod branch;
 mod dominated;
+mod hoisted;
 mod induction;
 mod merged;
 mod passes;
@@ -115,10 +116,13 @@ pub(crate) fn elide(context: &mut Context, checks: &[Check], policy: Policy) -> 
     if policy.passes.merged() {
         merged::merge(func, checks, &mut proofs);
     }
+    if policy.passes.hoisted() {
+        hoisted::hoist(context, checks, &mut proofs);
+    }
     for (check, proof) in checks.iter().zip(&proofs) {
         stats.add(proof.map_or(check.kept, |proof| proof.fate));
         if let Some(proof) = proof {
-            apply::apply(func, check, *proof, policy.verify);
+            apply::apply(&mut context.func, check, *proof, policy.verify);
         }
     }
     stats

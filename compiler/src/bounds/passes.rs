@@ -26,6 +26,8 @@ passes! {
     dominated = 16;
     /// Checks that do the work of those that follow.
     merged = 32;
+    /// Checks of the same index in every round of a loop.
+    hoisted = 64;
 }
 
 /// A set of proofs that may make bounds checks unnecessary.
