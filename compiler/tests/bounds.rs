@@ -301,3 +301,28 @@ fn unknown_proofs_are_named() {
     let error = Passes::ALL.without("hope").unwrap_err().to_string();
     assert!(error.contains("'hope'") && error.contains("dominated"), "{error}");
 }
+
+/// Looking for proofs takes time in proportion to the function: each of these would take minutes
+/// if a check looked at all of it.
+#[test]
+fn large_functions_compile() {
+    let distinct = "(drop (i32.load (local.tee $i (i32.xor (local.get $i) (local.get $n)))))";
+    let many = 6_000;
+    let in_a_loop = format!("(loop $l {}(br_if $l (local.get $n)))", distinct.repeat(many));
+    let branches = format!(
+        "(block $b (result i32) {} (local.get $i)) (local.set $i)
+         (loop $l (result i32) (local.get $i)) (local.set $i)
+         {}",
+        "(br_if $b (local.get $i) (local.get $n)) (drop)".repeat(many),
+        "(drop (i32.load (local.get $i))) (call $callee)".repeat(many)
+    );
+    let conditions = "(local.set $j (i32.lt_u (local.get $i) (local.get $n)))".to_owned()
+        + &"(local.set $j (i32.and (local.get $j) (local.get $j)))".repeat(30)
+        + &"(if (local.get $j) (then (drop (i32.load (local.get $i)))))".repeat(many);
+    let sums = "(local.set $i (i32.add (local.get $i) (local.get $i)))
+                (drop (i32.load (local.get $i)))"
+        .repeat(many);
+    for body in [in_a_loop, branches, conditions, sums] {
+        assert!(stats(&module("(memory 1)", &body), &trap()).accesses() >= many as u64);
+    }
+}

@@ -37,7 +37,7 @@ mod uffd;
 
 pub use image::{Extent, Image};
 pub use learn::{LEARN_ALIGN, handle_write_fault, learning_available};
-pub use pager::{handle_missing_page, paging_available};
+pub use pager::handle_missing_page;
 pub use slot::{Binding, Geometry, Growth, Slot, Tracking};
 
 /// Bytes of a host page.

@@ -28,11 +28,6 @@ pub(crate) struct Pager {
     end: AtomicUsize,
 }
 
-/// Whether this kernel offers what pages on demand need.
-pub fn paging_available() -> bool {
-    uffd::descriptor().is_some()
-}
-
 /// Deals with an access to a page at `address` that is not there yet; whether it was one that was
 /// opened. To be called by the process's handler for SIGBUS, which then returns.
 /// Async-signal-safe.

@@ -1,12 +1,16 @@
 //! What the branches say that were taken on the way to a block.
 
-use super::range::{Range, Ranges, Sources, instruction, most};
+use super::query::{Ranges, Sources, instruction};
+use super::range::{Range, most};
 use super::scoped::ScopedMap;
 use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
 use cranelift_codegen::ir::{Block, Function, Inst, InstructionData, Opcode, Value};
 
 /// Conditions that are taken apart, one inside the other.
 const MOST_DEPTH: usize = 8;
+
+/// Comparisons of one branch.
+const MOST_COMPARISONS: usize = 8;
 
 /// A comparison that is known to hold.
 #[derive(Debug, Clone, Copy)]
@@ -110,7 +114,7 @@ fn take_apart(
     depth: usize,
     comparisons: &mut Vec<Comparison>,
 ) {
-    if depth > MOST_DEPTH {
+    if depth > MOST_DEPTH || comparisons.len() >= MOST_COMPARISONS {
         return;
     }
     match instruction(func, condition) {

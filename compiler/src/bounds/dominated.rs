@@ -1,6 +1,6 @@
 //! Checks that came before. An index that was good is good for ever: memories never shrink.
 
-use super::range::{constant, extended_from, instruction};
+use super::query::{constant, extended_from, instruction};
 use super::scoped::ScopedMap;
 use super::{Action, Bound, Check, Guarded, Proof};
 use cranelift_codegen::ir::{Function, InstructionData, Opcode, Value};

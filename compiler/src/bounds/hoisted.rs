@@ -5,7 +5,7 @@
 //! trapped, at the same time. The rounds after the first need none, since memories never shrink.
 
 use super::merged::is_noticed;
-use super::range::{extended_from, instruction};
+use super::query::{extended_from, instruction};
 use super::{Action, Check, Proof};
 use cranelift_codegen::Context;
 use cranelift_codegen::ir::{Block, Function, Inst, InstructionData, Opcode, Value, ValueDef};
@@ -15,6 +15,9 @@ use wfaas_abi::CheckFate;
 
 /// Blocks to follow from the start of a loop.
 const MOST_BLOCKS: usize = 16;
+
+/// Instructions to look through there.
+const MOST_INSTRUCTIONS: usize = 256;
 
 /// Calculations to repeat before a loop.
 const MOST_DEPTH: usize = 8;
@@ -36,10 +39,10 @@ pub(super) fn hoist(context: &mut Context, checks: &[Check], proofs: &mut [Optio
         {
             continue;
         }
-        let mut copy =
-            Copy { func: &mut context.func, loops, inside, before, known: HashMap::new() };
-        let condition = copy.value(condition);
-        let trap = copy.instruction(inst);
+        let mut preheader =
+            Preheader { func: &mut context.func, loops, inside, before, known: HashMap::new() };
+        let condition = preheader.value(condition);
+        let trap = preheader.instruction(inst);
         context.func.dfg.inst_args_mut(trap)[0] = condition;
         *proof = Some(Proof { fate: CheckFate::Hoisted, unmasked: None });
     }
@@ -74,11 +77,15 @@ fn before_loop(context: &Context, check: Inst, traps: &HashSet<Inst>) -> Option<
 /// Whether control gets from the start of `header` to `check` in any case, with nothing that could
 /// be noticed on the way.
 fn comes_first(func: &Function, header: Block, check: Inst, traps: &HashSet<Inst>) -> bool {
-    let mut block = header;
+    let (mut block, mut looked_at) = (header, 0);
     for _ in 0..MOST_BLOCKS {
         for inst in func.layout.block_insts(block) {
             if inst == check {
                 return true;
+            }
+            looked_at += 1;
+            if looked_at > MOST_INSTRUCTIONS {
+                return false;
             }
             let harmless = traps.contains(&inst) || func.dfg.insts[inst].opcode() == Opcode::Jump;
             if !harmless && is_noticed(func, inst) {
@@ -141,8 +148,8 @@ fn is_from_outside(func: &Function, loops: &LoopAnalysis, inside: Loop, value: V
     block.is_some_and(|block| !loops.is_in_loop(block, inside))
 }
 
-/// Repeats calculations before a loop.
-struct Copy<'c> {
+/// Where calculations are repeated before a loop.
+struct Preheader<'c> {
     func: &'c mut Function,
     loops: &'c LoopAnalysis,
     inside: Loop,
@@ -151,7 +158,7 @@ struct Copy<'c> {
     known: HashMap<Value, Value>,
 }
 
-impl Copy<'_> {
+impl Preheader<'_> {
     /// What is before the loop what `value` is inside.
     fn value(&mut self, value: Value) -> Value {
         let value = self.func.dfg.resolve_aliases(value);

@@ -6,12 +6,13 @@
 //! range itself, keeps the next number inside.
 
 use super::branch::{Comparison, on_edge};
-use super::range::{Query, Range, Ranges, constant, instruction, most};
+use super::query::{Query, Ranges, constant, instruction};
+use super::range::{Range, most};
 use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
 use cranelift_codegen::ir::{Block, Inst, InstructionData, Opcode, Value};
 
 /// Blocks to look through from the end of a loop back to its start.
-const MOST_BLOCKS: usize = 64;
+const MOST_BLOCKS: usize = 16;
 
 /// A number that counts.
 struct Counter {
@@ -50,6 +51,7 @@ pub(super) fn counted(
     let most = most(ranges.func.dfg.value_type(param));
     let counter = Counter { now: param, next, step, down, start: start?, most };
     let mut comparisons = on_edge(ranges.func, inst, block);
+    query.steps += MOST_BLOCKS;
     comparisons.extend(inside(ranges, block, pred));
     comparisons.into_iter().find_map(|comparison| counter.range(query, comparison, depth))
 }

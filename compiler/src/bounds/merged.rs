@@ -1,7 +1,7 @@
 //! Checks that do the work of those that follow: of the same index, in the same block, with nothing
 //! before them that could be noticed if the trap came earlier.
 
-use super::range::extended_from;
+use super::query::extended_from;
 use super::{Action, Check, Proof};
 use crate::target::clif_trap;
 use cranelift_codegen::ir::{Function, Inst, InstructionData, Opcode, Value};

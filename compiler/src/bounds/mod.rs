@@ -4,7 +4,7 @@
 //! complete, and its intermediate code is in SSA form, [`elide`] visits its blocks in the order of
 //! dominance and asks of each check, cheapest first, whether
 //!
-//! * the index is a constant, or a value with a **range** (`range`) that ends below the size the
+//! * the index is a constant, or a value with a **range** (`query`) that ends below the size the
 //!   memory never falls below;
 //! * a check of the same index that is at least as strong **dominates** it (`dominated`): memories
 //!   never shrink;
@@ -22,6 +22,7 @@ mod hoisted;
 mod induction;
 mod merged;
 mod passes;
+mod query;
 mod range;
 mod scoped;
 
@@ -34,7 +35,7 @@ use cranelift_codegen::dominator_tree::DominatorTree;
 use cranelift_codegen::flowgraph::ControlFlowGraph;
 use cranelift_codegen::ir::{Block, Function, Inst, Value};
 use dominated::Passed;
-use range::{Ranges, Sources};
+use query::{Ranges, Sources};
 use std::collections::HashMap;
 use wfaas_abi::{BoundsStats, BoundsStrategy, CheckFate};
 
@@ -179,7 +180,7 @@ fn prove(
 
 /// A proof that does not rely on branches, so that mispredicting them does not matter either.
 fn by_range(check: &Check, ranges: &Ranges<'_>, facts: &Facts, passes: Passes) -> Option<Proof> {
-    let fate = match range::constant(ranges.func, check.index) {
+    let fate = match query::constant(ranges.func, check.index) {
         Some(_) if !passes.constants() => return None,
         Some(_) => CheckFate::Constant,
         None if !passes.ranges() => return None,
