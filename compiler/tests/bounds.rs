@@ -296,6 +296,21 @@ fn verified_code_asserts_what_was_elided() {
     }
 }
 
+/// Nothing is left of a check: neither the trap nor the load of the size.
+#[test]
+fn elided_checks_leave_no_code() {
+    let wat = "(module (memory 1 9) (func (param i32) (result i32)
+        (i32.load (i32.and (local.get 0) (i32.const 0xff)))))";
+    let code = |bounds, elide| {
+        clif(wat.as_bytes(), 0, &Options { bounds, elide, ..Options::default() }).unwrap()
+    };
+    let loads = |code: &str| code.matches("load.i").count();
+    for bounds in [BoundsStrategy::Trap, BoundsStrategy::Clamp] {
+        assert_eq!(loads(&code(bounds, Passes::ALL)), 1, "{bounds:?}");
+        assert_eq!(loads(&code(bounds, Passes::NONE)), 2, "{bounds:?}");
+    }
+}
+
 #[test]
 fn unknown_proofs_are_named() {
     let error = Passes::ALL.without("hope").unwrap_err().to_string();

@@ -12,7 +12,8 @@
 //!   **counts** (`induction`) does.
 //!
 //! What is left may do the work of weaker checks that follow it closely (`merged`), or move to before
-//! its loop (`hoisted`). Then the proofs are acted upon (`apply`). A check that stays in its place traps exactly where it did; one that
+//! its loop (`hoisted`). Then the proofs are acted upon (`apply`), and what
+//! only the checks needed is removed (`sweep`). A check that stays in its place traps exactly where it did; one that
 //! was merged traps where nothing but loads and calculations lie before the trap it stands for.
 
 mod apply;
@@ -25,6 +26,7 @@ mod passes;
 mod query;
 mod range;
 mod scoped;
+mod sweep;
 
 pub use passes::Passes;
 
@@ -125,6 +127,9 @@ pub(crate) fn elide(context: &mut Context, checks: &[Check], policy: Policy) -> 
         if let Some(proof) = proof {
             apply::apply(&mut context.func, check, *proof, policy.verify);
         }
+    }
+    if stats.elided() > 0 {
+        sweep::sweep(&mut context.func);
     }
     stats
 }
