@@ -102,13 +102,18 @@ fn same_ending(mine: &Ending, theirs: &Ending, build: Build) -> Result<Verdict, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wfaas_abi::BoundsStrategy;
 
     /// What differs when wfaas runs one module and the peer another.
     fn judge(ours: &str, theirs: &str) -> Result<Verdict, String> {
+        judge_with(BoundsStrategy::Guard, ours, theirs)
+    }
+
+    fn judge_with(bounds: BoundsStrategy, ours: &str, theirs: &str) -> Result<Verdict, String> {
         let wasm = wat::parse_str(theirs).expect("a module");
         let exports = Exports::of(&wasm).expect("a valid module");
-        let compiled = wfaas_compiler::compile(ours.as_bytes(), &Default::default());
-        let build = Build::of(0, &[wfaas_abi::BoundsStrategy::Guard]);
+        let build = Build::of(0, &[bounds]);
+        let compiled = wfaas_compiler::compile(ours.as_bytes(), &build.options());
         let artifact = compiled.expect("a module").artifact;
         let module = Loaded::new(&artifact, build).expect("an artifact");
         with_peer(&module, &wasm, &exports, &exports.calls(0), &mut 0)
@@ -133,6 +138,20 @@ mod tests {
         for (from, to, expected) in changes {
             let wrong = judge(one, &one.replace(from, to)).expect_err(to);
             assert!(wrong.contains(expected), "{to}: {wrong}");
+        }
+    }
+
+    /// Both trap for an access outside of the memory, but not for the same one.
+    #[test]
+    fn the_same_trap_at_another_place_is_no_disagreement() {
+        let module = r#"(module (memory 1) (global (export "g") (mut i32) (i32.const 0))
+            (func (export "f") (i32.store (i32.const 70000) (i32.const 1))
+              (global.set 0 (i32.const 1))
+              (memory.fill (i32.const 70000) (i32.const 1) (i32.const 1))))"#;
+        for bounds in BoundsStrategy::ALL {
+            let traps = !matches!(bounds, BoundsStrategy::Clamp | BoundsStrategy::None);
+            let verdict = judge_with(*bounds, module, module).expect("no disagreement");
+            assert_eq!(verdict == Verdict::Agreed, traps, "{bounds:?}: {verdict:?}");
         }
     }
 }
