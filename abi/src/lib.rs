@@ -36,7 +36,7 @@ pub mod trap;
 pub mod types;
 
 pub use artifact::{Artifact, ArtifactError};
-pub use bounds::{BoundsStats, BoundsStrategy};
+pub use bounds::{BoundsStats, BoundsStrategy, CheckFate};
 pub use funcref::FuncRef;
 pub use hostcall::Hostcall;
 pub use trap::TrapCode;

@@ -72,6 +72,8 @@ trap_codes! {
     TooManyExceptions = 19, "too many exceptions are alive";
     /// `memory.atomic.wait` on a memory that is not shared.
     ExpectedSharedMemory = 20, "expected shared memory";
+    /// An access outside of the memory whose check was elided, found by verifying code.
+    ElidedCheckFailed = 21, "an elided bounds check failed (a bug in wfaas)";
 }
 
 impl core::fmt::Display for TrapCode {

@@ -1,5 +1,6 @@
 //! A function: an artifact with its name, route, environment and limits.
 
+use crate::bounds;
 use crate::failure::{Blame, Failure};
 use crate::manifest::{self, Manifest};
 use crate::recipe::{Made, Recipe};
@@ -26,8 +27,15 @@ impl Function {
     /// The function that `path` names, built if it is not built yet or has changed since.
     ///
     /// # Errors
-    /// As those of reading and building.
+    /// As those of reading and building; a user's mistake if nothing keeps the guest inside its
+    /// memory.
     pub(crate) fn load(path: &Path) -> Result<Function, Failure> {
+        let function = Function::read(path)?;
+        bounds::check_servable(&function.artifact, path.display())?;
+        Ok(function)
+    }
+
+    fn read(path: &Path) -> Result<Function, Failure> {
         match Subject::at(path)? {
             Subject::Folder(manifest) => Ok(Function {
                 artifact: current_artifact(&manifest)?,

@@ -3,6 +3,7 @@
 //! * a [`subject`] is what a PATH names: a function's folder, a module or an artifact;
 //! * a [`manifest`] is a folder's `faas.toml`;
 //! * a [`recipe`] makes a module an artifact;
+//! * [`bounds`] is about how a guest's accesses are kept inside its memory;
 //! * a [`function`] is an artifact with its name, limits and environment;
 //! * [`commands`] has one file for each command: its options, its help, what it does;
 //! * a [`failure`] is an error and whose it is, which decides the exit code.
@@ -10,6 +11,7 @@
 //! This is the only place in wfaas that prints or exits.
 #![forbid(unsafe_code)]
 
+mod bounds;
 mod commands;
 mod failure;
 mod function;

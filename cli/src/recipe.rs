@@ -1,5 +1,6 @@
 //! From a module to an artifact: compile, initialise.
 
+use crate::bounds;
 use crate::failure::{Blame, Failure, Kind};
 use crate::manifest::{Manifest, Span};
 use crate::progress::Progress;
@@ -43,6 +44,9 @@ pub(crate) struct Recipe {
     /// Refuse modules that use this WebAssembly proposal, such as simd or exceptions
     #[arg(long, value_name = "PROPOSAL", value_delimiter = ',', value_parser = parse_proposal)]
     disable: Vec<String>,
+
+    #[command(flatten)]
+    bounds: bounds::Choice,
 }
 
 /// How long an initialisation may take unless the command line says otherwise.
@@ -93,10 +97,12 @@ pub(crate) struct Made {
 }
 
 impl Recipe {
-    /// The recipe with the init export of a `faas.toml`, unless the command line says otherwise.
+    /// The recipe with the init export and the bounds strategy of a `faas.toml`, unless the command
+    /// line says otherwise.
     pub(crate) fn with_manifest(&self, manifest: &Manifest) -> Recipe {
         let init = self.init.clone().or_else(|| manifest.init.clone().filter(|_| !self.no_init));
-        Recipe { init, ..self.clone() }
+        let bounds = self.bounds.clone().or(manifest.bounds);
+        Recipe { init, bounds, ..self.clone() }
     }
 
     /// Makes the artifact of the module in the file `wasm`. Its initialisation sees the arguments
@@ -164,7 +170,7 @@ impl Recipe {
             cpu: self.cpu,
             proposals,
             progress: Some(&report),
-            ..Options::default()
+            ..self.bounds.apply(Options::default())?
         };
         let compiled = wfaas_compiler::compile(&module, &options);
         let time = progress.finish();

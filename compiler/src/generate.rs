@@ -1,5 +1,6 @@
 //! Generating code: guest functions in parallel, then what they refer to.
 
+use crate::bounds::{self, Policy};
 use crate::builder::CodeBuilder;
 use crate::module::{Layout, Module};
 use crate::parse::Body;
@@ -66,6 +67,7 @@ pub(crate) struct Generator<'m> {
     pub(crate) module: &'m Module<'m>,
     pub(crate) layout: &'m Layout,
     pub(crate) isa: OwnedTargetIsa,
+    policy: Policy,
     /// For functions that are too large for the other one.
     linear: OwnedTargetIsa,
 }
@@ -89,7 +91,7 @@ impl<'m> Generator<'m> {
         };
         let isa = target::isa(options, allocator)?;
         let linear = target::isa(options, Allocator::Linear)?;
-        Ok(Generator { module, layout, isa, linear })
+        Ok(Generator { module, layout, isa, policy: Policy::new(options), linear })
     }
 
     /// All code of the module, in the order of the text. The order of the threads does not show
@@ -174,12 +176,14 @@ impl<'m> Generator<'m> {
         let Worker { context, builder, allocations } = worker;
         let (code, arguments) =
             CodeBuilder::new(&mut context.func, builder, self.module, self.layout);
-        let result = emit::function(code, &arguments, body, allocations, &*self.isa);
-        if result.is_err() {
+        let result = emit::function(code, &arguments, body, allocations, &*self.isa, self.policy);
+        let Ok((checks, mut stats)) = result else {
             // It holds half a function.
             worker.builder = FunctionBuilderContext::new();
-        }
-        result
+            return result.map(|(_, stats)| stats);
+        };
+        stats += bounds::elide(&mut worker.context, &checks, self.policy);
+        Ok(stats)
     }
 
     /// Generates anything but a guest function.

@@ -27,7 +27,6 @@ pub(crate) fn header(
     header.data_dropped = layout.state.data_dropped.cast_unsigned().into();
     header.elem_dropped = layout.state.elem_dropped.cast_unsigned().into();
     header.start = module.start.map_or(0, |index| index + 1).into();
-    header.accesses = [stats.accesses, stats.elided_by_guard, stats.index_checked, stats.checked]
-        .map(|count| count.into());
+    header.accesses = stats.0.map(|count| count.into());
     header
 }

@@ -19,6 +19,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod bounds;
 mod builder;
 mod dump;
 mod elf;
@@ -40,6 +41,7 @@ mod target;
 mod thunk;
 mod unwind;
 
+pub use bounds::Passes;
 pub use dump::{assembly, clif};
 pub use error::CompileError;
 pub use options::{OptLevel, Options, Progress, parse_cpu};

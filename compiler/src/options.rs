@@ -1,5 +1,6 @@
 //! What a caller can choose.
 
+use crate::bounds::Passes;
 use crate::{CompileError, Proposals};
 use wfaas_abi::BoundsStrategy;
 use wfaas_abi::cpu::{CPU_FEATURES, CpuFeatures};
@@ -28,6 +29,11 @@ pub struct Options<'a> {
     pub proposals: Proposals,
     /// How memory accesses are kept inside the memory.
     pub bounds: BoundsStrategy,
+    /// Proofs that may make bounds checks unnecessary.
+    pub elide: Passes,
+    /// Whether checks that proofs made unnecessary stay as assertions, which raise
+    /// [`TrapCode::ElidedCheckFailed`](wfaas_abi::TrapCode).
+    pub verify_bounds: bool,
     /// Called after each function.
     pub progress: Option<&'a Progress<'a>>,
 }
@@ -39,6 +45,8 @@ impl Default for Options<'_> {
             cpu: CpuFeatures::X86_64_V3,
             proposals: Proposals::ALL,
             bounds: BoundsStrategy::Guard,
+            elide: Passes::ALL,
+            verify_bounds: false,
             progress: None,
         }
     }

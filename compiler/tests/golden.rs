@@ -1,9 +1,10 @@
 //! Golden tests: every file in `tests/golden` is a module with directives. A line `;;! clif N` or
-//! `;;! asm N` is followed by the code that function N must give, in comments. `BLESS=1` writes
-//! what it gives now instead.
+//! `;;! asm N` is followed by the code that function N must give, in comments; a bounds strategy
+//! may follow N. `BLESS=1` writes what it gives now instead.
 
 use std::fs;
 use std::path::Path;
+use wfaas_abi::BoundsStrategy;
 use wfaas_compiler::{Options, assembly, clif};
 
 /// What a file should be, given what the compiler generates now.
@@ -30,13 +31,16 @@ fn regenerate(source: &str) -> String {
 
 fn generate(source: &str, directive: &str) -> String {
     let (what, function) = directive.split_once(' ').expect("a directive and a function");
+    let (function, strategy) = function.split_once(' ').unwrap_or((function, "guard"));
     let function = function.parse().expect("the index of a function");
+    let bounds = BoundsStrategy::from_name(strategy).expect("a bounds strategy");
+    let options = Options { bounds, ..Options::default() };
     let generate = match what {
         "clif" => clif,
         "asm" => assembly,
         _ => panic!("unknown directive {what}"),
     };
-    generate(source.as_bytes(), function, &Options::default()).expect("compiles")
+    generate(source.as_bytes(), function, &options).expect("compiles")
 }
 
 #[test]

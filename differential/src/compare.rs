@@ -1,8 +1,9 @@
 //! wfaas = peer: the same calls, the same endings, the same state.
 
 use crate::Verdict;
+use crate::build::Build;
 use crate::exports::{Call, Exports};
-use crate::guest::{Ending, Guest, Host};
+use crate::guest::{Ending, Guest, Host, Kind};
 use crate::ours::Loaded;
 use crate::peer::Peer;
 
@@ -31,10 +32,10 @@ pub(crate) fn with_peer(
                 let ending = |what| format!("instantiating: {what}");
                 let mine = mine.err().unwrap_or(Ending::Returned(Vec::new()));
                 let theirs = theirs.err().unwrap_or(Ending::Returned(Vec::new()));
-                return same_ending(&mine, &theirs).map_err(ending);
+                return same_ending(&mine, &theirs, module.build).map_err(ending);
             }
         };
-        match life(&mut mine, &mut theirs, exports, rest, returned)? {
+        match life(module.build, &mut mine, &mut theirs, exports, rest, returned)? {
             Life::Undecided(reason) => return Ok(Verdict::Inconclusive(reason)),
             Life::Lived(done) => rest = &rest[done..],
         }
@@ -54,6 +55,7 @@ enum Life {
 
 /// Makes the calls up to the first trap, then compares what can be seen.
 fn life(
+    build: Build,
     mine: &mut impl Guest,
     theirs: &mut impl Guest,
     exports: &Exports,
@@ -68,7 +70,7 @@ fn life(
             theirs.call(&call.function, &call.arguments),
         );
         let what = |what| format!("{}{:x?}: {what}", call.function, call.arguments);
-        if let Verdict::Inconclusive(reason) = same_ending(&left, &right).map_err(what)? {
+        if let Verdict::Inconclusive(reason) = same_ending(&left, &right, build).map_err(what)? {
             return Ok(Life::Undecided(reason));
         }
         if !matches!(left, Ending::Returned(_)) {
@@ -83,7 +85,11 @@ fn life(
     }
 }
 
-fn same_ending(mine: &Ending, theirs: &Ending) -> Result<Verdict, String> {
+fn same_ending(mine: &Ending, theirs: &Ending, build: Build) -> Result<Verdict, String> {
+    // A trap here may be another one, later: bulk operations are checked under every strategy.
+    if *theirs == Ending::Trapped(Kind::MemoryBounds) && !build.traps() {
+        return Ok(Verdict::Inconclusive("goes on after an access outside of the memory".into()));
+    }
     if mine == theirs {
         return Ok(Verdict::Agreed);
     }
@@ -96,13 +102,20 @@ fn same_ending(mine: &Ending, theirs: &Ending) -> Result<Verdict, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use wfaas_abi::BoundsStrategy;
 
     /// What differs when wfaas runs one module and the peer another.
     fn judge(ours: &str, theirs: &str) -> Result<Verdict, String> {
+        judge_with(BoundsStrategy::Guard, ours, theirs)
+    }
+
+    fn judge_with(bounds: BoundsStrategy, ours: &str, theirs: &str) -> Result<Verdict, String> {
         let wasm = wat::parse_str(theirs).expect("a module");
         let exports = Exports::of(&wasm).expect("a valid module");
-        let compiled = wfaas_compiler::compile(ours.as_bytes(), &Default::default());
-        let module = Loaded::new(&compiled.expect("a module").artifact).expect("an artifact");
+        let build = Build::of(0, &[bounds]);
+        let compiled = wfaas_compiler::compile(ours.as_bytes(), &build.options());
+        let artifact = compiled.expect("a module").artifact;
+        let module = Loaded::new(&artifact, build).expect("an artifact");
         with_peer(&module, &wasm, &exports, &exports.calls(0), &mut 0)
     }
 
@@ -125,6 +138,20 @@ mod tests {
         for (from, to, expected) in changes {
             let wrong = judge(one, &one.replace(from, to)).expect_err(to);
             assert!(wrong.contains(expected), "{to}: {wrong}");
+        }
+    }
+
+    /// Both trap for an access outside of the memory, but not for the same one.
+    #[test]
+    fn the_same_trap_at_another_place_is_no_disagreement() {
+        let module = r#"(module (memory 1) (global (export "g") (mut i32) (i32.const 0))
+            (func (export "f") (i32.store (i32.const 70000) (i32.const 1))
+              (global.set 0 (i32.const 1))
+              (memory.fill (i32.const 70000) (i32.const 1) (i32.const 1))))"#;
+        for bounds in BoundsStrategy::ALL {
+            let traps = !matches!(bounds, BoundsStrategy::Clamp | BoundsStrategy::None);
+            let verdict = judge_with(*bounds, module, module).expect("no disagreement");
+            assert_eq!(verdict == Verdict::Agreed, traps, "{bounds:?}: {verdict:?}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::random::Random;
 use wasm_smith::Config;
+use wfaas_abi::BoundsStrategy;
 
 /// Calls, loop rounds and bytes of bulk operations an instance may spend before it traps.
 /// Recursion this deep fits the stacks of both engines.
@@ -88,32 +89,44 @@ impl Feature {
     }
 }
 
-/// The features to choose from, for each module.
+/// What to choose from, for each module.
 #[derive(Debug, Clone)]
-pub struct Choice(Vec<&'static Feature>);
+pub struct Choice {
+    features: Vec<&'static Feature>,
+    pub(crate) strategies: Vec<BoundsStrategy>,
+}
 
 impl Choice {
     /// Everything the compiler accepts.
     pub fn all() -> Choice {
-        Choice(FEATURES.iter().filter(|feature| feature.accepted()).collect())
+        Choice {
+            features: FEATURES.iter().filter(|feature| feature.accepted()).collect(),
+            strategies: BoundsStrategy::ALL.to_vec(),
+        }
     }
 
-    /// Only these.
+    /// The same with this bounds strategy alone.
+    pub fn with_bounds(self, strategy: BoundsStrategy) -> Choice {
+        Choice { strategies: vec![strategy], ..self }
+    }
+
+    /// Only these features.
     ///
     /// # Errors
     /// The first name that is unknown, or not accepted by the compiler, with those that are.
     pub fn named<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<Choice, String> {
         let all = Choice::all();
         let find = |name| {
-            let found = all.0.iter().find(|feature| feature.name == name).copied();
+            let found = all.features.iter().find(|feature| feature.name == name).copied();
             found.ok_or_else(|| format!("no feature \"{name}\"; there are: {}", all.names()))
         };
-        names.into_iter().map(find).collect::<Result<_, _>>().map(Choice)
+        let features = names.into_iter().map(find).collect::<Result<_, _>>()?;
+        Ok(Choice { features, ..all })
     }
 
-    /// The names, separated by commas.
+    /// The names of the features, separated by commas.
     pub fn names(&self) -> String {
-        self.0.iter().map(|feature| feature.name).collect::<Vec<_>>().join(",")
+        self.features.iter().map(|feature| feature.name).collect::<Vec<_>>().join(",")
     }
 }
 
@@ -142,7 +155,7 @@ pub fn from_bytes(bytes: &[u8], seed: u64, choice: &Choice) -> Option<Generated>
     let mut random = Random::new(!seed);
     let mut config = base(&mut random);
     let mut peer = true;
-    for feature in &choice.0 {
+    for feature in &choice.features {
         // Without the peer half of the judgement is lost: rarer.
         if random.coin() && (feature.peer || random.coin()) {
             (feature.set)(&mut config);

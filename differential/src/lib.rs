@@ -6,6 +6,8 @@
 //!   those of another engine ([`compare`]);
 //! * *restored = fresh*: an instance restored from a capture goes on as the captured one does, and
 //!   what a pool hands out behaves the same for every request ([`restore`]);
+//! * each module is compiled with one of the bounds strategies, and with some of the proofs that
+//!   elide checks (`build`): the seed says which;
 //! * [`run_seed`] checks both; an [`Outcome`] says how far that went, a [`Disagreement`] what
 //!   broke and how to see it again;
 //! * [`hostile`] holds what must hold for arbitrary bytes.
@@ -24,6 +26,7 @@
 //! println!("{outcome:?}");
 //! ```
 
+mod build;
 pub mod compare;
 mod exports;
 pub mod generate;
@@ -35,5 +38,6 @@ mod random;
 pub mod restore;
 mod run;
 
+pub use build::Build;
 pub use generate::{Choice, FEATURES, Feature};
 pub use run::{Disagreement, Outcome, Verdict, restore_bytes, run_bytes, run_module, run_seed};

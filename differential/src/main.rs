@@ -6,11 +6,12 @@
 use clap::Parser;
 use std::io::Write;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
+use wfaas_abi::BoundsStrategy;
 use wfaas_differential::{Choice, Disagreement, Outcome, Verdict, run_seed};
 
 /// Checks the modules of many seeds: against another engine, and restored against fresh.
@@ -30,6 +31,9 @@ struct Arguments {
     /// Proposals modules may use, separated by commas; all the compiler has if not given.
     #[arg(long, value_name = "NAMES")]
     features: Option<String>,
+    /// Bounds strategy; if not given, each seed chooses one.
+    #[arg(long, value_name = "NAME", value_parser = bounds)]
+    bounds: Option<BoundsStrategy>,
     /// Where modules that disagree are written.
     #[arg(long, value_name = "DIRECTORY", default_value = "target/disagreements")]
     out: PathBuf,
@@ -39,6 +43,11 @@ struct Arguments {
     /// Prints each seed before it runs.
     #[arg(long)]
     trace: bool,
+}
+
+fn bounds(text: &str) -> Result<BoundsStrategy, String> {
+    let names: Vec<_> = BoundsStrategy::ALL.iter().map(|strategy| strategy.name()).collect();
+    BoundsStrategy::from_name(text).ok_or_else(|| format!("there are: {}", names.join(", ")))
 }
 
 fn seeds(text: &str) -> Result<Range<u64>, String> {
@@ -115,7 +124,10 @@ fn main() -> anyhow::Result<ExitCode> {
         Some(names) => Choice::named(names.split(',').filter(|name| !name.is_empty())),
         None => Ok(Choice::all()),
     };
-    let choice = choice.map_err(anyhow::Error::msg)?;
+    let mut choice = choice.map_err(anyhow::Error::msg)?;
+    if let Some(strategy) = arguments.bounds {
+        choice = choice.with_bounds(strategy);
+    }
     let range = arguments.seeds.clone().unwrap_or_else(|| {
         let now = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
         let first = now.as_secs() << 24;
@@ -152,7 +164,7 @@ fn run(arguments: &Arguments, range: Range<u64>, choice: &Choice) -> Counts {
             match result {
                 Ok(outcome) => counts.add(&outcome),
                 Err(wrong) => {
-                    report(seed, &wrong, &arguments.out, choice);
+                    report(seed, &wrong, arguments, choice);
                     counts.disagreements.push((seed, wrong.what));
                 }
             }
@@ -176,7 +188,9 @@ fn progress(counts: &Counts, elapsed: Duration) {
 }
 
 /// Says what is wrong, and how to see it again.
-fn report(seed: u64, wrong: &Disagreement, out: &Path, choice: &Choice) {
+fn report(seed: u64, wrong: &Disagreement, arguments: &Arguments, choice: &Choice) {
+    let out = &arguments.out;
+    let bounds = arguments.bounds.map(|strategy| format!(" --bounds {}", strategy.name()));
     let file = out.join(format!("{seed}.wasm"));
     let written = std::fs::create_dir_all(out).and_then(|()| std::fs::write(&file, &wrong.wasm));
     let file = match written {
@@ -185,7 +199,8 @@ fn report(seed: u64, wrong: &Disagreement, out: &Path, choice: &Choice) {
     };
     eprintln!(
         "seed {seed}: {wrong}\n  module: {file}\n  again: wfaas-differential --seeds {seed} \
-         --features '{}'",
-        choice.names()
+         --features '{}'{}",
+        choice.names(),
+        bounds.unwrap_or_default()
     );
 }

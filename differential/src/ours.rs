@@ -1,5 +1,6 @@
 //! Running guests in wfaas.
 
+use crate::build::Build;
 use crate::exports::Exports;
 use crate::guest::{Ending, Guest, Host, Kind, State, Value, fixed};
 use std::time::{Duration, Instant};
@@ -17,18 +18,19 @@ const STACK: usize = 8 << 20;
 /// A loaded artifact.
 pub(crate) struct Loaded {
     engine: Engine,
+    pub(crate) build: Build,
     pub(crate) module: Module,
 }
 
 impl Loaded {
-    /// Loads an artifact in an engine with room for the recursion that fuel allows.
+    /// Loads an artifact that was built like that in an engine with room for the recursion that fuel allows.
     ///
     /// # Errors
     /// If the VM does not take it.
-    pub(crate) fn new(artifact: &[u8]) -> Result<Loaded, Error> {
+    pub(crate) fn new(artifact: &[u8], build: Build) -> Result<Loaded, Error> {
         let engine = Engine::new(Config { stack_bytes: STACK, ..Config::default() })?;
         let module = Module::from_bytes(&engine, artifact)?;
-        Ok(Loaded { engine, module })
+        Ok(Loaded { engine, build, module })
     }
 
     /// Another artifact in the same engine.
@@ -37,7 +39,7 @@ impl Loaded {
     /// If the VM does not take it.
     pub(crate) fn other(&self, artifact: &[u8]) -> Result<Loaded, Error> {
         let module = Module::from_bytes(&self.engine, artifact)?;
-        Ok(Loaded { engine: self.engine.clone(), module })
+        Ok(Loaded { engine: self.engine.clone(), module, ..*self })
     }
 
     /// Instantiates in a store of its own; the error is how that ended.

@@ -1,5 +1,6 @@
 //! All properties of one module.
 
+use crate::build::Build;
 use crate::exports::Exports;
 use crate::generate::{self, Choice, Generated};
 use crate::ours::Loaded;
@@ -38,13 +39,15 @@ pub struct Outcome {
 pub struct Disagreement {
     /// What differs, or what panicked.
     pub what: String,
+    /// How the module was compiled.
+    pub build: Build,
     /// The module.
     pub wasm: Vec<u8>,
 }
 
 impl std::fmt::Display for Disagreement {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} (module of {} bytes)", self.what, self.wasm.len())
+        write!(f, "{} (module of {} bytes, {})", self.what, self.wasm.len(), self.build)
     }
 }
 
@@ -55,7 +58,7 @@ impl std::error::Error for Disagreement {}
 /// # Errors
 /// What does not hold.
 pub fn run_seed(seed: u64, choice: &Choice) -> Result<Outcome, Disagreement> {
-    run(generate::module(seed, choice), seed)
+    run(generate::module(seed, choice), seed, choice)
 }
 
 /// Checks the module that `bytes` describe.
@@ -64,7 +67,7 @@ pub fn run_seed(seed: u64, choice: &Choice) -> Result<Outcome, Disagreement> {
 /// What does not hold.
 pub fn run_bytes(bytes: &[u8], choice: &Choice) -> Result<Outcome, Disagreement> {
     let seed = seed_of(bytes);
-    run(generate::from_bytes(bytes, seed, choice), seed)
+    run(generate::from_bytes(bytes, seed, choice), seed, choice)
 }
 
 /// Checks the module that `bytes` describe, without the peer.
@@ -74,7 +77,7 @@ pub fn run_bytes(bytes: &[u8], choice: &Choice) -> Result<Outcome, Disagreement>
 pub fn restore_bytes(bytes: &[u8], choice: &Choice) -> Result<Outcome, Disagreement> {
     let seed = seed_of(bytes);
     let generated = generate::from_bytes(bytes, seed, choice);
-    run(generated.map(|generated| Generated { peer: false, ..generated }), seed)
+    run(generated.map(|generated| Generated { peer: false, ..generated }), seed, choice)
 }
 
 /// A number that depends on all the bytes.
@@ -82,9 +85,9 @@ fn seed_of(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0, |seed, byte| seed.rotate_left(7) ^ u64::from(*byte))
 }
 
-fn run(generated: Option<Generated>, seed: u64) -> Result<Outcome, Disagreement> {
+fn run(generated: Option<Generated>, seed: u64, choice: &Choice) -> Result<Outcome, Disagreement> {
     match generated {
-        Some(Generated { wasm, peer }) => run_module(&wasm, seed, peer),
+        Some(Generated { wasm, peer }) => run_module(&wasm, seed, peer, choice),
         None => {
             let nothing = Verdict::Refused("by the generator".into());
             Ok(Outcome { peer: nothing.clone(), restore: nothing, calls: 0, returned: 0 })
@@ -92,28 +95,35 @@ fn run(generated: Option<Generated>, seed: u64) -> Result<Outcome, Disagreement>
     }
 }
 
-/// Checks a binary module with the calls of `seed`; against the peer if `peer`.
+/// Checks a binary module with the calls of `seed`, compiled in the way that `seed` chooses;
+/// against the peer if `peer`.
 ///
 /// # Errors
 /// What does not hold; a panic too.
-pub fn run_module(wasm: &[u8], seed: u64, peer: bool) -> Result<Outcome, Disagreement> {
-    let checked = catch_unwind(AssertUnwindSafe(|| check(wasm, seed, peer)));
+pub fn run_module(
+    wasm: &[u8],
+    seed: u64,
+    peer: bool,
+    choice: &Choice,
+) -> Result<Outcome, Disagreement> {
+    let build = Build::of(seed, &choice.strategies);
+    let checked = catch_unwind(AssertUnwindSafe(|| check(wasm, seed, peer, build)));
     let result = checked.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or(panic.downcast_ref::<&str>().copied());
         Err(format!("panic: {}", text.unwrap_or("without a message")))
     });
-    result.map_err(|what| Disagreement { what, wasm: wasm.to_vec() })
+    result.map_err(|what| Disagreement { what, build, wasm: wasm.to_vec() })
 }
 
-fn check(wasm: &[u8], seed: u64, peer: bool) -> Result<Outcome, String> {
+fn check(wasm: &[u8], seed: u64, peer: bool, build: Build) -> Result<Outcome, String> {
     let exports = Exports::of(wasm).map_err(|error| format!("not a valid module: {error}"))?;
     let calls = exports.calls(seed);
-    let compiled = match wfaas_compiler::compile(wasm, &Default::default()) {
+    let compiled = match wfaas_compiler::compile(wasm, &build.options()) {
         Ok(compiled) => compiled,
         Err(error) => return refused(&error),
     };
-    let module = Loaded::new(&compiled.artifact);
+    let module = Loaded::new(&compiled.artifact, build);
     let module = module.map_err(|error| format!("loading: {error}"))?;
     let mut returned = 0;
     let peer = match peer {

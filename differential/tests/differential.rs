@@ -3,6 +3,7 @@
 //! `WFAAS_SEEDS=1000` runs as many seeds, `WFAAS_SEEDS=100..200` these.
 
 use std::path::Path;
+use wfaas_abi::BoundsStrategy;
 use wfaas_differential::{
     Choice, FEATURES, Verdict, hostile, restore_bytes, run_bytes, run_module, run_seed,
 };
@@ -66,11 +67,15 @@ fn regressions_agree() {
             continue;
         }
         let wasm = wat::parse_file(&path).expect("a module");
-        for seed in 0..8 {
-            let outcome = run_module(&wasm, seed, true);
+        for (seed, strategy) in
+            (0..8).flat_map(|n| BoundsStrategy::ALL.iter().map(move |s| (n, *s)))
+        {
+            let choice = Choice::all().with_bounds(strategy);
+            let outcome = run_module(&wasm, seed, true, &choice);
             let outcome = outcome.unwrap_or_else(|wrong| panic!("{}: {wrong}", path.display()));
             let decided = matches!(outcome.peer, Verdict::Agreed | Verdict::NotApplicable);
-            assert!(decided, "{}: {:?}", path.display(), outcome.peer);
+            let traps = !matches!(strategy, BoundsStrategy::Clamp | BoundsStrategy::None);
+            assert!(decided || !traps, "{}: {:?}", path.display(), outcome.peer);
         }
     }
 }

@@ -23,6 +23,12 @@ pub enum DeployError {
     /// The artifact is no function.
     #[error(transparent)]
     Function(#[from] FunctionError),
+    /// Nothing keeps the guest inside its memory.
+    #[error(
+        "the artifact was built with --bounds none, so its guest is not kept inside its memory: \
+         build it again with another strategy"
+    )]
+    UnsafeBounds,
     /// Another function has the route.
     #[error(transparent)]
     Route(#[from] RouteTaken),
@@ -156,6 +162,9 @@ impl Deployer {
         module: &Module,
         stored: bool,
     ) -> Result<Deployed, DeployError> {
+        if !module.artifact().bounds().is_safe() {
+            return Err(DeployError::UnsafeBounds);
+        }
         self.registry.check_route(&name, &config.route(&name)?)?;
         let function = config.function(&name, &self.limits)?;
         let function = Function::new(&self.engine, module, function)?;

@@ -9,8 +9,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 use wfaas_snapshot::{
-    Binding, Extent, FaultSignal, Geometry, Image, LEARN_ALIGN, PAGE, Slot, Tracking, WorkingSet,
-    cost, handle_write_fault,
+    Binding, Extent, FaultSignal, Geometry, Growth, Image, LEARN_ALIGN, PAGE, Slot, Tracking,
+    WorkingSet, cost, handle_write_fault,
 };
 
 const ROUNDS: usize = 401;
@@ -49,7 +49,14 @@ fn slot(tracking: Tracking, expected: Option<WorkingSet>) -> Slot {
     }
     let geometry = Geometry { below: 0, above: 64 << 20, align: LEARN_ALIGN };
     let mut slot = Slot::reserve(geometry).expect("address space");
-    slot.bind(Binding { image: Arc::new(image), lead: 0, head: 0, tracking }).expect("memory");
+    slot.bind(Binding {
+        image: Arc::new(image),
+        lead: 0,
+        head: 0,
+        tracking,
+        growth: Growth::Protect,
+    })
+    .expect("memory");
     assert_eq!(slot.tracking(), tracking, "not possible here");
     slot
 }
@@ -120,7 +127,14 @@ fn slot_small(tracking: Tracking) -> Slot {
     let image = Image::from_pages(stored.len(), &extents, &stored).expect("memory");
     let geometry = Geometry { below: 0, above: 64 << 20, align: LEARN_ALIGN };
     let mut slot = Slot::reserve(geometry).expect("address space");
-    slot.bind(Binding { image: Arc::new(image), lead: 0, head: 0, tracking }).expect("memory");
+    slot.bind(Binding {
+        image: Arc::new(image),
+        lead: 0,
+        head: 0,
+        tracking,
+        growth: Growth::Protect,
+    })
+    .expect("memory");
     slot
 }
 

@@ -5,7 +5,8 @@
 //! * an [`Image`] is a file (usually a memfd) and the [`Extent`]s of it that are not zero;
 //! * *binding* maps an image into a slot so that its byte `lead` lies at BASE, privately, and gives
 //!   the slot a *head* of ordinary memory before it, which belongs to no image;
-//! * *opening* makes more memory after the image accessible, zeroed;
+//! * *opening* makes more memory after the image accessible, zeroed, in one of the ways of
+//!   [`Growth`];
 //! * *reset* restores the image, byte for byte, and closes what was opened: by discarding all
 //!   private pages, or, if the slot *learns*, by copying back what was written to (see `watch`);
 //!   [`cost`] decides which;
@@ -13,14 +14,14 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use wfaas_snapshot::{Binding, Extent, Geometry, Image, Slot, Tracking};
+//! use wfaas_snapshot::{Binding, Extent, Geometry, Growth, Image, Slot, Tracking};
 //!
 //! let geometry = Geometry { below: 1 << 20, above: 1 << 20, align: 4096 };
 //! let mut slot = Slot::reserve(geometry)?;
 //! let page = [7u8; 4096];
 //! let image = Image::from_pages(8192, &[Extent { at: 4096, file: 0, bytes: 4096 }], &page)?;
-//! let tracking = Tracking::Discard;
-//! slot.bind(Binding { image: Arc::new(image), lead: 4096, head: 4096, tracking })?;
+//! let (tracking, growth) = (Tracking::Discard, Growth::Protect);
+//! slot.bind(Binding { image: Arc::new(image), lead: 4096, head: 4096, tracking, growth })?;
 //! assert_eq!(slot.bytes(0, 4096)?, page);
 //! slot.bytes_mut(0, 1)?[0] = 9;
 //! slot.reset()?;
@@ -32,6 +33,7 @@ pub mod cost;
 mod granules;
 mod image;
 mod learn;
+mod pager;
 mod restore;
 mod slot;
 mod sys;
@@ -40,7 +42,8 @@ mod watch;
 mod working_set;
 
 pub use image::{Extent, Image};
-pub use slot::{Binding, Geometry, Slot, Tracking};
+pub use pager::handle_missing_page;
+pub use slot::{Binding, Geometry, Growth, Slot, Tracking};
 pub use uffd::Missing;
 pub use watch::{FaultSignal, LEARN_ALIGN, handle_write_fault};
 pub use working_set::WorkingSet;

@@ -4,6 +4,7 @@ use crate::cost::{self, History, Verdict};
 use crate::granules::Granules;
 use crate::image::invalid;
 use crate::learn::Tracker;
+use crate::pager::Pager;
 use crate::sys::{Access, Reservation};
 use crate::watch::{LEARN_ALIGN, Watcher, Way};
 use crate::{Image, PAGE, WorkingSet};
@@ -32,6 +33,8 @@ pub struct Binding {
     pub head: usize,
     /// How to know what a reset has to restore.
     pub tracking: Tracking,
+    /// How what is after the image becomes accessible.
+    pub growth: Growth,
 }
 
 /// Address space in which one image at a time is mapped.
@@ -42,13 +45,28 @@ pub struct Slot {
     watcher: Option<Box<Watcher>>,
     /// While an image is bound and the slot learns, or may learn again.
     history: Option<History>,
+    /// What provides pages after the image, if that is how it grows. Before the reservation too.
+    pager: Option<Box<Pager>>,
     reservation: Reservation,
     geometry: Geometry,
     binding: Option<Binding>,
-    /// Bytes from BASE on that are accessible.
+    /// Bytes from BASE on that are accessible, or that are to be used of those that are.
     open: usize,
     /// Most bytes from BASE on that were accessible since the image was bound.
     most_open: usize,
+}
+
+/// How what is after the image becomes accessible.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Growth {
+    /// By protection, when it is opened.
+    Protect,
+    /// Page by page, at the first access to each that was opened. The process's handler for SIGBUS
+    /// must call [`handle_missing_page`](crate::handle_missing_page). The kernel itself cannot
+    /// access pages that nobody has touched: see [`Slot::make_writable`].
+    Fault,
+    /// From the start, all that the slot has: opening only says how much is to be used.
+    Whole,
 }
 
 /// How a slot knows what a reset has to restore.
@@ -95,6 +113,7 @@ impl Slot {
         Ok(Slot {
             watcher: None,
             history: None,
+            pager: None,
             reservation,
             geometry,
             binding: None,
@@ -166,10 +185,18 @@ impl Slot {
     /// Maps an image, and a zeroed head before it, in place of what was bound.
     ///
     /// # Errors
-    /// `InvalidInput` if it does not fit the slot; otherwise what the kernel says. The slot is
-    /// unbound then.
+    /// `InvalidInput` if it does not fit the slot; `Unsupported` if the kernel has no
+    /// [`Growth::Fault`]; otherwise what the kernel says. The slot is unbound then.
     pub fn bind(&mut self, binding: Binding) -> io::Result<()> {
         self.unbind()?;
+        let bound = self.map(binding);
+        if bound.is_err() {
+            self.unbind()?;
+        }
+        bound
+    }
+
+    fn map(&mut self, binding: Binding) -> io::Result<()> {
         let before = binding.lead.checked_add(binding.head);
         if before.is_none_or(|before| before > self.geometry.below)
             || binding.image.len() < binding.lead
@@ -197,6 +224,7 @@ impl Slot {
         self.reservation.map_zeroed(mapped, image_at + binding.image.len() - mapped)?;
         let (image, tracking) = (binding.image.clone(), binding.tracking);
         self.watch(cost::way(tracking, &image), &image);
+        self.map_rest()?;
         self.expect(&image)
     }
 
@@ -206,7 +234,8 @@ impl Slot {
             return Ok(());
         };
         let end = self.open + set.grown;
-        if matches!(watcher.way(), Way::Pages(_)) && end <= self.geometry.above {
+        let by_pages = matches!(watcher.way(), Way::Pages(_)) && self.growth() == Growth::Protect;
+        if by_pages && end <= self.geometry.above {
             self.open(end)?;
         }
         if let Some(watcher) = &mut self.watcher {
@@ -242,17 +271,40 @@ impl Slot {
         }
     }
 
+    /// Makes what is after the image accessible, unless that is done when it is opened.
+    fn map_rest(&mut self) -> io::Result<()> {
+        let growth = self.growth();
+        let rest = self.geometry.above - self.open;
+        if growth == Growth::Protect || rest == 0 {
+            return Ok(());
+        }
+        let at = self.geometry.below + self.open;
+        self.reservation.map_zeroed(at, rest)?;
+        if growth == Growth::Fault {
+            let aligned = self.geometry.align.is_multiple_of(LEARN_ALIGN);
+            let pager = aligned.then(|| Pager::new(self.reservation.start() + at, rest)).flatten();
+            let missing = || io::Error::new(io::ErrorKind::Unsupported, "no userfaultfd");
+            self.pager = Some(pager.ok_or_else(missing)?);
+        }
+        Ok(())
+    }
+
     /// Unmaps what is bound.
     ///
     /// # Errors
     /// What the kernel says.
     pub fn unbind(&mut self) -> io::Result<()> {
-        (self.watcher, self.history) = (None, None);
+        (self.watcher, self.history, self.pager) = (None, None, None);
         let Some(binding) = self.binding.take() else { return Ok(()) };
         let before = binding.lead + binding.head;
         // Closed memory may have kept pages.
-        let bytes = before + std::mem::take(&mut self.most_open);
+        let most_open = std::mem::take(&mut self.most_open);
+        let accessible = match binding.growth {
+            Growth::Protect => most_open,
+            Growth::Fault | Growth::Whole => self.geometry.above,
+        };
         self.open = 0;
+        let bytes = before + accessible;
         self.reservation.close(self.geometry.below - before, bytes)
     }
 
@@ -266,15 +318,33 @@ impl Slot {
             return Err(invalid("cannot open that much of the slot"));
         }
         if bytes > self.open {
-            let at = self.geometry.below + self.open;
-            self.reservation.protect(at, bytes - self.open, Access::Write)?;
+            match self.growth() {
+                Growth::Protect => {
+                    let at = self.geometry.below + self.open;
+                    self.reservation.protect(at, bytes - self.open, Access::Write)?;
+                }
+                Growth::Fault => self.set_pager_end(bytes),
+                Growth::Whole => {}
+            }
             self.open = bytes;
             self.most_open = self.most_open.max(bytes);
-            if let (Some(watcher), Some(binding)) = (&mut self.watcher, &self.binding) {
+            if let (Some(watcher), Some(binding)) = (&mut self.watcher, &self.binding)
+                && binding.growth == Growth::Protect
+            {
                 watcher.extend(binding.lead + bytes);
             }
         }
         Ok(())
+    }
+
+    fn growth(&self) -> Growth {
+        self.binding.as_ref().map_or(Growth::Protect, |binding| binding.growth)
+    }
+
+    fn set_pager_end(&self, open: usize) {
+        if let Some(pager) = &self.pager {
+            pager.set_end(self.base() as usize + open);
+        }
     }
 
     /// Makes the slot identical to the image again, and closes what was opened. The head keeps its
@@ -283,6 +353,9 @@ impl Slot {
     /// # Errors
     /// What the kernel says. The slot must then not be used before it is bound anew.
     pub fn reset(&mut self) -> io::Result<()> {
+        if self.growth() != Growth::Protect {
+            self.discard_rest()?;
+        }
         let Some(binding) = &self.binding else { return Ok(()) };
         let recording = binding.tracking == Tracking::Record;
         let (Some(watcher), Some(history)) = (&mut self.watcher, &mut self.history) else {
@@ -356,6 +429,23 @@ impl Slot {
             let at = self.geometry.below + end;
             self.reservation.protect(at, self.open - end, Access::None)?;
             self.open = end;
+        }
+        Ok(())
+    }
+
+    /// Forgets what is after the image, of a slot where that stays accessible, and that it was opened.
+    fn discard_rest(&mut self) -> io::Result<()> {
+        let Some(binding) = &self.binding else { return Ok(()) };
+        let image_end = binding.image.len() - binding.lead;
+        let reached = match binding.growth {
+            Growth::Protect | Growth::Fault => self.open,
+            // Opened or not, anything may have been written to.
+            Growth::Whole => self.geometry.above,
+        };
+        if reached > image_end {
+            self.set_pager_end(image_end);
+            self.reservation.discard(self.geometry.below + image_end, reached - image_end)?;
+            self.open = image_end;
         }
         Ok(())
     }

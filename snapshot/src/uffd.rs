@@ -1,4 +1,4 @@
-//! The three `ioctl`s of userfaultfd this crate needs (Linux `userfaultfd(2)`, `ioctl_userfaultfd(2)`).
+//! The `ioctl`s of userfaultfd this crate needs (Linux `userfaultfd(2)`, `ioctl_userfaultfd(2)`).
 
 use rustix::io::Errno;
 use rustix::ioctl::{Opcode, Updater, ioctl, opcode};
@@ -12,6 +12,7 @@ const API_VERSION: u64 = 0xaa;
 /// Write-protect faults, delivered as SIGBUS, for shared memory files, and for pages that are not
 /// there yet.
 const FEATURES: u64 = 1 | 1 << 7 | 1 << 12 | 1 << 13;
+const REGISTER_MODE_MISSING: u64 = 1;
 const REGISTER_MODE_WP: u64 = 2;
 const WRITEPROTECT_MODE_WP: u64 = 1;
 
@@ -31,6 +32,14 @@ struct Register {
 }
 
 #[repr(C)]
+struct ZeroPage {
+    start: u64,
+    len: u64,
+    mode: u64,
+    zeroed: i64,
+}
+
+#[repr(C)]
 struct WriteProtect {
     start: u64,
     len: u64,
@@ -39,6 +48,7 @@ struct WriteProtect {
 
 const API: Opcode = opcode::read_write::<Api>(GROUP, 0x3f);
 const REGISTER: Opcode = opcode::read_write::<Register>(GROUP, 0x00);
+const ZEROPAGE: Opcode = opcode::read_write::<ZeroPage>(GROUP, 0x04);
 const WRITEPROTECT: Opcode = opcode::read_write::<WriteProtect>(GROUP, 0x06);
 
 /// The process's descriptor.
@@ -84,10 +94,19 @@ fn open() -> Result<OwnedFd, Missing> {
     Ok(descriptor)
 }
 
-/// Makes faults in a range of this process's mappings known to the descriptor.
+/// Makes writes to protected pages in a range of this process's mappings known to the descriptor.
 pub(crate) fn register(descriptor: &OwnedFd, start: usize, len: usize) -> io::Result<()> {
+    register_as(descriptor, start, len, REGISTER_MODE_WP)
+}
+
+/// Makes accesses to pages that are not there yet known to the descriptor.
+pub(crate) fn register_missing(descriptor: &OwnedFd, start: usize, len: usize) -> io::Result<()> {
+    register_as(descriptor, start, len, REGISTER_MODE_MISSING)
+}
+
+fn register_as(descriptor: &OwnedFd, start: usize, len: usize, mode: u64) -> io::Result<()> {
     let (start, len) = (start as u64, len as u64);
-    let mut register = Register { start, len, mode: REGISTER_MODE_WP, ioctls: 0 };
+    let mut register = Register { start, len, mode, ioctls: 0 };
     // SAFETY: the opcode goes with the type.
     let request = unsafe { Updater::<REGISTER, Register>::new(&mut register) };
     // SAFETY: the range is the caller's; its contents stay as they are.
@@ -107,6 +126,17 @@ pub(crate) fn protect(
     // SAFETY: the opcode goes with the type.
     let request = unsafe { Updater::<WRITEPROTECT, WriteProtect>::new(&mut range) };
     // SAFETY: the range is the caller's; its contents stay as they are.
+    unsafe { ioctl(descriptor, request)? };
+    Ok(())
+}
+
+/// Provides a page of zeros at `start`, in a range registered for that. Async-signal-safe.
+pub(crate) fn zero_page(descriptor: &OwnedFd, start: usize) -> io::Result<()> {
+    let len = crate::PAGE as u64;
+    let mut range = ZeroPage { start: start as u64, len, mode: 0, zeroed: 0 };
+    // SAFETY: the opcode goes with the type.
+    let request = unsafe { Updater::<ZEROPAGE, ZeroPage>::new(&mut range) };
+    // SAFETY: the range is the caller's; only a page that is not there is changed.
     unsafe { ioctl(descriptor, request)? };
     Ok(())
 }

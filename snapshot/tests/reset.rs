@@ -6,8 +6,8 @@
 use proptest::prelude::*;
 use std::sync::{Arc, Once};
 use wfaas_snapshot::{
-    Binding, Extent, FaultSignal, Geometry, Image, LEARN_ALIGN, PAGE, Slot, Tracking, WorkingSet,
-    handle_write_fault,
+    Binding, Extent, FaultSignal, Geometry, Growth, Image, LEARN_ALIGN, PAGE, Slot, Tracking,
+    WorkingSet, handle_missing_page, handle_write_fault,
 };
 
 const GEOMETRY: Geometry = Geometry { below: 1 << 20, above: 4 << 20, align: LEARN_ALIGN };
@@ -16,6 +16,7 @@ const IMAGE: usize = 40 * PAGE;
 const MAX_OPEN: usize = 200 * PAGE;
 const EACH: [Tracking; 4] =
     [Tracking::Discard, Tracking::Learn, Tracking::Granules, Tracking::Record];
+const GROWTHS: [Growth; 3] = [Growth::Protect, Growth::Fault, Growth::Whole];
 
 /// What an embedder has to install for slots that learn.
 fn install_handler() {
@@ -24,8 +25,10 @@ fn install_handler() {
         let info = unsafe { &*info };
         // SAFETY: SIGBUS and SIGSEGV come with an address.
         let address = unsafe { info.si_addr() };
-        let signal = if signal == libc::SIGBUS { FaultSignal::Bus } else { FaultSignal::Segv };
-        if !handle_write_fault(signal, address as usize) {
+        let bus = signal == libc::SIGBUS;
+        let (signal, address) =
+            (if bus { FaultSignal::Bus } else { FaultSignal::Segv }, address as usize);
+        if !handle_write_fault(signal, address) && !(bus && handle_missing_page(address)) {
             // SAFETY: async-signal-safe.
             unsafe { libc::abort() };
         }
@@ -44,9 +47,13 @@ fn install_handler() {
 }
 
 fn bound(tracking: Tracking, image: Image, head: usize) -> Slot {
+    grown_by(Growth::Protect, tracking, image, head)
+}
+
+fn grown_by(growth: Growth, tracking: Tracking, image: Image, head: usize) -> Slot {
     install_handler();
     let mut slot = Slot::reserve(GEOMETRY).unwrap();
-    slot.bind(Binding { image: Arc::new(image), lead: LEAD, head, tracking }).unwrap();
+    slot.bind(Binding { image: Arc::new(image), lead: LEAD, head, tracking, growth }).unwrap();
     assert_eq!(slot.tracking(), tracking, "this kernel has no userfaultfd write-protection");
     slot
 }
@@ -87,9 +94,9 @@ fn assert_pristine(slot: &Slot, expected: &[u8]) {
     slot.bytes(0, IMAGE - LEAD + 1).expect_err("nothing beyond the image is accessible");
 }
 
-fn reset_restores_the_image(tracking: Tracking, steps: Vec<Step>) {
+fn reset_restores_the_image(tracking: Tracking, growth: Growth, steps: Vec<Step>) {
     let (image, expected) = image();
-    let mut slot = bound(tracking, image, PAGE);
+    let mut slot = grown_by(growth, tracking, image, PAGE);
     slot.bytes_mut(-(LEAD as isize) - 8, 8).unwrap().fill(0xaa);
     assert_pristine(&slot, &expected);
     for step in steps {
@@ -114,30 +121,38 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn discarding_restores_the_image(steps in prop::collection::vec(step(), 1..60)) {
-        reset_restores_the_image(Tracking::Discard, steps);
+    fn discarding_restores_the_image(
+        steps in prop::collection::vec(step(), 1..60), growth in prop::sample::select(&GROWTHS)
+    ) {
+        reset_restores_the_image(Tracking::Discard, growth, steps);
     }
 
     #[test]
-    fn copying_pages_back_restores_the_image(steps in prop::collection::vec(step(), 1..60)) {
-        reset_restores_the_image(Tracking::Learn, steps);
+    fn copying_pages_back_restores_the_image(
+        steps in prop::collection::vec(step(), 1..60), growth in prop::sample::select(&GROWTHS)
+    ) {
+        reset_restores_the_image(Tracking::Learn, growth, steps);
     }
 
     #[test]
-    fn copying_granules_back_restores_the_image(steps in prop::collection::vec(step(), 1..60)) {
-        reset_restores_the_image(Tracking::Granules, steps);
+    fn copying_granules_back_restores_the_image(
+        steps in prop::collection::vec(step(), 1..60), growth in prop::sample::select(&GROWTHS)
+    ) {
+        reset_restores_the_image(Tracking::Granules, growth, steps);
     }
 
     #[test]
-    fn recording_restores_the_image(steps in prop::collection::vec(step(), 1..60)) {
-        reset_restores_the_image(Tracking::Record, steps);
+    fn recording_restores_the_image(
+        steps in prop::collection::vec(step(), 1..60), growth in prop::sample::select(&GROWTHS)
+    ) {
+        reset_restores_the_image(Tracking::Record, growth, steps);
     }
 }
 
 #[test]
 fn opened_memory_is_zero_every_time() {
-    for tracking in EACH {
-        let mut slot = bound(tracking, image().0, 0);
+    for (tracking, growth) in EACH.iter().flat_map(|t| GROWTHS.map(|growth| (*t, growth))) {
+        let mut slot = grown_by(growth, tracking, image().0, 0);
         for _ in 0..3 {
             slot.open(MAX_OPEN).unwrap();
             let bytes = MAX_OPEN - (IMAGE - LEAD);
@@ -149,17 +164,33 @@ fn opened_memory_is_zero_every_time() {
     }
 }
 
+/// A guest without bounds checks writes to what was never opened.
+#[test]
+fn what_was_never_opened_is_reset_too() {
+    let mut slot = grown_by(Growth::Whole, Tracking::Discard, image().0, 0);
+    let last = slot.base().wrapping_add(GEOMETRY.above - 1);
+    for _ in 0..2 {
+        // SAFETY: with `Growth::Whole` all of the slot is mapped, and nobody refers to it.
+        assert_eq!(unsafe { last.read_volatile() }, 0);
+        // SAFETY: as above.
+        unsafe { last.write_volatile(9) };
+        slot.reset().unwrap();
+    }
+}
+
 #[test]
 fn a_slot_can_be_bound_to_another_image() {
-    for tracking in EACH {
-        let mut slot = bound(tracking, image().0, PAGE);
+    for (tracking, growth) in EACH.iter().flat_map(|t| GROWTHS.map(|growth| (*t, growth))) {
+        let mut slot = grown_by(growth, tracking, image().0, PAGE);
         slot.open(MAX_OPEN).unwrap();
         slot.bytes_mut(0, MAX_OPEN).unwrap().fill(1);
-        let second = Arc::new(Image::from_pages(2 * PAGE, &[], &[]).unwrap());
-        slot.bind(Binding { image: second, lead: PAGE, head: PAGE, tracking }).unwrap();
+        let image = Arc::new(Image::from_pages(2 * PAGE, &[], &[]).unwrap());
+        slot.bind(Binding { image, lead: PAGE, head: PAGE, tracking, growth }).unwrap();
         let all = slot.bytes(-(2 * PAGE as isize), 3 * PAGE).unwrap();
         assert!(all.iter().all(|byte| *byte == 0));
         slot.bytes(0, 2 * PAGE).expect_err("the first image's memory is gone");
+        slot.open(MAX_OPEN).unwrap();
+        assert!(slot.bytes(0, MAX_OPEN).unwrap().iter().all(|byte| *byte == 0));
     }
 }
 
@@ -185,7 +216,14 @@ fn a_set_that_grows_too_large_is_learned_anew() {
     let geometry = Geometry { below: 1 << 20, above: 32 << 20, align: LEARN_ALIGN };
     let mut slot = Slot::reserve(geometry).unwrap();
     let tracking = Tracking::Learn;
-    slot.bind(Binding { image: Arc::new(image), lead: 0, head: 0, tracking }).unwrap();
+    slot.bind(Binding {
+        image: Arc::new(image),
+        lead: 0,
+        head: 0,
+        tracking,
+        growth: Growth::Protect,
+    })
+    .unwrap();
     slot.bytes_mut(0, pages * PAGE).unwrap().fill(9);
     slot.reset().unwrap();
     assert_eq!(slot.learned_pages(), 0);
@@ -218,7 +256,14 @@ fn a_slot_stops_learning_from_guests_that_do_not_repeat_themselves() {
     let geometry = Geometry { below: 1 << 20, above: 32 << 20, align: LEARN_ALIGN };
     let mut slot = Slot::reserve(geometry).unwrap();
     let tracking = Tracking::Learn;
-    slot.bind(Binding { image: Arc::new(image), lead: 0, head: 0, tracking }).unwrap();
+    slot.bind(Binding {
+        image: Arc::new(image),
+        lead: 0,
+        head: 0,
+        tracking,
+        growth: Growth::Protect,
+    })
+    .unwrap();
     for round in 0..100 {
         for page in 0..8 {
             slot.bytes_mut(((round * 8 + page) * PAGE) as isize, 1).unwrap()[0] = 1;
@@ -248,7 +293,14 @@ fn zeros(tracking: Tracking, pages: usize) -> Slot {
     install_handler();
     let geometry = Geometry { below: 1 << 20, above: 32 << 20, align: LEARN_ALIGN };
     let mut slot = Slot::reserve(geometry).unwrap();
-    slot.bind(Binding { image: Arc::new(image), lead: 0, head: 0, tracking }).unwrap();
+    slot.bind(Binding {
+        image: Arc::new(image),
+        lead: 0,
+        head: 0,
+        tracking,
+        growth: Growth::Protect,
+    })
+    .unwrap();
     slot
 }
 

@@ -8,7 +8,8 @@ pub struct Report {
     /// The others.
     pub failed: Vec<Failure>,
     /// Directives that say nothing about a core WebAssembly implementation, such as those about
-    /// custom sections' annotations.
+    /// custom sections' annotations, and those that want a trap for an access outside of the
+    /// memory from a strategy that does not trap there.
     pub skipped: usize,
     /// Instances that were replaced by their restored copy.
     pub restored: usize,

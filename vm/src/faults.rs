@@ -3,6 +3,7 @@
 //! | signal | where the pc is | what happens |
 //! |---|---|---|
 //! | BUS, SEGV | anywhere, first write to a page or granule of a slot that learns | it is noted and writable |
+//! | BUS | anywhere, page of a slot that provides pages on demand | the page is there |
 //! | SEGV, BUS, FPE, ILL | guest code | trap, by the trap record of the instruction |
 //! | SEGV, BUS | anywhere, address in the guard of the guest's stack | stack overflow |
 //! | SEGV, BUS | host code called by a guest | trap; the store is poisoned |
@@ -177,12 +178,15 @@ extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut li
     let info = unsafe { &*info };
     // SAFETY: for these signals the kernel fills in the address.
     let address = unsafe { info.si_addr() } as usize;
-    let first_write = match signal {
-        libc::SIGBUS => handle_write_fault(FaultSignal::Bus, address),
+    let ours = match signal {
+        libc::SIGBUS => {
+            handle_write_fault(FaultSignal::Bus, address)
+                || wfaas_snapshot::handle_missing_page(address)
+        }
         libc::SIGSEGV => handle_write_fault(FaultSignal::Segv, address),
         _ => false,
     };
-    if first_write {
+    if ours {
         return;
     }
     if !handle_fault(signal, address, &mut registers) {

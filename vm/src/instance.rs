@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::exception::Tag;
 use crate::func::{Func, FuncKind};
 use crate::global::{Global, GlobalInner};
-use crate::memory::{Memory, MemoryInner};
+use crate::memory::{Memory, MemoryInner, growth};
 use crate::module::Module;
 use crate::shared::SharedMemory;
 use crate::store::{AsContextMut, StoreInner};
@@ -274,6 +274,7 @@ impl StoreInner {
                 Extern::Tag(tag) => instance.tags.push(tag.index),
             }
         }
+        self.check_guards(&instance)?;
         self.add_own_tags(&mut instance)?;
         let places = module.artifact().memory_places();
         let records = record_count(instance.memories.len(), &places);
@@ -285,6 +286,21 @@ impl StoreInner {
             self.add_type_ids(index as usize)?;
         }
         Ok(index)
+    }
+
+    /// Refuses imported memories without the guard that the module's code relies on.
+    fn check_guards(&self, instance: &InstanceInner) -> Result<(), Error> {
+        let strategy = instance.module.artifact().bounds();
+        let guarded = |index: &u32| self.memories[*index as usize].has_guard();
+        if !strategy.relies_on_guard() || instance.memories.iter().all(guarded) {
+            return Ok(());
+        }
+        let name = strategy.name();
+        let message = format!(
+            "importing a memory of a module built with --bounds none into one built with \
+             --bounds {name} is not supported"
+        );
+        Err(Error::Unsupported(message))
     }
 
     /// Makes the tags the module defines.
@@ -318,17 +334,17 @@ impl StoreInner {
         for (record, place) in artifact.memories().iter().zip(artifact.memory_places()) {
             types[place] = MemoryType::of(record);
         }
-        let header = artifact.header();
+        let (header, growth) = (artifact.header(), growth(artifact.bounds()));
         let (state, host) = (header.state_bytes.get() as usize, header.host_bytes.get() as usize);
         let mut slots = Vec::with_capacity(types.len());
         for (place, (image, ty)) in module.images().iter().zip(types).enumerate() {
             let (lead, head) = if place == 0 { (state, host) } else { (LEAD, 0) };
             let memory = if ty.shared {
-                let memory = SharedMemory::from_image(&self.engine, image.clone(), ty)?;
+                let memory = SharedMemory::from_image(&self.engine, image.clone(), ty, growth)?;
                 MemoryInner::of_shared(memory, Some(instance))
             } else {
                 let tracking = self.tracking;
-                let binding = Binding { image: image.clone(), lead, head, tracking };
+                let binding = Binding { image: image.clone(), lead, head, tracking, growth };
                 MemoryInner::new(&self.engine, binding, ty, Some(instance))?
             };
             self.memories.push(Box::new(memory));

@@ -7,10 +7,11 @@ use crate::store::{AsContext, AsContextMut, Store, StoreInner};
 use crate::types::{Limits, MemoryType};
 use std::borrow::Cow;
 use std::sync::Arc;
+use wfaas_abi::BoundsStrategy;
 use wfaas_abi::layout::{MAX_MEMORY_PAGES, PAGE, WASM_PAGE};
 use wfaas_abi::memories::LEAD;
 use wfaas_abi::state::MEMORY_PAGES_OFFSET;
-use wfaas_snapshot::{Binding, Image, Slot, WorkingSet};
+use wfaas_snapshot::{Binding, Growth, Image, Slot, WorkingSet};
 
 /// A linear memory of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,9 +61,20 @@ impl Drop for OwnSlot {
 impl OwnSlot {
     /// A slot of the engine, bound.
     pub(crate) fn bound(engine: &Engine, binding: Binding) -> Result<OwnSlot, Error> {
-        let mut slot = engine.slots().take()?;
-        slot.bind(binding).map_err(Error::os("mapping an image (limited by vm.max_map_count)"))?;
-        Ok(OwnSlot { slot: Some(slot), engine: engine.clone() })
+        let slot = engine.slots().take()?;
+        let mut own = OwnSlot { slot: Some(slot), engine: engine.clone() };
+        while let Err(error) = own.get_mut().bind(binding.clone()) {
+            // What an idle faaslet has may be what there is no more of.
+            let short = error.kind() == std::io::ErrorKind::OutOfMemory;
+            if !short || !engine.slots().reclaim_one() {
+                return Err(not_bound(error));
+            }
+        }
+        Ok(own)
+    }
+
+    pub(crate) fn has_guard(&self) -> bool {
+        self.get().binding().is_none_or(|binding| binding.growth != Growth::Whole)
     }
 
     pub(crate) fn get(&self) -> &Slot {
@@ -71,6 +83,25 @@ impl OwnSlot {
 
     pub(crate) fn get_mut(&mut self) -> &mut Slot {
         self.slot.as_mut().expect("only `drop` takes it")
+    }
+}
+
+/// Why a slot could not be bound.
+fn not_bound(error: std::io::Error) -> Error {
+    if error.kind() != std::io::ErrorKind::Unsupported {
+        return Error::os("mapping an image (limited by vm.max_map_count)")(error);
+    }
+    let message = "userfaultfd is not supported by this kernel, or not permitted: build with \
+                   --bounds guard";
+    Error::Unsupported(message.into())
+}
+
+/// How memories grow of modules whose accesses are kept in bounds like this.
+pub(crate) fn growth(strategy: BoundsStrategy) -> Growth {
+    match strategy {
+        BoundsStrategy::GuardUffd => Growth::Fault,
+        BoundsStrategy::None => Growth::Whole,
+        BoundsStrategy::Guard | BoundsStrategy::Trap | BoundsStrategy::Clamp => Growth::Protect,
     }
 }
 
@@ -96,6 +127,14 @@ impl MemoryInner {
         match &self.backing {
             Backing::Own(_) => None,
             Backing::Shared(memory) => Some(memory),
+        }
+    }
+
+    /// Whether an access beyond the end faults.
+    pub(crate) fn has_guard(&self) -> bool {
+        match &self.backing {
+            Backing::Own(own) => own.has_guard(),
+            Backing::Shared(memory) => memory.has_guard(),
         }
     }
 
@@ -257,8 +296,8 @@ impl Memory {
             return Err(Error::Unsupported("a shared memory belongs to no store".into()));
         }
         let image = zeroed(&store.engine, ty.limits.minimum)?;
-        let binding =
-            Binding { image: Arc::new(image), lead: LEAD, head: 0, tracking: store.tracking };
+        let (image, tracking, growth) = (Arc::new(image), store.tracking, Growth::Protect);
+        let binding = Binding { image, lead: LEAD, head: 0, tracking, growth };
         let memory = MemoryInner::new(&store.engine, binding, ty, None)?;
         // SAFETY: the state header is mapped.
         unsafe { memory.pages_cell().write(ty.limits.minimum) };

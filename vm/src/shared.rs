@@ -20,7 +20,7 @@ use wfaas_abi::layout::WASM_PAGE;
 use wfaas_abi::memories::LEAD;
 use wfaas_abi::state::MEMORY_PAGES_OFFSET;
 use wfaas_abi::{ArtifactError, TrapCode};
-use wfaas_snapshot::{Binding, Image, Tracking};
+use wfaas_snapshot::{Binding, Growth, Image, Tracking};
 
 /// A shared memory; cheap to clone. Clones are the same memory, and so they are equal.
 #[derive(Debug, Clone)]
@@ -65,7 +65,7 @@ impl SharedMemory {
             return Err(Error::Unsupported(message.into()));
         }
         let image = crate::memory::zeroed(engine, ty.limits.minimum)?;
-        let memory = Self::from_image(engine, Arc::new(image), ty)?;
+        let memory = Self::from_image(engine, Arc::new(image), ty, Growth::Protect)?;
         memory.size_cell().store(ty.limits.minimum, SeqCst);
         Ok(memory)
     }
@@ -75,10 +75,11 @@ impl SharedMemory {
         engine: &Engine,
         image: Arc<Image>,
         ty: MemoryType,
+        growth: Growth,
     ) -> Result<SharedMemory, Error> {
         // A slot learns from one thread only.
         let tracking = Tracking::Discard;
-        let binding = Binding { image, lead: LEAD, head: 0, tracking };
+        let binding = Binding { image, lead: LEAD, head: 0, tracking, growth };
         let slot = OwnSlot::bound(engine, binding)?;
         let (base, open) = (slot.get().base(), slot.get().open_bytes());
         let (slot, parking) = (Mutex::new(slot), Parking::default());
@@ -172,6 +173,10 @@ impl SharedMemory {
         end: Option<Instant>,
     ) -> Result<Outcome, TrapCode> {
         self.0.parking.wait(at, unchanged, end)
+    }
+
+    pub(crate) fn has_guard(&self) -> bool {
+        self.0.slot.lock().unwrap_or_else(PoisonError::into_inner).has_guard()
     }
 
     pub(crate) fn base(&self) -> *mut u8 {

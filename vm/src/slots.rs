@@ -129,7 +129,7 @@ impl Slots {
     }
 
     /// Drops an idle faaslet, one unused for long if there is such; whether there was any.
-    fn reclaim_one(&self) -> bool {
+    pub(crate) fn reclaim_one(&self) -> bool {
         [self.epoch(), u32::MAX].into_iter().any(|epoch| !self.collect(epoch, 1).is_empty())
     }
 

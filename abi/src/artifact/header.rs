@@ -1,6 +1,7 @@
 //! The fixed header and the list of sections.
 
 use super::records::*;
+use crate::bounds::CHECK_FATES;
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
@@ -163,8 +164,8 @@ pub struct Header {
     pub start: U32,
     /// Always zero.
     pub reserved: U32,
-    /// [`BoundsStats`](crate::BoundsStats): accesses, elided by guard, index checked, checked.
-    pub accesses: [U64; 4],
+    /// [`BoundsStats`](crate::BoundsStats), in the order of the fates.
+    pub accesses: [U64; CHECK_FATES],
     /// Where in the file the ELF section header of the image runs is, with those of the profile
     /// runs and the image behind it, to keep them right when these are replaced.
     pub image_shdr: U64,

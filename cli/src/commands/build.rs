@@ -1,5 +1,6 @@
 //! `faascli build`
 
+use crate::bounds;
 use crate::failure::Failure;
 use crate::function;
 use crate::output::{self, human_bytes};
@@ -21,7 +22,8 @@ use wfaas_host::init::InitConfig;
   faascli build                                # the function in this folder
   faascli build examples/rust-words
   faascli build app.wasm -o app.faas --init warm_up
-  faascli build app.wat --cpu native --json")]
+  faascli build app.wat --cpu native --json
+  faascli build app.wasm --bounds trap --explain-bounds")]
 pub(crate) struct Args {
     /// The folder, or the .wasm or .wat file
     #[arg(default_value = ".")]
@@ -33,6 +35,10 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     recipe: Recipe,
+
+    /// Print how many memory accesses need no check, by reason; see docs/bounds.md
+    #[arg(long)]
+    explain_bounds: bool,
 
     /// Print a summary as JSON
     #[arg(long)]
@@ -46,8 +52,7 @@ struct Summary {
     hash: String,
     bytes: usize,
     functions: usize,
-    accesses: u64,
-    elided_by_guard: u64,
+    bounds: bounds::Report,
     initialised: bool,
     image_pages: usize,
     compile_ms: u128,
@@ -77,23 +82,24 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     subject::write_atomically(&output, &made.artifact)?;
     let summary = summary(&output, &made)?;
     if args.json {
-        output::json(&summary)?
+        output::json(&summary)?;
     } else {
-        print(&summary)?
+        print(&summary)?;
+        if args.explain_bounds {
+            summary.bounds.explain()?;
+        }
     }
     Ok(0)
 }
 
 fn summary(output: &Path, made: &Made) -> Result<Summary, Failure> {
     let artifact = Artifact::parse(&made.artifact)?;
-    let stats = artifact.bounds_stats();
     Ok(Summary {
         artifact: output.to_owned(),
         hash: artifact.content_hash_hex(),
         bytes: made.artifact.len(),
         functions: artifact.functions().len(),
-        accesses: stats.accesses,
-        elided_by_guard: stats.elided_by_guard,
+        bounds: bounds::Report::of(&artifact),
         initialised: artifact.is_initialised(),
         image_pages: artifact.image().bytes.len() / wfaas_abi::layout::PAGE,
         compile_ms: made.compile.as_millis(),

@@ -1,5 +1,6 @@
 //! `faascli inspect`
 
+use crate::bounds;
 use crate::failure::{Blame, Failure};
 use crate::output::{self, human_bytes};
 use crate::subject;
@@ -40,22 +41,13 @@ struct Report {
     initialised: bool,
     cpu_features: Vec<&'static str>,
     functions: usize,
-    bounds: Bounds,
+    bounds: bounds::Report,
     image: Image,
     #[serde(skip_serializing_if = "Option::is_none")]
     profile: Option<Profile>,
     sections: Vec<Section>,
     imports: Vec<Item>,
     exports: Vec<Item>,
-}
-
-#[derive(Serialize)]
-struct Bounds {
-    strategy: &'static str,
-    accesses: u64,
-    elided_by_guard: u64,
-    index_checked: u64,
-    checked: u64,
 }
 
 /// The image, in host pages of 4096 bytes unless it says otherwise.
@@ -113,7 +105,6 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
 }
 
 fn report(artifact: &Artifact<'_>) -> Result<Report, ArtifactError> {
-    let stats = artifact.bounds_stats();
     Ok(Report {
         format_version: FORMAT_VERSION,
         hash: artifact.content_hash_hex(),
@@ -121,13 +112,7 @@ fn report(artifact: &Artifact<'_>) -> Result<Report, ArtifactError> {
         initialised: artifact.is_initialised(),
         cpu_features: artifact.cpu_features().names(),
         functions: artifact.functions().len(),
-        bounds: Bounds {
-            strategy: artifact.bounds().name(),
-            accesses: stats.accesses,
-            elided_by_guard: stats.elided_by_guard,
-            index_checked: stats.index_checked,
-            checked: stats.checked,
-        },
+        bounds: bounds::Report::of(artifact),
         image: image(artifact),
         profile: profile(artifact)?,
         sections: sections(artifact),
@@ -221,7 +206,6 @@ fn describe(artifact: &Artifact<'_>, ty: &ExternType) -> Result<String, Artifact
 
 fn print(report: &Report) -> std::io::Result<()> {
     let image = &report.image;
-    let bounds = &report.bounds;
     let initialised = if report.initialised { "initialised" } else { "not initialised" };
     output::line(format_args!("hash       {}", report.hash))?;
     output::line(format_args!("size       {}", human_bytes(report.bytes)))?;
@@ -246,14 +230,7 @@ fn print(report: &Report) -> std::io::Result<()> {
             profile.reset,
         ))?;
     }
-    output::line(format_args!(
-        "bounds     {}: {} accesses, {} without a check, {} with one of the index, {} checked",
-        bounds.strategy,
-        bounds.accesses,
-        bounds.elided_by_guard,
-        bounds.index_checked,
-        bounds.checked
-    ))?;
+    output::line(format_args!("bounds     {}", report.bounds.line()))?;
     output::line("sections")?;
     for section in report.sections.iter().filter(|section| section.bytes > 0) {
         output::line(format_args!(

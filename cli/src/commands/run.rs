@@ -81,6 +81,9 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
         ..RunConfig::default()
     };
     let module = module(&engine, args, &mut config)?;
+    if !module.artifact().bounds().is_safe() {
+        output::note("warning: built with --bounds none, the guest is not kept inside its memory");
+    }
     config.args.extend(args.args.iter().cloned());
     config.env.extend(args.env.iter().cloned());
     match wfaas_host::run::run(&engine, &module, &config) {

@@ -7,6 +7,7 @@
 //! abi = "reactor"                    # or "wasi"; default: what the exports say
 //! init = "prepare"                   # the export that prepares the image at build time
 //! warmup = ["a body", { path = "/x", body = "another" }]    # requests made at build time
+//! bounds = "guard"                   # how accesses are kept inside the memory; see docs/bounds.md
 //! route = "/img/resize"              # default: "/" and the name
 //!
 //! [env]
@@ -30,7 +31,8 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 pub(crate) use values::WarmUp;
-use values::{Command, InsidePath};
+use values::{Bounds, Command, InsidePath};
+use wfaas_abi::BoundsStrategy;
 use wfaas_gateway::{DeployConfig, DeployLimits, FunctionName, Route};
 use wfaas_host::init::InitConfig;
 use wfaas_host::{FunctionConfig, GuestAbi};
@@ -62,6 +64,8 @@ pub(crate) struct Manifest {
     pub(crate) env: BTreeMap<String, String>,
     /// Limits of one request.
     pub(crate) limits: Limits,
+    /// How accesses are kept inside the memory.
+    pub(crate) bounds: Option<BoundsStrategy>,
     /// Path under which it is served; `None` for "/" and the name.
     pub(crate) route: Option<Route>,
 }
@@ -113,6 +117,7 @@ struct File {
     env: BTreeMap<String, String>,
     #[serde(default)]
     limits: Limits,
+    bounds: Option<Bounds>,
     route: Option<Route>,
 }
 
@@ -153,6 +158,7 @@ impl Manifest {
             warmup: file.warmup,
             env: file.env,
             limits: file.limits,
+            bounds: file.bounds.map(|bounds| bounds.0),
             route: file.route,
         })
     }

@@ -20,6 +20,7 @@ fn every_key_arrives() {
         abi = "reactor"
         init = "prepare"
         warmup = ["one", { path = "/x", query = "a=b" }, { method = "PUT", body = "two" }]
+        bounds = "trap"
         route = "/img/resize"
         [env]
         QUALITY = "80"
@@ -48,6 +49,7 @@ fn every_key_arrives() {
             time: Some(Span(Duration::from_secs(2))),
             output: Some(ByteSize(4096)),
         },
+        bounds: Some(BoundsStrategy::Trap),
         route: Some("/img/resize".parse().unwrap()),
     };
     assert_eq!(manifest, expected);
@@ -76,6 +78,7 @@ fn mistakes_name_line_and_key() {
         ("name = 'a'\nwasm = 'a'\nrout = '/a'", &["line 3", "`rout`", "`route`"]),
         ("wasm = 'a'\nname = 3", &["line 2", "name", "string"]),
         ("name = 'a'\nwasm = 'a'\nabi = 'wasm'", &["line 3", "`wasi`", "`reactor`"]),
+        ("name = 'a'\nwasm = 'a'\nbounds = 'luck'", &["line 3", "`luck`", "guard-uffd"]),
         ("name = 'a'\nwasm = 'a'\nbuild = 3", &["line 3", "command line", "array"]),
         ("name = 'a'\nwasm = 'a'\nbuild = []", &["line 3", "build", "empty"]),
         ("name = 'a'\nwasm = 'a'\nbuild = ' '", &["line 3", "build", "empty"]),

@@ -4,6 +4,7 @@
 
 use serde::Deserialize;
 use std::path::{Component, PathBuf};
+use wfaas_abi::BoundsStrategy;
 use wfaas_host::{Request, RequestInfo};
 
 /// A path that stays inside the function's folder.
@@ -20,6 +21,19 @@ impl TryFrom<PathBuf> for InsidePath {
             return Ok(InsidePath(path));
         }
         Err(format!("`{}` is not the path of a file inside the folder", path.display()))
+    }
+}
+
+/// A bounds strategy by its name.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct Bounds(pub(super) BoundsStrategy);
+
+impl TryFrom<String> for Bounds {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        crate::bounds::strategy(&name).map(Bounds)
     }
 }
 

@@ -114,6 +114,26 @@ fn all_build_verify_and_run() {
     }
 }
 
+/// A real compiler's code, with the checks that each strategy makes, and what is proved of them
+/// asserted.
+#[test]
+fn every_bounds_strategy_gives_the_same_answer() {
+    let folder = scratch();
+    let example = EXAMPLES.iter().find(|example| example.name == "rust-words").unwrap();
+    let source = prepare(example, folder.path());
+    for strategy in ["guard-uffd", "trap", "clamp", "none"] {
+        let mut arguments = vec!["build".as_ref(), source.as_os_str(), "--json".as_ref()];
+        arguments.extend(["--verify-bounds", "--bounds", strategy].map(std::ffi::OsStr::new));
+        if strategy == "none" {
+            arguments.push("--unsafe-no-bounds".as_ref());
+        }
+        let built = run(&arguments).expect(0, &[]).json();
+        let artifact = built["artifact"].as_str().unwrap();
+        let answer = run_with_stdin(&["run", artifact], example.request.as_bytes());
+        assert_eq!(answer.expect(0, &[]).stdout, example.answer, "{strategy}");
+    }
+}
+
 #[test]
 fn all_are_served_at_once() {
     let folder = scratch();

@@ -1,6 +1,7 @@
 //! The real binary, from source code to an answered request. One file a subject.
 
 mod bad_files;
+mod bounds;
 mod deploy;
 mod examples;
 mod exit_codes;

@@ -1,7 +1,7 @@
 //! Atomic accesses, on shared and unshared memories alike. All are sequentially consistent, and
 //! trap unless they are aligned to their size. Waiting and notifying is the VM's.
 
-use super::memory::memory_of;
+use super::address::memory_of;
 use super::{Emitted, FuncEmitter};
 use crate::CompileError;
 use cranelift_codegen::ir::condcodes::IntCC;

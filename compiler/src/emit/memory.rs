@@ -1,21 +1,17 @@
-//! Loads, stores, and the size of memories.
+//! Loads, stores, and the size of memories. Where they go to is decided in `address`.
 //!
-//! An access is `[BASE + index + offset]`, without a check: a 32-bit index plus an offset that is
-//! small enough stays inside the slot's reservation, where everything outside the memory faults.
-//! A 64-bit index is first compared with 4 GiB, and then treated alike. Memories that are not at
-//! BASE have slots with the same guard; their addresses are in the host context.
+//! Memories that are not at BASE have slots with the same guard; their addresses are in the host
+//! context.
 
 use super::{Emitted, FuncEmitter};
 use crate::CompileError;
 use crate::builder::Region;
 use crate::target::clif_trap;
-use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, F64, I8, I16, I32, I64};
 use cranelift_codegen::ir::{Endianness, InstBuilder, MemFlagsData, Type, Value};
 use std::mem::offset_of;
-use wasmparser::{MemArg, MemArgTarget};
+use wasmparser::MemArg;
 use wfaas_abi::context::MemoryImport;
-use wfaas_abi::layout::{UNCHECKED_OFFSET_LIMIT, WASM_PAGE};
 use wfaas_abi::state::MEMORY_PAGES_OFFSET;
 use wfaas_abi::{Hostcall, TrapCode};
 
@@ -108,64 +104,8 @@ impl FuncEmitter<'_> {
             .with_alias_region(Some(region))
     }
 
-    /// Where an access of type `ty` goes: an address, and an offset for the instruction.
-    pub(super) fn address(
-        &mut self,
-        memarg: MemArg,
-        index: Value,
-        ty: Type,
-    ) -> Result<(Value, i32), CompileError> {
-        let memory = memory_of(memarg)?;
-        self.stats.accesses += 1;
-        // Beyond what a memory can have, all numbers are alike.
-        let end = memarg.offset.saturating_add(u64::from(ty.bytes()));
-        if end > UNCHECKED_OFFSET_LIMIT {
-            self.stats.checked += 1;
-            return Ok((self.checked_address(memory, index, memarg.offset, end), 0));
-        }
-        let index = self.index_below_4_gib(index);
-        let base = self.memory_base(memory);
-        // The limit is below 2 GiB.
-        Ok((self.code.ins().iadd(base, index), memarg.offset as i32))
-    }
-
-    /// The 64 bits of an index, of which the upper half is zero. A processor that mispredicts the
-    /// check uses index zero.
-    fn index_below_4_gib(&mut self, index: Value) -> Value {
-        if self.code.type_of(index) == I32 {
-            self.stats.elided_by_guard += 1;
-            return self.code.ins().uextend(I64, index);
-        }
-        self.stats.index_checked += 1;
-        let most = self.code.iconst(i64::from(u32::MAX));
-        let outside = self.code.ins().icmp(IntCC::UnsignedGreaterThan, index, most);
-        self.code.trap_if(outside, TrapCode::MemoryOutOfBounds);
-        let zero = self.code.iconst(0);
-        self.code.ins().select_spectre_guard(outside, zero, index)
-    }
-
-    /// The address at `index + offset`, after comparing the access with the memory's size; `end`
-    /// is what the access needs if the index is zero. A processor that mispredicts the check gets
-    /// the start of the memory.
-    fn checked_address(&mut self, memory: u32, index: Value, offset: u64, end: u64) -> Value {
-        let index = self.extended(index);
-        let pages = self.memory_pages(memory);
-        let bytes = self.code.ins().ishl_imm_u(pages, i64::from(WASM_PAGE.trailing_zeros()));
-        let needed = self.code.iconst(end.cast_signed());
-        let too_small = self.code.ins().icmp(IntCC::UnsignedLessThan, bytes, needed);
-        let room = self.code.ins().isub(bytes, needed);
-        let beyond = self.code.ins().icmp(IntCC::UnsignedGreaterThan, index, room);
-        let outside = self.code.ins().bor(too_small, beyond);
-        self.code.trap_if(outside, TrapCode::MemoryOutOfBounds);
-        let start = self.code.ins().iadd_imm_s(index, offset.cast_signed());
-        let zero = self.code.iconst(0);
-        let start = self.code.ins().select_spectre_guard(outside, zero, start);
-        let base = self.memory_base(memory);
-        self.code.ins().iadd(base, start)
-    }
-
     /// The address of a memory's first byte.
-    fn memory_base(&mut self, memory: u32) -> Value {
+    pub(super) fn memory_base(&mut self, memory: u32) -> Value {
         if self.is_at_base(memory) {
             return self.code.base();
         }
@@ -179,7 +119,7 @@ impl FuncEmitter<'_> {
     }
 
     /// The size of a memory in WebAssembly pages, 64 bits.
-    fn memory_pages(&mut self, memory: u32) -> Value {
+    pub(super) fn memory_pages(&mut self, memory: u32) -> Value {
         if self.is_at_base(memory) {
             return self.code.state_load(I64, Region::Tables, MEMORY_PAGES_OFFSET);
         }
@@ -227,13 +167,5 @@ impl FuncEmitter<'_> {
     /// The 64 bits of an index or a length.
     pub(super) fn extended(&mut self, value: Value) -> Value {
         if self.code.type_of(value) == I64 { value } else { self.code.ins().uextend(I64, value) }
-    }
-}
-
-/// The memory that an access is to.
-pub(super) fn memory_of(memarg: MemArg) -> Result<u32, CompileError> {
-    match memarg.target {
-        MemArgTarget::Memory(memory) => Ok(memory),
-        MemArgTarget::Array(_) => Err(CompileError::Internal("an access to an array".to_owned())),
     }
 }

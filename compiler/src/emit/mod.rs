@@ -4,6 +4,7 @@
 //! in the file of its family. What the operand stack and the control stack of WebAssembly hold is
 //! known here at compile time, so neither exists at run time.
 
+mod address;
 mod atomic;
 mod bulk;
 mod call;
@@ -20,6 +21,7 @@ mod table;
 mod variable;
 
 use crate::CompileError;
+use crate::bounds::{Check, Policy};
 use crate::builder::CodeBuilder;
 use crate::parse::Body;
 use complexity::Complexity;
@@ -50,6 +52,11 @@ struct FuncEmitter<'c> {
     reachable: bool,
     /// Where in the module the operator is that is being translated.
     offset: u64,
+    /// How accesses are kept inside the memory.
+    policy: Policy,
+    /// The checks that were emitted.
+    checks: Vec<Check>,
+    /// What became of the other accesses.
     stats: BoundsStats,
     complexity: Complexity,
     /// Offsets from the start of the body, and whether the branch there is mostly taken.
@@ -58,30 +65,36 @@ struct FuncEmitter<'c> {
     start: u64,
 }
 
-/// Validates `body` and translates it into `code`, whose arguments are `arguments`. Returns what
-/// became of its memory accesses.
+/// Validates `body` and translates it into `code`, whose arguments are `arguments`. Returns the
+/// checks of its memory accesses, and what became of those that need none.
 pub(crate) fn function<'c>(
     code: CodeBuilder<'c>,
     arguments: &[Value],
     body: Body<'_>,
     allocations: &mut FuncValidatorAllocations,
     isa: &dyn cranelift_codegen::isa::TargetIsa,
-) -> Result<BoundsStats, CompileError> {
+    policy: Policy,
+) -> Result<(Vec<Check>, BoundsStats), CompileError> {
     let Body { validation, body } = body;
     let index = validation.index;
     let mut validator = validation.into_validator(std::mem::take(allocations));
-    let mut emitter = FuncEmitter::new(code, index, &body);
+    let mut emitter = FuncEmitter::new(code, index, &body, policy);
     emitter.enter_function(index);
     emitter.declare_locals(index, arguments, &mut validator, &body)?;
     emitter.operators(&mut validator, &body)?;
     *allocations = validator.into_allocations();
-    let stats = emitter.stats;
-    emitter.code.finish(isa);
-    Ok(stats)
+    let FuncEmitter { code, checks, stats, .. } = emitter;
+    code.finish(isa);
+    Ok((checks, stats))
 }
 
 impl<'c> FuncEmitter<'c> {
-    fn new(code: CodeBuilder<'c>, index: u32, body: &wasmparser::FunctionBody<'_>) -> Self {
+    fn new(
+        code: CodeBuilder<'c>,
+        index: u32,
+        body: &wasmparser::FunctionBody<'_>,
+        policy: Policy,
+    ) -> Self {
         FuncEmitter {
             hints: code.module.branch_hints.of(index),
             start: body.range().start,
@@ -94,6 +107,8 @@ impl<'c> FuncEmitter<'c> {
             thrown: None,
             reachable: true,
             offset: 0,
+            policy,
+            checks: Vec::new(),
             stats: BoundsStats::default(),
         }
     }

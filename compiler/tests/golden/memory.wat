@@ -50,8 +50,6 @@
 ;; function u0:2(i32) -> f64 tail {
 ;;     region0 = 3 "Tables"
 ;;     region1 = 0 "Memory"
-;;     sig0 = () tail
-;;     fn0 = colocated u3:2 sig0
 ;;
 ;;                                 block0(v0: i32):
 ;; @0044                               v2 = uextend.i64 v0
@@ -60,25 +58,16 @@
 ;; @0044                               v5 = iconst.i64 16
 ;; @0044                               v6 = ishl v4, v5  ; v5 = 16
 ;; @0044                               v7 = iconst.i64 0xee6b_2808
-;; @0044                               v8 = icmp ult v6, v7  ; v7 = 0xee6b_2808
-;; @0044                               v9 = isub v6, v7  ; v7 = 0xee6b_2808
-;; @0044                               v10 = icmp ugt v2, v9
-;; @0044                               v11 = bor v8, v10
-;; @0044                               brif v11, block2, block3
-;;
-;;                                 block2 cold:
-;; @0044                               call fn0()
-;; @0044                               trap user16
-;;
-;;                                 block3:
-;; @0044                               v12 = iconst.i64 0xee6b_2800
-;; @0044                               v13 = iadd.i64 v2, v12  ; v12 = 0xee6b_2800
-;; @0044                               v14 = iconst.i64 0
-;; @0044                               v15 = select_spectre_guard v11, v14, v13  ; v14 = 0
-;; @0044                               v16 = get_pinned_reg.i64
-;; @0044                               v17 = iadd v16, v15
-;; @0044                               v18 = load.f64 user2 little region1 v17
-;; @004b                               jump block1(v18)
+;; @0044                               v8 = iadd v2, v7  ; v7 = 0xee6b_2808
+;; @0044                               v9 = icmp ugt v8, v6
+;; @0044                               trapnz v9, user2
+;; @0044                               v10 = iconst.i64 0xee6b_2800
+;; @0044                               v11 = iadd v2, v10  ; v10 = 0xee6b_2800
+;; @0044                               v12 = iconst.i64 0
+;; @0044                               v13 = select_spectre_guard v9, v12, v11  ; v12 = 0
+;; @0044                               v14 = iadd v3, v13
+;; @0044                               v15 = load.f64 user2 little region1 v14
+;; @004b                               jump block1(v15)
 ;;
 ;;                                 block1(v1: f64):
 ;; @004b                               return v1

@@ -12,19 +12,15 @@
 ;;   unwind DefineNewFrame { offset_upward_to_caller_sp: 16, offset_downward_to_clobbers: 0 }
 ;; block0:
 ;;   cmpq (%rip), %rdi
-;;   jnbe    label3; j label1
-;; block1:
+;;   jnbe #trap=user2
 ;;   movq    %r15, %r8
 ;;   uninit  %r9
 ;;   xorq %r9, %r9
 ;;   cmpq (%rip), %rdi
 ;;   cmovaq %r9, %rdi
 ;;   movzbq 0x64(%r8, %rdi), %rax
-;;   jmp     label2
-;; block2:
+;;   jmp     label1
+;; block1:
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq
-;; block3:
-;;   call    User(userextname0)
-;;   ud2

@@ -86,7 +86,9 @@ impl From<DeployError> for Problem {
         let status = match error {
             DeployError::Store(error) => return error.into(),
             DeployError::Config(_) => StatusCode::BAD_REQUEST,
-            DeployError::Artifact(_) | DeployError::Function(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            DeployError::Artifact(_) | DeployError::Function(_) | DeployError::UnsafeBounds => {
+                StatusCode::UNPROCESSABLE_ENTITY
+            }
             DeployError::Route(_) => StatusCode::CONFLICT,
         };
         Problem::new(status, error.to_string())

@@ -3,6 +3,10 @@
 use super::log::LogLines;
 use rustix::io::Errno;
 use std::os::fd::{AsFd, BorrowedFd};
+use wfaas_abi::layout::PAGE;
+
+/// Most bytes given to a stream of the process at once.
+const WRITE_CHUNK: usize = 64 << 10;
 
 /// The destination of a guest's stdout or stderr.
 #[derive(Debug)]
@@ -88,8 +92,12 @@ impl Output {
                 lines.write(bytes);
                 Ok(bytes.len())
             }
-            Sink::Stdout(stream) => rustix::io::write(stream, bytes).map_err(WriteError::Os),
-            Sink::Stderr(stream) => rustix::io::write(stream, bytes).map_err(WriteError::Os),
+            Sink::Stdout(stream) => {
+                rustix::io::write(stream, touched(bytes)).map_err(WriteError::Os)
+            }
+            Sink::Stderr(stream) => {
+                rustix::io::write(stream, touched(bytes)).map_err(WriteError::Os)
+            }
         }
     }
 
@@ -101,6 +109,18 @@ impl Output {
             Sink::Stderr(stream) => Some(stream.as_fd()),
         }
     }
+}
+
+/// The first of these bytes, all of whose pages are there: the VM provides some only when they are
+/// accessed, and not to the kernel, whose access would fail.
+fn touched(bytes: &[u8]) -> &[u8] {
+    let chunk = &bytes[..bytes.len().min(WRITE_CHUNK)];
+    let touch = |byte: &u8| {
+        std::hint::black_box(*byte);
+    };
+    chunk.iter().step_by(PAGE).for_each(touch);
+    chunk.last().into_iter().for_each(touch);
+    chunk
 }
 
 #[cfg(test)]

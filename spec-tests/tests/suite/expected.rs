@@ -2,9 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// What is before the name of a script that goes through a snapshot.
-pub(crate) const SNAPSHOT: &str = "snapshot/";
-
 /// The list: scripts, or `script:line`, with the reason.
 pub(crate) struct Expected {
     reasons: BTreeMap<String, String>,
@@ -32,11 +29,12 @@ impl Expected {
         Expected { reasons: reasons.collect(), known: BTreeSet::new() }
     }
 
-    /// What fails of the script of a test. A line of the list that does not say `snapshot/` holds
-    /// for both routes: what fails directly fails there too.
-    pub(crate) fn of(&mut self, test: &str) -> Excuses {
+    /// What fails of the script of a test, whose name starts with a route's prefix. A line of the
+    /// list without a prefix holds for all routes: what fails directly fails there too.
+    pub(crate) fn of(&mut self, test: &str, prefix: &str) -> Excuses {
         let mut excuses = Excuses::default();
-        for script in [Some(test), test.strip_prefix(SNAPSHOT)].into_iter().flatten() {
+        let direct = test.strip_prefix(prefix).filter(|_| !prefix.is_empty());
+        for script in [Some(test), direct].into_iter().flatten() {
             for (name, reason) in &self.reasons {
                 let Some(rest) = name.strip_prefix(script) else { continue };
                 match rest.strip_prefix(':').map(str::parse) {

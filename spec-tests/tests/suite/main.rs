@@ -14,12 +14,14 @@ fn main() {
     let mut expected = Expected::from_list(include_str!("../../expected-failures.txt"));
     let mut totals = Vec::new();
     let mut trials = Vec::new();
-    for (prefix, route) in [("", Route::Direct), (expected::SNAPSHOT, Route::Snapshot)] {
+    for route in Route::ALL {
+        let prefix = route.prefix();
         for part in parts() {
             let total = Arc::<Mutex<Totals>>::default();
-            for script in part.scripts {
+            let scripts = part.scripts.into_iter().filter(|script| route.concerns(script.text));
+            for script in scripts {
                 let name = format!("{prefix}{}/{}", part.name, script.name);
-                let excuses = expected.of(&name);
+                let excuses = expected.of(&name, &prefix);
                 let total = total.clone();
                 let test = move || {
                     let report = run_script(script.text, part.proposals, route);

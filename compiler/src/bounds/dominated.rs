@@ -1,0 +1,80 @@
+//! Checks that came before. An index that was good is good for ever: memories never shrink.
+
+use super::query::{constant, extended_from, instruction};
+use super::scoped::ScopedMap;
+use super::{Action, Bound, Check, Guarded, Proof};
+use cranelift_codegen::ir::{Function, InstructionData, Opcode, Value};
+use wfaas_abi::CheckFate;
+
+/// Constants that are added one after the other.
+const MOST_SUMS: usize = 4;
+
+/// The strongest check of an index that dominates.
+#[derive(Debug, Clone, Copy)]
+struct Strongest {
+    end: u64,
+    guarded: Option<Guarded>,
+}
+
+/// The checks that dominate the place that is looked at.
+#[derive(Debug, Default)]
+pub(super) struct Passed(ScopedMap<(Bound, Value), Strongest>);
+
+impl Passed {
+    pub(super) fn enter(&mut self) {
+        self.0.enter();
+    }
+
+    pub(super) fn leave(&mut self) {
+        self.0.leave();
+    }
+
+    /// Notes a check that has been made. One that was proved by a range says no more than the
+    /// range does.
+    pub(super) fn add(&mut self, func: &Function, check: &Check, proof: Option<Proof>) {
+        let traps = matches!(check.action, Action::Trap { .. });
+        if proof.is_some() || !traps {
+            return;
+        }
+        let strongest = Strongest { end: check.end, guarded: check.guarded };
+        self.0.insert((check.bound, extended_from(func, check.index)), strongest);
+    }
+
+    /// Whether a check that was made is at least as strong as `check`.
+    pub(super) fn covers(&self, func: &Function, check: &Check) -> Option<Proof> {
+        let strongest = self.strongest(func, check)?;
+        let resolve = |value| func.dfg.resolve_aliases(value);
+        let same = |theirs: &Guarded| {
+            check.guarded.is_some_and(|ours| resolve(ours.plain) == resolve(theirs.plain))
+        };
+        let unmasked = strongest.guarded.filter(same).map(|guarded| guarded.masked);
+        Some(Proof { fate: CheckFate::Dominated, unmasked })
+    }
+
+    /// A check of the same index, or of one from which this one is a constant away: if that many
+    /// bytes and more are there, the sum has not wrapped around.
+    fn strongest(&self, func: &Function, check: &Check) -> Option<Strongest> {
+        let (mut index, mut end) = (extended_from(func, check.index), check.end);
+        for _ in 0..MOST_SUMS {
+            let strongest = self.0.get((check.bound, index));
+            if let Some(strongest) = strongest.filter(|strongest| strongest.end >= end) {
+                return Some(*strongest);
+            }
+            let (from, constant) = summands(func, index)?;
+            index = extended_from(func, from);
+            end = end.checked_add(constant)?;
+        }
+        None
+    }
+}
+
+/// A value and a constant whose sum `value` is.
+fn summands(func: &Function, value: Value) -> Option<(Value, u64)> {
+    let Some(InstructionData::Binary { opcode: Opcode::Iadd, args: [left, right] }) =
+        instruction(func, value)
+    else {
+        return None;
+    };
+    let sum = |value, other| constant(func, other).map(|constant| (value, constant));
+    sum(*left, *right).or_else(|| sum(*right, *left))
+}

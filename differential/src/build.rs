@@ -1,0 +1,69 @@
+//! How the module of a seed is compiled: with which bounds strategy, and which proofs.
+
+use wfaas_abi::BoundsStrategy;
+use wfaas_compiler::{Options, Passes};
+
+/// A way to compile a module.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Build {
+    bounds: BoundsStrategy,
+    elide: Passes,
+    verify: bool,
+    /// The proof that is left out, if it is one.
+    without: &'static str,
+}
+
+impl Build {
+    /// The way of a seed, among these strategies. Each comes with all proofs, with all of them
+    /// verified as the code runs, without any, and without one of them.
+    pub(crate) fn of(seed: u64, strategies: &[BoundsStrategy]) -> Build {
+        let (seed, bounds) = pick(seed, strategies);
+        let all = Build { bounds, elide: Passes::ALL, verify: false, without: "" };
+        let without = |name: &'static str| Build {
+            elide: Passes::ALL.without(name).expect("a proof's name"),
+            without: name,
+            ..all
+        };
+        let names: Vec<_> = Passes::names().collect();
+        match pick(seed, &[0, 1, 2, 3]) {
+            (_, 0) => all,
+            (_, 1) => Build { verify: true, ..all },
+            (_, 2) => without("all"),
+            (seed, _) => without(pick(seed, &names).1),
+        }
+    }
+
+    /// What the compiler is told.
+    pub(crate) fn options(self) -> Options<'static> {
+        let Build { bounds, elide, verify, .. } = self;
+        Options { bounds, elide, verify_bounds: verify, ..Options::default() }
+    }
+
+    /// Whether accesses outside of a memory trap.
+    pub(crate) fn traps(self) -> bool {
+        !matches!(self.bounds, BoundsStrategy::Clamp | BoundsStrategy::None)
+    }
+
+    /// Whether they change nothing but what an image holds.
+    pub(crate) fn is_contained(self) -> bool {
+        self.bounds.is_safe()
+    }
+}
+
+impl std::fmt::Display for Build {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "--bounds {}", self.bounds.name())?;
+        if self.verify {
+            write!(f, " --verify-bounds")?;
+        }
+        if !self.without.is_empty() {
+            write!(f, " --no-elide {}", self.without)?;
+        }
+        Ok(())
+    }
+}
+
+/// One of some, and what of the seed is left.
+fn pick<T: Copy>(seed: u64, of: &[T]) -> (u64, T) {
+    (seed / of.len() as u64, of[(seed % of.len() as u64) as usize])
+}
