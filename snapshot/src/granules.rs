@@ -54,7 +54,7 @@ impl Granules {
         }
         let index = (address - self.start) / (self.pages * PAGE);
         if self.writable[index / 64] & 1 << (index % 64) != 0 {
-            return false; // writing was allowed, so it is some other fault
+            return true; // by another thread, since this one has faulted
         }
         self.open(index) || self.open_all()
     }

@@ -12,10 +12,14 @@ use crate::cost::{self, Rates};
 use crate::granules::Granules;
 use crate::learn::Tracker;
 use crate::{Image, WorkingSet};
+use std::cell::UnsafeCell;
 use std::io;
 use std::ops::Range;
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering::SeqCst};
+use std::sync::atomic::{
+    AtomicBool, AtomicPtr,
+    Ordering::{Acquire, Release, SeqCst},
+};
 
 /// Slots that are watched start at multiples of this many bytes.
 pub const LEARN_ALIGN: usize = 512 << 20;
@@ -36,10 +40,16 @@ pub(crate) enum Way {
 /// Watches the image of a slot. Boxed: handlers find it by its address.
 #[derive(Debug)]
 pub(crate) struct Watcher {
-    way: Way,
+    way: UnsafeCell<Way>,
+    /// Whether a handler is changing `way`. Whoever has the slot may write to it on several threads.
+    learning: AtomicBool,
     /// The table's entries that lead here.
     entries: Range<usize>,
 }
+
+// SAFETY: through `&Watcher` only handlers change it, one at a time; the owner looks at it only
+// while nobody may write to the slot.
+unsafe impl Sync for Watcher {}
 
 /// The signal that a fault raised.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,21 +69,16 @@ pub fn handle_write_fault(signal: FaultSignal, address: usize) -> bool {
     let Some(entry) = WATCHERS.get(address / LEARN_ALIGN) else { return false };
     let watcher = entry.load(SeqCst);
     // SAFETY: a watcher is taken out of the table before it is freed, by the owner of the slot; a
-    // thread that writes to the slot has the owner's permission, so the owner is not freeing it,
-    // nor is anybody else using it. A thread that hits another's slot by an address of its own is
-    // outside of what is watched there, which never changes while that slot is in use.
-    let Some(watcher) = (unsafe { watcher.as_mut() }) else { return false };
-    match (&mut watcher.way, signal) {
-        (Way::Pages(pages), FaultSignal::Bus) => pages.learn(address),
-        (Way::Granules(granules), FaultSignal::Segv) => granules.learn(address),
-        _ => false,
-    }
+    // thread that writes to the slot has the owner's permission, so the owner is not freeing it.
+    let Some(watcher) = (unsafe { watcher.as_ref() }) else { return false };
+    watcher.learn(signal, address)
 }
 
 impl Watcher {
     /// Makes handlers find `way`, which watches `len` bytes from `start` on.
     pub(crate) fn new(way: Way, start: usize, len: usize) -> Box<Watcher> {
-        let mut watcher = Box::new(Watcher { way, entries: 0..0 });
+        let (way, learning) = (UnsafeCell::new(way), AtomicBool::new(false));
+        let mut watcher = Box::new(Watcher { way, learning, entries: 0..0 });
         watcher.enter(start..start + len);
         watcher
     }
@@ -87,14 +92,32 @@ impl Watcher {
         }
     }
 
+    /// What to do about a fault; whether it was a write to a protected part. Async-signal-safe: who
+    /// is waited for is in a handler too, where nothing of this process keeps it.
+    fn learn(&self, signal: FaultSignal, address: usize) -> bool {
+        while self.learning.swap(true, Acquire) {
+            std::hint::spin_loop();
+        }
+        // SAFETY: this thread alone is between here and the store below, and the owner is not
+        // looking while others may write to the slot.
+        let learned = match (unsafe { &mut *self.way.get() }, signal) {
+            (Way::Pages(pages), FaultSignal::Bus) => pages.learn(address),
+            (Way::Granules(granules), FaultSignal::Segv) => granules.learn(address),
+            _ => false,
+        };
+        self.learning.store(false, Release);
+        learned
+    }
+
     /// What is watched.
     pub(crate) fn way(&self) -> &Way {
-        &self.way
+        // SAFETY: the owner asks, while nobody may write to the slot.
+        unsafe { &*self.way.get() }
     }
 
     /// What an element of the set costs.
     pub(crate) fn rates(&self) -> Rates {
-        match &self.way {
+        match self.way() {
             Way::Pages(_) => cost::PAGES,
             Way::Granules(_) => cost::GRANULES,
         }
@@ -102,7 +125,7 @@ impl Watcher {
 
     /// Pages or granules in the set.
     pub(crate) fn learned(&self) -> usize {
-        match &self.way {
+        match self.way() {
             Way::Pages(pages) => pages.learned_pages(),
             Way::Granules(granules) => granules.learned(),
         }
@@ -110,7 +133,7 @@ impl Watcher {
 
     /// Whether more was written to than the set holds.
     pub(crate) fn overflowed(&self) -> bool {
-        match &self.way {
+        match self.way() {
             Way::Pages(pages) => pages.overflowed(),
             Way::Granules(granules) => granules.overflowed(),
         }
@@ -118,7 +141,7 @@ impl Watcher {
 
     /// Bytes from the start of the image on that are watched: all of it, and what grew.
     pub(crate) fn watched(&self) -> usize {
-        match &self.way {
+        match self.way() {
             Way::Pages(pages) => pages.watched(),
             Way::Granules(granules) => granules.watched(),
         }
@@ -127,7 +150,7 @@ impl Watcher {
     /// Watches memory behind the image too, up to `len` bytes from its start. It must be accessible
     /// and zero. Nothing happens if that is not possible.
     pub(crate) fn extend(&mut self, len: usize) {
-        if let Way::Pages(pages) = &mut self.way
+        if let Way::Pages(pages) = self.way.get_mut()
             && let Some(addresses) = pages.extend(len)
         {
             self.enter(addresses);
@@ -136,7 +159,7 @@ impl Watcher {
 
     /// Puts pages into the set before they are written to, and makes them the slot's own.
     pub(crate) fn expect(&mut self, set: &WorkingSet) {
-        match &mut self.way {
+        match self.way.get_mut() {
             Way::Pages(pages) => pages.expect(set),
             Way::Granules(granules) => granules.expect(set),
         }
@@ -145,7 +168,7 @@ impl Watcher {
     /// Makes everything in the set that is before `open` bytes from the start of the image what it
     /// was.
     pub(crate) fn restore(&mut self, image: &Image, open: usize) {
-        match &mut self.way {
+        match self.way.get_mut() {
             Way::Pages(pages) => {
                 pages.restore(image);
                 pages.clear_grown(open);
@@ -156,7 +179,7 @@ impl Watcher {
 
     /// Lifts all protection, for a slot that is watched no more.
     pub(crate) fn release(&mut self) -> io::Result<()> {
-        match &mut self.way {
+        match self.way.get_mut() {
             Way::Pages(pages) => pages.release(),
             Way::Granules(granules) => granules.release(),
         }
@@ -164,7 +187,7 @@ impl Watcher {
 
     /// Forgets what was learned and protects everything again. All of it must have been discarded.
     pub(crate) fn forget(&mut self) -> io::Result<()> {
-        match &mut self.way {
+        match self.way.get_mut() {
             Way::Pages(pages) => pages.forget(),
             Way::Granules(granules) => granules.forget(),
         }

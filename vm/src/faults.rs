@@ -125,6 +125,9 @@ fn install_all() -> io::Result<()> {
     set_handler(signal_number(), on_watchdog, 0)
 }
 
+/// The page is mapped and does not allow the access: `SEGV_ACCERR` of `sigaction(2)`.
+const SEGV_ACCERR: i32 = 2;
+
 type Handler = extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void);
 
 fn set_handler(signal: i32, handler: Handler, flags: i32) -> io::Result<()> {
@@ -183,7 +186,9 @@ extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut li
             handle_write_fault(FaultSignal::Bus, address)
                 || wfaas_snapshot::handle_missing_page(address)
         }
-        libc::SIGSEGV => handle_write_fault(FaultSignal::Segv, address),
+        libc::SIGSEGV if info.si_code == SEGV_ACCERR => {
+            handle_write_fault(FaultSignal::Segv, address)
+        }
         _ => false,
     };
     if ours {

@@ -377,3 +377,33 @@ fn a_function_of_a_dropped_pool_is_none_of_the_next() {
     let second = pool(r#"(module (func (export "g") (param i64) (result i64) (local.get 0)))"#);
     let _ = second.acquire(()).unwrap().call(&f, 1);
 }
+
+/// The host may share the guest's memory among threads: each may be the first to write to a page.
+#[test]
+fn what_two_threads_of_the_host_wrote_is_reset() {
+    for reset in [Tracking::Learn, Tracking::Granules] {
+        let engine = Engine::new(Config { reset, ..Config::default() }).unwrap();
+        let module = module(&engine, "(module (memory (export \"memory\") 2))");
+        for _ in 0..1000 {
+            let pool: Pool<()> = Pool::new(&Linker::new(&engine), &module).unwrap();
+            let mut faaslet = pool.acquire(()).unwrap();
+            let instance = faaslet.instance();
+            let memory = instance.get_memory(faaslet.store(), "memory").unwrap();
+            let (low, high) = memory.data_mut(faaslet.store()).split_at_mut(65536);
+            let both_here = std::sync::Barrier::new(2);
+            let write = |half: &mut [u8]| {
+                both_here.wait();
+                half.chunks_mut(4096).take(7).for_each(|page| page[0] = 0x55);
+            };
+            std::thread::scope(|scope| {
+                scope.spawn(|| write(low));
+                write(high);
+            });
+            drop(faaslet);
+            let mut faaslet = pool.acquire(()).unwrap();
+            let instance = faaslet.instance();
+            let memory = instance.get_memory(faaslet.store(), "memory").unwrap();
+            assert!(memory.data(faaslet.store()).iter().all(|byte| *byte == 0), "{reset:?}");
+        }
+    }
+}
