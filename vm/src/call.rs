@@ -87,8 +87,12 @@ fn stack_for(store: &mut StoreInner, activation: &Activation) -> Result<usize, E
 
 #[cold]
 fn error_of(store: &mut StoreInner, status: u64) -> Error {
-    match status {
-        FAULTED => store.take_fault(),
-        _ => store.take_pending(), // goes on with a host function's panic
+    if status != FAULTED {
+        return store.take_pending(); // goes on with a host function's panic
     }
+    let error = store.take_fault();
+    if store.poisoned {
+        stack::retire(store.stack);
+    }
+    error
 }

@@ -18,6 +18,7 @@
 
 use crate::entry::Activation;
 use crate::error::Error;
+use crate::faults;
 use corosensei::stack::{DefaultStack, Stack};
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -30,7 +31,7 @@ const HOST_HEAD_ROOM: usize = 256 << 10;
 /// Bytes of the guard. The stack's own is one page.
 const GUARD: usize = 64 << 10;
 
-/// Most stacks that a thread keeps beside those in use.
+/// Most stacks that a thread keeps beside those in use when it needs one more.
 const MOST_UNUSED: usize = 8;
 
 /// Where a guest's stack is. Its thread has it, and keeps it while a call is under way there.
@@ -143,7 +144,24 @@ struct Stacks(RefCell<Vec<Owned>>);
 impl Drop for Stacks {
     fn drop(&mut self) {
         forget_first();
+        if !faults::current().is_null() {
+            // The process ends in the middle of a host function: this runs on one of them.
+            std::mem::forget(self.0.take());
+        }
     }
+}
+
+/// Never lends a stack again: a host function was left in the middle on it, and who knows what still
+/// refers to its frames. Its memory is never given back.
+#[cold]
+pub(crate) fn retire(stack: GuestStack) {
+    forget_first();
+    let _ = STACKS.try_with(|Stacks(stacks)| {
+        let mut stacks = stacks.borrow_mut();
+        if let Some(at) = stacks.iter().position(|owned| owned.place.id == stack.id) {
+            std::mem::forget(stacks.swap_remove(at));
+        }
+    });
 }
 
 /// Makes the next call of this thread see to it that there is all it needs.
@@ -159,19 +177,21 @@ pub(crate) fn forget_first() {
 #[cold]
 pub(crate) fn choose(bytes: usize, innermost: Option<&Activation>) -> Result<GuestStack, Error> {
     let chosen = STACKS.try_with(|Stacks(stacks)| -> Result<GuestStack, Error> {
-        let mut stacks = stacks.borrow_mut();
         let in_use = |owned: &Owned| {
             let mut calls = std::iter::successors(innermost, |call| call.previous());
             calls.any(|call| call.stack_id() == owned.place.id)
         };
-        if let Some(owned) = stacks.iter().find(|owned| owned.bytes == bytes && !in_use(owned)) {
+        let fits = |owned: &&Owned| owned.bytes == bytes && !in_use(owned);
+        if let Some(owned) = stacks.borrow().iter().find(fits) {
             return Ok(owned.place);
         }
+        // Not while they are borrowed: a host function may be at the end of its own stack here.
+        let owned = Owned::new(bytes).map_err(Error::os("allocating a guest stack"))?;
+        let place = owned.place;
+        let mut stacks = stacks.borrow_mut();
         if stacks.iter().filter(|owned| !in_use(owned)).count() >= MOST_UNUSED {
             stacks.retain(in_use);
         }
-        let owned = Owned::new(bytes).map_err(Error::os("allocating a guest stack"))?;
-        let place = owned.place;
         stacks.push(owned);
         Ok(place)
     });

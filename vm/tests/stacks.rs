@@ -111,3 +111,44 @@ fn a_store_moves_from_a_thread_that_ended_to_another() {
         assert_eq!(call(&mut guest, "sum", 5).unwrap(), 5 + 4);
     }
 }
+
+/// A guest whose host function is `host`.
+fn guest_of(engine: &Engine, host: fn(i32) -> i32) -> Guest {
+    guest(engine, move |n| Ok(host(n)))
+}
+
+#[test]
+fn a_host_function_may_end_the_process() {
+    if std::env::var_os("TEST_CHILD").is_some() {
+        let mut guest = guest_of(&engine(1 << 20), |_| std::process::exit(42));
+        let _ = call(&mut guest, "sum", 1);
+    }
+    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+    let child = child.args(["--exact", "a_host_function_may_end_the_process"]);
+    assert_eq!(child.env("TEST_CHILD", "1").status().unwrap().code(), Some(42));
+}
+
+/// The address of a local of a host function.
+fn here(_: i32) -> i32 {
+    let local = 0u8;
+    (std::hint::black_box(&raw const local) as usize >> 12) as i32
+}
+
+#[expect(unconditional_recursion)]
+fn overflow(n: i32) -> i32 {
+    let large = std::hint::black_box([n; 1000]);
+    overflow(large[7] + 1) + large[8]
+}
+
+/// Frames of the host function that was left may still be referred to, by other threads say.
+#[test]
+fn a_stack_that_a_host_function_was_left_on_is_not_lent_again() {
+    let engine = engine(256 << 10);
+    let mut second = guest_of(&engine, here);
+    let before = call(&mut second, "sum", 1).unwrap();
+    assert_eq!(call(&mut second, "sum", 1).unwrap(), before);
+    let error = call(&mut guest_of(&engine, overflow), "sum", 1).unwrap_err();
+    assert_eq!(error.trap().unwrap().code, TrapCode::StackOverflow);
+    let after = call(&mut second, "sum", 1).unwrap();
+    assert!(before.abs_diff(after) > (256 << 10 >> 12), "{before:#x} {after:#x}");
+}
