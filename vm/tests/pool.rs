@@ -71,3 +71,30 @@ fn faaslets_keep_no_more_memory_than_configured() {
     assert_eq!(idle_after(Some((2 * 16 + 1) * 4096)), 2 + 1);
     assert_eq!(idle_after(None), 4 + 1);
 }
+
+/// Runs the test `name` again in a process of its own, where `TEST_CHILD` is set.
+fn in_a_child(name: &str) {
+    let test = std::env::current_exe().unwrap();
+    let mut child = std::process::Command::new(test);
+    let status = child.args(["--exact", name, "--nocapture"]).env("TEST_CHILD", "1").status();
+    assert_eq!(status.unwrap().code(), Some(0));
+}
+
+#[test]
+fn slots_that_could_not_be_bound_are_not_lost() {
+    if std::env::var_os("TEST_CHILD").is_none() {
+        return in_a_child("slots_that_could_not_be_bound_are_not_lost");
+    }
+    let engine = engine(Config { max_slots: 8, ..Config::default() });
+    let pool = pool(&engine, 1);
+    let held = pool.acquire(()).unwrap();
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Data);
+    let none = rustix::process::Rlimit { current: Some(1), ..limit };
+    rustix::process::setrlimit(rustix::process::Resource::Data, none).unwrap();
+    let refused = (0..20).filter(|_| matches!(pool.acquire(()), Err(Error::Os { .. }))).count();
+    rustix::process::setrlimit(rustix::process::Resource::Data, limit).unwrap();
+    assert_eq!(refused, 20);
+    drop(held);
+    let all: Vec<_> = (0..8).map(|_| pool.acquire(()).unwrap()).collect();
+    assert_eq!(all.len(), 8);
+}
