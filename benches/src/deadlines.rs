@@ -4,9 +4,8 @@ use crate::timing::percentile;
 use anyhow::{Context, bail};
 use serde::Serialize;
 use std::time::{Duration, Instant};
-use wfaas_abi::TrapCode;
 use wfaas_host::{Function, FunctionConfig, InvokeError, Request};
-use wfaas_vm::{Config, Engine, Error, Module};
+use wfaas_vm::{Config, Engine, Module};
 
 /// Time of a request until its deadline: not a multiple of anything.
 const TIME: Duration = Duration::from_micros(5300);
@@ -50,7 +49,7 @@ fn one(engine: &Engine, name: &'static str, body: &str, rounds: usize) -> anyhow
         let ended = function.handle(request);
         late.push(deadline.elapsed().as_nanos() as f64);
         match ended {
-            Err(InvokeError::Vm(Error::Trap(trap))) if trap.code == TrapCode::DeadlineExceeded => {}
+            Err(InvokeError::Deadline(_)) => {}
             other => bail!("{name}: a deadline was expected, {other:?} came"),
         }
     }

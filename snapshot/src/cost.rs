@@ -167,6 +167,8 @@ pub(crate) struct History {
     /// In the set after the first request: what one request writes to. Zero if the set did not
     /// start empty.
     request: usize,
+    /// Whether the set did not start empty.
+    expected: bool,
     /// In the set after the first window: what learning it cost.
     fresh: usize,
     /// Nanoseconds for restoring what a single request would not have written to.
@@ -191,6 +193,7 @@ impl History {
             resets: 0,
             known: 0,
             request: 0,
+            expected: false,
             fresh: 0,
             wasted: 0,
             patience: 1,
@@ -201,11 +204,16 @@ impl History {
         }
     }
 
+    /// The set did not start empty, so nothing shows yet what a request writes to.
+    pub(crate) fn expect(&mut self) {
+        self.expected = true;
+    }
+
     /// What to do at the reset after a request, with `learned` in the set.
     #[inline]
     pub(crate) fn judge(&mut self, learned: usize) -> Verdict {
         self.resets += 1;
-        if self.resets == 1 {
+        if self.resets == 1 && !self.expected {
             self.request = learned;
         }
         if !self.resets.is_multiple_of(WINDOW) {
@@ -256,6 +264,7 @@ impl History {
     /// The set was emptied.
     pub(crate) fn start_anew(&mut self) {
         (self.resets, self.known, self.request, self.fresh, self.wasted) = (0, 0, 0, 0, 0);
+        self.expected = false;
     }
 
     /// Counts a reset without learning; whether it is time to try again.

@@ -225,7 +225,10 @@ impl Slot {
         let (image, tracking) = (binding.image.clone(), binding.tracking);
         self.watch(cost::way(tracking, &image), &image);
         self.map_rest()?;
-        self.expect(&image)
+        if tracking != Tracking::Record {
+            self.expect(&image)?;
+        }
+        Ok(())
     }
 
     /// Prepares for what guests are expected to write to.
@@ -233,15 +236,17 @@ impl Slot {
         let (Some(watcher), Some(set)) = (&mut self.watcher, image.working_set()) else {
             return Ok(());
         };
-        let end = self.open + set.grown;
         let by_pages = matches!(watcher.way(), Way::Pages(_)) && self.growth() == Growth::Protect;
+        let (image_end, end) = (self.open, self.open + set.grown.min(cost::MAX_GROWN));
         if by_pages && end <= self.geometry.above {
-            self.open(end)?;
+            // If there is no memory to promise, the guest will find out by itself.
+            let _ = self.open(end);
         }
-        if let Some(watcher) = &mut self.watcher {
+        if let (Some(watcher), Some(history)) = (&mut self.watcher, &mut self.history) {
             watcher.expect(set);
+            history.expect();
         }
-        self.close(end - set.grown)
+        self.close(image_end)
     }
 
     /// Starts to watch the image in this way, if that is possible.

@@ -42,6 +42,10 @@ impl Default for Config {
 }
 
 /// Shared by everything that runs; cheap to clone.
+///
+/// A child made with `fork` must not use its parent's engines: the kernel does not watch there what
+/// guests write to. Calls of guests on one thread must end in the reverse order of their beginnings,
+/// also where host functions switch stacks.
 #[derive(Debug, Clone)]
 pub struct Engine(Arc<EngineInner>);
 

@@ -1,8 +1,9 @@
 //! Host functions: from a Rust closure to something compiled code can call.
 //!
 //! Compiled code calls a *shim*, `extern "C"`, with the address of the closure, the calling
-//! instance and the arguments, in registers or in cells as their types say. The shim runs the closure, with panics caught, and either
-//! returns to the guest or, once nothing is left to drop, leaves it.
+//! instance and the arguments, in registers or in cells as their types say. The shim runs the
+//! closure, with panics caught, and either returns to the guest or, once nothing is left to drop,
+//! leaves it.
 
 use crate::caller::Caller;
 use crate::error::BoxError;

@@ -165,8 +165,8 @@ fn userfaultfd() -> Check {
     check(name, found, Some((State::Note, advice)))
 }
 
-/// Mappings one slot needs at least: guard, host context, state and image, stack.
-const MAPPINGS_PER_SLOT: u64 = 8;
+/// Mappings of a slot: what is accessible and the guard, and as many again where an image has holes.
+const MAPPINGS_PER_SLOT: u64 = 4;
 
 fn map_count() -> Check {
     let found = proc("/proc/sys/vm/max_map_count");
