@@ -11,6 +11,7 @@ mod big;
 mod calls;
 mod child;
 mod density;
+mod exec;
 mod load;
 mod peer;
 mod procfs;
@@ -57,6 +58,8 @@ enum Command {
         #[arg(long, default_value_t = 15_000)]
         count: u64,
     },
+    /// How fast compiled code runs: kernels in C on several engines.
+    Exec(exec::Arguments),
     /// Resets by the million; fails if memory, mappings or descriptors grow.
     Soak {
         /// How many.
@@ -94,6 +97,12 @@ fn main() -> anyhow::Result<()> {
             let rows = density::run(count)?;
             density::print(&rows);
             return json.map_or(Ok(()), |file| report::write_json(&rows, &file));
+        }
+        Command::Exec(arguments) => {
+            let lab = exec::run(&arguments, rounds)?;
+            exec::print(&lab);
+            arguments.csv.map_or(Ok(()), |file| exec::write_csv(&lab, &file))?;
+            return json.map_or(Ok(()), |file| exec::write_json(&lab, &file));
         }
         Command::Soak { resets } => {
             let samples = soak::run(resets)?;

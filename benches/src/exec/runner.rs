@@ -1,0 +1,53 @@
+//! Engines, by name.
+
+use super::build::Built;
+use super::{ours, process, wasmtime};
+use clap::ValueEnum;
+
+/// What a kernel returned, and how long it took.
+pub(super) struct Outcome {
+    pub(super) nanos: f64,
+    pub(super) checksum: u64,
+}
+
+/// An engine with a variant of a kernel loaded.
+pub(super) trait Runner {
+    /// Runs the kernel with that many repetitions.
+    fn run(&mut self, repetitions: u32) -> anyhow::Result<Outcome>;
+}
+
+/// What kernels run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Engine {
+    /// wfaas with its defaults.
+    Wfaas,
+    /// wasmtime with its defaults: guard pages.
+    Wasmtime,
+    /// Machine code of clang -O3, for any x86-64.
+    Native,
+    /// The same for x86-64-v3, which is what wfaas generates code for.
+    NativeV3,
+}
+
+impl Engine {
+    /// As on the command line.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Engine::Wfaas => "wfaas",
+            Engine::Wasmtime => "wasmtime",
+            Engine::Native => "native",
+            Engine::NativeV3 => "native-v3",
+        }
+    }
+
+    /// Loads a variant of a kernel.
+    pub(super) fn load(self, built: &Built, simd: bool) -> anyhow::Result<Box<dyn Runner>> {
+        let wasm = if simd { &built.simd } else { &built.scalar };
+        Ok(match self {
+            Engine::Wfaas => Box::new(ours::load(wasm)?),
+            Engine::Wasmtime => Box::new(wasmtime::load(wasm)?),
+            Engine::Native => Box::new(process::start(&built.native, &[])?),
+            Engine::NativeV3 => Box::new(process::start(&built.native_v3, &[])?),
+        })
+    }
+}
