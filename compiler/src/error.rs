@@ -43,6 +43,14 @@ pub enum CompileError {
         /// Names that could have been meant.
         known: String,
     },
+    /// A pass's name that is not known.
+    #[error("unknown pass '{name}'; known are {known}")]
+    UnknownPass {
+        /// The name.
+        name: String,
+        /// Names that could have been meant.
+        known: String,
+    },
     /// The module is larger than this compiler takes.
     #[error("module too large: {what} is {actual}, the limit is {limit}")]
     TooLarge {

@@ -33,6 +33,7 @@ mod module;
 mod names;
 mod options;
 mod parse;
+mod passes;
 mod proposals;
 mod records;
 mod symbol;
@@ -43,6 +44,7 @@ mod unwind;
 pub use dump::{assembly, clif};
 pub use error::CompileError;
 pub use options::{OptLevel, Options, Progress, parse_cpu};
+pub use passes::Passes;
 pub use proposals::Proposals;
 
 use generate::Generator;

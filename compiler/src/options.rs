@@ -1,6 +1,6 @@
 //! What a caller can choose.
 
-use crate::{CompileError, Proposals};
+use crate::{CompileError, Passes, Proposals};
 use wfaas_abi::BoundsStrategy;
 use wfaas_abi::cpu::{CPU_FEATURES, CpuFeatures};
 
@@ -28,6 +28,8 @@ pub struct Options<'a> {
     pub proposals: Proposals,
     /// How memory accesses are kept inside the memory.
     pub bounds: BoundsStrategy,
+    /// Passes of wfaas' own, for [`OptLevel::Speed`].
+    pub passes: Passes,
     /// Called after each function.
     pub progress: Option<&'a Progress<'a>>,
 }
@@ -39,6 +41,7 @@ impl Default for Options<'_> {
             cpu: CpuFeatures::X86_64_V3,
             proposals: Proposals::ALL,
             bounds: BoundsStrategy::Guard,
+            passes: Passes::ALL,
             progress: None,
         }
     }

@@ -5,7 +5,7 @@ pub(super) struct Kernel {
     pub(super) name: &'static str,
     pub(super) group: Group,
     pub(super) source: &'static str,
-    /// Repetitions of its work that take some five milliseconds.
+    /// Repetitions of its work that take some two milliseconds.
     pub(super) repetitions: u32,
 }
 
@@ -38,10 +38,10 @@ macro_rules! kernels {
 }
 
 kernels! {
-    Scientific: "matmul" 4, "gemm" 10, "syrk" 15, "lu" 20, "atax" 60, "jacobi1d" 700,
-        "jacobi2d" 180, "seidel2d" 30, "heat3d" 80, "fft" 60, "nbody" 35_000, "mandelbrot" 10;
-    Integer: "floyd" 4, "distance" 15, "knapsack" 25, "keccak" 6000, "sort" 8, "csv" 100,
-        "interpreter" 40, "trees" 45;
+    Scientific: "matmul" 2, "gemm" 4, "syrk" 6, "lu" 8, "atax" 24, "jacobi1d" 280,
+        "jacobi2d" 72, "seidel2d" 12, "heat3d" 32, "fft" 24, "nbody" 14_000, "mandelbrot" 4;
+    Integer: "floyd" 2, "distance" 6, "knapsack" 10, "keccak" 2400, "sort" 3, "csv" 40,
+        "interpreter" 16, "trees" 18;
 }
 
 #[cfg(test)]

@@ -20,11 +20,11 @@ pub(crate) use rows::{Lab, print, write_csv, write_json};
 
 use crate::timing::{median_ratio, percentile};
 use anyhow::Context;
-use build::Built;
 use kernels::{KERNELS, Kernel};
 use rows::{Row, Time};
-use runner::Engine;
+use runner::{Engine, Variant};
 use std::path::PathBuf;
+use wfaas_compiler::Passes;
 
 /// What to measure.
 #[derive(clap::Args)]
@@ -35,6 +35,9 @@ pub(crate) struct Arguments {
     /// Only these engines; the first is the one that the others are compared with.
     #[arg(long, value_delimiter = ',', default_value = "wfaas,wasmtime,native,native-v3")]
     engines: Vec<Engine>,
+    /// Compiles without this pass of wfaas' own; may be given several times.
+    #[arg(long, value_name = "PASS")]
+    disable_pass: Vec<String>,
     /// Keeps the compiled kernels in this folder.
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
@@ -49,11 +52,14 @@ pub(crate) fn run(arguments: &Arguments, rounds: usize) -> anyhow::Result<Lab> {
     let folder = arguments.keep.as_deref().unwrap_or(temporary.path());
     let chosen = || KERNELS.iter().filter(|kernel| kernel.name.contains(&arguments.only));
     anyhow::ensure!(chosen().count() > 0, "no kernel has {:?} in its name", arguments.only);
+    let without = |passes: Passes, name: &String| passes.without(name);
+    let passes = arguments.disable_pass.iter().try_fold(Passes::ALL, without)?;
     let mut rows = Vec::new();
     for kernel in chosen() {
         let built = build::build(kernel, folder)?;
         for simd in [false, true] {
-            let row = measure(kernel, &built, simd, &arguments.engines, rounds);
+            let variant = Variant { built: &built, simd, passes };
+            let row = measure(kernel, &variant, &arguments.engines, rounds);
             rows.push(row.with_context(|| format!("kernel {}", kernel.name))?);
         }
     }
@@ -63,15 +69,14 @@ pub(crate) fn run(arguments: &Arguments, rounds: usize) -> anyhow::Result<Lab> {
 /// Runs one variant on all engines, interleaved.
 fn measure(
     kernel: &Kernel,
-    built: &Built,
-    simd: bool,
+    variant: &Variant<'_>,
     engines: &[Engine],
     rounds: usize,
 ) -> anyhow::Result<Row> {
-    let expected = Engine::Native.load(built, simd)?.run(kernel.repetitions)?.checksum;
+    let expected = Engine::Native.load(variant)?.run(kernel.repetitions)?.checksum;
     let mut runners = Vec::new();
     for engine in engines {
-        let runner = engine.load(built, simd);
+        let runner = engine.load(variant);
         runners.push(runner.with_context(|| format!("engine {}", engine.name()))?);
     }
     let mut times = vec![Vec::with_capacity(rounds); engines.len()];
@@ -90,7 +95,7 @@ fn measure(
             }
         }
     }
-    Ok(row(kernel, simd, engines, &times))
+    Ok(row(kernel, variant.simd, engines, &times))
 }
 
 fn row(kernel: &Kernel, simd: bool, engines: &[Engine], times: &[Vec<f64>]) -> Row {

@@ -4,7 +4,7 @@ use super::runner::{Outcome, Runner};
 use anyhow::Context;
 use std::path::Path;
 use std::time::Instant;
-use wfaas_compiler::Options;
+use wfaas_compiler::{Options, Passes};
 use wfaas_vm::{Config, Engine, Linker, Module, Store, TypedFunc};
 
 struct Ours {
@@ -12,11 +12,14 @@ struct Ours {
     run: TypedFunc<i32, i64>,
 }
 
-/// Compiles and instantiates a kernel.
-pub(super) fn load(wasm: &Path) -> anyhow::Result<impl Runner + use<>> {
-    let wasm = std::fs::read(wasm).with_context(|| format!("reading {}", wasm.display()))?;
+/// Compiles and instantiates a kernel. Leaves the artifact beside it, to be looked at.
+pub(super) fn load(path: &Path, passes: Passes) -> anyhow::Result<impl Runner + use<>> {
+    let wasm = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
     let engine = Engine::new(Config::default())?;
-    let compiled = wfaas_compiler::compile(&wasm, &Options::default())?;
+    let compiled = wfaas_compiler::compile(&wasm, &Options { passes, ..Options::default() })?;
+    let file = path.with_extension("faas");
+    std::fs::write(&file, &compiled.artifact)
+        .with_context(|| format!("writing {}", file.display()))?;
     let module = Module::from_bytes(&engine, &compiled.artifact)?;
     let mut store = Store::new(&engine, ());
     let instance = Linker::<()>::new(&engine).instantiate(&mut store, &module)?;

@@ -3,6 +3,7 @@
 use super::build::Built;
 use super::{ours, process, wasmtime};
 use clap::ValueEnum;
+use wfaas_compiler::Passes;
 
 /// What a kernel returned, and how long it took.
 pub(super) struct Outcome {
@@ -14,6 +15,15 @@ pub(super) struct Outcome {
 pub(super) trait Runner {
     /// Runs the kernel with that many repetitions.
     fn run(&mut self, repetitions: u32) -> anyhow::Result<Outcome>;
+}
+
+/// What to load.
+pub(super) struct Variant<'b> {
+    pub(super) built: &'b Built,
+    /// Whether with vectors.
+    pub(super) simd: bool,
+    /// The passes with which wfaas compiles.
+    pub(super) passes: Passes,
 }
 
 /// What kernels run on.
@@ -41,10 +51,11 @@ impl Engine {
     }
 
     /// Loads a variant of a kernel.
-    pub(super) fn load(self, built: &Built, simd: bool) -> anyhow::Result<Box<dyn Runner>> {
+    pub(super) fn load(self, variant: &Variant<'_>) -> anyhow::Result<Box<dyn Runner>> {
+        let Variant { built, simd, passes } = *variant;
         let wasm = if simd { &built.simd } else { &built.scalar };
         Ok(match self {
-            Engine::Wfaas => Box::new(ours::load(wasm)?),
+            Engine::Wfaas => Box::new(ours::load(wasm, passes)?),
             Engine::Wasmtime => Box::new(wasmtime::load(wasm)?),
             Engine::Native => Box::new(process::start(&built.native, &[])?),
             Engine::NativeV3 => Box::new(process::start(&built.native_v3, &[])?),
