@@ -1,6 +1,6 @@
 //! Compiling kernels with clang.
 
-use super::kernels::{HEADER, Kernel, NATIVE_MAIN};
+use super::kernels::{HEADER, Kernel, NATIVE_MAIN, NODE_MAIN};
 use anyhow::Context;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,6 +11,8 @@ pub(super) struct Built {
     pub(super) simd: PathBuf,
     pub(super) native: PathBuf,
     pub(super) native_v3: PathBuf,
+    /// The program with which V8 runs the others.
+    pub(super) node_main: PathBuf,
 }
 
 /// For all: no library may replace a kernel's loops, and floating-point numbers are exact, so that
@@ -35,6 +37,7 @@ pub(super) fn build(kernel: &Kernel, folder: &Path) -> anyhow::Result<Built> {
     std::fs::create_dir_all(folder)
         .and_then(|()| std::fs::write(folder.join("kernel.h"), HEADER))
         .and_then(|()| std::fs::write(folder.join("native.c"), NATIVE_MAIN))
+        .and_then(|()| std::fs::write(folder.join("node.mjs"), NODE_MAIN))
         .and_then(|()| std::fs::write(&source, kernel.source))
         .with_context(|| {
             format!("writing the source of {} to {}", kernel.name, folder.display())
@@ -44,6 +47,7 @@ pub(super) fn build(kernel: &Kernel, folder: &Path) -> anyhow::Result<Built> {
         simd: file(".simd.wasm"),
         native: file(".native"),
         native_v3: file(".native-v3"),
+        node_main: folder.join("node.mjs"),
     };
     clang(&[WASM], &[&source], &built.scalar)?;
     clang(&[WASM, &["-msimd128"]], &[&source], &built.simd)?;

@@ -22,6 +22,9 @@ pub(super) enum Group {
 /// What all kernels include.
 pub(super) const HEADER: &str = include_str!("../../kernels/kernel.h");
 
+/// The program that runs kernels in V8.
+pub(super) const NODE_MAIN: &str = include_str!("../../kernels/node.mjs");
+
 /// The main function of native builds.
 pub(super) const NATIVE_MAIN: &str = include_str!("../../kernels/native.c");
 
@@ -41,7 +44,8 @@ kernels! {
     Scientific: "matmul" 2, "gemm" 4, "syrk" 6, "lu" 8, "atax" 24, "jacobi1d" 280,
         "jacobi2d" 72, "seidel2d" 12, "heat3d" 32, "fft" 24, "nbody" 14_000, "mandelbrot" 4;
     Integer: "floyd" 2, "distance" 6, "knapsack" 10, "keccak" 2400, "sort" 3, "csv" 40,
-        "interpreter" 16, "trees" 18;
+        "interpreter" 16, "trees" 18, "lz" 12, "regex" 8,
+        "classes" 20, "field" 20_000, "hashmap" 4, "sha1" 7000;
 }
 
 #[cfg(test)]

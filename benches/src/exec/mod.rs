@@ -32,8 +32,12 @@ pub(crate) struct Arguments {
     /// Only kernels whose name contains this.
     #[arg(long, default_value = "")]
     only: String,
-    /// Only these engines; the first is the one that the others are compared with.
-    #[arg(long, value_delimiter = ',', default_value = "wfaas,wasmtime,native,native-v3")]
+    /// Only these engines; `ratio` is that of the first to wasmtime.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "wfaas,wasmtime,wasmtime-checks,wasmtime-unmasked,v8,native,native-v3"
+    )]
     engines: Vec<Engine>,
     /// Compiles without this pass of wfaas' own; may be given several times.
     #[arg(long, value_name = "PASS")]

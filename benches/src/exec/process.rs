@@ -21,7 +21,9 @@ pub(super) fn start(program: &Path, arguments: &[&OsStr]) -> anyhow::Result<impl
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
-        .with_context(|| format!("starting {}", program.display()))?;
+        .with_context(|| {
+            format!("starting {}; without it, leave it out of --engines", program.display())
+        })?;
     let input = child.stdin.take().expect("piped");
     let output = BufReader::new(child.stdout.take().expect("piped"));
     Ok(Process { child, input, output })

@@ -89,7 +89,7 @@ pub(crate) fn print(lab: &Lab) {
     let Some(first) = lab.rows.first() else { return };
     let mut heading = format!("{:<20} {:>9} {:>7}", "kernel", "ms", "ratio");
     for time in &first.times {
-        let _ = write!(heading, " {:>14}", time.engine);
+        let _ = write!(heading, " {:>17}", time.engine);
     }
     println!("{heading}");
     for row in &lab.rows {
@@ -118,7 +118,7 @@ fn line(
     let name = format!("{name}{}", if simd { " simd" } else { "" });
     let mut line = format!("{name:<20} {milliseconds:>9} {:>7}", number(ratio));
     for value in over_native {
-        let _ = write!(line, " {:>14}", number(value));
+        let _ = write!(line, " {:>17}", number(value));
     }
     line
 }

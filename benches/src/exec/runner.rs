@@ -1,8 +1,10 @@
 //! Engines, by name.
 
 use super::build::Built;
+use super::wasmtime::Bounds;
 use super::{ours, process, wasmtime};
 use clap::ValueEnum;
+use std::path::Path;
 use wfaas_compiler::Passes;
 
 /// What a kernel returned, and how long it took.
@@ -33,6 +35,12 @@ pub(super) enum Engine {
     Wfaas,
     /// wasmtime with its defaults: guard pages.
     Wasmtime,
+    /// wasmtime with a comparison before each access, and a mask against speculation.
+    WasmtimeChecks,
+    /// wasmtime with a comparison before each access, without that mask.
+    WasmtimeUnmasked,
+    /// V8, in Node.
+    V8,
     /// Machine code of clang -O3, for any x86-64.
     Native,
     /// The same for x86-64-v3, which is what wfaas generates code for.
@@ -45,6 +53,9 @@ impl Engine {
         match self {
             Engine::Wfaas => "wfaas",
             Engine::Wasmtime => "wasmtime",
+            Engine::WasmtimeChecks => "wasmtime-checks",
+            Engine::WasmtimeUnmasked => "wasmtime-unmasked",
+            Engine::V8 => "v8",
             Engine::Native => "native",
             Engine::NativeV3 => "native-v3",
         }
@@ -56,7 +67,13 @@ impl Engine {
         let wasm = if simd { &built.simd } else { &built.scalar };
         Ok(match self {
             Engine::Wfaas => Box::new(ours::load(wasm, passes)?),
-            Engine::Wasmtime => Box::new(wasmtime::load(wasm)?),
+            Engine::Wasmtime => Box::new(wasmtime::load(wasm, Bounds::Guard)?),
+            Engine::WasmtimeChecks => Box::new(wasmtime::load(wasm, Bounds::Masked)?),
+            Engine::WasmtimeUnmasked => Box::new(wasmtime::load(wasm, Bounds::Unmasked)?),
+            Engine::V8 => {
+                let arguments = [built.node_main.as_os_str(), wasm.as_os_str()];
+                Box::new(process::start(Path::new("node"), &arguments)?)
+            }
             Engine::Native => Box::new(process::start(&built.native, &[])?),
             Engine::NativeV3 => Box::new(process::start(&built.native_v3, &[])?),
         })
