@@ -47,6 +47,7 @@ bench:
     cargo run --release -p wfaas-benches -- calls
     cargo run --release -p wfaas-benches -- load
     cargo run --release -p wfaas-benches -- density
+    cargo run --release -p wfaas-benches -- exec
 
 # Reset ten million times after calls of all kinds; fails if memory, mappings or descriptors grow.
 soak:

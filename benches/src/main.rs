@@ -12,6 +12,7 @@ mod calls;
 mod child;
 mod deadlines;
 mod density;
+mod exec;
 mod load;
 mod peer;
 mod procfs;
@@ -60,6 +61,8 @@ enum Command {
     },
     /// How late requests end that would never end by themselves.
     Deadlines,
+    /// How fast compiled code runs: kernels in C on several engines.
+    Exec(exec::Arguments),
     /// Resets by the million; fails if memory, mappings or descriptors grow.
     Soak {
         /// How many.
@@ -102,6 +105,12 @@ fn main() -> anyhow::Result<()> {
             let rows = deadlines::run(rounds)?;
             deadlines::print(&rows);
             return json.map_or(Ok(()), |file| report::write_json(&rows, &file));
+        }
+        Command::Exec(arguments) => {
+            let lab = exec::run(&arguments, rounds)?;
+            exec::print(&lab);
+            arguments.csv.map_or(Ok(()), |file| exec::write_csv(&lab, &file))?;
+            return json.map_or(Ok(()), |file| exec::write_json(&lab, &file));
         }
         Command::Soak { resets } => {
             let samples = soak::run(resets)?;

@@ -5,7 +5,7 @@ use crate::output;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use wfaas_abi::{Artifact, BoundsStrategy, CheckFate};
-use wfaas_compiler::{CompileError, Options, Passes};
+use wfaas_compiler::{CompileError, Options, Proofs};
 
 /// How memory accesses are kept inside the memory.
 #[derive(Debug, Clone, clap::Args)]
@@ -38,7 +38,7 @@ pub(crate) fn strategy(name: &str) -> Result<BoundsStrategy, String> {
 }
 
 fn proof(name: &str) -> Result<String, String> {
-    Passes::ALL.without(name).map(|_| name.to_owned()).map_err(|error| error.to_string())
+    Proofs::ALL.without(name).map(|_| name.to_owned()).map_err(|error| error.to_string())
 }
 
 impl Choice {
@@ -65,9 +65,9 @@ impl Choice {
                 "--unsafe-no-bounds goes with `--bounds none`, but the strategy is `{name}`"
             )));
         }
-        let without = |passes: Passes, name: &String| passes.without(name);
-        let elide: Result<Passes, CompileError> =
-            self.no_elide.iter().try_fold(Passes::ALL, without);
+        let without = |passes: Proofs, name: &String| passes.without(name);
+        let elide: Result<Proofs, CompileError> =
+            self.no_elide.iter().try_fold(Proofs::ALL, without);
         Ok(Options { bounds, elide: elide?, verify_bounds: self.verify_bounds, ..options })
     }
 }

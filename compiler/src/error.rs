@@ -45,6 +45,14 @@ pub enum CompileError {
     },
     /// A name of a proof that is not known.
     #[error("unknown proof '{name}'; known are {known}")]
+    UnknownProof {
+        /// The name.
+        name: String,
+        /// The names that are known.
+        known: String,
+    },
+    /// A pass's name that is not known.
+    #[error("unknown pass '{name}'; known are {known}")]
     UnknownPass {
         /// The name.
         name: String,

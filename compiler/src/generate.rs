@@ -6,9 +6,8 @@ use crate::module::{Layout, Module};
 use crate::parse::Body;
 use crate::symbol::Symbol;
 use crate::target::Allocator;
-use crate::{CompileError, OptLevel, Options, emit, names, target, thunk};
+use crate::{CompileError, OptLevel, Options, Passes, emit, names, passes, target, thunk};
 use cranelift_codegen::binemit::Reloc;
-use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::{ExternalName, Function, Signature, SourceLoc, UserFuncName, Value};
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::isa::unwind::UnwindInfo;
@@ -70,11 +69,13 @@ pub(crate) struct Generator<'m> {
     policy: Policy,
     /// For functions that are too large for the other one.
     linear: OwnedTargetIsa,
+    passes: Passes,
 }
 
 /// What a thread uses again and again.
 pub(crate) struct Worker {
     context: Context,
+    registers: regalloc2::Ctx,
     builder: FunctionBuilderContext,
     allocations: FuncValidatorAllocations,
 }
@@ -85,13 +86,13 @@ impl<'m> Generator<'m> {
         layout: &'m Layout,
         options: &Options<'_>,
     ) -> Result<Self, CompileError> {
-        let allocator = match options.opt {
-            OptLevel::Speed => Allocator::Thorough,
-            OptLevel::Fast => Allocator::Linear,
+        let (allocator, passes) = match options.opt {
+            OptLevel::Speed => (Allocator::Thorough, options.passes),
+            OptLevel::Fast => (Allocator::Linear, Passes::NONE),
         };
         let isa = target::isa(options, allocator)?;
         let linear = target::isa(options, Allocator::Linear)?;
-        Ok(Generator { module, layout, isa, policy: Policy::new(options), linear })
+        Ok(Generator { module, layout, isa, policy: Policy::new(options), linear, passes })
     }
 
     /// All code of the module, in the order of the text. The order of the threads does not show
@@ -173,7 +174,7 @@ impl<'m> Generator<'m> {
         let index = body.validation.index;
         let signature = target::guest_signature(self.module.func_type(index));
         self.start(worker, Symbol::Func(index), signature);
-        let Worker { context, builder, allocations } = worker;
+        let Worker { context, builder, allocations, .. } = worker;
         let (code, arguments) =
             CodeBuilder::new(&mut context.func, builder, self.module, self.layout);
         let result = emit::function(code, &arguments, body, allocations, &*self.isa, self.policy);
@@ -287,10 +288,11 @@ impl<'m> Generator<'m> {
     fn run(&self, worker: &mut Worker, symbol: Symbol) -> Result<CompiledCode, CompileError> {
         let function = &worker.context.func;
         let large = function.dfg.num_blocks() > MOST_BLOCKS || passed(function) > MOST_PASSED;
-        let isa = if large { &self.linear } else { &self.isa };
-        let result = worker.context.compile(&**isa, &mut ControlPlane::default());
-        result.map_err(|error| self.failed(symbol, error.inner.to_string()))?;
-        Ok(worker.context.take_compiled_code().expect("just compiled"))
+        let (isa, passes) =
+            if large { (&self.linear, Passes::NONE) } else { (&self.isa, self.passes) };
+        let Worker { context, registers, .. } = worker;
+        let result = passes::compile(context, registers, &**isa, passes);
+        result.map_err(|error| self.failed(symbol, error.to_string()))
     }
 
     fn failed(&self, symbol: Symbol, message: String) -> CompileError {
@@ -303,6 +305,7 @@ impl Worker {
     pub(crate) fn new() -> Self {
         Worker {
             context: Context::new(),
+            registers: regalloc2::Ctx::default(),
             builder: FunctionBuilderContext::new(),
             allocations: FuncValidatorAllocations::default(),
         }

@@ -34,6 +34,7 @@ mod module;
 mod names;
 mod options;
 mod parse;
+mod passes;
 mod proposals;
 mod records;
 mod symbol;
@@ -41,10 +42,11 @@ mod target;
 mod thunk;
 mod unwind;
 
-pub use bounds::Passes;
+pub use bounds::Proofs;
 pub use dump::{assembly, clif};
 pub use error::CompileError;
 pub use options::{OptLevel, Options, Progress, parse_cpu};
+pub use passes::Passes;
 pub use proposals::Proposals;
 
 use generate::Generator;

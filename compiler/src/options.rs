@@ -1,7 +1,7 @@
 //! What a caller can choose.
 
-use crate::bounds::Passes;
-use crate::{CompileError, Proposals};
+use crate::bounds::Proofs;
+use crate::{CompileError, Passes, Proposals};
 use wfaas_abi::BoundsStrategy;
 use wfaas_abi::cpu::{CPU_FEATURES, CpuFeatures};
 
@@ -30,10 +30,12 @@ pub struct Options<'a> {
     /// How memory accesses are kept inside the memory.
     pub bounds: BoundsStrategy,
     /// Proofs that may make bounds checks unnecessary.
-    pub elide: Passes,
+    pub elide: Proofs,
     /// Whether checks that proofs made unnecessary stay as assertions, which raise
     /// [`TrapCode::ElidedCheckFailed`](wfaas_abi::TrapCode).
     pub verify_bounds: bool,
+    /// Passes of wfaas' own, for [`OptLevel::Speed`].
+    pub passes: Passes,
     /// Called after each function.
     pub progress: Option<&'a Progress<'a>>,
 }
@@ -45,8 +47,9 @@ impl Default for Options<'_> {
             cpu: CpuFeatures::X86_64_V3,
             proposals: Proposals::ALL,
             bounds: BoundsStrategy::Guard,
-            elide: Passes::ALL,
+            elide: Proofs::ALL,
             verify_bounds: false,
+            passes: Passes::ALL,
             progress: None,
         }
     }

@@ -1,30 +1,37 @@
-//! How the module of a seed is compiled: with which bounds strategy, and which proofs.
+//! How the module of a seed is compiled: with which bounds strategy, which proofs, which passes.
 
 use wfaas_abi::BoundsStrategy;
-use wfaas_compiler::{Options, Passes};
+use wfaas_compiler::{Options, Passes, Proofs};
 
 /// A way to compile a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Build {
     bounds: BoundsStrategy,
-    elide: Passes,
+    elide: Proofs,
     verify: bool,
     /// The proof that is left out, if it is one.
     without: &'static str,
+    passes: Passes,
+    /// The pass that is left out, if it is one.
+    without_pass: &'static str,
 }
 
 impl Build {
     /// The way of a seed, among these strategies. Each comes with all proofs, with all of them
-    /// verified as the code runs, without any, and without one of them.
+    /// verified as the code runs, without any, and without one of them; and each of these with all
+    /// passes, without any, and without one of them.
     pub(crate) fn of(seed: u64, strategies: &[BoundsStrategy]) -> Build {
-        let (seed, bounds) = pick(seed, strategies);
-        let all = Build { bounds, elide: Passes::ALL, verify: false, without: "" };
+        let (rest, bounds) = pick(seed, strategies);
+        let (passes, without_pass) = passes(seed);
+        let seed = rest;
+        let (elide, without) = (Proofs::ALL, "");
+        let all = Build { bounds, elide, verify: false, without, passes, without_pass };
         let without = |name: &'static str| Build {
-            elide: Passes::ALL.without(name).expect("a proof's name"),
+            elide: Proofs::ALL.without(name).expect("a proof's name"),
             without: name,
             ..all
         };
-        let names: Vec<_> = Passes::names().collect();
+        let names: Vec<_> = Proofs::names().collect();
         match pick(seed, &[0, 1, 2, 3]) {
             (_, 0) => all,
             (_, 1) => Build { verify: true, ..all },
@@ -35,8 +42,8 @@ impl Build {
 
     /// What the compiler is told.
     pub(crate) fn options(self) -> Options<'static> {
-        let Build { bounds, elide, verify, .. } = self;
-        Options { bounds, elide, verify_bounds: verify, ..Options::default() }
+        let Build { bounds, elide, verify, passes, .. } = self;
+        Options { bounds, elide, verify_bounds: verify, passes, ..Options::default() }
     }
 
     /// Whether accesses outside of a memory trap.
@@ -59,7 +66,24 @@ impl std::fmt::Display for Build {
         if !self.without.is_empty() {
             write!(f, " --no-elide {}", self.without)?;
         }
+        if !self.without_pass.is_empty() {
+            write!(f, ", without the passes: {}", self.without_pass)?;
+        }
         Ok(())
+    }
+}
+
+/// The passes of a seed, and what is left out. The choice is independent of that of the proofs.
+fn passes(seed: u64) -> (Passes, &'static str) {
+    let names: Vec<_> = Passes::names().collect();
+    let (seed, which) = pick(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32, &[0, 1, 2]);
+    match which {
+        0 => (Passes::ALL, ""),
+        1 => (Passes::NONE, "all"),
+        _ => {
+            let name = pick(seed, &names).1;
+            (Passes::ALL.without(name).expect("a pass's name"), name)
+        }
     }
 }
 

@@ -22,13 +22,13 @@ mod dominated;
 mod hoisted;
 mod induction;
 mod merged;
-mod passes;
+mod proofs;
 mod query;
 mod range;
 mod scoped;
 mod sweep;
 
-pub use passes::Passes;
+pub use proofs::Proofs;
 
 use crate::Options;
 use branch::Facts;
@@ -45,7 +45,7 @@ use wfaas_abi::{BoundsStats, BoundsStrategy, CheckFate};
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Policy {
     pub(crate) strategy: BoundsStrategy,
-    passes: Passes,
+    passes: Proofs,
     verify: bool,
 }
 
@@ -146,7 +146,7 @@ fn prove(
     cfg: &ControlFlowGraph,
     domtree: &DominatorTree,
     checks: &[Check],
-    passes: Passes,
+    passes: Proofs,
 ) -> Vec<Option<Proof>> {
     let mut in_block: HashMap<Block, Vec<usize>> = HashMap::new();
     for (index, check) in checks.iter().enumerate() {
@@ -184,7 +184,7 @@ fn prove(
 }
 
 /// A proof that does not rely on branches, so that mispredicting them does not matter either.
-fn by_range(check: &Check, ranges: &Ranges<'_>, facts: &Facts, passes: Passes) -> Option<Proof> {
+fn by_range(check: &Check, ranges: &Ranges<'_>, facts: &Facts, passes: Proofs) -> Option<Proof> {
     let fate = match query::constant(ranges.func, check.index) {
         Some(_) if !passes.constants() => return None,
         Some(_) => CheckFate::Constant,
@@ -197,7 +197,7 @@ fn by_range(check: &Check, ranges: &Ranges<'_>, facts: &Facts, passes: Passes) -
 }
 
 /// A proof from the branches that were taken on the way.
-fn by_branches(check: &Check, ranges: &Ranges<'_>, facts: &Facts, passes: Passes) -> Option<Proof> {
+fn by_branches(check: &Check, ranges: &Ranges<'_>, facts: &Facts, passes: Proofs) -> Option<Proof> {
     let sources = [
         (passes.comparisons(), Sources::Comparisons, CheckFate::Comparison),
         (passes.induction(), Sources::Induction, CheckFate::Induction),

@@ -17,12 +17,12 @@
 ;;   cmpq %rcx, %rax
 ;;   jnb     label10; j label1
 ;; block1:
-;;   movq    %r15, %rdx
-;;   uninit  %rsi
-;;   xorq %rsi, %rsi
+;;   uninit  %rdx
+;;   xorq %rdx, %rdx
 ;;   cmpq %rcx, %rax
-;;   cmovaeq %rsi, %rax
-;;   movq -0x2000(%rdx, %rax, 8), %rdi
+;;   cmovaeq %rdx, %rax
+;;   movq    %r15, %rcx
+;;   movq -0x2000(%rcx, %rax, 8), %rdi
 ;;   movq %rdi, %rax
 ;;   shrq $0x20, %rax
 ;;   cmpl $0x56c9844b, %eax

@@ -11,14 +11,14 @@
 ;;   movq %rsp, %rbp
 ;;   unwind DefineNewFrame { offset_upward_to_caller_sp: 16, offset_downward_to_clobbers: 0 }
 ;; block0:
+;;   movq    %r15, %rsi
 ;;   cmpq (%rip), %rdi
 ;;   jnbe #trap=user2
-;;   movq    %r15, %r8
-;;   uninit  %r9
-;;   xorq %r9, %r9
+;;   uninit  %r8
+;;   xorq %r8, %r8
 ;;   cmpq (%rip), %rdi
-;;   cmovaq %r9, %rdi
-;;   movzbq 0x64(%r8, %rdi), %rax
+;;   cmovaq %r8, %rdi
+;;   movzbq 0x64(%rsi, %rdi), %rax
 ;;   jmp     label1
 ;; block1:
 ;;   movq %rbp, %rsp

@@ -66,18 +66,18 @@
 ;;   movq %rsp, %rbp
 ;;   unwind DefineNewFrame { offset_upward_to_caller_sp: 16, offset_downward_to_clobbers: 0 }
 ;; block0:
+;;   movq    %r15, %rax
 ;;   uninit  %xmm0
 ;;   vpxor %xmm0, %xmm0, %xmm0
+;;   movq -0x1f30(%rax), %rcx
 ;;   jmp     label1
 ;; block1:
-;;   movq    %r15, %rax
-;;   movl %edi, %ecx
-;;   vmovdqu (%rax, %rcx), %xmm1
-;;   movq -0x1f30(%rax), %rdx
-;;   vmovdqu (%rdx), %xmm2
+;;   movl %edi, %edx
+;;   vmovdqu (%rax, %rdx), %xmm1
+;;   vmovdqu (%rcx), %xmm2
 ;;   vmulps %xmm2, %xmm1, %xmm1
-;;   vmovdqu %xmm1, (%rax, %rcx)
-;;   vmovdqu 0x10(%rax, %rcx), %xmm1
+;;   vmovdqu %xmm1, (%rax, %rdx)
+;;   vmovdqu 0x10(%rax, %rdx), %xmm1
 ;;   leal 0x20(%rdi), %edi
 ;;   vaddps %xmm1, %xmm0, %xmm0
 ;;   cmpl %esi, %edi

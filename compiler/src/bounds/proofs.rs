@@ -7,7 +7,7 @@ macro_rules! passes {
         /// The names of the passes and their bits.
         const PASSES: &[(&str, u32)] = &[$((stringify!($pass), $bit),)*];
 
-        impl Passes {
+        impl Proofs {
             $($(#[doc = $doc])+ pub(super) fn $pass(self) -> bool { self.0 & $bit != 0 })*
         }
     };
@@ -33,22 +33,22 @@ passes! {
 /// A set of proofs that may make bounds checks unnecessary.
 ///
 /// ```
-/// use wfaas_compiler::Passes;
+/// use wfaas_compiler::Proofs;
 ///
-/// let without = Passes::ALL.without("merged")?;
-/// assert_ne!(without, Passes::ALL);
-/// assert!(Passes::ALL.without("luck").unwrap_err().to_string().contains("induction"));
+/// let without = Proofs::ALL.without("merged")?;
+/// assert_ne!(without, Proofs::ALL);
+/// assert!(Proofs::ALL.without("luck").unwrap_err().to_string().contains("induction"));
 /// # Ok::<(), wfaas_compiler::CompileError>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Passes(u32);
+pub struct Proofs(u32);
 
-impl Passes {
+impl Proofs {
     /// All there are.
-    pub const ALL: Passes = Passes((1 << PASSES.len()) - 1);
+    pub const ALL: Proofs = Proofs((1 << PASSES.len()) - 1);
 
     /// None: each check stays.
-    pub const NONE: Passes = Passes(0);
+    pub const NONE: Proofs = Proofs(0);
 
     /// The names of all there are.
     pub fn names() -> impl Iterator<Item = &'static str> {
@@ -58,15 +58,15 @@ impl Passes {
     /// The set without the pass `name`; without any for `all`.
     ///
     /// # Errors
-    /// [`CompileError::UnknownPass`] with the names that are known.
-    pub fn without(self, name: &str) -> Result<Passes, CompileError> {
+    /// [`CompileError::UnknownProof`] with the names that are known.
+    pub fn without(self, name: &str) -> Result<Proofs, CompileError> {
         if name == "all" {
-            return Ok(Passes::NONE);
+            return Ok(Proofs::NONE);
         }
-        let known = || Passes::names().chain(["all"]).collect::<Vec<_>>().join(", ");
+        let known = || Proofs::names().chain(["all"]).collect::<Vec<_>>().join(", ");
         let pass = PASSES.iter().find(|(known, _)| *known == name);
         let (_, bit) = pass
-            .ok_or_else(|| CompileError::UnknownPass { name: name.to_owned(), known: known() })?;
-        Ok(Passes(self.0 & !bit))
+            .ok_or_else(|| CompileError::UnknownProof { name: name.to_owned(), known: known() })?;
+        Ok(Proofs(self.0 & !bit))
     }
 }

@@ -1,0 +1,23 @@
+// Product of two matrices, row by row, so that the innermost loop can be vectorised.
+#include "kernel.h"
+#define N 96
+static double a[N][N], b[N][N], c[N][N];
+
+EXPORT u64 run(u32 n) {
+    for (int i = 0; i < N; i++)
+        for (int j = 0; j < N; j++) {
+            a[i][j] = (i * j + 1) % N / (double)N;
+            b[i][j] = (i * (j + 1)) % N / (double)N;
+            c[i][j] = (i * (j + 2)) % N / (double)N;
+        }
+    for (u32 round = 0; round < n; round++)
+        for (int i = 0; i < N; i++) {
+            for (int j = 0; j < N; j++) c[i][j] *= 0.25;
+            for (int k = 0; k < N; k++)
+                for (int j = 0; j < N; j++) c[i][j] += 0.01 * a[i][k] * b[k][j];
+        }
+    u64 sum = 0;
+    for (int i = 0; i < N; i++)
+        for (int j = 0; j < N; j++) sum = mix(sum, bits_of(c[i][j]));
+    return sum;
+}

@@ -1,0 +1,181 @@
+//! Results: a table for people, JSON and CSV.
+
+use super::kernels::Group;
+use anyhow::Context;
+use serde::Serialize;
+use std::fmt::Write;
+use std::path::Path;
+
+/// How long one engine takes for a variant of a kernel.
+#[derive(Debug, Serialize)]
+pub(super) struct Time {
+    pub(super) engine: &'static str,
+    /// Median, nanoseconds.
+    pub(super) ns: f64,
+    /// The fastest round, nanoseconds.
+    pub(super) least_ns: f64,
+    /// Median over the rounds of this engine / `native`, if that was measured.
+    pub(super) over_native: Option<f64>,
+}
+
+/// One variant of a kernel.
+#[derive(Debug, Serialize)]
+pub(super) struct Row {
+    pub(super) kernel: &'static str,
+    pub(super) group: Group,
+    /// Whether it was compiled with `-msimd128`.
+    pub(super) simd: bool,
+    /// Median over the rounds of the first engine / `wasmtime`, if that was measured.
+    pub(super) ratio: Option<f64>,
+    pub(super) times: Vec<Time>,
+}
+
+/// Geometric means over all kernels of a group.
+#[derive(Debug, Serialize)]
+struct Mean {
+    /// Without, all kernels.
+    group: Option<Group>,
+    simd: bool,
+    ratio: Option<f64>,
+    /// For each engine, in the order of the rows' times.
+    over_native: Vec<Option<f64>>,
+}
+
+/// Everything that was measured.
+#[derive(Debug, Serialize)]
+pub(crate) struct Lab {
+    rows: Vec<Row>,
+    means: Vec<Mean>,
+}
+
+impl Lab {
+    pub(super) fn new(rows: Vec<Row>) -> Lab {
+        let mut means = Vec::new();
+        for simd in [false, true] {
+            for group in [Some(Group::Scientific), Some(Group::Integer), None] {
+                means.extend(mean(&rows, group, simd));
+            }
+        }
+        Lab { rows, means }
+    }
+}
+
+fn mean(rows: &[Row], group: Option<Group>, simd: bool) -> Option<Mean> {
+    let rows: Vec<&Row> = rows
+        .iter()
+        .filter(|row| row.simd == simd && group.is_none_or(|group| group == row.group))
+        .collect();
+    let engines = rows.first()?.times.len();
+    let over_native =
+        |engine: usize| geometric(rows.iter().map(|row| row.times[engine].over_native));
+    Some(Mean {
+        group,
+        simd,
+        ratio: geometric(rows.iter().map(|row| row.ratio)),
+        over_native: (0..engines).map(over_native).collect(),
+    })
+}
+
+/// The geometric mean, if all values are there.
+fn geometric(values: impl ExactSizeIterator<Item = Option<f64>>) -> Option<f64> {
+    let count = values.len() as f64;
+    let sum = values.map(|value| value.map(f64::ln)).sum::<Option<f64>>()?;
+    Some((sum / count).exp())
+}
+
+/// Prints a table a person can read: milliseconds of the first engine, then how many times the
+/// native time each takes.
+pub(crate) fn print(lab: &Lab) {
+    let Some(first) = lab.rows.first() else { return };
+    let mut heading = format!("{:<20} {:>9} {:>7}", "kernel", "ms", "ratio");
+    for time in &first.times {
+        let _ = write!(heading, " {:>17}", time.engine);
+    }
+    println!("{heading}");
+    for row in &lab.rows {
+        let over_native = row.times.iter().map(|time| time.over_native);
+        let milliseconds = format!("{:.2}", row.times[0].ns / 1e6);
+        println!("{}", line(row.kernel, row.simd, &milliseconds, row.ratio, over_native));
+    }
+    for mean in &lab.means {
+        let name = match mean.group {
+            None => "all",
+            Some(Group::Scientific) => "scientific",
+            Some(Group::Integer) => "integer",
+        };
+        println!("{}", line(name, mean.simd, "", mean.ratio, mean.over_native.iter().copied()));
+    }
+}
+
+fn line(
+    name: &str,
+    simd: bool,
+    milliseconds: &str,
+    ratio: Option<f64>,
+    over_native: impl Iterator<Item = Option<f64>>,
+) -> String {
+    let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.3}"));
+    let name = format!("{name}{}", if simd { " simd" } else { "" });
+    let mut line = format!("{name:<20} {milliseconds:>9} {:>7}", number(ratio));
+    for value in over_native {
+        let _ = write!(line, " {:>17}", number(value));
+    }
+    line
+}
+
+/// Writes everything as JSON.
+pub(crate) fn write_json(lab: &Lab, file: &Path) -> anyhow::Result<()> {
+    let text = serde_json::to_string_pretty(lab)?;
+    std::fs::write(file, text + "\n").with_context(|| format!("writing {}", file.display()))
+}
+
+/// Writes a line for each kernel, variant and engine.
+pub(crate) fn write_csv(lab: &Lab, file: &Path) -> anyhow::Result<()> {
+    let mut text = String::from("kernel,group,simd,engine,ns,least_ns,over_native\n");
+    for row in &lab.rows {
+        let group = format!("{:?}", row.group).to_lowercase();
+        for Time { engine, ns, least_ns, over_native } in &row.times {
+            let over_native = over_native.map(|value| value.to_string()).unwrap_or_default();
+            let (kernel, simd) = (row.kernel, row.simd);
+            let _ =
+                writeln!(text, "{kernel},{group},{simd},{engine},{ns},{least_ns},{over_native}");
+        }
+    }
+    std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(simd: bool, group: Group, ratio: f64, over_native: f64) -> Row {
+        let time = Time { engine: "wfaas", ns: 1.0, least_ns: 1.0, over_native: Some(over_native) };
+        Row { kernel: "k", group, simd, ratio: Some(ratio), times: vec![time] }
+    }
+
+    #[test]
+    fn means_are_geometric_and_of_their_group_and_variant() {
+        let lab = Lab::new(vec![
+            row(false, Group::Integer, 0.5, 4.0),
+            row(false, Group::Scientific, 2.0, 1.0),
+            row(true, Group::Scientific, 7.0, 3.0),
+        ]);
+        let mean = |group: Option<Group>, simd: bool| {
+            let mean = lab.means.iter().find(|mean| mean.group == group && mean.simd == simd);
+            mean.map(|mean| (mean.ratio.unwrap(), mean.over_native[0].unwrap()))
+        };
+        let near = |found: Option<(f64, f64)>, expected: (f64, f64)| {
+            let found = found.unwrap();
+            (found.0 - expected.0).abs() < 1e-9 && (found.1 - expected.1).abs() < 1e-9
+        };
+        assert!(near(mean(None, false), (1.0, 2.0)));
+        assert!(near(mean(Some(Group::Integer), false), (0.5, 4.0)));
+        assert!(near(mean(None, true), (7.0, 3.0)));
+        assert!(mean(Some(Group::Integer), true).is_none());
+    }
+
+    #[test]
+    fn without_native_times_there_is_no_mean() {
+        assert_eq!(geometric([Some(2.0), None].into_iter()), None);
+    }
+}

@@ -1,0 +1,81 @@
+//! Engines, by name.
+
+use super::build::Built;
+use super::wasmtime::Bounds;
+use super::{ours, process, wasmtime};
+use clap::ValueEnum;
+use std::path::Path;
+use wfaas_compiler::Passes;
+
+/// What a kernel returned, and how long it took.
+pub(super) struct Outcome {
+    pub(super) nanos: f64,
+    pub(super) checksum: u64,
+}
+
+/// An engine with a variant of a kernel loaded.
+pub(super) trait Runner {
+    /// Runs the kernel with that many repetitions.
+    fn run(&mut self, repetitions: u32) -> anyhow::Result<Outcome>;
+}
+
+/// What to load.
+pub(super) struct Variant<'b> {
+    pub(super) built: &'b Built,
+    /// Whether with vectors.
+    pub(super) simd: bool,
+    /// The passes with which wfaas compiles.
+    pub(super) passes: Passes,
+}
+
+/// What kernels run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Engine {
+    /// wfaas with its defaults.
+    Wfaas,
+    /// wasmtime with its defaults: guard pages.
+    Wasmtime,
+    /// wasmtime with a comparison before each access, and a mask against speculation.
+    WasmtimeChecks,
+    /// wasmtime with a comparison before each access, without that mask.
+    WasmtimeUnmasked,
+    /// V8, in Node.
+    V8,
+    /// Machine code of clang -O3, for any x86-64.
+    Native,
+    /// The same for x86-64-v3, which is what wfaas generates code for.
+    NativeV3,
+}
+
+impl Engine {
+    /// As on the command line.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Engine::Wfaas => "wfaas",
+            Engine::Wasmtime => "wasmtime",
+            Engine::WasmtimeChecks => "wasmtime-checks",
+            Engine::WasmtimeUnmasked => "wasmtime-unmasked",
+            Engine::V8 => "v8",
+            Engine::Native => "native",
+            Engine::NativeV3 => "native-v3",
+        }
+    }
+
+    /// Loads a variant of a kernel.
+    pub(super) fn load(self, variant: &Variant<'_>) -> anyhow::Result<Box<dyn Runner>> {
+        let Variant { built, simd, passes } = *variant;
+        let wasm = if simd { &built.simd } else { &built.scalar };
+        Ok(match self {
+            Engine::Wfaas => Box::new(ours::load(wasm, passes)?),
+            Engine::Wasmtime => Box::new(wasmtime::load(wasm, Bounds::Guard)?),
+            Engine::WasmtimeChecks => Box::new(wasmtime::load(wasm, Bounds::Masked)?),
+            Engine::WasmtimeUnmasked => Box::new(wasmtime::load(wasm, Bounds::Unmasked)?),
+            Engine::V8 => {
+                let arguments = [built.node_main.as_os_str(), wasm.as_os_str()];
+                Box::new(process::start(Path::new("node"), &arguments)?)
+            }
+            Engine::Native => Box::new(process::start(&built.native, &[])?),
+            Engine::NativeV3 => Box::new(process::start(&built.native_v3, &[])?),
+        })
+    }
+}

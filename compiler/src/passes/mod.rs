@@ -1,0 +1,122 @@
+//! Passes over the intermediate code of a function, around the code generator's own. They know
+//! what its rewriting rules and register allocator cannot: what BASE is, what an address may be,
+//! and which way a loop goes.
+//!
+//! Each is a file and can be switched off by name. The order is that of [`compile`].
+
+mod addresses;
+mod base;
+mod counters;
+mod layout;
+mod linear;
+mod params;
+mod rounds;
+
+use crate::CompileError;
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::isa::TargetIsa;
+use cranelift_codegen::{CodegenError, CompiledCode, Context};
+
+/// A set of passes.
+///
+/// ```
+/// use wfaas_compiler::Passes;
+///
+/// assert!(Passes::ALL.without("layout").is_ok());
+/// assert!(Passes::ALL.without("magic").is_err());
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Passes(u8);
+
+/// A pass by its place in the list of names.
+#[derive(Clone, Copy)]
+enum Pass {
+    Params,
+    Base,
+    Addresses,
+    Counters,
+    Layout,
+}
+
+const NAMES: &[&str] = &["params", "base", "addresses", "counters", "layout"];
+
+impl Passes {
+    /// All of them.
+    pub const ALL: Passes = Passes((1 << NAMES.len()) - 1);
+
+    /// None of them.
+    pub const NONE: Passes = Passes(0);
+
+    /// The names of all of them.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        NAMES.iter().copied()
+    }
+
+    /// The set without a pass.
+    ///
+    /// # Errors
+    /// [`CompileError::UnknownPass`] with the names that are known.
+    pub fn without(self, name: &str) -> Result<Passes, CompileError> {
+        match NAMES.iter().position(|known| *known == name) {
+            Some(index) => Ok(Passes(self.0 & !(1 << index))),
+            None => {
+                Err(CompileError::UnknownPass { name: name.to_owned(), known: NAMES.join(", ") })
+            }
+        }
+    }
+
+    fn contains(self, pass: Pass) -> bool {
+        self.0 & (1 << pass as u8) != 0
+    }
+}
+
+/// Optimises and compiles the function in `context`.
+pub(crate) fn compile(
+    context: &mut Context,
+    registers: &mut regalloc2::Ctx,
+    isa: &dyn TargetIsa,
+    passes: Passes,
+) -> Result<CompiledCode, CodegenError> {
+    context.verify_if(isa)?;
+    if passes.contains(Pass::Params) {
+        context.flowgraph();
+        context.eliminate_unreachable_code(isa)?;
+        params::run(&mut context.func);
+    }
+    let base = passes.contains(Pass::Base).then(|| base::merge(&mut context.func)).flatten();
+    if passes.contains(Pass::Addresses) {
+        context.flowgraph();
+        context.eliminate_unreachable_code(isa)?;
+        context.remove_constant_phis(isa)?;
+        context.compute_loop_analysis();
+        addresses::run(context);
+        context.verify_if(isa)?;
+    }
+    context.optimize(isa, &mut ControlPlane::default())?;
+    if passes != Passes::NONE {
+        // Branches may have become jumps.
+        context.flowgraph();
+        context.eliminate_unreachable_code(isa)?;
+        context.compute_loop_analysis();
+    }
+    if passes.contains(Pass::Counters) {
+        counters::run(&mut context.func);
+    }
+    if let Some(base) = base {
+        base::spread(context, base);
+    }
+    if passes.contains(Pass::Layout) {
+        layout::run(&mut context.func, &context.loop_analysis);
+    }
+    // The order of blocks is that of the dominator tree's traversal.
+    context.flowgraph();
+    context.verify_if(isa)?;
+    let stencil = isa.compile_function(
+        &context.func,
+        &context.domtree,
+        registers,
+        context.want_disasm,
+        &mut ControlPlane::default(),
+    )?;
+    Ok(stencil.apply_params(&context.func.params))
+}

@@ -1,0 +1,299 @@
+//! How often a loop goes round at most.
+//!
+//! A loop that counts towards a limit and leaves when the counter is there, or past it, cannot go
+//! round more often than there are steps between. Only comparisons that every round meets once
+//! count; what else leaves the loop makes it shorter.
+
+use super::linear::{Linear, Numbers, Range, UNSIGNED};
+use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
+use cranelift_codegen::ir::{Block, InstructionData, Opcode, Value, types};
+use cranelift_codegen::loop_analysis::Loop;
+
+const SIGNED: Range = Range { least: i32::MIN as i64, most: i32::MAX as i64 };
+
+/// How far up the dominator tree conditions are looked for.
+const HIGHEST: usize = 24;
+
+/// A condition that holds: the comparison of two 32-bit numbers.
+#[derive(Clone, Copy)]
+struct Condition {
+    code: IntCC,
+    left: Value,
+    /// None is zero.
+    right: Option<Value>,
+}
+
+/// The most that the header of `inside` is reached, each time the loop is entered.
+pub(super) fn most(numbers: &mut Numbers<'_>, inside: Loop) -> Option<i64> {
+    let header = numbers.loops.loop_header(inside);
+    let latches: Vec<Block> = numbers
+        .cfg
+        .pred_iter(header)
+        .map(|pred| pred.block)
+        .filter(|block| numbers.loops.is_in_loop(*block, inside))
+        .collect();
+    // Whatever every round meets dominates the latches: it is between one of them and the header.
+    let mut block = *latches.first()?;
+    let mut most: Option<i64> = None;
+    for _ in 0..HIGHEST {
+        let domtree = numbers.domtree;
+        let meets = numbers.loops.innermost_loop(block) == Some(inside)
+            && latches.iter().all(|latch| domtree.block_dominates(block, *latch));
+        if let Some(condition) = staying(numbers, block, inside).filter(|_| meets) {
+            let rounds = until(numbers, inside, header, condition);
+            most = [most, rounds].into_iter().flatten().min();
+        }
+        if block == header {
+            break;
+        }
+        block = domtree.idom(block)?;
+    }
+    most.filter(|rounds| *rounds <= UNSIGNED.most)
+}
+
+/// The condition on which the branch at the end of `block` stays in the loop, if it can leave it.
+fn staying(numbers: &Numbers<'_>, block: Block, inside: Loop) -> Option<Condition> {
+    let last = numbers.func.layout.last_inst(block)?;
+    let InstructionData::Brif { arg, blocks, .. } = &numbers.func.dfg.insts[last] else {
+        return None;
+    };
+    let stays = blocks
+        .map(|call| numbers.loops.is_in_loop(call.block(&numbers.func.dfg.value_lists), inside));
+    match stays {
+        [true, false] => condition(numbers, *arg, true),
+        [false, true] => condition(numbers, *arg, false),
+        _ => None,
+    }
+}
+
+/// The comparison that holds if `value` is not zero, or if it is.
+fn condition(numbers: &Numbers<'_>, value: Value, holds: bool) -> Option<Condition> {
+    let (mut value, mut holds) = (numbers.resolved(value), holds);
+    for _ in 0..8 {
+        match numbers.definition(value) {
+            Some((_, InstructionData::Unary { opcode: Opcode::Uextend, arg })) => {
+                value = numbers.resolved(*arg);
+            }
+            Some((_, InstructionData::IntCompare { cond, args: [left, right], .. })) => {
+                if numbers.func.dfg.value_type(*left) != types::I32 {
+                    return None;
+                }
+                let tests_flag = is_flag(numbers, *left) && numbers.constant(*right) == Some(0);
+                match cond {
+                    IntCC::Equal if tests_flag => holds = !holds,
+                    IntCC::NotEqual if tests_flag => {}
+                    _ => {
+                        let code = if holds { *cond } else { cond.complement() };
+                        return Some(Condition { code, left: *left, right: Some(*right) });
+                    }
+                }
+                value = numbers.resolved(*left);
+            }
+            _ => break,
+        }
+    }
+    let code = if holds { IntCC::NotEqual } else { IntCC::Equal };
+    let is_number = numbers.func.dfg.value_type(value) == types::I32;
+    is_number.then_some(Condition { code, left: value, right: None })
+}
+
+/// Whether a 32-bit number is the outcome of a comparison.
+fn is_flag(numbers: &Numbers<'_>, value: Value) -> bool {
+    let Some((_, InstructionData::Unary { opcode: Opcode::Uextend, arg })) =
+        numbers.definition(value)
+    else {
+        return false;
+    };
+    matches!(numbers.definition(*arg), Some((_, InstructionData::IntCompare { .. })))
+}
+
+/// How often the header is reached at most if the loop is left as soon as `condition` does not
+/// hold.
+fn until(
+    numbers: &mut Numbers<'_>,
+    inside: Loop,
+    header: Block,
+    condition: Condition,
+) -> Option<i64> {
+    let Condition { code, left, right } = unwrapped(numbers, condition);
+    let straight = counted(numbers, inside, header, left).map(|counted| (code, counted, right));
+    let (code, (param, ahead), limit) = match (straight, right) {
+        (Some(straight), _) => straight,
+        (None, Some(right)) => {
+            let counted = counted(numbers, inside, header, right)?;
+            (code.swap_args(), counted, Some(left))
+        }
+        (None, None) => return None,
+    };
+    let (limit, range) = match limit {
+        Some(limit) if is_inside(numbers, limit, inside) => return None,
+        Some(limit) => {
+            let form = numbers.linear(limit);
+            let range = numbers.range(&form);
+            (form, refined(numbers, limit, range, header))
+        }
+        None => (Linear::constant(0), Range { least: 0, most: 0 }),
+    };
+    let counter = numbers.counter(param)?;
+    let mut start = numbers.linear(counter.start);
+    start.constant += ahead;
+    let from = numbers.range(&start);
+    if code == IntCC::NotEqual {
+        let power = counter.step.abs();
+        let meets = power == 1
+            || limit.atoms.is_empty() && start.atoms.is_empty() && {
+                (limit.constant - start.constant) % power == 0
+            }
+            || power.count_ones() == 1
+                && numbers.is_multiple(&start, power)
+                && numbers.is_multiple(&limit, power);
+        return meets.then(|| steps_to(from, range, counter.step)).flatten();
+    }
+    steps_past(from, range, counter.step, code)
+}
+
+/// `i + 1 >= i` for what it means: that `i + 1` is not zero.
+fn unwrapped(numbers: &Numbers<'_>, condition: Condition) -> Condition {
+    let Condition { code, left, right: Some(right) } = condition else { return condition };
+    let (next, old) = match code {
+        IntCC::UnsignedGreaterThanOrEqual => (left, right),
+        IntCC::UnsignedLessThanOrEqual => (right, left),
+        _ => return condition,
+    };
+    if numbers.beyond(next, numbers.resolved(old)) == Some(1) {
+        return Condition { code: IntCC::NotEqual, left: next, right: None };
+    }
+    condition
+}
+
+/// A counter of this loop and how far `value` is ahead of it.
+fn counted(
+    numbers: &mut Numbers<'_>,
+    inside: Loop,
+    header: Block,
+    value: Value,
+) -> Option<(Value, i64)> {
+    let params = numbers.func.dfg.block_params(header);
+    params.iter().find_map(|param| {
+        let ahead = numbers.beyond(value, *param)?;
+        numbers.counter(*param).filter(|counter| counter.inside == inside)?;
+        Some((*param, ahead))
+    })
+}
+
+/// Whether a value may be another one in each round.
+fn is_inside(numbers: &Numbers<'_>, value: Value, inside: Loop) -> bool {
+    if numbers.constant(value).is_some() {
+        return false;
+    }
+    numbers.block_of(value).is_none_or(|block| numbers.loops.is_in_loop(block, inside))
+}
+
+/// How often the header is reached if the loop is left when the counter is equal to the limit,
+/// which it does not miss.
+fn steps_to(from: Range, limit: Range, step: i64) -> Option<i64> {
+    if step > 0 {
+        (limit.least >= from.most).then(|| limit.most.saturating_sub(from.least) / step + 1)
+    } else {
+        (from.least >= limit.most).then(|| from.most.saturating_sub(limit.least) / -step + 1)
+    }
+}
+
+/// How often the header is reached if the loop is left when the counter is at or past the limit,
+/// provided that it gets there without wrapping around.
+fn steps_past(from: Range, limit: Range, step: i64, code: IntCC) -> Option<i64> {
+    use IntCC::{
+        SignedGreaterThan, SignedGreaterThanOrEqual, SignedLessThan, SignedLessThanOrEqual,
+        UnsignedGreaterThan, UnsignedGreaterThanOrEqual, UnsignedLessThan, UnsignedLessThanOrEqual,
+    };
+    let (window, up, inclusive) = match code {
+        SignedLessThan => (SIGNED, true, 0),
+        SignedLessThanOrEqual => (SIGNED, true, 1),
+        SignedGreaterThan => (SIGNED, false, 0),
+        SignedGreaterThanOrEqual => (SIGNED, false, 1),
+        UnsignedLessThan => (UNSIGNED, true, 0),
+        UnsignedLessThanOrEqual => (UNSIGNED, true, 1),
+        UnsignedGreaterThan => (UNSIGNED, false, 0),
+        UnsignedGreaterThanOrEqual => (UNSIGNED, false, 1),
+        _ => return None,
+    };
+    if !from.within(window) || !limit.within(window) || up != (step > 0) {
+        return None;
+    }
+    // The first number that leaves, and the furthest there can be.
+    let (way, furthest) = if up {
+        let end = limit.most + inclusive;
+        (end - from.least, (end - 1 + step).max(from.most))
+    } else {
+        let end = limit.least - inclusive;
+        (from.most - end, (end + 1 + step).min(from.least))
+    };
+    let fits = Range { least: furthest, most: furthest }.within(window);
+    let step = step.abs();
+    fits.then(|| (way.max(0) + step - 1) / step + 1)
+}
+
+/// The part of `range` in which `value` is at `block`, by the branches that lead there.
+fn refined(numbers: &mut Numbers<'_>, value: Value, range: Range, block: Block) -> Range {
+    let (value, mut range, mut below) = (numbers.resolved(value), range, block);
+    for _ in 0..HIGHEST {
+        let Some(above) = numbers.domtree.idom(below) else { break };
+        // Only an edge that is the only way to `below` says something.
+        let only = numbers.cfg.pred_iter(below).count() == 1;
+        if let Some(condition) = leading(numbers, above, below).filter(|_| only) {
+            range = narrowed(numbers, value, range, condition);
+        }
+        below = above;
+    }
+    range
+}
+
+/// The condition on which the branch at the end of `above` goes to `below`.
+fn leading(numbers: &Numbers<'_>, above: Block, below: Block) -> Option<Condition> {
+    let last = numbers.func.layout.last_inst(above)?;
+    let InstructionData::Brif { arg, blocks, .. } = &numbers.func.dfg.insts[last] else {
+        return None;
+    };
+    let goes = blocks.map(|call| call.block(&numbers.func.dfg.value_lists) == below);
+    match goes {
+        [true, false] => condition(numbers, *arg, true),
+        [false, true] => condition(numbers, *arg, false),
+        _ => None,
+    }
+}
+
+/// What is left of the range of `value`, which is not negative, if a condition holds.
+fn narrowed(numbers: &mut Numbers<'_>, value: Value, range: Range, condition: Condition) -> Range {
+    let Condition { code, left, right } = condition;
+    let limit = match right {
+        Some(right) => numbers.constant(right),
+        None => Some(0),
+    };
+    let Some(limit) = limit.filter(|_| numbers.resolved(left) == value) else { return range };
+    let window = match code {
+        IntCC::SignedLessThan
+        | IntCC::SignedGreaterThan
+        | IntCC::SignedLessThanOrEqual
+        | IntCC::SignedGreaterThanOrEqual => SIGNED,
+        _ => UNSIGNED,
+    };
+    // Otherwise the form and the number may differ.
+    if !range.within(window) || limit < 0 {
+        return range;
+    }
+    let Range { mut least, mut most } = range;
+    match code {
+        IntCC::Equal => (least, most) = (least.max(limit), most.min(limit)),
+        IntCC::NotEqual if limit == least => least += 1,
+        IntCC::NotEqual if limit == most => most -= 1,
+        IntCC::UnsignedLessThan | IntCC::SignedLessThan => most = most.min(limit - 1),
+        IntCC::UnsignedLessThanOrEqual | IntCC::SignedLessThanOrEqual => most = most.min(limit),
+        IntCC::UnsignedGreaterThan | IntCC::SignedGreaterThan => least = least.max(limit + 1),
+        IntCC::UnsignedGreaterThanOrEqual | IntCC::SignedGreaterThanOrEqual => {
+            least = least.max(limit);
+        }
+        _ => {}
+    }
+    // A contradiction: control does not get there.
+    if least > most { range } else { Range { least, most } }
+}
