@@ -3,12 +3,16 @@
 //! Each reading of the pinned register is an instruction. Read in one place, addresses in
 //! different blocks can be recognised as the same; read in many, no register is taken, and nothing
 //! is saved around calls. So it is read once while the code generator rewrites the function, and
-//! afterwards where it is best: before a loop without calls, or else in each block that needs it.
+//! afterwards where it is best: before a loop without calls, or else in each block that needs it,
+//! and again after calls. There, addresses are added up anew too: an addressing mode does that,
+//! while one that lived across a call would be saved around it.
 
 use cranelift_codegen::Context;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::flowgraph::ControlFlowGraph;
-use cranelift_codegen::ir::{Block, Function, Inst, InstBuilder, Opcode, Value, types};
+use cranelift_codegen::ir::{
+    Block, Function, Inst, InstBuilder, InstructionData, Opcode, Value, ValueDef, types,
+};
 use cranelift_codegen::loop_analysis::{Loop, LoopAnalysis};
 use std::collections::{HashMap, HashSet};
 
@@ -41,8 +45,8 @@ pub(super) fn merge(func: &mut Function) -> Option<Inst> {
 enum Place {
     /// At the end of a block, which is the only one before a loop.
     EndOf(Block),
-    /// In the block itself.
-    In(Block),
+    /// In the block itself, after so many calls.
+    In(Block, usize),
 }
 
 /// Replaces the one reading by one in each place where that is best. Functions without calls keep
@@ -55,24 +59,73 @@ pub(super) fn spread(context: &mut Context, first: Inst) {
     }
     let noisy = noisy_loops(&context.loop_analysis, &calling);
     let mut readings = HashMap::new();
-    let blocks: Vec<Block> = context.func.layout.blocks().collect();
+    // Where sums with BASE were computed.
+    let mut sums: HashMap<Value, Place> = HashMap::new();
+    let blocks: Vec<Block> = context.domtree.cfg_rpo().copied().collect();
     for block in blocks {
-        let place = place(&context.loop_analysis, &context.cfg, block, &noisy);
+        let mut place = place(&context.loop_analysis, &context.cfg, block, &noisy);
         let users: Vec<Inst> = context.func.layout.block_insts(block).collect();
+        let func = &mut context.func;
         for user in users {
-            if !uses(&context.func, user, base) {
-                continue;
+            if let Some((address, index)) = indexed(func, user, base) {
+                let elsewhere = sums.get(&address) != Some(&place);
+                if elsewhere && matches!(place, Place::In(..)) {
+                    let sum = FuncCursor::new(func).at_inst(user).ins().iadd(base, index);
+                    let inst = func.dfg.value_def(sum).unwrap_inst();
+                    replace(func, user, address, sum);
+                    let reading = *readings.entry(place).or_insert_with(|| read(func, place, inst));
+                    replace(func, inst, base, reading);
+                }
             }
-            let func = &mut context.func;
-            let reading = *readings.entry(place).or_insert_with(|| read(func, place, user));
-            let aliases: Vec<Value> = func.dfg.inst_values(user).collect();
-            let mut values = aliases.into_iter().map(|value| func.dfg.resolve_aliases(value));
-            let values: Vec<Value> =
-                values.by_ref().map(|value| if value == base { reading } else { value }).collect();
-            func.dfg.overwrite_inst_values(user, values.into_iter());
+            if uses(func, user, base) {
+                let reading = *readings.entry(place).or_insert_with(|| read(func, place, user));
+                replace(func, user, base, reading);
+                if func.dfg.insts[user].opcode() == Opcode::Iadd {
+                    sums.insert(func.dfg.first_result(user), place);
+                }
+            }
+            if let Place::In(_, calls) = &mut place {
+                *calls += usize::from(func.dfg.insts[user].opcode().is_call());
+            }
         }
     }
     context.func.layout.remove_inst(first);
+}
+
+/// The address of an access, and what it adds to BASE, if it is such a sum.
+fn indexed(func: &Function, user: Inst, base: Value) -> Option<(Value, Value)> {
+    let address = match func.dfg.insts[user] {
+        InstructionData::Load { arg, .. } => arg,
+        InstructionData::Store { args: [_, address], .. } => address,
+        _ => return None,
+    };
+    let address = func.dfg.resolve_aliases(address);
+    let ValueDef::Result(sum, _) = func.dfg.value_def(address) else { return None };
+    let InstructionData::Binary { opcode: Opcode::Iadd, args } = func.dfg.insts[sum] else {
+        return None;
+    };
+    let [left, right] = args.map(|arg| func.dfg.resolve_aliases(arg));
+    // A sum that was visited before has its own reading instead of `base`.
+    let is_base = |value| value == base || is_reading(func, value);
+    match (is_base(left), is_base(right)) {
+        (true, false) => Some((address, right)),
+        (false, true) => Some((address, left)),
+        _ => None,
+    }
+}
+
+fn is_reading(func: &Function, value: Value) -> bool {
+    match func.dfg.value_def(value) {
+        ValueDef::Result(inst, _) => func.dfg.insts[inst].opcode() == Opcode::GetPinnedReg,
+        _ => false,
+    }
+}
+
+/// Replaces a value in an instruction, and aliases by what they stand for.
+fn replace(func: &mut Function, inst: Inst, old: Value, new: Value) {
+    let values = func.dfg.inst_values(inst).map(|value| func.dfg.resolve_aliases(value));
+    let values: Vec<Value> = values.map(|value| if value == old { new } else { value }).collect();
+    func.dfg.overwrite_inst_values(inst, values.into_iter());
 }
 
 fn uses(func: &Function, inst: Inst, value: Value) -> bool {
@@ -113,7 +166,7 @@ fn place(
     noisy: &HashSet<Loop>,
 ) -> Place {
     let calm = |candidate: Option<Loop>| candidate.filter(|inner| !noisy.contains(inner));
-    let Some(mut largest) = calm(loops.innermost_loop(block)) else { return Place::In(block) };
+    let Some(mut largest) = calm(loops.innermost_loop(block)) else { return Place::In(block, 0) };
     while let Some(parent) = calm(loops.loop_parent(largest)) {
         largest = parent;
     }
@@ -121,7 +174,7 @@ fn place(
     let mut outside = cfg.pred_iter(header).filter(|pred| !loops.is_in_loop(pred.block, largest));
     match (outside.next(), outside.next()) {
         (Some(only), None) => Place::EndOf(only.block),
-        _ => Place::In(block),
+        _ => Place::In(block, 0),
     }
 }
 
@@ -129,7 +182,7 @@ fn place(
 fn read(func: &mut Function, place: Place, user: Inst) -> Value {
     let before = match place {
         Place::EndOf(block) => func.layout.last_inst(block).expect("blocks end with a branch"),
-        Place::In(_) => user,
+        Place::In(..) => user,
     };
     FuncCursor::new(func).at_inst(before).ins().get_pinned_reg(types::I64)
 }

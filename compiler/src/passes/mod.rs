@@ -94,6 +94,9 @@ pub(crate) fn compile(
     }
     context.optimize(isa, &mut ControlPlane::default())?;
     if passes != Passes::NONE {
+        // Branches may have become jumps.
+        context.flowgraph();
+        context.eliminate_unreachable_code(isa)?;
         context.compute_loop_analysis();
     }
     if passes.contains(Pass::Counters) {
