@@ -85,8 +85,10 @@ fn condition(random: &mut Random, next: &str, limit: &str) -> String {
     let compare = random.of(&[
         "ne", "ne", "ne", "lt_s", "lt_u", "le_s", "le_u", "gt_s", "gt_u", "ge_s", "ge_u", "eq",
     ]);
-    match random.below(4) {
+    match random.below(5) {
         0 => next.to_owned(),
+        // The compiler's way to say that it has not wrapped around.
+        4 => format!("(i32.ge_u (i32.add {next} (i32.const 1)) {next})"),
         1 => format!("(i32.eqz (i32.{compare} {next} {limit}))"),
         2 => format!("(i32.{compare} {limit} {next})"),
         _ => format!("(i32.{compare} {next} {limit})"),

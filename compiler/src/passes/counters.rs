@@ -43,21 +43,29 @@ fn comparison(func: &Function, block: Block) -> Option<Comparison> {
     let dfg = &func.dfg;
     let branch = func.layout.last_inst(block)?;
     let InstructionData::Brif { arg, blocks, .. } = &dfg.insts[branch] else { return None };
-    let InstructionData::IntCompare { cond, args: [old, limit], .. } = defining(func, *arg)? else {
+    let InstructionData::IntCompare { cond, args: [left, right], .. } = defining(func, *arg)?
+    else {
         return None;
     };
-    if !matches!(cond, IntCC::Equal | IntCC::NotEqual) {
-        return None;
-    }
-    let (old, limit, ty) = (whole(func, *old), constant(func, *limit)?, dfg.value_type(*old));
+    let ty = dfg.value_type(*left);
+    let (left, right, limit) = (whole(func, *left), whole(func, *right), constant(func, *right));
     let passed = blocks.iter().flat_map(|call| call.args(&dfg.value_lists));
     passed.filter_map(|passed| passed.as_value()).find_map(|counted| {
         let counted = dfg.resolve_aliases(counted);
-        let step = step(func, counted, old)?;
-        let limit = wrapped(limit.wrapping_add(step), ty);
+        let (condition, limit) = match cond {
+            IntCC::Equal | IntCC::NotEqual => {
+                let limit = limit?.wrapping_add(step(func, counted, left)?);
+                (*cond, wrapped(limit, ty))
+            }
+            // `i + 1 < i`, unsigned, is a way to say that it has become zero.
+            _ if left != counted || step(func, counted, right) != Some(1) => return None,
+            IntCC::UnsignedLessThan => (IntCC::Equal, 0),
+            IntCC::UnsignedGreaterThanOrEqual => (IntCC::NotEqual, 0),
+            _ => return None,
+        };
         // Larger ones need a register of their own.
         i32::try_from(limit).ok()?;
-        Some(Comparison { branch, condition: *cond, counted, ty, limit })
+        Some(Comparison { branch, condition, counted, ty, limit })
     })
 }
 

@@ -115,7 +115,7 @@ fn until(
     header: Block,
     condition: Condition,
 ) -> Option<i64> {
-    let Condition { code, left, right } = condition;
+    let Condition { code, left, right } = unwrapped(numbers, condition);
     let straight = counted(numbers, inside, header, left).map(|counted| (code, counted, right));
     let (code, (param, ahead), limit) = match (straight, right) {
         (Some(straight), _) => straight,
@@ -150,6 +150,20 @@ fn until(
         return meets.then(|| steps_to(from, range, counter.step)).flatten();
     }
     steps_past(from, range, counter.step, code)
+}
+
+/// `i + 1 >= i` for what it means: that `i + 1` is not zero.
+fn unwrapped(numbers: &Numbers<'_>, condition: Condition) -> Condition {
+    let Condition { code, left, right: Some(right) } = condition else { return condition };
+    let (next, old) = match code {
+        IntCC::UnsignedGreaterThanOrEqual => (left, right),
+        IntCC::UnsignedLessThanOrEqual => (right, left),
+        _ => return condition,
+    };
+    if numbers.beyond(next, numbers.resolved(old)) == Some(1) {
+        return Condition { code: IntCC::NotEqual, left: next, right: None };
+    }
+    condition
 }
 
 /// A counter of this loop and how far `value` is ahead of it.
