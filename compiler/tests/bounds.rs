@@ -1,7 +1,7 @@
 //! What each proof elides, and what looks like it and must stay.
 
 use wfaas_abi::{BoundsStats, BoundsStrategy, CheckFate};
-use wfaas_compiler::{Options, Passes, clif, compile};
+use wfaas_compiler::{Options, Proofs, clif, compile};
 
 /// A function with parameters and a local, in a module with a memory of one page.
 fn module(memory: &str, body: &str) -> String {
@@ -32,7 +32,7 @@ fn elides(name: &str, fate: CheckFate, body: &str) {
     let wat = module("(memory 1)", body);
     let with = stats(&wat, &trap());
     assert_eq!(with.count(fate), 1, "{with:?}: {body}");
-    let without = Options { elide: Passes::ALL.without(name).unwrap(), ..trap() };
+    let without = Options { elide: Proofs::ALL.without(name).unwrap(), ..trap() };
     assert_eq!(stats(&wat, &without).count(fate), 0, "{body}");
 }
 
@@ -272,11 +272,11 @@ fn every_access_is_counted_once() {
     let everything = include_bytes!("samples/everything.wat");
     let accesses = compile(everything, &Options::default()).unwrap().bounds.accesses();
     for bounds in BoundsStrategy::ALL {
-        for elide in [Passes::ALL, Passes::NONE] {
+        for elide in [Proofs::ALL, Proofs::NONE] {
             let options = Options { bounds: *bounds, elide, ..Options::default() };
             let stats = compile(everything, &options).unwrap().bounds;
             assert_eq!(stats.accesses(), accesses, "{bounds:?}");
-            assert!(elide == Passes::ALL || stats.elided() == 0, "{bounds:?}: {stats:?}");
+            assert!(elide == Proofs::ALL || stats.elided() == 0, "{bounds:?}: {stats:?}");
         }
     }
 }
@@ -306,14 +306,14 @@ fn elided_checks_leave_no_code() {
     };
     let loads = |code: &str| code.matches("load.i").count();
     for bounds in [BoundsStrategy::Trap, BoundsStrategy::Clamp] {
-        assert_eq!(loads(&code(bounds, Passes::ALL)), 1, "{bounds:?}");
-        assert_eq!(loads(&code(bounds, Passes::NONE)), 2, "{bounds:?}");
+        assert_eq!(loads(&code(bounds, Proofs::ALL)), 1, "{bounds:?}");
+        assert_eq!(loads(&code(bounds, Proofs::NONE)), 2, "{bounds:?}");
     }
 }
 
 #[test]
 fn unknown_proofs_are_named() {
-    let error = Passes::ALL.without("hope").unwrap_err().to_string();
+    let error = Proofs::ALL.without("hope").unwrap_err().to_string();
     assert!(error.contains("'hope'") && error.contains("dominated"), "{error}");
 }
 

@@ -5,14 +5,14 @@ mod common;
 use common::engine;
 use wfaas_abi::layout::WASM_PAGE;
 use wfaas_abi::{BoundsStrategy, TrapCode};
-use wfaas_compiler::{Options, Passes};
+use wfaas_compiler::{Options, Proofs};
 use wfaas_vm::{Engine, Error, Instance, Linker, Module, Pool, Store};
 
 const PAGE: i32 = WASM_PAGE as i32;
 
 fn module(engine: &Engine, bounds: BoundsStrategy, wat: &str) -> Module {
     // Proofs have tests of their own; here every check is made.
-    let options = Options { bounds, elide: Passes::NONE, ..Options::default() };
+    let options = Options { bounds, elide: Proofs::NONE, ..Options::default() };
     let compiled = wfaas_compiler::compile(wat.as_bytes(), &options).unwrap();
     Module::from_bytes(engine, &compiled.artifact).unwrap()
 }

@@ -48,6 +48,7 @@ fn comparison(func: &Function, block: Block) -> Option<Comparison> {
         return None;
     };
     let ty = dfg.value_type(*left);
+    let carries = step(func, *left, dfg.resolve_aliases(*right)) == Some(1);
     let (left, right, limit) = (whole(func, *left), whole(func, *right), constant(func, *right));
     let passed = blocks.iter().flat_map(|call| call.args(&dfg.value_lists));
     passed.filter_map(|passed| passed.as_value()).find_map(|counted| {
@@ -58,7 +59,7 @@ fn comparison(func: &Function, block: Block) -> Option<Comparison> {
                 (*cond, wrapped(limit, ty))
             }
             // `i + 1 < i`, unsigned, is a way to say that it has become zero.
-            _ if left != counted || step(func, counted, right) != Some(1) => return None,
+            _ if !carries || step(func, counted, right) != Some(1) => return None,
             IntCC::UnsignedLessThan => (IntCC::Equal, 0),
             IntCC::UnsignedGreaterThanOrEqual => (IntCC::NotEqual, 0),
             _ => return None,

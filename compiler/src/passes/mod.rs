@@ -1,13 +1,12 @@
 //! Passes over the intermediate code of a function, around the code generator's own. They know
 //! what its rewriting rules and register allocator cannot: what BASE is, what an address may be,
-//! and which way a loop goes.
+//! and that a counter is counted on.
 //!
 //! Each is a file and can be switched off by name. The order is that of [`compile`].
 
 mod addresses;
 mod base;
 mod counters;
-mod layout;
 mod linear;
 mod params;
 mod rounds;
@@ -22,7 +21,7 @@ use cranelift_codegen::{CodegenError, CompiledCode, Context};
 /// ```
 /// use wfaas_compiler::Passes;
 ///
-/// assert!(Passes::ALL.without("layout").is_ok());
+/// assert!(Passes::ALL.without("base").is_ok());
 /// assert!(Passes::ALL.without("magic").is_err());
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,10 +34,9 @@ enum Pass {
     Base,
     Addresses,
     Counters,
-    Layout,
 }
 
-const NAMES: &[&str] = &["params", "base", "addresses", "counters", "layout"];
+const NAMES: &[&str] = &["params", "base", "addresses", "counters"];
 
 impl Passes {
     /// All of them.
@@ -104,9 +102,6 @@ pub(crate) fn compile(
     }
     if let Some(base) = base {
         base::spread(context, base);
-    }
-    if passes.contains(Pass::Layout) {
-        layout::run(&mut context.func, &context.loop_analysis);
     }
     // The order of blocks is that of the dominator tree's traversal.
     context.flowgraph();
