@@ -216,7 +216,8 @@ fn the_image_can_be_replaced() {
     let headers = run("readelf", &["-SW", &elf]);
     let line = headers.lines().find(|line| line.contains(".wfaas.image ")).unwrap();
     let offset = artifact.header().sections[SectionId::Image as usize].offset.get();
-    assert!(line.contains(&format!("{offset:06x} 001000")), "{line}");
+    // The page with the size, and that with the text.
+    assert!(line.contains(&format!("{offset:06x} 002000")), "{line}");
 }
 
 #[test]
