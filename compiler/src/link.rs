@@ -10,8 +10,8 @@ use wfaas_abi::artifact;
 use wfaas_abi::artifact::records::{HandlerRecord, NONE, SourceRecord, TrapRecord};
 use wfaas_abi::{BoundsStats, FuncRef};
 
-/// Alignment of each piece, in bytes: what the processor fetches at once. With 16 a loop with a call in it took
-/// 2.0 or 1.35 ns a round, as its place happened to be.
+/// Alignment of each piece, in bytes: what the processor fetches at once. With 16 a loop with a call
+/// in it took 2.0 or 1.35 ns a round, as its place happened to be.
 const ALIGN: usize = 32;
 
 /// Fills the gaps: a trap instruction, should anything ever run into one.

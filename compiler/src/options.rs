@@ -49,7 +49,7 @@ impl Default for Options<'_> {
             bounds: BoundsStrategy::Guard,
             elide: Proofs::ALL,
             verify_bounds: false,
-            passes: Passes::ALL,
+            passes: Passes::DEFAULT,
             progress: None,
         }
     }

@@ -156,15 +156,147 @@ fn counting_loops_agree() {
         },
         Err(_) => 0..MODULES,
     };
-    let choice = Choice::all().with_bounds(BoundsStrategy::Guard);
     let mut agreed = 0;
     let total = seeds.end - seeds.start;
     for seed in seeds {
         let text = module(seed);
         let wasm = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-        let outcome = run_module(&wasm, seed, true, &choice);
+        let outcome = run_module(&wasm, seed, true, &guard());
         let outcome = outcome.unwrap_or_else(|wrong| panic!("loop {seed}: {wrong}\n{text}"));
         agreed += u64::from(outcome.peer == Verdict::Agreed);
     }
     assert!(agreed * 10 >= total * 9, "only {agreed} of {total} decide anything");
+}
+
+/// A loop from `start` that counts by `step` as long as the counter compares with the limit, and
+/// adds up and stores at `index` where there is memory; with fuel, since some never end.
+fn towards(start: &str, step: i64, compare: &str, limit: &str, index: &str) -> String {
+    format!(
+        "(module (memory (export \"memory\") 2 3)
+            (func $run (export \"run\") (param $p i32) (result i32)
+                (local $i i32) (local $limit i32) (local $sum i32) (local $fuel i32)
+                (local.set $fuel (i32.const 40))
+                (local.set $i {start})
+                (local.set $limit {limit})
+                (block (loop
+                    (if (i32.lt_u {index} (i32.const 65536)) (then
+                        (local.set $sum (i32.add (local.get $sum) (i32.load {index})))
+                        (i32.store offset=8 {index} (local.get $fuel))))
+                    (local.set $fuel (i32.sub (local.get $fuel) (i32.const 1)))
+                    (br_if 1 (i32.eqz (local.get $fuel)))
+                    (local.set $i (i32.add (local.get $i) (i32.const {step})))
+                    (br_if 0 (i32.{compare} (local.get $i) (local.get $limit)))))
+                (i32.add (local.get $sum) (local.get $i)))
+            (func (export \"all\") (result i32)
+                (i32.add
+                    (i32.add (call $run (i32.const 0)) (call $run (i32.const 1)))
+                    (i32.add (call $run (i32.const -1)) (call $run (i32.const -65537))))))"
+    )
+}
+
+/// Loops that do not leave at their limit, for some argument: it is behind the start, or they step
+/// over it. Once the counter has wrapped around, the indices are in memory, and 4 GiB further in
+/// integers without limits.
+#[test]
+fn missed_limits() {
+    let (plain, scaled) = ("(local.get $i)", "(i32.shl (local.get $i) (i32.const 2))");
+    let moved = "(i32.add (i32.const 64) (i32.shl (local.get $i) (i32.const 2)))";
+    let bit =
+        |shift| format!("(i32.shl (i32.and (local.get $p) (i32.const 1)) (i32.const {shift}))");
+    let (low, sixteenth, quarter) = (&*bit(0), &*bit(28), &*bit(30));
+    let below = &*format!("(i32.sub (i32.const 0) {quarter})");
+    let half = "(i32.and (local.get $p) (i32.const 0x7fffffff))";
+    let most = "(i32.rem_u (local.get $p) (i32.const -65536))";
+    let uneven = &*format!("(i32.add (i32.const 0x40000000) {low})");
+    let (zero, up) = ("(i32.const 0)", 1 << 30);
+    for (start, step, compare, limit, index) in [
+        // The limit is the first number that is compared, or behind it.
+        (zero, up, "ne", quarter, scaled),
+        (zero, up, "ne", quarter, moved),
+        (zero, -up, "ne", below, moved),
+        (zero, up, "ne", zero, moved),
+        (zero, -up, "ne", zero, scaled),
+        // The first number that is compared is at the limit, or past it.
+        (sixteenth, 1 << 28, "ne", "(i32.const 0x10000000)", scaled),
+        (sixteenth, -1 << 28, "ne", zero, scaled),
+        // The counter is never equal to the limit.
+        (zero, up, "ne", "(i32.const 0x60000000)", scaled),
+        (zero, -up, "ne", "(i32.const -0x60000000)", scaled),
+        (zero, up, "ne", uneven, moved),
+        // It is never past the limit.
+        (zero, up, "lt_u", most, plain),
+        (zero, up, "le_u", most, plain),
+        (zero, up, "lt_s", half, plain),
+        (zero, up, "le_s", half, plain),
+        (zero, -up, "ge_u", low, moved),
+        (zero, -up, "ge_s", below, moved),
+        ("(i32.const 0x40000000)", -up, "ge_u", zero, plain),
+        ("(i32.const 0x40000000)", -up, "gt_s", "(i32.const -0x7fffffff)", plain),
+    ] {
+        let text = towards(start, step, compare, limit, index);
+        let wasm = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let outcome = run_module(&wasm, 0, true, &guard());
+        let outcome = outcome.unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
+        assert_eq!(outcome.peer, Verdict::Agreed, "{text}");
+        assert_eq!(outcome.returned, outcome.calls, "{text}");
+    }
+}
+
+/// Loops with more than one way back, and with a limit that is another one in each round.
+#[test]
+fn unsteady_loops() {
+    let access = |index: &str| {
+        format!(
+            "(if (i32.lt_u {index} (i32.const 65536)) (then
+                (local.set $sum (i32.add (local.get $sum) (i32.load {index})))
+                (i32.store offset=8 {index} (local.get $fuel))))
+            (local.set $fuel (i32.sub (local.get $fuel) (i32.const 1)))
+            (br_if 1 (i32.eqz (local.get $fuel)))"
+        )
+    };
+    let quarters = access("(i32.shl (local.get $i) (i32.const 2))");
+    let halves = access("(i32.shl (local.get $i) (i32.const 1))");
+    let plain = access("(local.get $i)");
+    let count = "(local.set $i (i32.add (local.get $i) (i32.const 0x40000000)))";
+    let goes_on = "(i32.ne (local.get $i) (i32.const 0x40000000))";
+    let odd = "(i32.and (local.get $p) (i32.const 1))";
+    for body in [
+        // Some rounds do not meet the comparison.
+        format!("{quarters} {count} (br_if 0 {odd}) (br_if 0 {goes_on})"),
+        format!("{quarters} {count} (if {odd} (then (br_if 1 {goes_on})) (else (br 1)))"),
+        format!("{quarters} {count} (if {odd} (then (br 1)) (else (br_if 1 {goes_on})))"),
+        // The limit is not where the counter is.
+        format!(
+            "{halves} {count} (br_if 0 (i32.ne (local.get $i) (i32.add (i32.const 0x40000000)
+                (i32.shl (i32.and (local.get $fuel) (i32.const 1)) (i32.const 30)))))"
+        ),
+        // The steps differ.
+        format!(
+            "{plain}
+            (if (i32.and (local.get $fuel) (i32.const 1)) (then
+                (local.set $i (i32.add (local.get $i) (i32.const 4))) (br 1)))
+            (local.set $i (i32.add (local.get $i) (i32.const 12))) (br 0)"
+        ),
+    ] {
+        let text = format!(
+            "(module (memory (export \"memory\") 2 3)
+                (func $run (export \"run\") (param $p i32) (result i32)
+                    (local $i i32) (local $sum i32) (local $fuel i32)
+                    (local.set $fuel (i32.const 40))
+                    (block (loop {body}))
+                    (i32.add (local.get $sum) (local.get $i)))
+                (func (export \"all\") (result i32)
+                    (i32.add (call $run (i32.const 0)) (call $run (i32.const 1)))))"
+        );
+        let wasm = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let outcome = run_module(&wasm, 0, true, &guard());
+        let outcome = outcome.unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
+        assert_eq!(outcome.peer, Verdict::Agreed, "{text}");
+        assert_eq!(outcome.returned, outcome.calls, "{text}");
+    }
+}
+
+/// All passes: seed 0 leaves none out.
+fn guard() -> Choice {
+    Choice::all().with_bounds(BoundsStrategy::Guard)
 }

@@ -41,14 +41,19 @@ struct Wide {
     param: Value,
 }
 
-pub(super) fn run(context: &mut Context) {
+/// Rewrites addresses; those of counters only if they may be `wide`.
+pub(super) fn run(context: &mut Context, wide_counters: bool) {
     let Context { func, cfg, domtree, loop_analysis: loops, .. } = context;
     let mut numbers = Numbers::new(func, cfg, domtree, loops);
     let mut accesses = Vec::new();
     let mut wide = BTreeMap::new();
     for block in func.layout.blocks() {
         for inst in func.layout.block_insts(block) {
-            if let Some(mut access) = access(&mut numbers, inst) {
+            let counts = |access: &Access| {
+                access.index.atoms.iter().any(|(atom, _)| matches!(atom, Atom::Counter(_)))
+            };
+            let access = access(&mut numbers, inst);
+            if let Some(mut access) = access.filter(|access| wide_counters || !counts(access)) {
                 let level = |atom: &Atom| {
                     numbers
                         .block_of(atom.value())
