@@ -181,7 +181,7 @@ impl<'f> Numbers<'f> {
         }
         self.depth += 1;
         let form = self.expanded(value).filter(|form| {
-            let range = self.range(&form);
+            let range = self.range(form);
             // Not only to be of use: what is expanded differently for being too deep has the range of
             // all numbers, so a form that rests on the other one ends here.
             let narrow = range.most - range.least < UNSIGNED.most;
