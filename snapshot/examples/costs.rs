@@ -41,23 +41,27 @@ fn install_handler() {
 
 /// A slot with an image of ones.
 fn slot(tracking: Tracking, expected: Option<WorkingSet>) -> Slot {
-    let stored = vec![1; IMAGE_PAGES * PAGE];
-    let extents = [Extent { at: 0, file: 0, bytes: stored.len() }];
-    let mut image = Image::from_pages(stored.len(), &extents, &stored).expect("memory");
+    let mut image = ones(IMAGE_PAGES);
     if let Some(set) = expected {
         image = image.expecting(set).expect("a set of the image");
     }
+    let slot = bound(tracking, image);
+    assert_eq!(slot.tracking(), tracking, "not possible here");
+    slot
+}
+
+/// An image of so many pages, none of which is zero.
+fn ones(pages: usize) -> Image {
+    let stored = vec![1; pages * PAGE];
+    let extents = [Extent { at: 0, file: 0, bytes: stored.len() }];
+    Image::from_pages(stored.len(), &extents, &stored).expect("memory")
+}
+
+fn bound(tracking: Tracking, image: Image) -> Slot {
     let geometry = Geometry { below: 0, above: 64 << 20, align: LEARN_ALIGN };
     let mut slot = Slot::reserve(geometry).expect("address space");
-    slot.bind(Binding {
-        image: Arc::new(image),
-        lead: 0,
-        head: 0,
-        tracking,
-        growth: Growth::Protect,
-    })
-    .expect("memory");
-    assert_eq!(slot.tracking(), tracking, "not possible here");
+    let (image, growth) = (Arc::new(image), Growth::Protect);
+    slot.bind(Binding { image, lead: 0, head: 0, tracking, growth }).expect("memory");
     slot
 }
 
@@ -115,27 +119,10 @@ fn requests(name: &str, tracking: Tracking, pages: usize, apart: usize) {
 /// The first write to a page or granule of a fresh slot.
 fn learning(name: &str, tracking: Tracking, apart: usize, model: u64) {
     let measured = median(|| {
-        let mut slot = slot_small(tracking);
+        let mut slot = bound(tracking, ones(512));
         nanos(|| touch(&mut slot, 0, 16, apart)) / 16
     });
     show(name, measured, Some(model));
-}
-
-fn slot_small(tracking: Tracking) -> Slot {
-    let stored = vec![1; 512 * PAGE];
-    let extents = [Extent { at: 0, file: 0, bytes: stored.len() }];
-    let image = Image::from_pages(stored.len(), &extents, &stored).expect("memory");
-    let geometry = Geometry { below: 0, above: 64 << 20, align: LEARN_ALIGN };
-    let mut slot = Slot::reserve(geometry).expect("address space");
-    slot.bind(Binding {
-        image: Arc::new(image),
-        lead: 0,
-        head: 0,
-        tracking,
-        growth: Growth::Protect,
-    })
-    .expect("memory");
-    slot
 }
 
 /// Growing by `mib`, writing to some of it, and the reset.

@@ -37,6 +37,7 @@ mod pager;
 mod restore;
 mod slot;
 mod sys;
+mod table;
 mod uffd;
 mod watch;
 mod working_set;
@@ -44,8 +45,9 @@ mod working_set;
 pub use image::{Extent, Image};
 pub use pager::handle_missing_page;
 pub use slot::{Binding, Geometry, Growth, Slot, Tracking};
+pub use table::LEARN_ALIGN;
 pub use uffd::Missing;
-pub use watch::{FaultSignal, LEARN_ALIGN, handle_write_fault};
+pub use watch::{FaultSignal, handle_write_fault};
 pub use working_set::WorkingSet;
 
 /// Bytes of a host page.

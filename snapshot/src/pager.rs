@@ -5,25 +5,21 @@
 //! provides a page of zeros if the page is one of those that were opened, and otherwise says that
 //! the fault is somebody else's. To open pages is to raise a number.
 //!
-//! Handlers find the slot of an address as they do for slots that learn (see `learn`).
+//! Handlers find the slot of an address as they do for slots that learn (see `table`).
 
-use crate::{LEARN_ALIGN, PAGE, uffd};
+use crate::table::Table;
+use crate::{PAGE, uffd};
+use std::ops::Range;
 use std::os::fd::OwnedFd;
-use std::ptr;
-use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-/// User addresses have 47 bits, and slots start at multiples of [`LEARN_ALIGN`].
-const TABLE_LEN: usize = 1 << (47 - LEARN_ALIGN.trailing_zeros());
-
-static PAGERS: [AtomicPtr<Pager>; TABLE_LEN] =
-    [const { AtomicPtr::new(ptr::null_mut()) }; TABLE_LEN];
+static PAGERS: Table<Pager> = Table::new();
 
 /// The pages after a slot's image. Boxed: handlers find it by its address.
 #[derive(Debug)]
 pub(crate) struct Pager {
     descriptor: &'static OwnedFd,
-    start: usize,
-    len: usize,
+    addresses: Range<usize>,
     /// Where what was opened ends.
     end: AtomicUsize,
 }
@@ -32,12 +28,10 @@ pub(crate) struct Pager {
 /// opened. To be called by the process's handler for SIGBUS, which then returns.
 /// Async-signal-safe.
 pub fn handle_missing_page(address: usize) -> bool {
-    let Some(entry) = PAGERS.get(address / LEARN_ALIGN) else { return false };
     // SAFETY: a pager is taken out of the table before it is freed, by the owner of the slot; a
     // thread that accesses the slot has the owner's permission, so the owner is not freeing it.
     // Several threads may be here: all that changes is atomic.
-    let Some(pager) = (unsafe { entry.load(SeqCst).as_ref() }) else { return false };
-    pager.provide(address)
+    unsafe { PAGERS.find(address) }.is_some_and(|pager| pager.provide(address))
 }
 
 impl Pager {
@@ -45,16 +39,11 @@ impl Pager {
     pub(crate) fn new(start: usize, len: usize) -> Option<Box<Pager>> {
         let descriptor = uffd::descriptor().ok()?;
         uffd::register_missing(descriptor, start, len).ok()?;
-        let pager = Box::new(Pager { descriptor, start, len, end: AtomicUsize::new(start) });
-        for entry in pager.entries() {
-            entry.store(ptr::from_ref(&*pager).cast_mut(), SeqCst);
-        }
+        let (addresses, end) = (start..start + len, AtomicUsize::new(start));
+        let mut pager = Box::new(Pager { descriptor, addresses, end });
+        let this = &raw mut *pager;
+        PAGERS.enter(&pager.addresses, this);
         Some(pager)
-    }
-
-    fn entries(&self) -> &'static [AtomicPtr<Pager>] {
-        let last = (self.start + self.len - 1) / LEARN_ALIGN;
-        &PAGERS[self.start / LEARN_ALIGN..=last]
     }
 
     /// Makes the pages before the address `end` those that are open.
@@ -63,7 +52,7 @@ impl Pager {
     }
 
     fn provide(&self, address: usize) -> bool {
-        if !(self.start..self.end.load(SeqCst)).contains(&address) {
+        if !(self.addresses.start..self.end.load(SeqCst)).contains(&address) {
             return false;
         }
         match uffd::zero_page(self.descriptor, address & !(PAGE - 1)) {
@@ -76,8 +65,6 @@ impl Pager {
 
 impl Drop for Pager {
     fn drop(&mut self) {
-        for entry in self.entries() {
-            entry.store(ptr::null_mut(), SeqCst);
-        }
+        PAGERS.leave(&self.addresses);
     }
 }

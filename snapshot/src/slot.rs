@@ -6,8 +6,8 @@ use crate::image::invalid;
 use crate::learn::Tracker;
 use crate::pager::Pager;
 use crate::sys::{Access, Reservation};
-use crate::watch::{LEARN_ALIGN, Watcher, Way};
-use crate::{Image, PAGE, WorkingSet};
+use crate::watch::{Watcher, Way};
+use crate::{Image, LEARN_ALIGN, PAGE, WorkingSet};
 use std::io;
 use std::sync::Arc;
 
@@ -35,6 +35,13 @@ pub struct Binding {
     pub tracking: Tracking,
     /// How what is after the image becomes accessible.
     pub growth: Growth,
+}
+
+impl Binding {
+    /// Bytes of the image from BASE on.
+    fn image_end(&self) -> usize {
+        self.image.len() - self.lead
+    }
 }
 
 /// Address space in which one image at a time is mapped.
@@ -161,7 +168,7 @@ impl Slot {
         };
         pages.sort_unstable();
         let image = binding.image.len();
-        let grown = self.most_open - (image - binding.lead);
+        let grown = self.most_open - binding.image_end();
         // Only one of the two ways sees pages of memory that grew.
         let in_image = pages.iter().filter(|page| **page < image / PAGE);
         Some(WorkingSet::of_pages(in_image.copied(), image / PAGE, grown))
@@ -204,7 +211,7 @@ impl Slot {
         {
             return Err(invalid("the image does not fit the slot"));
         }
-        self.open = binding.image.len() - binding.lead;
+        self.open = binding.image_end();
         self.most_open = self.open;
         let binding = self.binding.insert(binding);
         let image_at = self.geometry.below - binding.lead;
@@ -257,18 +264,20 @@ impl Slot {
         }
         let start = self.reservation.start() + self.geometry.below - binding.lead;
         let (head, len) = (binding.head, image.len());
-        let pages = || Tracker::new(start, len, head).map(Way::Pages);
+        let pages = || Tracker::new(start, len, head);
         let all_pages = || {
-            let mut tracker = Tracker::new(start, len, head)?;
+            let mut tracker = pages()?;
             tracker.make_room();
-            Some(Way::Pages(tracker))
+            Some(tracker)
         };
         let granules = |pages, most| Granules::new(start, len, pages, most).map(Way::Granules);
         let way = match way {
             Tracking::Auto | Tracking::Discard => None,
-            Tracking::Learn => pages(),
+            Tracking::Learn => pages().map(Way::Pages),
             Tracking::Granules => granules(cost::GRANULE_PAGES, cost::MAX_GRANULES),
-            Tracking::Record => all_pages().or_else(|| granules(1, cost::MAX_PAGES)),
+            Tracking::Record => {
+                all_pages().map(Way::Pages).or_else(|| granules(1, cost::MAX_PAGES))
+            }
         };
         self.watcher = way.map(|way| Watcher::new(way, start, len));
         if let (Some(watcher), None) = (&self.watcher, &self.history) {
@@ -406,7 +415,7 @@ impl Slot {
     /// Closes what was opened. What was watched is zero again, and stays for the next time.
     fn close_grown(&mut self) -> io::Result<()> {
         let Some(binding) = &self.binding else { return Ok(()) };
-        let image_end = binding.image.len() - binding.lead;
+        let image_end = binding.image_end();
         if self.open == image_end {
             return Ok(());
         }
@@ -421,7 +430,7 @@ impl Slot {
     /// Discards all private pages, and closes what was opened.
     fn discard(&mut self) -> io::Result<()> {
         let Some(binding) = &self.binding else { return Ok(()) };
-        let (lead, image_end) = (binding.lead, binding.image.len() - binding.lead);
+        let (lead, image_end) = (binding.lead, binding.image_end());
         let watched = self.watcher.as_ref().map_or(0, |watcher| watcher.watched());
         let end = self.open.max(watched.saturating_sub(lead));
         self.reservation.discard(self.geometry.below - lead, lead + end)?;
@@ -441,7 +450,7 @@ impl Slot {
     /// Forgets what is after the image, of a slot where that stays accessible, and that it was opened.
     fn discard_rest(&mut self) -> io::Result<()> {
         let Some(binding) = &self.binding else { return Ok(()) };
-        let image_end = binding.image.len() - binding.lead;
+        let image_end = binding.image_end();
         let reached = match binding.growth {
             Growth::Protect | Growth::Fault => self.open,
             // Opened or not, anything may have been written to.

@@ -5,30 +5,22 @@
 //! that part and notes it in the slot's set. There are two ways, which differ in what protects and
 //! in how large a part is: single pages (see `learn`), and granules (see `granules`).
 //!
-//! Handlers find the slot of an address in a table with an entry for each 512 MiB of address
-//! space, without a lock.
+//! Handlers find the slot of an address without a lock (see `table`).
 
 use crate::cost::{self, Rates};
 use crate::granules::Granules;
 use crate::learn::Tracker;
+use crate::table::Table;
 use crate::{Image, WorkingSet};
 use std::cell::UnsafeCell;
 use std::io;
 use std::ops::Range;
-use std::ptr;
 use std::sync::atomic::{
-    AtomicBool, AtomicPtr,
-    Ordering::{Acquire, Release, SeqCst},
+    AtomicBool,
+    Ordering::{Acquire, Release},
 };
 
-/// Slots that are watched start at multiples of this many bytes.
-pub const LEARN_ALIGN: usize = 512 << 20;
-
-/// User addresses have 47 bits.
-const TABLE_LEN: usize = 1 << (47 - 29);
-
-static WATCHERS: [AtomicPtr<Watcher>; TABLE_LEN] =
-    [const { AtomicPtr::new(ptr::null_mut()) }; TABLE_LEN];
+static WATCHERS: Table<Watcher> = Table::new();
 
 /// What is protected, and how.
 #[derive(Debug)]
@@ -43,8 +35,8 @@ pub(crate) struct Watcher {
     way: UnsafeCell<Way>,
     /// Whether a handler is changing `way`. Whoever has the slot may write to it on several threads.
     learning: AtomicBool,
-    /// The table's entries that lead here.
-    entries: Range<usize>,
+    /// Where the table leads here.
+    addresses: Range<usize>,
 }
 
 // SAFETY: through `&Watcher` only handlers change it, one at a time; the owner looks at it only
@@ -66,30 +58,25 @@ pub enum FaultSignal {
 /// A fault that is not the first write to a part is never taken for one: not an access to memory
 /// that is closed, although that may be watched, nor one outside of what is watched.
 pub fn handle_write_fault(signal: FaultSignal, address: usize) -> bool {
-    let Some(entry) = WATCHERS.get(address / LEARN_ALIGN) else { return false };
-    let watcher = entry.load(SeqCst);
     // SAFETY: a watcher is taken out of the table before it is freed, by the owner of the slot; a
     // thread that writes to the slot has the owner's permission, so the owner is not freeing it.
-    let Some(watcher) = (unsafe { watcher.as_ref() }) else { return false };
-    watcher.learn(signal, address)
+    unsafe { WATCHERS.find(address) }.is_some_and(|watcher| watcher.learn(signal, address))
 }
 
 impl Watcher {
     /// Makes handlers find `way`, which watches `len` bytes from `start` on.
     pub(crate) fn new(way: Way, start: usize, len: usize) -> Box<Watcher> {
         let (way, learning) = (UnsafeCell::new(way), AtomicBool::new(false));
-        let mut watcher = Box::new(Watcher { way, learning, entries: 0..0 });
+        let mut watcher = Box::new(Watcher { way, learning, addresses: start..start + len });
         watcher.enter(start..start + len);
         watcher
     }
 
     /// Makes handlers find the watcher by all addresses of a range that includes those from before.
     fn enter(&mut self, addresses: Range<usize>) {
-        self.entries = addresses.start / LEARN_ALIGN..addresses.end.div_ceil(LEARN_ALIGN);
-        let this = ptr::from_mut(self);
-        for entry in &WATCHERS[self.entries.clone()] {
-            entry.store(this, SeqCst);
-        }
+        self.addresses = addresses;
+        let this = &raw mut *self;
+        WATCHERS.enter(&self.addresses, this);
     }
 
     /// What to do about a fault; whether it was a write to a protected part. Async-signal-safe: who
@@ -196,8 +183,6 @@ impl Watcher {
 
 impl Drop for Watcher {
     fn drop(&mut self) {
-        for entry in &WATCHERS[self.entries.clone()] {
-            entry.store(ptr::null_mut(), SeqCst);
-        }
+        WATCHERS.leave(&self.addresses);
     }
 }

@@ -213,18 +213,7 @@ fn a_set_that_grows_too_large_is_learned_anew() {
     let stored = vec![3; PAGE];
     let extents = [Extent { at: 0, file: 0, bytes: PAGE }];
     let image = Image::from_pages(pages * PAGE, &extents, &stored).unwrap();
-    install_handler();
-    let geometry = Geometry { below: 1 << 20, above: 32 << 20, align: LEARN_ALIGN };
-    let mut slot = Slot::reserve(geometry).unwrap();
-    let tracking = Tracking::Learn;
-    slot.bind(Binding {
-        image: Arc::new(image),
-        lead: 0,
-        head: 0,
-        tracking,
-        growth: Growth::Protect,
-    })
-    .unwrap();
+    let mut slot = bound_at(Tracking::Learn, image);
     slot.bytes_mut(0, pages * PAGE).unwrap().fill(9);
     slot.reset().unwrap();
     assert_eq!(slot.learned_pages(), 0);
@@ -253,18 +242,7 @@ fn the_kernel_may_write_where_it_was_allowed() {
 fn a_slot_stops_learning_from_guests_that_do_not_repeat_themselves() {
     let pages = 4000;
     let image = Image::from_pages(pages * PAGE, &[], &[]).unwrap();
-    install_handler();
-    let geometry = Geometry { below: 1 << 20, above: 32 << 20, align: LEARN_ALIGN };
-    let mut slot = Slot::reserve(geometry).unwrap();
-    let tracking = Tracking::Learn;
-    slot.bind(Binding {
-        image: Arc::new(image),
-        lead: 0,
-        head: 0,
-        tracking,
-        growth: Growth::Protect,
-    })
-    .unwrap();
+    let mut slot = bound_at(Tracking::Learn, image);
     for round in 0..100 {
         for page in 0..8 {
             slot.bytes_mut(((round * 8 + page) * PAGE) as isize, 1).unwrap()[0] = 1;
@@ -291,18 +269,7 @@ fn a_slot_goes_on_learning_from_guests_that_mostly_repeat_themselves() {
 /// A slot with an image of `pages` pages of zeros.
 fn zeros(tracking: Tracking, pages: usize) -> Slot {
     let image = Image::from_pages(pages * PAGE, &[], &[]).unwrap();
-    install_handler();
-    let geometry = Geometry { below: 1 << 20, above: 32 << 20, align: LEARN_ALIGN };
-    let mut slot = Slot::reserve(geometry).unwrap();
-    slot.bind(Binding {
-        image: Arc::new(image),
-        lead: 0,
-        head: 0,
-        tracking,
-        growth: Growth::Protect,
-    })
-    .unwrap();
-    slot
+    bound_at(tracking, image)
 }
 
 fn write_page(slot: &mut Slot, page: usize) {
