@@ -1,6 +1,7 @@
 //! wasmtime as an engine.
 
 use super::runner::{Outcome, Runner};
+use anyhow::Context;
 use std::path::Path;
 use std::time::Instant;
 use wasmtime::{Engine, Instance, Module, Store, TypedFunc};
@@ -21,7 +22,17 @@ pub(super) enum Bounds {
     Unmasked,
 }
 
-/// Compiles and instantiates a kernel.
+impl Bounds {
+    fn extension(self) -> &'static str {
+        match self {
+            Bounds::Guard => "guard.cwasm",
+            Bounds::Masked => "masked.cwasm",
+            Bounds::Unmasked => "unmasked.cwasm",
+        }
+    }
+}
+
+/// Compiles and instantiates a kernel. Leaves the machine code beside it, to be looked at.
 pub(super) fn load(wasm: &Path, bounds: Bounds) -> anyhow::Result<impl Runner + use<>> {
     let mut config = wasmtime::Config::new();
     if bounds != Bounds::Guard {
@@ -33,6 +44,9 @@ pub(super) fn load(wasm: &Path, bounds: Bounds) -> anyhow::Result<impl Runner + 
     }
     let engine = Engine::new(&config)?;
     let module = Module::from_file(&engine, wasm)?;
+    let file = wasm.with_extension(bounds.extension());
+    std::fs::write(&file, module.serialize()?)
+        .with_context(|| format!("writing {}", file.display()))?;
     let mut store = Store::new(&engine, ());
     let instance = Instance::new(&mut store, &module, &[])?;
     let run = instance.get_typed_func(&mut store, "run")?;
