@@ -6,11 +6,11 @@ use crate::module::{Layout, Module};
 use crate::parse::Body;
 use crate::symbol::Symbol;
 use crate::target::Allocator;
-use crate::{CompileError, OptLevel, Options, Passes, emit, names, passes, target, thunk};
+use crate::{CompileError, OptLevel, Options, Passes, emit, names, passes, relax, target, thunk};
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::ir::{ExternalName, Function, Signature, SourceLoc, UserFuncName, Value};
 use cranelift_codegen::isa::OwnedTargetIsa;
-use cranelift_codegen::isa::unwind::UnwindInfo;
+use cranelift_codegen::isa::unwind::UnwindInst;
 use cranelift_codegen::{
     CompiledCode, Context, FinalizedMachExceptionHandler, FinalizedRelocTarget,
 };
@@ -33,7 +33,8 @@ pub(crate) struct Code {
     pub(crate) sources: Vec<(Range<u32>, u32)>,
     /// Calls that exceptions may end.
     pub(crate) handlers: Vec<Handler>,
-    pub(crate) unwind: UnwindInfo,
+    /// What the prologue has done to the frame, and from where on.
+    pub(crate) unwind: Vec<(u32, UnwindInst)>,
     pub(crate) stats: BoundsStats,
 }
 
@@ -269,20 +270,22 @@ impl<'m> Generator<'m> {
         stats: BoundsStats,
     ) -> Result<Code, CompileError> {
         let compiled = self.run(worker, symbol)?;
-        let unwind = compiled
-            .create_unwind_info(&*self.isa)
-            .map_err(|error| self.failed(symbol, error.to_string()))?
-            .ok_or_else(|| self.failed(symbol, "no unwind information".to_owned()))?;
-        Ok(Code {
+        let mut code = Code {
             symbol,
             bytes: compiled.code_buffer().to_vec(),
             relocations: relocations(&worker.context.func, &compiled)?,
             traps: traps(&compiled)?,
             sources: sources(&compiled),
             handlers: handlers(&compiled)?,
-            unwind,
+            unwind: compiled.buffer.unwind_info.to_vec(),
             stats,
-        })
+        };
+        if self.passes.relaxes() {
+            let mut blocks = compiled.bb_starts;
+            blocks.sort_unstable();
+            relax::run(&mut code, &blocks);
+        }
+        Ok(code)
     }
 
     fn run(&self, worker: &mut Worker, symbol: Symbol) -> Result<CompiledCode, CompileError> {

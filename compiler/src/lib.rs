@@ -37,6 +37,7 @@ mod parse;
 mod passes;
 mod proposals;
 mod records;
+mod relax;
 mod symbol;
 mod target;
 mod thunk;

@@ -4,7 +4,7 @@ use crate::generate::Code;
 use crate::module::Module;
 use crate::symbol::Symbol;
 use crate::{CompileError, names};
-use cranelift_codegen::isa::unwind::UnwindInfo;
+use cranelift_codegen::isa::unwind::UnwindInst;
 use std::collections::HashMap;
 use wfaas_abi::artifact;
 use wfaas_abi::artifact::records::{HandlerRecord, NONE, SourceRecord, TrapRecord};
@@ -40,7 +40,7 @@ pub(crate) struct Piece {
     pub(crate) symbol: Symbol,
     pub(crate) offset: u32,
     pub(crate) size: u32,
-    pub(crate) unwind: UnwindInfo,
+    pub(crate) unwind: Vec<(u32, UnwindInst)>,
 }
 
 impl Linked {

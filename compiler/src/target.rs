@@ -56,6 +56,7 @@ fn build_isa(options: &Options<'_>, allocator: Allocator) -> Result<OwnedTargetI
         ("enable_pinned_reg", "true"),       // BASE lives there
         ("preserve_frame_pointers", "true"), // backtraces follow them
         ("unwind_info", "true"),
+        ("machine_code_cfg_info", "true"), // tables in the code end where blocks start
         ("enable_multi_ret_implicit_sret", "true"),
         ("enable_probestack", "true"), // a large frame must not jump over the guard page
         ("probestack_strategy", "inline"),

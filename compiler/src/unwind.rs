@@ -3,9 +3,11 @@
 use crate::CompileError;
 use crate::link::Piece;
 use cranelift_codegen::isa::TargetIsa;
-use cranelift_codegen::isa::unwind::UnwindInfo;
-use gimli::write::{Address, EhFrame, EndianVec, FrameTable};
-use gimli::{DW_EH_PE_pcrel, DW_EH_PE_sdata4, DwEhPe, LittleEndian};
+use cranelift_codegen::isa::unwind::UnwindInst;
+use gimli::write::{
+    Address, CallFrameInstruction, EhFrame, EndianVec, FrameDescriptionEntry, FrameTable,
+};
+use gimli::{DW_EH_PE_pcrel, DW_EH_PE_sdata4, DwEhPe, LittleEndian, Register, X86_64};
 
 /// Ends the section.
 const TERMINATOR: [u8; 4] = [0; 4];
@@ -23,15 +25,50 @@ pub(crate) fn eh_frame(
     let mut table = FrameTable::default();
     let cie = table.add_cie(cie);
     for piece in pieces {
-        let UnwindInfo::SystemV(unwind) = &piece.unwind else {
-            return Err(failed("unwind information of another system"));
-        };
-        let address = u64::from(piece.offset).wrapping_sub(distance);
-        table.add_fde(cie, unwind.to_fde(Address::Constant(address)));
+        let address = Address::Constant(u64::from(piece.offset).wrapping_sub(distance));
+        table.add_fde(cie, entry(isa, piece, address)?);
     }
     let mut section = EhFrame::from(EndianVec::new(LittleEndian));
     table.write_eh_frame(&mut section).map_err(|error| failed(&error.to_string()))?;
     let mut bytes = section.0.into_vec();
     bytes.extend_from_slice(&TERMINATOR);
     Ok(bytes)
+}
+
+/// What the prologue of a piece does to the frame, step by step.
+fn entry(
+    isa: &dyn TargetIsa,
+    piece: &Piece,
+    address: Address,
+) -> Result<FrameDescriptionEntry, CompileError> {
+    let failed = |message: String| CompileError::Internal(format!(".eh_frame: {message}"));
+    let mut entry = FrameDescriptionEntry::new(address, piece.size);
+    // From the caller's stack pointer down to where registers are saved.
+    let mut depth = 0;
+    for (offset, step) in &piece.unwind {
+        match step {
+            UnwindInst::PushFrameRegs { offset_upward_to_caller_sp: pushed } => {
+                let pushed = pushed.cast_signed();
+                entry.add_instruction(*offset, CallFrameInstruction::CfaOffset(pushed));
+                entry.add_instruction(*offset, CallFrameInstruction::Offset(X86_64::RBP, -pushed));
+            }
+            UnwindInst::DefineNewFrame {
+                offset_upward_to_caller_sp,
+                offset_downward_to_clobbers,
+            } => {
+                depth = offset_upward_to_caller_sp + offset_downward_to_clobbers;
+                entry.add_instruction(*offset, CallFrameInstruction::CfaRegister(X86_64::RBP));
+            }
+            UnwindInst::SaveReg { clobber_offset, reg } => {
+                let number = isa.map_regalloc_reg_to_dwarf((*reg).into());
+                let register = Register(number.map_err(|error| failed(error.to_string()))?);
+                let place = clobber_offset.cast_signed() - depth.cast_signed();
+                entry.add_instruction(*offset, CallFrameInstruction::Offset(register, place));
+            }
+            // The frame pointer says where the frame is, whatever is below it.
+            UnwindInst::StackAlloc { .. } => {}
+            other => return Err(failed(format!("{other:?} in a prologue"))),
+        }
+    }
+    Ok(entry)
 }

@@ -35,9 +35,10 @@ enum Pass {
     Addresses,
     Counters,
     Wide,
+    Relax,
 }
 
-const NAMES: &[&str] = &["params", "base", "addresses", "counters", "wide"];
+const NAMES: &[&str] = &["params", "base", "addresses", "counters", "wide", "relax"];
 
 impl Passes {
     /// All of them.
@@ -67,6 +68,11 @@ impl Passes {
                 Err(CompileError::UnknownPass { name: name.to_owned(), known: NAMES.join(", ") })
             }
         }
+    }
+
+    /// Whether machine code is laid out anew.
+    pub(crate) fn relaxes(self) -> bool {
+        self.contains(Pass::Relax)
     }
 
     fn contains(self, pass: Pass) -> bool {

@@ -1,0 +1,147 @@
+//! Choosing lengths and places.
+
+use super::decode::SAVED;
+use super::{Form, Item, Unit};
+
+/// Where innermost loops start, and what no jump may cross, in bytes: half a line of the cache, or
+/// what the processor caches together once it is decoded.
+const LINE: u32 = 32;
+
+/// Constants start at a multiple of this: those of vectors must.
+const DATA_ALIGN: u32 = 16;
+
+/// Prefixes that an instruction may get: more take some processors longer to decode.
+const MOST_PREFIXES: u32 = 3;
+
+/// The longest instruction there is.
+const LONGEST: u32 = 15;
+
+/// How often jumps are lengthened because their targets are too far away, before all are.
+const MOST_TURNS: usize = 12;
+
+/// Gives each item its place.
+pub(super) fn place(unit: &mut Unit) {
+    let loops = innermost_loops(&unit.items);
+    for turn in 0.. {
+        put(&mut unit.items, &loops);
+        if !lengthen(&mut unit.items, turn >= MOST_TURNS) {
+            return;
+        }
+    }
+}
+
+/// The first items of loops without loops in them.
+fn innermost_loops(items: &[Item]) -> Vec<usize> {
+    // The last jump back to each.
+    let mut ends: Vec<(usize, usize)> = Vec::new();
+    for (index, item) in items.iter().enumerate().rev() {
+        if let Form::Jump { target, .. } = item.form
+            && target <= index
+        {
+            ends.push((target, index));
+        }
+    }
+    // For each start, the furthest jump comes first.
+    ends.sort_by_key(|(start, end)| (*start, std::cmp::Reverse(*end)));
+    ends.dedup_by_key(|(start, _)| *start);
+    let next = ends.iter().skip(1).map(|(start, _)| *start).chain([usize::MAX]);
+    let innermost = ends.iter().zip(next).filter(|((_, end), next)| next > end);
+    innermost.map(|((start, _), _)| *start).collect()
+}
+
+/// Puts items one after the other, with the lengths that jumps have so far.
+fn put(items: &mut [Item], loops: &[usize]) {
+    let mut loops = loops.iter().copied().peekable();
+    let mut end = 0;
+    // Items before this one cannot be made longer any more: there is a jump between.
+    let mut open = 0;
+    for index in 0..items.len() {
+        let item = &mut items[index];
+        item.size = size(item);
+        (item.filling, item.prefixes) = (0, 0);
+        item.offset = end;
+        if item.is_target {
+            open = index;
+        }
+        let align = match item.form {
+            Form::Data => DATA_ALIGN,
+            _ if loops.next_if_eq(&index).is_some() => LINE,
+            _ => 1,
+        };
+        fill(item, end.next_multiple_of(align) - end);
+        if item.form.is_jump() {
+            let first = match index.checked_sub(1) {
+                Some(before) if item.form.is_conditional() && before >= open => {
+                    if items[before].fuses { before } else { index }
+                }
+                _ => index,
+            };
+            keep_off_the_line(&mut items[open..=index], first - open);
+            open = index + 1;
+        }
+        end = items[index].offset + items[index].size;
+    }
+}
+
+fn fill(item: &mut Item, bytes: u32) {
+    item.filling += bytes;
+    item.offset += bytes;
+}
+
+/// Length without prefixes.
+fn size(item: &Item) -> u32 {
+    match item.form {
+        Form::Narrow(_) | Form::Relative { narrow: Some(_), .. } => item.len - SAVED,
+        Form::Jump { near: false, .. } => 2,
+        Form::Jump { condition, near: true, .. } => 5 + u32::from(condition.is_some()),
+        _ => item.len,
+    }
+}
+
+/// Moves the last of `items`, a jump, and those from `first` on that are decoded with it, so that
+/// they do not cross or touch the end of a line. Items before them get longer for that as far as
+/// they can, since the processor does not count prefixes as instructions.
+fn keep_off_the_line(items: &mut [Item], first: usize) {
+    let Some(jump) = items.last() else { return };
+    let (start, end) = (items[first].offset, jump.offset + jump.size);
+    let mut missing = start.next_multiple_of(LINE) - start;
+    if start / LINE == end / LINE || end - start >= LINE {
+        return;
+    }
+    let mut moved = 0;
+    for item in &mut items[..first] {
+        item.offset += moved;
+        let room = match item.form {
+            Form::Plain | Form::Narrow(_) | Form::Relative { .. } => {
+                MOST_PREFIXES.min(LONGEST.saturating_sub(item.size))
+            }
+            _ => 0,
+        };
+        item.prefixes = room.min(missing);
+        item.size += item.prefixes;
+        moved += item.prefixes;
+        missing -= item.prefixes;
+    }
+    items[first].filling += missing;
+    for item in &mut items[first..] {
+        item.offset += moved + missing;
+    }
+}
+
+/// Makes jumps longer whose targets are too far away for a byte, or all of them. Whether there were
+/// any.
+fn lengthen(items: &mut [Item], all: bool) -> bool {
+    let mut some = false;
+    for index in 0..items.len() {
+        let Form::Jump { target, near: false, .. } = items[index].form else { continue };
+        let end = items[index].offset + items[index].size;
+        let distance = i64::from(items[target].offset) - i64::from(end);
+        if all || i8::try_from(distance).is_err() {
+            if let Form::Jump { near, .. } = &mut items[index].form {
+                *near = true;
+            }
+            some = true;
+        }
+    }
+    some
+}
