@@ -9,6 +9,7 @@ mod base;
 mod counters;
 mod linear;
 mod params;
+mod products;
 mod rounds;
 
 use crate::CompileError;
@@ -31,12 +32,13 @@ pub struct Passes(u8);
 #[derive(Clone, Copy)]
 enum Pass {
     Params,
+    Products,
     Base,
     Addresses,
     Counters,
 }
 
-const NAMES: &[&str] = &["params", "base", "addresses", "counters"];
+const NAMES: &[&str] = &["params", "products", "base", "addresses", "counters"];
 
 impl Passes {
     /// All of them.
@@ -80,6 +82,9 @@ pub(crate) fn compile(
         context.flowgraph();
         context.eliminate_unreachable_code(isa)?;
         params::run(&mut context.func);
+    }
+    if passes.contains(Pass::Products) {
+        products::run(&mut context.func);
     }
     let base = passes.contains(Pass::Base).then(|| base::merge(&mut context.func)).flatten();
     if passes.contains(Pass::Addresses) {
