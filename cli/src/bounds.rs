@@ -5,7 +5,7 @@ use crate::output;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use wfaas_abi::{Artifact, BoundsStrategy, CheckFate};
-use wfaas_compiler::{CompileError, Options, Passes, Proofs};
+use wfaas_compiler::{CompileError, Options, Proofs};
 
 /// How memory accesses are kept inside the memory.
 #[derive(Debug, Clone, clap::Args)]
@@ -28,11 +28,6 @@ pub(crate) struct Choice {
     /// Keep each check that a proof makes unnecessary as an assertion
     #[arg(long)]
     verify_bounds: bool,
-
-    /// Let loops count addresses with 64 bits: faster, but a processor that runs ahead of a loop's
-    /// end may read outside of the memory, speculatively. For guests that trust each other
-    #[arg(long)]
-    wide_counters: bool,
 }
 
 /// The strategy of this name; for `faas.toml` too.
@@ -73,8 +68,7 @@ impl Choice {
         let without = |passes: Proofs, name: &String| passes.without(name);
         let elide: Result<Proofs, CompileError> =
             self.no_elide.iter().try_fold(Proofs::ALL, without);
-        let passes = if self.wide_counters { Passes::ALL } else { options.passes };
-        Ok(Options { bounds, elide: elide?, verify_bounds: self.verify_bounds, passes, ..options })
+        Ok(Options { bounds, elide: elide?, verify_bounds: self.verify_bounds, ..options })
     }
 }
 

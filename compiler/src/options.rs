@@ -49,7 +49,7 @@ impl Default for Options<'_> {
             bounds: BoundsStrategy::Guard,
             elide: Proofs::ALL,
             verify_bounds: false,
-            passes: Passes::DEFAULT,
+            passes: Passes::ALL,
             progress: None,
         }
     }

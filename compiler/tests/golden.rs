@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 use wfaas_abi::BoundsStrategy;
-use wfaas_compiler::{Options, Passes, assembly, clif};
+use wfaas_compiler::{Options, assembly, clif};
 
 /// What a file should be, given what the compiler generates now.
 fn regenerate(source: &str) -> String {
@@ -34,7 +34,7 @@ fn generate(source: &str, directive: &str) -> String {
     let (function, strategy) = function.split_once(' ').unwrap_or((function, "guard"));
     let function = function.parse().expect("the index of a function");
     let bounds = BoundsStrategy::from_name(strategy).expect("a bounds strategy");
-    let options = Options { bounds, passes: Passes::ALL, ..Options::default() };
+    let options = Options { bounds, ..Options::default() };
     let generate = match what {
         "clif" => clif,
         "asm" => assembly,

@@ -42,9 +42,6 @@ pub(crate) struct Arguments {
     /// Compiles without this pass of wfaas' own; may be given several times.
     #[arg(long, value_name = "PASS")]
     disable_pass: Vec<String>,
-    /// Lets loops count with 64 bits, as `faascli build --wide-counters` does.
-    #[arg(long)]
-    wide_counters: bool,
     /// Keeps the compiled kernels in this folder.
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
@@ -60,8 +57,7 @@ pub(crate) fn run(arguments: &Arguments, rounds: usize) -> anyhow::Result<Lab> {
     let chosen = || KERNELS.iter().filter(|kernel| kernel.name.contains(&arguments.only));
     anyhow::ensure!(chosen().count() > 0, "no kernel has {:?} in its name", arguments.only);
     let without = |passes: Passes, name: &String| passes.without(name);
-    let all = if arguments.wide_counters { Passes::ALL } else { Passes::DEFAULT };
-    let passes = arguments.disable_pass.iter().try_fold(all, without)?;
+    let passes = arguments.disable_pass.iter().try_fold(Passes::ALL, without)?;
     let mut rows = Vec::new();
     for kernel in chosen() {
         let built = build::build(kernel, folder)?;

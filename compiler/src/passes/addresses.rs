@@ -8,8 +8,14 @@
 //!
 //! The form is in integers without limits, so it is the address only if its range is within 32
 //! bits. That is what keeps accesses inside the memory, so nothing else is ever rewritten.
+//!
+//! A processor that mispredicts the end of a loop counts on for as many rounds as it has room for.
+//! An index of 32 bits wraps around there; a wide counter goes on into the guard behind the memory,
+//! if upwards, and into the instance's state and the host's pointers, if downwards. So an access is
+//! rewritten only if it stays between the start of the memory and the end of the guard on
+//! [any path](Path::Any), counters that ran ahead included.
 
-use super::linear::{Atom, Counter, Linear, Numbers, UNSIGNED};
+use super::linear::{Atom, Counter, Linear, Numbers, Path, Range, UNSIGNED};
 use cranelift_codegen::Context;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::immediates::Offset32;
@@ -18,6 +24,11 @@ use cranelift_codegen::ir::{
     Block, BlockArg, Function, Inst, InstBuilder, InstructionData, Opcode, Value, ValueDef,
 };
 use std::collections::{BTreeMap, HashMap};
+use wfaas_abi::layout::{GUARD, MEMORY_RESERVATION, PAGE};
+
+/// The most that index and offset of an access may add up to, even where that is not certain yet:
+/// behind it there is still room for the widest access in the guard.
+const MOST: i64 = (MEMORY_RESERVATION + GUARD - PAGE) as i64;
 
 /// An access to rewrite.
 struct Access {
@@ -41,19 +52,15 @@ struct Wide {
     param: Value,
 }
 
-/// Rewrites addresses; those of counters only if they may be `wide`.
-pub(super) fn run(context: &mut Context, wide_counters: bool) {
+/// Rewrites addresses.
+pub(super) fn run(context: &mut Context) {
     let Context { func, cfg, domtree, loop_analysis: loops, .. } = context;
     let mut numbers = Numbers::new(func, cfg, domtree, loops);
     let mut accesses = Vec::new();
     let mut wide = BTreeMap::new();
     for block in func.layout.blocks() {
         for inst in func.layout.block_insts(block) {
-            let counts = |access: &Access| {
-                access.index.atoms.iter().any(|(atom, _)| matches!(atom, Atom::Counter(_)))
-            };
-            let access = access(&mut numbers, inst);
-            if let Some(mut access) = access.filter(|access| wide_counters || !counts(access)) {
+            if let Some(mut access) = access(&mut numbers, inst) {
                 let level = |atom: &Atom| {
                     numbers
                         .block_of(atom.value())
@@ -110,10 +117,14 @@ fn access(numbers: &mut Numbers<'_>, inst: Inst) -> Option<Access> {
     if let ([(Atom::Number(_), 1)], 0) = (&index.atoms[..], index.constant) {
         return None;
     }
-    if !numbers.range(&index).within(UNSIGNED) {
+    let offset = i64::from(i32::from(offset));
+    let reach = Range { least: 0, most: MOST - offset };
+    let stays = numbers.range(&index, Path::Right).within(UNSIGNED)
+        && numbers.range(&index, Path::Any).within(reach);
+    if !stays {
         return None;
     }
-    let offset = i64::from(i32::from(offset)) + index.constant;
+    let offset = offset + index.constant;
     Some(Access { inst, base, index, offset: i32::try_from(offset).ok()? })
 }
 

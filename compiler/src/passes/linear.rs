@@ -9,6 +9,9 @@
 //! Atoms are *counters*, parameters of a loop's header that change by a constant in each round,
 //! and anything else, which is zero-extended. How far a counter gets follows from the number of
 //! *rounds*, and that from the comparisons that leave the loop.
+//!
+//! A processor runs ahead of these comparisons, on paths that turn out to be wrong; there, a counter
+//! gets further. How far is a second range of each form, for what must hold [everywhere](Path).
 
 use super::rounds;
 use cranelift_codegen::dominator_tree::DominatorTree;
@@ -34,6 +37,11 @@ const FAR: i64 = 1 << 44;
 
 /// Where a counter may be if nobody knows.
 const ANYWHERE: Range = Range { least: -FAR, most: FAR };
+
+/// How many rounds of a loop a processor runs ahead at most. Each has two instructions at least, and
+/// the largest processors hold about 600 of which none is certain (576 in Intel's Lion Cove, 448 in
+/// AMD's Zen 5).
+const AHEAD: i64 = 1024;
 
 /// How many operations a form may consist of, one inside the other.
 const DEEPEST: usize = 12;
@@ -79,6 +87,16 @@ pub(super) enum Atom {
     Number(Value),
 }
 
+/// Where a range holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Path {
+    /// Where the program gets.
+    Right,
+    /// Wherever the processor gets ahead of its branches: what counts there is how values are
+    /// computed, not what has been compared.
+    Any,
+}
+
 /// A parameter of a loop's header that changes by the same in each round.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Counter {
@@ -118,7 +136,7 @@ pub(super) struct Numbers<'f> {
     pub(super) domtree: &'f DominatorTree,
     pub(super) loops: &'f LoopAnalysis,
     forms: HashMap<Value, Linear>,
-    ranges: HashMap<Atom, Range>,
+    ranges: HashMap<(Atom, Path), Range>,
     counters: HashMap<Value, Option<Counter>>,
     /// The most that a loop's header is reached, each time the loop is entered.
     rounds: HashMap<Loop, Option<i64>>,
@@ -181,7 +199,7 @@ impl<'f> Numbers<'f> {
         }
         self.depth += 1;
         let form = self.expanded(value).filter(|form| {
-            let range = self.range(form);
+            let range = self.range(form, Path::Right);
             // Not only to be of use: what is expanded differently for being too deep has the range of
             // all numbers, so a form that rests on the other one ends here.
             let narrow = range.most - range.least < UNSIGNED.most;
@@ -231,21 +249,21 @@ impl<'f> Numbers<'f> {
         let near = |number: i64| (-FAR..=FAR).contains(&number);
         near(form.constant)
             && form.atoms.iter().all(|(atom, factor)| {
-                let range = self.range_of(*atom).times(*factor);
+                let range = self.range_of(*atom, Path::Right).times(*factor);
                 near(*factor) && near(range.least) && near(range.most)
             })
     }
 
     /// What a form can be.
-    pub(super) fn range(&mut self, form: &Linear) -> Range {
+    pub(super) fn range(&mut self, form: &Linear, path: Path) -> Range {
         let constant = Range { least: form.constant, most: form.constant };
-        form.atoms
-            .iter()
-            .fold(constant, |sum, (atom, factor)| sum.plus(self.range_of(*atom).times(*factor)))
+        form.atoms.iter().fold(constant, |sum, (atom, factor)| {
+            sum.plus(self.range_of(*atom, path).times(*factor))
+        })
     }
 
-    fn range_of(&mut self, atom: Atom) -> Range {
-        if let Some(known) = self.ranges.get(&atom) {
+    fn range_of(&mut self, atom: Atom, path: Path) -> Range {
+        if let Some(known) = self.ranges.get(&(atom, path)) {
             return *known;
         }
         let deepest = self.depth >= DEEPEST;
@@ -253,28 +271,37 @@ impl<'f> Numbers<'f> {
         let range = match atom {
             Atom::Number(_) if deepest => UNSIGNED,
             Atom::Counter(_) if deepest => ANYWHERE,
-            Atom::Number(value) => self.number(value),
-            Atom::Counter(param) => self.counted(param).unwrap_or(ANYWHERE),
+            Atom::Number(value) => self.number(value, path),
+            Atom::Counter(param) => self.counted(param, path).unwrap_or(ANYWHERE),
         };
         self.depth -= 1;
         if !deepest {
-            self.ranges.insert(atom, range);
+            self.ranges.insert((atom, path), range);
         }
         range
     }
 
-    /// What a counter can be: its start, and as many steps as there are rounds but the first.
-    fn counted(&mut self, param: Value) -> Option<Range> {
+    /// What a counter can be: its start, and as many steps as there are rounds but the first. A
+    /// processor that runs ahead may have done so from where the program gets, or from a start that
+    /// is wrong itself.
+    fn counted(&mut self, param: Value, path: Path) -> Option<Range> {
         let counter = self.counter(param)?;
-        let way = (self.rounds(counter.inside)? - 1).checked_mul(counter.step)?;
         let start = self.linear(counter.start);
-        let start = self.range(&start);
-        Some(start.plus(Range { least: way.min(0), most: way.max(0) }))
+        let further = |range: Range, rounds: i64| {
+            let way = rounds.checked_mul(counter.step)?;
+            Some(range.plus(Range { least: way.min(0), most: way.max(0) }))
+        };
+        let rounds = self.rounds(counter.inside)? - 1;
+        let right = further(self.range(&start, Path::Right), rounds)?;
+        match path {
+            Path::Right => Some(right),
+            Path::Any => further(right.or(self.range(&start, Path::Any)), AHEAD),
+        }
     }
 
     /// What the zero extension of a number can be, from the instruction that makes it.
-    fn number(&mut self, value: Value) -> Range {
-        let Some((_, definition)) = self.definition(value) else { return self.passed(value) };
+    fn number(&mut self, value: Value, path: Path) -> Range {
+        let Some((_, definition)) = self.definition(value) else { return self.passed(value, path) };
         let up_to = |most: i64| Range { least: 0, most };
         match *definition {
             InstructionData::Load { opcode: Opcode::Uload8, .. } => up_to(0xff),
@@ -291,10 +318,10 @@ impl<'f> Numbers<'f> {
                 opcode: Opcode::Clz | Opcode::Ctz | Opcode::Popcnt, ..
             } => up_to(32),
             InstructionData::Binary { opcode, args: [left, right] } => {
-                self.binary(opcode, left, right).unwrap_or(UNSIGNED)
+                self.binary(opcode, left, right, path).unwrap_or(UNSIGNED)
             }
             InstructionData::Ternary { opcode: Opcode::Select, args: [_, left, right] } => {
-                self.either(&[left, right])
+                self.either(&[left, right], path)
             }
             _ => UNSIGNED,
         }
@@ -308,7 +335,7 @@ impl<'f> Numbers<'f> {
         )
     }
 
-    fn binary(&mut self, opcode: Opcode, left: Value, right: Value) -> Option<Range> {
+    fn binary(&mut self, opcode: Opcode, left: Value, right: Value, path: Path) -> Option<Range> {
         let constant = self.constant(right).or_else(|| match opcode {
             Opcode::Band => self.constant(left),
             _ => None,
@@ -317,33 +344,33 @@ impl<'f> Numbers<'f> {
         let most = match opcode {
             Opcode::Band => unsigned,
             Opcode::Urem => unsigned - 1,
-            Opcode::Udiv => self.unsigned(left).most.checked_div(unsigned)?,
-            Opcode::Ushr => self.unsigned(left).most >> (unsigned & 31),
+            Opcode::Udiv => self.unsigned(left, path).most.checked_div(unsigned)?,
+            Opcode::Ushr => self.unsigned(left, path).most >> (unsigned & 31),
             _ => return None,
         };
         (most >= 0).then_some(Range { least: 0, most })
     }
 
     /// What the zero extension of a value can be.
-    pub(super) fn unsigned(&mut self, value: Value) -> Range {
+    fn unsigned(&mut self, value: Value, path: Path) -> Range {
         let form = self.linear(value);
-        Some(self.range(&form)).filter(|range| range.within(UNSIGNED)).unwrap_or(UNSIGNED)
+        Some(self.range(&form, path)).filter(|range| range.within(UNSIGNED)).unwrap_or(UNSIGNED)
     }
 
     /// What the zero extension of one of these can be.
-    fn either(&mut self, values: &[Value]) -> Range {
-        let ranges = values.iter().map(|value| self.unsigned(*value));
+    fn either(&mut self, values: &[Value], path: Path) -> Range {
+        let ranges = values.iter().map(|value| self.unsigned(*value, path));
         ranges.reduce(Range::or).unwrap_or(UNSIGNED)
     }
 
     /// What the zero extension of a block's parameter can be, unless a loop passes it on.
-    fn passed(&mut self, param: Value) -> Range {
+    fn passed(&mut self, param: Value, path: Path) -> Range {
         let ValueDef::Param(block, index) = self.func.dfg.value_def(param) else { return UNSIGNED };
         if self.loops.is_loop_header(block).is_some() {
             return UNSIGNED;
         }
         match self.arguments(block, index, |_| true) {
-            Some(values) if !values.is_empty() => self.either(&values),
+            Some(values) if !values.is_empty() => self.either(&values, path),
             _ => UNSIGNED,
         }
     }

@@ -9,6 +9,7 @@ mod base;
 mod counters;
 mod linear;
 mod params;
+mod products;
 mod rounds;
 
 use crate::CompileError;
@@ -31,23 +32,18 @@ pub struct Passes(u8);
 #[derive(Clone, Copy)]
 enum Pass {
     Params,
+    Products,
     Base,
     Addresses,
     Counters,
-    Wide,
     Relax,
 }
 
-const NAMES: &[&str] = &["params", "base", "addresses", "counters", "wide", "relax"];
+const NAMES: &[&str] = &["params", "products", "base", "addresses", "counters", "relax"];
 
 impl Passes {
     /// All of them.
     pub const ALL: Passes = Passes((1 << NAMES.len()) - 1);
-
-    /// All but `wide`, which lets `addresses` count with 64 bits. A 32-bit index is inside of the
-    /// memory and its guard even where the processor runs ahead on a wrong path; a wide counter that
-    /// misses the end of its loop there is not, so it is for guests that trust each other.
-    pub const DEFAULT: Passes = Passes(Self::ALL.0 & !(1 << Pass::Wide as u8));
 
     /// None of them.
     pub const NONE: Passes = Passes(0);
@@ -93,13 +89,16 @@ pub(crate) fn compile(
         context.eliminate_unreachable_code(isa)?;
         params::run(&mut context.func);
     }
+    if passes.contains(Pass::Products) {
+        products::run(&mut context.func);
+    }
     let base = passes.contains(Pass::Base).then(|| base::merge(&mut context.func)).flatten();
     if passes.contains(Pass::Addresses) {
         context.flowgraph();
         context.eliminate_unreachable_code(isa)?;
         context.remove_constant_phis(isa)?;
         context.compute_loop_analysis();
-        addresses::run(context, passes.contains(Pass::Wide));
+        addresses::run(context);
         context.verify_if(isa)?;
     }
     context.optimize(isa, &mut ControlPlane::default())?;

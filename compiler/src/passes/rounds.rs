@@ -4,7 +4,7 @@
 //! round more often than there are steps between. Only comparisons that every round meets once
 //! count; what else leaves the loop makes it shorter.
 
-use super::linear::{Linear, Numbers, Range, UNSIGNED};
+use super::linear::{Linear, Numbers, Path, Range, UNSIGNED};
 use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
 use cranelift_codegen::ir::{Block, InstructionData, Opcode, Value, types};
 use cranelift_codegen::loop_analysis::Loop;
@@ -129,7 +129,7 @@ fn until(
         Some(limit) if is_inside(numbers, limit, inside) => return None,
         Some(limit) => {
             let form = numbers.linear(limit);
-            let range = numbers.range(&form);
+            let range = numbers.range(&form, Path::Right);
             (form, refined(numbers, limit, range, header))
         }
         None => (Linear::constant(0), Range { least: 0, most: 0 }),
@@ -137,7 +137,7 @@ fn until(
     let counter = numbers.counter(param)?;
     let mut start = numbers.linear(counter.start);
     start.constant += ahead;
-    let from = numbers.range(&start);
+    let from = numbers.range(&start, Path::Right);
     if code == IntCC::NotEqual {
         let power = counter.step.abs();
         let meets = power == 1
