@@ -3,19 +3,21 @@
 use super::VECTOR;
 use crate::CompileError;
 use crate::emit::{Emitted, FuncEmitter};
-use cranelift_codegen::ir::types::{I8X16, I16X8, I32X4, I64, I64X2};
+use cranelift_codegen::ir::types::{F32X4, F64X2, I8X16, I16X8, I32X4, I64, I64X2};
 use cranelift_codegen::ir::{InstBuilder, Type, Value};
 use wasmparser::MemArg;
 
+// What is loaded into all lanes, or into the first alone, is a float to the code generator: it loads
+// integers by way of other registers unless it can make one instruction of both steps.
 by_method! {
     visit_v128_load = load_vector() with memarg: MemArg;
     visit_v128_store = store(VECTOR) with memarg: MemArg;
     visit_v128_load8_splat = load_splat(I8X16) with memarg: MemArg;
     visit_v128_load16_splat = load_splat(I16X8) with memarg: MemArg;
-    visit_v128_load32_splat = load_splat(I32X4) with memarg: MemArg;
-    visit_v128_load64_splat = load_splat(I64X2) with memarg: MemArg;
-    visit_v128_load32_zero = load_zero(I32X4) with memarg: MemArg;
-    visit_v128_load64_zero = load_zero(I64X2) with memarg: MemArg;
+    visit_v128_load32_splat = load_splat(F32X4) with memarg: MemArg;
+    visit_v128_load64_splat = load_splat(F64X2) with memarg: MemArg;
+    visit_v128_load32_zero = load_zero(F32X4) with memarg: MemArg;
+    visit_v128_load64_zero = load_zero(F64X2) with memarg: MemArg;
 }
 
 /// Loads of eight bytes whose lanes are extended to twice their width.
