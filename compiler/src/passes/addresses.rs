@@ -178,7 +178,9 @@ fn widen(func: &mut Function, wide: &mut BTreeMap<Value, Wide>) {
             let mut cursor = FuncCursor::new(func).at_inst(*branch);
             cursor.use_srcloc(*branch);
             let start = (!inside).then(|| sum_with_constant(&mut cursor, &this.start, wide));
-            pass(func, *branch, this, |old| start.unwrap_or_else(|| nexts[&old]));
+            pass(func, *branch, (this.counter.header, this.place), |old| {
+                start.unwrap_or_else(|| nexts[&old])
+            });
         }
     }
 }
@@ -198,21 +200,26 @@ fn advance(func: &mut Function, wide: &Wide, next: Value) -> Value {
     further
 }
 
-/// Changes the argument for the counter in all edges from `branch` to its header.
-fn pass(func: &mut Function, branch: Inst, wide: &Wide, new: impl Fn(Value) -> Value) {
+/// Changes the argument for the parameter at `place` in all edges from `branch` to `header`.
+pub(super) fn pass(
+    func: &mut Function,
+    branch: Inst,
+    (header, place): (Block, usize),
+    new: impl Fn(Value) -> Value,
+) {
     let dfg = &mut func.dfg;
     let lists = &mut dfg.value_lists;
     let calls =
         dfg.insts[branch].branch_destination_mut(&mut dfg.jump_tables, &mut dfg.exception_tables);
     for call in calls {
-        if call.block(lists) != wide.counter.header {
+        if call.block(lists) != header {
             continue;
         }
-        let mut place = 0;
+        let mut next = 0;
         call.update_args(lists, |arg| {
-            place += 1;
+            next += 1;
             match arg.as_value() {
-                Some(old) if place == wide.place + 1 => BlockArg::Value(new(old)),
+                Some(old) if next == place + 1 => BlockArg::Value(new(old)),
                 _ => arg,
             }
         });

@@ -7,6 +7,7 @@
 mod addresses;
 mod base;
 mod counters;
+mod extended;
 mod linear;
 mod params;
 mod products;
@@ -36,10 +37,12 @@ enum Pass {
     Base,
     Addresses,
     Counters,
+    Extended,
     Relax,
 }
 
-const NAMES: &[&str] = &["params", "products", "base", "addresses", "counters", "relax"];
+const NAMES: &[&str] =
+    &["params", "products", "base", "addresses", "counters", "extended", "relax"];
 
 impl Passes {
     /// All of them.
@@ -110,6 +113,9 @@ pub(crate) fn compile(
     }
     if passes.contains(Pass::Counters) {
         counters::run(&mut context.func);
+    }
+    if passes.contains(Pass::Extended) {
+        extended::run(context);
     }
     if let Some(base) = base {
         base::spread(context, base);

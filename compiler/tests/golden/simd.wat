@@ -70,14 +70,14 @@
 ;;   uninit  %xmm0
 ;;   vpxor %xmm0, %xmm0, %xmm0
 ;;   movq -0x1f30(%rax), %rcx
+;;   movl %edi, %edi
 ;;   jmp     label1
 ;; block1:
-;;   movl %edi, %edx
-;;   vmovdqu (%rax, %rdx), %xmm1
+;;   vmovdqu (%rax, %rdi), %xmm1
 ;;   vmovdqu (%rcx), %xmm2
 ;;   vmulps %xmm2, %xmm1, %xmm1
-;;   vmovdqu %xmm1, (%rax, %rdx)
-;;   vmovdqu 0x10(%rax, %rdx), %xmm1
+;;   vmovdqu %xmm1, (%rax, %rdi)
+;;   vmovdqu 0x10(%rax, %rdi), %xmm1
 ;;   leal 0x20(%rdi), %edi
 ;;   vaddps %xmm1, %xmm0, %xmm0
 ;;   cmpl %esi, %edi

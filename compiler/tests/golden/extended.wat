@@ -1,0 +1,38 @@
+;; A pointer of 32 bits that a loop counts on needs no move to become an index of 64.
+(module
+  (memory 1)
+  (func (param $from i32) (param $rounds i32) (result i32)
+    (local $sum i32)
+    (loop $again
+      (local.set $sum (i32.add (local.get $sum) (i32.load (local.get $from))))
+      (local.set $from (i32.add (local.get $from) (i32.const 4)))
+      (br_if $again (local.tee $rounds (i32.sub (local.get $rounds) (i32.const 1)))))
+    (local.get $sum)))
+;;! asm 0
+;;   pushq %rbp
+;;   unwind PushFrameRegs { offset_upward_to_caller_sp: 16 }
+;;   movq %rsp, %rbp
+;;   unwind DefineNewFrame { offset_upward_to_caller_sp: 16, offset_downward_to_clobbers: 0 }
+;; block0:
+;;   movq    %r15, %rcx
+;;   uninit  %rax
+;;   xorl %eax, %eax
+;;   movl %edi, %edi
+;;   jmp     label1
+;; block1:
+;;   movl (%rcx, %rdi), %edx
+;;   subl $0x1, %esi
+;;   leal (%rax, %rdx), %eax
+;;   leal 4(%rdi), %edi
+;;   testl %esi, %esi
+;;   jnz     label2; j label3
+;; block2:
+;;   jmp     label1
+;; block3:
+;;   jmp     label4
+;; block4:
+;;   jmp     label5
+;; block5:
+;;   movq %rbp, %rsp
+;;   popq %rbp
+;;   retq
