@@ -165,6 +165,7 @@ impl Places {
         let offsets: BTreeSet<u64> = self.0.values().copied().collect();
         let mut before: Option<Instruction> = None;
         let mut back: Vec<(u64, u64)> = Vec::new();
+        let mut calls = BTreeSet::new();
         for at in &offsets {
             let instruction = decode(text, *at);
             let flow = instruction.flow_control();
@@ -177,6 +178,9 @@ impl Places {
                 let start = compares.map_or(*at, |compares| compares.ip());
                 let end = instruction.next_ip();
                 assert_eq!(start / LINE, end / LINE, "{start:#x} to {end:#x} cross a line");
+            }
+            if matches!(flow, FlowControl::Call | FlowControl::IndirectCall) {
+                calls.insert(*at);
             }
             let jumps =
                 matches!(flow, FlowControl::ConditionalBranch | FlowControl::UnconditionalBranch);
@@ -200,7 +204,10 @@ impl Places {
         for (start, end) in &back {
             let inner = |(other, _): &&(u64, u64)| other > start && other <= end;
             let longer = |(other, last): &&(u64, u64)| other == start && last > end;
-            if back.iter().find(inner).is_none() && back.iter().find(longer).is_none() {
+            if back.iter().any(|jump| inner(&jump) || longer(&jump)) {
+                continue;
+            }
+            if calls.range(start..end).next().is_none() {
                 assert_eq!(start % LINE, 0, "a loop starts at {start:#x}");
             }
         }

@@ -11,6 +11,7 @@ mod extended;
 mod linear;
 mod params;
 mod products;
+mod returns;
 mod rounds;
 
 use crate::CompileError;
@@ -27,7 +28,7 @@ use cranelift_codegen::{CodegenError, CompiledCode, Context};
 /// assert!(Passes::ALL.without("magic").is_err());
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Passes(u8);
+pub struct Passes(u16);
 
 /// A pass by its place in the list of names.
 #[derive(Clone, Copy)]
@@ -38,11 +39,12 @@ enum Pass {
     Addresses,
     Counters,
     Extended,
+    Returns,
     Relax,
 }
 
 const NAMES: &[&str] =
-    &["params", "products", "base", "addresses", "counters", "extended", "relax"];
+    &["params", "products", "base", "addresses", "counters", "extended", "returns", "relax"];
 
 impl Passes {
     /// All of them.
@@ -120,8 +122,12 @@ pub(crate) fn compile(
     if let Some(base) = base {
         base::spread(context, base);
     }
+    if passes.contains(Pass::Returns) {
+        returns::run(&mut context.func);
+    }
     // The order of blocks is that of the dominator tree's traversal.
     context.flowgraph();
+    context.eliminate_unreachable_code(isa)?;
     context.verify_if(isa)?;
     let stencil = isa.compile_function(
         &context.func,

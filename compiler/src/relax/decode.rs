@@ -122,7 +122,9 @@ impl Reader<'_> {
                 Some(Form::Relative { at, target, within: 0, narrow })
             }
             // Nothing is called or jumped to through a constant.
-            _ => Some(Form::Leaves).filter(|_| !instruction.is_ip_rel_memory_operand()),
+            _ if instruction.is_ip_rel_memory_operand() => None,
+            FlowControl::Call | FlowControl::IndirectCall => Some(Form::Call),
+            _ => Some(Form::Leaves),
         }
     }
 

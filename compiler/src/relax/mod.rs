@@ -69,7 +69,9 @@ enum Form {
     Relative { at: u32, target: usize, within: u32, narrow: Option<Narrow> },
     /// A jump within the function, always or on a condition, to an item.
     Jump { condition: Option<u8>, target: usize, near: bool },
-    /// A call, a return, or a jump to elsewhere: nothing, but it counts as a jump.
+    /// A call: nothing, but it counts as a jump.
+    Call,
+    /// A return, or a jump to elsewhere: as a call.
     Leaves,
     /// Distances from the table's start to items, four bytes each; the first is that of the unit's
     /// entry `first`.
@@ -87,7 +89,7 @@ struct Narrow {
 
 impl Form {
     fn is_jump(&self) -> bool {
-        matches!(self, Form::Jump { .. } | Form::Leaves)
+        matches!(self, Form::Jump { .. } | Form::Call | Form::Leaves)
     }
 
     fn is_conditional(&self) -> bool {

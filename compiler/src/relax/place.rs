@@ -30,7 +30,8 @@ pub(super) fn place(unit: &mut Unit) {
     }
 }
 
-/// The first items of loops without loops in them.
+/// The first items of loops with neither loops nor calls in them: one that calls is as fast as what
+/// it calls, and what fills the gap before it is run by each that calls it.
 fn innermost_loops(items: &[Item]) -> Vec<usize> {
     // The last jump back to each.
     let mut ends: Vec<(usize, usize)> = Vec::new();
@@ -45,7 +46,10 @@ fn innermost_loops(items: &[Item]) -> Vec<usize> {
     ends.sort_by_key(|(start, end)| (*start, std::cmp::Reverse(*end)));
     ends.dedup_by_key(|(start, _)| *start);
     let next = ends.iter().skip(1).map(|(start, _)| *start).chain([usize::MAX]);
-    let innermost = ends.iter().zip(next).filter(|((_, end), next)| next > end);
+    let calls = |(start, end): &(usize, usize)| {
+        items[*start..*end].iter().any(|item| matches!(item.form, Form::Call))
+    };
+    let innermost = ends.iter().zip(next).filter(|(this, next)| *next > this.1 && !calls(this));
     innermost.map(|((start, _), _)| *start).collect()
 }
 

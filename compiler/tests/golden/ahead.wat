@@ -52,8 +52,6 @@
 ;; block3:
 ;;   jmp     label4
 ;; block4:
-;;   jmp     label5
-;; block5:
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq
@@ -80,8 +78,6 @@
 ;; block3:
 ;;   jmp     label4
 ;; block4:
-;;   jmp     label5
-;; block5:
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq
@@ -108,8 +104,6 @@
 ;; block3:
 ;;   jmp     label4
 ;; block4:
-;;   jmp     label5
-;; block5:
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq
@@ -136,8 +130,6 @@
 ;; block3:
 ;;   jmp     label4
 ;; block4:
-;;   jmp     label5
-;; block5:
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq

@@ -15,7 +15,7 @@
 ;;   movq -0x18(%rax), %rcx
 ;;   movl %edi, %eax
 ;;   cmpq %rcx, %rax
-;;   jnb     label10; j label1
+;;   jnb     label9; j label1
 ;; block1:
 ;;   uninit  %rdx
 ;;   xorq %rdx, %rdx
@@ -36,8 +36,6 @@
 ;;   call    *%rax
 ;;   jmp     label8
 ;; block8:
-;;   jmp     label9
-;; block9:
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq
@@ -58,7 +56,7 @@
 ;; block6:
 ;;   call    User(userextname1)
 ;;   ud2
-;; block10:
+;; block9:
 ;;   call    User(userextname0)
 ;;   ud2
 ;;! clif 0

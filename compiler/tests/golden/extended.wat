@@ -31,8 +31,6 @@
 ;; block3:
 ;;   jmp     label4
 ;; block4:
-;;   jmp     label5
-;; block5:
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq

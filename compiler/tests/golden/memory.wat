@@ -27,8 +27,6 @@
 ;;   movl %edi, %edi
 ;;   movw %r8w, 0x10(%rsi, %rdi)
 ;;   movsbq 0x64(%rsi, %rdi), %rax
-;;   jmp     label1
-;; block1:
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq
@@ -41,8 +39,6 @@
 ;;   movq    %r15, %rsi
 ;;   movl %edi, %edi
 ;;   movq 8(%rsi, %rdi), %rsi
-;;   jmp     label1
-;; block1:
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq

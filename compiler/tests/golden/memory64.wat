@@ -19,8 +19,6 @@
 ;;   cmpq (%rip), %rdi
 ;;   cmovaq %r8, %rdi
 ;;   movzbq 0x64(%rsi, %rdi), %rax
-;;   jmp     label1
-;; block1:
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq

@@ -19,8 +19,6 @@
 ;;   testl %esi, %esi
 ;;   jz #trap=int_divz
 ;;   idivl %esi ;; implicit: %eax, %edx, trap=252
-;;   jmp     label1
-;; block1:
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq
@@ -33,8 +31,6 @@
 ;;   movq %rdi, %rax
 ;;   cltd  ;; implicit: %edx, %eax
 ;;   checked_srem_seq %eax, %edx, %esi, %eax, %edx
-;;   jmp     label1
-;; block1:
 ;;   movq %rdx, %rax
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
