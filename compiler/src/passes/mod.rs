@@ -35,9 +35,10 @@ enum Pass {
     Addresses,
     Counters,
     Wide,
+    Inline,
 }
 
-const NAMES: &[&str] = &["params", "base", "addresses", "counters", "wide"];
+const NAMES: &[&str] = &["params", "base", "addresses", "counters", "wide", "inline"];
 
 impl Passes {
     /// All of them.
@@ -67,6 +68,11 @@ impl Passes {
                 Err(CompileError::UnknownPass { name: name.to_owned(), known: NAMES.join(", ") })
             }
         }
+    }
+
+    /// Whether calls are inlined, which is done before any other pass.
+    pub(crate) fn inlines(self) -> bool {
+        self.contains(Pass::Inline)
     }
 
     fn contains(self, pass: Pass) -> bool {
