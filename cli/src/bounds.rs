@@ -33,6 +33,10 @@ pub(crate) struct Choice {
     /// end may read outside of the memory, speculatively. For guests that trust each other
     #[arg(long)]
     wide_counters: bool,
+
+    /// Leave out this pass over the code: inline, params, base, addresses or counters
+    #[arg(long, value_name = "PASS", value_delimiter = ',', value_parser = pass)]
+    disable_pass: Vec<String>,
 }
 
 /// The strategy of this name; for `faas.toml` too.
@@ -44,6 +48,10 @@ pub(crate) fn strategy(name: &str) -> Result<BoundsStrategy, String> {
 
 fn proof(name: &str) -> Result<String, String> {
     Proofs::ALL.without(name).map(|_| name.to_owned()).map_err(|error| error.to_string())
+}
+
+fn pass(name: &str) -> Result<String, String> {
+    Passes::ALL.without(name).map(|_| name.to_owned()).map_err(|error| error.to_string())
 }
 
 impl Choice {
@@ -74,7 +82,11 @@ impl Choice {
         let elide: Result<Proofs, CompileError> =
             self.no_elide.iter().try_fold(Proofs::ALL, without);
         let passes = if self.wide_counters { Passes::ALL } else { options.passes };
-        Ok(Options { bounds, elide: elide?, verify_bounds: self.verify_bounds, passes, ..options })
+        let without = |passes: Passes, name: &String| passes.without(name);
+        let passes: Result<Passes, CompileError> =
+            self.disable_pass.iter().try_fold(passes, without);
+        let (elide, passes) = (elide?, passes?);
+        Ok(Options { bounds, elide, verify_bounds: self.verify_bounds, passes, ..options })
     }
 }
 
