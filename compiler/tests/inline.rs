@@ -84,16 +84,31 @@ fn cold_calls_are_left() {
     assert_eq!(calls(&wat(r#"(@metadata.code.branch_hint "\00")"#), 1), 1);
 }
 
-#[test]
-fn code_grows_in_proportion_to_the_module() {
-    // Each calls the next three times: without limits, exponential.
+/// Functions each of which calls the next one three times.
+fn chain() -> String {
     let function = |index| {
         let calls = format!("(call $f{})", index + 1).repeat(3);
         format!("(func $f{index} (param i32) (result i32) (local.get 0) {calls})")
     };
     let functions: String = (0..400).map(function).collect();
     let last = "(func $f400 (param i32) (result i32) (i32.mul (local.get 0) (i32.const 5)))";
-    let wat = format!("(module {functions} {last})");
+    format!("(module {functions} {last})")
+}
+
+#[test]
+fn threads_do_not_show() {
+    let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    let build = || compiled(&chain(), Passes::DEFAULT).artifact;
+    let one = pool(1).install(build);
+    for threads in [2, 4, 4] {
+        assert!(pool(threads).install(build) == one, "{threads} threads");
+    }
+}
+
+#[test]
+fn code_grows_in_proportion_to_the_module() {
+    // Without limits, exponential.
+    let wat = chain();
     let (with, plain) = (compiled(&wat, Passes::DEFAULT), compiled(&wat, without()));
     assert!(with.text_bytes < 10 * plain.text_bytes, "{} {}", with.text_bytes, plain.text_bytes);
     // One function with many calls is bounded too.
