@@ -5,7 +5,7 @@ use crate::output;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use wfaas_abi::{Artifact, BoundsStrategy, CheckFate};
-use wfaas_compiler::{CompileError, Options, Proofs};
+use wfaas_compiler::{CompileError, Options, Passes, Proofs};
 
 /// How memory accesses are kept inside the memory.
 #[derive(Debug, Clone, clap::Args)]
@@ -28,6 +28,10 @@ pub(crate) struct Choice {
     /// Keep each check that a proof makes unnecessary as an assertion
     #[arg(long)]
     verify_bounds: bool,
+
+    /// Leave out this pass over the code: inline, params, products, base, addresses, counters, extended, returns or relax
+    #[arg(long, value_name = "PASS", value_delimiter = ',', value_parser = pass)]
+    disable_pass: Vec<String>,
 }
 
 /// The strategy of this name; for `faas.toml` too.
@@ -39,6 +43,10 @@ pub(crate) fn strategy(name: &str) -> Result<BoundsStrategy, String> {
 
 fn proof(name: &str) -> Result<String, String> {
     Proofs::ALL.without(name).map(|_| name.to_owned()).map_err(|error| error.to_string())
+}
+
+fn pass(name: &str) -> Result<String, String> {
+    Passes::ALL.without(name).map(|_| name.to_owned()).map_err(|error| error.to_string())
 }
 
 impl Choice {
@@ -68,7 +76,11 @@ impl Choice {
         let without = |passes: Proofs, name: &String| passes.without(name);
         let elide: Result<Proofs, CompileError> =
             self.no_elide.iter().try_fold(Proofs::ALL, without);
-        Ok(Options { bounds, elide: elide?, verify_bounds: self.verify_bounds, ..options })
+        let without = |passes: Passes, name: &String| passes.without(name);
+        let passes: Result<Passes, CompileError> =
+            self.disable_pass.iter().try_fold(options.passes, without);
+        let (elide, passes) = (elide?, passes?);
+        Ok(Options { bounds, elide, verify_bounds: self.verify_bounds, passes, ..options })
     }
 }
 

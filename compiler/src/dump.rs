@@ -1,6 +1,7 @@
 //! Looking at what is generated, for tests and for people.
 
 use crate::generate::{Generator, Worker};
+use crate::inline::Callees;
 use crate::module::{Layout, Module};
 use crate::parse::{Body, binary, parse};
 use crate::symbol::Symbol;
@@ -16,7 +17,7 @@ pub fn clif(
     function: u32,
     options: &Options<'_>,
 ) -> Result<String, CompileError> {
-    with_function(wasm_or_wat, function, options, |generator, worker, body| {
+    with_function(wasm_or_wat, function, options, |generator, worker, body, _| {
         generator.translate(worker, body)?;
         Ok(worker.intermediate())
     })
@@ -32,8 +33,8 @@ pub fn assembly(
     function: u32,
     options: &Options<'_>,
 ) -> Result<String, CompileError> {
-    with_function(wasm_or_wat, function, options, |generator, worker, body| {
-        generator.translate(worker, body)?;
+    with_function(wasm_or_wat, function, options, |generator, worker, body, callees| {
+        generator.prepare(worker, body, callees)?;
         generator.assembly(worker, Symbol::Func(function))
     })
 }
@@ -42,15 +43,16 @@ fn with_function<T>(
     wasm_or_wat: &[u8],
     function: u32,
     options: &Options<'_>,
-    look: impl FnOnce(&Generator<'_>, &mut Worker, Body<'_>) -> Result<T, CompileError>,
+    look: impl FnOnce(&Generator<'_>, &mut Worker, Body<'_>, &Callees) -> Result<T, CompileError>,
 ) -> Result<T, CompileError> {
     let wasm = binary(wasm_or_wat)?;
     let (module, bodies): (Module<'_>, _) = parse(&wasm, options.proposals)?;
     let layout = Layout::new(&module)?;
     let generator = Generator::new(&module, &layout, options)?;
+    let callees = generator.callees(&bodies);
     let body = bodies.into_iter().find(|body| body.validation.index == function);
     let body = body.ok_or_else(|| {
         CompileError::Internal(format!("function {function} is not defined in this module"))
     })?;
-    look(&generator, &mut Worker::new(), body)
+    look(&generator, &mut Worker::new(), body, &callees)
 }

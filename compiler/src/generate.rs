@@ -2,6 +2,7 @@
 
 use crate::bounds::{self, Policy};
 use crate::builder::CodeBuilder;
+use crate::inline::{self, Callee, Callees, Positions};
 use crate::module::{Layout, Module};
 use crate::parse::Body;
 use crate::symbol::Symbol;
@@ -29,8 +30,10 @@ pub(crate) struct Code {
     pub(crate) relocations: Vec<Relocation>,
     /// Instructions that may fault, and why.
     pub(crate) traps: Vec<(u32, TrapCode)>,
-    /// Ranges of code and the offset in the module they come from.
+    /// Ranges of code and the offset in the module they come from, or their position.
     pub(crate) sources: Vec<(Range<u32>, u32)>,
+    /// Of the inlined code.
+    pub(crate) positions: Positions,
     /// Calls that exceptions may end.
     pub(crate) handlers: Vec<Handler>,
     /// What the prologue has done to the frame, and from where on.
@@ -105,7 +108,8 @@ impl<'m> Generator<'m> {
     ) -> Result<Vec<Code>, CompileError> {
         let imports: Vec<Symbol> = (0..self.module.counts.funcs).map(Symbol::Func).collect();
         let mut code = self.pieces(&imports)?;
-        code.extend(self.functions(bodies, options)?);
+        let callees = self.callees(&bodies);
+        code.extend(self.functions(bodies, &callees, options)?);
         let types = self.module.funcs.iter().map(|ty| self.module.first_equal[*ty as usize]);
         let trampolines: BTreeSet<u32> = types.collect();
         let trampolines: Vec<Symbol> = trampolines.into_iter().map(Symbol::Trampoline).collect();
@@ -123,9 +127,26 @@ impl<'m> Generator<'m> {
         Ok(code)
     }
 
+    /// The functions that may be inlined. An invalid one is none, it will be reported in its turn.
+    pub(crate) fn callees(&self, bodies: &[Body<'_>]) -> Callees {
+        if !self.passes.inlines() {
+            return Callees::new();
+        }
+        let small = bodies.iter().filter(|body| inline::is_small(&body.body));
+        let small: Vec<_> = small.take(inline::MOST_CALLEES).collect();
+        let translate = |worker: &mut Worker, body: &Body<'_>| {
+            let index = body.validation.index;
+            let stats = self.translate(worker, body.clone()).ok()?;
+            Some((index, Callee::new(&worker.context.func, stats)?))
+        };
+        let callees = small.into_par_iter().map_init(Worker::new, translate);
+        callees.collect::<Vec<_>>().into_iter().flatten().collect()
+    }
+
     fn functions(
         &self,
         bodies: Vec<Body<'_>>,
+        callees: &Callees,
         options: &Options<'_>,
     ) -> Result<Vec<Code>, CompileError> {
         let (done, total) = (AtomicUsize::new(0), bodies.len());
@@ -135,7 +156,7 @@ impl<'m> Generator<'m> {
             if index > failed.load(Ordering::Relaxed) {
                 return None;
             }
-            let result = self.function(worker, body);
+            let result = self.function(worker, body, callees);
             if result.is_err() {
                 failed.fetch_min(index, Ordering::Relaxed);
             }
@@ -160,10 +181,37 @@ impl<'m> Generator<'m> {
     }
 
     /// Generates a guest function.
-    fn function(&self, worker: &mut Worker, body: Body<'_>) -> Result<Code, CompileError> {
+    fn function(
+        &self,
+        worker: &mut Worker,
+        body: Body<'_>,
+        callees: &Callees,
+    ) -> Result<Code, CompileError> {
         let symbol = Symbol::Func(body.validation.index);
-        let stats = self.translate(worker, body)?;
-        self.compile(worker, symbol, stats)
+        let (stats, positions) = self.prepare(worker, body, callees)?;
+        let code = self.compile(worker, symbol)?;
+        Ok(Code { stats, positions, ..code })
+    }
+
+    /// Translates a guest function into the worker's context, and inlines what it calls.
+    pub(crate) fn prepare(
+        &self,
+        worker: &mut Worker,
+        body: Body<'_>,
+        callees: &Callees,
+    ) -> Result<(BoundsStats, Positions), CompileError> {
+        let index = body.validation.index;
+        let stats = match callees.get(&index) {
+            Some(callee) => {
+                worker.context.clear();
+                worker.context.func.clone_from(&callee.function);
+                callee.stats
+            }
+            None => self.translate(worker, body)?,
+        };
+        let positions = inline::run(&mut worker.context, index, callees)
+            .map_err(|error| self.failed(Symbol::Func(index), error.to_string()))?;
+        Ok((stats, positions))
     }
 
     /// Translates a guest function into the worker's context, without generating code.
@@ -242,7 +290,7 @@ impl<'m> Generator<'m> {
             CodeBuilder::new(&mut context.func, builder, self.module, self.layout);
         fill(&mut code, &arguments);
         code.finish(&*self.isa);
-        self.compile(worker, symbol, BoundsStats::default())
+        self.compile(worker, symbol)
     }
 
     /// Starts a function in the worker's context.
@@ -263,12 +311,7 @@ impl<'m> Generator<'m> {
         Ok(compiled.vcode.unwrap_or_default())
     }
 
-    fn compile(
-        &self,
-        worker: &mut Worker,
-        symbol: Symbol,
-        stats: BoundsStats,
-    ) -> Result<Code, CompileError> {
+    fn compile(&self, worker: &mut Worker, symbol: Symbol) -> Result<Code, CompileError> {
         let compiled = self.run(worker, symbol)?;
         let mut code = Code {
             symbol,
@@ -278,7 +321,8 @@ impl<'m> Generator<'m> {
             sources: sources(&compiled),
             handlers: handlers(&compiled)?,
             unwind: compiled.buffer.unwind_info.to_vec(),
-            stats,
+            positions: Positions::none(),
+            stats: BoundsStats::default(),
         };
         if self.passes.relaxes() {
             let mut blocks = compiled.bb_starts;

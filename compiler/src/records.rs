@@ -15,6 +15,7 @@ pub(crate) fn sections(
     module: &Module<'_>,
     layout: &Layout,
     linked: &Linked,
+    inlined: &[InlinedRecord],
     initial: &Initial,
     bodies: &[u32],
 ) -> Sections {
@@ -35,6 +36,7 @@ pub(crate) fn sections(
     sections.push(SectionId::Traps, &linked.traps);
     sections.push(SectionId::Handlers, &linked.handlers);
     sections.push(SectionId::SourceMap, &linked.sources);
+    sections.push(SectionId::Inlined, inlined);
     sections.set_image(&initial.image);
     sections
 }

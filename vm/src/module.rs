@@ -4,7 +4,7 @@ use crate::code::{self, Registration};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::profile::working_sets;
-use crate::trap::Frame;
+use crate::trap::{Frame, MAX_FRAMES};
 use crate::types::{ExternType, extern_type};
 use memmap2::{Mmap, MmapOptions};
 use std::fs::File;
@@ -12,7 +12,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use wfaas_abi::artifact::records::{ExternKind, ExternType as ExternRecord};
+use wfaas_abi::artifact::records::{ExternKind, ExternType as ExternRecord, FunctionRecord, NONE};
 use wfaas_abi::artifact::{ImagePart, ImageRef, Proto, SectionId};
 use wfaas_abi::cpu::{CPU_FEATURES, CpuFeatures};
 use wfaas_abi::layout::{PAGE, WASM_PAGE};
@@ -254,21 +254,33 @@ impl Module {
         (offset < text.len()).then_some(offset as u32)
     }
 
-    /// The guest function at `pc`; `None` for stubs and trampolines.
-    pub(crate) fn frame_at(&self, pc: usize) -> Option<Frame> {
-        let offset = self.text_offset(pc)?;
+    /// The guest functions at `pc`, innermost first: more than one where calls were inlined, none
+    /// in stubs and trampolines.
+    pub(crate) fn frames_at(&self, pc: usize) -> Vec<Frame> {
+        let Some(offset) = self.text_offset(pc) else { return Vec::new() };
         let artifact = self.artifact();
-        let (func_index, record) = artifact.function_at(offset)?;
-        if record.wasm_offset.get() == wfaas_abi::artifact::records::NONE {
-            return None; // the thunk of an import
+        let Some(outermost) = artifact.function_at(offset) else { return Vec::new() };
+        if outermost.1.wasm_offset.get() == NONE {
+            return Vec::new(); // the thunk of an import
         }
-        let name = artifact.string(record.name).ok().filter(|name| !name.is_empty());
-        Some(Frame {
-            func_index,
-            func_name: name.map(str::to_owned),
-            wasm_offset: artifact.wasm_offset_at(offset),
-        })
+        let places: Vec<u32> = artifact.wasm_offsets_at(offset).take(MAX_FRAMES).collect();
+        let Some((_, inlined)) = places.split_last() else {
+            return vec![frame(&artifact, outermost, None)];
+        };
+        let inner = inlined.iter().filter_map(|place| {
+            Some(frame(&artifact, artifact.function_with(*place)?, Some(*place)))
+        });
+        inner.chain([frame(&artifact, outermost, places.last().copied())]).collect()
     }
+}
+
+fn frame(
+    artifact: &Artifact<'_>,
+    (func_index, record): (u32, &FunctionRecord),
+    wasm_offset: Option<u32>,
+) -> Frame {
+    let name = artifact.string(record.name).ok().filter(|name| !name.is_empty());
+    Frame { func_index, func_name: name.map(str::to_owned), wasm_offset }
 }
 
 impl Code {

@@ -100,7 +100,11 @@ impl Backtrace {
         let addresses =
             self.pcs.iter().enumerate().map(|(index, pc)| if exact(index) { *pc } else { *pc - 1 });
         addresses
-            .filter_map(|pc| self.modules.iter().find_map(|module| module.frame_at(pc)))
+            .flat_map(|pc| {
+                let mut frames = self.modules.iter().map(|module| module.frames_at(pc));
+                frames.find(|frames| !frames.is_empty()).unwrap_or_default()
+            })
+            .take(MAX_FRAMES)
             .collect()
     }
 }
@@ -115,6 +119,6 @@ impl fmt::Display for Backtrace {
         for (index, frame) in frames.iter().enumerate() {
             write!(f, "\n  {index:>2}: {frame}")?;
         }
-        if self.pcs.len() == MAX_FRAMES { write!(f, "\n  ...") } else { Ok(()) }
+        if self.pcs.len().max(frames.len()) == MAX_FRAMES { write!(f, "\n  ...") } else { Ok(()) }
     }
 }

@@ -9,7 +9,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 pub const MAGIC: [u8; 8] = *b"WFAASOBJ";
 
 /// Version of the format. Another version is refused.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
 
 /// Where the header is in the file, in bytes.
 pub const HEADER_OFFSET: usize = 512;
@@ -112,6 +112,8 @@ sections! {
     Handlers, ".wfaas.handlers", HandlerRecord;
     /// Text offsets and the wasm offsets they come from, by text offset.
     SourceMap, ".wfaas.sourcemap", SourceRecord;
+    /// Where inlined code comes from.
+    Inlined, ".wfaas.inlined", InlinedRecord;
     /// UTF-8 strings that the other records refer to.
     Strings, ".wfaas.strings", u8;
     /// Sizes in WebAssembly pages of the memories in the image, by place; zero where there is none.

@@ -437,12 +437,36 @@ impl<'a> Artifact<'a> {
         Some(traps[index].code.get())
     }
 
-    /// Where in the module the code at `text_offset` comes from, in bytes.
-    pub fn wasm_offset_at(&self, text_offset: u32) -> Option<u32> {
+    /// Where in the module the code at `text_offset` comes from, in bytes. If that is in the place
+    /// of a call, where the call is comes next, and so on.
+    pub fn wasm_offsets_at(&self, text_offset: u32) -> impl Iterator<Item = u32> {
         let map = self.source_map();
         let after = map.partition_point(|record| record.text_offset.get() <= text_offset);
-        let record = &map[after.checked_sub(1)?];
-        (record.wasm_offset != NONE).then_some(record.wasm_offset.get())
+        let record = after.checked_sub(1).map(|index| &map[index]);
+        let inlined: &[InlinedRecord] = self.records(SectionId::Inlined);
+        // A record refers to one of those that are left, so this ends.
+        let mut next = record.map(|record| (record.wasm_offset.get(), inlined));
+        std::iter::from_fn(move || {
+            let (place, inlined) = next.take().filter(|(place, _)| *place != NONE)?;
+            if place & INLINED == 0 {
+                return Some(place);
+            }
+            let index = (place & !INLINED) as usize;
+            let record = inlined.get(index)?;
+            next = Some((record.call.get(), &inlined[..index]));
+            Some(record.wasm_offset.get())
+        })
+    }
+
+    /// The function with the operator at `wasm_offset`, with its index.
+    pub fn function_with(&self, wasm_offset: u32) -> Option<(u32, &'a FunctionRecord)> {
+        let functions = self.functions();
+        let is_import = |record: &FunctionRecord| record.wasm_offset == NONE;
+        let imports = functions.partition_point(is_import);
+        let after =
+            functions[imports..].partition_point(|record| record.wasm_offset.get() <= wasm_offset);
+        let index = imports + after.checked_sub(1)?;
+        Some((index as u32, &functions[index]))
     }
 }
 

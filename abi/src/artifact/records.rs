@@ -29,6 +29,10 @@ pub mod limits {
 /// Stands for "none" in 32-bit offsets and indices.
 pub const NONE: u32 = u32::MAX;
 
+/// Marks what would be an offset in the module as the index of an [`InlinedRecord`]. Modules are
+/// smaller.
+pub const INLINED: u32 = 1 << 31;
+
 records! {
     /// A range of another section, in records (bytes for strings and data).
     Range {
@@ -214,8 +218,18 @@ records! {
     SourceRecord {
         /// Bytes from the start of the text.
         text_offset: U32,
-        /// Bytes from the start of the module; `NONE` where code comes from no place in it.
+        /// Bytes from the start of the module; `NONE` where code comes from no place in it. With
+        /// the mark `INLINED`, the index of an `InlinedRecord`.
         wasm_offset: U32,
+    }
+
+    /// Where code comes from that is in the place of a call.
+    InlinedRecord {
+        /// Bytes from the start of the module.
+        wasm_offset: U32,
+        /// Of the call: bytes from the start of the module or, with the mark `INLINED`, the index
+        /// of a record before this one.
+        call: U32,
     }
 
     /// Consecutive stored pages of the image.

@@ -44,6 +44,21 @@ fn each_strategy_does_what_it_says() {
 }
 
 #[test]
+fn passes_can_be_left_out() {
+    let folder = scratch();
+    let source = "(module (func $f (result i32) (i32.const 7))
+        (func (export \"_start\") (drop (call $f))) (memory (export \"memory\") 1))";
+    let hash = |options: &[&str]| {
+        let built = build_with(folder.path(), source, options).expect(0, &[]).json();
+        built["hash"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(hash(&[]), hash(&[]));
+    assert_ne!(hash(&[]), hash(&["--disable-pass", "params,inline"]));
+    build_with(folder.path(), source, &["--disable-pass", "magic"])
+        .expect(2, &["magic", "inline", "counters"]);
+}
+
+#[test]
 fn no_checks_take_all_the_words() {
     let folder = scratch();
     let source = saying("hi");

@@ -26,6 +26,15 @@ pub(crate) struct Body<'a> {
     pub(crate) body: FunctionBody<'a>,
 }
 
+impl Clone for Body<'_> {
+    fn clone(&self) -> Self {
+        let FuncToValidate { resources, index, ty, features } = &self.validation;
+        let (resources, index, ty, features) = (resources.clone(), *index, *ty, *features);
+        let validation = FuncToValidate { resources, index, ty, features };
+        Body { validation, body: self.body.clone() }
+    }
+}
+
 /// Of each body, its offset in the module.
 pub(crate) fn starts(bodies: &[Body<'_>]) -> Vec<u32> {
     // Modules are smaller than 4 GiB.

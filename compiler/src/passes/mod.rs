@@ -41,10 +41,20 @@ enum Pass {
     Extended,
     Returns,
     Relax,
+    Inline,
 }
 
-const NAMES: &[&str] =
-    &["params", "products", "base", "addresses", "counters", "extended", "returns", "relax"];
+const NAMES: &[&str] = &[
+    "params",
+    "products",
+    "base",
+    "addresses",
+    "counters",
+    "extended",
+    "returns",
+    "relax",
+    "inline",
+];
 
 impl Passes {
     /// All of them.
@@ -69,6 +79,11 @@ impl Passes {
                 Err(CompileError::UnknownPass { name: name.to_owned(), known: NAMES.join(", ") })
             }
         }
+    }
+
+    /// Whether calls are inlined, which is done before any other pass.
+    pub(crate) fn inlines(self) -> bool {
+        self.contains(Pass::Inline)
     }
 
     /// Whether machine code is laid out anew.

@@ -1,0 +1,176 @@
+//! Inlining: the code of a small function in the place of a call to it.
+//!
+//! Before any code is generated, the bodies of few bytes are translated. What is small in
+//! intermediate code too, and neither catches exceptions nor ends with a tail call, becomes a
+//! [`Callee`]. Each function then takes copies of the callees it calls as they were translated,
+//! and of those that the copies call, round by round. So functions do not wait for one another,
+//! and what is generated does not depend on which thread comes first.
+//!
+//! Any cycle of calls keeps at least one: the functions that a copy is inside of are not copied
+//! into it again. A callee remains a function of its own, since exports, tables and calls that
+//! were not replaced may refer to it. Where a copy comes from is in its source locations
+//! (`positions`), so backtraces have the same frames as without.
+
+mod positions;
+
+pub(crate) use positions::{Positions, gather};
+
+use crate::symbol::Symbol;
+use cranelift_codegen::inline::{Inline, InlineCommand};
+use cranelift_codegen::ir::{self, ExternalName, Function, Inst, Opcode, Value};
+use cranelift_codegen::{CodegenError, Context};
+use positions::Copied;
+use std::borrow::Cow;
+use std::collections::HashMap;
+use wfaas_abi::BoundsStats;
+
+/// Bodies of more bytes are not looked at.
+const MOST_BYTES: usize = 160;
+
+/// Instructions of intermediate code, those that raise traps included, of a callee without calls.
+const MOST_INSTRUCTIONS: usize = 50;
+
+/// The same for one with calls, which costs as much as the call that it saves.
+const MOST_AROUND_CALLS: usize = 15;
+
+/// How many callees a module has at most, since all of them are in memory while it is compiled.
+pub(crate) const MOST_CALLEES: usize = 1 << 13;
+
+/// Rounds: how deep copies are in one another.
+const MOST_ROUNDS: usize = 4;
+
+/// Instructions that any function may take over, and one more for two of its own. That bounds the
+/// time to compile a module of small functions that call each other.
+const FREE: usize = 60;
+
+/// Most of them, however large the function.
+const MOST_TAKEN: usize = 2000;
+
+/// A function that may be inlined.
+pub(crate) struct Callee {
+    pub(crate) function: Function,
+    pub(crate) stats: BoundsStats,
+    /// Instructions.
+    size: usize,
+    /// Whether it calls functions.
+    calls: bool,
+}
+
+/// The functions of a module that may be inlined, by index.
+pub(crate) type Callees = HashMap<u32, Callee>;
+
+/// Whether a body is small enough to be a candidate.
+pub(crate) fn is_small(body: &wasmparser::FunctionBody<'_>) -> bool {
+    body.as_bytes().len() <= MOST_BYTES
+}
+
+impl Callee {
+    /// A function just translated, if it may be inlined.
+    pub(crate) fn new(function: &Function, stats: BoundsStats) -> Option<Callee> {
+        // Values of exceptions that it throws: they would be in the frame of each caller.
+        if !function.sized_stack_slots.is_empty() {
+            return None;
+        }
+        let (mut size, mut calls) = (0, false);
+        for block in function.layout.blocks() {
+            for inst in function.layout.block_insts(block) {
+                size += 1;
+                let opcode = function.dfg.insts[inst].opcode();
+                match opcode {
+                    Opcode::TryCall | Opcode::TryCallIndirect => return None,
+                    Opcode::ReturnCall | Opcode::ReturnCallIndirect => return None,
+                    _ => calls |= opcode.is_call() && !function.layout.is_cold(block),
+                }
+                if size > MOST_INSTRUCTIONS {
+                    return None;
+                }
+            }
+        }
+        if calls && size > MOST_AROUND_CALLS {
+            return None;
+        }
+        Some(Callee { function: function.clone(), stats, size, calls })
+    }
+}
+
+/// Inlines calls in function `index`, which was just translated.
+pub(crate) fn run(
+    context: &mut Context,
+    index: u32,
+    callees: &Callees,
+) -> Result<Positions, CodegenError> {
+    let mut positions = Positions::new(index);
+    if callees.is_empty() {
+        return Ok(positions);
+    }
+    let own = context.func.dfg.num_insts();
+    let mut budget = MOST_TAKEN.min(FREE + own / 2);
+    for _ in 0..MOST_ROUNDS {
+        let mut round = Round { callees, positions: &positions, budget, copies: Vec::new() };
+        if !context.inline(&mut round)? {
+            break;
+        }
+        budget = round.budget;
+        let copies = round.copies;
+        for copy in &copies {
+            positions.locate(&mut context.func, copy);
+        }
+        // The proofs of bounds have looked at the blocks there were.
+        context.flowgraph();
+        if !copies.iter().any(|copy| copy.callee.calls) {
+            break;
+        }
+    }
+    Ok(positions)
+}
+
+/// One walk over the calls of a function.
+struct Round<'c, 'p> {
+    callees: &'c Callees,
+    positions: &'p Positions,
+    /// Instructions that may still be copied.
+    budget: usize,
+    copies: Vec<Copied<'c>>,
+}
+
+impl Round<'_, '_> {
+    /// The function that an instruction calls, if it may be inlined there.
+    fn callee(&self, caller: &Function, call: Inst, name: &ExternalName) -> Option<u32> {
+        let ExternalName::User(name) = name else { return None };
+        let name = &caller.params.user_named_funcs()[*name];
+        let Some(Symbol::Func(index)) = Symbol::from_external_name(name) else { return None };
+        let callee = self.callees.get(&index)?;
+        let block = caller.layout.inst_block(call)?;
+        let wanted = callee.size <= self.budget && !caller.layout.is_cold(block);
+        (wanted && !self.positions.is_inside(caller.srcloc(call), index)).then_some(index)
+    }
+}
+
+impl Inline for Round<'_, '_> {
+    fn inline(
+        &mut self,
+        caller: &Function,
+        call: Inst,
+        opcode: Opcode,
+        callee: ir::FuncRef,
+        _: &[Value],
+    ) -> InlineCommand<'_> {
+        // A call with a landing would pass it on to the calls of the copy, and one in place of
+        // the caller would leave it.
+        if opcode != Opcode::Call {
+            return InlineCommand::KeepCall;
+        }
+        let name = &caller.dfg.ext_funcs[callee].name;
+        let Some(index) = self.callee(caller, call, name) else { return InlineCommand::KeepCall };
+        let callee = &self.callees[&index];
+        self.budget -= callee.size;
+        self.copies.push(Copied {
+            index,
+            callee,
+            first_block: caller.dfg.num_blocks(),
+            call: caller.srcloc(call),
+        });
+        // The copy's own calls are for the next round: until then it stays as it was.
+        InlineCommand::Inline { callee: Cow::Borrowed(&callee.function), visit_callee: false }
+    }
+}

@@ -1,0 +1,146 @@
+//! Where inlined code comes from.
+//!
+//! A source location is the offset of an operator in the module. Those of inlined code are
+//! marked, and refer to the function's [`Positions`], where there is the call as well: an offset,
+//! or marked again. The artifact has the same marks, with the positions of all functions in one
+//! section.
+
+use super::Callee;
+use crate::CompileError;
+use crate::generate::Code;
+use cranelift_codegen::ir::{Block, Function, SourceLoc};
+use std::collections::HashMap;
+use wfaas_abi::artifact::records::{INLINED, InlinedRecord, NONE};
+
+/// Where a piece of inlined code comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Position {
+    /// Of the operator, in the module.
+    offset: u32,
+    /// The source location of the call in whose place it is.
+    call: u32,
+    /// The function it was copied from.
+    function: u32,
+}
+
+/// The positions of the inlined code in a function.
+pub(crate) struct Positions {
+    function: u32,
+    list: Vec<Position>,
+}
+
+/// A copy of a callee, in the place of a call.
+pub(super) struct Copied<'c> {
+    pub(super) index: u32,
+    pub(super) callee: &'c Callee,
+    /// Of the blocks of the caller, the first that is a copy: they are in the order of their
+    /// numbers.
+    pub(super) first_block: usize,
+    /// Of the call.
+    pub(super) call: SourceLoc,
+}
+
+impl Positions {
+    /// Those of a function without inlined code so far.
+    pub(super) fn new(function: u32) -> Positions {
+        Positions { function, list: Vec::new() }
+    }
+
+    /// None, for code that is no guest function.
+    pub(crate) fn none() -> Positions {
+        Positions::new(u32::MAX)
+    }
+
+    /// Whether code of `function` is at `location` or called it, in the same machine code.
+    pub(super) fn is_inside(&self, location: SourceLoc, function: u32) -> bool {
+        let mut next = self.position(location.bits());
+        while let Some(position) = next {
+            if position.function == function {
+                return true;
+            }
+            next = self.position(position.call);
+        }
+        self.function == function
+    }
+
+    fn position(&self, location: u32) -> Option<Position> {
+        marked(location).map(|index| self.list[index])
+    }
+
+    /// Gives the instructions of a copy their source locations, which the code generator does
+    /// not.
+    pub(super) fn locate(&mut self, caller: &mut Function, copied: &Copied<'_>) {
+        let (callee, call) = (&copied.callee.function, copied.call.bits());
+        let mut known = HashMap::new();
+        for block in callee.layout.blocks() {
+            let copy = Block::from_u32(copied.first_block as u32 + block.as_u32());
+            // What control cannot get to was not copied.
+            if !caller.layout.is_block_inserted(copy) {
+                continue;
+            }
+            let mut next = caller.layout.first_inst(copy);
+            for inst in callee.layout.block_insts(block) {
+                let Some(copy) = next else { break };
+                next = caller.layout.next_inst(copy);
+                let location = callee.srcloc(inst);
+                if location == SourceLoc::default() {
+                    continue;
+                }
+                let offset = location.bits();
+                let location = *known.entry(offset).or_insert_with(|| {
+                    self.list.push(Position { offset, call, function: copied.index });
+                    INLINED | (self.list.len() - 1) as u32
+                });
+                caller.set_srcloc(copy, SourceLoc::new(location));
+            }
+        }
+    }
+}
+
+/// The index of the position that a source location refers to, if it is marked.
+fn marked(location: u32) -> Option<usize> {
+    let is_marked = location & INLINED != 0 && location != NONE;
+    is_marked.then_some((location & !INLINED) as usize)
+}
+
+/// The positions that the source locations of all pieces refer to, as the artifact has them. The
+/// locations then refer to these.
+///
+/// # Errors
+/// [`CompileError::TooLarge`] if they cannot be numbered.
+pub(crate) fn gather(code: &mut [Code]) -> Result<Vec<InlinedRecord>, CompileError> {
+    let mut records = Vec::new();
+    for piece in code {
+        let mut known = HashMap::new();
+        for (_, location) in &mut piece.sources {
+            *location = gathered(&piece.positions, *location, &mut known, &mut records);
+        }
+    }
+    let limit = (INLINED - 1) as usize;
+    if records.len() > limit {
+        let (actual, limit) = (records.len() as u64, limit as u64);
+        return Err(CompileError::TooLarge { what: "the inlined code", actual, limit });
+    }
+    Ok(records)
+}
+
+/// A location as the artifact has it.
+fn gathered(
+    positions: &Positions,
+    location: u32,
+    known: &mut HashMap<u32, u32>,
+    records: &mut Vec<InlinedRecord>,
+) -> u32 {
+    let Some(Position { offset, call, .. }) = positions.position(location) else {
+        return location;
+    };
+    if let Some(known) = known.get(&location) {
+        return *known;
+    }
+    // Calls first: a record only refers to those before it. As deep as copies are in one another.
+    let call = gathered(positions, call, known, records);
+    let record = INLINED | records.len() as u32;
+    records.push(InlinedRecord { wasm_offset: offset.into(), call: call.into() });
+    known.insert(location, record);
+    record
+}

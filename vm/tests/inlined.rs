@@ -1,0 +1,97 @@
+//! Backtraces have a frame for each guest function, whether it has machine code of its own there
+//! or is part of its caller's.
+
+mod common;
+use common::module;
+use wfaas_abi::TrapCode;
+use wfaas_compiler::{Options, Passes, compile};
+use wfaas_vm::{BoxError, Caller, Config, Engine, Error, Frame, Linker, Module, Store};
+
+const CALLS: &str = r#"(module
+    (import "host" "fails" (func $fails (param i32)))
+    (memory 1)
+    (func $div (export "div") (param i32) (drop (i32.div_u (i32.const 1) (local.get 0))))
+    (func $load (param i32) (drop (i32.load (local.get 0))))
+    (func $stop (param i32) (unreachable))
+    (func $ask (param i32) (call $fails (local.get 0)))
+    (func $choose (param i32) (result i32)
+        (local.get 0)
+        (block $3 (block $2 (block $1 (block $0 (br_table $0 $1 $2 $3 (local.get 0)))
+            (call $div (i32.const 0)) (return (i32.const 1)))
+            (call $load (i32.const -8)) (return (i32.const 2)))
+            (call $stop (i32.const 3)) (return (i32.const 3)))
+            (call $ask (i32.const 4)))
+    (func $middle (param i32) (result i32) (i32.add (i32.const 1) (call $choose (local.get 0))))
+    (func (export "outer") (param i32) (result i32)
+        (i32.add (i32.const 1) (call $middle (local.get 0)))))"#;
+
+/// The frames of the error that `outer` gives.
+fn frames(passes: Passes, argument: i32) -> Vec<Frame> {
+    let engine = Engine::new(Config::default()).unwrap();
+    let options = Options { passes, ..Options::default() };
+    let compiled = compile(CALLS.as_bytes(), &options).unwrap();
+    let module = Module::from_bytes(&engine, &compiled.artifact).unwrap();
+    let mut linker = Linker::<()>::new(&engine);
+    linker.func_wrap("host", "fails", |_: Caller<'_, ()>, _: i32| Err::<(), BoxError>("no".into()));
+    let mut store = Store::new(&engine, ());
+    let instance = linker.instantiate(&mut store, &module).unwrap();
+    let outer = instance.get_typed_func::<i32, i32>(&mut store, "outer").unwrap();
+    match outer.call(&mut store, argument).unwrap_err() {
+        Error::Trap(trap) => trap.frames(),
+        Error::Host(host) => host.frames(),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn backtraces_are_as_without_inlining() {
+    for (argument, innermost) in [(0, "div"), (1, "load"), (2, "stop"), (3, "ask")] {
+        let with = frames(Passes::ALL, argument);
+        let names: Vec<_> = with.iter().filter_map(|frame| frame.func_name.as_deref()).collect();
+        assert_eq!(names, [innermost, "choose", "middle", "outer"], "case {argument}");
+        assert!(with.iter().all(|frame| frame.wasm_offset.is_some()), "{with:?}");
+        assert_eq!(with, frames(Passes::ALL.without("inline").unwrap(), argument));
+    }
+}
+
+#[test]
+fn recursion_through_inlined_functions_overflows_the_stack() {
+    let engine = common::engine();
+    let module = module(
+        &engine,
+        r#"(module
+            (func $a (export "a") (param i32) (result i32)
+                (i32.add (local.get 0) (call $b (local.get 0))))
+            (func $b (param i32) (result i32)
+                (i32.xor (local.get 0) (call $c (i32.add (local.get 0) (i32.const 1)))))
+            (func $c (param i32) (result i32) (i32.mul (i32.const 3) (call $a (local.get 0)))))"#,
+    );
+    let mut store = Store::new(&engine, ());
+    let instance = Linker::new(&engine).instantiate(&mut store, &module).unwrap();
+    let a = instance.get_typed_func::<i32, i32>(&mut store, "a").unwrap();
+    for _ in 0..3 {
+        let Error::Trap(trap) = a.call(&mut store, 1).unwrap_err() else { panic!("not a trap") };
+        assert_eq!(trap.code, TrapCode::StackOverflow);
+        assert_eq!(trap.frames().len(), wfaas_vm::MAX_FRAMES);
+    }
+}
+
+#[test]
+fn exceptions_cross_inlined_functions() {
+    let engine = common::engine();
+    let module = module(
+        &engine,
+        r#"(module (tag $t (param i32))
+            (func $throw (param i32) (throw $t (local.get 0)))
+            (func $pass (param i32) (call $throw (local.get 0)))
+            (func $further (param i32) (call $pass (i32.add (local.get 0) (i32.const 1))))
+            (func (export "catch") (param i32) (result i32)
+                (block $h (result i32)
+                    (try_table (catch $t $h) (call $further (local.get 0)))
+                    (i32.const 0))))"#,
+    );
+    let mut store = Store::new(&engine, ());
+    let instance = Linker::new(&engine).instantiate(&mut store, &module).unwrap();
+    let catch = instance.get_typed_func::<i32, i32>(&mut store, "catch").unwrap();
+    assert_eq!(catch.call(&mut store, 41).unwrap(), 42);
+}
