@@ -7,6 +7,7 @@
 mod addresses;
 mod base;
 mod counters;
+mod guards;
 mod linear;
 mod params;
 mod products;
