@@ -198,6 +198,30 @@ fn functions_with_the_most_values_compile() {
     try_compile(module.as_bytes()).unwrap();
 }
 
+/// Passes look at what sums consist of, and what a loop's limit is computed from.
+#[test]
+fn sums_of_sums_compile() {
+    let halves = "(i64.mul (i64.shr_u (local.get $a) (i64.const 32)) (local.get $a))";
+    let upper = "(i64.mul (i64.shr_u (local.get $a) (i64.const 32)) (i64.const 5))";
+    let add = "(local.set $a (i64.add (local.get $a) (i64.shr_u (local.get $b) (i64.const 32))))";
+    let double = "(local.set $a (i64.add (local.get $a) (local.get $a)))";
+    let sums = format!("{} {}", add.repeat(20_000), double.repeat(60));
+    // Doubled sixty times, in the loop: as a tree it would have 2^60 leaves.
+    let limit = "(local.set $n (i32.add (local.get $n) (local.get $n)))".repeat(60);
+    let module = format!(
+        "(module (memory 1) (func (export \"f\") (param $a i64) (param $b i64) (param $p i32)
+            (local $i i32) (local $n i32)
+            (i64.store (i32.const 0) {halves}) (i64.store (i32.const 0) {upper}) {sums}
+            (i64.store (i32.const 0) (local.get $a))
+            (loop
+                (local.set $n (local.get $p)) {limit}
+                (i32.store (i32.add (local.get $i) (i32.const 8)) (local.get $i))
+                (local.set $i (i32.add (local.get $i) (i32.const 4)))
+                (br_if 0 (i32.ne (local.get $i) (local.get $n))))))"
+    );
+    compile(module.as_bytes(), &Options::default()).unwrap();
+}
+
 #[test]
 fn many_functions_compile() {
     let functions = "(func (result i32) (i32.const 1)) ".repeat(5_000);

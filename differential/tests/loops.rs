@@ -11,6 +11,14 @@ use wfaas_differential::{Choice, Verdict, run_module};
 /// How many modules an ordinary run tries.
 const MODULES: u64 = 400;
 
+/// Counters that are made 64 bits wide step by 2 MiB of memory at most, so that is how many rounds it
+/// takes for an index to come around to where it was.
+const FUEL: u32 = 6500;
+
+/// What these loops mostly step by; four bytes of memory each, so that the index comes around before
+/// the counter does and meets its end.
+const UNIT: i64 = 1 << 18;
+
 /// A sequence of pseudo-random numbers (splitmix64).
 struct Random(u64);
 
@@ -171,27 +179,119 @@ fn counting_loops_agree() {
 /// A loop from `start` that counts by `step` as long as the counter compares with the limit, and
 /// adds up and stores at `index` where there is memory; with fuel, since some never end.
 fn towards(start: &str, step: i64, compare: &str, limit: &str, index: &str) -> String {
+    guarded("", start, step, compare, limit, index)
+}
+
+/// The same behind `guards`, which return for some arguments.
+fn guarded(
+    guards: &str,
+    start: &str,
+    step: i64,
+    compare: &str,
+    limit: &str,
+    index: &str,
+) -> String {
+    run(&format!("{guards} {}", looping(start, step, compare, limit, index)))
+}
+
+/// The loop alone.
+fn looping(start: &str, step: i64, compare: &str, limit: &str, index: &str) -> String {
+    format!(
+        "(local.set $i {start})
+        (local.set $limit {limit})
+        (block (loop
+            (if (i32.lt_u {index} (i32.const 65536)) (then
+                (local.set $sum (i32.add (local.get $sum) (i32.load {index})))
+                (i32.store offset=8 {index} (local.get $fuel))))
+            (local.set $fuel (i32.sub (local.get $fuel) (i32.const 1)))
+            (br_if 1 (i32.eqz (local.get $fuel)))
+            (local.set $i (i32.add (local.get $i) (i32.const {step})))
+            (br_if 0 (i32.{compare} (local.get $i) (local.get $limit)))))"
+    )
+}
+
+/// A module with code that is run with several arguments `$p`.
+fn run(code: &str) -> String {
+    let arguments = [0, 1, -1, -65537, 2, 3, 4, 5, 6, 7, 12];
+    let calls = arguments.map(|argument| format!("(call $run (i32.const {argument}))"));
+    let all = calls.into_iter().reduce(|sum, call| format!("(i32.add {sum} {call})"));
     format!(
         "(module (memory (export \"memory\") 2 3)
             (func $run (export \"run\") (param $p i32) (result i32)
                 (local $i i32) (local $limit i32) (local $sum i32) (local $fuel i32)
-                (local.set $fuel (i32.const 40))
-                (local.set $i {start})
-                (local.set $limit {limit})
-                (block (loop
-                    (if (i32.lt_u {index} (i32.const 65536)) (then
-                        (local.set $sum (i32.add (local.get $sum) (i32.load {index})))
-                        (i32.store offset=8 {index} (local.get $fuel))))
-                    (local.set $fuel (i32.sub (local.get $fuel) (i32.const 1)))
-                    (br_if 1 (i32.eqz (local.get $fuel)))
-                    (local.set $i (i32.add (local.get $i) (i32.const {step})))
-                    (br_if 0 (i32.{compare} (local.get $i) (local.get $limit)))))
+                (local $a i32) (local $b i32) (local $few i32) (local $even i32)
+                (local.set $fuel (i32.const {FUEL}))
+                (local.set $few (i32.and (i32.mul (local.get $p) (i32.const {UNIT}))
+                    (i32.const {few})))
+                (local.set $even (i32.and (local.get $few) (i32.const {even})))
+                {code}
                 (i32.add (local.get $sum) (local.get $i)))
-            (func (export \"all\") (result i32)
-                (i32.add
-                    (i32.add (call $run (i32.const 0)) (call $run (i32.const 1)))
-                    (i32.add (call $run (i32.const -1)) (call $run (i32.const -65537))))))"
+            (func (export \"all\") (result i32) {all}))",
+        all = all.expect("there are arguments"),
+        few = 7 * UNIT,
+        even = 6 * UNIT
     )
+}
+
+/// Numbers computed from the argument in units of `unit`, one from the other, as compilers compute how
+/// often a loop goes round that they unroll: the code, and what gets each of them.
+fn derived(random: &mut Random, unit: i64) -> (String, [&'static str; 4]) {
+    let numbers = ["(local.get $few)", "(local.get $even)", "(local.get $a)", "(local.get $b)"];
+    let mut code = format!("(local.set $few (i32.mul (local.get $p) (i32.const {unit})))");
+    for (place, name) in ["$even", "$a", "$b"].into_iter().enumerate() {
+        let inner = numbers[random.below(place as u64 + 1) as usize];
+        let few = random.below(5) as i64 - 2;
+        let value = match random.below(5) {
+            0 => format!("(i32.shr_u {inner} (i32.const {}))", random.of(&[1, 2, 20])),
+            1 => format!("(i32.add {inner} (i32.const {}))", few * unit),
+            _ => {
+                let mask = random.of(&[-2, -4, 3, 0x7e, 7]) * unit;
+                let mask = if random.below(3) == 0 { mask & 0x7fff_ffff } else { mask };
+                format!("(i32.and {inner} (i32.const {mask}))")
+            }
+        };
+        let _ = writeln!(code, "(local.set {name} {value})");
+    }
+    (code, numbers)
+}
+
+/// Loops behind comparisons that say something about where they start and end, or not enough. In
+/// most, the counter wraps around soon if it misses its end.
+#[test]
+fn guarded_loops_agree() {
+    let comparisons = ["eq", "ne", "lt_u", "lt_s", "le_u", "gt_u", "ge_u", "ge_s"];
+    let mut looped = 0;
+    for seed in 0..MODULES {
+        let mut random = Random(seed);
+        let random = &mut random;
+        let unit = random.of(&[1, UNIT / 4, UNIT, UNIT]);
+        let (mut guards, numbers) = derived(random, unit);
+        let number = |random: &mut Random| random.of(&numbers).to_owned();
+        for _ in 0..random.below(4) {
+            let (left, limit) = (number(random), random.below(6) as i64 * unit);
+            let compare = random.of(&comparisons);
+            let _ = writeln!(
+                guards,
+                "(if (i32.{compare} {left} (i32.const {})) (then (return (i32.const 7))))",
+                limit as i32
+            );
+        }
+        let (step, zero) = (random.of(&[1, 1, 2]) * unit, "(i32.const 0)".to_owned());
+        let (start, limit, step) = match random.below(3) {
+            0 => (number(random), zero, -step),
+            1 => (zero, number(random), step),
+            _ => (number(random), number(random), step),
+        };
+        let compare = random.of(&["ne", "ne", "ne", "lt_u", "lt_s", "gt_u"]);
+        let shift = random.of(&[0, 2, 2]);
+        let index = format!("(i32.shl (local.get $i) (i32.const {shift}))");
+        let text = guarded(&guards, &start, step, compare, &limit, &index);
+        let wasm = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let outcome = run_module(&wasm, seed, true, &guard());
+        let outcome = outcome.unwrap_or_else(|wrong| panic!("loop {seed}: {wrong}\n{text}"));
+        looped += u64::from(outcome.peer == Verdict::Agreed);
+    }
+    assert!(looped * 10 >= MODULES * 9, "only {looped} of {MODULES} decide anything");
 }
 
 /// Loops that do not leave at their limit, for some argument: it is behind the start, or they step
@@ -199,41 +299,107 @@ fn towards(start: &str, step: i64, compare: &str, limit: &str, index: &str) -> S
 /// integers without limits.
 #[test]
 fn missed_limits() {
-    let (plain, scaled) = ("(local.get $i)", "(i32.shl (local.get $i) (i32.const 2))");
-    let moved = "(i32.add (i32.const 64) (i32.shl (local.get $i) (i32.const 2)))";
+    let plain = "(local.get $i)";
+    let scaled = "(i32.shl (local.get $i) (i32.const 2))";
+    let moved = &*format!("(i32.add (i32.const 64) {scaled})");
+    // Downwards, there must be room for what a processor runs ahead.
+    let far = &*format!("(i32.add (i32.const 0x40100000) {scaled})");
+    let from_far = "(i32.add (i32.const 0x40000000) (local.get $i))";
     let bit =
         |shift| format!("(i32.shl (i32.and (local.get $p) (i32.const 1)) (i32.const {shift}))");
-    let (low, sixteenth, quarter) = (&*bit(0), &*bit(28), &*bit(30));
-    let below = &*format!("(i32.sub (i32.const 0) {quarter})");
+    let (low, unit) = (&*bit(0), &*bit(18));
+    let below = &*format!("(i32.sub (i32.const 0) {unit})");
     let half = "(i32.and (local.get $p) (i32.const 0x7fffffff))";
-    let most = "(i32.rem_u (local.get $p) (i32.const -65536))";
-    let uneven = &*format!("(i32.add (i32.const 0x40000000) {low})");
-    let (zero, up) = ("(i32.const 0)", 1 << 30);
+    let most = "(i32.rem_u (local.get $p) (i32.const -65535))";
+    let uneven = &*format!("(i32.add (i32.const 0x40000) {low})");
+    let (zero, high) = ("(i32.const 0)", "(i32.const 0x40000000)");
     for (start, step, compare, limit, index) in [
         // The limit is the first number that is compared, or behind it.
-        (zero, up, "ne", quarter, scaled),
-        (zero, up, "ne", quarter, moved),
-        (zero, -up, "ne", below, moved),
-        (zero, up, "ne", zero, moved),
-        (zero, -up, "ne", zero, scaled),
+        (zero, UNIT, "ne", unit, scaled),
+        (zero, UNIT, "ne", unit, moved),
+        (zero, -UNIT, "ne", below, far),
+        (zero, UNIT, "ne", zero, moved),
+        (zero, -UNIT, "ne", zero, far),
         // The first number that is compared is at the limit, or past it.
-        (sixteenth, 1 << 28, "ne", "(i32.const 0x10000000)", scaled),
-        (sixteenth, -1 << 28, "ne", zero, scaled),
+        (unit, UNIT, "ne", "(i32.const 0x40000)", scaled),
+        (unit, -UNIT, "ne", zero, far),
         // The counter is never equal to the limit.
-        (zero, up, "ne", "(i32.const 0x60000000)", scaled),
-        (zero, -up, "ne", "(i32.const -0x60000000)", scaled),
-        (zero, up, "ne", uneven, moved),
+        (zero, UNIT, "ne", "(i32.const 0x60000)", scaled),
+        (zero, -UNIT, "ne", "(i32.const -0x60000)", far),
+        (zero, UNIT, "ne", uneven, moved),
         // It is never past the limit.
-        (zero, up, "lt_u", most, plain),
-        (zero, up, "le_u", most, plain),
-        (zero, up, "lt_s", half, plain),
-        (zero, up, "le_s", half, plain),
-        (zero, -up, "ge_u", low, moved),
-        (zero, -up, "ge_s", below, moved),
-        ("(i32.const 0x40000000)", -up, "ge_u", zero, plain),
-        ("(i32.const 0x40000000)", -up, "gt_s", "(i32.const -0x7fffffff)", plain),
+        (zero, 4 * UNIT, "lt_u", most, plain),
+        (zero, 4 * UNIT, "le_u", most, plain),
+        (zero, 4 * UNIT, "lt_s", half, plain),
+        (zero, 4 * UNIT, "le_s", half, plain),
+        (zero, -4 * UNIT, "ge_u", low, from_far),
+        (high, -4 * UNIT, "ge_u", zero, from_far),
+        (high, -4 * UNIT, "ge_s", "(i32.const -0x80000000)", from_far),
+        (high, -4 * UNIT, "gt_s", "(i32.const -0x7fffffff)", from_far),
     ] {
         let text = towards(start, step, compare, limit, index);
+        let wasm = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+        let outcome = run_module(&wasm, 0, true, &guard());
+        let outcome = outcome.unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
+        assert_eq!(outcome.peer, Verdict::Agreed, "{text}");
+        assert_eq!(outcome.returned, outcome.calls, "{text}");
+    }
+}
+
+/// Loops behind a comparison that says nearly enough: for some argument the counter misses its
+/// end and wraps around.
+#[test]
+fn guards_that_do_not_suffice() {
+    let units = |number: i64| format!("(i32.const {})", (number * UNIT) as i32);
+    let and = |number: &str, mask: i64| format!("(i32.and {number} {})", units(mask));
+    let (few, even) = ("(local.get $few)", "(local.get $even)");
+    let scaled = "(i32.shl (local.get $i) (i32.const 2))";
+    let unless = |compare: &str, number: &str, limit: i64| {
+        format!("(if (i32.{compare} {number} {}) (then (return (i32.const 7))))", units(limit))
+    };
+    let less = |number: &str, by| format!("(i32.sub {number} {})", units(by));
+    let half = format!("(i32.shr_u {few} (i32.const 1))");
+    let merged = format!("(block (br_if 0 {few}) (local.set $sum (i32.const 3)))");
+    let mut texts = Vec::new();
+    for (guards, start, step, limit) in [
+        // It is not some other number.
+        (unless("eq", few, 2), 0, 1, few),
+        // It may be just behind the first one that is compared.
+        (unless("eq", few, 0), 1, 1, few),
+        (unless("eq", even, 0), 2, 2, even),
+        (unless("lt_u", few, 2), 2, 1, few),
+        (unless("le_u", few, 1), 2, 1, few),
+        (unless("lt_s", few, 2), 2, 1, few),
+        // A mask or a shift may clear all of it.
+        (unless("lt_u", few, 1), 0, 1, &and(few, 13)),
+        (unless("eq", few, 0), 0, 2, even),
+        (unless("lt_u", few, 2), 1, 1, &half),
+        // The difference wraps around for small ones.
+        (unless("lt_u", &less(few, 2), 1), 0, 1, few),
+        (unless("lt_u", &less(even, 4), 2), 0, 2, even),
+        // Both ways lead to the loop.
+        (merged, 0, 1, few),
+    ] {
+        texts.push(guarded(&guards, &units(start), step * UNIT, "ne", limit, scaled));
+    }
+    // Of two counters that go along, the one that is ahead is compared, and the other one the limit.
+    for (ahead, behind) in [("$a", "$b"), ("$b", "$a")] {
+        let limit = format!("(local.get {behind})");
+        let inner = looping(&units(5), UNIT, "ne", &limit, scaled);
+        let [unit, three, five, seven, ten] = [1, 3, 5, 7, 10].map(units);
+        texts.push(run(&format!(
+            "(local.set {behind} {three})
+            (local.set {ahead} {five})
+            (loop $outer
+                (block $skip
+                    (br_if $skip (i32.lt_u (local.get {ahead}) {seven}))
+                    {inner})
+                (local.set $a (i32.add (local.get $a) {unit}))
+                (local.set $b (i32.add (local.get $b) {unit}))
+                (br_if $outer (i32.ne {limit} {ten})))"
+        )));
+    }
+    for text in texts {
         let wasm = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
         let outcome = run_module(&wasm, 0, true, &guard());
         let outcome = outcome.unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
@@ -254,21 +420,20 @@ fn unsteady_loops() {
             (br_if 1 (i32.eqz (local.get $fuel)))"
         )
     };
-    let quarters = access("(i32.shl (local.get $i) (i32.const 2))");
-    let halves = access("(i32.shl (local.get $i) (i32.const 1))");
     let plain = access("(local.get $i)");
-    let count = "(local.set $i (i32.add (local.get $i) (i32.const 0x40000000)))";
-    let goes_on = "(i32.ne (local.get $i) (i32.const 0x40000000))";
+    let scaled = access("(i32.shl (local.get $i) (i32.const 2))");
+    let count = "(local.set $i (i32.add (local.get $i) (i32.const 0x40000)))";
+    let goes_on = "(i32.ne (local.get $i) (i32.const 0x40000))";
     let odd = "(i32.and (local.get $p) (i32.const 1))";
     for body in [
         // Some rounds do not meet the comparison.
-        format!("{quarters} {count} (br_if 0 {odd}) (br_if 0 {goes_on})"),
-        format!("{quarters} {count} (if {odd} (then (br_if 1 {goes_on})) (else (br 1)))"),
-        format!("{quarters} {count} (if {odd} (then (br 1)) (else (br_if 1 {goes_on})))"),
+        format!("{scaled} {count} (br_if 0 {odd}) (br_if 0 {goes_on})"),
+        format!("{scaled} {count} (if {odd} (then (br_if 1 {goes_on})) (else (br 1)))"),
+        format!("{scaled} {count} (if {odd} (then (br 1)) (else (br_if 1 {goes_on})))"),
         // The limit is not where the counter is.
         format!(
-            "{halves} {count} (br_if 0 (i32.ne (local.get $i) (i32.add (i32.const 0x40000000)
-                (i32.shl (i32.and (local.get $fuel) (i32.const 1)) (i32.const 30)))))"
+            "{scaled} {count} (br_if 0 (i32.ne (local.get $i) (i32.add (i32.const 0x40000)
+                (i32.shl (i32.and (local.get $fuel) (i32.const 1)) (i32.const 18)))))"
         ),
         // The steps differ.
         format!(
@@ -282,7 +447,7 @@ fn unsteady_loops() {
             "(module (memory (export \"memory\") 2 3)
                 (func $run (export \"run\") (param $p i32) (result i32)
                     (local $i i32) (local $sum i32) (local $fuel i32)
-                    (local.set $fuel (i32.const 40))
+                    (local.set $fuel (i32.const {FUEL}))
                     (block (loop {body}))
                     (i32.add (local.get $sum) (local.get $i)))
                 (func (export \"all\") (result i32)

@@ -2,7 +2,9 @@
 //!
 //! The code generator rewrites `i + 1 == n` to `i == n - 1` if n is constant. At the end of a loop
 //! that keeps the old counter alive beside the new one: they need two registers, a move and a
-//! second jump for each round. This turns the comparison back.
+//! second jump for each round. Where addresses are counted with 64 bits, it adds to both the counter
+//! and its lower half, which is all that is compared. This turns such comparisons to the counter that
+//! is passed on.
 
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -43,23 +45,29 @@ fn comparison(func: &Function, block: Block) -> Option<Comparison> {
     let dfg = &func.dfg;
     let branch = func.layout.last_inst(block)?;
     let InstructionData::Brif { arg, blocks, .. } = &dfg.insts[branch] else { return None };
-    let InstructionData::IntCompare { cond, args: [left, right], .. } = defining(func, *arg)?
-    else {
-        return None;
+    let arg = dfg.resolve_aliases(*arg);
+    let (cond, left, right) = match defining(func, arg) {
+        Some(InstructionData::IntCompare { cond, args: [left, right], .. }) => {
+            (*cond, dfg.resolve_aliases(*left), Some(dfg.resolve_aliases(*right)))
+        }
+        // The number itself, for what it means: that it is not zero.
+        _ => (IntCC::NotEqual, arg, None),
     };
-    let ty = dfg.value_type(*left);
-    let carries = step(func, *left, dfg.resolve_aliases(*right)) == Some(1);
-    let (left, right, limit) = (whole(func, *left), whole(func, *right), constant(func, *right));
+    let ty = dfg.value_type(left);
+    let carries = right.is_some_and(|right| step(func, left, right) == Some(1));
+    let limit = right.map_or(Some(0), |right| constant(func, right));
+    let right = right.map(|right| whole(func, right));
+    let (base, ahead) = ahead(func, left);
     let passed = blocks.iter().flat_map(|call| call.args(&dfg.value_lists));
     passed.filter_map(|passed| passed.as_value()).find_map(|counted| {
         let counted = dfg.resolve_aliases(counted);
         let (condition, limit) = match cond {
-            IntCC::Equal | IntCC::NotEqual => {
-                let limit = limit?.wrapping_add(step(func, counted, left)?);
-                (*cond, wrapped(limit, ty))
+            IntCC::Equal | IntCC::NotEqual if counted != left => {
+                let further = step(func, counted, base)?.wrapping_sub(ahead);
+                (cond, wrapped(limit?.wrapping_add(further), ty))
             }
             // `i + 1 < i`, unsigned, is a way to say that it has become zero.
-            _ if !carries || step(func, counted, right) != Some(1) => return None,
+            _ if !carries || step(func, counted, right?) != Some(1) => return None,
             IntCC::UnsignedLessThan => (IntCC::Equal, 0),
             IntCC::UnsignedGreaterThanOrEqual => (IntCC::NotEqual, 0),
             _ => return None,
@@ -68,6 +76,17 @@ fn comparison(func: &Function, block: Block) -> Option<Comparison> {
         i32::try_from(limit).ok()?;
         Some(Comparison { branch, condition, counted, ty, limit })
     })
+}
+
+/// What a number is ahead of, by a constant; the half of a wider one counts as that.
+fn ahead(func: &Function, value: Value) -> (Value, i64) {
+    if let Some(InstructionData::Binary { opcode: Opcode::Iadd, args }) = defining(func, value)
+        && let [left, right] = args.map(|arg| func.dfg.resolve_aliases(arg))
+        && let Some(constant) = constant(func, right)
+    {
+        return (whole(func, left), constant);
+    }
+    (whole(func, value), 0)
 }
 
 /// The value that another one is the lower half of, or itself.

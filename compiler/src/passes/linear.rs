@@ -46,6 +46,13 @@ const AHEAD: i64 = 1024;
 /// How many operations a form may consist of, one inside the other.
 const DEEPEST: usize = 12;
 
+/// How many values passed on to a parameter are looked at for their low bits, and how often one of
+/// them may be a parameter itself.
+const MOST_PASSED: usize = 4;
+
+/// How many loops a counter may be nested in whose low bits are looked at.
+const MOST_NESTED: usize = 2;
+
 /// How many atoms a form may have.
 const MOST_ATOMS: usize = 4;
 
@@ -56,14 +63,20 @@ impl Range {
 
     // What saturates is too far to be of use, so it does not matter where it ends.
 
-    fn plus(self, other: Range) -> Range {
+    pub(super) fn plus(self, other: Range) -> Range {
         let least = self.least.saturating_add(other.least);
         Range { least, most: self.most.saturating_add(other.most) }
     }
 
-    fn times(self, factor: i64) -> Range {
+    pub(super) fn times(self, factor: i64) -> Range {
         let (one, other) = (self.least.saturating_mul(factor), self.most.saturating_mul(factor));
         Range { least: one.min(other), most: one.max(other) }
+    }
+
+    /// What is in both, or all of this one if nothing is.
+    pub(super) fn and(self, other: Range) -> Range {
+        let both = Range { least: self.least.max(other.least), most: self.most.min(other.most) };
+        if both.least > both.most { self } else { both }
     }
 
     fn or(self, other: Range) -> Range {
@@ -115,7 +128,7 @@ impl Linear {
         Linear { constant: 0, atoms: vec![(atom, 1)] }
     }
 
-    fn plus(mut self, other: &Linear, factor: i64) -> Linear {
+    pub(super) fn plus(mut self, other: &Linear, factor: i64) -> Linear {
         let scaled = |number: i64| number.saturating_mul(factor);
         self.constant = self.constant.saturating_add(scaled(other.constant));
         for (atom, times) in &other.atoms {
@@ -342,7 +355,8 @@ impl<'f> Numbers<'f> {
         })?;
         let unsigned = constant & i64::from(u32::MAX);
         let most = match opcode {
-            Opcode::Band => unsigned,
+            // One may be negative, of which nothing is known but what the other says.
+            Opcode::Band => unsigned.min(self.unsigned(left, path).most),
             Opcode::Urem => unsigned - 1,
             Opcode::Udiv => self.unsigned(left, path).most.checked_div(unsigned)?,
             Opcode::Ushr => self.unsigned(left, path).most >> (unsigned & 31),
@@ -454,19 +468,41 @@ impl<'f> Numbers<'f> {
     }
 
     /// Whether a number is a multiple of a power of two.
-    pub(super) fn is_multiple(&self, form: &Linear, power: i64) -> bool {
+    pub(super) fn is_multiple(&mut self, form: &Linear, power: i64) -> bool {
+        self.is_multiple_within(form, power, MOST_NESTED)
+    }
+
+    fn is_multiple_within(&mut self, form: &Linear, power: i64, nested: usize) -> bool {
         form.constant % power == 0
-            && form.atoms.iter().all(|(atom, factor)| {
-                let bits = match atom {
-                    Atom::Number(value) => self.trailing_zeros(*value),
-                    Atom::Counter(_) => 0,
-                };
-                factor.saturating_mul(1 << bits) % power == 0
+            && form.atoms.iter().all(|(atom, factor)| match atom {
+                Atom::Number(value) => {
+                    let bits = self.trailing_zeros(*value);
+                    factor.saturating_mul(1 << bits) % power == 0
+                }
+                Atom::Counter(param) => {
+                    factor % power == 0 || self.counts_by(*param, power, nested)
+                }
             })
     }
 
+    /// Whether a counter is always a multiple of a power of two.
+    fn counts_by(&mut self, param: Value, power: i64, nested: usize) -> bool {
+        let (Some(counter), Some(nested)) = (self.counter(param), nested.checked_sub(1)) else {
+            return false;
+        };
+        let start = self.linear(counter.start);
+        counter.step % power == 0 && self.is_multiple_within(&start, power, nested)
+    }
+
     /// How many low bits of a number are zero.
-    fn trailing_zeros(&self, value: Value) -> u32 {
+    pub(super) fn trailing_zeros(&self, value: Value) -> u32 {
+        self.trailing_zeros_within(value, MOST_PASSED)
+    }
+
+    fn trailing_zeros_within(&self, value: Value, depth: usize) -> u32 {
+        if let Some(constant) = self.constant(value) {
+            return constant.trailing_zeros().min(31);
+        }
         match self.definition(value) {
             Some((_, InstructionData::Binary { opcode: Opcode::Band, args: [left, right] })) => {
                 let mask = self.constant(*right).or_else(|| self.constant(*left));
@@ -475,7 +511,20 @@ impl<'f> Numbers<'f> {
             Some((_, InstructionData::Binary { opcode: Opcode::Ishl, args: [_, right] })) => {
                 self.constant(*right).map_or(0, |count| (count & 31) as u32)
             }
-            _ => 0,
+            Some(_) => 0,
+            None => self.trailing_zeros_passed(value, depth).unwrap_or(0),
         }
+    }
+
+    /// How many low bits are zero of all that is passed on to a block's parameter.
+    fn trailing_zeros_passed(&self, param: Value, depth: usize) -> Option<u32> {
+        let depth = depth.checked_sub(1)?;
+        let ValueDef::Param(block, index) = self.func.dfg.value_def(self.resolved(param)) else {
+            return None;
+        };
+        let values = self.arguments(block, index, |_| true)?;
+        let few = values.len() <= MOST_PASSED;
+        let zeros = values.iter().map(|value| self.trailing_zeros_within(*value, depth));
+        if few { zeros.min() } else { None }
     }
 }

@@ -8,6 +8,7 @@ mod addresses;
 mod base;
 mod counters;
 mod extended;
+mod guards;
 mod linear;
 mod params;
 mod products;

@@ -23,7 +23,7 @@ use cranelift_codegen::ir::{
 };
 use std::collections::HashMap;
 
-/// How many terms of a sum are looked at.
+/// How many terms of a sum are looked at, and how many sums one inside the other.
 const MOST_TERMS: usize = 12;
 
 /// A half of a 64-bit number.
@@ -219,7 +219,7 @@ fn low(func: &Function, inst: Inst) -> Option<[Factor; 2]> {
             _ => return None,
         };
         let mut sum = Vec::new();
-        add_terms(func, upper, &mut sum, true)?;
+        add_terms(func, upper, &mut sum, true, MOST_TERMS)?;
         if carry.is_some() {
             let place = sum.iter().position(|term| half(func, *term) == carry)?;
             sum.remove(place);
@@ -319,19 +319,26 @@ fn by_32(func: &Function, shift: Value) -> bool {
 /// The terms of a sum; none if there are too many.
 fn terms(func: &Function, sum: Value) -> Option<Vec<Value>> {
     let mut terms = Vec::new();
-    add_terms(func, sum, &mut terms, false)?;
+    add_terms(func, sum, &mut terms, false, MOST_TERMS)?;
     Some(terms)
 }
 
 /// Adds the terms of a sum to `terms`; if its upper half does not matter, those of which something
-/// is the lower half instead of that.
-fn add_terms(func: &Function, sum: Value, terms: &mut Vec<Value>, modulo: bool) -> Option<()> {
+/// is the lower half instead of that. None if there are too many, or too far down.
+fn add_terms(
+    func: &Function,
+    sum: Value,
+    terms: &mut Vec<Value>,
+    modulo: bool,
+    depth: usize,
+) -> Option<()> {
+    let depth = depth.checked_sub(1)?;
     if let Some([left, right]) = binary(func, sum, Opcode::Iadd) {
-        add_terms(func, left, terms, modulo)?;
-        return add_terms(func, right, terms, modulo);
+        add_terms(func, left, terms, modulo, depth)?;
+        return add_terms(func, right, terms, modulo, depth);
     }
     match half(func, sum).filter(|_| modulo) {
-        Some(Half::Low(of)) => return add_terms(func, of, terms, modulo),
+        Some(Half::Low(of)) => return add_terms(func, of, terms, modulo, depth),
         _ => terms.push(func.dfg.resolve_aliases(sum)),
     }
     (terms.len() <= MOST_TERMS).then_some(())

@@ -4,24 +4,14 @@
 //! round more often than there are steps between. Only comparisons that every round meets once
 //! count; what else leaves the loop makes it shorter.
 
-use super::linear::{Linear, Numbers, Path, Range, UNSIGNED};
+use super::guards::{Condition, Guards, HIGHEST, SIGNED, condition};
+use super::linear::{Linear, Numbers, Range, UNSIGNED};
 use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
-use cranelift_codegen::ir::{Block, InstructionData, Opcode, Value, types};
+use cranelift_codegen::ir::{Block, InstructionData, Opcode, Value};
 use cranelift_codegen::loop_analysis::Loop;
 
-const SIGNED: Range = Range { least: i32::MIN as i64, most: i32::MAX as i64 };
-
-/// How far up the dominator tree conditions are looked for.
-const HIGHEST: usize = 24;
-
-/// A condition that holds: the comparison of two 32-bit numbers.
-#[derive(Clone, Copy)]
-struct Condition {
-    code: IntCC,
-    left: Value,
-    /// None is zero.
-    right: Option<Value>,
-}
+/// How many operations inside of a loop its limit may be computed with.
+const DEEPEST: usize = 4;
 
 /// The most that the header of `inside` is reached, each time the loop is entered.
 pub(super) fn most(numbers: &mut Numbers<'_>, inside: Loop) -> Option<i64> {
@@ -66,47 +56,6 @@ fn staying(numbers: &Numbers<'_>, block: Block, inside: Loop) -> Option<Conditio
     }
 }
 
-/// The comparison that holds if `value` is not zero, or if it is.
-fn condition(numbers: &Numbers<'_>, value: Value, holds: bool) -> Option<Condition> {
-    let (mut value, mut holds) = (numbers.resolved(value), holds);
-    for _ in 0..8 {
-        match numbers.definition(value) {
-            Some((_, InstructionData::Unary { opcode: Opcode::Uextend, arg })) => {
-                value = numbers.resolved(*arg);
-            }
-            Some((_, InstructionData::IntCompare { cond, args: [left, right], .. })) => {
-                if numbers.func.dfg.value_type(*left) != types::I32 {
-                    return None;
-                }
-                let tests_flag = is_flag(numbers, *left) && numbers.constant(*right) == Some(0);
-                match cond {
-                    IntCC::Equal if tests_flag => holds = !holds,
-                    IntCC::NotEqual if tests_flag => {}
-                    _ => {
-                        let code = if holds { *cond } else { cond.complement() };
-                        return Some(Condition { code, left: *left, right: Some(*right) });
-                    }
-                }
-                value = numbers.resolved(*left);
-            }
-            _ => break,
-        }
-    }
-    let code = if holds { IntCC::NotEqual } else { IntCC::Equal };
-    let is_number = numbers.func.dfg.value_type(value) == types::I32;
-    is_number.then_some(Condition { code, left: value, right: None })
-}
-
-/// Whether a 32-bit number is the outcome of a comparison.
-fn is_flag(numbers: &Numbers<'_>, value: Value) -> bool {
-    let Some((_, InstructionData::Unary { opcode: Opcode::Uextend, arg })) =
-        numbers.definition(value)
-    else {
-        return false;
-    };
-    matches!(numbers.definition(*arg), Some((_, InstructionData::IntCompare { .. })))
-}
-
 /// How often the header is reached at most if the loop is left as soon as `condition` does not
 /// hold.
 fn until(
@@ -125,19 +74,17 @@ fn until(
         }
         (None, None) => return None,
     };
-    let (limit, range) = match limit {
-        Some(limit) if is_inside(numbers, limit, inside) => return None,
-        Some(limit) => {
-            let form = numbers.linear(limit);
-            let range = numbers.range(&form, Path::Right);
-            (form, refined(numbers, limit, range, header))
-        }
-        None => (Linear::constant(0), Range { least: 0, most: 0 }),
+    let guards = Guards::at(numbers, header);
+    let limit = match limit {
+        Some(limit) if is_inside(numbers, limit, inside, DEEPEST) => return None,
+        Some(limit) => numbers.linear(limit),
+        None => Linear::constant(0),
     };
+    let range = guards.range(numbers, &limit);
     let counter = numbers.counter(param)?;
     let mut start = numbers.linear(counter.start);
     start.constant += ahead;
-    let from = numbers.range(&start, Path::Right);
+    let from = guards.range(numbers, &start);
     if code == IntCC::NotEqual {
         let power = counter.step.abs();
         let meets = power == 1
@@ -181,12 +128,23 @@ fn counted(
     })
 }
 
-/// Whether a value may be another one in each round.
-fn is_inside(numbers: &Numbers<'_>, value: Value, inside: Loop) -> bool {
-    if numbers.constant(value).is_some() {
-        return false;
+/// Whether a value may be another one in each round, as far as `depth` operations tell.
+fn is_inside(numbers: &Numbers<'_>, value: Value, inside: Loop, depth: usize) -> bool {
+    let outside = |value: Value| {
+        let block = numbers.block_of(value);
+        block.is_some_and(|block| !numbers.loops.is_in_loop(block, inside))
+    };
+    // Compilers compute a limit where they compare with it.
+    match numbers.definition(value) {
+        Some((_, InstructionData::UnaryImm { opcode: Opcode::Iconst, .. })) => false,
+        Some((_, InstructionData::Binary { opcode, args: [left, right] }))
+            if depth > 0 && !opcode.can_trap() && !outside(value) =>
+        {
+            let is_inside = |value: Value| is_inside(numbers, value, inside, depth - 1);
+            is_inside(*left) || is_inside(*right)
+        }
+        _ => !outside(value),
     }
-    numbers.block_of(value).is_none_or(|block| numbers.loops.is_in_loop(block, inside))
 }
 
 /// How often the header is reached if the loop is left when the counter is equal to the limit,
@@ -231,69 +189,4 @@ fn steps_past(from: Range, limit: Range, step: i64, code: IntCC) -> Option<i64> 
     let fits = Range { least: furthest, most: furthest }.within(window);
     let step = step.abs();
     fits.then(|| (way.max(0) + step - 1) / step + 1)
-}
-
-/// The part of `range` in which `value` is at `block`, by the branches that lead there.
-fn refined(numbers: &mut Numbers<'_>, value: Value, range: Range, block: Block) -> Range {
-    let (value, mut range, mut below) = (numbers.resolved(value), range, block);
-    for _ in 0..HIGHEST {
-        let Some(above) = numbers.domtree.idom(below) else { break };
-        // Only an edge that is the only way to `below` says something.
-        let only = numbers.cfg.pred_iter(below).count() == 1;
-        if let Some(condition) = leading(numbers, above, below).filter(|_| only) {
-            range = narrowed(numbers, value, range, condition);
-        }
-        below = above;
-    }
-    range
-}
-
-/// The condition on which the branch at the end of `above` goes to `below`.
-fn leading(numbers: &Numbers<'_>, above: Block, below: Block) -> Option<Condition> {
-    let last = numbers.func.layout.last_inst(above)?;
-    let InstructionData::Brif { arg, blocks, .. } = &numbers.func.dfg.insts[last] else {
-        return None;
-    };
-    let goes = blocks.map(|call| call.block(&numbers.func.dfg.value_lists) == below);
-    match goes {
-        [true, false] => condition(numbers, *arg, true),
-        [false, true] => condition(numbers, *arg, false),
-        _ => None,
-    }
-}
-
-/// What is left of the range of `value`, which is not negative, if a condition holds.
-fn narrowed(numbers: &mut Numbers<'_>, value: Value, range: Range, condition: Condition) -> Range {
-    let Condition { code, left, right } = condition;
-    let limit = match right {
-        Some(right) => numbers.constant(right),
-        None => Some(0),
-    };
-    let Some(limit) = limit.filter(|_| numbers.resolved(left) == value) else { return range };
-    let window = match code {
-        IntCC::SignedLessThan
-        | IntCC::SignedGreaterThan
-        | IntCC::SignedLessThanOrEqual
-        | IntCC::SignedGreaterThanOrEqual => SIGNED,
-        _ => UNSIGNED,
-    };
-    // Otherwise the form and the number may differ.
-    if !range.within(window) || limit < 0 {
-        return range;
-    }
-    let Range { mut least, mut most } = range;
-    match code {
-        IntCC::Equal => (least, most) = (least.max(limit), most.min(limit)),
-        IntCC::NotEqual if limit == least => least += 1,
-        IntCC::NotEqual if limit == most => most -= 1,
-        IntCC::UnsignedLessThan | IntCC::SignedLessThan => most = most.min(limit - 1),
-        IntCC::UnsignedLessThanOrEqual | IntCC::SignedLessThanOrEqual => most = most.min(limit),
-        IntCC::UnsignedGreaterThan | IntCC::SignedGreaterThan => least = least.max(limit + 1),
-        IntCC::UnsignedGreaterThanOrEqual | IntCC::SignedGreaterThanOrEqual => {
-            least = least.max(limit);
-        }
-        _ => {}
-    }
-    // A contradiction: control does not get there.
-    if least > most { range } else { Range { least, most } }
 }

@@ -87,17 +87,16 @@
 ;;   movq %rsp, %rbp
 ;;   unwind DefineNewFrame { offset_upward_to_caller_sp: 16, offset_downward_to_clobbers: 0 }
 ;; block0:
-;;   movq    %r15, %r9
+;;   movq    %r15, %r8
 ;;   uninit  %rax
 ;;   xorl %eax, %eax
 ;;   movl $0x1f40, %esi
 ;;   jmp     label1
 ;; block1:
-;;   movl 0x1000(%r9, %rsi), %r11d
-;;   leal -4(%rsi), %r10d
-;;   leal (%rax, %r11), %eax
+;;   movl 0x1000(%r8, %rsi), %r9d
+;;   leal (%rax, %r9), %eax
 ;;   leaq -4(%rsi), %rsi
-;;   testl %r10d, %r10d
+;;   testl %esi, %esi
 ;;   jnz     label2; j label3
 ;; block2:
 ;;   jmp     label1
