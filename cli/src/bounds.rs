@@ -34,7 +34,8 @@ pub(crate) struct Choice {
     #[arg(long)]
     wide_counters: bool,
 
-    /// Leave out this pass over the code: inline, params, base, addresses or counters
+    /// Leave out this pass over the code: inline, params, base, addresses, unroll or
+    /// counters
     #[arg(long, value_name = "PASS", value_delimiter = ',', value_parser = pass)]
     disable_pass: Vec<String>,
 }

@@ -10,6 +10,7 @@ mod counters;
 mod linear;
 mod params;
 mod rounds;
+mod unroll;
 
 use crate::CompileError;
 use cranelift_codegen::control::ControlPlane;
@@ -36,9 +37,10 @@ enum Pass {
     Counters,
     Wide,
     Inline,
+    Unroll,
 }
 
-const NAMES: &[&str] = &["params", "base", "addresses", "counters", "wide", "inline"];
+const NAMES: &[&str] = &["params", "base", "addresses", "counters", "wide", "inline", "unroll"];
 
 impl Passes {
     /// All of them.
@@ -100,6 +102,10 @@ pub(crate) fn compile(
         context.remove_constant_phis(isa)?;
         context.compute_loop_analysis();
         addresses::run(context, passes.contains(Pass::Wide));
+        context.verify_if(isa)?;
+    }
+    if passes.contains(Pass::Unroll) {
+        unroll::run(context);
         context.verify_if(isa)?;
     }
     context.optimize(isa, &mut ControlPlane::default())?;
