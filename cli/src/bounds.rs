@@ -29,7 +29,8 @@ pub(crate) struct Choice {
     #[arg(long)]
     verify_bounds: bool,
 
-    /// Leave out this pass over the code: inline, params, products, base, addresses, counters, extended, returns or relax
+    /// Leave out this pass over the code: inline, params, products, base, addresses, unroll,
+    /// counters, extended, returns or relax
     #[arg(long, value_name = "PASS", value_delimiter = ',', value_parser = pass)]
     disable_pass: Vec<String>,
 }

@@ -14,6 +14,7 @@ mod params;
 mod products;
 mod returns;
 mod rounds;
+mod unroll;
 
 use crate::CompileError;
 use cranelift_codegen::control::ControlPlane;
@@ -43,6 +44,7 @@ enum Pass {
     Returns,
     Relax,
     Inline,
+    Unroll,
 }
 
 const NAMES: &[&str] = &[
@@ -55,6 +57,7 @@ const NAMES: &[&str] = &[
     "returns",
     "relax",
     "inline",
+    "unroll",
 ];
 
 impl Passes {
@@ -120,6 +123,10 @@ pub(crate) fn compile(
         context.remove_constant_phis(isa)?;
         context.compute_loop_analysis();
         addresses::run(context);
+        context.verify_if(isa)?;
+    }
+    if passes.contains(Pass::Unroll) {
+        unroll::run(context);
         context.verify_if(isa)?;
     }
     context.optimize(isa, &mut ControlPlane::default())?;

@@ -35,23 +35,34 @@
 ;;   movq %rsp, %rbp
 ;;   unwind DefineNewFrame { offset_upward_to_caller_sp: 16, offset_downward_to_clobbers: 0 }
 ;; block0:
-;;   movq    %r15, %r9
+;;   movq    %r15, %rcx
 ;;   uninit  %rax
 ;;   xorl %eax, %eax
 ;;   uninit  %rsi
 ;;   xorq %rsi, %rsi
 ;;   jmp     label1
 ;; block1:
-;;   movl (%r9, %rsi), %r10d
-;;   leal (%rax, %r10), %eax
-;;   leaq 4(%rsi), %rsi
-;;   cmpl $0x1f40, %esi
-;;   jnz     label2; j label3
+;;   movl (%rcx, %rsi), %edx
+;;   leal (%rax, %rdx), %eax
+;;   cmpl $0x1f3c, %esi
+;;   jnz     label3; j label2
 ;; block2:
-;;   jmp     label1
+;;   jmp     label6
 ;; block3:
-;;   jmp     label4
+;;   movl 4(%rcx, %rsi), %edx
+;;   leal (%rax, %rdx), %eax
+;;   leaq 8(%rsi), %rsi
+;;   cmpl $0x1f40, %esi
+;;   jnz     label4; j label5
 ;; block4:
+;;   jmp     label1
+;; block5:
+;;   jmp     label6
+;; block6:
+;;   jmp     label7
+;; block7:
+;;   jmp     label8
+;; block8:
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq
@@ -61,23 +72,37 @@
 ;;   movq %rsp, %rbp
 ;;   unwind DefineNewFrame { offset_upward_to_caller_sp: 16, offset_downward_to_clobbers: 0 }
 ;; block0:
-;;   movq    %r15, %r9
+;;   movq    %r15, %rcx
 ;;   uninit  %rax
 ;;   xorl %eax, %eax
-;;   movl $0x1f40, %esi
+;;   movl $0x1f40, %edi
 ;;   jmp     label1
 ;; block1:
-;;   leal 0x10(%rsi), %r10d
-;;   movl 0x10(%r9, %r10), %r10d
+;;   leal 0x10(%rdi), %edx
+;;   movl 0x10(%rcx, %rdx), %edx
+;;   movq %rdi, %rsi
 ;;   subl $0x4, %esi
-;;   leal (%rax, %r10), %eax
+;;   leal (%rax, %rdx), %eax
 ;;   testl %esi, %esi
-;;   jnz     label2; j label3
+;;   jnz     label3; j label2
 ;; block2:
-;;   jmp     label1
+;;   jmp     label6
 ;; block3:
-;;   jmp     label4
+;;   leal 0xc(%rdi), %edx
+;;   movl 0x10(%rcx, %rdx), %edx
+;;   subl $0x8, %edi
+;;   leal (%rax, %rdx), %eax
+;;   testl %edi, %edi
+;;   jnz     label4; j label5
 ;; block4:
+;;   jmp     label1
+;; block5:
+;;   jmp     label6
+;; block6:
+;;   jmp     label7
+;; block7:
+;;   jmp     label8
+;; block8:
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq
@@ -87,22 +112,34 @@
 ;;   movq %rsp, %rbp
 ;;   unwind DefineNewFrame { offset_upward_to_caller_sp: 16, offset_downward_to_clobbers: 0 }
 ;; block0:
-;;   movq    %r15, %r8
+;;   movq    %r15, %rcx
 ;;   uninit  %rax
 ;;   xorl %eax, %eax
 ;;   movl $0x1f40, %esi
 ;;   jmp     label1
 ;; block1:
-;;   movl 0x1000(%r8, %rsi), %r9d
-;;   leal (%rax, %r9), %eax
-;;   leaq -4(%rsi), %rsi
-;;   testl %esi, %esi
-;;   jnz     label2; j label3
+;;   movl 0x1000(%rcx, %rsi), %edx
+;;   leal -4(%rsi), %edi
+;;   leal (%rax, %rdx), %eax
+;;   testl %edi, %edi
+;;   jnz     label3; j label2
 ;; block2:
-;;   jmp     label1
+;;   jmp     label6
 ;; block3:
-;;   jmp     label4
+;;   movl 0xffc(%rcx, %rsi), %edx
+;;   leal (%rax, %rdx), %eax
+;;   leaq -8(%rsi), %rsi
+;;   testl %esi, %esi
+;;   jnz     label4; j label5
 ;; block4:
+;;   jmp     label1
+;; block5:
+;;   jmp     label6
+;; block6:
+;;   jmp     label7
+;; block7:
+;;   jmp     label8
+;; block8:
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq
@@ -112,23 +149,35 @@
 ;;   movq %rsp, %rbp
 ;;   unwind DefineNewFrame { offset_upward_to_caller_sp: 16, offset_downward_to_clobbers: 0 }
 ;; block0:
-;;   movq    %r15, %r8
+;;   movq    %r15, %rcx
 ;;   uninit  %rax
 ;;   xorl %eax, %eax
 ;;   movq %rax, %rsi
 ;;   jmp     label1
 ;; block1:
-;;   leal 0x1000(%rsi), %r9d
-;;   movl (%r8, %r9), %r9d
-;;   leal (%rax, %r9), %eax
-;;   leal 0x800000(%rsi), %esi
-;;   cmpl $0x80000000, %esi
-;;   jnz     label2; j label3
+;;   leal 0x1000(%rsi), %edx
+;;   movl (%rcx, %rdx), %edx
+;;   leal (%rax, %rdx), %eax
+;;   cmpl $0x7f800000, %esi
+;;   jnz     label3; j label2
 ;; block2:
-;;   jmp     label1
+;;   jmp     label6
 ;; block3:
-;;   jmp     label4
+;;   leal 0x801000(%rsi), %edx
+;;   movl (%rcx, %rdx), %edx
+;;   leal (%rax, %rdx), %eax
+;;   leal 0x1000000(%rsi), %esi
+;;   cmpl $0x80000000, %esi
+;;   jnz     label4; j label5
 ;; block4:
+;;   jmp     label1
+;; block5:
+;;   jmp     label6
+;; block6:
+;;   jmp     label7
+;; block7:
+;;   jmp     label8
+;; block8:
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq

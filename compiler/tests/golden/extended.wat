@@ -21,16 +21,30 @@
 ;;   jmp     label1
 ;; block1:
 ;;   movl (%rcx, %rdi), %edx
-;;   subl $0x1, %esi
+;;   movq %rsi, %r8
+;;   subl $0x1, %r8d
 ;;   leal (%rax, %rdx), %eax
-;;   leal 4(%rdi), %edi
-;;   testl %esi, %esi
-;;   jnz     label2; j label3
+;;   testl %r8d, %r8d
+;;   jnz     label3; j label2
 ;; block2:
-;;   jmp     label1
+;;   jmp     label6
 ;; block3:
-;;   jmp     label4
+;;   leal 4(%rdi), %edx
+;;   movl (%rcx, %rdx), %edx
+;;   subl $0x2, %esi
+;;   leal (%rax, %rdx), %eax
+;;   leal 8(%rdi), %edi
+;;   testl %esi, %esi
+;;   jnz     label4; j label5
 ;; block4:
+;;   jmp     label1
+;; block5:
+;;   jmp     label6
+;; block6:
+;;   jmp     label7
+;; block7:
+;;   jmp     label8
+;; block8:
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq

@@ -28,14 +28,25 @@
 ;; block1:
 ;;   movl 0x400(%rsi, %rcx), %edi
 ;;   movl %edi, 0x1008(%rsi, %rcx)
-;;   leaq 4(%rcx), %rcx
-;;   cmpl $0x190, %ecx
-;;   jnz     label2; j label3
+;;   cmpl $0x18c, %ecx
+;;   jnz     label3; j label2
 ;; block2:
-;;   jmp     label1
+;;   jmp     label6
 ;; block3:
-;;   jmp     label4
+;;   movl 0x404(%rsi, %rcx), %r11d
+;;   movl %r11d, 0x100c(%rsi, %rcx)
+;;   leaq 8(%rcx), %rcx
+;;   cmpl $0x190, %ecx
+;;   jnz     label4; j label5
 ;; block4:
+;;   jmp     label1
+;; block5:
+;;   jmp     label6
+;; block6:
+;;   jmp     label7
+;; block7:
+;;   jmp     label8
+;; block8:
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq
@@ -45,21 +56,33 @@
 ;;   movq %rsp, %rbp
 ;;   unwind DefineNewFrame { offset_upward_to_caller_sp: 16, offset_downward_to_clobbers: 0 }
 ;; block0:
-;;   movq    %r15, %r8
+;;   movq    %r15, %r9
 ;;   uninit  %rsi
 ;;   xorl %esi, %esi
 ;;   jmp     label1
 ;; block1:
-;;   leal 0x1000(%rsi), %r9d
-;;   movl $0x7, (%r8, %r9)
-;;   leal 4(%rsi), %esi
-;;   cmpl %edi, %esi
-;;   jnz     label2; j label3
+;;   leal 0x1000(%rsi), %r10d
+;;   movl $0x7, (%r9, %r10)
+;;   leal 4(%rsi), %r11d
+;;   cmpl %edi, %r11d
+;;   jnz     label3; j label2
 ;; block2:
-;;   jmp     label1
+;;   jmp     label6
 ;; block3:
-;;   jmp     label4
+;;   leal 0x1004(%rsi), %eax
+;;   movl $0x7, (%r9, %rax)
+;;   leal 8(%rsi), %esi
+;;   cmpl %edi, %esi
+;;   jnz     label4; j label5
 ;; block4:
+;;   jmp     label1
+;; block5:
+;;   jmp     label6
+;; block6:
+;;   jmp     label7
+;; block7:
+;;   jmp     label8
+;; block8:
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq

@@ -73,20 +73,35 @@
 ;;   movl %edi, %edi
 ;;   jmp     label1
 ;; block1:
-;;   vmovdqu (%rax, %rdi), %xmm1
-;;   vmovdqu (%rcx), %xmm2
-;;   vmulps %xmm2, %xmm1, %xmm1
-;;   vmovdqu %xmm1, (%rax, %rdi)
-;;   vmovdqu 0x10(%rax, %rdi), %xmm1
-;;   leal 0x20(%rdi), %edi
+;;   vmovdqu (%rax, %rdi), %xmm2
+;;   vmovdqu (%rcx), %xmm1
+;;   vmulps %xmm1, %xmm2, %xmm2
+;;   vmovdqu %xmm2, (%rax, %rdi)
+;;   vmovdqu 0x10(%rax, %rdi), %xmm2
+;;   leal 0x20(%rdi), %edx
+;;   vaddps %xmm2, %xmm0, %xmm0
+;;   cmpl %esi, %edx
+;;   jb      label3; j label2
+;; block2:
+;;   jmp     label6
+;; block3:
+;;   vmovdqu (%rax, %rdx), %xmm2
+;;   vmulps %xmm1, %xmm2, %xmm1
+;;   vmovdqu %xmm1, (%rax, %rdx)
+;;   vmovdqu 0x10(%rax, %rdx), %xmm1
+;;   leal 0x40(%rdi), %edi
 ;;   vaddps %xmm1, %xmm0, %xmm0
 ;;   cmpl %esi, %edi
-;;   jb      label2; j label3
-;; block2:
-;;   jmp     label1
-;; block3:
-;;   jmp     label4
+;;   jb      label4; j label5
 ;; block4:
+;;   jmp     label1
+;; block5:
+;;   jmp     label6
+;; block6:
+;;   jmp     label7
+;; block7:
+;;   jmp     label8
+;; block8:
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq
