@@ -13,7 +13,7 @@ use cranelift_codegen::ir::{
 use std::collections::{BTreeMap, HashMap};
 
 /// Instructions of a loop, and variables that it changes.
-const MOST_INSTRUCTIONS: usize = 40;
+const MOST_INSTRUCTIONS: usize = 64;
 
 /// Instructions that a function may grow by.
 const MOST_COPIED: usize = 2000;
