@@ -26,18 +26,19 @@ use runner::{Engine, Variant};
 use std::path::PathBuf;
 use wfaas_compiler::Passes;
 
+/// Those that are measured unless others are asked for.
+const ENGINES: &str = "wfaas,wfaas-guard-uffd,wfaas-trap,wfaas-clamp,wfaas-none,\
+    wasmtime,wasmtime-checks,wasmtime-unmasked,v8,native,native-v3";
+
 /// What to measure.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Only kernels whose name contains this.
     #[arg(long, default_value = "")]
     only: String,
-    /// Only these engines; `ratio` is that of the first to wasmtime.
-    #[arg(
-        long,
-        value_delimiter = ',',
-        default_value = "wfaas,wasmtime,wasmtime-checks,wasmtime-unmasked,v8,native,native-v3"
-    )]
+    /// Only these engines; `ratio` is that of the first to wasmtime, `checks` that of wfaas-trap to
+    /// wasmtime-checks.
+    #[arg(long, value_delimiter = ',', default_value = ENGINES)]
     engines: Vec<Engine>,
     /// Compiles without this pass of wfaas' own; may be given several times.
     #[arg(long, value_name = "PASS")]
@@ -110,6 +111,9 @@ fn row(kernel: &Kernel, simd: bool, engines: &[Engine], times: &[Vec<f64>]) -> R
     let of = |wanted: Engine| {
         engines.iter().position(|engine| *engine == wanted).map(|index| &times[index])
     };
+    let ratio = |above: Engine, below| {
+        of(above).zip(of(below)).map(|(above, below)| median_ratio(above, below))
+    };
     let times_of = |(engine, times): (&Engine, &Vec<f64>)| Time {
         engine: engine.name(),
         ns: percentile(times, 50),
@@ -120,7 +124,8 @@ fn row(kernel: &Kernel, simd: bool, engines: &[Engine], times: &[Vec<f64>]) -> R
         kernel: kernel.name,
         group: kernel.group,
         simd,
-        ratio: of(Engine::Wasmtime).map(|peer| median_ratio(&times[0], peer)),
+        ratio: engines.first().and_then(|first| ratio(*first, Engine::Wasmtime)),
+        checks_ratio: ratio(Engine::WfaasTrap, Engine::WasmtimeChecks),
         times: engines.iter().zip(times).map(times_of).collect(),
     }
 }

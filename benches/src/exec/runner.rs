@@ -5,7 +5,8 @@ use super::wasmtime::Bounds;
 use super::{ours, process, wasmtime};
 use clap::ValueEnum;
 use std::path::Path;
-use wfaas_compiler::Passes;
+use wfaas_abi::BoundsStrategy;
+use wfaas_compiler::{Options, Passes};
 
 /// What a kernel returned, and how long it took.
 pub(super) struct Outcome {
@@ -31,8 +32,16 @@ pub(super) struct Variant<'b> {
 /// What kernels run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Engine {
-    /// wfaas with its defaults.
+    /// wfaas with its defaults: guard pages.
     Wfaas,
+    /// wfaas with guard pages, and growth by userfaultfd.
+    WfaasGuardUffd,
+    /// wfaas with a comparison before each access that is not proved to be inside.
+    WfaasTrap,
+    /// wfaas with accesses beyond the end redirected, unless proved to be inside.
+    WfaasClamp,
+    /// wfaas without any check.
+    WfaasNone,
     /// wasmtime with its defaults: guard pages.
     Wasmtime,
     /// wasmtime with a comparison before each access, and a mask against speculation.
@@ -52,6 +61,10 @@ impl Engine {
     pub(super) fn name(self) -> &'static str {
         match self {
             Engine::Wfaas => "wfaas",
+            Engine::WfaasGuardUffd => "wfaas-guard-uffd",
+            Engine::WfaasTrap => "wfaas-trap",
+            Engine::WfaasClamp => "wfaas-clamp",
+            Engine::WfaasNone => "wfaas-none",
             Engine::Wasmtime => "wasmtime",
             Engine::WasmtimeChecks => "wasmtime-checks",
             Engine::WasmtimeUnmasked => "wasmtime-unmasked",
@@ -65,8 +78,15 @@ impl Engine {
     pub(super) fn load(self, variant: &Variant<'_>) -> anyhow::Result<Box<dyn Runner>> {
         let Variant { built, simd, passes } = *variant;
         let wasm = if simd { &built.simd } else { &built.scalar };
+        let ours = |bounds: BoundsStrategy| {
+            ours::load(wasm, &Options { passes, bounds, ..Options::default() })
+        };
         Ok(match self {
-            Engine::Wfaas => Box::new(ours::load(wasm, passes)?),
+            Engine::Wfaas => Box::new(ours(BoundsStrategy::Guard)?),
+            Engine::WfaasGuardUffd => Box::new(ours(BoundsStrategy::GuardUffd)?),
+            Engine::WfaasTrap => Box::new(ours(BoundsStrategy::Trap)?),
+            Engine::WfaasClamp => Box::new(ours(BoundsStrategy::Clamp)?),
+            Engine::WfaasNone => Box::new(ours(BoundsStrategy::None)?),
             Engine::Wasmtime => Box::new(wasmtime::load(wasm, Bounds::Guard)?),
             Engine::WasmtimeChecks => Box::new(wasmtime::load(wasm, Bounds::Masked)?),
             Engine::WasmtimeUnmasked => Box::new(wasmtime::load(wasm, Bounds::Unmasked)?),
