@@ -8,18 +8,19 @@
 //!
 //! Every checksum of every run must be the one that the native build returns.
 
-mod build;
-mod kernels;
+pub(crate) mod build;
+pub(crate) mod kernels;
 mod ours;
-mod process;
+pub(crate) mod process;
 mod rows;
-mod runner;
+pub(crate) mod runner;
 mod wasmtime;
 
 pub(crate) use rows::{Lab, print, write_csv, write_json};
 
 use crate::timing::{median_ratio, percentile};
 use anyhow::Context;
+use clap::ValueEnum;
 use kernels::{KERNELS, Kernel};
 use rows::{Row, Time};
 use runner::{Engine, Variant};
@@ -52,6 +53,21 @@ pub(crate) struct Arguments {
     /// Writes the numbers as CSV to this file too.
     #[arg(long, value_name = "FILE")]
     pub(crate) csv: Option<PathBuf>,
+}
+
+impl Arguments {
+    /// All engines on the kernels whose name contains `only`.
+    pub(crate) fn all_engines(only: &str) -> Arguments {
+        let engine = |name| Engine::from_str(name, false).expect("a name of the list");
+        Arguments {
+            only: only.to_owned(),
+            engines: ENGINES.split(',').map(engine).collect(),
+            disable_pass: Vec::new(),
+            wide_counters: false,
+            keep: None,
+            csv: None,
+        }
+    }
 }
 
 /// Measures all kernels on all engines.

@@ -1,6 +1,7 @@
 //! Results: a table for people, JSON and CSV.
 
 use super::kernels::Group;
+use crate::timing::geometric;
 use anyhow::Context;
 use serde::Serialize;
 use std::fmt::Write;
@@ -78,13 +79,6 @@ fn mean(rows: &[Row], group: Option<Group>, simd: bool) -> Option<Mean> {
         checks_ratio: geometric(rows.iter().map(|row| row.checks_ratio)),
         over_native: (0..engines).map(over_native).collect(),
     })
-}
-
-/// The geometric mean, if all values are there.
-fn geometric(values: impl ExactSizeIterator<Item = Option<f64>>) -> Option<f64> {
-    let count = values.len() as f64;
-    let sum = values.map(|value| value.map(f64::ln)).sum::<Option<f64>>()?;
-    Some((sum / count).exp())
 }
 
 /// Prints a table a person can read: milliseconds of the first engine, its time over that of
@@ -182,10 +176,5 @@ mod tests {
         assert!(near(mean(None, true), (7.0, 3.0)));
         assert!(mean(Some(Group::Integer), true).is_none());
         assert_eq!(lab.means[0].checks_ratio.unwrap(), 1.0);
-    }
-
-    #[test]
-    fn without_native_times_there_is_no_mean() {
-        assert_eq!(geometric([Some(2.0), None].into_iter()), None);
     }
 }

@@ -9,13 +9,13 @@ use wfaas_abi::BoundsStrategy;
 use wfaas_compiler::{Options, Passes};
 
 /// What a kernel returned, and how long it took.
-pub(super) struct Outcome {
-    pub(super) nanos: f64,
-    pub(super) checksum: u64,
+pub(crate) struct Outcome {
+    pub(crate) nanos: f64,
+    pub(crate) checksum: u64,
 }
 
 /// An engine with a variant of a kernel loaded.
-pub(super) trait Runner {
+pub(crate) trait Runner {
     /// Runs the kernel with that many repetitions.
     fn run(&mut self, repetitions: u32) -> anyhow::Result<Outcome>;
 }
