@@ -20,16 +20,11 @@ pub(crate) use rows::{Lab, print, write_csv, write_json};
 
 use crate::timing::{median_ratio, percentile};
 use anyhow::Context;
-use clap::ValueEnum;
 use kernels::{KERNELS, Kernel};
 use rows::{Row, Time};
 use runner::{Engine, Variant};
 use std::path::PathBuf;
 use wfaas_compiler::Passes;
-
-/// Those that are measured unless others are asked for.
-const ENGINES: &str = "wfaas,wfaas-guard-uffd,wfaas-trap,wfaas-clamp,wfaas-none,\
-    wasmtime,wasmtime-checks,wasmtime-unmasked,v8,native,native-v3";
 
 /// What to measure.
 #[derive(clap::Args)]
@@ -38,8 +33,8 @@ pub(crate) struct Arguments {
     #[arg(long, default_value = "")]
     only: String,
     /// Only these engines; `ratio` is that of the first to wasmtime, `checks` that of wfaas-trap to
-    /// wasmtime-checks.
-    #[arg(long, value_delimiter = ',', default_value = ENGINES)]
+    /// wasmtime-checks. Without any, all that are installed.
+    #[arg(long, value_delimiter = ',')]
     engines: Vec<Engine>,
     /// Compiles without this pass of wfaas' own; may be given several times.
     #[arg(long, value_name = "PASS")]
@@ -58,15 +53,9 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// All engines on the kernels whose name contains `only`.
     pub(crate) fn all_engines(only: &str) -> Arguments {
-        let engine = |name| Engine::from_str(name, false).expect("a name of the list");
-        Arguments {
-            only: only.to_owned(),
-            engines: ENGINES.split(',').map(engine).collect(),
-            disable_pass: Vec::new(),
-            wide_counters: false,
-            keep: None,
-            csv: None,
-        }
+        let (engines, disable_pass) = (Vec::new(), Vec::new());
+        let (only, wide_counters) = (only.to_owned(), false);
+        Arguments { only, engines, disable_pass, wide_counters, keep: None, csv: None }
     }
 }
 
@@ -79,12 +68,17 @@ pub(crate) fn run(arguments: &Arguments, rounds: usize) -> anyhow::Result<Lab> {
     let without = |passes: Passes, name: &String| passes.without(name);
     let all = if arguments.wide_counters { Passes::ALL } else { Passes::DEFAULT };
     let passes = arguments.disable_pass.iter().try_fold(all, without)?;
+    let all_engines = Engine::all();
+    let engines = match &arguments.engines[..] {
+        [] => &all_engines,
+        engines => engines,
+    };
     let mut rows = Vec::new();
     for kernel in chosen() {
         let built = build::build(kernel, folder)?;
         for simd in [false, true] {
             let variant = Variant { built: &built, simd, passes };
-            let row = measure(kernel, &variant, &arguments.engines, rounds);
+            let row = measure(kernel, &variant, engines, rounds);
             rows.push(row.with_context(|| format!("kernel {}", kernel.name))?);
         }
     }

@@ -3,8 +3,10 @@
 use super::build::Built;
 use super::wasmtime::Bounds;
 use super::{ours, process, wasmtime};
+use anyhow::Context;
 use clap::ValueEnum;
 use std::path::Path;
+use std::process::Command;
 use wfaas_abi::BoundsStrategy;
 use wfaas_compiler::{Options, Passes};
 
@@ -31,7 +33,7 @@ pub(super) struct Variant<'b> {
 
 /// What kernels run on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Engine {
+pub(crate) enum Engine {
     /// wfaas with its defaults: guard pages.
     Wfaas,
     /// wfaas with guard pages, and growth by userfaultfd.
@@ -48,6 +50,8 @@ pub(super) enum Engine {
     WasmtimeChecks,
     /// wasmtime with a comparison before each access, without that mask.
     WasmtimeUnmasked,
+    /// wasmer with Cranelift: guard pages.
+    Wasmer,
     /// V8, in Node.
     V8,
     /// Machine code of clang -O3, for any x86-64.
@@ -56,7 +60,23 @@ pub(super) enum Engine {
     NativeV3,
 }
 
+/// The program of `benches/wasmer/`, where it has been built.
+const WASMER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/wasmer/target/release/wasmer-kernel");
+
+/// What has V8 in it.
+const NODE: &str = "node";
+
 impl Engine {
+    /// All engines, those that are programs of others only where they are installed.
+    pub(super) fn all() -> Vec<Engine> {
+        let there = |engine: &Engine| match engine {
+            Engine::Wasmer => Path::new(WASMER).exists(),
+            Engine::V8 => Command::new(NODE).arg("--version").output().is_ok(),
+            _ => true,
+        };
+        Engine::value_variants().iter().copied().filter(there).collect()
+    }
+
     /// As on the command line.
     pub(super) fn name(self) -> &'static str {
         match self {
@@ -68,6 +88,7 @@ impl Engine {
             Engine::Wasmtime => "wasmtime",
             Engine::WasmtimeChecks => "wasmtime-checks",
             Engine::WasmtimeUnmasked => "wasmtime-unmasked",
+            Engine::Wasmer => "wasmer",
             Engine::V8 => "v8",
             Engine::Native => "native",
             Engine::NativeV3 => "native-v3",
@@ -90,9 +111,15 @@ impl Engine {
             Engine::Wasmtime => Box::new(wasmtime::load(wasm, Bounds::Guard)?),
             Engine::WasmtimeChecks => Box::new(wasmtime::load(wasm, Bounds::Masked)?),
             Engine::WasmtimeUnmasked => Box::new(wasmtime::load(wasm, Bounds::Unmasked)?),
+            Engine::Wasmer => {
+                let program = process::start(Path::new(WASMER), &[wasm.as_os_str()]);
+                Box::new(
+                    program.context("it is built by `cargo build --release` in benches/wasmer")?,
+                )
+            }
             Engine::V8 => {
                 let arguments = [built.node_main.as_os_str(), wasm.as_os_str()];
-                Box::new(process::start(Path::new("node"), &arguments)?)
+                Box::new(process::start(Path::new(NODE), &arguments)?)
             }
             Engine::Native => Box::new(process::start(&built.native, &[])?),
             Engine::NativeV3 => Box::new(process::start(&built.native_v3, &[])?),
