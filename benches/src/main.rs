@@ -15,6 +15,7 @@ mod deadlines;
 mod density;
 mod exec;
 mod load;
+mod machine;
 mod peer;
 mod procfs;
 mod report;
@@ -120,8 +121,6 @@ fn main() -> anyhow::Result<()> {
         }
         Command::Bounds(arguments) => {
             let results = bounds::run(&arguments, rounds)?;
-            bounds::print(&results);
-            arguments.csv.map_or(Ok(()), |file| bounds::write_csv(&results, &file))?;
             return json.map_or(Ok(()), |file| bounds::write_json(&results, &file));
         }
         Command::BoundsOnce { file, entry, argument } => {

@@ -8,22 +8,28 @@
 //! * in a *round* every side of a guest makes its requests, one side after the other.
 //!
 //! Every request must return what the kernel's native build does. What `exec` measures, kernels alone
-//! on all engines, is part of the run.
+//! on all engines, is part of the run. `--write` puts all of it into `docs/bounds.md`.
 
+mod chart;
+mod figures;
 mod guests;
 mod instructions;
+mod page;
 mod row;
 mod setup;
 mod side;
+mod summary;
 
 pub(crate) use instructions::once;
-pub(crate) use row::{Results, print, write_csv, write_json};
+pub(crate) use row::write_json;
 
 use crate::exec::{self, kernels::KERNELS};
+use crate::machine;
 use anyhow::Context;
 use clap::ValueEnum;
 use guests::{Guest, Kind, growth, of_kernel, repetitions};
-use row::{NativeInstructions, Row};
+use page::Page;
+use row::{NativeInstructions, Results, Row};
 use setup::Setup;
 use std::path::{Path, PathBuf};
 
@@ -52,11 +58,34 @@ pub(crate) struct Arguments {
     no_engines: bool,
     /// Writes the numbers as CSV to this file too.
     #[arg(long, value_name = "FILE")]
-    pub(crate) csv: Option<PathBuf>,
+    csv: Option<PathBuf>,
+    /// Draws figures into this folder too.
+    #[arg(long, value_name = "FOLDER")]
+    svg: Option<PathBuf>,
+    /// Replaces what was measured in `bounds.md` of this folder, and in its folder `figures`.
+    #[arg(long, value_name = "FOLDER")]
+    write: Option<PathBuf>,
 }
 
-/// Measures all guests in all setups.
+/// Measures, prints, and writes everything but JSON.
 pub(crate) fn run(arguments: &Arguments, rounds: usize) -> anyhow::Result<Results> {
+    let page = arguments.write.as_deref().map(Page::open).transpose()?;
+    let results = measure_all(arguments, rounds)?;
+    row::print(&results);
+    if let Some(file) = &arguments.csv {
+        row::write_csv(&results, file)?;
+    }
+    if let Some(folder) = &arguments.svg {
+        figures::write(&results, folder)?;
+    }
+    if let Some(page) = page {
+        page.write(&results, &format!("{rounds} rounds; {}", machine::line()))?;
+    }
+    Ok(results)
+}
+
+/// Measures all guests in all setups, and the engines.
+fn measure_all(arguments: &Arguments, rounds: usize) -> anyhow::Result<Results> {
     if arguments.instructions {
         instructions::check_valgrind()?;
     }

@@ -62,6 +62,36 @@ impl Lab {
         }
         Lab { rows, means }
     }
+
+    /// The mean of all kernels' ratios, without or with vectors: of the first engine / `wasmtime`,
+    /// and of `wfaas-trap` / `wasmtime-checks`.
+    pub(crate) fn ratios(&self, simd: bool) -> [Option<f64>; 2] {
+        let mean = self.of_all(simd);
+        [mean.and_then(|mean| mean.ratio), mean.and_then(|mean| mean.checks_ratio)]
+    }
+
+    /// Each engine with the mean of its time over the native one, without and with vectors.
+    pub(crate) fn over_native(&self) -> Vec<(&'static str, [Option<f64>; 2])> {
+        let engines = self.rows.first().map_or(&[][..], |row| &row.times);
+        let means = [self.of_all(false), self.of_all(true)];
+        let of_engine = |(index, time): (usize, &Time)| {
+            (time.engine, means.map(|mean| mean.and_then(|mean| mean.over_native[index])))
+        };
+        engines.iter().enumerate().map(of_engine).collect()
+    }
+
+    /// The mean over all kernels of one engine's fastest round over another's.
+    pub(crate) fn fastest_ratio(&self, above: &str, below: &str, simd: bool) -> Option<f64> {
+        let least = |row: &Row, engine: &str| {
+            Some(row.times.iter().find(|time| time.engine == engine)?.least_ns)
+        };
+        let rows: Vec<&Row> = self.rows.iter().filter(|row| row.simd == simd).collect();
+        geometric(rows.iter().map(|row| Some(least(row, above)? / least(row, below)?)))
+    }
+
+    fn of_all(&self, simd: bool) -> Option<&Mean> {
+        self.means.iter().find(|mean| mean.group.is_none() && mean.simd == simd)
+    }
 }
 
 fn mean(rows: &[Row], group: Option<Group>, simd: bool) -> Option<Mean> {
@@ -176,5 +206,9 @@ mod tests {
         assert!(near(mean(None, true), (7.0, 3.0)));
         assert!(mean(Some(Group::Integer), true).is_none());
         assert_eq!(lab.means[0].checks_ratio.unwrap(), 1.0);
+        assert_eq!(lab.over_native()[0].0, "wfaas");
+        assert_eq!(lab.fastest_ratio("wfaas", "wfaas", false), Some(1.0));
+        assert_eq!(lab.fastest_ratio("wfaas", "native", false), None);
+        assert!(near(lab.over_native()[0].1[0].zip(lab.ratios(false)[1]), (2.0, 0.5)));
     }
 }
