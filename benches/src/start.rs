@@ -30,7 +30,7 @@ fn control(rounds: usize) -> anyhow::Result<Row> {
         black_box(steps);
         Ok(())
     };
-    let two = |count| on_threads(2, count, |_, share| spin(share));
+    let two = |count| on_threads(2, count, |_, share| spin(share)).map(drop);
     measure_scaling(
         LONG,
         "control x2",
@@ -65,10 +65,10 @@ fn one(workload: &Workload, rounds: usize) -> anyhow::Result<[Row; 2]> {
         &format!("{} x2", workload.name),
         rounds,
         [&mut |count| ours.requests(count, count), &mut |count| {
-            on_threads(2, count, |thread, share| ours.requests(thread * count, share))
+            on_threads(2, count, |thread, share| ours.requests(thread * count, share)).map(drop)
         }],
         [&mut |count| tuned.requests(count, count), &mut |count| {
-            on_threads(2, count, |thread, share| tuned.requests(thread * count, share))
+            on_threads(2, count, |thread, share| tuned.requests(thread * count, share)).map(drop)
         }],
     )?;
     Ok([one_thread, two_threads])

@@ -6,7 +6,7 @@ use super::setup::Setup;
 use crate::procfs::{Counters, Usage};
 use crate::timing::{REQUESTS, median_ratio, on_threads, percentile};
 use anyhow::Context;
-use std::time::Instant;
+use std::time::Duration;
 use wfaas_compiler::Options;
 use wfaas_vm::{Config, Engine, Linker, Module, Pool, PoolFunc};
 
@@ -77,15 +77,17 @@ impl Side {
             counters: Counters::default(),
             resident_kib: 0,
         };
-        // Slots learn in the first requests.
-        side.count = REQUESTS.count(&mut |count| side.requests(count))?;
+        // As many for each thread, however many threads there are. Slots learn in the first requests.
+        let alone = REQUESTS.count(&mut |count| side.requests(1, count).map(drop))?;
+        side.count = alone * threads;
+        side.requests(threads, side.count)?;
         side.resident_kib = Usage::now()?.private_kib.saturating_sub(before.private_kib);
         Ok(side)
     }
 
-    /// Makes requests on all threads: a pristine faaslet each, and a call.
-    fn requests(&self, count: u64) -> anyhow::Result<()> {
-        on_threads(self.threads, count, |_, share| {
+    /// Makes requests on some threads, a pristine faaslet each, and a call; how long that took.
+    fn requests(&self, threads: u64, count: u64) -> anyhow::Result<Duration> {
+        on_threads(threads, count, |_, share| {
             for _ in 0..share {
                 let result = self.pool.acquire(())?.call(&self.run, self.argument)?;
                 let expected = self.expected;
@@ -96,9 +98,9 @@ impl Side {
     }
 
     fn round(&mut self) -> anyhow::Result<()> {
-        let (before, start) = (Counters::now()?, Instant::now());
-        self.requests(self.count)?;
-        self.times.push(start.elapsed().as_nanos() as f64 / self.count as f64);
+        let before = Counters::now()?;
+        let elapsed = self.requests(self.threads, self.count)?;
+        self.times.push(elapsed.as_nanos() as f64 / self.count as f64);
         self.counters += Counters::now()?.since(before);
         Ok(())
     }
