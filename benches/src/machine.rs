@@ -6,17 +6,22 @@ use std::process::Command;
 /// Processor, kernel, compilers and load, as far as the machine says.
 pub(crate) fn line() -> String {
     let cpuinfo = read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let release = read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let load = read_to_string("/proc/loadavg").unwrap_or_default();
     let release = release.trim().split('-').next().unwrap_or_default();
     let load = load.split(' ').next().unwrap_or_default();
     format!(
-        "{processors} processors ({}), Linux {release}, {}, Node {}, load average {load} at the end.",
+        "{} processors ({}), Linux {release}, {}, Node {}, load average {load} at the end.",
+        processors(),
         processor(&cpuinfo),
         version("clang"),
         version("node")
     )
+}
+
+/// How many threads can run at the same time.
+pub(crate) fn processors() -> u64 {
+    std::thread::available_parallelism().map_or(1, usize::from) as u64
 }
 
 fn processor(cpuinfo: &str) -> &str {

@@ -5,6 +5,7 @@ use super::guests::Kind;
 use super::row::Results;
 use super::setup::Setup;
 use crate::exec::Lab;
+use crate::machine::processors;
 use anyhow::Context;
 use std::path::Path;
 
@@ -23,10 +24,13 @@ pub(crate) fn write(results: &Results, folder: &Path) -> anyhow::Result<Vec<&'st
     ];
     let mut written = Vec::new();
     for (name, figure) in figures {
+        let file = folder.join(name);
         if let Some(svg) = figure? {
-            let file = folder.join(name);
             std::fs::write(&file, svg).with_context(|| format!("writing {}", file.display()))?;
             written.push(name);
+        } else if file.exists() {
+            // That of an earlier run would be taken for one of this.
+            std::fs::remove_file(&file).with_context(|| format!("removing {}", file.display()))?;
         }
     }
     Ok(written)
@@ -54,7 +58,8 @@ fn order(results: &Results) -> anyhow::Result<Option<String>> {
     bars.svg().map(Some)
 }
 
-/// Throughput of several threads over that of one, for guests that grow.
+/// Throughput of several threads over that of one, for guests that grow; nothing if the control says
+/// that others used the processors.
 fn scaling(results: &Results, kind: Kind) -> anyhow::Result<Option<String>> {
     let threads = results.threads();
     let line = |name: String, number: &dyn Fn(u64) -> Option<f64>| {
@@ -67,7 +72,8 @@ fn scaling(results: &Results, kind: Kind) -> anyhow::Result<Option<String>> {
         let number = |threads| results.scaling(GROWTH, kind, setup, threads);
         series.extend(line(setup.name().to_owned(), &number));
     }
-    if series.is_empty() || threads.len() < 2 {
+    let legible = |threads: &u64| results.legible(*threads, processors()).is_ok();
+    if series.is_empty() || threads.len() < 2 || !threads.iter().all(legible) {
         return Ok(None);
     }
     let control = |threads| results.control(Setup::Guard, threads);
@@ -102,6 +108,7 @@ mod tests {
     #[test]
     fn only_figures_with_numbers_are_written() {
         let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("bounds-touch.svg"), "of an earlier run").unwrap();
         let rows = [1, 2].map(|n| row(GROWTH, Kind::Steps, Setup::Guard, n, 100.0)).to_vec();
         let results = Results { rows, native_instructions: Vec::new(), engines: None };
         assert_eq!(write(&results, folder.path()).unwrap(), ["bounds-steps.svg"]);

@@ -5,6 +5,7 @@ use super::guests::Kind;
 use super::row::{Results, Row};
 use super::setup::Setup;
 use crate::exec::Lab;
+use crate::machine::processors;
 use anyhow::Context;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -69,18 +70,27 @@ fn measured(results: &Results, machine: &str, figures: &[&str]) -> String {
         let _ = write!(text, "\n### Growing, one thread, page faults of a request\n\n{faults}");
     }
     for threads in results.threads().into_iter().filter(|threads| *threads > 1) {
-        let scaling =
-            |row: &Row| number(results.scaling(&row.guest, row.kind, row.setup, row.threads));
-        if let Some(table) = growth(results, threads, scaling) {
-            let _ =
-                write!(text, "\n### Growing, {threads} threads, throughput over one\n\n{table}");
-            let control = |setup| number(results.control(setup, threads));
-            text += &line("kernels, fixed", results.setups().into_iter().map(control));
-        }
+        text += &scaling(results, threads, processors());
     }
     text += &figure("bounds-steps.svg", "scaling of growth in steps");
     text += &figure("bounds-touch.svg", "scaling of growth that is written to");
     text
+}
+
+/// Throughput over one thread, or why there is none to be shown.
+fn scaling(results: &Results, threads: u64, processors: u64) -> String {
+    let cell = |row: &Row| number(results.scaling(&row.guest, row.kind, row.setup, row.threads));
+    let Some(table) = growth(results, threads, cell) else { return String::new() };
+    let heading = format!("\n### Growing, {threads} threads, throughput over one\n\n");
+    if let Err(control) = results.legible(threads, processors) {
+        return heading
+            + &format!(
+                "Not shown: requests that share nothing scaled by {control:.2}, so others used the \
+                 processors.\n"
+            );
+    }
+    let control = |setup| number(results.control(setup, threads));
+    heading + &table + &line("kernels, fixed", results.setups().into_iter().map(control))
 }
 
 /// Times over native, and the two ratios: medians, and by the fastest rounds.
@@ -222,6 +232,25 @@ machine
 | grow, 1 MiB | - | 2 |
 ";
         assert_eq!(measured(&results, "machine", &["bounds-order.svg"]), expected);
+    }
+
+    #[test]
+    fn scaling_is_shown_where_there_were_processors() {
+        let rows = vec![
+            row("sort", Kind::Fixed, Setup::Trap, 1, 190.0),
+            row("sort", Kind::Fixed, Setup::Trap, 2, 100.0),
+            row("1 MiB", Kind::Grow, Setup::Trap, 1, 30.0),
+            row("1 MiB", Kind::Grow, Setup::Trap, 2, 40.0),
+        ];
+        let results = Results { rows, native_instructions: Vec::new(), engines: None };
+        let heading = "\n### Growing, 2 threads, throughput over one\n\n";
+        let table = "|  | trap |\n|---|---|\n| grow, 1 MiB | 0.75 |\n| kernels, fixed | 1.90 |\n";
+        assert_eq!(scaling(&results, 2, 2), format!("{heading}{table}"));
+        let mut busy = results;
+        busy.rows[1].least_ns = busy.rows[0].least_ns;
+        let reason = "Not shown: requests that share nothing scaled by 1.00, so others used the \
+                      processors.\n";
+        assert_eq!(scaling(&busy, 2, 2), format!("{heading}{reason}"));
     }
 
     #[test]

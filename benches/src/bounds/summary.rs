@@ -79,6 +79,18 @@ impl Results {
         self.mean(Kind::Fixed, setup, threads, scaling)
     }
 
+    /// Whether scaling on so many threads says something of the setups: not where kernels in fixed
+    /// memories, which share nothing, did not get the `processors` that there are. The error is what
+    /// they scaled by.
+    pub(super) fn legible(&self, threads: u64, processors: u64) -> Result<(), f64> {
+        let controls = self.setups().into_iter().map(|setup| self.control(setup, threads));
+        let controls: Vec<_> = controls.collect();
+        match geometric(controls.into_iter()) {
+            Some(control) if control < 0.8 * threads.min(processors) as f64 => Err(control),
+            _ => Ok(()),
+        }
+    }
+
     /// The mean of a setup's instructions over those of native builds.
     pub(super) fn instructions_over_native(&self, setup: Setup) -> Option<f64> {
         self.mean(Kind::Fixed, setup, 1, |row| {
@@ -94,6 +106,23 @@ mod tests {
     use super::super::row::NativeInstructions;
     use super::super::row::tests::row;
     use super::*;
+
+    #[test]
+    fn scaling_is_legible_where_the_control_got_its_processors() {
+        let rows = |two: f64| {
+            let row = |threads, ns| row("a", Kind::Fixed, Setup::Guard, threads, ns);
+            vec![row(1, 190.0), row(2, two), row(4, two)]
+        };
+        let results = |two: f64| {
+            let rows = rows(two);
+            Results { rows, native_instructions: Vec::new(), engines: None }
+        };
+        assert_eq!(results(100.0).legible(2, 2), Ok(()));
+        assert_eq!(results(100.0).legible(4, 2), Ok(()));
+        let control = results(190.0).legible(2, 2).unwrap_err();
+        assert!((control - 1.0).abs() < 1e-9);
+        assert_eq!(results(190.0).legible(2, 1), Ok(()));
+    }
 
     #[test]
     fn means_are_over_the_same_guests_in_the_base_setup() {
