@@ -8,12 +8,14 @@
 #![allow(clippy::print_stdout)]
 
 mod big;
+mod bounds;
 mod calls;
 mod child;
 mod deadlines;
 mod density;
 mod exec;
 mod load;
+mod machine;
 mod peer;
 mod procfs;
 mod report;
@@ -63,6 +65,8 @@ enum Command {
     Deadlines,
     /// How fast compiled code runs: kernels in C on several engines.
     Exec(exec::Arguments),
+    /// What keeping accesses inside the memory costs, by strategy and number of threads.
+    Bounds(bounds::Arguments),
     /// Resets by the million; fails if memory, mappings or descriptors grow.
     Soak {
         /// How many.
@@ -78,6 +82,9 @@ enum Command {
         #[arg(long, default_value_t = 1_000_000)]
         requests: u64,
     },
+    /// In a child of `bounds`, under valgrind.
+    #[command(hide = true)]
+    BoundsOnce { file: PathBuf, entry: String, argument: i32 },
     /// In a child of `load`.
     #[command(hide = true)]
     FirstResult { who: Who, file: PathBuf },
@@ -111,6 +118,13 @@ fn main() -> anyhow::Result<()> {
             exec::print(&lab);
             arguments.csv.map_or(Ok(()), |file| exec::write_csv(&lab, &file))?;
             return json.map_or(Ok(()), |file| exec::write_json(&lab, &file));
+        }
+        Command::Bounds(arguments) => {
+            let results = bounds::run(&arguments, rounds)?;
+            return json.map_or(Ok(()), |file| bounds::write_json(&results, &file));
+        }
+        Command::BoundsOnce { file, entry, argument } => {
+            return bounds::once(&file, &entry, argument);
         }
         Command::Soak { resets } => {
             let samples = soak::run(resets)?;

@@ -35,12 +35,55 @@ impl Usage {
     }
 }
 
-/// Page faults that needed no disk since the process started.
-pub(crate) fn minor_faults() -> anyhow::Result<u64> {
-    let stat = read_to_string("/proc/self/stat")?;
-    // The second field, the name in parentheses, may contain spaces; the tenth is the number.
-    let after_name = stat.rsplit_once(") ").context("/proc/self/stat")?.1;
-    Ok(after_name.split(' ').nth(7).context("/proc/self/stat")?.parse()?)
+/// What a process has had of the kernel since it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Counters {
+    /// Page faults that needed no disk, and those that did.
+    pub(crate) minor_faults: u64,
+    pub(crate) major_faults: u64,
+    /// Processor time in user code and in the kernel, in the clock's ticks of 10 ms.
+    pub(crate) user_ticks: u64,
+    pub(crate) kernel_ticks: u64,
+}
+
+impl Counters {
+    /// Of this process, now.
+    pub(crate) fn now() -> anyhow::Result<Counters> {
+        Counters::parse(&read_to_string("/proc/self/stat")?).context("/proc/self/stat")
+    }
+
+    /// See `proc_pid_stat(5)`.
+    fn parse(stat: &str) -> Option<Counters> {
+        // The second field, the name in parentheses, may contain spaces.
+        let after_name = stat.rsplit_once(") ")?.1;
+        let fields: Vec<&str> = after_name.split_whitespace().collect();
+        let field = |number: usize| fields.get(number - 3)?.parse().ok();
+        Some(Counters {
+            minor_faults: field(10)?,
+            major_faults: field(12)?,
+            user_ticks: field(14)?,
+            kernel_ticks: field(15)?,
+        })
+    }
+
+    /// What there was since `before`.
+    pub(crate) fn since(self, before: Counters) -> Counters {
+        Counters {
+            minor_faults: self.minor_faults - before.minor_faults,
+            major_faults: self.major_faults - before.major_faults,
+            user_ticks: self.user_ticks - before.user_ticks,
+            kernel_ticks: self.kernel_ticks - before.kernel_ticks,
+        }
+    }
+}
+
+impl std::ops::AddAssign for Counters {
+    fn add_assign(&mut self, more: Counters) {
+        self.minor_faults += more.minor_faults;
+        self.major_faults += more.major_faults;
+        self.user_ticks += more.user_ticks;
+        self.kernel_ticks += more.kernel_ticks;
+    }
 }
 
 /// The sysctl `vm.max_map_count`.
@@ -69,4 +112,19 @@ fn field(text: &str, name: &str) -> anyhow::Result<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name));
     let number = line.and_then(|line| line.split_whitespace().next());
     Ok(number.with_context(|| format!("the kernel says nothing of {name}"))?.parse()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_found_behind_a_name_with_spaces() {
+        let stat = "7 (a ) b) S 1 7 7 0 -1 4194560 110 5 12 6 31 17 0 0 20 0 1 0 99";
+        let found = Counters::parse(stat).unwrap();
+        let expected =
+            Counters { minor_faults: 110, major_faults: 12, user_ticks: 31, kernel_ticks: 17 };
+        assert_eq!(found, expected);
+        assert_eq!(Counters::parse("7 (a) S 1"), None);
+    }
 }

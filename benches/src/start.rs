@@ -2,7 +2,7 @@
 
 use crate::peer::{Peer, default_engine, tuned_engine};
 use crate::report::{Row, measure, measure_scaling};
-use crate::timing::{LONG, on_two_threads};
+use crate::timing::{LONG, on_threads};
 use crate::workload::{self, Workload};
 use std::hint::black_box;
 use wfaas_abi::artifact::replace_image;
@@ -30,7 +30,7 @@ fn control(rounds: usize) -> anyhow::Result<Row> {
         black_box(steps);
         Ok(())
     };
-    let two = |count| on_two_threads(count, |_, share| spin(share));
+    let two = |count| on_threads(2, count, |_, share| spin(share)).map(drop);
     measure_scaling(
         LONG,
         "control x2",
@@ -65,10 +65,10 @@ fn one(workload: &Workload, rounds: usize) -> anyhow::Result<[Row; 2]> {
         &format!("{} x2", workload.name),
         rounds,
         [&mut |count| ours.requests(count, count), &mut |count| {
-            on_two_threads(count, |thread, share| ours.requests(thread * count, share))
+            on_threads(2, count, |thread, share| ours.requests(thread * count, share)).map(drop)
         }],
         [&mut |count| tuned.requests(count, count), &mut |count| {
-            on_two_threads(count, |thread, share| tuned.requests(thread * count, share))
+            on_threads(2, count, |thread, share| tuned.requests(thread * count, share)).map(drop)
         }],
     )?;
     Ok([one_thread, two_threads])

@@ -1,6 +1,6 @@
 //! `steady`: requests of ours and nothing else, for `strace` and `perf` to look at.
 
-use crate::procfs::minor_faults;
+use crate::procfs::Counters;
 use crate::start::Ours;
 use crate::workload;
 use std::time::Instant;
@@ -14,11 +14,11 @@ pub(crate) fn run(name: &str, count: u64) -> anyhow::Result<()> {
     let Some(workload) = workload else { anyhow::bail!("there is no workload {name:?}") };
     let ours = Ours::new(&wat::parse_str(&workload.wat)?)?;
     ours.requests(0, WARM_UP)?;
-    minor_faults()?; // the first look at /proc may fault itself
-    let (faults, start) = (minor_faults()?, Instant::now());
+    Counters::now()?; // the first look at /proc may fault itself
+    let (before, start) = (Counters::now()?, Instant::now());
     ours.requests(0, count)?;
     let elapsed = start.elapsed();
-    let faults = minor_faults()? - faults;
+    let faults = Counters::now()?.since(before).minor_faults;
     let nanos = elapsed.as_nanos() as f64 / count as f64;
     println!("{count} requests, {nanos:.1} ns each, {faults} page faults");
     Ok(())

@@ -1,6 +1,7 @@
 //! Timing: batches, rounds, medians.
 
-use std::time::Instant;
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
 
 /// Something to measure: runs that many operations.
 pub(crate) type Side<'a> = &'a mut dyn FnMut(u64) -> anyhow::Result<()>;
@@ -17,8 +18,11 @@ pub(crate) struct Batch {
 /// For requests and calls.
 pub(crate) const SHORT: Batch = Batch { first: 16, micros: 2000 };
 
-/// For work on two threads: starting the second takes some 50 µs, which should not count.
+/// For work on several threads: starting one takes some 50 µs, which should not count.
 pub(crate) const LONG: Batch = Batch { first: 256, micros: 20_000 };
+
+/// The same in short rounds, of which some find the processors free on a busy machine.
+pub(crate) const REQUESTS: Batch = Batch { first: 4, micros: 5_000 };
 
 /// For what takes long by itself.
 pub(crate) const SINGLE: Batch = Batch { first: 1, micros: 0 };
@@ -43,17 +47,31 @@ pub(crate) fn interleave(
     Ok(times)
 }
 
-/// Runs `count` operations on two threads, half of them on each. `work` gets the thread, 0 or 1,
-/// and how many.
-pub(crate) fn on_two_threads(
+/// Runs `count` operations on several threads, about the same number on each; how long that took
+/// since all threads were there. `work` gets the thread, from 0 on, and how many.
+pub(crate) fn on_threads(
+    threads: u64,
     count: u64,
     work: impl Fn(u64, u64) -> anyhow::Result<()> + Sync,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Duration> {
+    let all_there = Barrier::new(threads as usize);
+    let (work, all_there) = (&work, &all_there);
+    let share = |thread: u64| count / threads + u64::from(thread < count % threads);
     std::thread::scope(|scope| {
-        let other = scope.spawn(|| work(1, count / 2));
-        let here = work(0, count - count / 2);
-        other.join().map_err(|_| anyhow::anyhow!("the second thread panicked"))??;
-        here
+        let on_other = |thread: u64| {
+            scope.spawn(move || {
+                all_there.wait();
+                work(thread, share(thread))
+            })
+        };
+        let others: Vec<_> = (1..threads).map(on_other).collect();
+        all_there.wait();
+        let start = Instant::now();
+        let here = work(0, share(0));
+        for other in others {
+            other.join().map_err(|_| anyhow::anyhow!("another thread panicked"))??;
+        }
+        here.map(|()| start.elapsed())
     })
 }
 
@@ -71,14 +89,21 @@ pub(crate) fn median_ratio(above: &[f64], below: &[f64]) -> f64 {
     percentile(&ratios, 50)
 }
 
+/// The geometric mean, if all values are there.
+pub(crate) fn geometric(values: impl ExactSizeIterator<Item = Option<f64>>) -> Option<f64> {
+    let count = values.len();
+    let sum = values.map(|value| value.map(f64::ln)).sum::<Option<f64>>()?;
+    (count > 0).then(|| (sum / count as f64).exp())
+}
+
 impl Batch {
     /// How many operations of `side` make a batch; warms it up too.
-    fn count(self, side: Side<'_>) -> anyhow::Result<u64> {
-        let mut count = self.first;
+    pub(crate) fn count(self, side: Side<'_>) -> anyhow::Result<u64> {
+        let (mut count, mut least_nanos) = (self.first, f64::MAX);
         loop {
-            let start = Instant::now();
-            side(count)?;
-            if start.elapsed().as_micros() > self.micros {
+            // By the fastest so far: on a busy machine a few may take long.
+            least_nanos = least_nanos.min(time(side, count)?);
+            if least_nanos * count as f64 > self.micros as f64 * 1e3 {
                 return Ok(count);
             }
             count *= 2;
@@ -91,4 +116,39 @@ fn time(side: Side<'_>, count: u64) -> anyhow::Result<f64> {
     let start = Instant::now();
     side(count)?;
     Ok(start.elapsed().as_nanos() as f64 / count as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Mutex;
+
+    #[test]
+    fn threads_share_all_operations() {
+        let shares = Mutex::new(Vec::new());
+        on_threads(3, 8, |thread, share| {
+            shares.lock().unwrap().push((thread, share));
+            Ok(())
+        })
+        .unwrap();
+        let mut shares = shares.into_inner().unwrap();
+        shares.sort_unstable();
+        assert_eq!(shares, [(0, 3), (1, 3), (2, 2)]);
+    }
+
+    #[test]
+    fn a_geometric_mean_needs_all_values() {
+        assert_eq!(geometric([Some(2.0), Some(8.0)].into_iter()), Some(4.0));
+        assert_eq!(geometric([Some(2.0), None].into_iter()), None);
+        assert_eq!(geometric([].into_iter()), None);
+    }
+
+    #[test]
+    fn what_fails_on_another_thread_fails() {
+        let work = |thread, _| match thread {
+            1 => anyhow::bail!("on the second"),
+            _ => Ok(()),
+        };
+        assert_eq!(on_threads(2, 2, work).unwrap_err().to_string(), "on the second");
+    }
 }

@@ -54,6 +54,14 @@ fn the_soak_is_a_recipe_of_its_own() {
 }
 
 #[test]
+fn the_numbers_of_the_page_on_bounds_checks_are_one_recipe() {
+    let recipe = recipes().into_iter().find(|(name, _)| name == "bounds").expect("a recipe bounds");
+    let [command] = &recipe.1[..] else { panic!("one command: {:?}", recipe.1) };
+    assert!(command.contains("wfaas-benches -- bounds "), "{command}");
+    assert!(command.ends_with(" --write docs"), "{command}");
+}
+
+#[test]
 fn ci_is_the_tests_and_nothing_else() {
     let ci = recipes().into_iter().find(|(name, _)| name == "ci").expect("a recipe ci");
     assert_eq!(ci.1, [".ci/run"]);

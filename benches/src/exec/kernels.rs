@@ -1,18 +1,18 @@
 //! The list of kernels.
 
 /// A C file in `benches/kernels/`.
-pub(super) struct Kernel {
-    pub(super) name: &'static str,
-    pub(super) group: Group,
-    pub(super) source: &'static str,
+pub(crate) struct Kernel {
+    pub(crate) name: &'static str,
+    pub(crate) group: Group,
+    pub(crate) source: &'static str,
     /// Repetitions of its work that take some two milliseconds.
-    pub(super) repetitions: u32,
+    pub(crate) repetitions: u32,
 }
 
 /// What a kernel mostly computes with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Group {
+pub(crate) enum Group {
     /// Floating-point numbers, in arrays.
     Scientific,
     /// Integers and pointers.
@@ -20,18 +20,21 @@ pub(super) enum Group {
 }
 
 /// What all kernels include.
-pub(super) const HEADER: &str = include_str!("../../kernels/kernel.h");
+pub(crate) const HEADER: &str = include_str!("../../kernels/kernel.h");
 
 /// The program that runs kernels in V8.
-pub(super) const NODE_MAIN: &str = include_str!("../../kernels/node.mjs");
+pub(crate) const NODE_MAIN: &str = include_str!("../../kernels/node.mjs");
+
+/// What grows the memory before it runs a kernel.
+pub(crate) const GROWING: &str = include_str!("../../kernels/growing.c");
 
 /// The main function of native builds.
-pub(super) const NATIVE_MAIN: &str = include_str!("../../kernels/native.c");
+pub(crate) const NATIVE_MAIN: &str = include_str!("../../kernels/native.c");
 
 macro_rules! kernels {
     ($($group:ident: $($name:literal $repetitions:literal),*;)*) => {
         /// All kernels.
-        pub(super) const KERNELS: &[Kernel] = &[$($(Kernel {
+        pub(crate) const KERNELS: &[Kernel] = &[$($(Kernel {
             name: $name,
             group: Group::$group,
             source: include_str!(concat!("../../kernels/", $name, ".c")),
@@ -59,7 +62,7 @@ mod tests {
         let names = files.filter(|path| path.extension().is_some_and(|end| end == "c"));
         let mut names: Vec<_> =
             names.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
-        names.retain(|name| name != "native");
+        names.retain(|name| !["native", "growing"].contains(&name.as_str()));
         names.sort();
         let mut listed: Vec<_> = KERNELS.iter().map(|kernel| kernel.name.to_owned()).collect();
         listed.sort();

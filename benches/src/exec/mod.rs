@@ -8,12 +8,12 @@
 //!
 //! Every checksum of every run must be the one that the native build returns.
 
-mod build;
-mod kernels;
+pub(crate) mod build;
+pub(crate) mod kernels;
 mod ours;
-mod process;
+pub(crate) mod process;
 mod rows;
-mod runner;
+pub(crate) mod runner;
 mod wasmtime;
 
 pub(crate) use rows::{Lab, print, write_csv, write_json};
@@ -32,12 +32,9 @@ pub(crate) struct Arguments {
     /// Only kernels whose name contains this.
     #[arg(long, default_value = "")]
     only: String,
-    /// Only these engines; `ratio` is that of the first to wasmtime.
-    #[arg(
-        long,
-        value_delimiter = ',',
-        default_value = "wfaas,wasmtime,wasmtime-checks,wasmtime-unmasked,v8,native,native-v3"
-    )]
+    /// Only these engines; `ratio` is that of the first to wasmtime, `checks` that of wfaas-trap to
+    /// wasmtime-checks. Without any, all that are installed.
+    #[arg(long, value_delimiter = ',')]
     engines: Vec<Engine>,
     /// Compiles without this pass of wfaas' own; may be given several times.
     #[arg(long, value_name = "PASS")]
@@ -50,6 +47,14 @@ pub(crate) struct Arguments {
     pub(crate) csv: Option<PathBuf>,
 }
 
+impl Arguments {
+    /// All engines on the kernels whose name contains `only`.
+    pub(crate) fn all_engines(only: &str) -> Arguments {
+        let (only, engines, disable_pass) = (only.to_owned(), Vec::new(), Vec::new());
+        Arguments { only, engines, disable_pass, keep: None, csv: None }
+    }
+}
+
 /// Measures all kernels on all engines.
 pub(crate) fn run(arguments: &Arguments, rounds: usize) -> anyhow::Result<Lab> {
     let temporary = tempfile::tempdir().context("making a folder for compiled kernels")?;
@@ -58,12 +63,17 @@ pub(crate) fn run(arguments: &Arguments, rounds: usize) -> anyhow::Result<Lab> {
     anyhow::ensure!(chosen().count() > 0, "no kernel has {:?} in its name", arguments.only);
     let without = |passes: Passes, name: &String| passes.without(name);
     let passes = arguments.disable_pass.iter().try_fold(Passes::ALL, without)?;
+    let all_engines = Engine::all();
+    let engines = match &arguments.engines[..] {
+        [] => &all_engines,
+        engines => engines,
+    };
     let mut rows = Vec::new();
     for kernel in chosen() {
         let built = build::build(kernel, folder)?;
         for simd in [false, true] {
             let variant = Variant { built: &built, simd, passes };
-            let row = measure(kernel, &variant, &arguments.engines, rounds);
+            let row = measure(kernel, &variant, engines, rounds);
             rows.push(row.with_context(|| format!("kernel {}", kernel.name))?);
         }
     }
@@ -106,6 +116,9 @@ fn row(kernel: &Kernel, simd: bool, engines: &[Engine], times: &[Vec<f64>]) -> R
     let of = |wanted: Engine| {
         engines.iter().position(|engine| *engine == wanted).map(|index| &times[index])
     };
+    let ratio = |above: Engine, below| {
+        of(above).zip(of(below)).map(|(above, below)| median_ratio(above, below))
+    };
     let times_of = |(engine, times): (&Engine, &Vec<f64>)| Time {
         engine: engine.name(),
         ns: percentile(times, 50),
@@ -116,7 +129,8 @@ fn row(kernel: &Kernel, simd: bool, engines: &[Engine], times: &[Vec<f64>]) -> R
         kernel: kernel.name,
         group: kernel.group,
         simd,
-        ratio: of(Engine::Wasmtime).map(|peer| median_ratio(&times[0], peer)),
+        ratio: engines.first().and_then(|first| ratio(*first, Engine::Wasmtime)),
+        checks_ratio: ratio(Engine::WfaasTrap, Engine::WasmtimeChecks),
         times: engines.iter().zip(times).map(times_of).collect(),
     }
 }

@@ -4,7 +4,7 @@ use super::runner::{Outcome, Runner};
 use anyhow::Context;
 use std::path::Path;
 use std::time::Instant;
-use wfaas_compiler::{Options, Passes};
+use wfaas_compiler::Options;
 use wfaas_vm::{Config, Engine, Linker, Module, Store, TypedFunc};
 
 struct Ours {
@@ -13,11 +13,11 @@ struct Ours {
 }
 
 /// Compiles and instantiates a kernel. Leaves the artifact beside it, to be looked at.
-pub(super) fn load(path: &Path, passes: Passes) -> anyhow::Result<impl Runner + use<>> {
+pub(super) fn load(path: &Path, options: &Options<'_>) -> anyhow::Result<impl Runner + use<>> {
     let wasm = std::fs::read(path).with_context(|| format!("reading {}", path.display()))?;
     let engine = Engine::new(Config::default())?;
-    let compiled = wfaas_compiler::compile(&wasm, &Options { passes, ..Options::default() })?;
-    let file = path.with_extension("faas");
+    let compiled = wfaas_compiler::compile(&wasm, options)?;
+    let file = path.with_extension(format!("{}.faas", options.bounds.name()));
     std::fs::write(&file, &compiled.artifact)
         .with_context(|| format!("writing {}", file.display()))?;
     let module = Module::from_bytes(&engine, &compiled.artifact)?;

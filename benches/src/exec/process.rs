@@ -15,7 +15,7 @@ struct Process {
 }
 
 /// Starts a program.
-pub(super) fn start(program: &Path, arguments: &[&OsStr]) -> anyhow::Result<impl Runner + use<>> {
+pub(crate) fn start(program: &Path, arguments: &[&OsStr]) -> anyhow::Result<impl Runner + use<>> {
     let mut child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::piped())

@@ -1,6 +1,7 @@
 //! Results: a table for people, JSON and CSV.
 
 use super::kernels::Group;
+use crate::timing::geometric;
 use anyhow::Context;
 use serde::Serialize;
 use std::fmt::Write;
@@ -27,6 +28,8 @@ pub(super) struct Row {
     pub(super) simd: bool,
     /// Median over the rounds of the first engine / `wasmtime`, if that was measured.
     pub(super) ratio: Option<f64>,
+    /// Median over the rounds of `wfaas-trap` / `wasmtime-checks`, if both were measured.
+    pub(super) checks_ratio: Option<f64>,
     pub(super) times: Vec<Time>,
 }
 
@@ -37,6 +40,7 @@ struct Mean {
     group: Option<Group>,
     simd: bool,
     ratio: Option<f64>,
+    checks_ratio: Option<f64>,
     /// For each engine, in the order of the rows' times.
     over_native: Vec<Option<f64>>,
 }
@@ -58,6 +62,36 @@ impl Lab {
         }
         Lab { rows, means }
     }
+
+    /// The mean of all kernels' ratios, without or with vectors: of the first engine / `wasmtime`,
+    /// and of `wfaas-trap` / `wasmtime-checks`.
+    pub(crate) fn ratios(&self, simd: bool) -> [Option<f64>; 2] {
+        let mean = self.of_all(simd);
+        [mean.and_then(|mean| mean.ratio), mean.and_then(|mean| mean.checks_ratio)]
+    }
+
+    /// Each engine with the mean of its time over the native one, without and with vectors.
+    pub(crate) fn over_native(&self) -> Vec<(&'static str, [Option<f64>; 2])> {
+        let engines = self.rows.first().map_or(&[][..], |row| &row.times);
+        let means = [self.of_all(false), self.of_all(true)];
+        let of_engine = |(index, time): (usize, &Time)| {
+            (time.engine, means.map(|mean| mean.and_then(|mean| mean.over_native[index])))
+        };
+        engines.iter().enumerate().map(of_engine).collect()
+    }
+
+    /// The mean over all kernels of one engine's fastest round over another's.
+    pub(crate) fn fastest_ratio(&self, above: &str, below: &str, simd: bool) -> Option<f64> {
+        let least = |row: &Row, engine: &str| {
+            Some(row.times.iter().find(|time| time.engine == engine)?.least_ns)
+        };
+        let rows: Vec<&Row> = self.rows.iter().filter(|row| row.simd == simd).collect();
+        geometric(rows.iter().map(|row| Some(least(row, above)? / least(row, below)?)))
+    }
+
+    fn of_all(&self, simd: bool) -> Option<&Mean> {
+        self.means.iter().find(|mean| mean.group.is_none() && mean.simd == simd)
+    }
 }
 
 fn mean(rows: &[Row], group: Option<Group>, simd: bool) -> Option<Mean> {
@@ -72,22 +106,17 @@ fn mean(rows: &[Row], group: Option<Group>, simd: bool) -> Option<Mean> {
         group,
         simd,
         ratio: geometric(rows.iter().map(|row| row.ratio)),
+        checks_ratio: geometric(rows.iter().map(|row| row.checks_ratio)),
         over_native: (0..engines).map(over_native).collect(),
     })
 }
 
-/// The geometric mean, if all values are there.
-fn geometric(values: impl ExactSizeIterator<Item = Option<f64>>) -> Option<f64> {
-    let count = values.len() as f64;
-    let sum = values.map(|value| value.map(f64::ln)).sum::<Option<f64>>()?;
-    Some((sum / count).exp())
-}
-
-/// Prints a table a person can read: milliseconds of the first engine, then how many times the
-/// native time each takes.
+/// Prints a table a person can read: milliseconds of the first engine, its time over that of
+/// `wasmtime` (`ratio`), that of `wfaas-trap` over that of `wasmtime-checks` (`checks`), then how
+/// many times the native time each takes.
 pub(crate) fn print(lab: &Lab) {
     let Some(first) = lab.rows.first() else { return };
-    let mut heading = format!("{:<20} {:>9} {:>7}", "kernel", "ms", "ratio");
+    let mut heading = format!("{:<20} {:>9} {:>7} {:>7}", "kernel", "ms", "ratio", "checks");
     for time in &first.times {
         let _ = write!(heading, " {:>17}", time.engine);
     }
@@ -95,7 +124,8 @@ pub(crate) fn print(lab: &Lab) {
     for row in &lab.rows {
         let over_native = row.times.iter().map(|time| time.over_native);
         let milliseconds = format!("{:.2}", row.times[0].ns / 1e6);
-        println!("{}", line(row.kernel, row.simd, &milliseconds, row.ratio, over_native));
+        let ratios = [row.ratio, row.checks_ratio];
+        println!("{}", line(row.kernel, row.simd, &milliseconds, ratios, over_native));
     }
     for mean in &lab.means {
         let name = match mean.group {
@@ -103,7 +133,8 @@ pub(crate) fn print(lab: &Lab) {
             Some(Group::Scientific) => "scientific",
             Some(Group::Integer) => "integer",
         };
-        println!("{}", line(name, mean.simd, "", mean.ratio, mean.over_native.iter().copied()));
+        let ratios = [mean.ratio, mean.checks_ratio];
+        println!("{}", line(name, mean.simd, "", ratios, mean.over_native.iter().copied()));
     }
 }
 
@@ -111,12 +142,13 @@ fn line(
     name: &str,
     simd: bool,
     milliseconds: &str,
-    ratio: Option<f64>,
+    [ratio, checks_ratio]: [Option<f64>; 2],
     over_native: impl Iterator<Item = Option<f64>>,
 ) -> String {
     let number = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.3}"));
     let name = format!("{name}{}", if simd { " simd" } else { "" });
-    let mut line = format!("{name:<20} {milliseconds:>9} {:>7}", number(ratio));
+    let (ratio, checks_ratio) = (number(ratio), number(checks_ratio));
+    let mut line = format!("{name:<20} {milliseconds:>9} {ratio:>7} {checks_ratio:>7}");
     for value in over_native {
         let _ = write!(line, " {:>17}", number(value));
     }
@@ -150,7 +182,8 @@ mod tests {
 
     fn row(simd: bool, group: Group, ratio: f64, over_native: f64) -> Row {
         let time = Time { engine: "wfaas", ns: 1.0, least_ns: 1.0, over_native: Some(over_native) };
-        Row { kernel: "k", group, simd, ratio: Some(ratio), times: vec![time] }
+        let (ratio, checks_ratio) = (Some(ratio), Some(ratio / 2.0));
+        Row { kernel: "k", group, simd, ratio, checks_ratio, times: vec![time] }
     }
 
     #[test]
@@ -172,10 +205,10 @@ mod tests {
         assert!(near(mean(Some(Group::Integer), false), (0.5, 4.0)));
         assert!(near(mean(None, true), (7.0, 3.0)));
         assert!(mean(Some(Group::Integer), true).is_none());
-    }
-
-    #[test]
-    fn without_native_times_there_is_no_mean() {
-        assert_eq!(geometric([Some(2.0), None].into_iter()), None);
+        assert_eq!(lab.means[0].checks_ratio.unwrap(), 1.0);
+        assert_eq!(lab.over_native()[0].0, "wfaas");
+        assert_eq!(lab.fastest_ratio("wfaas", "wfaas", false), Some(1.0));
+        assert_eq!(lab.fastest_ratio("wfaas", "native", false), None);
+        assert!(near(lab.over_native()[0].1[0].zip(lab.ratios(false)[1]), (2.0, 0.5)));
     }
 }
