@@ -11,6 +11,7 @@ mod big;
 mod bounds;
 mod calls;
 mod child;
+mod compile;
 mod deadlines;
 mod density;
 mod exec;
@@ -55,6 +56,12 @@ enum Command {
     Calls,
     /// From a file to a module, and from a new process to the first result.
     Load,
+    /// From WebAssembly to machine code: the kernels of `exec`, and other modules.
+    Compile {
+        /// Modules.
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
     /// What each of many live faaslets takes.
     Density {
         /// How many.
@@ -103,6 +110,7 @@ fn main() -> anyhow::Result<()> {
         Command::Start { only } => start::run(&only, rounds)?,
         Command::Calls => calls::run(rounds)?,
         Command::Load => load::run(rounds)?,
+        Command::Compile { files } => compile::run(&files, rounds)?,
         Command::Density { count } => {
             let rows = density::run(count)?;
             density::print(&rows);

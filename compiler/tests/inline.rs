@@ -121,6 +121,21 @@ fn code_grows_in_proportion_to_the_module() {
 }
 
 #[test]
+fn what_takes_many_values_is_left() {
+    // Limits on compiling them are by the bytes of a body, and a copy has none.
+    let many = "i32 ".repeat(200);
+    let wat = format!(
+        r#"(module
+            (import "" "p" (func $p (result {many})))
+            (import "" "q" (func $q (param {many})))
+            (func $between (call $q (call $p)))
+            (func $wide (param {many}))
+            (func (call $between) (call $wide (call $p))))"#
+    );
+    assert_eq!(calls(&wat, 4), 3);
+}
+
+#[test]
 fn inlined_code_comes_from_the_callee_and_the_call() {
     let wat = r#"(module (memory 1)
         (func $load (param i32) (result i32) (i32.load (local.get 0)))

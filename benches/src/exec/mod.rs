@@ -55,6 +55,20 @@ impl Arguments {
     }
 }
 
+/// The WebAssembly of all kernels, without and with vectors.
+pub(crate) fn modules() -> anyhow::Result<Vec<Vec<u8>>> {
+    let folder = tempfile::tempdir().context("making a folder for compiled kernels")?;
+    let mut modules = Vec::new();
+    for kernel in KERNELS {
+        let built = build::build(kernel, folder.path())?;
+        for file in [built.scalar, built.simd] {
+            modules
+                .push(std::fs::read(&file).with_context(|| format!("reading {}", file.display()))?);
+        }
+    }
+    Ok(modules)
+}
+
 /// Measures all kernels on all engines.
 pub(crate) fn run(arguments: &Arguments, rounds: usize) -> anyhow::Result<Lab> {
     let temporary = tempfile::tempdir().context("making a folder for compiled kernels")?;

@@ -33,6 +33,13 @@ const MOST_INSTRUCTIONS: usize = 50;
 /// The same for one with calls, which costs as much as the call that it saves.
 const MOST_AROUND_CALLS: usize = 15;
 
+/// Parameters and results of a callee.
+const MOST_VALUES: usize = 16;
+
+/// What an instruction of a callee may take and pass on: limits on it are by the bytes of a body,
+/// which a copy has none of.
+const MOST_OPERANDS: usize = 32;
+
 /// How many callees a module has at most, since all of them are in memory while it is compiled.
 pub(crate) const MOST_CALLEES: usize = 1 << 13;
 
@@ -71,6 +78,10 @@ impl Callee {
         if !function.sized_stack_slots.is_empty() {
             return None;
         }
+        let signature = &function.signature;
+        if signature.params.len() + signature.returns.len() > MOST_VALUES {
+            return None;
+        }
         let (mut size, mut calls) = (0, false);
         for block in function.layout.blocks() {
             for inst in function.layout.block_insts(block) {
@@ -81,7 +92,7 @@ impl Callee {
                     Opcode::ReturnCall | Opcode::ReturnCallIndirect => return None,
                     _ => calls |= opcode.is_call() && !function.layout.is_cold(block),
                 }
-                if size > MOST_INSTRUCTIONS {
+                if size > MOST_INSTRUCTIONS || operands(function, inst) > MOST_OPERANDS {
                     return None;
                 }
             }
@@ -91,6 +102,13 @@ impl Callee {
         }
         Some(Callee { function: function.clone(), stats, size, calls })
     }
+}
+
+/// How much an instruction takes, returns and passes on, and where it may go.
+fn operands(function: &Function, inst: Inst) -> usize {
+    let dfg = &function.dfg;
+    let targets = dfg.insts[inst].branch_destination(&dfg.jump_tables, &dfg.exception_tables);
+    dfg.inst_values(inst).count() + dfg.inst_results(inst).len() + targets.len()
 }
 
 /// Inlines calls in function `index`, which was just translated.

@@ -21,6 +21,7 @@ pub(super) fn decode(code: &Code, blocks: &[u32]) -> Option<Unit> {
         items: Vec::with_capacity(code.bytes.len() / 4),
         tables: Vec::new(),
         pointed: BTreeSet::new(),
+        tables_ahead: BTreeSet::new(),
         furthest: traps.clone().chain(handlers).max().unwrap_or(0),
         starts: blocks.iter().copied().chain(traps).collect(),
         relocations,
@@ -38,6 +39,8 @@ struct Reader<'c> {
     tables: Vec<u32>,
     /// Where instructions point to: tables that have not been read yet, and constants.
     pointed: BTreeSet<u32>,
+    /// Those of them that are tables, whose address is taken. Constants are read at once.
+    tables_ahead: BTreeSet<u32>,
     /// The furthest offset known to be code.
     furthest: u32,
     /// Where code starts after a table.
@@ -60,7 +63,11 @@ impl Reader<'_> {
             let form = self.form(&instruction, start)?;
             match form {
                 Form::Relative { target, .. } => {
-                    self.pointed.insert(u32::try_from(target).ok()?);
+                    let target = u32::try_from(target).ok()?;
+                    self.pointed.insert(target);
+                    if instruction.mnemonic() == Mnemonic::Lea {
+                        self.tables_ahead.insert(target);
+                    }
                 }
                 Form::Jump { target, .. } => {
                     self.furthest = self.furthest.max(u32::try_from(target).ok()?);
@@ -70,7 +77,8 @@ impl Reader<'_> {
             let len = instruction.len() as u32;
             self.push(start, len, form, fuses(instruction.mnemonic()));
             let flow = instruction.flow_control();
-            if flow == FlowControl::IndirectBranch && self.pointed.remove(&(start + len)) {
+            if flow == FlowControl::IndirectBranch && self.tables_ahead.remove(&(start + len)) {
+                self.pointed.remove(&(start + len));
                 self.table(start + len)?;
             }
             let ends = matches!(
@@ -145,6 +153,7 @@ impl Reader<'_> {
             self.tables.push(target);
         }
         let len = (self.tables.len() - first) as u32 * 4;
+        Some(()).filter(|()| len > 0)?;
         self.push(start, len, Form::Table { first }, false);
         self.decoder.set_position((start + len) as usize).ok()?;
         self.decoder.set_ip((start + len).into());

@@ -7,7 +7,8 @@ use super::{Form, Item, Unit};
 /// what the processor caches together once it is decoded.
 const LINE: u32 = 32;
 
-/// Constants start at a multiple of this: those of vectors must.
+/// Constants keep their offset modulo this, since those of vectors may have to be at a multiple of
+/// it, and the first of them need not be one of those.
 const DATA_ALIGN: u32 = 16;
 
 /// Prefixes that an instruction may get: more take some processors longer to decode.
@@ -67,12 +68,12 @@ fn put(items: &mut [Item], loops: &[usize]) {
         if item.is_target {
             open = index;
         }
-        let align = match item.form {
-            Form::Data => DATA_ALIGN,
-            _ if loops.next_if_eq(&index).is_some() => LINE,
-            _ => 1,
+        let gap = match item.form {
+            Form::Data => item.start.wrapping_sub(end) % DATA_ALIGN,
+            _ if loops.next_if_eq(&index).is_some() => end.next_multiple_of(LINE) - end,
+            _ => 0,
         };
-        fill(item, end.next_multiple_of(align) - end);
+        fill(item, gap);
         if item.form.is_jump() {
             let first = match index.checked_sub(1) {
                 Some(before) if item.form.is_conditional() && before >= open => {

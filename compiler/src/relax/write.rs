@@ -33,9 +33,7 @@ pub(super) fn write(code: &mut Code, unit: &Unit) {
     for (offset, _) in &mut code.traps {
         *offset = places.start(*offset);
     }
-    for (range, _) in &mut code.sources {
-        *range = places.range(range);
-    }
+    places.move_ranges(&mut code.sources);
     for handler in &mut code.handlers {
         handler.return_offset = places.end(handler.return_offset);
         handler.handler_offset = places.start(handler.handler_offset);
@@ -77,9 +75,18 @@ impl Places<'_> {
         item.offset + item.prefixes + (old - item.start)
     }
 
-    fn range(&self, old: &Range<u32>) -> Range<u32> {
-        let start = self.start(old.start);
-        start..self.end(old.end).max(start)
+    /// Ranges that touched do so again, with what fills the gap between them.
+    fn move_ranges<T>(&self, ranges: &mut [(Range<u32>, T)]) {
+        let mut ranges = ranges.iter_mut().peekable();
+        while let Some((range, _)) = ranges.next() {
+            let start = self.start(range.start);
+            let next = ranges.peek().filter(|(next, _)| next.start == range.end);
+            let end = match next {
+                Some((next, _)) => self.start(next.start),
+                None => self.end(range.end),
+            };
+            *range = start..end.max(start);
+        }
     }
 }
 
