@@ -222,6 +222,53 @@ fn sums_of_sums_compile() {
     compile(module.as_bytes(), &Options::default()).unwrap();
 }
 
+/// Terms of sums can be read as products in many ways, and all of them are alike.
+#[test]
+fn sums_of_many_halves_compile() {
+    let half = "(i64.shr_u (local.get $a) (i64.const 32))";
+    let product = format!("(i64.mul {half} (i64.and (local.get $b) (i64.const 0xffffffff)))");
+    let sum = |term: &str, count: usize| {
+        (1..count).fold(term.to_owned(), |sum, _| format!("(i64.add {sum} {term})"))
+    };
+    let upper = format!("(i64.shr_u {product} (i64.const 32))");
+    let (tops, highs) = (sum(&product, 4), sum(&upper, 8));
+    let adds = "(drop (i64.add (local.get $s) (local.get $t)))".repeat(20_000);
+    let module = format!(
+        "(module (func (param $a i64) (param $b i64) (local $s i64) (local $t i64)
+            (local.set $s {tops}) (local.set $t {highs}) {adds}))"
+    );
+    compile(module.as_bytes(), &Options::default()).unwrap();
+}
+
+/// Each way out of a loop is compared with a limit that is computed from thousands of numbers.
+#[test]
+fn many_exits_with_deep_limits_compile() {
+    let sum = "(i32.add (i32.add (local.get $a) (local.get $b))
+        (i32.add (local.get $c) (local.get $d)))";
+    let deeper = |local: &str, more: u32| {
+        format!("(local.set ${local} (i32.shr_u (i32.add {sum} (i32.const {more})) (i32.const 1)))")
+    };
+    let levels: String = (0..5)
+        .flat_map(|_| [("a", 1), ("b", 2), ("c", 3), ("d", 4)])
+        .map(|(l, m)| deeper(l, m))
+        .collect();
+    let exits = "(br_if 1 (i32.ge_u (local.get $i) (local.get $a)))".repeat(20);
+    let looping = format!(
+        "(local.set $i (i32.const 0)) (block (loop
+            (i32.store (i32.shl (local.get $i) (i32.const 2)) (local.get $i)) {exits}
+            (local.set $i (i32.add (local.get $i) (i32.const 1))) (br 0)))"
+    );
+    let module = format!(
+        "(module (memory 1) (func (local $a i32) (local $b i32) (local $c i32) (local $d i32)
+            (local $i i32)
+            (local.set $a (i32.load8_u (i32.const 0))) (local.set $b (i32.load8_u (i32.const 1)))
+            (local.set $c (i32.load8_u (i32.const 2))) (local.set $d (i32.load8_u (i32.const 3)))
+            {levels} {}))",
+        looping.repeat(200)
+    );
+    compile(module.as_bytes(), &Options::default()).unwrap();
+}
+
 #[test]
 fn many_functions_compile() {
     let functions = "(func (result i32) (i32.const 1)) ".repeat(5_000);

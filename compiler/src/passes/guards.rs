@@ -46,9 +46,12 @@ impl Guards {
     pub(super) fn at(numbers: &mut Numbers<'_>, block: Block) -> Guards {
         let (mut guards, mut below) = (Vec::new(), block);
         for _ in 0..HIGHEST {
-            let Some(above) = numbers.domtree.idom(below) else { break };
+            let Some(above) = numbers.domtree.idom(below).filter(|_| numbers.spend()) else {
+                break;
+            };
             // Only an edge that is the only way to `below` says something.
-            let only = numbers.cfg.pred_iter(below).count() == 1;
+            let mut preds = numbers.cfg.pred_iter(below);
+            let only = preds.next().is_some() && preds.next().is_none();
             if let Some(condition) = leading(numbers, above, below).filter(|_| only) {
                 guards.extend(guard(numbers, condition));
             }
@@ -75,7 +78,9 @@ impl Guards {
         let mut range = numbers.range(&alone, Path::Right);
         // Only multiples of that are possible.
         let mut grain = 1;
-        if let Atom::Number(value) = atom {
+        if let Atom::Number(value) = atom
+            && numbers.spend()
+        {
             range = range.and(self.computed(numbers, value, depth).unwrap_or(range));
             grain = 1 << numbers.trailing_zeros(value);
         }
@@ -166,6 +171,9 @@ fn first_counter(numbers: &mut Numbers<'_>, param: Value) -> Option<(Value, i64)
     let start = numbers.linear(counter.start);
     let params = numbers.func.dfg.block_params(counter.header);
     params.iter().find_map(|first| {
+        if *first == param || !numbers.spend() {
+            return Some((param, 0));
+        }
         let other = numbers.counter(*first).filter(|other| other.step == counter.step)?;
         let way = start.clone().plus(&numbers.linear(other.start), -1);
         way.atoms.is_empty().then_some((*first, way.constant))

@@ -38,9 +38,9 @@ const FAR: i64 = 1 << 44;
 /// Where a counter may be if nobody knows.
 const ANYWHERE: Range = Range { least: -FAR, most: FAR };
 
-/// How many rounds of a loop a processor runs ahead at most. Each has two instructions at least, and
-/// the largest processors hold about 600 of which none is certain (576 in Intel's Lion Cove, 448 in
-/// AMD's Zen 5).
+/// How many rounds of a loop a processor runs ahead at most. Each takes an entry at least, a comparison
+/// and its jump being one, and the largest processors have about 600 for what is not certain (576 in
+/// Intel's Lion Cove, 448 in AMD's Zen 5).
 const AHEAD: i64 = 1024;
 
 /// How many operations a form may consist of, one inside the other.
@@ -52,6 +52,10 @@ const MOST_PASSED: usize = 4;
 
 /// How many loops a counter may be nested in whose low bits are looked at.
 const MOST_NESTED: usize = 2;
+
+/// How much of a function is looked at for what branches say, in steps: what they say about a number
+/// depends on the place, so it is found again for each loop.
+const MOST_EFFORT: usize = 1 << 16;
 
 /// How many atoms a form may have.
 const MOST_ATOMS: usize = 4;
@@ -154,6 +158,8 @@ pub(super) struct Numbers<'f> {
     /// The most that a loop's header is reached, each time the loop is entered.
     rounds: HashMap<Loop, Option<i64>>,
     depth: usize,
+    /// How much may still be looked at for what branches say.
+    effort: usize,
 }
 
 impl<'f> Numbers<'f> {
@@ -164,7 +170,24 @@ impl<'f> Numbers<'f> {
         loops: &'f LoopAnalysis,
     ) -> Self {
         let (forms, ranges, counters, rounds) = Default::default();
-        Numbers { func, cfg, domtree, loops, forms, ranges, counters, rounds, depth: 0 }
+        Numbers {
+            func,
+            cfg,
+            domtree,
+            loops,
+            forms,
+            ranges,
+            counters,
+            rounds,
+            depth: 0,
+            effort: MOST_EFFORT,
+        }
+    }
+
+    /// Takes a step of those that a function may take; false if there are none left.
+    pub(super) fn spend(&mut self) -> bool {
+        self.effort = self.effort.saturating_sub(1);
+        self.effort > 0
     }
 
     pub(super) fn resolved(&self, value: Value) -> Value {
@@ -522,6 +545,9 @@ impl<'f> Numbers<'f> {
         let ValueDef::Param(block, index) = self.func.dfg.value_def(self.resolved(param)) else {
             return None;
         };
+        if self.cfg.pred_iter(block).take(MOST_PASSED + 1).count() > MOST_PASSED {
+            return None;
+        }
         let values = self.arguments(block, index, |_| true)?;
         let few = values.len() <= MOST_PASSED;
         let zeros = values.iter().map(|value| self.trailing_zeros_within(*value, depth));

@@ -26,6 +26,9 @@ use std::collections::HashMap;
 /// How many terms of a sum are looked at, and how many sums one inside the other.
 const MOST_TERMS: usize = 12;
 
+/// How many ways to read the terms of sums are tried in a function.
+const MOST_ATTEMPTS: usize = 1 << 16;
+
 /// A half of a 64-bit number.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Half {
@@ -62,8 +65,9 @@ pub(super) fn run(func: &mut Function) {
         return;
     }
     let mut halves = Halves::new();
+    let mut attempts = MOST_ATTEMPTS;
     for inst in insts {
-        if let Some(found) = high(func, inst) {
+        if let Some(found) = high(func, inst, &mut attempts) {
             replace(func, &mut halves, inst, Opcode::Umulhi, &found);
         } else if let Some(factors) = low(func, inst) {
             let found = Found { factors, rest: Vec::new() };
@@ -133,8 +137,8 @@ fn become_alias(func: &mut Function, inst: Inst, value: Value) {
     func.layout.remove_inst(inst);
 }
 
-/// The product whose high half the sum at `inst` contains.
-fn high(func: &Function, inst: Inst) -> Option<Found> {
+/// The product whose high half the sum at `inst` contains, as far as there are attempts left.
+fn high(func: &Function, inst: Inst, attempts: &mut usize) -> Option<Found> {
     if func.dfg.insts[inst].opcode() != Opcode::Iadd {
         return None;
     }
@@ -149,6 +153,8 @@ fn high(func: &Function, inst: Inst) -> Option<Found> {
         let Some(upper) = product(func, *top) else { continue };
         for (first, t) in &highs {
             for (second, u) in highs.iter().filter(|(other, _)| other != first) {
+                // Each looks for the third among the others.
+                *attempts = attempts.checked_sub(highs.len())?;
                 let Some((factors, third)) = carried(func, upper, *t, *u, &highs) else {
                     continue;
                 };
