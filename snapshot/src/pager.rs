@@ -2,8 +2,11 @@
 //!
 //! What lies after the image is mapped accessible, and registered with userfaultfd. The first
 //! access to a page raises SIGBUS; the process's handler calls [`handle_missing_page`], which
-//! provides a page of zeros if the page is one of those that were opened, and otherwise says that
-//! the fault is somebody else's. To open pages is to raise a number.
+//! provides zeros if the page is one of those that were opened, and otherwise says that the fault is
+//! somebody else's. To open pages is to raise a number. What was provided is known, so that a reset
+//! need not discard anything for a guest that did not touch what it opened.
+//!
+//! A signal takes longer than to clear some pages, so a fault provides a block of them.
 //!
 //! Handlers find the slot of an address as they do for slots that learn (see `table`).
 
@@ -12,6 +15,12 @@ use crate::{PAGE, uffd};
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+
+/// Bytes that a fault provides, where so many are open and none of them is there.
+const BLOCK: usize = 64 << 10;
+
+/// The least address and the end of no range.
+const NOTHING: [usize; 2] = [usize::MAX, 0];
 
 static PAGERS: Table<Pager> = Table::new();
 
@@ -22,6 +31,8 @@ pub(crate) struct Pager {
     addresses: Range<usize>,
     /// Where what was opened ends.
     end: AtomicUsize,
+    /// Addresses that include all that was provided since the last reset: the least, and the end.
+    provided: [AtomicUsize; 2],
 }
 
 /// Deals with an access to a page at `address` that is not there yet; whether it was one that was
@@ -40,7 +51,8 @@ impl Pager {
         let descriptor = uffd::descriptor().ok()?;
         uffd::register_missing(descriptor, start, len).ok()?;
         let (addresses, end) = (start..start + len, AtomicUsize::new(start));
-        let mut pager = Box::new(Pager { descriptor, addresses, end });
+        let provided = NOTHING.map(AtomicUsize::new);
+        let mut pager = Box::new(Pager { descriptor, addresses, end, provided });
         let this = &raw mut *pager;
         PAGERS.enter(&pager.addresses, this);
         Some(pager)
@@ -51,15 +63,34 @@ impl Pager {
         self.end.store(end, SeqCst);
     }
 
+    /// Addresses that include all that was provided, which the caller is about to discard.
+    pub(crate) fn take_provided(&mut self) -> Option<Range<usize>> {
+        let [start, end] = self.provided.each_mut().map(AtomicUsize::get_mut);
+        let range = *start..*end;
+        [*start, *end] = NOTHING;
+        (!range.is_empty()).then_some(range)
+    }
+
     fn provide(&self, address: usize) -> bool {
-        if !(self.addresses.start..self.end.load(SeqCst)).contains(&address) {
+        let end = self.end.load(SeqCst);
+        if !(self.addresses.start..end).contains(&address) {
             return false;
         }
-        match uffd::zero_page(self.descriptor, address & !(PAGE - 1)) {
-            Ok(()) => true,
-            // Another thread was quicker.
-            Err(error) => error.kind() == std::io::ErrorKind::AlreadyExists,
+        let start = address - (address - self.addresses.start) % BLOCK;
+        self.copy_zeros(start, BLOCK.min(end - start)).is_ok() || {
+            // Some of the block is there: provided before more was opened, or by another thread,
+            // which may have been quicker with this page too.
+            let page = self.copy_zeros(address & !(PAGE - 1), PAGE);
+            page.map_or_else(|error| error.kind() == std::io::ErrorKind::AlreadyExists, |()| true)
         }
+    }
+
+    fn copy_zeros(&self, start: usize, len: usize) -> std::io::Result<()> {
+        static ZEROS: [u8; BLOCK] = [0; BLOCK];
+        // Before it is so: no reset comes in between, but the other way round none may miss any.
+        self.provided[0].fetch_min(start, SeqCst);
+        self.provided[1].fetch_max(start + len, SeqCst);
+        uffd::copy(self.descriptor, start, &ZEROS[..len])
     }
 }
 

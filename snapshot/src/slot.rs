@@ -451,17 +451,19 @@ impl Slot {
     fn discard_rest(&mut self) -> io::Result<()> {
         let Some(binding) = &self.binding else { return Ok(()) };
         let image_end = binding.image_end();
-        let reached = match binding.growth {
-            Growth::Protect | Growth::Fault => self.open,
+        self.open = image_end;
+        let slot = self.reservation.start();
+        let start = self.geometry.below + image_end;
+        let touched = match &mut self.pager {
+            Some(pager) => {
+                pager.set_end(slot + start);
+                pager.take_provided().map(|range| range.start - slot..range.end - slot)
+            }
             // Opened or not, anything may have been written to.
-            Growth::Whole => self.geometry.above,
+            None => Some(start..self.geometry.below + self.geometry.above),
         };
-        if reached > image_end {
-            self.set_pager_end(image_end);
-            self.reservation.discard(self.geometry.below + image_end, reached - image_end)?;
-            self.open = image_end;
-        }
-        Ok(())
+        let touched = touched.filter(|range| !range.is_empty());
+        touched.map_or(Ok(()), |range| self.reservation.discard(range.start, range.len()))
     }
 
     /// Makes sure that the kernel itself can write to a range, as in `read(2)`: it does not fault

@@ -32,11 +32,12 @@ struct Register {
 }
 
 #[repr(C)]
-struct ZeroPage {
+struct Copy {
     start: u64,
+    from: u64,
     len: u64,
     mode: u64,
-    zeroed: i64,
+    copied: i64,
 }
 
 #[repr(C)]
@@ -48,7 +49,7 @@ struct WriteProtect {
 
 const API: Opcode = opcode::read_write::<Api>(GROUP, 0x3f);
 const REGISTER: Opcode = opcode::read_write::<Register>(GROUP, 0x00);
-const ZEROPAGE: Opcode = opcode::read_write::<ZeroPage>(GROUP, 0x04);
+const COPY: Opcode = opcode::read_write::<Copy>(GROUP, 0x03);
 const WRITEPROTECT: Opcode = opcode::read_write::<WriteProtect>(GROUP, 0x06);
 
 /// The process's descriptor.
@@ -130,13 +131,14 @@ pub(crate) fn protect(
     Ok(())
 }
 
-/// Provides a page of zeros at `start`, in a range registered for that. Async-signal-safe.
-pub(crate) fn zero_page(descriptor: &OwnedFd, start: usize) -> io::Result<()> {
-    let len = crate::PAGE as u64;
-    let mut range = ZeroPage { start: start as u64, len, mode: 0, zeroed: 0 };
+/// Provides pages at `start`, in a range registered for that, none of which is there. They can be
+/// written to without a fault. Async-signal-safe.
+pub(crate) fn copy(descriptor: &OwnedFd, start: usize, pages: &[u8]) -> io::Result<()> {
+    let (start, from, len) = (start as u64, pages.as_ptr() as u64, pages.len() as u64);
+    let mut range = Copy { start, from, len, mode: 0, copied: 0 };
     // SAFETY: the opcode goes with the type.
-    let request = unsafe { Updater::<ZEROPAGE, ZeroPage>::new(&mut range) };
-    // SAFETY: the range is the caller's; only a page that is not there is changed.
+    let request = unsafe { Updater::<COPY, Copy>::new(&mut range) };
+    // SAFETY: the range is the caller's; only pages that are not there are changed.
     unsafe { ioctl(descriptor, request)? };
     Ok(())
 }

@@ -359,6 +359,37 @@ fn memory_that_grows_again_needs_no_faults() {
 }
 
 #[test]
+fn a_fault_provides_the_pages_around_it() {
+    let mut slot = grown_by(Growth::Fault, Tracking::Discard, image().0, 0);
+    let end = slot.open_bytes();
+    let there = |slot: &Slot| {
+        let mut pages = [0u8; 40];
+        let start = slot.base().wrapping_add(end).cast();
+        // SAFETY: a byte for each page.
+        assert_eq!(unsafe { libc::mincore(start, 40 * PAGE, pages.as_mut_ptr()) }, 0);
+        let there = pages.iter().enumerate().filter(|(_, page)| **page & 1 == 1);
+        there.map(|(page, _)| page).collect::<Vec<_>>()
+    };
+    let touch = |slot: &mut Slot, page: usize| {
+        slot.bytes_mut(0, end + 40 * PAGE).unwrap()[end + page * PAGE] = 1
+    };
+    slot.open(end + 40 * PAGE).unwrap();
+    assert_eq!(there(&slot), []);
+    touch(&mut slot, 21);
+    assert_eq!(there(&slot), Vec::from_iter(16..32));
+    touch(&mut slot, 33);
+    assert_eq!(there(&slot), Vec::from_iter(16..40), "no more than what is open");
+    slot.reset().unwrap();
+    assert_eq!(there(&slot), []);
+    // A block of which some pages were provided when no more were open.
+    slot.open(end + 2 * PAGE).unwrap();
+    slot.bytes_mut(0, end + 1).unwrap()[end] = 1;
+    slot.open(end + 40 * PAGE).unwrap();
+    touch(&mut slot, 9);
+    assert_eq!(there(&slot), [0, 1, 9]);
+}
+
+#[test]
 fn memory_that_is_closed_is_not_accessible() {
     for tracking in EACH {
         let mut slot = bound(tracking, image().0, 0);
