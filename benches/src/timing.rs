@@ -47,32 +47,35 @@ pub(crate) fn interleave(
     Ok(times)
 }
 
-/// Runs `count` operations on several threads, about the same number on each; how long that took
-/// since all threads were there. `work` gets the thread, from 0 on, and how many.
+/// Runs `count` operations on several threads, about the same number on each; the time from the first
+/// that starts, when all are there, to the last that ends. `work` gets the thread, from 0 on, and how
+/// many.
 pub(crate) fn on_threads(
     threads: u64,
     count: u64,
     work: impl Fn(u64, u64) -> anyhow::Result<()> + Sync,
 ) -> anyhow::Result<Duration> {
     let all_there = Barrier::new(threads as usize);
-    let (work, all_there) = (&work, &all_there);
-    let share = |thread: u64| count / threads + u64::from(thread < count % threads);
-    std::thread::scope(|scope| {
-        let on_other = |thread: u64| {
-            scope.spawn(move || {
-                all_there.wait();
-                work(thread, share(thread))
-            })
-        };
-        let others: Vec<_> = (1..threads).map(on_other).collect();
+    let on_thread = |thread: u64| {
+        let share = count / threads + u64::from(thread < count % threads);
         all_there.wait();
+        // Each by its own clock: where threads outnumber processors, some go on much later.
         let start = Instant::now();
-        let here = work(0, share(0));
+        work(thread, share).map(|()| (start, Instant::now()))
+    };
+    let times = std::thread::scope(|scope| {
+        let on_thread = &on_thread;
+        let others: Vec<_> =
+            (1..threads).map(|thread| scope.spawn(move || on_thread(thread))).collect();
+        let mut times = vec![on_thread(0)];
         for other in others {
-            other.join().map_err(|_| anyhow::anyhow!("another thread panicked"))??;
+            times.push(other.join().map_err(|_| anyhow::anyhow!("another thread panicked"))?);
         }
-        here.map(|()| start.elapsed())
-    })
+        times.into_iter().collect::<anyhow::Result<Vec<_>>>()
+    })?;
+    let start = times.iter().map(|(start, _)| *start).min();
+    let end = times.iter().map(|(_, end)| *end).max();
+    Ok(end.zip(start).map_or(Duration::ZERO, |(end, start)| end - start))
 }
 
 /// The value below which `percent` of the values are.

@@ -236,18 +236,17 @@ machine
 
     #[test]
     fn scaling_is_shown_where_there_were_processors() {
-        let rows = vec![
-            row("sort", Kind::Fixed, Setup::Trap, 1, 190.0),
-            row("sort", Kind::Fixed, Setup::Trap, 2, 100.0),
-            row("1 MiB", Kind::Grow, Setup::Trap, 1, 30.0),
-            row("1 MiB", Kind::Grow, Setup::Trap, 2, 40.0),
-        ];
+        let two = |guest, kind, scaling| {
+            let row = row(guest, kind, Setup::Trap, 2, 100.0);
+            Row { scaling: Some(scaling), ..row }
+        };
+        let rows = vec![two("sort", Kind::Fixed, 1.9), two("1 MiB", Kind::Grow, 0.75)];
         let results = Results { rows, native_instructions: Vec::new(), engines: None };
         let heading = "\n### Growing, 2 threads, throughput over one\n\n";
         let table = "|  | trap |\n|---|---|\n| grow, 1 MiB | 0.75 |\n| kernels, fixed | 1.90 |\n";
         assert_eq!(scaling(&results, 2, 2), format!("{heading}{table}"));
         let mut busy = results;
-        busy.rows[1].least_ns = busy.rows[0].least_ns;
+        busy.rows[0].scaling = Some(1.0);
         let reason = "Not shown: requests that share nothing scaled by 1.00, so others used the \
                       processors.\n";
         assert_eq!(scaling(&busy, 2, 2), format!("{heading}{reason}"));
