@@ -19,6 +19,9 @@ const BAR: u32 = 13;
 const GAP: u32 = 8;
 const FRAME: u32 = 90;
 
+/// What lines leave free on the right for the legend, as a share of their own width.
+const LEGEND_ROOM: f64 = 0.28;
+
 /// Colours that differ in print too.
 const COLOURS: &[RGBColor] = &[
     RGBColor(31, 96, 163),
@@ -130,6 +133,7 @@ impl Lines<'_> {
         let points = || self.series.iter().flat_map(|(_, points)| points);
         let last = points().map(|(x, _)| *x).max().unwrap_or_default().max(2);
         let most = points().map(|(_, y)| *y).fold(1.0, f64::max) * 1.1;
+        let room = f64::from(last as u32 - 1) * LEGEND_ROOM;
         let area = SVGBackend::with_string(text, (WIDTH, LINES_HEIGHT)).into_drawing_area();
         area.fill(&WHITE)?;
         let mut chart = ChartBuilder::on(&area)
@@ -137,10 +141,10 @@ impl Lines<'_> {
             .margin(8)
             .x_label_area_size(36)
             .y_label_area_size(44)
-            .build_cartesian_2d(1.0..last as f64, 0.0..most)?;
+            .build_cartesian_2d(1.0..last as f64 + room, 0.0..most)?;
         let mut mesh = chart.configure_mesh();
         mesh.x_desc(self.across).y_desc(self.unit).x_labels(last as usize).max_light_lines(0);
-        let whole = |x: &f64| format!("{x:.0}");
+        let whole = |x: &f64| if *x > last as f64 { String::new() } else { format!("{x:.0}") };
         mesh.x_label_formatter(&whole).label_style(("sans-serif", FONT)).draw()?;
         for (index, (name, points)) in self.series.iter().enumerate() {
             let colour = COLOURS[index % COLOURS.len()];
