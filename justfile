@@ -51,7 +51,7 @@ bench:
 
 # Measure the bounds strategies beside other engines; writes the numbers and figures of docs/bounds.md.
 bounds:
-    cargo run --release -p wfaas-benches -- bounds --threads 1,2,4 --instructions --write docs
+    cargo run --release -p wfaas-benches -- bounds --threads 1,2,4 --rounds 9 --instructions --write docs
 
 # Reset ten million times after calls of all kinds; fails if memory, mappings or descriptors grow.
 soak:

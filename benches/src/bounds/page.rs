@@ -17,24 +17,29 @@ const END: &str = "<!-- measured: end -->";
 /// A page with a part to replace.
 pub(crate) struct Page {
     file: PathBuf,
-    text: String,
 }
 
 impl Page {
     /// That of a folder; fails, before anything is measured, if nothing can be replaced in it.
     pub(crate) fn open(folder: &Path) -> anyhow::Result<Page> {
-        let file = folder.join("bounds.md");
-        let text = std::fs::read_to_string(&file)
-            .with_context(|| format!("reading {}, which is to be changed", file.display()))?;
-        replace(&text, "").with_context(|| file.display().to_string())?;
-        Ok(Page { file, text })
+        let page = Page { file: folder.join("bounds.md") };
+        page.with("")?;
+        Ok(page)
     }
 
     /// Replaces what was measured, and the figures beside it.
     pub(crate) fn write(&self, results: &Results, machine: &str) -> anyhow::Result<()> {
         let written = figures::write(results, &self.file.with_file_name("figures"))?;
-        let text = replace(&self.text, &measured(results, machine, &written))?;
+        // Read anew: the run took a while, and somebody may have written to it.
+        let text = self.with(&measured(results, machine, &written))?;
         std::fs::write(&self.file, text).with_context(|| format!("writing {}", self.file.display()))
+    }
+
+    /// Its text as it is now, with another measured part.
+    fn with(&self, measured: &str) -> anyhow::Result<String> {
+        let text = std::fs::read_to_string(&self.file)
+            .with_context(|| format!("reading {}, which is to be changed", self.file.display()))?;
+        replace(&text, measured).with_context(|| self.file.display().to_string())
     }
 }
 

@@ -77,10 +77,10 @@ impl Side {
             counters: Counters::default(),
             resident_kib: 0,
         };
-        // As many for each thread, however many threads there are. Slots learn in the first requests.
-        let alone = REQUESTS.count(&mut |count| side.requests(1, count).map(drop))?;
-        side.count = alone * threads;
-        side.requests(threads, side.count)?;
+        // Slots learn in the first requests, which take longer.
+        let mut enough = || REQUESTS.count(&mut |count| side.requests(threads, count).map(drop));
+        enough()?;
+        side.count = enough()?.next_multiple_of(threads);
         side.resident_kib = Usage::now()?.private_kib.saturating_sub(before.private_kib);
         Ok(side)
     }
