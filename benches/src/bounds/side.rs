@@ -10,6 +10,9 @@ use std::time::Duration;
 use wfaas_compiler::Options;
 use wfaas_vm::{Config, Engine, Linker, Module, Pool, PoolFunc};
 
+/// Requests of each thread before any is measured: slots learn in them, which takes longer.
+const LEARNING: u64 = 16;
+
 /// A guest in a setup on a number of threads.
 struct Side {
     setup: Setup,
@@ -77,10 +80,9 @@ impl Side {
             counters: Counters::default(),
             resident_kib: 0,
         };
-        // Slots learn in the first requests, which take longer.
-        let mut enough = || REQUESTS.count(&mut |count| side.requests(threads, count).map(drop));
-        enough()?;
-        side.count = enough()?.next_multiple_of(threads);
+        side.requests(threads, LEARNING * threads)?;
+        let count = REQUESTS.count(&mut |count| side.requests(threads, count).map(drop))?;
+        side.count = count.next_multiple_of(threads);
         side.resident_kib = Usage::now()?.private_kib.saturating_sub(before.private_kib);
         Ok(side)
     }
