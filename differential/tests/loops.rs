@@ -377,6 +377,8 @@ fn guards_that_do_not_suffice() {
         // The difference wraps around for small ones.
         (unless("lt_u", &less(few, 2), 1), 0, 1, few),
         (unless("lt_u", &less(even, 4), 2), 0, 2, even),
+        // The sum with a constant is at the limit, and the number itself less.
+        (unless("lt_u", few, 2) + &unless("lt_u", &less(few, -2), 5), 6, 1, few),
         // Both ways lead to the loop.
         (merged, 0, 1, few),
     ] {
