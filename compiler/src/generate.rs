@@ -2,54 +2,22 @@
 
 use crate::bounds::{self, Policy};
 use crate::builder::CodeBuilder;
+use crate::code::Code;
 use crate::inline::{self, Callee, Callees, Positions};
 use crate::module::{Layout, Module};
 use crate::parse::Body;
 use crate::symbol::Symbol;
 use crate::target::Allocator;
 use crate::{CompileError, OptLevel, Options, Passes, emit, names, passes, relax, target, thunk};
-use cranelift_codegen::binemit::Reloc;
-use cranelift_codegen::ir::{ExternalName, Function, Signature, SourceLoc, UserFuncName, Value};
+use cranelift_codegen::ir::{Function, Signature, UserFuncName, Value};
 use cranelift_codegen::isa::OwnedTargetIsa;
-use cranelift_codegen::isa::unwind::UnwindInst;
-use cranelift_codegen::{
-    CompiledCode, Context, FinalizedMachExceptionHandler, FinalizedRelocTarget,
-};
+use cranelift_codegen::{CompiledCode, Context};
 use cranelift_frontend::FunctionBuilderContext;
 use rayon::prelude::*;
 use std::collections::BTreeSet;
-use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use wasmparser::FuncValidatorAllocations;
-use wfaas_abi::{BoundsStats, TrapCode};
-
-/// Machine code of one piece, with offsets from its start.
-pub(crate) struct Code {
-    pub(crate) symbol: Symbol,
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) relocations: Vec<Relocation>,
-    /// Instructions that may fault, and why.
-    pub(crate) traps: Vec<(u32, TrapCode)>,
-    /// Ranges of code and the offset in the module they come from, or their position.
-    pub(crate) sources: Vec<(Range<u32>, u32)>,
-    /// Of the inlined code.
-    pub(crate) positions: Positions,
-    /// Calls that exceptions may end.
-    pub(crate) handlers: Vec<Handler>,
-    /// What the prologue has done to the frame, and from where on.
-    pub(crate) unwind: Vec<(u32, UnwindInst)>,
-    pub(crate) stats: BoundsStats,
-}
-
-/// What to do if a call ends with an exception.
-pub(crate) struct Handler {
-    /// Offset of the call's return address.
-    pub(crate) return_offset: u32,
-    /// Offset of where to go on.
-    pub(crate) handler_offset: u32,
-    /// Bytes from the stack pointer up to the frame pointer there.
-    pub(crate) frame_bytes: u32,
-}
+use wfaas_abi::BoundsStats;
 
 /// Blocks of a function whose registers are allocated well: that takes time in proportion to the
 /// square of their number, some seconds for so many.
@@ -57,13 +25,6 @@ const MOST_BLOCKS: usize = 1 << 16;
 
 /// Values that the branches of such a function may pass on to blocks.
 const MOST_PASSED: usize = 1 << 17;
-
-/// Four bytes at `offset` that have to become the distance from there to `target` plus `addend`.
-pub(crate) struct Relocation {
-    pub(crate) offset: u32,
-    pub(crate) target: Symbol,
-    pub(crate) addend: i64,
-}
 
 /// Everything that pieces of code have in common.
 pub(crate) struct Generator<'m> {
@@ -313,17 +274,7 @@ impl<'m> Generator<'m> {
 
     fn compile(&self, worker: &mut Worker, symbol: Symbol) -> Result<Code, CompileError> {
         let compiled = self.run(worker, symbol)?;
-        let mut code = Code {
-            symbol,
-            bytes: compiled.code_buffer().to_vec(),
-            relocations: relocations(&worker.context.func, &compiled)?,
-            traps: traps(&compiled)?,
-            sources: sources(&compiled),
-            handlers: handlers(&compiled)?,
-            unwind: compiled.buffer.unwind_info.to_vec(),
-            positions: Positions::none(),
-            stats: BoundsStats::default(),
-        };
+        let mut code = Code::new(symbol, &worker.context.func, &compiled)?;
         if self.passes.relaxes() {
             let mut blocks = compiled.bb_starts;
             blocks.sort_unstable();
@@ -384,60 +335,4 @@ fn missing<'c>(
         .map(|relocation| relocation.target)
         .filter(|symbol| !matches!(symbol, Symbol::Func(_)));
     others.filter(|symbol| known.insert(symbol.order())).collect()
-}
-
-fn relocations(
-    function: &Function,
-    compiled: &CompiledCode,
-) -> Result<Vec<Relocation>, CompileError> {
-    let names = function.params.user_named_funcs();
-    let unexpected =
-        |what: String| CompileError::Internal(format!("unexpected relocation: {what}"));
-    let mut relocations = Vec::new();
-    for reloc in compiled.buffer.relocs() {
-        if !matches!(reloc.kind, Reloc::X86CallPCRel4 | Reloc::X86PCRel4) {
-            return Err(unexpected(format!("{:?}", reloc.kind)));
-        }
-        let FinalizedRelocTarget::ExternalName(ExternalName::User(name)) = &reloc.target else {
-            return Err(unexpected(format!("{:?}", reloc.target)));
-        };
-        let target = Symbol::from_external_name(&names[*name])
-            .ok_or_else(|| unexpected(names[*name].to_string()))?;
-        relocations.push(Relocation { offset: reloc.offset, target, addend: reloc.addend });
-    }
-    Ok(relocations)
-}
-
-fn traps(compiled: &CompiledCode) -> Result<Vec<(u32, TrapCode)>, CompileError> {
-    let traps = compiled.buffer.traps().iter();
-    traps
-        .map(|trap| match target::trap_code(trap.code) {
-            Some(code) => Ok((trap.offset, code)),
-            None => Err(CompileError::Internal(format!("unexpected trap: {}", trap.code))),
-        })
-        .collect()
-}
-
-fn handlers(compiled: &CompiledCode) -> Result<Vec<Handler>, CompileError> {
-    let unexpected = || CompileError::Internal("unexpected handler of exceptions".to_owned());
-    let mut handlers = Vec::new();
-    for call in compiled.buffer.call_sites() {
-        match (call.exception_handlers, call.frame_offset) {
-            ([], _) => {}
-            ([FinalizedMachExceptionHandler::Default(handler)], Some(frame_bytes)) => {
-                let (return_offset, handler_offset) = (call.ret_addr, *handler);
-                handlers.push(Handler { return_offset, handler_offset, frame_bytes });
-            }
-            _ => return Err(unexpected()),
-        }
-    }
-    Ok(handlers)
-}
-
-fn sources(compiled: &CompiledCode) -> Vec<(Range<u32>, u32)> {
-    let locations = compiled.buffer.get_srclocs_sorted().iter();
-    locations
-        .filter(|location| location.loc != SourceLoc::default())
-        .map(|location| (location.start..location.end, location.loc.bits()))
-        .collect()
 }

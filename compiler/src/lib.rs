@@ -21,6 +21,7 @@
 
 mod bounds;
 mod builder;
+mod code;
 mod dump;
 mod elf;
 mod emit;

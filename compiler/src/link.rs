@@ -1,6 +1,6 @@
 //! Laying pieces of code out in the text, and connecting them.
 
-use crate::generate::Code;
+use crate::code::Code;
 use crate::module::Module;
 use crate::symbol::Symbol;
 use crate::{CompileError, names};

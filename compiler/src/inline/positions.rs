@@ -7,7 +7,7 @@
 
 use super::Callee;
 use crate::CompileError;
-use crate::generate::Code;
+use crate::code::Code;
 use cranelift_codegen::ir::{Block, Function, SourceLoc};
 use std::collections::HashMap;
 use wfaas_abi::artifact::records::{INLINED, InlinedRecord, NONE};

@@ -1,7 +1,7 @@
 //! Taking machine code apart.
 
 use super::{Form, Item, Narrow, Unit};
-use crate::generate::Code;
+use crate::code::Code;
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind};
 use std::collections::BTreeSet;
 

@@ -18,7 +18,7 @@ mod decode;
 mod place;
 mod write;
 
-use crate::generate::Code;
+use crate::code::Code;
 
 /// Lays out `code` anew, whose basic blocks start at `blocks`, ascending. Code that cannot be taken
 /// apart is left as it is, which no code is that the code generator is known to make.

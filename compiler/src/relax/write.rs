@@ -1,7 +1,7 @@
 //! Putting machine code together again.
 
 use super::{Form, Item, Narrow, Unit};
-use crate::generate::Code;
+use crate::code::Code;
 use std::ops::Range;
 
 /// A prefix that does nothing: the code segment, whose base counts as zero.
