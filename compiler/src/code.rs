@@ -46,6 +46,9 @@ pub(crate) struct Relocation {
     pub(crate) addend: i64,
 }
 
+/// `mov rbp, rsp`
+const MOV_RBP_RSP: [u8; 3] = [0x48, 0x89, 0xe5];
+
 impl Code {
     /// What was made of `function`, from which nothing was inlined.
     pub(crate) fn new(
@@ -60,7 +63,7 @@ impl Code {
             traps: traps(compiled)?,
             sources: sources(compiled),
             handlers: handlers(compiled)?,
-            unwind: compiled.buffer.unwind_info.to_vec(),
+            unwind: unwind(compiled),
             positions: Positions::none(),
             stats: BoundsStats::default(),
         })
@@ -121,4 +124,20 @@ fn sources(compiled: &CompiledCode) -> Vec<(Range<u32>, u32)> {
         .filter(|location| location.loc != SourceLoc::default())
         .map(|location| (location.start..location.end, location.loc.bits()))
         .collect()
+}
+
+/// The steps of the prologue. The generator says that the frame pointer is set up when the pages of a
+/// large frame have been touched, which moves the stack pointer; here it is said when it is so.
+fn unwind(compiled: &CompiledCode) -> Vec<(u32, UnwindInst)> {
+    let mut steps = compiled.buffer.unwind_info.to_vec();
+    if let [
+        (pushed, UnwindInst::PushFrameRegs { .. }),
+        (set, UnwindInst::DefineNewFrame { .. }),
+        ..,
+    ] = &mut steps[..]
+        && compiled.code_buffer()[*pushed as usize..].starts_with(&MOV_RBP_RSP)
+    {
+        *set = *pushed + MOV_RBP_RSP.len() as u32;
+    }
+    steps
 }

@@ -286,6 +286,29 @@ fn binutils_understand_the_file() {
     assert_eq!(run_errors("readelf", &["-aW", &elf]), "");
 }
 
+#[test]
+fn a_frame_is_found_from_where_its_pointer_is_set() {
+    let loads: String =
+        (0..800).map(|at| format!("(i64.load offset={at} (local.get 0))")).collect();
+    let stores = "global.get $g i64.xor global.set $g ".repeat(800);
+    let text = format!(
+        "(module (import \"a\" \"b\" (func $f)) (memory 1) (global $g (mut i64) (i64.const 0))
+            (func (export \"large\") (param i32) {loads} (call $f) {stores}))"
+    );
+    let elf = temporary("large", &build(text.as_bytes()));
+    let listing = run("objdump", &["-d", &elf]);
+    let code = listing.split_once("<large>:\n").unwrap().1.split("\n\n").next().unwrap();
+    assert!(code.contains("add    $0x1000,%rsp"), "touches no pages of a large frame:\n{code}");
+    let start = code.split_once(':').unwrap().0.trim();
+    let start = u64::from_str_radix(start, 16).unwrap();
+    let frames = run("readelf", &["--debug-dump=frames-interp", &elf]);
+    let rows = frames.split_once(&format!("pc={start:016x}..")).unwrap().1.split("\n\n").next();
+    for (offset, frame) in [(0, "rsp+8"), (1, "rsp+16"), (4, "rbp+16")] {
+        let row = format!("{:016x} {frame}", start + offset);
+        assert!(rows.unwrap().contains(&row), "no {row} in {}", rows.unwrap());
+    }
+}
+
 /// Writes a file that is removed when the tests are built anew.
 fn temporary(name: &str, bytes: &[u8]) -> String {
     let path = format!("{}/{name}.faas", env!("CARGO_TARGET_TMPDIR"));
