@@ -15,7 +15,7 @@
 //! rewritten only if it stays between the start of the memory and the end of the guard on
 //! [any path](Path::Any), counters that ran ahead included.
 
-use super::linear::{Atom, Counter, Linear, Numbers, Path, Range, UNSIGNED};
+use super::numbers::{Atom, Counter, Linear, Numbers, Path, Range, UNSIGNED};
 use cranelift_codegen::Context;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::immediates::Offset32;

@@ -8,12 +8,10 @@ mod addresses;
 mod base;
 mod counters;
 mod extended;
-mod guards;
-mod linear;
+mod numbers;
 mod params;
 mod products;
 mod returns;
-mod rounds;
 mod unroll;
 
 use crate::CompileError;

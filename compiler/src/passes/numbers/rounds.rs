@@ -5,7 +5,7 @@
 //! count; what else leaves the loop makes it shorter.
 
 use super::guards::{Condition, Guards, HIGHEST, SIGNED, condition};
-use super::linear::{Linear, Numbers, Range, UNSIGNED};
+use super::{Linear, Numbers, Range, UNSIGNED};
 use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
 use cranelift_codegen::ir::{Block, InstructionData, Opcode, Value};
 use cranelift_codegen::loop_analysis::Loop;

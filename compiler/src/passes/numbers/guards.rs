@@ -4,7 +4,7 @@
 //! goes elsewhere if `n` is less than 4. So a number's range is narrowed by what it has been compared
 //! with, and by the ranges of what it is computed from, each narrowed likewise.
 
-use super::linear::{Atom, Linear, Numbers, Path, Range, UNSIGNED};
+use super::{Atom, Linear, Numbers, Path, Range, UNSIGNED};
 use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
 use cranelift_codegen::ir::{Block, InstructionData, Opcode, Value, types};
 
