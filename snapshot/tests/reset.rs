@@ -390,6 +390,38 @@ fn a_fault_provides_the_pages_around_it() {
 }
 
 #[test]
+fn threads_may_fault_on_the_same_pages_at_the_same_time() {
+    let mut slot = grown_by(Growth::Fault, Tracking::Discard, image().0, 0);
+    let end = slot.open_bytes();
+    for _ in 0..200 {
+        slot.open(end + 160 * PAGE).unwrap();
+        let start = slot.base() as usize + end;
+        let together = std::sync::Barrier::new(3);
+        std::thread::scope(|scope| {
+            for thread in 0..3 {
+                let together = &together;
+                scope.spawn(move || {
+                    together.wait();
+                    // From the start, from the end, and all over the place.
+                    for step in 0..160 {
+                        let page = [step, 159 - step, step * 7 % 160][thread];
+                        let byte = (start + page * PAGE + thread) as *mut u8;
+                        // SAFETY: open memory; each thread has bytes of its own.
+                        unsafe {
+                            std::ptr::write_volatile(byte, std::ptr::read_volatile(byte) + 1)
+                        };
+                    }
+                });
+            }
+        });
+        for page in slot.bytes(0, end + 160 * PAGE).unwrap()[end..].chunks(PAGE) {
+            assert_eq!(page[..4], [1, 1, 1, 0]);
+        }
+        slot.reset().unwrap();
+    }
+}
+
+#[test]
 fn memory_that_is_closed_is_not_accessible() {
     for tracking in EACH {
         let mut slot = bound(tracking, image().0, 0);
