@@ -43,20 +43,20 @@ fn entry(
 ) -> Result<FrameDescriptionEntry, CompileError> {
     let failed = |message: String| CompileError::Internal(format!(".eh_frame: {message}"));
     let mut entry = FrameDescriptionEntry::new(address, piece.size);
-    // From the caller's stack pointer down to where registers are saved.
-    let mut depth = 0;
+    // From the frame's address down to where the frame pointer points, and to where registers are saved.
+    let (mut above, mut depth) = (0, 0);
     for (offset, step) in &piece.unwind {
         match step {
             UnwindInst::PushFrameRegs { offset_upward_to_caller_sp: pushed } => {
+                above = *pushed;
                 let pushed = pushed.cast_signed();
                 entry.add_instruction(*offset, CallFrameInstruction::CfaOffset(pushed));
                 entry.add_instruction(*offset, CallFrameInstruction::Offset(X86_64::RBP, -pushed));
             }
-            UnwindInst::DefineNewFrame {
-                offset_upward_to_caller_sp,
-                offset_downward_to_clobbers,
-            } => {
-                depth = offset_upward_to_caller_sp + offset_downward_to_clobbers;
+            // Upwards it is further where tail calls need more room for arguments: return address
+            // and frame pointer are moved down there, and with them what counts as the frame's address.
+            UnwindInst::DefineNewFrame { offset_downward_to_clobbers, .. } => {
+                depth = above + offset_downward_to_clobbers;
                 entry.add_instruction(*offset, CallFrameInstruction::CfaRegister(X86_64::RBP));
             }
             UnwindInst::SaveReg { clobber_offset, reg } => {

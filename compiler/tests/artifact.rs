@@ -291,22 +291,40 @@ fn a_frame_is_found_from_where_its_pointer_is_set() {
     let loads: String =
         (0..800).map(|at| format!("(i64.load offset={at} (local.get 0))")).collect();
     let stores = "global.get $g i64.xor global.set $g ".repeat(800);
-    let text = format!(
+    let (code, start, rows) = frame(&format!(
         "(module (import \"a\" \"b\" (func $f)) (memory 1) (global $g (mut i64) (i64.const 0))
-            (func (export \"large\") (param i32) {loads} (call $f) {stores}))"
-    );
-    let elf = temporary("large", &build(text.as_bytes()));
-    let listing = run("objdump", &["-d", &elf]);
-    let code = listing.split_once("<large>:\n").unwrap().1.split("\n\n").next().unwrap();
+            (func (export \"f\") (param i32) {loads} (call $f) {stores}))"
+    ));
     assert!(code.contains("add    $0x1000,%rsp"), "touches no pages of a large frame:\n{code}");
-    let start = code.split_once(':').unwrap().0.trim();
-    let start = u64::from_str_radix(start, 16).unwrap();
-    let frames = run("readelf", &["--debug-dump=frames-interp", &elf]);
-    let rows = frames.split_once(&format!("pc={start:016x}..")).unwrap().1.split("\n\n").next();
     for (offset, frame) in [(0, "rsp+8"), (1, "rsp+16"), (4, "rbp+16")] {
         let row = format!("{:016x} {frame}", start + offset);
-        assert!(rows.unwrap().contains(&row), "no {row} in {}", rows.unwrap());
+        assert!(rows.contains(&row), "no {row} in {rows}");
     }
+}
+
+#[test]
+fn saved_registers_are_found_where_a_tail_call_needs_room() {
+    let (many, zeros) = ("i64 ".repeat(30), "(i64.const 0)".repeat(29));
+    let (code, _, rows) = frame(&format!(
+        "(module (import \"a\" \"b\" (func $f)) (func $many (param {many}))
+            (func (export \"f\") (param i64) (call $f) (return_call $many (local.get 0) {zeros})))"
+    ));
+    for step in ["sub    $0xc0,%rsp", "sub    $0x10,%rsp", "mov    %r12,(%rsp)"] {
+        assert!(code.contains(step), "no {step} in {code}");
+    }
+    // 16 bytes below where the frame pointer points, 32 below the frame's address.
+    assert!(rows.split_whitespace().any(|cell| cell == "c-32"), "{rows}");
+}
+
+/// The code of the function `f`, its address, and where frames are from it on.
+fn frame(text: &str) -> (String, u64, String) {
+    let elf = temporary(&format!("frame{}", text.len()), &build(text.as_bytes()));
+    let listing = run("objdump", &["-d", &elf]);
+    let code = listing.split_once("<f>:\n").unwrap().1.split("\n\n").next().unwrap();
+    let start = u64::from_str_radix(code.split_once(':').unwrap().0.trim(), 16).unwrap();
+    let frames = run("readelf", &["--debug-dump=frames-interp", &elf]);
+    let rows = frames.split_once(&format!("pc={start:016x}..")).unwrap().1;
+    (code.to_owned(), start, rows.split("\n\n").next().unwrap().to_owned())
 }
 
 /// Writes a file that is removed when the tests are built anew.
