@@ -87,7 +87,7 @@ impl Pager {
 
     fn copy_zeros(&self, start: usize, len: usize) -> std::io::Result<()> {
         static ZEROS: [u8; BLOCK] = [0; BLOCK];
-        // Before it is so: no reset comes in between, but the other way round none may miss any.
+        // Noted first: a page that is there is always in the range.
         self.provided[0].fetch_min(start, SeqCst);
         self.provided[1].fetch_max(start + len, SeqCst);
         uffd::copy(self.descriptor, start, &ZEROS[..len])
@@ -97,5 +97,26 @@ impl Pager {
 impl Drop for Pager {
     fn drop(&mut self) {
         PAGERS.leave(&self.addresses);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::LEARN_ALIGN;
+    use crate::sys::Reservation;
+
+    #[test]
+    fn what_was_provided_is_taken_once() {
+        let mut reservation = Reservation::new(LEARN_ALIGN, LEARN_ALIGN).unwrap();
+        reservation.map_zeroed(0, LEARN_ALIGN).unwrap();
+        let start = reservation.start();
+        let mut pager = Pager::new(start, LEARN_ALIGN).expect("userfaultfd");
+        pager.set_end(start + 3 * BLOCK + PAGE);
+        assert_eq!(pager.take_provided(), None);
+        assert!(handle_missing_page(start + 3 * BLOCK));
+        assert!(handle_missing_page(start + BLOCK + PAGE));
+        assert_eq!(pager.take_provided(), Some(start + BLOCK..start + 3 * BLOCK + PAGE));
+        assert_eq!(pager.take_provided(), None);
     }
 }

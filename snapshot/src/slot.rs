@@ -68,9 +68,9 @@ pub struct Slot {
 pub enum Growth {
     /// By protection, when it is opened.
     Protect,
-    /// Page by page, at the first access to each that was opened. The process's handler for SIGBUS
-    /// must call [`handle_missing_page`](crate::handle_missing_page). The kernel itself cannot
-    /// access pages that nobody has touched: see [`Slot::make_writable`].
+    /// By blocks of pages, at the first access to one that was opened. The process's handler for
+    /// SIGBUS must call [`handle_missing_page`](crate::handle_missing_page). The kernel itself cannot
+    /// access pages that are not there yet: see [`Slot::make_writable`].
     Fault,
     /// From the start, all that the slot has: opening only says how much is to be used.
     Whole,

@@ -441,6 +441,19 @@ fn memory_that_is_closed_is_not_accessible() {
 }
 
 #[test]
+fn pages_are_provided_only_while_they_are_open() {
+    let mut slot = grown_by(Growth::Fault, Tracking::Discard, image().0, 0);
+    let (base, end) = (slot.base() as usize, slot.open_bytes());
+    assert!(!handle_missing_page(base + end), "nothing is open");
+    slot.open(end + 2 * PAGE).unwrap();
+    assert!(handle_missing_page(base + end));
+    assert!(!handle_missing_page(base + end + 2 * PAGE), "no more is open");
+    assert!(!handle_missing_page(base + end - 1), "this is the image's");
+    slot.reset().unwrap();
+    assert!(!handle_missing_page(base + end), "no more is it open");
+}
+
+#[test]
 fn a_fault_that_is_not_the_first_write_is_not_taken_for_one() {
     use FaultSignal::{Bus, Segv};
     let mut slot = bound(Tracking::Granules, image().0, 0);

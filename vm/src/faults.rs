@@ -182,7 +182,7 @@ extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut li
     // SAFETY: for these signals the kernel fills in the address.
     let address = unsafe { info.si_addr() } as usize;
     let ours = match signal {
-        libc::SIGBUS => {
+        libc::SIGBUS if info.si_code == libc::BUS_ADRERR => {
             handle_write_fault(FaultSignal::Bus, address)
                 || wfaas_snapshot::handle_missing_page(address)
         }

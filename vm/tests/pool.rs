@@ -79,8 +79,9 @@ fn in_a_child(name: &str, artifact: &[u8]) {
     std::fs::write(&file, artifact).unwrap();
     let mut child = std::process::Command::new(std::env::current_exe().unwrap());
     child.args(["--exact", name, "--nocapture", "--test-threads=1"]);
-    let status = child.env("TEST_ARTIFACT", file.path()).status();
-    assert_eq!(status.unwrap().code(), Some(0));
+    let output = child.env("TEST_ARTIFACT", file.path()).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
 }
 
 #[test]
