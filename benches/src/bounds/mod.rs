@@ -83,7 +83,9 @@ pub(crate) fn run(arguments: &Arguments, rounds: usize) -> anyhow::Result<Result
         figures::write(&results, folder)?;
     }
     if let Some(page) = page {
-        page.write(&results, &format!("{rounds} rounds; {}", machine::line()))?;
+        let of_growth = rounds * GROWTH_ROUNDS;
+        let rounds = format!("{rounds} rounds, {of_growth} of those that only grow");
+        page.write(&results, &format!("{rounds}; {}", machine::line()))?;
     }
     Ok(results)
 }
