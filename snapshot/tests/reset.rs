@@ -407,9 +407,9 @@ fn threads_may_fault_on_the_same_pages_at_the_same_time() {
                         let page = [step, 159 - step, step * 7 % 160][thread];
                         let byte = (start + page * PAGE + thread) as *mut u8;
                         // SAFETY: open memory; each thread has bytes of its own.
-                        unsafe {
-                            std::ptr::write_volatile(byte, std::ptr::read_volatile(byte) + 1)
-                        };
+                        let before = unsafe { std::ptr::read_volatile(byte) };
+                        // SAFETY: as above.
+                        unsafe { std::ptr::write_volatile(byte, before + 1) };
                     }
                 });
             }
