@@ -44,6 +44,7 @@ mod symbol;
 mod target;
 mod thunk;
 mod unwind;
+mod values;
 
 pub use bounds::Proofs;
 pub use dump::{assembly, clif};

@@ -7,8 +7,9 @@
 use super::merged::is_noticed;
 use super::query::{extended_from, instruction};
 use super::{Action, Check, Proof};
+use crate::values::{definition, home};
 use cranelift_codegen::Context;
-use cranelift_codegen::ir::{Block, Function, Inst, InstructionData, Opcode, Value, ValueDef};
+use cranelift_codegen::ir::{Block, Function, Inst, InstructionData, Opcode, Value};
 use cranelift_codegen::loop_analysis::{Loop, LoopAnalysis};
 use std::collections::{HashMap, HashSet};
 use wfaas_abi::CheckFate;
@@ -125,9 +126,7 @@ fn is_repeatable(
     }
     let Some(data) = instruction(func, value).filter(|_| depth < MOST_DEPTH) else { return false };
     let opcode = data.opcode();
-    let ValueDef::Result(inst, _) = func.dfg.value_def(func.dfg.resolve_aliases(value)) else {
-        return false;
-    };
+    let Some((inst, _)) = definition(func, value) else { return false };
     let fits = match opcode {
         Opcode::Load | Opcode::AtomicLoad => {
             let notrap = data.memflags_data(&func.dfg).is_some_and(|flags| flags.notrap());
@@ -140,12 +139,7 @@ fn is_repeatable(
 }
 
 fn is_from_outside(func: &Function, loops: &LoopAnalysis, inside: Loop, value: Value) -> bool {
-    let block = match func.dfg.value_def(func.dfg.resolve_aliases(value)) {
-        ValueDef::Result(inst, _) => func.layout.inst_block(inst),
-        ValueDef::Param(block, _) => Some(block),
-        _ => None,
-    };
-    block.is_some_and(|block| !loops.is_in_loop(block, inside))
+    home(func, value).is_some_and(|block| !loops.is_in_loop(block, inside))
 }
 
 /// Where calculations are repeated before a loop.

@@ -16,6 +16,7 @@
 //! [any path](Path::Any), counters that ran ahead included.
 
 use super::numbers::{Atom, Counter, Linear, Numbers, Path, Range, UNSIGNED};
+use crate::values::home;
 use cranelift_codegen::Context;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::immediates::Offset32;
@@ -62,9 +63,7 @@ pub(super) fn run(context: &mut Context) {
         for inst in func.layout.block_insts(block) {
             if let Some(mut access) = access(&mut numbers, inst) {
                 let level = |atom: &Atom| {
-                    numbers
-                        .block_of(atom.value())
-                        .map_or(0, |block| loops.loop_level(block).level())
+                    home(func, atom.value()).map_or(0, |block| loops.loop_level(block).level())
                 };
                 // What an addressing mode can scale comes last.
                 access.index.atoms.sort_by_key(|(atom, factor)| (level(atom), *factor != 1));

@@ -6,11 +6,12 @@
 //! and its lower half, which is all that is compared. This turns such comparisons to the counter that
 //! is passed on.
 
+use crate::values::defining;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::immediates::Imm64;
 use cranelift_codegen::ir::{
-    Block, Function, Inst, InstBuilder, InstructionData, Opcode, Type, Value, ValueDef,
+    Block, Function, Inst, InstBuilder, InstructionData, Opcode, Type, Value,
 };
 
 /// A comparison at the end of a block, for equality, and what it can become.
@@ -107,14 +108,6 @@ fn step(func: &Function, counted: Value, old: Value) -> Option<i64> {
     match (left == old, right == old) {
         (true, false) => constant(func, right),
         (false, true) => constant(func, left),
-        _ => None,
-    }
-}
-
-/// The instruction that defines a value.
-fn defining(func: &Function, value: Value) -> Option<&InstructionData> {
-    match func.dfg.value_def(func.dfg.resolve_aliases(value)) {
-        ValueDef::Result(inst, _) => Some(&func.dfg.insts[inst]),
         _ => None,
     }
 }

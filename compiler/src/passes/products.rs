@@ -16,11 +16,10 @@
 //! together are the high half of `a * b`, whatever `a` and `b` are. The low half is found too, as
 //! what is the same modulo 2^64.
 
+use crate::values::{defining, definition};
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::types::{I32, I64, I128};
-use cranelift_codegen::ir::{
-    Function, Inst, InstBuilder, InstructionData, Opcode, Value, ValueDef,
-};
+use cranelift_codegen::ir::{Function, Inst, InstBuilder, InstructionData, Opcode, Value};
 use std::collections::HashMap;
 
 /// How many terms of a sum are looked at, and how many sums one inside the other.
@@ -264,10 +263,7 @@ fn joined(high: Half, low: Half) -> Option<Factor> {
 
 /// The product of two halves that a value is.
 fn product(func: &Function, value: Value) -> Option<Product> {
-    match func.dfg.value_def(func.dfg.resolve_aliases(value)) {
-        ValueDef::Result(inst, _) => product_of(func, inst),
-        _ => None,
-    }
+    product_of(func, definition(func, value)?.0)
 }
 
 fn product_of(func: &Function, inst: Inst) -> Option<Product> {
@@ -288,7 +284,7 @@ fn half(func: &Function, value: Value) -> Option<Half> {
     if let Some(constant) = constant(func, value) {
         return u32::try_from(constant).ok().map(Half::Constant);
     }
-    match *definition(func, value)? {
+    match *defining(func, value)? {
         InstructionData::Binary { opcode: Opcode::Ushr, args: [of, _] } if by_32(func, value) => {
             Some(Half::High(resolved(of)))
         }
@@ -300,7 +296,7 @@ fn half(func: &Function, value: Value) -> Option<Half> {
                 _ => None,
             }
         }
-        InstructionData::Unary { opcode: Opcode::Uextend, arg } => match *definition(func, arg)? {
+        InstructionData::Unary { opcode: Opcode::Uextend, arg } => match *defining(func, arg)? {
             InstructionData::Unary { opcode: Opcode::Ireduce, arg: of }
                 if func.dfg.value_type(arg) == I32 && func.dfg.value_type(of) == I64 =>
             {
@@ -314,7 +310,7 @@ fn half(func: &Function, value: Value) -> Option<Half> {
 
 /// Whether a value is shifted by 32 bits.
 fn by_32(func: &Function, shift: Value) -> bool {
-    match definition(func, shift) {
+    match defining(func, shift) {
         Some(InstructionData::Binary { args: [of, count], .. }) => {
             func.dfg.value_type(*of) == I64 && constant(func, *count) == Some(32)
         }
@@ -361,23 +357,15 @@ fn without(terms: &[Value], used: &[Option<Value>]) -> Option<Vec<Value>> {
 
 /// The operands of a value that this instruction computes.
 fn binary(func: &Function, value: Value, wanted: Opcode) -> Option<[Value; 2]> {
-    match definition(func, value)? {
+    match defining(func, value)? {
         InstructionData::Binary { opcode, args } if *opcode == wanted => Some(*args),
-        _ => None,
-    }
-}
-
-/// The instruction that defines a value.
-fn definition(func: &Function, value: Value) -> Option<&InstructionData> {
-    match func.dfg.value_def(func.dfg.resolve_aliases(value)) {
-        ValueDef::Result(inst, _) => Some(&func.dfg.insts[inst]),
         _ => None,
     }
 }
 
 /// A constant of 64 bits.
 fn constant(func: &Function, value: Value) -> Option<u64> {
-    match definition(func, value)? {
+    match defining(func, value)? {
         InstructionData::UnaryImm { opcode: Opcode::Iconst, imm } => {
             Some(imm.bits().cast_unsigned())
         }

@@ -4,11 +4,11 @@
 //! and a value that is needed before and after it was counted does not have to be moved for the next
 //! round. Each round keeps its own condition.
 
+use crate::values::home;
 use cranelift_codegen::Context;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::{
     Block, BlockArg, BlockCall, Function, Inst, InstBuilder, InstructionData, SourceLoc, Value,
-    ValueDef,
 };
 use std::collections::{BTreeMap, HashMap};
 
@@ -109,15 +109,6 @@ fn leave_by_ends(func: &mut Function, loops: &mut BTreeMap<Block, Looping>) {
             let values: Vec<Value> = values.collect();
             func.dfg.overwrite_inst_values(inst, values.into_iter());
         }
-    }
-}
-
-/// The block with the definition of a value.
-fn home(func: &Function, value: Value) -> Option<Block> {
-    match func.dfg.value_def(value) {
-        ValueDef::Result(inst, _) => func.layout.inst_block(inst),
-        ValueDef::Param(block, _) => Some(block),
-        ValueDef::Union(..) => None,
     }
 }
 

@@ -52,7 +52,7 @@ impl Guards {
             // Only an edge that is the only way to `below` says something.
             let mut preds = numbers.cfg.pred_iter(below);
             let only = preds.next().is_some() && preds.next().is_none();
-            if let Some(condition) = leading(numbers, above, below).filter(|_| only) {
+            if let Some(condition) = leading(numbers, above, |to| to == below).filter(|_| only) {
                 guards.extend(guard(numbers, condition));
             }
             below = above;
@@ -229,14 +229,18 @@ fn guard(numbers: &mut Numbers<'_>, condition: Condition) -> Option<Guard> {
     Some(Guard { of, plus: form.constant + ahead, code, limit })
 }
 
-/// The condition on which the branch at the end of `above` goes to `below`.
-fn leading(numbers: &Numbers<'_>, above: Block, below: Block) -> Option<Condition> {
-    let last = numbers.func.layout.last_inst(above)?;
+/// The condition on which the branch at the end of `block` goes to a block that is wanted, if it may
+/// go to another one.
+pub(super) fn leading(
+    numbers: &Numbers<'_>,
+    block: Block,
+    wanted: impl Fn(Block) -> bool,
+) -> Option<Condition> {
+    let last = numbers.func.layout.last_inst(block)?;
     let InstructionData::Brif { arg, blocks, .. } = &numbers.func.dfg.insts[last] else {
         return None;
     };
-    let goes = blocks.map(|call| call.block(&numbers.func.dfg.value_lists) == below);
-    match goes {
+    match blocks.map(|call| wanted(call.block(&numbers.func.dfg.value_lists))) {
         [true, false] => condition(numbers, *arg, true),
         [false, true] => condition(numbers, *arg, false),
         _ => None,
@@ -244,7 +248,7 @@ fn leading(numbers: &Numbers<'_>, above: Block, below: Block) -> Option<Conditio
 }
 
 /// The comparison that holds if `value` is not zero, or if it is.
-pub(super) fn condition(numbers: &Numbers<'_>, value: Value, holds: bool) -> Option<Condition> {
+fn condition(numbers: &Numbers<'_>, value: Value, holds: bool) -> Option<Condition> {
     let (mut value, mut holds) = (numbers.resolved(value), holds);
     for _ in 0..8 {
         match numbers.definition(value) {

@@ -24,11 +24,10 @@ pub(super) use counter::Counter;
 pub(super) use form::{Atom, Linear, Range, UNSIGNED};
 pub(super) use range::Path;
 
+use crate::values;
 use cranelift_codegen::dominator_tree::DominatorTree;
 use cranelift_codegen::flowgraph::ControlFlowGraph;
-use cranelift_codegen::ir::{
-    Block, Function, Inst, InstructionData, Opcode, Value, ValueDef, types,
-};
+use cranelift_codegen::ir::{Block, Function, Inst, InstructionData, Opcode, Value, types};
 use cranelift_codegen::loop_analysis::{Loop, LoopAnalysis};
 use std::collections::HashMap;
 
@@ -95,19 +94,7 @@ impl<'f> Numbers<'f> {
 
     /// The instruction that defines a value.
     pub(super) fn definition(&self, value: Value) -> Option<(Inst, &'f InstructionData)> {
-        match self.func.dfg.value_def(self.resolved(value)) {
-            ValueDef::Result(inst, _) => Some((inst, &self.func.dfg.insts[inst])),
-            _ => None,
-        }
-    }
-
-    /// The block in which a value is defined.
-    pub(super) fn block_of(&self, value: Value) -> Option<Block> {
-        match self.func.dfg.value_def(self.resolved(value)) {
-            ValueDef::Result(inst, _) => self.func.layout.inst_block(inst),
-            ValueDef::Param(block, _) => Some(block),
-            ValueDef::Union(..) => None,
-        }
+        values::definition(self.func, value)
     }
 
     /// A 32-bit constant; those from 2^31 on count as negative.

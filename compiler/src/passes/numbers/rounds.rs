@@ -4,8 +4,9 @@
 //! round more often than there are steps between. Only comparisons that every round meets once
 //! count; what else leaves the loop makes it shorter.
 
-use super::guards::{Condition, Guards, HIGHEST, SIGNED, condition};
+use super::guards::{Condition, Guards, HIGHEST, SIGNED, leading};
 use super::{Linear, Numbers, Range, UNSIGNED};
+use crate::values::home;
 use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
 use cranelift_codegen::ir::{Block, InstructionData, Opcode, Value};
 use cranelift_codegen::loop_analysis::Loop;
@@ -25,11 +26,13 @@ pub(super) fn most(numbers: &mut Numbers<'_>, inside: Loop) -> Option<i64> {
     // Whatever every round meets dominates the latches: it is between one of them and the header.
     let mut block = *latches.first()?;
     let mut most: Option<i64> = None;
+    let loops = numbers.loops;
+    let stays = |target| loops.is_in_loop(target, inside);
     for _ in 0..HIGHEST {
         let domtree = numbers.domtree;
         let meets = numbers.loops.innermost_loop(block) == Some(inside)
             && latches.iter().all(|latch| domtree.block_dominates(block, *latch));
-        if let Some(condition) = staying(numbers, block, inside).filter(|_| meets) {
+        if let Some(condition) = leading(numbers, block, stays).filter(|_| meets) {
             let rounds = until(numbers, inside, header, condition);
             most = [most, rounds].into_iter().flatten().min();
         }
@@ -39,21 +42,6 @@ pub(super) fn most(numbers: &mut Numbers<'_>, inside: Loop) -> Option<i64> {
         block = domtree.idom(block)?;
     }
     most.filter(|rounds| *rounds <= UNSIGNED.most)
-}
-
-/// The condition on which the branch at the end of `block` stays in the loop, if it can leave it.
-fn staying(numbers: &Numbers<'_>, block: Block, inside: Loop) -> Option<Condition> {
-    let last = numbers.func.layout.last_inst(block)?;
-    let InstructionData::Brif { arg, blocks, .. } = &numbers.func.dfg.insts[last] else {
-        return None;
-    };
-    let stays = blocks
-        .map(|call| numbers.loops.is_in_loop(call.block(&numbers.func.dfg.value_lists), inside));
-    match stays {
-        [true, false] => condition(numbers, *arg, true),
-        [false, true] => condition(numbers, *arg, false),
-        _ => None,
-    }
 }
 
 /// How often the header is reached at most if the loop is left as soon as `condition` does not
@@ -131,7 +119,7 @@ fn counted(
 /// Whether a value may be another one in each round, as far as `depth` operations tell.
 fn is_inside(numbers: &Numbers<'_>, value: Value, inside: Loop, depth: usize) -> bool {
     let outside = |value: Value| {
-        let block = numbers.block_of(value);
+        let block = home(numbers.func, value);
         block.is_some_and(|block| !numbers.loops.is_in_loop(block, inside))
     };
     // Compilers compute a limit where they compare with it.
