@@ -125,11 +125,11 @@ fn main() -> anyhow::Result<()> {
             let lab = exec::run(&arguments, rounds)?;
             exec::print(&lab);
             arguments.csv.map_or(Ok(()), |file| exec::write_csv(&lab, &file))?;
-            return json.map_or(Ok(()), |file| exec::write_json(&lab, &file));
+            return json.map_or(Ok(()), |file| report::write_value(&lab, &file));
         }
         Command::Bounds(arguments) => {
             let results = bounds::run(&arguments, rounds)?;
-            return json.map_or(Ok(()), |file| bounds::write_json(&results, &file));
+            return json.map_or(Ok(()), |file| report::write_value(&results, &file));
         }
         Command::BoundsOnce { file, entry, argument } => {
             return bounds::once(&file, &entry, argument);

@@ -125,6 +125,11 @@ fn nanos(value: f64) -> String {
 
 /// Writes `{"rows": [...]}`.
 pub(crate) fn write_json(rows: &impl Serialize, file: &Path) -> anyhow::Result<()> {
-    let text = serde_json::to_string_pretty(&serde_json::json!({ "rows": rows }))?;
+    write_value(&serde_json::json!({ "rows": rows }), file)
+}
+
+/// Writes anything as JSON.
+pub(crate) fn write_value(value: &impl Serialize, file: &Path) -> anyhow::Result<()> {
+    let text = serde_json::to_string_pretty(value)?;
     std::fs::write(file, text + "\n").with_context(|| format!("writing {}", file.display()))
 }

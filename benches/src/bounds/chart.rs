@@ -57,9 +57,7 @@ pub(super) struct Lines<'a> {
 impl Bars<'_> {
     /// The chart as SVG.
     pub(super) fn svg(&self) -> anyhow::Result<String> {
-        let mut text = String::new();
-        self.draw(&mut text).map_err(|error| anyhow!("drawing {:?}: {error}", self.title))?;
-        Ok(text)
+        drawn(self.title, |text| self.draw(text))
     }
 
     fn draw<'t>(&self, text: &'t mut String) -> Drawn<'t> {
@@ -124,9 +122,7 @@ impl Bars<'_> {
 impl Lines<'_> {
     /// The chart as SVG.
     pub(super) fn svg(&self) -> anyhow::Result<String> {
-        let mut text = String::new();
-        self.draw(&mut text).map_err(|error| anyhow!("drawing {:?}: {error}", self.title))?;
-        Ok(text)
+        drawn(self.title, |text| self.draw(text))
     }
 
     fn draw<'t>(&self, text: &'t mut String) -> Drawn<'t> {
@@ -159,6 +155,13 @@ impl Lines<'_> {
         area.present()?;
         Ok(())
     }
+}
+
+/// The text that something is drawn into.
+fn drawn(title: &str, draw: impl Fn(&mut String) -> Drawn<'_>) -> anyhow::Result<String> {
+    let mut text = String::new();
+    draw(&mut text).map_err(|error| anyhow!("drawing {title:?}: {error}"))?;
+    Ok(text)
 }
 
 fn style(size: i32) -> TextStyle<'static> {

@@ -21,7 +21,6 @@ mod side;
 mod summary;
 
 pub(crate) use instructions::once;
-pub(crate) use row::write_json;
 
 use crate::exec::{self, kernels::KERNELS};
 use crate::machine;

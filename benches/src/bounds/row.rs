@@ -95,12 +95,6 @@ fn table(rows: &[Row]) -> String {
     text
 }
 
-/// Writes everything as JSON.
-pub(crate) fn write_json(results: &Results, file: &Path) -> anyhow::Result<()> {
-    let text = serde_json::to_string_pretty(results)?;
-    std::fs::write(file, text + "\n").with_context(|| format!("writing {}", file.display()))
-}
-
 /// Writes a line for each row.
 pub(crate) fn write_csv(results: &Results, file: &Path) -> anyhow::Result<()> {
     std::fs::write(file, csv(&results.rows)).with_context(|| format!("writing {}", file.display()))

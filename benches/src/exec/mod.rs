@@ -16,7 +16,7 @@ mod rows;
 pub(crate) mod runner;
 mod wasmtime;
 
-pub(crate) use rows::{Lab, print, write_csv, write_json};
+pub(crate) use rows::{Lab, print, write_csv};
 
 use crate::timing::{median_ratio, percentile};
 use anyhow::Context;

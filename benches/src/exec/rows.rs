@@ -155,12 +155,6 @@ fn line(
     line
 }
 
-/// Writes everything as JSON.
-pub(crate) fn write_json(lab: &Lab, file: &Path) -> anyhow::Result<()> {
-    let text = serde_json::to_string_pretty(lab)?;
-    std::fs::write(file, text + "\n").with_context(|| format!("writing {}", file.display()))
-}
-
 /// Writes a line for each kernel, variant and engine.
 pub(crate) fn write_csv(lab: &Lab, file: &Path) -> anyhow::Result<()> {
     let mut text = String::from("kernel,group,simd,engine,ns,least_ns,over_native\n");
