@@ -452,15 +452,12 @@ impl Slot {
         let Some(binding) = &self.binding else { return Ok(()) };
         let image_end = binding.image_end();
         self.open = image_end;
-        let slot = self.reservation.start();
-        let start = self.geometry.below + image_end;
+        self.set_pager_end(image_end);
+        let (slot, below) = (self.reservation.start(), self.geometry.below);
         let touched = match &mut self.pager {
-            Some(pager) => {
-                pager.set_end(slot + start);
-                pager.take_provided().map(|range| range.start - slot..range.end - slot)
-            }
+            Some(pager) => pager.take_provided().map(|range| range.start - slot..range.end - slot),
             // Opened or not, anything may have been written to.
-            None => Some(start..self.geometry.below + self.geometry.above),
+            None => Some(below + image_end..below + self.geometry.above),
         };
         let touched = touched.filter(|range| !range.is_empty());
         touched.map_or(Ok(()), |range| self.reservation.discard(range.start, range.len()))

@@ -263,14 +263,12 @@ impl Module {
         if outermost.1.wasm_offset.get() == NONE {
             return Vec::new(); // the thunk of an import
         }
-        let places: Vec<u32> = artifact.wasm_offsets_at(offset).take(MAX_FRAMES).collect();
-        let Some((_, inlined)) = places.split_last() else {
-            return vec![frame(&artifact, outermost, None)];
-        };
-        let inner = inlined.iter().filter_map(|place| {
-            Some(frame(&artifact, artifact.function_with(*place)?, Some(*place)))
+        let mut inner: Vec<u32> = artifact.wasm_offsets_at(offset).take(MAX_FRAMES).collect();
+        let outer = inner.pop();
+        let inlined = inner.into_iter().filter_map(|place| {
+            Some(frame(&artifact, artifact.function_with(place)?, Some(place)))
         });
-        inner.chain([frame(&artifact, outermost, places.last().copied())]).collect()
+        inlined.chain([frame(&artifact, outermost, outer)]).collect()
     }
 }
 
