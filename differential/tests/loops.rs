@@ -6,7 +6,7 @@
 
 use std::fmt::Write;
 use wfaas_abi::BoundsStrategy;
-use wfaas_differential::{Choice, Verdict, run_module};
+use wfaas_differential::{Choice, Outcome, Verdict, run_module};
 
 /// How many modules an ordinary run tries.
 const MODULES: u64 = 400;
@@ -154,6 +154,20 @@ fn module(seed: u64) -> String {
     )
 }
 
+/// What becomes of a module, which must not be a disagreement.
+fn outcome(text: &str, seed: u64) -> Outcome {
+    let wasm = wat::parse_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    let outcome = run_module(&wasm, seed, true, &guard());
+    outcome.unwrap_or_else(|wrong| panic!("loop {seed}: {wrong}\n{text}"))
+}
+
+/// Checks that all calls of a module return, and what they do in the other engine.
+fn assert_agrees(text: &str) {
+    let outcome = outcome(text, 0);
+    assert_eq!(outcome.peer, Verdict::Agreed, "{text}");
+    assert_eq!(outcome.returned, outcome.calls, "{text}");
+}
+
 #[test]
 fn counting_loops_agree() {
     let number = |text: &str| text.parse().expect("WFAAS_LOOPS is a number or first..last");
@@ -168,9 +182,7 @@ fn counting_loops_agree() {
     let total = seeds.end - seeds.start;
     for seed in seeds {
         let text = module(seed);
-        let wasm = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-        let outcome = run_module(&wasm, seed, true, &guard());
-        let outcome = outcome.unwrap_or_else(|wrong| panic!("loop {seed}: {wrong}\n{text}"));
+        let outcome = outcome(&text, seed);
         agreed += u64::from(outcome.peer == Verdict::Agreed);
     }
     assert!(agreed * 10 >= total * 9, "only {agreed} of {total} decide anything");
@@ -286,9 +298,7 @@ fn guarded_loops_agree() {
         let shift = random.of(&[0, 2, 2]);
         let index = format!("(i32.shl (local.get $i) (i32.const {shift}))");
         let text = guarded(&guards, &start, step, compare, &limit, &index);
-        let wasm = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-        let outcome = run_module(&wasm, seed, true, &guard());
-        let outcome = outcome.unwrap_or_else(|wrong| panic!("loop {seed}: {wrong}\n{text}"));
+        let outcome = outcome(&text, seed);
         looped += u64::from(outcome.peer == Verdict::Agreed);
     }
     assert!(looped * 10 >= MODULES * 9, "only {looped} of {MODULES} decide anything");
@@ -338,11 +348,7 @@ fn missed_limits() {
         (high, -4 * UNIT, "gt_s", "(i32.const -0x7fffffff)", from_far),
     ] {
         let text = towards(start, step, compare, limit, index);
-        let wasm = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-        let outcome = run_module(&wasm, 0, true, &guard());
-        let outcome = outcome.unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
-        assert_eq!(outcome.peer, Verdict::Agreed, "{text}");
-        assert_eq!(outcome.returned, outcome.calls, "{text}");
+        assert_agrees(&text);
     }
 }
 
@@ -402,11 +408,7 @@ fn guards_that_do_not_suffice() {
         )));
     }
     for text in texts {
-        let wasm = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-        let outcome = run_module(&wasm, 0, true, &guard());
-        let outcome = outcome.unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
-        assert_eq!(outcome.peer, Verdict::Agreed, "{text}");
-        assert_eq!(outcome.returned, outcome.calls, "{text}");
+        assert_agrees(&text);
     }
 }
 
@@ -455,11 +457,7 @@ fn unsteady_loops() {
                 (func (export \"all\") (result i32)
                     (i32.add (call $run (i32.const 0)) (call $run (i32.const 1)))))"
         );
-        let wasm = wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-        let outcome = run_module(&wasm, 0, true, &guard());
-        let outcome = outcome.unwrap_or_else(|wrong| panic!("{wrong}\n{text}"));
-        assert_eq!(outcome.peer, Verdict::Agreed, "{text}");
-        assert_eq!(outcome.returned, outcome.calls, "{text}");
+        assert_agrees(&text);
     }
 }
 

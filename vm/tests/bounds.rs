@@ -2,7 +2,7 @@
 //! and where modules with different ones meet.
 
 mod common;
-use common::engine;
+use common::{engine, module_with};
 use wfaas_abi::layout::WASM_PAGE;
 use wfaas_abi::{BoundsStrategy, TrapCode};
 use wfaas_compiler::{Options, Proofs};
@@ -13,8 +13,7 @@ const PAGE: i32 = WASM_PAGE as i32;
 fn module(engine: &Engine, bounds: BoundsStrategy, wat: &str) -> Module {
     // Proofs have tests of their own; here every check is made.
     let options = Options { bounds, elide: Proofs::NONE, ..Options::default() };
-    let compiled = wfaas_compiler::compile(wat.as_bytes(), &options).unwrap();
-    Module::from_bytes(engine, &compiled.artifact).unwrap()
+    module_with(engine, wat, &options)
 }
 
 fn instance(bounds: BoundsStrategy, wat: &str) -> (Store<()>, Instance) {

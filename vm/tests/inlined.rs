@@ -2,10 +2,10 @@
 //! or is part of its caller's.
 
 mod common;
-use common::module;
+use common::{module, module_with};
 use wfaas_abi::TrapCode;
-use wfaas_compiler::{Options, Passes, compile};
-use wfaas_vm::{BoxError, Caller, Config, Engine, Error, Frame, Linker, Module, Store};
+use wfaas_compiler::{Options, Passes};
+use wfaas_vm::{BoxError, Caller, Config, Engine, Error, Frame, Linker, Store};
 
 const CALLS: &str = r#"(module
     (import "host" "fails" (func $fails (param i32)))
@@ -29,8 +29,7 @@ const CALLS: &str = r#"(module
 fn frames(passes: Passes, argument: i32) -> Vec<Frame> {
     let engine = Engine::new(Config::default()).unwrap();
     let options = Options { passes, ..Options::default() };
-    let compiled = compile(CALLS.as_bytes(), &options).unwrap();
-    let module = Module::from_bytes(&engine, &compiled.artifact).unwrap();
+    let module = module_with(&engine, CALLS, &options);
     let mut linker = Linker::<()>::new(&engine);
     linker.func_wrap("host", "fails", |_: Caller<'_, ()>, _: i32| Err::<(), BoxError>("no".into()));
     let mut store = Store::new(&engine, ());

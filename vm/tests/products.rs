@@ -2,11 +2,10 @@
 //! by one instruction, and in ways that only look alike.
 
 mod common;
-use common::engine;
+use common::{engine, module};
 use proptest::prelude::*;
 use std::fmt::Write;
-use wfaas_compiler::Options;
-use wfaas_vm::{Linker, Module, Store};
+use wfaas_vm::{Linker, Store};
 
 /// One step of a function; numbers are the places of values, of which the first two are arguments.
 #[derive(Debug, Clone, Copy)]
@@ -191,8 +190,7 @@ fn numbers() -> impl Strategy<Value = u64> {
 /// Compares what a program returns in the VM with what it should.
 fn check(program: &Program, arguments: &[(u64, u64)]) {
     let engine = engine();
-    let compiled = wfaas_compiler::compile(program.wat().as_bytes(), &Options::default()).unwrap();
-    let module = Module::from_bytes(&engine, &compiled.artifact).unwrap();
+    let module = module(&engine, &program.wat());
     let mut store = Store::new(&engine, ());
     let instance = Linker::new(&engine).instantiate(&mut store, &module).unwrap();
     let f = instance.get_typed_func::<(i64, i64), (i64, i64)>(&mut store, "f").unwrap();
@@ -206,7 +204,7 @@ fn check(program: &Program, arguments: &[(u64, u64)]) {
 /// How many instructions of the compiled program multiply.
 fn multiplications(program: &Program) -> usize {
     let assembly =
-        wfaas_compiler::assembly(program.wat().as_bytes(), 0, &Options::default()).unwrap();
+        wfaas_compiler::assembly(program.wat().as_bytes(), 0, &Default::default()).unwrap();
     assembly.lines().filter(|line| line.contains("mul")).count()
 }
 

@@ -17,8 +17,7 @@ const CPUS: [&str; 2] = ["x86-64-v2", "x86-64-v3"];
 fn module(engine: &Engine, cpu: &str, wat: &str) -> Module {
     let cpu = wfaas_compiler::parse_cpu(cpu).unwrap();
     let options = Options { cpu, ..Options::default() };
-    let compiled = wfaas_compiler::compile(wat.as_bytes(), &options).unwrap();
-    Module::from_bytes(engine, &compiled.artifact).unwrap()
+    common::module_with(engine, wat, &options)
 }
 
 fn call(store: &mut Store<()>, instance: Instance, name: &str, args: &[Val]) -> Vec<Val> {

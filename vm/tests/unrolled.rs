@@ -2,8 +2,8 @@
 //! results, what is used behind the loop, and where it traps are as if it had not.
 
 mod common;
-use wfaas_compiler::{Options, Passes, compile};
-use wfaas_vm::{Engine, Error, Instance, Linker, Module, Store};
+use wfaas_compiler::{Options, Passes};
+use wfaas_vm::{Engine, Error, Instance, Linker, Store};
 
 const LOOPS: &str = r#"(module (memory 1)
     ;; Two variables change places each round.
@@ -52,8 +52,7 @@ const LOOPS: &str = r#"(module (memory 1)
 fn instance(passes: Passes) -> (Store<()>, Instance) {
     let engine: Engine = common::engine();
     let options = Options { passes, ..Options::default() };
-    let compiled = compile(LOOPS.as_bytes(), &options).unwrap();
-    let module = Module::from_bytes(&engine, &compiled.artifact).unwrap();
+    let module = common::module_with(&engine, LOOPS, &options);
     let mut store = Store::new(&engine, ());
     let instance = Linker::new(&engine).instantiate(&mut store, &module).unwrap();
     (store, instance)

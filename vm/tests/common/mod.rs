@@ -1,6 +1,7 @@
 //! What the tests of this crate share: from text to a module.
 #![allow(dead_code)] // each test binary uses a part
 
+use wfaas_compiler::Options;
 use wfaas_vm::{Config, Engine, Instance, Linker, Module, Store};
 
 /// An engine with the default configuration.
@@ -10,7 +11,12 @@ pub(crate) fn engine() -> Engine {
 
 /// Compiles the text format.
 pub(crate) fn module(engine: &Engine, wat: &str) -> Module {
-    let compiled = wfaas_compiler::compile(wat.as_bytes(), &Default::default()).unwrap();
+    module_with(engine, wat, &Options::default())
+}
+
+/// The same with options.
+pub(crate) fn module_with(engine: &Engine, wat: &str, options: &Options<'_>) -> Module {
+    let compiled = wfaas_compiler::compile(wat.as_bytes(), options).unwrap();
     Module::from_bytes(engine, &compiled.artifact).unwrap()
 }
 
