@@ -2,12 +2,12 @@
 
 use crate::CompileError;
 use crate::inline::Positions;
+use crate::prologue::{self, FrameStep};
 use crate::symbol::Symbol;
 use crate::target;
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::ir::{ExternalName, Function, SourceLoc};
-use cranelift_codegen::isa::unwind::UnwindInst;
-use cranelift_codegen::{CompiledCode, FinalizedMachExceptionHandler, FinalizedRelocTarget};
+use cranelift_codegen::{CompiledCode, MachExceptionHandler, RelocTarget};
 use std::ops::Range;
 use wfaas_abi::{BoundsStats, TrapCode};
 
@@ -24,8 +24,8 @@ pub(crate) struct Code {
     pub(crate) positions: Positions,
     /// Calls that exceptions may end.
     pub(crate) handlers: Vec<Handler>,
-    /// What the prologue has done to the frame, and from where on.
-    pub(crate) unwind: Vec<(u32, UnwindInst)>,
+    /// The steps of the prologue, each with the offset behind its instruction.
+    pub(crate) unwind: Vec<(u32, FrameStep)>,
     pub(crate) stats: BoundsStats,
 }
 
@@ -46,9 +46,6 @@ pub(crate) struct Relocation {
     pub(crate) addend: i64,
 }
 
-/// `mov rbp, rsp`
-const MOV_RBP_RSP: [u8; 3] = [0x48, 0x89, 0xe5];
-
 impl Code {
     /// What was made of `function`, from which nothing was inlined.
     pub(crate) fn new(
@@ -63,7 +60,7 @@ impl Code {
             traps: traps(compiled)?,
             sources: sources(compiled),
             handlers: handlers(compiled)?,
-            unwind: unwind(compiled),
+            unwind: prologue::read(compiled.code_buffer()),
             positions: Positions::none(),
             stats: BoundsStats::default(),
         })
@@ -82,7 +79,7 @@ fn relocations(
         if !matches!(reloc.kind, Reloc::X86CallPCRel4 | Reloc::X86PCRel4) {
             return Err(unexpected(format!("{:?}", reloc.kind)));
         }
-        let FinalizedRelocTarget::ExternalName(ExternalName::User(name)) = &reloc.target else {
+        let RelocTarget::ExternalName(ExternalName::User(name)) = &reloc.target else {
             return Err(unexpected(format!("{:?}", reloc.target)));
         };
         let target = Symbol::from_external_name(&names[*name])
@@ -108,8 +105,8 @@ fn handlers(compiled: &CompiledCode) -> Result<Vec<Handler>, CompileError> {
     for call in compiled.buffer.call_sites() {
         match (call.exception_handlers, call.frame_offset) {
             ([], _) => {}
-            ([FinalizedMachExceptionHandler::Default(handler)], Some(frame_bytes)) => {
-                let (return_offset, handler_offset) = (call.ret_addr, *handler);
+            ([MachExceptionHandler::Default(handler)], Some(frame_bytes)) => {
+                let (return_offset, handler_offset) = (call.ret_addr, handler.as_offset());
                 handlers.push(Handler { return_offset, handler_offset, frame_bytes });
             }
             _ => return Err(unexpected()),
@@ -121,23 +118,8 @@ fn handlers(compiled: &CompiledCode) -> Result<Vec<Handler>, CompileError> {
 fn sources(compiled: &CompiledCode) -> Vec<(Range<u32>, u32)> {
     let locations = compiled.buffer.get_srclocs_sorted().iter();
     locations
-        .filter(|location| location.loc != SourceLoc::default())
-        .map(|location| (location.start..location.end, location.loc.bits()))
+        .map(|location| (location.start..location.end, location.loc.as_abs()))
+        .filter(|(_, location)| *location != SourceLoc::default())
+        .map(|(range, location)| (range, location.bits()))
         .collect()
-}
-
-/// The steps of the prologue. The generator says that the frame pointer is set up when the pages of a
-/// large frame have been touched, which moves the stack pointer; here it is said when it is so.
-fn unwind(compiled: &CompiledCode) -> Vec<(u32, UnwindInst)> {
-    let mut steps = compiled.buffer.unwind_info.to_vec();
-    if let [
-        (pushed, UnwindInst::PushFrameRegs { .. }),
-        (set, UnwindInst::DefineNewFrame { .. }),
-        ..,
-    ] = &mut steps[..]
-        && compiled.code_buffer()[*pushed as usize..].starts_with(&MOV_RBP_RSP)
-    {
-        *set = *pushed + MOV_RBP_RSP.len() as u32;
-    }
-    steps
 }

@@ -6,17 +6,20 @@ use object::elf;
 use object::write::StringId;
 use object::write::elf::{FileHeader, ProgramHeader, SectionHeader, SectionIndex, Sym, Writer};
 use wfaas_abi::artifact::{HEADER_OFFSET, Header, SectionId, SectionRef, Sections, Symbol, seal};
-use wfaas_abi::layout::PAGE;
+use wfaas_abi::layout;
 use zerocopy::IntoBytes;
 
 /// Alignment of record sections, for the look of it: records are unaligned.
-const ALIGN: usize = 8;
+const ALIGN: u64 = 8;
 
 /// Bytes of an ELF64 section header.
-const SECTION_HEADER_BYTES: usize = 64;
+const SECTION_HEADER_BYTES: u64 = 64;
 
 /// Where the text is, in bytes from the start of the file.
-const TEXT_OFFSET: usize = PAGE;
+const TEXT_OFFSET: u64 = PAGE;
+
+/// Alignment of what is mapped.
+const PAGE: u64 = layout::PAGE as u64;
 
 /// The sections that end the file, behind the section headers and in no segment.
 const IMAGE: [SectionId; 3] = [SectionId::ImageRuns, SectionId::ProfileRuns, SectionId::Image];
@@ -29,11 +32,11 @@ fn record_sections() -> impl Iterator<Item = SectionId> {
 
 /// Where `.eh_frame` will be, in bytes from the start of the text.
 pub(crate) fn eh_frame_distance(sections: &Sections) -> u64 {
-    let text_end = TEXT_OFFSET + sections.get(SectionId::Text).len();
+    let text_end = TEXT_OFFSET + size(sections.get(SectionId::Text));
     let end = record_sections().fold(text_end.next_multiple_of(PAGE), |end, id| {
-        end.next_multiple_of(ALIGN) + sections.get(id).len()
+        end.next_multiple_of(ALIGN) + size(sections.get(id))
     });
-    (end.next_multiple_of(ALIGN) - TEXT_OFFSET) as u64
+    end.next_multiple_of(ALIGN) - TEXT_OFFSET
 }
 
 /// Writes the file. Positions, sizes and hashes are filled into `header`.
@@ -48,7 +51,7 @@ pub(crate) fn write(
         symbols.iter().map(|symbol| symbol.name.replace('\0', "\u{fffd}")).collect();
     let mut file = Vec::new();
     let mut writer = Writer::new(object::Endianness::Little, true, &mut file);
-    let plan = Plan::reserve(&mut writer, sections, eh_frame, &names);
+    let plan = Plan::reserve(&mut writer, sections, eh_frame, &names)?;
     plan.fill(&mut header);
     plan.write(&mut writer, &header, symbols)?;
     seal(&mut file);
@@ -59,7 +62,7 @@ pub(crate) fn write(
 struct Placed<'s> {
     id: Option<SectionId>,
     bytes: &'s [u8],
-    offset: usize,
+    offset: u64,
     name: StringId,
 }
 
@@ -72,8 +75,8 @@ struct Plan<'s> {
     text: SectionIndex,
     symbol_names: Vec<StringId>,
     /// Offset of the section header of the image runs.
-    image_header: usize,
-    file_size: usize,
+    image_header: u64,
+    file_size: u64,
 }
 
 impl<'s> Plan<'s> {
@@ -82,7 +85,7 @@ impl<'s> Plan<'s> {
         sections: &'s Sections,
         eh_frame: &'s [u8],
         names: &'s [String],
-    ) -> Self {
+    ) -> Result<Self, CompileError> {
         writer.reserve_file_header();
         writer.reserve_program_headers(3);
         writer.reserve_until(TEXT_OFFSET);
@@ -90,14 +93,14 @@ impl<'s> Plan<'s> {
         for (position, id) in [SectionId::Text].into_iter().chain(record_sections()).enumerate() {
             // Text and records are on pages of their own, to be mapped with different rights.
             let align = if position < 2 { PAGE } else { ALIGN };
-            let offset = writer.reserve(sections.get(id).len(), align);
+            let offset = writer.reserve(size(sections.get(id)), align);
             loaded.push(named(writer, Some(id), id.elf_name(), sections.get(id), offset));
         }
-        let offset = writer.reserve(eh_frame.len(), ALIGN);
+        let offset = writer.reserve(size(eh_frame), ALIGN);
         loaded.push(named(writer, None, ".eh_frame", eh_frame, offset));
         let indices: Vec<SectionIndex> =
             loaded.iter().map(|_| writer.reserve_section_index()).collect();
-        let symbol_names = reserve_symbols(writer, indices[0], names);
+        let symbol_names = reserve_symbols(writer, indices[0], names).map_err(failed)?;
         let mut image: Vec<Placed<'s>> = IMAGE
             .iter()
             .map(|id| named(writer, Some(*id), id.elf_name(), sections.get(*id), 0))
@@ -107,28 +110,26 @@ impl<'s> Plan<'s> {
         for _ in 1..IMAGE.len() {
             writer.reserve_section_index();
         }
-        writer.reserve_shstrtab();
+        writer.reserve_shstrtab().map_err(failed)?;
         writer.reserve(0, ALIGN);
-        let image_header = writer.reserved_len() + image_index.0 as usize * SECTION_HEADER_BYTES;
+        let image_header = writer.reserved_len() + u64::from(image_index.0) * SECTION_HEADER_BYTES;
         writer.reserve_section_headers();
-        image[0].offset = writer.reserve(image[0].bytes.len(), ALIGN);
-        image[1].offset = writer.reserve(image[1].bytes.len(), ALIGN);
-        image[2].offset = writer.reserve(image[2].bytes.len(), PAGE);
+        image[0].offset = writer.reserve(size(image[0].bytes), ALIGN);
+        image[1].offset = writer.reserve(size(image[1].bytes), ALIGN);
+        image[2].offset = writer.reserve(size(image[2].bytes), PAGE);
         let file_size = writer.reserved_len();
-        Plan { loaded, image, text: indices[0], symbol_names, image_header, file_size }
+        Ok(Plan { loaded, image, text: indices[0], symbol_names, image_header, file_size })
     }
 
     fn fill(&self, header: &mut Header) {
         for section in self.loaded.iter().chain(&self.image) {
             if let Some(id) = section.id {
-                header.sections[id as usize] = SectionRef {
-                    offset: (section.offset as u64).into(),
-                    size: (section.bytes.len() as u64).into(),
-                };
+                header.sections[id as usize] =
+                    SectionRef { offset: section.offset.into(), size: size(section.bytes).into() };
             }
         }
-        header.image_shdr = (self.image_header as u64).into();
-        header.file_size = (self.file_size as u64).into();
+        header.image_shdr = self.image_header.into();
+        header.file_size = self.file_size.into();
     }
 
     fn write(
@@ -143,13 +144,11 @@ impl<'s> Plan<'s> {
             e_type: elf::ET_DYN,
             e_machine: elf::EM_X86_64,
             e_entry: 0,
-            e_flags: 0,
+            e_flags: elf::FileFlags(0),
         };
-        writer
-            .write_file_header(&file_header)
-            .map_err(|error| CompileError::Internal(format!("ELF header: {error}")))?;
+        writer.write_file_header(&file_header).map_err(failed)?;
         self.write_segments(writer);
-        writer.pad_until(HEADER_OFFSET);
+        writer.pad_until(HEADER_OFFSET as u64);
         writer.write(header.as_bytes());
         write_contents(writer, &self.loaded);
         self.write_symbols(writer, symbols);
@@ -164,13 +163,13 @@ impl<'s> Plan<'s> {
         writer.write_align_program_headers();
         let (text, rest) = (&self.loaded[0], &self.loaded[1..]);
         let last = &rest[rest.len() - 1];
-        let rest_end = last.offset + last.bytes.len();
+        let rest_end = last.offset + size(last.bytes);
         for (p_type, p_flags, start, end, align) in [
             (
                 elf::PT_LOAD,
                 elf::PF_R | elf::PF_X,
                 text.offset,
-                text.offset + text.bytes.len(),
+                text.offset + size(text.bytes),
                 PAGE,
             ),
             (elf::PT_LOAD, elf::PF_R, rest[0].offset, rest_end, PAGE),
@@ -179,12 +178,12 @@ impl<'s> Plan<'s> {
             writer.write_program_header(&ProgramHeader {
                 p_type,
                 p_flags,
-                p_offset: start as u64,
-                p_vaddr: start as u64,
-                p_paddr: start as u64,
-                p_filesz: (end - start) as u64,
-                p_memsz: (end - start) as u64,
-                p_align: align as u64,
+                p_offset: start,
+                p_vaddr: start,
+                p_paddr: start,
+                p_filesz: end - start,
+                p_memsz: end - start,
+                p_align: align,
             });
         }
     }
@@ -193,12 +192,12 @@ impl<'s> Plan<'s> {
         writer.write_null_symbol();
         for (symbol, name) in symbols.iter().zip(&self.symbol_names) {
             writer.write_symbol(&Sym {
-                name: Some(*name),
-                section: Some(self.text),
-                st_info: elf::STB_LOCAL << 4 | elf::STT_FUNC,
-                st_other: elf::STV_DEFAULT,
-                st_shndx: 0,
-                st_value: TEXT_OFFSET as u64 + u64::from(symbol.offset),
+                section: Some(self.text.0),
+                st_name: writer.string_offset(Some(*name)),
+                st_info: elf::SymbolInfo::new(elf::STB_LOCAL, elf::STT_FUNC),
+                st_other: elf::STV_DEFAULT.into(),
+                st_shndx: elf::SHN_UNDEF,
+                st_value: TEXT_OFFSET + u64::from(symbol.offset),
                 st_size: u64::from(symbol.size),
             });
         }
@@ -207,16 +206,19 @@ impl<'s> Plan<'s> {
     fn write_section_headers(&self, writer: &mut Writer<'s>, symbols: usize) {
         writer.write_null_section_header();
         for section in &self.loaded {
-            let execute = if section.id == Some(SectionId::Text) { elf::SHF_EXECINSTR } else { 0 };
-            let flags = u64::from(elf::SHF_ALLOC | execute);
-            writer.write_section_header(&section_header(section, flags, section.offset));
+            let is_text = section.id == Some(SectionId::Text);
+            let execute = if is_text { elf::SHF_EXECINSTR } else { elf::SectionFlags(0) };
+            let flags = elf::SHF_ALLOC | execute;
+            let name = writer.section_name_offset(Some(section.name));
+            writer.write_section_header(&section_header(section, name, flags, section.offset));
         }
         // All symbols are local; the table starts with an empty one.
         writer.write_symtab_section_header(symbols as u32 + 1);
         writer.write_strtab_section_header();
         writer.write_shstrtab_section_header();
         for section in &self.image {
-            writer.write_section_header(&section_header(section, 0, 0));
+            let name = writer.section_name_offset(Some(section.name));
+            writer.write_section_header(&section_header(section, name, elf::SectionFlags(0), 0));
         }
     }
 }
@@ -226,7 +228,7 @@ fn named<'s>(
     id: Option<SectionId>,
     name: &'static str,
     bytes: &'s [u8],
-    offset: usize,
+    offset: u64,
 ) -> Placed<'s> {
     Placed { id, bytes, offset, name: writer.add_section_name(name.as_bytes()) }
 }
@@ -235,7 +237,7 @@ fn reserve_symbols<'s>(
     writer: &mut Writer<'s>,
     text: SectionIndex,
     names: &'s [String],
-) -> Vec<StringId> {
+) -> object::write::Result<Vec<StringId>> {
     let ids = names.iter().map(|name| writer.add_string(name.as_bytes())).collect();
     writer.reserve_null_symbol_index();
     for _ in names {
@@ -244,8 +246,8 @@ fn reserve_symbols<'s>(
     writer.reserve_symtab_section_index();
     writer.reserve_strtab_section_index();
     writer.reserve_symtab();
-    writer.reserve_strtab();
-    ids
+    writer.reserve_strtab()?;
+    Ok(ids)
 }
 
 fn write_contents(writer: &mut Writer<'_>, sections: &[Placed<'_>]) {
@@ -255,21 +257,35 @@ fn write_contents(writer: &mut Writer<'_>, sections: &[Placed<'_>]) {
     }
 }
 
-fn section_header(section: &Placed<'_>, flags: u64, address: usize) -> SectionHeader {
+fn section_header(
+    section: &Placed<'_>,
+    name: u32,
+    flags: elf::SectionFlags,
+    address: u64,
+) -> SectionHeader {
     let alignment = match section.id {
         Some(SectionId::Text | SectionId::Image) => PAGE,
         _ => ALIGN,
     };
     SectionHeader {
-        name: Some(section.name),
+        sh_name: name,
         sh_type: elf::SHT_PROGBITS,
         sh_flags: flags,
-        sh_addr: address as u64,
-        sh_offset: section.offset as u64,
-        sh_size: section.bytes.len() as u64,
+        sh_addr: address,
+        sh_offset: section.offset,
+        sh_size: size(section.bytes),
         sh_link: 0,
         sh_info: 0,
-        sh_addralign: alignment as u64,
+        sh_addralign: alignment,
         sh_entsize: 0,
     }
+}
+
+fn failed(error: object::write::Error) -> CompileError {
+    CompileError::Internal(format!("ELF: {error}"))
+}
+
+/// Bytes in a file.
+fn size(bytes: &[u8]) -> u64 {
+    bytes.len() as u64
 }

@@ -19,7 +19,7 @@ pub(crate) fn header(
     header.magic = MAGIC;
     header.version = FORMAT_VERSION.into();
     header.fingerprint = ABI_FINGERPRINT.into();
-    header.machine = u32::from(EM_X86_64).into();
+    header.machine = u32::from(EM_X86_64.0).into();
     header.bounds = (options.bounds as u32).into();
     header.cpu_features = options.cpu.0.into();
     header.state_bytes = (layout.state.state_bytes as u64).into();

@@ -37,6 +37,7 @@ mod names;
 mod options;
 mod parse;
 mod passes;
+mod prologue;
 mod proposals;
 mod records;
 mod relax;

@@ -2,9 +2,9 @@
 
 use crate::code::Code;
 use crate::module::Module;
+use crate::prologue::FrameStep;
 use crate::symbol::Symbol;
 use crate::{CompileError, names};
-use cranelift_codegen::isa::unwind::UnwindInst;
 use std::collections::HashMap;
 use wfaas_abi::artifact;
 use wfaas_abi::artifact::records::{HandlerRecord, NONE, SourceRecord, TrapRecord};
@@ -40,7 +40,7 @@ pub(crate) struct Piece {
     pub(crate) symbol: Symbol,
     pub(crate) offset: u32,
     pub(crate) size: u32,
-    pub(crate) unwind: Vec<(u32, UnwindInst)>,
+    pub(crate) unwind: Vec<(u32, FrameStep)>,
 }
 
 impl Linked {

@@ -2,12 +2,16 @@
 
 use crate::CompileError;
 use crate::link::Piece;
+use crate::prologue::FrameStep;
 use cranelift_codegen::isa::TargetIsa;
-use cranelift_codegen::isa::unwind::UnwindInst;
 use gimli::write::{
     Address, CallFrameInstruction, EhFrame, EndianVec, FrameDescriptionEntry, FrameTable,
 };
-use gimli::{DW_EH_PE_pcrel, DW_EH_PE_sdata4, DwEhPe, LittleEndian, Register, X86_64};
+use gimli::{DW_EH_PE_pcrel, DW_EH_PE_sdata4, DwEhPe, LittleEndian, X86_64};
+
+/// Bytes from the frame pointer up to the frame's address (CFA): the saved frame pointer and the
+/// return address.
+const CFA_FROM_RBP: i32 = 16;
 
 /// Ends the section.
 const TERMINATOR: [u8; 4] = [0; 4];
@@ -26,7 +30,7 @@ pub(crate) fn eh_frame(
     let cie = table.add_cie(cie);
     for piece in pieces {
         let address = Address::Constant(u64::from(piece.offset).wrapping_sub(distance));
-        table.add_fde(cie, entry(isa, piece, address)?);
+        table.add_fde(cie, entry(piece, address));
     }
     let mut section = EhFrame::from(EndianVec::new(LittleEndian));
     table.write_eh_frame(&mut section).map_err(|error| failed(&error.to_string()))?;
@@ -35,40 +39,24 @@ pub(crate) fn eh_frame(
     Ok(bytes)
 }
 
-/// What the prologue of a piece does to the frame, step by step.
-fn entry(
-    isa: &dyn TargetIsa,
-    piece: &Piece,
-    address: Address,
-) -> Result<FrameDescriptionEntry, CompileError> {
-    let failed = |message: String| CompileError::Internal(format!(".eh_frame: {message}"));
+/// The rules by which a caller's frame and registers are found, from each step of the prologue on.
+fn entry(piece: &Piece, address: Address) -> FrameDescriptionEntry {
     let mut entry = FrameDescriptionEntry::new(address, piece.size);
-    // From the frame's address down to where the frame pointer points, and to where registers are saved.
-    let (mut above, mut depth) = (0, 0);
     for (offset, step) in &piece.unwind {
-        match step {
-            UnwindInst::PushFrameRegs { offset_upward_to_caller_sp: pushed } => {
-                above = *pushed;
-                let pushed = pushed.cast_signed();
-                entry.add_instruction(*offset, CallFrameInstruction::CfaOffset(pushed));
-                entry.add_instruction(*offset, CallFrameInstruction::Offset(X86_64::RBP, -pushed));
+        match *step {
+            FrameStep::PushFramePointer => {
+                entry.add_instruction(*offset, CallFrameInstruction::CfaOffset(CFA_FROM_RBP));
+                let place = CallFrameInstruction::Offset(X86_64::RBP, -CFA_FROM_RBP);
+                entry.add_instruction(*offset, place);
             }
-            // Upwards it is further where tail calls need more room for arguments: return address
-            // and frame pointer are moved down there, and with them what counts as the frame's address.
-            UnwindInst::DefineNewFrame { offset_downward_to_clobbers, .. } => {
-                depth = above + offset_downward_to_clobbers;
+            FrameStep::SetFramePointer => {
                 entry.add_instruction(*offset, CallFrameInstruction::CfaRegister(X86_64::RBP));
             }
-            UnwindInst::SaveReg { clobber_offset, reg } => {
-                let number = isa.map_regalloc_reg_to_dwarf((*reg).into());
-                let register = Register(number.map_err(|error| failed(error.to_string()))?);
-                let place = clobber_offset.cast_signed() - depth.cast_signed();
-                entry.add_instruction(*offset, CallFrameInstruction::Offset(register, place));
+            FrameStep::SaveRegister { dwarf, below_frame_pointer } => {
+                let place = -CFA_FROM_RBP - below_frame_pointer;
+                entry.add_instruction(*offset, CallFrameInstruction::Offset(dwarf, place));
             }
-            // The frame pointer says where the frame is, whatever is below it.
-            UnwindInst::StackAlloc { .. } => {}
-            other => return Err(failed(format!("{other:?} in a prologue"))),
         }
     }
-    Ok(entry)
+    entry
 }

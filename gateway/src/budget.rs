@@ -34,7 +34,7 @@ impl Lease {
     pub(crate) fn grow(&mut self, bytes: u64) -> Result<(), Exhausted> {
         let take = |left: u64| left.checked_sub(bytes);
         let order = Ordering::Relaxed; // it guards no other memory
-        self.budget.0.fetch_update(order, order, take).map_err(|_| Exhausted)?;
+        self.budget.0.try_update(order, order, take).map_err(|_| Exhausted)?;
         self.bytes += bytes;
         Ok(())
     }

@@ -1,16 +1,21 @@
 //! Where inlined code comes from.
 //!
-//! A source location is the offset of an operator in the module. Those of inlined code are
-//! marked, and refer to the function's [`Positions`], where there is the call as well: an offset,
-//! or marked again. The artifact has the same marks, with the positions of all functions in one
-//! section.
+//! A source location is the offset of an operator in the module. A location of inlined code is
+//! [marked](MARK) and is an index of the function's [`Positions`], where the call is noted as well:
+//! an offset, or marked again. The artifact marks locations with [`INLINED`], and has the positions
+//! of all functions in one section.
 
 use super::Callee;
 use crate::CompileError;
 use crate::code::Code;
 use cranelift_codegen::ir::{Block, Function, SourceLoc};
 use std::collections::HashMap;
-use wfaas_abi::artifact::records::{INLINED, InlinedRecord, NONE};
+use wfaas_abi::artifact::records::{INLINED, InlinedRecord};
+
+/// The bit of a source location that marks inlined code. The code generator's locations have 31 bits,
+/// and a module at most 2^30 bytes.
+const MARK: u32 = 1 << 30;
+const _: () = assert!(crate::parse::MAX_MODULE_BYTES <= MARK as usize);
 
 /// Where a piece of inlined code comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -89,7 +94,7 @@ impl Positions {
                 let offset = location.bits();
                 let location = *known.entry(offset).or_insert_with(|| {
                     self.list.push(Position { offset, call, function: copied.index });
-                    INLINED | (self.list.len() - 1) as u32
+                    MARK | (self.list.len() - 1) as u32
                 });
                 caller.set_srcloc(copy, SourceLoc::new(location));
             }
@@ -99,8 +104,8 @@ impl Positions {
 
 /// The index of the position that a source location refers to, if it is marked.
 fn marked(location: u32) -> Option<usize> {
-    let is_marked = location & INLINED != 0 && location != NONE;
-    is_marked.then_some((location & !INLINED) as usize)
+    let is_marked = location & MARK != 0 && location != SourceLoc::default().bits();
+    is_marked.then_some((location & !MARK) as usize)
 }
 
 /// The positions that the source locations of all pieces refer to, as the artifact has them. The

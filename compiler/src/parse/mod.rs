@@ -18,7 +18,7 @@ use wfaas_abi::ValType;
 use wfaas_abi::artifact::records::ExternKind;
 
 /// Largest module taken, in bytes. Offsets into it must fit 32 bits everywhere.
-const MAX_MODULE_BYTES: usize = 1 << 30;
+pub(crate) const MAX_MODULE_BYTES: usize = 1 << 30;
 
 /// A function body that is not yet validated.
 pub(crate) struct Body<'a> {
