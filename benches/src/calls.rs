@@ -1,5 +1,6 @@
 //! `calls`: crossing the border between host and guest, and traps.
 
+use crate::peer::{Calls, Named, callers, fastest_caller};
 use crate::report::{Row, measure};
 use wfaas_compiler::{Options, Passes};
 use wfaas_vm::{Caller, Config, Engine, Linker, Module, Store};
@@ -24,35 +25,41 @@ const GUEST: &str = r#"(module
 
 /// Measures all kinds of calls.
 pub(crate) fn run(rounds: usize) -> anyhow::Result<Vec<Row>> {
-    let (mut ours, mut peer) = (Ours::new()?, Theirs::new()?);
-    let mut rows = vec![measure(
-        "host to guest",
-        rounds,
-        &mut |count| ours.empty(count),
-        &mut |count| peer.empty(count),
-        None,
-    )?];
+    let mut ours = Ours::new()?;
+    let mut peers = callers(&wat::parse_str(GUEST)?)?;
+    let mut rows = vec![row("host to guest", rounds, &mut ours, &mut peers, |calls, count| {
+        calls.empty(count)
+    })?];
     for (name, export) in
         [("guest to host", "to_host"), ("direct call", "direct"), ("indirect call", "indirect")]
     {
-        rows.push(measure(
-            name,
-            rounds,
-            &mut |count| ours.repeat(export, count),
-            &mut |count| peer.repeat(export, count),
-            None,
-        )?);
+        let repeat = |calls: &mut dyn Calls, count| calls.repeat(export, count);
+        rows.push(row(name, rounds, &mut ours, &mut peers, repeat)?);
     }
     for (name, depth) in [("trap", 0), ("trap, 50 frames", 50)] {
-        rows.push(measure(
-            name,
-            rounds,
-            &mut |count| ours.trap(depth, count),
-            &mut |count| peer.trap(depth, count),
-            None,
-        )?);
+        let trap = |calls: &mut dyn Calls, count| calls.trap(depth, count);
+        rows.push(row(name, rounds, &mut ours, &mut peers, trap)?);
     }
     Ok(rows)
+}
+
+/// Measures an operation beside the peer that is fastest at it.
+fn row(
+    name: &str,
+    rounds: usize,
+    ours: &mut Ours,
+    peers: &mut [Named<Box<dyn Calls>>],
+    operation: impl Fn(&mut dyn Calls, u64) -> anyhow::Result<()>,
+) -> anyhow::Result<Row> {
+    let peer = fastest_caller(peers, &operation)?;
+    let row = measure(
+        name,
+        rounds,
+        &mut |count| operation(ours, count),
+        &mut |count| operation(&mut *peer.peer, count),
+        None,
+    )?;
+    Ok(row.with_peer(&peer.name))
 }
 
 struct Ours {
@@ -74,45 +81,9 @@ impl Ours {
         let instance = linker.instantiate(&mut store, &module)?;
         Ok(Ours { store, instance })
     }
-
-    fn empty(&mut self, count: u64) -> anyhow::Result<()> {
-        let empty = self.instance.get_typed_func::<(), ()>(&mut self.store, "empty")?;
-        for _ in 0..count {
-            empty.call(&mut self.store, ())?;
-        }
-        Ok(())
-    }
-
-    fn repeat(&mut self, export: &str, count: u64) -> anyhow::Result<()> {
-        let function = self.instance.get_typed_func::<i32, ()>(&mut self.store, export)?;
-        Ok(function.call(&mut self.store, count as i32)?)
-    }
-
-    fn trap(&mut self, depth: i32, count: u64) -> anyhow::Result<()> {
-        let trap = self.instance.get_typed_func::<i32, ()>(&mut self.store, "trap")?;
-        for _ in 0..count {
-            anyhow::ensure!(trap.call(&mut self.store, depth).is_err(), "did not trap");
-        }
-        Ok(())
-    }
 }
 
-struct Theirs {
-    store: wasmtime::Store<()>,
-    instance: wasmtime::Instance,
-}
-
-impl Theirs {
-    fn new() -> anyhow::Result<Theirs> {
-        let engine = crate::peer::tuned_engine()?;
-        let module = wasmtime::Module::new(&engine, wat::parse_str(GUEST)?)?;
-        let mut linker = wasmtime::Linker::new(&engine);
-        linker.func_wrap("host", "nop", |value: i32| value - 1)?;
-        let mut store = wasmtime::Store::new(&engine, ());
-        let instance = linker.instantiate(&mut store, &module)?;
-        Ok(Theirs { store, instance })
-    }
-
+impl Calls for Ours {
     fn empty(&mut self, count: u64) -> anyhow::Result<()> {
         let empty = self.instance.get_typed_func::<(), ()>(&mut self.store, "empty")?;
         for _ in 0..count {

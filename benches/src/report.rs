@@ -9,6 +9,8 @@ use std::path::Path;
 #[derive(Debug, Serialize)]
 pub(crate) struct Row {
     pub(crate) name: String,
+    /// Release and tuning of the peer, where several were tried.
+    pub(crate) peer: Option<String>,
     pub(crate) ours_ns: f64,
     pub(crate) ours_p99_ns: f64,
     pub(crate) peer_ns: f64,
@@ -26,6 +28,7 @@ impl Row {
     fn new(name: &str, ours: &[f64], peer: &[f64]) -> Row {
         Row {
             name: name.to_owned(),
+            peer: None,
             ours_ns: percentile(ours, 50),
             ours_p99_ns: percentile(ours, 99),
             peer_ns: percentile(peer, 50),
@@ -35,6 +38,11 @@ impl Row {
             ours_scaling: None,
             peer_scaling: None,
         }
+    }
+
+    /// The same, with the release and tuning of the peer.
+    pub(crate) fn with_peer(self, name: &str) -> Row {
+        Row { peer: Some(name.to_owned()), ..self }
     }
 }
 
@@ -85,7 +93,7 @@ pub(crate) fn measure_scaling<'a>(
 /// Prints a table a person can read.
 pub(crate) fn print(rows: &[Row]) {
     println!(
-        "{:<24} {:>12} {:>12} {:>12} {:>12} {:>8} {:>14} {:>16}",
+        "{:<24} {:>12} {:>12} {:>12} {:>12} {:>8} {:>14} {:>16}  {}",
         "",
         "wfaas p50",
         "p99",
@@ -93,7 +101,8 @@ pub(crate) fn print(rows: &[Row]) {
         "p99",
         "ratio",
         "wasmtime plain",
-        "scaling (theirs)"
+        "scaling (theirs)",
+        "peer"
     );
     for row in rows {
         let plain = row.peer_default_ns.map_or("-".into(), nanos);
@@ -102,7 +111,7 @@ pub(crate) fn print(rows: &[Row]) {
             _ => "-".into(),
         };
         println!(
-            "{:<24} {:>12} {:>12} {:>12} {:>12} {:>8.3} {:>14} {:>16}",
+            "{:<24} {:>12} {:>12} {:>12} {:>12} {:>8.3} {:>14} {:>16}  {}",
             row.name,
             nanos(row.ours_ns),
             nanos(row.ours_p99_ns),
@@ -110,7 +119,8 @@ pub(crate) fn print(rows: &[Row]) {
             nanos(row.peer_p99_ns),
             row.ratio,
             plain,
-            scaling
+            scaling,
+            row.peer.as_deref().unwrap_or("50.0.1")
         );
     }
 }

@@ -1,6 +1,6 @@
 //! `start`: what a request costs besides its own work, on one thread and on two.
 
-use crate::peer::{Peer, default_engine, tuned_engine};
+use crate::peer::{Peer, Requests, default_engine, fastest};
 use crate::report::{Row, measure, measure_scaling};
 use crate::timing::{LONG, on_threads};
 use crate::workload::{self, Workload};
@@ -44,9 +44,9 @@ fn control(rounds: usize) -> anyhow::Result<Row> {
 fn one(workload: &Workload, rounds: usize) -> anyhow::Result<[Row; 2]> {
     let wasm = wat::parse_str(&workload.wat)?;
     let ours = Ours::new(&wasm)?;
-    let tuned = Peer::new(tuned_engine()?, &wasm)?;
+    let tuned = fastest(&wasm)?;
     let plain = Peer::new(default_engine()?, &wasm)?;
-    anyhow::ensure!(ours.request(5)? == tuned.request(5)?, "{} differs", workload.name);
+    anyhow::ensure!(ours.request(5)? == tuned.peer.request(5)?, "{} differs", workload.name);
     let mut seed = 0;
     // Other arguments each time: to a workload that is random, they are the seed.
     let mut next = |count: u64| {
@@ -57,7 +57,7 @@ fn one(workload: &Workload, rounds: usize) -> anyhow::Result<[Row; 2]> {
         workload.name,
         rounds,
         &mut |count| ours.requests(next(count), count),
-        &mut |count| tuned.requests(0, count),
+        &mut |count| tuned.peer.requests(0, count),
         Some(&mut |count| plain.requests(0, count)),
     )?;
     let two_threads = measure_scaling(
@@ -67,11 +67,12 @@ fn one(workload: &Workload, rounds: usize) -> anyhow::Result<[Row; 2]> {
         [&mut |count| ours.requests(count, count), &mut |count| {
             on_threads(2, count, |thread, share| ours.requests(thread * count, share)).map(drop)
         }],
-        [&mut |count| tuned.requests(count, count), &mut |count| {
-            on_threads(2, count, |thread, share| tuned.requests(thread * count, share)).map(drop)
+        [&mut |count| tuned.peer.requests(count, count), &mut |count| {
+            on_threads(2, count, |thread, share| tuned.peer.requests(thread * count, share))
+                .map(drop)
         }],
     )?;
-    Ok([one_thread, two_threads])
+    Ok([one_thread.with_peer(&tuned.name), two_threads.with_peer(&tuned.name)])
 }
 
 /// A pool and the function to call.
