@@ -55,6 +55,7 @@ const PROPOSALS: &[Proposal] = &[
         &[],
     ),
     proposal("exceptions", "exception handling", WasmFeatures::EXCEPTIONS, &[]),
+    proposal("compact-import-section", "compact imports", WasmFeatures::COMPACT_IMPORTS, &[]),
 ];
 
 /// A set of proposals that a compilation accepts.
@@ -120,7 +121,6 @@ const REFUSED: &[(WasmFeatures, &str)] = &[
     (WasmFeatures::MEMORY_CONTROL, "the memory-control proposal"),
     (WasmFeatures::STACK_SWITCHING, "stack switching"),
     (WasmFeatures::WIDE_ARITHMETIC, "wide arithmetic"),
-    (WasmFeatures::COMPACT_IMPORTS, "the compact-imports proposal"),
     (WasmFeatures::ACQUIRE_RELEASE_ATOMICS, "the acquire-release-atomics proposal"),
     (WasmFeatures::MULTIBYTE_ARRAY_ACCESS, "the multibyte-array-access proposal"),
 ];
