@@ -1,4 +1,5 @@
-//! Watching granules, with `mprotect`: for kernels without userfaultfd.
+//! The learned set of [`Tracking::Granules`](crate::Tracking::Granules): granules of pages, by
+//! `mprotect`, for kernels without userfaultfd.
 //!
 //! The image is mapped read-only. The first write to a granule of it raises SIGSEGV; the handler
 //! makes the granule writable and notes it. A reset compares the granule's pages with the image, and
@@ -9,8 +10,7 @@
 //! image writable, and is discarded.
 
 use crate::sys::{self, Access};
-use crate::{Image, PAGE, WorkingSet};
-use std::io;
+use crate::{Error, Image, PAGE, WorkingSet};
 
 /// A granule that has been written to.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +20,7 @@ struct Granule {
     own: u64,
 }
 
-/// The granules of a slot.
+/// The granules of an image that were written to.
 #[derive(Debug)]
 pub(crate) struct Granules {
     /// First address of the image, and its length in bytes.
@@ -80,7 +80,7 @@ impl Granules {
     }
 
     /// Granules in the set.
-    pub(crate) fn learned(&self) -> usize {
+    pub(crate) fn elements(&self) -> usize {
         self.set.len()
     }
 
@@ -147,15 +147,17 @@ impl Granules {
     }
 
     /// Lifts all protection.
-    pub(crate) fn release(&mut self) -> io::Result<()> {
+    pub(crate) fn release(&mut self) -> Result<(), Error> {
         sys::protect(self.start, self.len, Access::Write)
+            .map_err(Error::os("lifting the write protection of an image"))
     }
 
     /// Forgets what was learned and protects everything again.
-    pub(crate) fn forget(&mut self) -> io::Result<()> {
+    pub(crate) fn forget(&mut self) -> Result<(), Error> {
         self.set.clear();
         self.writable.fill(0);
         self.overflowed = false;
         sys::protect(self.start, self.len, Access::Read)
+            .map_err(Error::os("write-protecting an image"))
     }
 }

@@ -11,7 +11,7 @@
 //! Handlers find the slot of an address as they do for slots that learn (see `table`).
 
 use crate::table::Table;
-use crate::{PAGE, uffd};
+use crate::{Error, PAGE, uffd};
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -46,16 +46,18 @@ pub fn handle_missing_page(address: usize) -> bool {
 }
 
 impl Pager {
-    /// Watches the accessible pages at `start`, none of which is open. `None` if the kernel cannot.
-    pub(crate) fn new(start: usize, len: usize) -> Option<Box<Pager>> {
-        let descriptor = uffd::descriptor().ok()?;
-        uffd::register_missing(descriptor, start, len).ok()?;
+    /// Watches the accessible pages at `start`, none of which is open. They are in a slot that starts
+    /// at a multiple of [`LEARN_ALIGN`](crate::LEARN_ALIGN).
+    pub(crate) fn new(start: usize, len: usize) -> Result<Box<Pager>, Error> {
+        let descriptor = uffd::descriptor()?;
+        uffd::register_missing(descriptor, start, len)
+            .map_err(Error::os("providing pages on demand"))?;
         let (addresses, end) = (start..start + len, AtomicUsize::new(start));
         let provided = NOTHING.map(AtomicUsize::new);
         let mut pager = Box::new(Pager { descriptor, addresses, end, provided });
         let this = &raw mut *pager;
         PAGERS.enter(&pager.addresses, this);
-        Some(pager)
+        Ok(pager)
     }
 
     /// Makes the pages before the address `end` those that are open.

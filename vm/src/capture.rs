@@ -40,7 +40,7 @@ pub(crate) fn capture(store: &StoreInner, index: u32) -> Result<Capture, Error> 
         let pages = (bytes / WASM_PAGE) as u64;
         memory_pages.push(pages);
         for at in (-(lead as i64)..bytes as i64).step_by(PAGE) {
-            let page = memory.page(at as isize).map_err(Error::os("reading the instance"))?;
+            let page = memory.page(at as isize)?;
             image.write(image_offset(place) + at, &page);
         }
         // A shared memory may have grown meanwhile.

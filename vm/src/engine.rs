@@ -24,8 +24,8 @@ pub struct Config {
     /// faaslet that would pass it is dropped when it is released. `None` is half of the machine's
     /// memory.
     pub max_resident_bytes: Option<u64>,
-    /// How pools reset their slots; see [`Tracking`].
-    pub reset: Tracking,
+    /// How the slots of pools know what a reset has to restore.
+    pub tracking: Tracking,
 }
 
 impl Default for Config {
@@ -36,7 +36,7 @@ impl Default for Config {
             idle_slots: 64,
             max_slots: 16 << 10,
             max_resident_bytes: None,
-            reset: Tracking::Auto,
+            tracking: Tracking::Auto,
         }
     }
 }

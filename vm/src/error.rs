@@ -69,6 +69,9 @@ pub enum Error {
     /// Something the VM does not do.
     #[error("{0}")]
     Unsupported(String),
+    /// A slot could not be reserved, mapped or restored.
+    #[error(transparent)]
+    Slot(#[from] wfaas_snapshot::Error),
     /// As many slots are in use as there may be.
     #[error("all {max} slots are in use: end some faaslets, or raise Config::max_slots")]
     NoSlot {

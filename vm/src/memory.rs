@@ -11,7 +11,7 @@ use wfaas_abi::BoundsStrategy;
 use wfaas_abi::layout::{MAX_MEMORY_PAGES, PAGE, WASM_PAGE};
 use wfaas_abi::memories::LEAD;
 use wfaas_abi::state::MEMORY_PAGES_OFFSET;
-use wfaas_snapshot::{Binding, Growth, Image, Slot, WorkingSet};
+use wfaas_snapshot::{BindError, Binding, Bound, Growth, Image, WorkingSet};
 
 /// A linear memory of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,14 +46,14 @@ enum Backing {
 #[derive(Debug)]
 pub(crate) struct OwnSlot {
     /// `None` once it was given back.
-    slot: Option<Slot>,
+    slot: Option<Bound>,
     engine: Engine,
 }
 
 impl Drop for OwnSlot {
     fn drop(&mut self) {
         if let Some(slot) = self.slot.take() {
-            self.engine.slots().put_back(slot);
+            self.engine.slots().put_back(slot.unbind().ok());
         }
     }
 }
@@ -61,35 +61,36 @@ impl Drop for OwnSlot {
 impl OwnSlot {
     /// A slot of the engine, bound.
     pub(crate) fn bound(engine: &Engine, binding: Binding) -> Result<OwnSlot, Error> {
-        let slot = engine.slots().take()?;
-        let mut own = OwnSlot { slot: Some(slot), engine: engine.clone() };
-        while let Err(error) = own.get_mut().bind(binding.clone()) {
+        loop {
+            let BindError { error, slot } = match engine.slots().take()?.bind(binding.clone()) {
+                Ok(slot) => return Ok(OwnSlot { slot: Some(slot), engine: engine.clone() }),
+                Err(failed) => failed,
+            };
+            engine.slots().put_back(slot);
             // What an idle faaslet has may be what there is no more of.
-            let short = error.kind() == std::io::ErrorKind::OutOfMemory;
-            if !short || !engine.slots().reclaim_one() {
+            if !error.is_out_of_memory() || !engine.slots().reclaim_one() {
                 return Err(not_bound(error));
             }
         }
-        Ok(own)
     }
 
     pub(crate) fn has_guard(&self) -> bool {
-        self.get().binding().is_none_or(|binding| binding.growth != Growth::Whole)
+        self.get().growth() != Growth::Whole
     }
 
-    pub(crate) fn get(&self) -> &Slot {
+    pub(crate) fn get(&self) -> &Bound {
         self.slot.as_ref().expect("only `drop` takes it")
     }
 
-    pub(crate) fn get_mut(&mut self) -> &mut Slot {
+    pub(crate) fn get_mut(&mut self) -> &mut Bound {
         self.slot.as_mut().expect("only `drop` takes it")
     }
 }
 
 /// Why a slot could not be bound.
-fn not_bound(error: std::io::Error) -> Error {
-    if error.kind() != std::io::ErrorKind::Unsupported {
-        return Error::os("mapping an image (limited by vm.max_map_count)")(error);
+fn not_bound(error: wfaas_snapshot::Error) -> Error {
+    if !matches!(error, wfaas_snapshot::Error::Userfaultfd(_)) {
+        return error.into();
     }
     let message = "userfaultfd is not supported by this kernel, or not permitted: build with \
                    --bounds guard";
@@ -178,7 +179,7 @@ impl MemoryInner {
     }
 
     /// The page at `at` bytes from the base: of the memory, or of what its image has before it.
-    pub(crate) fn page(&self, at: isize) -> std::io::Result<Cow<'_, [u8]>> {
+    pub(crate) fn page(&self, at: isize) -> Result<Cow<'_, [u8]>, wfaas_snapshot::Error> {
         match &self.backing {
             Backing::Own(own) => own.get().bytes(at, PAGE).map(Cow::Borrowed),
             Backing::Shared(memory) => Ok(memory.page(at).into()),
@@ -277,7 +278,7 @@ pub(crate) fn zeroed(engine: &Engine, pages: u64) -> Result<Image, Error> {
     if bytes as u64 > engine.config().max_memory_bytes {
         return Err(Error::Unsupported(format!("a memory of {bytes} bytes: too much here")));
     }
-    Image::from_pages(LEAD + bytes, &[], &[]).map_err(Error::os("a memory"))
+    Ok(Image::from_pages(LEAD + bytes, &[], &[])?)
 }
 
 /// The bits of an index of 32 or 64 bits.
@@ -289,7 +290,7 @@ impl Memory {
     /// A memory of the host's making, zeroed.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if the minimum is too large, [`Error::Os`] if there is no room.
+    /// [`Error::Unsupported`] if the minimum is too large, [`Error::Slot`] if there is no room.
     pub fn new<T: 'static>(store: &mut Store<T>, ty: MemoryType) -> Result<Memory, Error> {
         let store = &mut store.0.inner;
         if ty.shared {

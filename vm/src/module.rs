@@ -326,10 +326,11 @@ fn images_in_file(
     image.check()?;
     let from_file = |part: ImagePart<'_>| {
         let extents = extents(part, image.file_offset);
-        file.try_clone().and_then(|file| Image::from_file(file, part.bytes, &extents))
+        let file = file.try_clone().map_err(Error::os("making the image"))?;
+        Ok(Image::from_file(file, part.bytes, &extents)?)
     };
     let images = image.parts().map(|part| match from_file(part) {
-        Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => in_memory(image, part),
+        Err(Error::Slot(wfaas_snapshot::Error::Image(_))) => in_memory(image, part),
         other => other,
     });
     expecting(images, expected)
@@ -343,21 +344,21 @@ fn images_in_memory(
     expecting(image.parts().map(|part| in_memory(image, part)), expected)
 }
 
-fn in_memory(image: ImageRef<'_>, part: ImagePart<'_>) -> std::io::Result<Image> {
-    Image::from_pages(part.bytes, &extents(part, 0), image.bytes)
+fn in_memory(image: ImageRef<'_>, part: ImagePart<'_>) -> Result<Image, Error> {
+    Ok(Image::from_pages(part.bytes, &extents(part, 0), image.bytes)?)
 }
 
 /// The images with what guests are expected to write to, if that is known.
 fn expecting(
-    images: impl Iterator<Item = std::io::Result<Image>>,
+    images: impl Iterator<Item = Result<Image, Error>>,
     expected: Vec<WorkingSet>,
 ) -> Result<Vec<Arc<Image>>, Error> {
     let expected = expected.into_iter().map(Some).chain(std::iter::repeat(None));
     let images = images.zip(expected).map(|(image, set)| match set {
-        Some(set) => image?.expecting(set),
+        Some(set) => Ok(image?.expecting(set)?),
         None => image,
     });
-    images.map(|image| image.map(Arc::new).map_err(Error::os("making the image"))).collect()
+    images.map(|image| image.map(Arc::new)).collect()
 }
 
 /// What of an image's part is stored, from `origin` on in a file.

@@ -85,7 +85,7 @@ impl<T: Default + Send + 'static> Pool<T> {
             let message = "a pool needs an initialised module: build it with a snapshot";
             return Err(Error::Unsupported(message.into()));
         }
-        let module = match module.engine().config().reset {
+        let module = match module.engine().config().tracking {
             Tracking::Discard => module.clone(),
             _ => module.with_image_in_memory()?,
         };
@@ -102,7 +102,7 @@ impl<T: Default + Send + 'static> Pool<T> {
     /// A pristine instance, with `data` in its store.
     ///
     /// # Errors
-    /// [`Error::NoSlot`] if as many faaslets are in use as there may be, [`Error::Os`] if there is
+    /// [`Error::NoSlot`] if as many faaslets are in use as there may be, [`Error::Slot`] if there is
     /// no memory or address space for one more.
     pub fn acquire(&self, data: T) -> Result<Faaslet<'_, T>, Error> {
         let mut store = match self.0.idle.take() {
@@ -138,7 +138,7 @@ impl<T: Default + Send + 'static> Pool<T> {
 
     fn spawn(&self) -> Result<Store<T>, Error> {
         let mut store = Store::new(self.0.module.engine(), T::default());
-        store.0.inner.tracking = self.0.module.engine().config().reset;
+        store.0.inner.tracking = self.0.module.engine().config().tracking;
         self.0.linker.instantiate(&mut store, &self.0.module)?;
         Ok(store)
     }

@@ -57,7 +57,7 @@ impl SharedMemory {
     ///
     /// # Errors
     /// [`Error::Unsupported`] if the type is not shared, has no maximum or is too large;
-    /// [`Error::Os`] if there is no room.
+    /// [`Error::Slot`] if there is no room.
     pub fn new(engine: &Engine, ty: MemoryType) -> Result<SharedMemory, Error> {
         let maximum = ty.limits.maximum.filter(|_| ty.shared);
         if maximum.is_none_or(|maximum| maximum < ty.limits.minimum) {
@@ -197,7 +197,7 @@ impl SharedMemory {
     }
 
     /// Makes the memory identical to its image again; `None` if somebody else refers to it.
-    pub(crate) fn reset(&mut self) -> Option<std::io::Result<()>> {
+    pub(crate) fn reset(&mut self) -> Option<Result<(), wfaas_snapshot::Error>> {
         let inner = Arc::get_mut(&mut self.0)?;
         let slot = inner.slot.get_mut().unwrap_or_else(PoisonError::into_inner);
         Some(slot.get_mut().reset())

@@ -60,7 +60,7 @@ impl Slots {
     /// An unbound slot: a free one, a new one, or that of an idle faaslet.
     ///
     /// # Errors
-    /// [`Error::NoSlot`] if all are in use, [`Error::Os`] if the kernel has no room for one more.
+    /// [`Error::NoSlot`] if all are in use, [`Error::Slot`] if the kernel has no room for one more.
     pub(crate) fn take(&self) -> Result<Slot, Error> {
         loop {
             if let Some(slot) = lock(&self.free).pop() {
@@ -73,16 +73,15 @@ impl Slots {
         }
     }
 
-    /// Takes a slot back.
-    pub(crate) fn put_back(&self, mut slot: Slot) {
-        if slot.unbind().is_ok() {
+    /// Takes a slot back, or writes off one that could not be unbound.
+    pub(crate) fn put_back(&self, slot: Option<Slot>) {
+        if let Some(slot) = slot {
             let mut free = lock(&self.free);
             if free.len() < MAX_FREE || self.is_short() {
                 free.push(slot);
                 return;
             }
         }
-        drop(slot);
         self.made.fetch_sub(1, Relaxed);
     }
 
@@ -118,10 +117,11 @@ impl Slots {
             self.made.fetch_sub(1, Relaxed);
             return Err(Error::NoSlot { max: self.max });
         }
-        Slot::reserve(GEOMETRY).map_err(|error| {
+        let reserved = Slot::reserve(GEOMETRY);
+        if reserved.is_err() {
             self.made.fetch_sub(1, Relaxed);
-            Error::os("reserving a slot (limited by vm.max_map_count and RLIMIT_AS)")(error)
-        })
+        }
+        Ok(reserved?)
     }
 
     fn is_short(&self) -> bool {

@@ -112,24 +112,24 @@ fn is_pristine(pool: &Pool<()>, pristine: &(Vec<(u32, Vec<u8>)>, Vec<u64>)) -> b
     })
 }
 
-/// Every way to reset, with and without a profile of what a few actions write to.
+/// Every way of tracking, with and without a profile of what a few actions write to.
 const WAYS: [(Tracking, bool); 7] = [
-    (Tracking::Learn, false),
+    (Tracking::Pages, false),
     (Tracking::Granules, false),
     (Tracking::Discard, false),
     (Tracking::Record, false),
-    (Tracking::Learn, true),
+    (Tracking::Pages, true),
     (Tracking::Granules, true),
     (Tracking::Discard, true),
 ];
 
 fn pool() -> Pool<()> {
-    pool_with(Tracking::Learn, false)
+    pool_with(Tracking::Pages, false)
 }
 
-fn pool_with(reset: Tracking, profile: bool) -> Pool<()> {
+fn pool_with(tracking: Tracking, profile: bool) -> Pool<()> {
     wfaas_vm::userfaultfd().expect("without it these tests would test something else");
-    let engine = |reset| Engine::new(Config { reset, ..Config::default() }).unwrap();
+    let engine = |tracking| Engine::new(Config { tracking, ..Config::default() }).unwrap();
     let recording = engine(Tracking::Record);
     let raw = module(&recording, GUEST);
     let linker = Linker::<()>::new(&recording);
@@ -381,8 +381,8 @@ fn a_function_of_a_dropped_pool_is_none_of_the_next() {
 /// The host may share the guest's memory among threads: each may be the first to write to a page.
 #[test]
 fn what_two_threads_of_the_host_wrote_is_reset() {
-    for reset in [Tracking::Learn, Tracking::Granules] {
-        let engine = Engine::new(Config { reset, ..Config::default() }).unwrap();
+    for tracking in [Tracking::Pages, Tracking::Granules] {
+        let engine = Engine::new(Config { tracking, ..Config::default() }).unwrap();
         let module = module(&engine, "(module (memory (export \"memory\") 2))");
         for _ in 0..1000 {
             let pool: Pool<()> = Pool::new(&Linker::new(&engine), &module).unwrap();

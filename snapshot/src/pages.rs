@@ -1,4 +1,4 @@
-//! Watching single pages, with userfaultfd.
+//! The learned set of [`Tracking::Pages`](crate::Tracking::Pages): single pages, by userfaultfd.
 //!
 //! The image is mapped write-protected. The first write to a page raises SIGBUS; the handler lifts
 //! the protection and notes the page. From then on the page stays writable and in the *learned
@@ -11,8 +11,7 @@
 use crate::cost::{MAX_GROWN, MAX_PAGES};
 use crate::restore::{Pristine, Restorable, restore};
 use crate::sys;
-use crate::{Image, PAGE, WorkingSet, uffd};
-use std::io;
+use crate::{Error, Image, PAGE, WorkingSet, uffd};
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::ptr;
@@ -22,9 +21,9 @@ use std::ptr;
 /// write to few pages, and there may be thousands of slots.
 const FIRST_ROOM: usize = 16;
 
-/// The learned set of a slot.
+/// The pages of an image, and behind it, that were written to.
 #[derive(Debug)]
-pub(crate) struct Tracker {
+pub(crate) struct Pages {
     descriptor: &'static OwnedFd,
     /// First address of the image, and its length in bytes.
     start: usize,
@@ -44,17 +43,17 @@ pub(crate) struct Tracker {
 
 // SAFETY: the pointers are into the slot and the image, which are the owner's; handlers that run
 // on the owner's thread are the only others to use them.
-unsafe impl Send for Tracker {}
+unsafe impl Send for Pages {}
 
-// SAFETY: nothing is changed through `&Tracker`.
-unsafe impl Sync for Tracker {}
+// SAFETY: nothing is changed through `&Pages`.
+unsafe impl Sync for Pages {}
 
-impl Tracker {
+impl Pages {
     /// Protects the image mapped at `start`. `None` if the kernel cannot.
     ///
     /// The `head` bytes before it are registered with it, but never protected: a mapping that is
     /// registered in part would be split.
-    pub(crate) fn new(start: usize, len: usize, head: usize) -> Option<Tracker> {
+    pub(crate) fn new(start: usize, len: usize, head: usize) -> Option<Pages> {
         let descriptor = uffd::descriptor().ok()?;
         uffd::register(descriptor, start - head, len + head).ok()?;
         if uffd::protect(descriptor, start, len, true).is_err() {
@@ -62,7 +61,7 @@ impl Tracker {
             let _ = uffd::protect(descriptor, start, len, false);
             return None;
         }
-        Some(Tracker {
+        Some(Pages {
             descriptor,
             start,
             len,
@@ -90,7 +89,7 @@ impl Tracker {
 
     /// Puts a page that is not protected any more into the set. Does not allocate.
     fn note(&mut self, page: usize) {
-        let full = self.learned_pages() >= MAX_PAGES;
+        let full = self.elements() >= MAX_PAGES;
         let in_image = page - self.start < self.len;
         let list = if in_image { &mut self.learned } else { &mut self.grown };
         if full || list.len() == list.capacity() {
@@ -107,7 +106,7 @@ impl Tracker {
     }
 
     /// Pages in the set.
-    pub(crate) fn learned_pages(&self) -> usize {
+    pub(crate) fn elements(&self) -> usize {
         self.learned.len() + self.grown.len()
     }
 
@@ -201,12 +200,13 @@ impl Tracker {
     }
 
     /// Lifts all protection.
-    pub(crate) fn release(&mut self) -> io::Result<()> {
+    pub(crate) fn release(&mut self) -> Result<(), Error> {
         uffd::protect(self.descriptor, self.start, self.watched, false)
+            .map_err(Error::os("lifting the write protection of an image"))
     }
 
     /// Forgets what was learned and protects everything again.
-    pub(crate) fn forget(&mut self) -> io::Result<()> {
+    pub(crate) fn forget(&mut self) -> Result<(), Error> {
         if self.overflowed {
             self.make_room();
         }
@@ -215,5 +215,6 @@ impl Tracker {
         self.grown.clear();
         self.overflowed = false;
         uffd::protect(self.descriptor, self.start, self.watched, true)
+            .map_err(Error::os("write-protecting an image"))
     }
 }
