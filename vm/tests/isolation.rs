@@ -150,7 +150,7 @@ fn pool_with(tracking: Tracking, profile: bool) -> Pool<()> {
         let profile = instance.recorded(faaslet.store()).unwrap().expect("a few pages");
         artifact = set_profile(&module.artifact(), &profile).unwrap();
     }
-    let engine = engine(reset);
+    let engine = engine(tracking);
     let module = Module::from_bytes(&engine, &artifact).unwrap();
     Pool::new(&Linker::new(&engine), &module).unwrap()
 }
@@ -199,22 +199,22 @@ proptest! {
 
     #[test]
     fn the_next_guest_sees_the_image(lives in lives()) {
-        for (reset, profile) in WAYS {
-            let pool = pool_with(reset, profile);
-            prop_assert!(leave_nothing(&pool, &lives), "{reset:?}, profile: {profile}");
+        for (tracking, profile) in WAYS {
+            let pool = pool_with(tracking, profile);
+            prop_assert!(leave_nothing(&pool, &lives), "{tracking:?}, profile: {profile}");
         }
     }
 
     #[test]
     fn guests_on_two_threads_leave_nothing_to_each_other(first in lives(), second in lives()) {
-        for (reset, profile) in WAYS {
-            let pool = pool_with(reset, profile);
+        for (tracking, profile) in WAYS {
+            let pool = pool_with(tracking, profile);
             let (one, two) = std::thread::scope(|scope| {
                 let one = scope.spawn(|| leave_nothing(&pool, &first));
                 let two = scope.spawn(|| leave_nothing(&pool, &second));
                 (one.join().unwrap(), two.join().unwrap())
             });
-            prop_assert!(one && two, "{reset:?}, profile: {profile}");
+            prop_assert!(one && two, "{tracking:?}, profile: {profile}");
         }
     }
 }
@@ -223,8 +223,8 @@ proptest! {
 /// early is killed while the handler of a first write runs, or between it and the write.
 #[test]
 fn a_guest_that_is_killed_at_any_moment_leaves_nothing() {
-    for (reset, profile) in WAYS {
-        let pool = pool_with(reset, profile);
+    for (tracking, profile) in WAYS {
+        let pool = pool_with(tracking, profile);
         let pristine = snapshot(&mut pool.acquire(()).unwrap());
         for round in 0..60u64 {
             let mut faaslet = pool.acquire(()).unwrap();
@@ -240,7 +240,7 @@ fn a_guest_that_is_killed_at_any_moment_leaves_nothing() {
             scribble.call(store, (start, 1)).expect_err("it never ends by itself");
             drop(faaslet);
             let next = is_pristine(&pool, &pristine);
-            assert!(next, "round {round}, {reset:?}, profile: {profile}");
+            assert!(next, "round {round}, {tracking:?}, profile: {profile}");
         }
     }
 }
@@ -251,8 +251,8 @@ fn a_guest_that_is_killed_at_any_moment_leaves_nothing() {
 /// Learned sets must not rely on any page still being mapped.
 #[test]
 fn pages_that_the_kernel_takes_away_are_the_same_when_they_come_back() {
-    for (reset, profile) in WAYS {
-        let pool = pool_with(reset, profile);
+    for (tracking, profile) in WAYS {
+        let pool = pool_with(tracking, profile);
         let pristine = snapshot(&mut pool.acquire(()).unwrap());
         let end = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -270,7 +270,7 @@ fn pages_that_the_kernel_takes_away_are_the_same_when_they_come_back() {
                 !is_pristine(&pool, &pristine)
             });
             end.store(true, Relaxed);
-            assert_eq!(failed, None, "{reset:?}, profile: {profile}");
+            assert_eq!(failed, None, "{tracking:?}, profile: {profile}");
         });
     }
 }
@@ -290,8 +290,8 @@ fn page_out_slots() {
 
 #[test]
 fn the_tests_above_would_notice() {
-    for (reset, profile) in WAYS {
-        let pool = pool_with(reset, profile);
+    for (tracking, profile) in WAYS {
+        let pool = pool_with(tracking, profile);
         let mut faaslet = pool.acquire(()).unwrap();
         let pristine = snapshot(&mut faaslet);
         for (action, a, b) in [
@@ -403,7 +403,7 @@ fn what_two_threads_of_the_host_wrote_is_reset() {
             let mut faaslet = pool.acquire(()).unwrap();
             let instance = faaslet.instance();
             let memory = instance.get_memory(faaslet.store(), "memory").unwrap();
-            assert!(memory.data(faaslet.store()).iter().all(|byte| *byte == 0), "{reset:?}");
+            assert!(memory.data(faaslet.store()).iter().all(|byte| *byte == 0), "{tracking:?}");
         }
     }
 }
