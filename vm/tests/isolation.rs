@@ -128,7 +128,7 @@ fn pool() -> Pool<()> {
 }
 
 fn pool_with(tracking: Tracking, profile: bool) -> Pool<()> {
-    wfaas_vm::userfaultfd().expect("without it these tests would test something else");
+    wfaas_vm::diagnostics::userfaultfd().expect("without it these tests would test something else");
     let engine = |tracking| Engine::new(Config { tracking, ..Config::default() }).unwrap();
     let recording = engine(Tracking::Record);
     let raw = module(&recording, GUEST);
