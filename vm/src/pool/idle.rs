@@ -5,17 +5,53 @@
 //! behind a lock.
 
 use crossbeam_utils::CachePadded;
-use crossbeam_utils::atomic::AtomicCell;
 use std::cell::Cell;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::marker::PhantomData;
+use std::ptr;
+use std::sync::atomic::{
+    AtomicPtr, AtomicUsize,
+    Ordering::{AcqRel, Relaxed},
+};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-type Place<S> = CachePadded<AtomicCell<Option<Box<S>>>>;
+/// A place for one store, or none.
+struct Place<S> {
+    /// From [`Box::into_raw`], or null.
+    store: AtomicPtr<S>,
+    /// It may be shared if stores may be sent, as a mutex may.
+    owned: PhantomData<Mutex<S>>,
+}
+
+impl<S> Place<S> {
+    fn empty() -> Place<S> {
+        Place { store: AtomicPtr::new(ptr::null_mut()), owned: PhantomData }
+    }
+
+    /// Puts a store in; the one that was there.
+    #[inline]
+    fn swap(&self, store: Option<Box<S>>) -> Option<Box<S>> {
+        let new = store.map_or(ptr::null_mut(), Box::into_raw);
+        let old = self.store.swap(new, AcqRel);
+        // SAFETY: it came from a box, and was taken out of the place by this swap alone.
+        (!old.is_null()).then(|| unsafe { Box::from_raw(old) })
+    }
+
+    #[inline]
+    fn take(&self) -> Option<Box<S>> {
+        self.swap(None)
+    }
+}
+
+impl<S> Drop for Place<S> {
+    fn drop(&mut self) {
+        drop(self.take());
+    }
+}
 
 /// Idle stores `S`, in boxes.
 pub(crate) struct Idle<S> {
     /// A power of two, or none.
-    places: Box<[Place<S>]>,
+    places: Box<[CachePadded<Place<S>>]>,
     others: Mutex<Vec<Box<S>>>,
     /// Most stores in the list.
     most_others: usize,
@@ -29,7 +65,7 @@ impl<S> Idle<S> {
         let few = (most / 4).checked_ilog2().map_or(0, |log| 1 << log);
         let places = (2 * threads.next_power_of_two()).min(few);
         Idle {
-            places: (0..places).map(|_| CachePadded::new(AtomicCell::new(None))).collect(),
+            places: (0..places).map(|_| CachePadded::new(Place::empty())).collect(),
             others: Mutex::default(),
             most_others: most - places,
         }
@@ -37,7 +73,8 @@ impl<S> Idle<S> {
 
     #[inline]
     fn place(&self) -> Option<&Place<S>> {
-        self.places.get(thread_number() & self.places.len().wrapping_sub(1))
+        let place = self.places.get(thread_number() & self.places.len().wrapping_sub(1));
+        place.map(|place| &**place)
     }
 
     /// A store, the thread's last one if possible.
@@ -71,7 +108,7 @@ impl<S> Idle<S> {
         None
     }
 
-    /// Takes out `most` stores of those that `choose` chooses.
+    /// Takes out at most `most` stores, of the ones that `choose` chooses.
     pub(crate) fn take_out(&self, most: usize, choose: impl Fn(&S) -> bool) -> Vec<Box<S>> {
         let mut others = self.others();
         let mut taken = Vec::new();
@@ -81,7 +118,7 @@ impl<S> Idle<S> {
             let list = if taken.len() < most && choose(&store) { &mut taken } else { &mut kept };
             list.push(store);
         }
-        // A few more than fit, if those of the places are among them, are no harm.
+        // The stores of the places are among them now: a few more than fit, which is no harm.
         *others = kept;
         taken
     }
