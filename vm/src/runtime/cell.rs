@@ -41,10 +41,8 @@ mod tests {
         let moved = std::hint::black_box([Some(cells)]);
         // SAFETY: the cells live in `moved`.
         unsafe { first.wrapping_add(2).write(7) };
+        let first = moved[0].as_ref().unwrap().first().cast::<[u64; 3]>();
         // SAFETY: as above.
-        assert_eq!(
-            unsafe { moved[0].as_ref().unwrap().first().cast::<[u64; 3]>().read() },
-            [1, 2, 7]
-        );
+        assert_eq!(unsafe { first.read() }, [1, 2, 7]);
     }
 }
