@@ -3,7 +3,7 @@
 //!
 //! * an [`Engine`] holds the configuration and is shared by all;
 //! * a [`Module`] is an artifact mapped into the process;
-//! * a [`Linker`] names what modules import: host functions, or exports of other instances;
+//! * a [`Linker`] names the imports of modules: host functions, or exports of other instances;
 //! * a [`Store`] holds [`Instance`]s that know each other, and the embedder's data;
 //! * a [`Func`], [`TypedFunc`], [`Memory`], [`Table`] or [`Global`] is a handle to something in a
 //!   store;
@@ -108,7 +108,6 @@ pub use runtime::thrown::{Exception, Uncaught};
 pub use runtime::trap::{BoxError, HostError, Trap};
 pub use runtime::types::{ExternType, GlobalType, Limits, MemoryType, TableType};
 pub use wfaas_abi::cpu::CpuFeatures;
-pub use wfaas_abi::{
-    Artifact, ArtifactError, FuncType, HeapType, RefType, TrapCode, ValType, artifact::Profile,
-};
+pub use wfaas_abi::{Artifact, ArtifactError, artifact::Profile, image::SparseImage};
+pub use wfaas_abi::{FuncType, HeapType, RefType, TrapCode, TypeHash, ValType};
 pub use wfaas_snapshot::{Error as SlotError, Tracking, WorkingSet};

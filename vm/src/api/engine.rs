@@ -26,7 +26,7 @@ pub struct Config {
     /// faaslet that would pass it is dropped when it is released. `None` is half of the machine's
     /// memory.
     pub max_resident_bytes: Option<u64>,
-    /// How the slots of pools know what a reset has to restore.
+    /// Way in which slots of pools track the pages that a reset has to restore.
     pub tracking: Tracking,
 }
 

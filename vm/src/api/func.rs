@@ -94,7 +94,8 @@ impl Func {
         self.id
     }
 
-    /// The instance whose terms its arguments and results are in; `None` for the host's.
+    /// The instance that references in its arguments and results are relative to; `None` for the
+    /// host's.
     pub(super) fn holder(&self) -> Option<u32> {
         match self.id {
             FuncId::Guest { instance, .. } => Some(instance),

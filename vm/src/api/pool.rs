@@ -164,7 +164,7 @@ fn check_module(module: &Module) -> Result<(), Error> {
     }
     let complete = artifact.init_steps().is_empty() && artifact.start().is_none();
     if !module.is_initialised() && !complete {
-        let message = "a pool needs an initialised module: build it with a snapshot";
+        let message = "a pool needs a module whose image is of an initialised instance";
         return Err(Error::Unsupported(message.into()));
     }
     Ok(())

@@ -29,7 +29,7 @@ impl<T: 'static> Store<T> {
         Store::with_tracking(engine, data, Tracking::Discard)
     }
 
-    /// An empty store whose slots know by `tracking` which pages a reset has to restore.
+    /// An empty store. Its slots track by `tracking` the pages that a reset has to restore.
     pub(super) fn with_tracking(engine: &Engine, data: T, tracking: Tracking) -> Store<T> {
         let config = engine.config();
         let inner = StoreInner::new(config.stack_bytes, config.max_memory_bytes);

@@ -57,8 +57,8 @@ impl<P: WasmList, R: WasmList> TypedFunc<P, R> {
         let store = inner_mut(store);
         let id = self.func.id_in(&store.objects);
         match self.callee {
-            // SAFETY: `new` checked the type, and the store, whose instances live as long as it,
-            // is the one the function is of.
+            // SAFETY: `new` checked the type, and the store is the function's; its instances
+            // live as long as it.
             Some(callee) => unsafe { call_guest(store, callee, self.func.holder(), params) },
             None => self.call_host(store, id, params),
         }

@@ -11,8 +11,8 @@ use wfaas_abi::{FuncRef, ValType};
 /// Cells a typed call has room for.
 pub(crate) const MAX_CELLS: usize = CALL_CELLS;
 
-/// Meaning of references in argument cells: the store they are of, and the instance whose terms
-/// they are in.
+/// Meaning of references in argument cells: their store, and the instance that they are relative
+/// to.
 #[derive(Debug)]
 pub struct References<'a> {
     objects: &'a mut Objects,

@@ -1,4 +1,4 @@
-//! Deadline and cancellation of a store's calls, as threads see them of each other. No instruction
+//! Deadline and cancellation of a store's calls, as other threads see and set them. No instruction
 //! in compiled code pays for them, and no system call per call; see `watchdog`.
 
 use std::sync::OnceLock;

@@ -1,6 +1,6 @@
 //! Signals: faults of guest and host code become traps, and a due call is ended.
 //!
-//! | signal | where the pc is | what happens |
+//! | signal | place of the pc | outcome |
 //! |---|---|---|
 //! | BUS, SEGV | anywhere, first write to a page or granule of a slot that learns | it is noted and writable |
 //! | BUS | anywhere, page of a slot that provides pages on demand | the page is there |

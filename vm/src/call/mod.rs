@@ -4,7 +4,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `state` | what one store's call has: the way back, marks, argument cells |
+//! | `state` | the state of a store's call: the way back, marks, argument cells |
 //! | `enter` | making a call |
 //! | `current` | the calls under way on a thread |
 //! | `stack`, `stacks` | a guest's stack; lending a thread's stacks |

@@ -42,8 +42,8 @@ pub(crate) fn forget_first() {
     FIRST.set(0);
 }
 
-/// Never lends a stack again: a host function was left in the middle on it, and who knows what
-/// still refers to its frames. Its memory is never given back.
+/// Never lends a stack again: a host function was left in the middle on it, and other threads
+/// may still refer to its frames. Its memory is never given back.
 #[cold]
 pub(crate) fn retire(stack: GuestStack) {
     forget_first();

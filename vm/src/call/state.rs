@@ -32,7 +32,7 @@ pub(crate) struct Activation {
     pub(super) back: WayBack,
     /// The entry on this thread that this one is nested in, or null.
     pub(super) previous: *const Activation,
-    /// The call whose guest runs.
+    /// The call it is a part of.
     pub(super) call: *mut CallState,
     /// The exit frame of the entry in the same store that this one is nested in.
     pub(super) outer_exit_fp: u64,
@@ -54,8 +54,8 @@ impl Activation {
 
     /// The entry that this one is nested in.
     pub(crate) fn previous(&self) -> Option<&Activation> {
-        // SAFETY: entries under way are alive, in call states and on stacks in use, and those that
-        // an entry is nested in for longer.
+        // SAFETY: entries under way are alive, in call states and on stacks in use, and outer ones
+        // live longer than those nested in them.
         unsafe { self.previous.as_ref() }
     }
 
@@ -103,7 +103,7 @@ pub(crate) struct CallState {
 }
 
 impl CallState {
-    /// The state of a store without a call, whose guests get `stack_bytes` bytes of stack.
+    /// The state of a store without a call. Its guests get `stack_bytes` bytes of stack.
     pub(crate) fn new(stack_bytes: usize) -> CallState {
         CallState {
             runtime: RuntimeContext { exit_fp: 0, stack_limit: 0 },
@@ -161,8 +161,8 @@ impl CallState {
         self.poisoned = true;
     }
 
-    /// Shows every word on the guest's stack, and in registers, if a call is under way whose guest
-    /// left through a stub.
+    /// Shows every word on the guest's stack, and in registers, if a call is under way and its
+    /// guest left through a stub.
     pub(crate) fn scan_stack(&self, show: impl FnMut(u64)) {
         if self.runtime.exit_fp != 0 {
             // SAFETY: the guest left through a stub, to this: its call is under way.

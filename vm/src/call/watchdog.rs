@@ -1,5 +1,5 @@
 //! Background thread: looks once a millisecond at the calls that have a deadline or were cancelled,
-//! and signals the threads of those that are due.
+//! and signals the threads of the calls that are due.
 //!
 //! The signal handler (see `faults`) ends the guest if it finds guest code under way, and otherwise
 //! leaves a mark that hostcalls see on return. A thread that waits at a shared memory is woken too.

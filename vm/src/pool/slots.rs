@@ -19,8 +19,8 @@ const MAX_FREE: usize = 16;
 
 /// Keeper of idle faaslets, which gives them up when asked to.
 pub(crate) trait Keeper: Send + Sync {
-    /// Takes out idle faaslets that were put in before `epoch`, `most` of them. Dropping what is
-    /// returned gives their slots back.
+    /// Takes out idle faaslets that were put in before `epoch`, `most` of them. Dropping them
+    /// gives their slots back.
     fn give_up(&self, epoch: u32, most: usize) -> Vec<Box<dyn Any + Send>>;
 }
 

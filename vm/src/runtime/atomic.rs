@@ -53,7 +53,7 @@ impl Objects {
         shared.wait(address, unchanged, end).map_err(without_frames)
     }
 
-    /// Wakes at most `count` of those that wait at `address`; nobody waits at an unshared memory.
+    /// Wakes at most `count` threads that wait at `address`; nobody waits at an unshared memory.
     pub(super) fn atomic_notify(
         &mut self,
         instance: u32,

@@ -71,7 +71,7 @@ impl Objects {
         Ok(())
     }
 
-    /// The `dropped` byte of a segment, `first` being that of segment 0 as the header has it.
+    /// The `dropped` byte of a segment; the header has `first`, the byte of segment 0.
     fn dropped_cell(&self, instance: u32, first: u32, segment: u32) -> Result<Dropped, Error> {
         let offset = i64::from(first as i32) + i64::from(segment);
         Ok(Dropped(self.instances[instance as usize].state_cell(offset, 1)?))
@@ -125,7 +125,7 @@ impl Objects {
         self.tables[table].set(at, bits).map_err(without_frames)
     }
 
-    /// A value in `instance`'s terms, in those of the store's table `table`.
+    /// A value that is in `instance`'s terms, translated to the terms of the store's table `table`.
     pub(super) fn table_bits(
         &mut self,
         instance: u32,

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use wfaas_abi::artifact::records::{FunctionRecord, NONE};
 use wfaas_abi::{Artifact, ArtifactError};
 
-/// The mapped file and its executable text, shared by a module and those with a proto of it.
+/// The mapped file and its executable text, shared by a module and its protos.
 #[derive(Debug)]
 pub(crate) struct Code {
     /// Before the text, so that it ends before somebody else's text can be in the same place.

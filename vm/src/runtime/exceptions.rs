@@ -1,4 +1,4 @@
-//! Exceptions that guests throw: keeping them, and forgetting those that nobody needs.
+//! Exceptions that guests throw: keeping them, and forgetting the ones that nothing refers to.
 //!
 //! A thrown exception is kept by its store, and a guest's reference to it is its place in the
 //! store's list, marked so that it looks like nothing else. Since compiled code owns nothing, the

@@ -9,7 +9,7 @@ pub(crate) struct GlobalInner {
     /// Two words.
     cell: *mut u64,
     ty: GlobalType,
-    /// The instance whose terms a function reference in it is in; `None` for the host's.
+    /// The instance that a function reference in it is relative to; `None` for the host's.
     owner: Option<u32>,
     /// The cell of a global that is no instance's.
     _own: Option<Cells>,
@@ -39,7 +39,7 @@ impl GlobalInner {
         self.ty
     }
 
-    /// The instance whose terms a function reference in it is in; `None` for the host's.
+    /// The instance that a function reference in it is relative to; `None` for the host's.
     pub(crate) fn owner(&self) -> Option<u32> {
         self.owner
     }

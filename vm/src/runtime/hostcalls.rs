@@ -1,4 +1,4 @@
-//! Hostcalls: what compiled code asks of the VM, by the list in `wfaas_abi::hostcall`.
+//! Hostcalls: requests of compiled code to the VM, by the list in `wfaas_abi::hostcall`.
 //!
 //! Each is a small function that returns a `Result`; a macro makes the `extern "C"` entries from
 //! the list, so that neither a missing one nor one with other types compiles. The entries leave

@@ -11,7 +11,7 @@ use wfaas_abi::{ArtifactError, FuncRef};
 /// An instance. Hostcalls get its address.
 #[derive(Debug)]
 pub(crate) struct InstanceInner {
-    /// The call state of its store, and thereby the store, whose first field that is.
+    /// The call state of its store; and, since that is a store's first field, the store.
     pub(super) call: *mut CallState,
     /// Place among the store's instances.
     pub(super) index: u32,
@@ -20,7 +20,7 @@ pub(crate) struct InstanceInner {
     /// whether or not the module has a memory there.
     pub(super) slots: Vec<u32>,
     pub(super) base: *mut u8,
-    // Of each function, table, memory, global and tag of the index spaces, the place in the store.
+    // The index spaces of functions, tables, memories, globals and tags: places in the store.
     pub(super) imported_funcs: Vec<FuncId>,
     pub(super) tables: Vec<u32>,
     pub(super) memories: Vec<u32>,
@@ -31,7 +31,7 @@ pub(crate) struct InstanceInner {
 /// The store, known by its call state, and the place of the instance that called the host.
 ///
 /// # Safety
-/// `instance` must be the pointer in the host context of an instance whose guest called.
+/// `instance` must be the pointer in the host context of the instance that called.
 #[inline(always)]
 pub(crate) unsafe fn caller(instance: *mut InstanceInner) -> (*mut CallState, u32) {
     // SAFETY: the caller's contract.

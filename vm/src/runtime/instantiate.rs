@@ -84,8 +84,8 @@ impl Objects {
         }
         let name = strategy.name();
         let message = format!(
-            "importing a memory of a module built with --bounds none into one built with \
-             --bounds {name} is not supported"
+            "importing a memory of a module with the bounds strategy none into one with {name} is \
+             not supported"
         );
         Err(Error::Unsupported(message))
     }

@@ -51,7 +51,7 @@ unsafe fn depart(
     let pending = match (pending, due) {
         (None | Some(Pending::Exception(_)), Some(code)) => Pending::Trap(code),
         (Some(Pending::Exception(exception)), None) => {
-            // SAFETY: the caller's contract, and the base is that of the instance that called.
+            // SAFETY: the caller's contract, and the base is the calling instance's.
             unsafe { throw_to_guest(call, base, exception) }
         }
         (Some(pending), _) => pending,
@@ -65,8 +65,9 @@ unsafe fn depart(
     unsafe { leave(activation.way_back(), LEFT) }
 }
 
-/// Goes on in the guest where the exception is caught; returns why the guest must be left if it is
-/// not, or if it is not of this store: then it is the host function's error like any other.
+/// Goes on in the guest where the exception is caught. Returns the reason for leaving the guest if
+/// nobody catches the exception, or if it is of another store: then it is the host function's error
+/// like any other.
 ///
 /// # Safety
 /// As [`return_or_leave`]; `base` must be the BASE of the instance that called.
@@ -85,7 +86,7 @@ unsafe fn throw_to_guest(call: *mut CallState, base: *mut u8, exception: Excepti
     };
     let tag = u64::from(exception.tag_place().1);
     drop(exception);
-    // SAFETY: the handler is that of a call under way; up to there all frames are of the calling
+    // SAFETY: the handler is of a call under way; up to there all frames are of the calling
     // instance, since a bridge has a handler; nothing is left to drop.
     unsafe { resume(pc, sp, fp, bits, tag, base as usize) }
 }

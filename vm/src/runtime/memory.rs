@@ -17,7 +17,7 @@ pub(crate) struct MemoryInner {
     backing: Backing,
     /// As declared.
     ty: MemoryType,
-    /// The instance whose memory it is; `None` for the host's.
+    /// The instance that it is a memory of; `None` for the host's.
     owner: Option<u32>,
 }
 
@@ -55,7 +55,7 @@ impl MemoryInner {
         Ok(memory)
     }
 
-    /// The instance whose memory it is; `None` for the host's.
+    /// The instance that it is a memory of; `None` for the host's.
     pub(super) fn owner(&self) -> Option<u32> {
         self.owner
     }
@@ -105,7 +105,7 @@ impl MemoryInner {
 
     pub(crate) fn bytes(&self) -> usize {
         match &self.backing {
-            // Never more than what is open, even if a damaged image claims so.
+            // Never more than is open, even if a damaged image claims so.
             Backing::Own(own) => {
                 (self.pages() as usize).saturating_mul(WASM_PAGE).min(own.get().open_bytes())
             }
@@ -130,7 +130,7 @@ impl MemoryInner {
         }
     }
 
-    /// The page at `at` bytes from the base: of the memory, or of what its image has before it.
+    /// The page at `at` bytes from the base: of the memory, or of its image's part before that.
     pub(crate) fn page(&self, at: isize) -> Result<Cow<'_, [u8]>, wfaas_snapshot::Error> {
         match &self.backing {
             Backing::Own(own) => own.get().bytes(at, PAGE).map(Cow::Borrowed),

@@ -5,7 +5,7 @@
 //! | `code`, `images`, `module`, `profile`, `recording` | a loaded artifact: text, images, working sets |
 //! | `slot`, `memory`, `shared`, `table`, `global`, `cell`, `host_func`, `instance`, `thrown` | one object each |
 //! | `item`, `types` | names and types of objects |
-//! | `objects`, `reset` | all objects of a store, and making them what they were |
+//! | `objects`, `reset` | all objects of a store, and their reset |
 //! | `store` | the store: its objects and its call |
 //! | `instantiate`, `host_context`, `init` | making an instance |
 //! | `invoke`, `leave`, `hostcalls` | calling guests, and being called by them |

@@ -36,13 +36,13 @@ pub(crate) struct Objects {
     pub(super) tables: Vec<Box<TableInner>>,
     #[expect(clippy::vec_box)]
     pub(super) globals: Vec<Box<GlobalInner>>,
-    /// Of each tag, the type whose parameters its exceptions carry.
+    /// Types of the tags: exceptions carry values of the parameters' types.
     pub(super) tags: Vec<FuncType>,
     pub(super) exceptions: Exceptions,
     pub(super) host_funcs: Vec<Arc<HostFunc>>,
     pub(super) foreign: Foreign,
     pub(super) host_objects: Vec<HostObject>,
-    /// The function type of each type id that may meet a foreign reference.
+    /// Function types by type id, as far as the ids may meet a foreign reference.
     pub(super) type_ids: HashMap<u32, FuncType>,
     /// The objects that a reset keeps.
     pub(super) made: Counts,
@@ -57,7 +57,7 @@ pub(super) struct Foreign {
     pub(super) indices: HashMap<FuncId, u32>,
 }
 
-/// How many objects there are of each kind that the embedder can add to.
+/// Numbers of objects, by the kinds that the embedder can add.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Counts {
     pub(super) instances: usize,

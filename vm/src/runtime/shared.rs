@@ -2,8 +2,8 @@
 //! the same time.
 //!
 //! Each has a slot of its own, which lives as long as anybody refers to it. Its size only grows;
-//! pages are opened before the size says so, so whoever has read a size may use that much. Nobody
-//! ever gets a reference to its bytes but to atomic cells: guests change them at any time.
+//! pages are opened before the size says so, so a thread that has read a size may use as many.
+//! References to its bytes are to atomic cells only: guests change them at any time.
 
 use crate::call::parking::{Outcome, Parking};
 use crate::runtime::error::{Error, OutOfBounds};
@@ -37,8 +37,8 @@ struct SharedInner {
     parking: Parking,
 }
 
-// SAFETY: `base` is the slot's, which the same value owns; what is there is accessed atomically, or
-// by guests and on their behalf, to whom it is shared.
+// SAFETY: `base` is the slot's, which the same value owns; the bytes are accessed atomically, or by
+// guests and on their behalf, who share them.
 unsafe impl Send for SharedInner {}
 
 // SAFETY: as above.
@@ -207,8 +207,8 @@ impl SharedMemory {
 
     fn size_cell(&self) -> &AtomicU64 {
         let cell = self.0.base.wrapping_offset(MEMORY_PAGES_OFFSET as isize);
-        // SAFETY: the page before the memory is mapped as long as the memory, and whoever uses
-        // the cell uses it atomically: compiled code with aligned loads of eight bytes.
+        // SAFETY: the page before the memory is mapped as long as the memory, and every use of
+        // the cell is atomic: compiled code with aligned loads of eight bytes.
         unsafe { AtomicU64::from_ptr(cell.cast()) }
     }
 

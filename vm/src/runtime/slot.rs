@@ -27,7 +27,7 @@ pub(crate) trait SlotSource: Send + Sync + std::fmt::Debug {
 pub(crate) struct SlotTerms<'a> {
     /// The lender.
     pub(crate) source: &'a Arc<dyn SlotSource>,
-    /// How slots know which pages a reset has to restore.
+    /// Way of tracking the pages that a reset has to restore.
     pub(crate) tracking: Tracking,
     /// Most bytes of all memories of an instance.
     pub(crate) most_bytes: u64,
@@ -60,7 +60,7 @@ impl OwnSlot {
             source.put_back(slot);
             // Memory of an idle faaslet may be just enough.
             if !error.is_out_of_memory() || !source.reclaim_one() {
-                return Err(not_bound(error));
+                return Err(error.into());
             }
         }
     }
@@ -78,17 +78,7 @@ impl OwnSlot {
     }
 }
 
-/// Error of a slot that could not be bound.
-fn not_bound(error: wfaas_snapshot::Error) -> Error {
-    if !matches!(error, wfaas_snapshot::Error::Userfaultfd(_)) {
-        return error.into();
-    }
-    let message = "userfaultfd is not supported by this kernel, or not permitted: build with \
-                   --bounds guard";
-    Error::Unsupported(message.into())
-}
-
-/// The way in which memories grow of modules whose accesses are kept in bounds like this.
+/// The way of growing that goes with a bounds strategy of compiled code.
 pub(super) fn growth(strategy: BoundsStrategy) -> Growth {
     match strategy {
         BoundsStrategy::GuardUffd => Growth::Fault,

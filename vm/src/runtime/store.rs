@@ -32,13 +32,13 @@ struct MemoryLimits {
 // or by compiled code while a call holds it; host functions and host objects are Send and Sync.
 unsafe impl Send for StoreInner {}
 
-// SAFETY: through `&StoreInner` nothing is changed, and what is read (cells, sizes, memory) is
-// changed only through `&mut`.
+// SAFETY: through `&StoreInner` nothing is changed, and everything that is read (cells,
+// sizes, memory) is changed only through `&mut`.
 unsafe impl Sync for StoreInner {}
 
 impl StoreInner {
-    /// An empty store, whose guests get `stack_bytes` bytes of stack, and whose instances
-    /// `memory_bytes` bytes of memory.
+    /// An empty store. Its guests get `stack_bytes` bytes of stack, its instances `memory_bytes`
+    /// bytes of memory.
     pub(crate) fn new(stack_bytes: usize, memory_bytes: u64) -> StoreInner {
         StoreInner {
             call: CallState::new(stack_bytes),
@@ -89,8 +89,8 @@ impl StoreInner {
         limited.unwrap_or(u64::MAX).min(configured)
     }
 
-    /// Makes the store what it was when its objects were [kept](Objects::keep_present); whether
-    /// that was possible. If not, it must not be used again. Every field has its line here, so that
+    /// Brings the store back to the moment when its objects were [kept](Objects::keep_present);
+    /// whether that was possible. If not, it must not be used again. Every field has its line here, so that
     /// a new one does not compile until somebody has decided about it.
     #[inline]
     pub(crate) fn reset(&mut self) -> bool {

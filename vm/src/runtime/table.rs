@@ -14,7 +14,7 @@ pub(crate) struct TableInner {
     capacity: u64,
     /// As declared.
     ty: TableType,
-    /// The instance whose terms the function references in it are in; `None` for the host's.
+    /// The instance that function references in it are relative to; `None` for the host's.
     owner: Option<u32>,
     /// The cells of a table that is no instance's.
     _own: Option<Cells>,
@@ -58,7 +58,7 @@ impl TableInner {
         Ok(TableInner { elements, size, capacity, ty, owner: None, _own: Some(own) })
     }
 
-    /// The instance whose terms the function references in it are in; `None` for the host's.
+    /// The instance that function references in it are relative to; `None` for the host's.
     pub(crate) fn owner(&self) -> Option<u32> {
         self.owner
     }
