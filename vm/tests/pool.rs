@@ -72,6 +72,19 @@ fn faaslets_keep_no_more_memory_than_configured() {
     assert_eq!(idle_after(None), 4 + 1);
 }
 
+#[test]
+#[should_panic(expected = "a function of another module")]
+fn a_function_of_a_dropped_pool_is_none_of_the_next() {
+    let engine = engine(Config::default());
+    let pool = |wat| Pool::<()>::new(&Linker::new(&engine), &module(&engine, wat)).unwrap();
+    let first = pool(r#"(module (func (export "f") (param i32) (result i32) (local.get 0)))"#);
+    let f = first.typed_func::<i32, i32>("f").unwrap();
+    drop(first);
+    // Its text is likely to be where that of the first one was.
+    let second = pool(r#"(module (func (export "g") (param i64) (result i64) (local.get 0)))"#);
+    let _ = second.acquire(()).unwrap().call(&f, 1);
+}
+
 /// Runs the test `name` again in a process of its own, of a single thread, where `TEST_ARTIFACT` is a
 /// file with one.
 fn in_a_child(name: &str, artifact: &[u8]) {

@@ -5,7 +5,8 @@ use crate::output;
 use crate::toolchain::TOOLS;
 use serde::Serialize;
 use wfaas_abi::cpu::CpuFeatures;
-use wfaas_vm::{Missing, Tracking, cost};
+use wfaas_vm::Tracking;
+use wfaas_vm::diagnostics::{self, Missing, cost};
 
 /// Say what this machine offers, and what would make functions faster or possible
 ///
@@ -108,7 +109,7 @@ fn cpu() -> Check {
 
 /// The way of tracking that pools use unless, by a function's profile, another one costs less.
 fn active() -> Tracking {
-    cost::choose(wfaas_vm::Config::default().tracking, wfaas_vm::userfaultfd().is_ok(), None)
+    cost::choose(wfaas_vm::Config::default().tracking, diagnostics::userfaultfd().is_ok(), None)
 }
 
 fn tracking() -> Check {
@@ -142,7 +143,7 @@ fn reset_costs() -> Check {
 
 fn userfaultfd() -> Check {
     let name = "userfaultfd";
-    let missing = match wfaas_vm::userfaultfd() {
+    let missing = match diagnostics::userfaultfd() {
         Ok(()) => return check(name, "available, with write protection and SIGBUS mode", None),
         Err(missing) => missing,
     };

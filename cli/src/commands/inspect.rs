@@ -11,7 +11,7 @@ use wfaas_abi::artifact::records::{ExternKind, ExternType, NO_MAXIMUM, limits};
 use wfaas_abi::artifact::{FORMAT_VERSION, SectionId};
 use wfaas_abi::layout::WASM_PAGE;
 use wfaas_abi::{Artifact, ArtifactError};
-use wfaas_vm::cost;
+use wfaas_vm::diagnostics::{self, cost};
 
 /// Show what is in an artifact
 ///
@@ -134,9 +134,9 @@ fn image(artifact: &Artifact<'_>) -> Image {
 
 fn profile(artifact: &Artifact<'_>) -> Result<Option<Profile>, ArtifactError> {
     let Some(profile) = artifact.profile() else { return Ok(None) };
-    let sets = wfaas_vm::working_sets(artifact)?;
+    let sets = diagnostics::working_sets(artifact)?;
     let wanted = wfaas_vm::Config::default().tracking;
-    let way = |set| cost::choose(wanted, wfaas_vm::userfaultfd().is_ok(), Some(set));
+    let way = |set| cost::choose(wanted, diagnostics::userfaultfd().is_ok(), Some(set));
     Ok(Some(Profile {
         pages: profile.pages(),
         grown_wasm_pages: sets.iter().map(|set| set.grown).sum::<usize>() / WASM_PAGE,
