@@ -123,11 +123,11 @@ pub(crate) struct Rates {
     pub(crate) learn: u64,
 }
 
-/// Those of pages.
-pub(crate) const PAGES: Rates = Rates { restore: COPY_PAGE, learn: LEARN_PAGE };
+/// The rates of pages.
+pub(crate) static PAGES: Rates = Rates { restore: COPY_PAGE, learn: LEARN_PAGE };
 
-/// Those of granules, one page of each being written to.
-pub(crate) const GRANULES: Rates =
+/// The rates of granules of which one page is written to.
+pub(crate) static GRANULES: Rates =
     Rates { restore: COPY_PAGE + (GRANULE_PAGES as u64 - 1) * COMPARE_PAGE, learn: LEARN_GRANULE };
 
 #[cfg(test)]

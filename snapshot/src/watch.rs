@@ -102,10 +102,10 @@ impl Watcher {
     }
 
     /// What an element of the set costs.
-    pub(crate) fn rates(&self) -> Rates {
+    pub(crate) fn rates(&self) -> &'static Rates {
         match self.learned() {
-            Learned::Pages(_) => cost::PAGES,
-            Learned::Granules(_) => cost::GRANULES,
+            Learned::Pages(_) => &cost::PAGES,
+            Learned::Granules(_) => &cost::GRANULES,
         }
     }
 
