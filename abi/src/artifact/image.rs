@@ -1,6 +1,6 @@
 //! Looking at the image in an artifact or a proto file.
 
-use super::reader::ArtifactError;
+use super::error::ArtifactError;
 use super::records::RunRecord;
 use crate::layout::{self, PAGE};
 use crate::{memories, state};

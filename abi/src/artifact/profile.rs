@@ -2,9 +2,10 @@
 //!
 //! New slots start with these pages learned. Nothing but speed relies on a profile.
 
+use super::error::ArtifactError;
 use super::header::{SectionId, flags};
 use super::image::ImageRef;
-use super::reader::{Artifact, ArtifactError};
+use super::reader::Artifact;
 use super::records::RunRecord;
 use super::writer::Tail;
 use crate::image::Run;

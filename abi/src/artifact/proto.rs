@@ -7,8 +7,9 @@
 //!   last   stored pages, page-aligned
 //! ```
 
+use super::error::ArtifactError;
 use super::image::ImageRef;
-use super::reader::{Artifact, ArtifactError, hex};
+use super::reader::{Artifact, hex};
 use super::records::RunRecord;
 use super::writer::encode_image;
 use crate::image::SparseImage;

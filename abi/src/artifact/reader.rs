@@ -1,5 +1,6 @@
 //! Reading artifacts.
 
+use super::error::ArtifactError;
 use super::header::{FORMAT_VERSION, HEADER_OFFSET, Header, MAGIC, SectionId, flags};
 use super::image::{ImageRef, check_sizes};
 use super::profile::ProfileRef;
@@ -15,69 +16,6 @@ use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 
 /// ELF's number for x86-64, the one target there is.
 pub(super) const MACHINE_X86_64: u32 = 62;
-
-/// Why bytes are not an artifact this VM can run.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ArtifactError {
-    /// Too short for a header, or without the magic number.
-    #[error("not a wfaas artifact (no header found)")]
-    NotAnArtifact,
-    /// A format of another version.
-    #[error(
-        "artifact format version {found}, this wfaas reads version {FORMAT_VERSION}: build it again"
-    )]
-    Version {
-        /// What the file says.
-        found: u32,
-    },
-    /// The file is shorter or longer than its header says.
-    #[error("artifact is {} : the header says {expected} bytes, the file has {actual}", if actual < expected { "truncated" } else { "too long" })]
-    Size {
-        /// Bytes according to the header.
-        expected: u64,
-        /// Bytes there are.
-        actual: u64,
-    },
-    /// The header's own checksum does not fit.
-    #[error("artifact header is corrupted (checksum mismatch)")]
-    HeaderCheck,
-    /// Made by a compiler with another idea of the layout.
-    #[error(
-        "artifact was built for another version of wfaas (ABI {found:016x}, this is {ABI_FINGERPRINT:016x}): build it again"
-    )]
-    Fingerprint {
-        /// What the file says.
-        found: u64,
-    },
-    /// Code for another processor.
-    #[error("artifact holds code for ELF machine {found}, this VM runs x86-64 (62)")]
-    Machine {
-        /// What the file says.
-        found: u32,
-    },
-    /// The processor lacks something the code uses.
-    #[error(
-        "artifact needs CPU features this machine does not have: {0}; build it with --cpu for this machine"
-    )]
-    CpuFeatures(String),
-    /// A section, record or index that cannot be.
-    #[error("artifact is corrupted: {0}")]
-    Corrupt(&'static str),
-    /// The content is not what the header's hash says.
-    #[error("artifact content does not match its hash: it was modified or damaged")]
-    ContentHash,
-    /// The bytes are no Proto-Faaslet file.
-    #[error("not a Proto-Faaslet file (no .proto header found)")]
-    NotAProto,
-    /// The proto was captured from another artifact.
-    #[error("the proto belongs to artifact {expected}, not to {actual}")]
-    ProtoArtifact {
-        /// Content hash the proto names, in hexadecimal.
-        expected: String,
-        /// Content hash of the artifact given, in hexadecimal.
-        actual: String,
-    },
-}
 
 /// A parsed artifact: a view of its bytes, cheap to copy.
 #[derive(Clone, Copy)]
@@ -223,7 +161,7 @@ impl<'a> Artifact<'a> {
         start.checked_add(size).and_then(|end| self.bytes.get(start..end)).unwrap_or(&[])
     }
 
-    fn records<T: FromBytes + Immutable + KnownLayout + Unaligned>(
+    pub(super) fn records<T: FromBytes + Immutable + KnownLayout + Unaligned>(
         &self,
         id: SectionId,
     ) -> &'a [T] {
@@ -278,15 +216,6 @@ impl<'a> Artifact<'a> {
     /// Calls with a handler of exceptions, by return address.
     pub fn handlers(&self) -> &'a [HandlerRecord] {
         self.records(SectionId::Handlers)
-    }
-
-    /// The handler of the call that returns to `text_offset`.
-    pub fn handler_at(&self, text_offset: u32) -> Option<&'a HandlerRecord> {
-        let handlers = self.handlers();
-        let index = handlers
-            .binary_search_by_key(&text_offset, |record| record.return_offset.get())
-            .ok()?;
-        Some(&handlers[index])
     }
 
     /// Of each defined memory, its place in the image.
@@ -417,56 +346,6 @@ impl<'a> Artifact<'a> {
     pub fn val_type(&self, code: U32) -> Result<ValType, ArtifactError> {
         let hash = |index: u32| self.types().get(index as usize).map(|ty| TypeHash(ty.hash));
         ValType::decode(code.get(), hash).ok_or(ArtifactError::Corrupt("unknown value type"))
-    }
-
-    /// The function whose code holds `text_offset`, with its index.
-    pub fn function_at(&self, text_offset: u32) -> Option<(u32, &'a FunctionRecord)> {
-        let functions = self.functions();
-        let after = functions.partition_point(|record| record.text_offset.get() <= text_offset);
-        let index = after.checked_sub(1)?;
-        let record = &functions[index];
-        let inside = text_offset - record.text_offset.get() < record.text_size.get();
-        inside.then_some((index as u32, record))
-    }
-
-    /// Why the instruction at `text_offset` may fault, as a number of `TrapCode`.
-    pub fn trap_at(&self, text_offset: u32) -> Option<u32> {
-        let traps = self.traps();
-        let index =
-            traps.binary_search_by_key(&text_offset, |record| record.text_offset.get()).ok()?;
-        Some(traps[index].code.get())
-    }
-
-    /// Where in the module the code at `text_offset` comes from, in bytes. If that is in the place
-    /// of a call, where the call is comes next, and so on.
-    pub fn wasm_offsets_at(&self, text_offset: u32) -> impl Iterator<Item = u32> {
-        let map = self.source_map();
-        let after = map.partition_point(|record| record.text_offset.get() <= text_offset);
-        let record = after.checked_sub(1).map(|index| &map[index]);
-        let inlined: &[InlinedRecord] = self.records(SectionId::Inlined);
-        // A record refers to one of those that are left, so this ends.
-        let mut next = record.map(|record| (record.wasm_offset.get(), inlined));
-        std::iter::from_fn(move || {
-            let (place, inlined) = next.take().filter(|(place, _)| *place != NONE)?;
-            if place & INLINED == 0 {
-                return Some(place);
-            }
-            let index = (place & !INLINED) as usize;
-            let record = inlined.get(index)?;
-            next = Some((record.call.get(), &inlined[..index]));
-            Some(record.wasm_offset.get())
-        })
-    }
-
-    /// The function with the operator at `wasm_offset`, with its index.
-    pub fn function_with(&self, wasm_offset: u32) -> Option<(u32, &'a FunctionRecord)> {
-        let functions = self.functions();
-        let is_import = |record: &FunctionRecord| record.wasm_offset == NONE;
-        let imports = functions.partition_point(is_import);
-        let after =
-            functions[imports..].partition_point(|record| record.wasm_offset.get() <= wasm_offset);
-        let index = imports + after.checked_sub(1)?;
-        Some((index as u32, &functions[index]))
     }
 }
 

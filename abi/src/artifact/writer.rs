@@ -2,8 +2,9 @@
 //!
 //! The ELF container around the sections is the compiler's; see `wfaas_compiler`.
 
+use super::error::ArtifactError;
 use super::header::{HEADER_OFFSET, Header, SectionId, flags};
-use super::reader::{Artifact, ArtifactError};
+use super::reader::Artifact;
 use super::records::{Range, RunRecord};
 use crate::image::SparseImage;
 use crate::layout::PAGE;

@@ -1,5 +1,6 @@
-//! Value and function types.
+//! Value types, and the numbers that stand for them in artifacts.
 
+use super::TypeHash;
 use core::fmt;
 
 /// The type of a value.
@@ -45,17 +46,6 @@ pub enum HeapType {
     Exn,
     /// No exception: only null.
     NoExn,
-}
-
-/// The identity of a function type, the same in every module: a hash of its recursion group and
-/// its place in it (Core Specification 3.0, "Rolling and Unrolling").
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct TypeHash(pub [u8; 16]);
-
-impl fmt::Debug for TypeHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:08x}", u32::from_be_bytes([self.0[0], self.0[1], self.0[2], self.0[3]]))
-    }
 }
 
 /// The bytes of value types: those of the binary format (Core Specification 5.3) for nullable
@@ -215,210 +205,9 @@ impl fmt::Display for RefType {
     }
 }
 
-/// The type of a function.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct FuncType {
-    params: Box<[ValType]>,
-    results: Box<[ValType]>,
-    hash: TypeHash,
-}
-
-/// A function type as it is written, in a recursion group.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct GroupMember {
-    /// Types of the parameters, in order.
-    pub params: Vec<GroupValType>,
-    /// Types of the results, in order.
-    pub results: Vec<GroupValType>,
-    /// Whether it may have no subtypes.
-    pub is_final: bool,
-}
-
-/// A value type as it is written in a recursion group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GroupValType {
-    /// A type that does not depend on the group.
-    Known(ValType),
-    /// A reference to a member of the group.
-    Member {
-        /// Which.
-        index: u32,
-        /// Whether it may be null.
-        nullable: bool,
-    },
-}
-
-impl From<ValType> for GroupValType {
-    fn from(ty: ValType) -> Self {
-        GroupValType::Known(ty)
-    }
-}
-
-impl FuncType {
-    /// A function from `params` to `results`.
-    pub fn new(
-        params: impl IntoIterator<Item = ValType>,
-        results: impl IntoIterator<Item = ValType>,
-    ) -> Self {
-        let list = |types: Vec<ValType>| types.into_iter().map(GroupValType::Known).collect();
-        let member = GroupMember {
-            params: list(params.into_iter().collect()),
-            results: list(results.into_iter().collect()),
-            is_final: true,
-        };
-        let hash = member_hash(group_hash(std::slice::from_ref(&member)), 0);
-        member.resolve(hash, &[hash])
-    }
-
-    /// The types of a recursion group, in order.
-    pub fn group(members: &[GroupMember]) -> Vec<FuncType> {
-        let group = group_hash(members);
-        let hashes: Vec<TypeHash> =
-            (0..members.len()).map(|index| member_hash(group, index)).collect();
-        members.iter().zip(&hashes).map(|(member, hash)| member.resolve(*hash, &hashes)).collect()
-    }
-
-    /// A type whose identity is known.
-    pub fn with_hash(
-        params: impl IntoIterator<Item = ValType>,
-        results: impl IntoIterator<Item = ValType>,
-        hash: TypeHash,
-    ) -> Self {
-        let (params, results) = (params.into_iter().collect(), results.into_iter().collect());
-        FuncType { params, results, hash }
-    }
-
-    /// Types of the parameters, in order.
-    pub fn params(&self) -> &[ValType] {
-        &self.params
-    }
-
-    /// Types of the results, in order.
-    pub fn results(&self) -> &[ValType] {
-        &self.results
-    }
-
-    /// The type's identity: two types are the same if and only if these are equal.
-    pub fn hash(&self) -> TypeHash {
-        self.hash
-    }
-
-    /// 64-bit cells an argument array needs to hold the parameters, and later the results: one a
-    /// value, two for a vector, never none.
-    pub fn array_cells(&self) -> usize {
-        cells_of(&self.params).max(cells_of(&self.results)).max(1)
-    }
-
-    /// Whether compiled code passes a host function of this type its arguments in registers, and
-    /// gets the result in one; otherwise they are in an array. See
-    /// [`FuncImport`](crate::context::FuncImport).
-    pub fn passes_in_registers(&self) -> bool {
-        let scalar = |ty: &ValType| *ty != ValType::V128;
-        self.params.len() <= REGISTER_PARAMS
-            && self.results.len() <= 1
-            && self.params.iter().chain(&self.results).all(scalar)
-    }
-
-    /// The short id in funcrefs: equal for equal types in every module, never zero, and without
-    /// the [`FOREIGN`](crate::FuncRef::FOREIGN) bit. Different types could share an id (it is 31
-    /// bits of the hash); who mixes types of different modules must compare the types too.
-    pub fn id(&self) -> u32 {
-        let [a, b, c, d, ..] = self.hash.0;
-        (u32::from_le_bytes([a, b, c, d]) & !crate::FuncRef::FOREIGN).max(1)
-    }
-}
-
-/// Most parameters of a host function that are passed in registers: System V has six for integers,
-/// and two are the VM's.
-pub const REGISTER_PARAMS: usize = 4;
-
-/// 64-bit cells that values of these types need: one a value, two for a vector.
-pub fn cells_of(types: &[ValType]) -> usize {
-    types.iter().map(|ty| if *ty == ValType::V128 { 2 } else { 1 }).sum()
-}
-
-impl GroupMember {
-    fn resolve(&self, hash: TypeHash, hashes: &[TypeHash]) -> FuncType {
-        let list = |types: &[GroupValType]| -> Vec<ValType> {
-            types.iter().map(|ty| ty.resolve(hashes)).collect()
-        };
-        FuncType::with_hash(list(&self.params), list(&self.results), hash)
-    }
-}
-
-impl GroupValType {
-    fn resolve(self, hashes: &[TypeHash]) -> ValType {
-        match self {
-            GroupValType::Known(ty) => ty,
-            GroupValType::Member { index, nullable } => {
-                let heap = HeapType::Concrete(hashes[index as usize]);
-                ValType::Ref(RefType { nullable, heap })
-            }
-        }
-    }
-
-    fn hash_into(self, hasher: &mut blake3::Hasher) {
-        match self {
-            GroupValType::Known(ValType::Ref(RefType {
-                nullable,
-                heap: HeapType::Concrete(hash),
-            })) => {
-                hasher.update(&[1, u8::from(nullable)]).update(&hash.0);
-            }
-            GroupValType::Known(ty) => {
-                let code = ty.encode(|_| None).expect("all types but concrete ones have a code");
-                hasher.update(&[0]).update(&code.to_le_bytes());
-            }
-            GroupValType::Member { index, nullable } => {
-                hasher.update(&[2, u8::from(nullable)]).update(&index.to_le_bytes());
-            }
-        }
-    }
-}
-
-fn group_hash(members: &[GroupMember]) -> blake3::Hash {
-    let mut hasher = blake3::Hasher::new();
-    for member in members {
-        hasher.update(&[u8::from(member.is_final)]);
-        for list in [&member.params, &member.results] {
-            hasher.update(&(list.len() as u64).to_le_bytes());
-            for ty in list {
-                ty.hash_into(&mut hasher);
-            }
-        }
-    }
-    hasher.finalize()
-}
-
-fn member_hash(group: blake3::Hash, index: usize) -> TypeHash {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(group.as_bytes()).update(&(index as u64).to_le_bytes());
-    let mut hash = TypeHash::default();
-    hash.0.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-    hash
-}
-
-impl fmt::Display for FuncType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list =
-            |types: &[ValType]| types.iter().map(ValType::to_string).collect::<Vec<_>>().join(", ");
-        write!(f, "({}) -> ({})", list(&self.params), list(&self.results))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ids_tell_parameters_from_results() {
-        let a = FuncType::new([ValType::I32], []);
-        let b = FuncType::new([], [ValType::I32]);
-        assert_ne!(a.hash(), b.hash());
-        assert_ne!(a.id(), b.id());
-        assert_eq!(a.id(), FuncType::new([ValType::I32], []).id());
-        assert_eq!(a.id() & crate::FuncRef::FOREIGN, 0);
-    }
 
     #[test]
     fn codes_and_types_agree() {
@@ -433,21 +222,6 @@ mod tests {
         }
         // Five numbers, six abstract references, nullable or not, and two concrete ones.
         assert_eq!(known, 5 + 12 + 2);
-    }
-
-    #[test]
-    fn groups_are_equal_by_structure() {
-        let to = |index| GroupMember {
-            params: vec![GroupValType::Member { index, nullable: false }],
-            results: vec![],
-            is_final: true,
-        };
-        let pair = FuncType::group(&[to(1), to(0)]);
-        assert_eq!(pair, FuncType::group(&[to(1), to(0)]));
-        assert_ne!(pair[0], pair[1], "members of a group are different types");
-        assert_ne!(FuncType::group(&[to(0)])[0], pair[0]);
-        let open = GroupMember { is_final: false, ..to(0) };
-        assert_ne!(FuncType::group(&[to(0)]), FuncType::group(&[open]));
     }
 
     #[test]
