@@ -9,6 +9,10 @@ macro_rules! strategies {
         #[repr(u32)]
         pub enum BoundsStrategy { $($(#[doc = $doc])+ $variant = $number,)* }
 
+        /// The strategies by number, for the description of the ABI.
+        pub(crate) const STRATEGIES: &[crate::description::Item] =
+            &[$(crate::description::Item { name: $name, number: $number },)*];
+
         impl BoundsStrategy {
             /// Every strategy.
             pub const ALL: &'static [BoundsStrategy] = &[$(BoundsStrategy::$variant,)*];
@@ -67,6 +71,11 @@ macro_rules! fates {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[repr(usize)]
         pub enum CheckFate { $(#[doc = $doc] $variant,)* }
+
+        /// The fates in the order of the header's counts, for the description of the ABI.
+        pub(crate) const FATES: &[crate::description::Item] = &[$(
+            crate::description::Item { name: $name, number: CheckFate::$variant as i64 },
+        )*];
 
         impl CheckFate {
             /// Every fate, in order.

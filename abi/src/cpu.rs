@@ -8,6 +8,10 @@ macro_rules! cpu_features {
 
         /// Every feature: name as in `/proc/cpuinfo`-like tools, bit, Cranelift setting.
         pub const CPU_FEATURES: &[(&str, u64, &str)] = &[$(($name, 1 << $bit, $setting),)*];
+
+        /// The features by bit, for the description of the ABI.
+        pub(crate) const BITS: &[crate::description::Item] =
+            &[$(crate::description::Item { name: $name, number: $bit },)*];
     };
 }
 

@@ -99,15 +99,26 @@ macro_rules! define_hostcalls {
             }
         }
 
-        /// One line a hostcall, for the ABI fingerprint.
-        pub(crate) const SIGNATURES: &[&str] = &[
-            $(stringify!($name ($($ty),*) $(-> $ret)?),)*
-        ];
+        /// The hostcalls by place, for the description of the ABI. Names of arguments tell apart
+        /// those of equal types.
+        pub(crate) const SIGNATURES: &[crate::description::Item] = &[$(
+            crate::description::Item {
+                name: concat!(
+                    stringify!($name),
+                    $(" ", stringify!($arg), ": ", stringify!($ty),)*
+                    $(" -> ", stringify!($ret))?
+                ),
+                number: Hostcall::$variant as i64,
+            },
+        )*];
     };
     (@ret) => { None };
     (@ret $ret:ident) => { Some(HostcallType::$ret) };
 }
 for_each_hostcall!(define_hostcalls);
+
+#[cfg(test)]
+pub(crate) use define_hostcalls;
 
 /// How many hostcalls there are.
 pub const HOSTCALLS: usize = Hostcall::ALL.len();

@@ -6,7 +6,8 @@
 //! * the **host context** holds the absolute pointers compiled code needs; see [`context`];
 //! * a [`FuncRef`] is a function reference as eight bytes of plain data;
 //! * a [`TrapCode`] says why guest code stopped; [`hostcall`] lists what it may ask of the VM;
-//! * an [`Artifact`] is a compiled module; [`artifact`] has its format, writer and reader.
+//! * an [`Artifact`] is a compiled module; [`artifact`] has its format, writer and reader;
+//! * the [`description`] of all this is `layout.txt`, and its hash the [`fingerprint`].
 //!
 //! Everything here encodes, decodes or looks up. There is no I/O and no unsafe code.
 //!
@@ -25,6 +26,7 @@ pub mod artifact;
 pub mod bounds;
 pub mod context;
 pub mod cpu;
+pub mod description;
 pub mod fingerprint;
 pub mod funcref;
 pub mod hostcall;

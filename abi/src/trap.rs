@@ -9,6 +9,10 @@ macro_rules! trap_codes {
             $($(#[doc = $doc])+ $name = $code,)*
         }
 
+        /// The codes by number, for the description of the ABI.
+        pub(crate) const CODES: &[crate::description::Item] =
+            &[$(crate::description::Item { name: stringify!($name), number: $code },)*];
+
         impl TrapCode {
             /// Every code there is, in ascending order.
             pub const ALL: &'static [TrapCode] = &[$(TrapCode::$name,)*];
@@ -75,6 +79,9 @@ trap_codes! {
     /// An access outside of the memory whose check was elided, found by verifying code.
     ElidedCheckFailed = 21, "an elided bounds check failed (a bug in wfaas)";
 }
+
+#[cfg(test)]
+pub(crate) use trap_codes;
 
 impl core::fmt::Display for TrapCode {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {

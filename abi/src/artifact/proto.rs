@@ -12,6 +12,7 @@ use super::image::ImageRef;
 use super::reader::{Artifact, hex};
 use super::records::RunRecord;
 use super::writer::encode_image;
+use crate::description::records;
 use crate::image::SparseImage;
 use crate::layout::{MAX_STATE_BYTES, PAGE};
 use zerocopy::little_endian::{U32, U64};
@@ -20,30 +21,32 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 /// First eight bytes of a proto file.
 pub const PROTO_MAGIC: [u8; 8] = *b"WFAASPRO";
 
-/// The header of a proto file.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
-)]
-#[repr(C)]
-pub struct ProtoHeader {
-    /// [`PROTO_MAGIC`].
-    pub magic: [u8; 8],
-    /// [`FORMAT_VERSION`](super::FORMAT_VERSION).
-    pub version: U32,
-    /// Number of image runs.
-    pub runs: U32,
-    /// Content hash of the artifact it was captured from.
-    pub artifact: [u8; 32],
-    /// Bytes of state.
-    pub state_bytes: U64,
-    /// Number of memories in the image.
-    pub memories: U32,
-    /// Always zero.
-    pub reserved: U32,
-    /// Bytes of the whole file.
-    pub file_size: U64,
-    /// BLAKE3 of the file with this field zero.
-    pub content_hash: [u8; 32],
+records! {
+    PROTO_RECORDS = derive(
+        Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+    );
+
+    /// The header of a proto file.
+    ProtoHeader {
+        /// [`PROTO_MAGIC`].
+        magic: [u8; 8],
+        /// [`FORMAT_VERSION`](super::FORMAT_VERSION).
+        version: U32,
+        /// Number of image runs.
+        runs: U32,
+        /// Content hash of the artifact it was captured from.
+        artifact: [u8; 32],
+        /// Bytes of state.
+        state_bytes: U64,
+        /// Number of memories in the image.
+        memories: U32,
+        /// Always zero.
+        reserved: U32,
+        /// Bytes of the whole file.
+        file_size: U64,
+        /// BLAKE3 of the file with this field zero.
+        content_hash: [u8; 32],
+    }
 }
 
 /// A parsed proto file.

@@ -1,19 +1,8 @@
 //! The fixed-width records of an artifact. All fields are little-endian and unaligned.
 
+use crate::description::{Item, records};
 use zerocopy::little_endian::{I32, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
-
-macro_rules! records {
-    ($($(#[doc = $doc:literal])+ $name:ident { $($(#[doc = $field_doc:literal])+ $field:ident: $ty:ty,)* })*) => {
-        $(
-            $(#[doc = $doc])+
-            #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-            #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-            #[repr(C)]
-            pub struct $name { $($(#[doc = $field_doc])+ pub $field: $ty,)* }
-        )*
-    };
-}
 
 /// Stands for "no maximum" in 64-bit limits.
 pub const NO_MAXIMUM: u64 = u64::MAX;
@@ -34,6 +23,11 @@ pub const NONE: u32 = u32::MAX;
 pub const INLINED: u32 = 1 << 31;
 
 records! {
+    RECORDS = derive(
+        Debug, Clone, Copy, PartialEq, Eq, Default,
+        FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+    );
+
     /// A range of another section, in records (bytes for strings and data).
     Range {
         /// First record.
@@ -242,12 +236,15 @@ records! {
 }
 
 macro_rules! numbered {
-    ($($(#[doc = $doc:literal])+ $name:ident { $($(#[doc = $variant_doc:literal])+ $variant:ident = $number:literal,)* })*) => {
+    ($($(#[doc = $doc:literal])+ $name:ident, $items:ident { $($(#[doc = $variant_doc:literal])+ $variant:ident = $number:literal,)* })*) => {
         $(
             $(#[doc = $doc])+
             #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
             #[repr(u32)]
             pub enum $name { $($(#[doc = $variant_doc])+ $variant = $number,)* }
+
+            pub(crate) const $items: &[Item] =
+                &[$(Item { name: stringify!($variant), number: $number },)*];
 
             impl $name {
                 /// The variant with this number, if there is one.
@@ -264,7 +261,7 @@ macro_rules! numbered {
 
 numbered! {
     /// What can be imported and exported.
-    ExternKind {
+    ExternKind, EXTERN_KINDS {
         /// A function.
         Func = 0,
         /// A table.
@@ -278,7 +275,7 @@ numbered! {
     }
 
     /// What an [`InitStep`] does.
-    InitKind {
+    InitKind, INIT_KINDS {
         /// Sets defined global `target` (by its index among all globals) to the value of `expr`.
         Global = 0,
         /// Fills table `target` with the value of `expr`.
@@ -290,7 +287,7 @@ numbered! {
     }
 
     /// The operations of constant expressions.
-    ConstOpcode {
+    ConstOpcode, CONST_OPCODES {
         /// Pushes the low 32 bits of `low`.
         I32Const = 0,
         /// Pushes `low`.

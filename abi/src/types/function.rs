@@ -101,6 +101,9 @@ impl FuncType {
 /// and two are the VM's.
 pub const REGISTER_PARAMS: usize = 4;
 
+/// Bytes of a cell of an argument array.
+pub const CELL_BYTES: usize = size_of::<u64>();
+
 /// 64-bit cells that values of these types need: one a value, two for a vector.
 pub fn cells_of(types: &[ValType]) -> usize {
     types.iter().map(|ty| if *ty == ValType::V128 { 2 } else { 1 }).sum()

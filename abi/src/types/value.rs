@@ -1,6 +1,7 @@
 //! Value types, and the numbers that stand for them in artifacts.
 
 use super::TypeHash;
+use crate::description::Item;
 use core::fmt;
 
 /// The type of a value.
@@ -48,21 +49,30 @@ pub enum HeapType {
     NoExn,
 }
 
-/// The bytes of value types: those of the binary format (Core Specification 5.3) for nullable
-/// references and numbers.
-const CODES: &[(u8, ValType)] = &[
-    (0x7f, ValType::I32),
-    (0x7e, ValType::I64),
-    (0x7d, ValType::F32),
-    (0x7c, ValType::F64),
-    (0x7b, ValType::V128),
-    (0x74, nullable(HeapType::NoExn)),
-    (0x73, nullable(HeapType::NoFunc)),
-    (0x72, nullable(HeapType::NoExtern)),
-    (0x70, nullable(HeapType::Func)),
-    (0x6f, nullable(HeapType::Extern)),
-    (0x69, nullable(HeapType::Exn)),
-];
+macro_rules! codes {
+    ($($byte:literal, $name:literal, $ty:expr;)*) => {
+        /// The bytes of value types: the binary format's (Core Specification 5.3) for nullable
+        /// references and numbers.
+        const CODES: &[(u8, ValType)] = &[$(($byte, $ty),)*];
+
+        /// The types by byte, for the description of the ABI.
+        pub(crate) const TYPE_CODES: &[Item] = &[$(Item { name: $name, number: $byte },)*];
+    };
+}
+
+codes! {
+    0x7f, "i32", ValType::I32;
+    0x7e, "i64", ValType::I64;
+    0x7d, "f32", ValType::F32;
+    0x7c, "f64", ValType::F64;
+    0x7b, "v128", ValType::V128;
+    0x74, "nullexnref", nullable(HeapType::NoExn);
+    0x73, "nullfuncref", nullable(HeapType::NoFunc);
+    0x72, "nullexternref", nullable(HeapType::NoExtern);
+    0x70, "funcref", nullable(HeapType::Func);
+    0x6f, "externref", nullable(HeapType::Extern);
+    0x69, "exnref", nullable(HeapType::Exn);
+}
 
 /// The byte of a nullable reference to a concrete type.
 const CONCRETE: u8 = 0x63;
@@ -234,6 +244,13 @@ mod tests {
         assert!(!ValType::FUNCREF.matches(of(true, concrete)));
         assert!(!ValType::EXTERNREF.matches(ValType::FUNCREF));
         assert!(!ValType::I32.matches(ValType::I64));
+    }
+
+    #[test]
+    fn codes_have_the_names_of_their_types() {
+        for ((byte, ty), item) in CODES.iter().zip(TYPE_CODES) {
+            assert_eq!((i64::from(*byte), ty.to_string().as_str()), (item.number, item.name));
+        }
     }
 
     #[test]
