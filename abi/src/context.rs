@@ -69,8 +69,8 @@ records! {
         pages: u64,
     }
 
-    /// An imported table. Compiled code goes through hostcalls, since what it holds is in the terms
-    /// of its owner; the record is for them.
+    /// An imported table. Compiled code goes through hostcalls, which use the record, since
+    /// the elements are in the terms of the table's owner.
     TableImport {
         /// Opaque to compiled code.
         table: u64,
@@ -84,7 +84,7 @@ records! {
 
     /// A tag of exceptions, imported or defined.
     TagInstance {
-        /// Its identity in the store: what an exception thrown with it has as its second payload.
+        /// Its identity in the store: the second payload of an exception thrown with it.
         id: u64,
     }
 
@@ -92,7 +92,7 @@ records! {
 
 macro_rules! host_records {
     ($($(#[doc = $doc:literal])+ $name:ident: $record:ty;)*) => {
-        /// How many records of each kind a module has.
+        /// Numbers of a module's records, by kind.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
         pub struct ImportCounts { $($(#[doc = $doc])+ pub $name: u32,)* }
 

@@ -14,14 +14,14 @@ records! {
     ///   | code offset | type id    |     zero = null
     /// ```
     ///
-    /// *Native* references (mark clear) name a function by its offset in the text of the instance that
-    /// holds the value. *Foreign* ones (mark set) name a function of another instance or of the host
-    /// by its index in the store's list of foreign functions. Since the mark is part of the type id,
-    /// one compare in `call_indirect` tells null, wrong type and foreign from the fast path.
+    /// *Native* references (mark clear) name a function by its offset in the text of the instance
+    /// that holds the value. *Foreign* ones (mark set) name a function of another instance or of the
+    /// host by its index in the store's list of foreign functions. Since the mark is part of the type
+    /// id, one compare in `call_indirect` tells null, wrong type and foreign from the fast path.
     FuncRef {
         /// Bytes from the start of the text, or the index of a foreign function.
         code: u32,
-        /// [`FuncType::id`](crate::FuncType::id), with [`FuncRef::FOREIGN`] set for foreign functions.
+        /// [`FuncType::id`](crate::FuncType::id), with [`FuncRef::FOREIGN`] for foreign functions.
         type_id: u32,
     }
 }

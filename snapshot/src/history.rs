@@ -14,7 +14,7 @@ const FIRST_REST: u64 = 1 << 14;
 /// The longest rest, in resets.
 const LONGEST_REST: u64 = 1 << 20;
 
-/// A set that was as large after learning anew doubles what has to be wasted before the next time,
+/// A set that was as large after learning anew doubles the waste before the next time,
 /// up to this factor.
 const MOST_PATIENCE: u32 = 256;
 
@@ -33,7 +33,7 @@ pub(crate) enum Verdict {
     Retry,
 }
 
-/// What the resets of a slot have shown. All numbers of set elements.
+/// The findings of a slot's resets. Sizes of sets are in elements: pages or granules.
 #[derive(Debug, Clone)]
 pub(crate) struct History {
     rates: &'static Rates,
@@ -41,14 +41,14 @@ pub(crate) struct History {
     resets: u64,
     /// In the set when the last window ended.
     known: u32,
-    /// In the set after the first request: what one request writes to. Zero if the set did not
-    /// start empty.
+    /// In the set after the first request: the elements that one request writes to. Zero if the set
+    /// did not start empty.
     request: u32,
     /// Whether the set did not start empty.
     expected: bool,
-    /// In the set after the first window: what learning it cost.
+    /// In the set after the first window: learning these was the price of the set.
     fresh: u32,
-    /// Nanoseconds for restoring what a single request would not have written to.
+    /// Nanoseconds for restoring elements that a single request would not have written to.
     wasted: u64,
     /// By how much more than learning anew costs may be wasted.
     patience: u32,
@@ -63,7 +63,7 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// That of a slot which has not been reset yet.
+    /// The history of a slot that has not been reset yet.
     pub(crate) fn new(rates: &'static Rates) -> History {
         History {
             rates,
@@ -81,12 +81,12 @@ impl History {
         }
     }
 
-    /// The set did not start empty, so nothing shows yet what a request writes to.
+    /// The set does not start empty, so its size after the first request says nothing.
     pub(crate) fn expect(&mut self) {
         self.expected = true;
     }
 
-    /// What to do at the reset after a request, with `learned` in the set.
+    /// The verdict at the reset after a request, with `learned` elements in the set.
     #[inline]
     pub(crate) fn judge(&mut self, learned: usize) -> Verdict {
         let learned = learned as u32; // at most MAX_PAGES
@@ -123,8 +123,8 @@ impl History {
         Verdict::Restore
     }
 
-    /// Whether learning cost more in the last window than discarding would have. What a request
-    /// writes to is at least what was seen once, or what was new.
+    /// Whether learning cost more in the last window than discarding would have. A request writes to
+    /// at least as many elements as the first one did, or as were new.
     fn is_erratic(&self, learned: u64, new: u64) -> bool {
         let written = u64::from(self.request).max(new.div_ceil(WINDOW));
         let learning = new * self.rates.learn + WINDOW * learned * self.rates.restore;
@@ -145,14 +145,14 @@ impl History {
         self.expected = false;
     }
 
-    /// What to do at a reset while the slot rests.
+    /// The verdict at a reset while the slot rests.
     pub(crate) fn rested(&mut self) -> Verdict {
         self.resting = self.resting.saturating_sub(1);
         if self.resting == 0 { Verdict::Retry } else { Verdict::Discard }
     }
 
-    /// What to do after a request that wrote to more than the set holds: learn anew once, in case it
-    /// was an exception.
+    /// The verdict after a request that wrote to more than the set holds: to learn anew once, in case
+    /// it was an exception.
     pub(crate) fn overflowed(&mut self) -> Verdict {
         self.overflows += 1;
         if self.overflows > 1 {

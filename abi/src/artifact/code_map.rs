@@ -15,7 +15,7 @@ impl<'a> Artifact<'a> {
         Some(&handlers[index])
     }
 
-    /// The function whose code holds `text_offset`, with its index.
+    /// The function with the code at `text_offset`, with its index.
     pub fn function_at(&self, text_offset: u32) -> Option<(u32, &'a FunctionRecord)> {
         let functions = self.functions();
         let after = functions.partition_point(|record| record.text_offset.get() <= text_offset);
@@ -25,7 +25,7 @@ impl<'a> Artifact<'a> {
         inside.then_some((index as u32, record))
     }
 
-    /// Why the instruction at `text_offset` may fault, as a number of `TrapCode`.
+    /// The reason for which the instruction at `text_offset` may fault, as a number of `TrapCode`.
     pub fn trap_at(&self, text_offset: u32) -> Option<u32> {
         let traps = self.traps();
         let index =
@@ -33,14 +33,14 @@ impl<'a> Artifact<'a> {
         Some(traps[index].code.get())
     }
 
-    /// Where in the module the code at `text_offset` comes from, in bytes. If that is in the place
-    /// of a call, where the call is comes next, and so on.
+    /// The place in the module, in bytes, from which the code at `text_offset` comes. If it was
+    /// inlined, the place of the call comes next, and so on.
     pub fn wasm_offsets_at(&self, text_offset: u32) -> impl Iterator<Item = u32> {
         let map = self.source_map();
         let after = map.partition_point(|record| record.text_offset.get() <= text_offset);
         let record = after.checked_sub(1).map(|index| &map[index]);
         let inlined: &[InlinedRecord] = self.records(SectionId::Inlined);
-        // A record refers to one of those that are left, so this ends.
+        // A record refers to a record before it, so this ends.
         let mut next = record.map(|record| (record.wasm_offset.get(), inlined));
         std::iter::from_fn(move || {
             let (place, inlined) = next.take().filter(|(place, _)| *place != NONE)?;

@@ -1,9 +1,9 @@
-//! Why bytes are no artifact, or no proto.
+//! Errors: the reasons for which bytes are no artifact, or no proto.
 
 use super::header::FORMAT_VERSION;
 use crate::fingerprint::ABI_FINGERPRINT;
 
-/// Why bytes are not an artifact this VM can run.
+/// The reason for which this VM cannot run bytes as an artifact.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ArtifactError {
     /// Too short for a header, or without the magic number.
@@ -14,7 +14,7 @@ pub enum ArtifactError {
         "artifact format version {found}, this wfaas reads version {FORMAT_VERSION}: build it again"
     )]
     Version {
-        /// What the file says.
+        /// The number in the file.
         found: u32,
     },
     /// The file is shorter or longer than its header says.
@@ -22,27 +22,27 @@ pub enum ArtifactError {
     Size {
         /// Bytes according to the header.
         expected: u64,
-        /// Bytes there are.
+        /// Bytes of the file.
         actual: u64,
     },
     /// The header's own checksum does not fit.
     #[error("artifact header is corrupted (checksum mismatch)")]
     HeaderCheck,
-    /// Made by a compiler with another idea of the layout.
+    /// Made by a compiler with another [fingerprint](crate::fingerprint).
     #[error(
         "artifact was built for another version of wfaas (ABI {found:016x}, this is {ABI_FINGERPRINT:016x}): build it again"
     )]
     Fingerprint {
-        /// What the file says.
+        /// The number in the file.
         found: u64,
     },
     /// Code for another processor.
     #[error("artifact holds code for ELF machine {found}, this VM runs x86-64 (62)")]
     Machine {
-        /// What the file says.
+        /// The number in the file.
         found: u32,
     },
-    /// The processor lacks something the code uses.
+    /// The processor lacks features that the code uses.
     #[error(
         "artifact needs CPU features this machine does not have: {0}; build it with --cpu for this machine"
     )]
@@ -50,7 +50,7 @@ pub enum ArtifactError {
     /// A section, record or index that cannot be.
     #[error("artifact is corrupted: {0}")]
     Corrupt(&'static str),
-    /// The content is not what the header's hash says.
+    /// The content does not have the hash in the header.
     #[error("artifact content does not match its hash: it was modified or damaged")]
     ContentHash,
     /// The bytes are no Proto-Faaslet file.

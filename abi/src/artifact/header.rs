@@ -17,7 +17,8 @@ pub const HEADER_OFFSET: usize = 512;
 
 /// Bits of [`Header::flags`].
 pub mod flags {
-    /// The image is that of an initialised instance: segments and start function have been run.
+    /// The image was captured from an initialised instance: segments and start function have been
+    /// run.
     pub const INITIALISED: u32 = 1;
     /// There is a working-set profile.
     pub const PROFILE: u32 = 2;
@@ -78,7 +79,7 @@ sections! {
     Tags, ".wfaas.tags", TagRecord;
     /// Constant expressions, and the items of element segments.
     ConstOps, ".wfaas.constops", ConstOp;
-    /// What instantiation still has to do, in order.
+    /// The steps that instantiation still has to take, in order.
     InitSteps, ".wfaas.init", InitStep;
     /// Data segments.
     DataSegments, ".wfaas.datasegs", DataSegment;
@@ -109,7 +110,7 @@ sections! {
     Image, ".wfaas.image", u8;
 }
 
-/// How many sections there are.
+/// Number of sections.
 pub(super) const SECTIONS: usize = SectionId::ALL.len();
 
 records! {
@@ -157,8 +158,8 @@ records! {
         reserved: U32,
         /// [`BoundsStats`](crate::BoundsStats), in the order of the fates.
         accesses: [U64; CHECK_FATES],
-        /// Where in the file the ELF section header of the image runs is, with those of the profile
-        /// runs and the image behind it, to keep them right when these are replaced.
+        /// Place in the file of the ELF section header of the image runs. The section headers of the
+        /// profile runs and the image follow it: all three are kept right when these are replaced.
         image_shdr: U64,
         /// The sections, in the order of [`SectionId::ALL`].
         sections: [SectionRef; SECTIONS],
@@ -172,7 +173,7 @@ records! {
 const _: () = assert!(HEADER_OFFSET + size_of::<Header>() <= crate::layout::PAGE);
 
 impl Header {
-    /// What `header_check` has to be.
+    /// The right value of `header_check`.
     pub(super) fn expected_check(&self) -> [u8; 8] {
         let mut copy = *self;
         copy.header_check = [0; 8];

@@ -37,7 +37,7 @@ pub struct ProfileRef<'a> {
     pub(super) image: ImageRef<'a>,
 }
 
-/// What of a profile is about one memory and what is before it.
+/// The part of a profile for one memory and its lead: the state, or the page with its size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProfilePart<'a> {
     /// Index of the first page of the memory's part, from the start of the image.
@@ -56,7 +56,7 @@ impl<'a> ProfileRef<'a> {
         self.runs.iter().map(|run| u64::from(run.pages.get())).sum()
     }
 
-    /// What it says of each memory, by place. It must have been checked.
+    /// The parts for the memories, by place. The profile must have been checked.
     pub fn parts(&self) -> impl Iterator<Item = ProfilePart<'a>> + use<'a> {
         let (runs, sizes, image) = (self.runs, self.memory_sizes, self.image);
         image.parts().zip(image.memory_sizes).zip(sizes).map(move |((part, initial), most)| {

@@ -60,7 +60,7 @@ impl<'a> Proto<'a> {
     /// Checks header, sizes, runs and content hash.
     ///
     /// # Errors
-    /// An [`ArtifactError`] that says what does not fit.
+    /// The [`ArtifactError`] for the first thing that does not fit.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ArtifactError> {
         let (header, rest) =
             ProtoHeader::ref_from_prefix(bytes).map_err(|_| ArtifactError::NotAProto)?;
@@ -128,8 +128,8 @@ impl<'a> Proto<'a> {
     }
 }
 
-/// The bytes of a proto file for an image captured from `artifact`, whose memories have the sizes
-/// `memory_pages`, by place.
+/// The bytes of a proto file for an image captured from an instance of `artifact`. Its memories
+/// have the sizes `memory_pages`, by place.
 pub fn write_proto(artifact: &Artifact<'_>, image: &SparseImage, memory_pages: &[u64]) -> Vec<u8> {
     let (runs, pages) = encode_image(image);
     let sizes: Vec<U64> = memory_pages.iter().map(|pages| U64::new(*pages)).collect();

@@ -1,4 +1,4 @@
-//! Reading artifacts.
+//! The artifact as a view of its bytes: checks, then sections and records.
 
 use super::error::ArtifactError;
 use super::header::{FORMAT_VERSION, HEADER_OFFSET, Header, MAGIC, SectionId, flags};
@@ -28,7 +28,7 @@ impl<'a> Artifact<'a> {
     /// Checks the header and the bounds of the sections, in constant time.
     ///
     /// # Errors
-    /// An [`ArtifactError`] that says what does not fit.
+    /// The [`ArtifactError`] for the first thing that does not fit.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ArtifactError> {
         let artifact = Self::view(bytes).ok_or(ArtifactError::NotAnArtifact)?;
         let header = artifact.header;
@@ -110,7 +110,7 @@ impl<'a> Artifact<'a> {
     /// Whether a machine with the features `available` can run the code.
     ///
     /// # Errors
-    /// [`ArtifactError::CpuFeatures`] names those that are missing.
+    /// [`ArtifactError::CpuFeatures`] names the missing ones.
     pub fn check_cpu(&self, available: CpuFeatures) -> Result<(), ArtifactError> {
         let missing = self.cpu_features().missing_in(available);
         if missing.is_empty() {
@@ -225,7 +225,7 @@ impl<'a> Artifact<'a> {
         )
     }
 
-    /// What instantiation still has to do.
+    /// The steps that instantiation still has to take, in order.
     pub fn init_steps(&self) -> &'a [InitStep] {
         self.records(SectionId::InitSteps)
     }
@@ -261,7 +261,7 @@ impl<'a> Artifact<'a> {
         }
     }
 
-    /// What warm-up requests wrote to, if any were made.
+    /// The pages that warm-up requests wrote to, if any were made.
     pub fn profile(&self) -> Option<ProfileRef<'a>> {
         let there = self.header.flags.get() & flags::PROFILE != 0;
         there.then(|| ProfileRef {
@@ -271,7 +271,7 @@ impl<'a> Artifact<'a> {
         })
     }
 
-    /// Whether the image is that of an initialised instance.
+    /// Whether the image was captured from an initialised instance.
     pub fn is_initialised(&self) -> bool {
         self.header.flags.get() & flags::INITIALISED != 0
     }
@@ -292,7 +292,7 @@ impl<'a> Artifact<'a> {
         BoundsStrategy::from_u32(self.header.bounds.get()).unwrap_or(BoundsStrategy::Guard)
     }
 
-    /// What became of the checks of memory accesses.
+    /// The fates of the checks of memory accesses.
     pub fn bounds_stats(&self) -> BoundsStats {
         BoundsStats(self.header.accesses.map(|count| count.get()))
     }

@@ -18,8 +18,8 @@ pub mod limits {
 /// Stands for "none" in 32-bit offsets and indices.
 pub const NONE: u32 = u32::MAX;
 
-/// Marks what would be an offset in the module as the index of an [`InlinedRecord`]. Modules are
-/// smaller.
+/// Marks the index of an [`InlinedRecord`] in the place of an offset in the module. Modules are
+/// smaller than this.
 pub const INLINED: u32 = 1 << 31;
 
 records! {
@@ -66,7 +66,7 @@ records! {
         trampoline: U32,
     }
 
-    /// What an import or an export is: a function, table, memory, global or tag, and its type.
+    /// The type of an import or an export: of a function, table, memory, global or tag.
     ExternType {
         /// `ExternKind` as a number.
         kind: U32,
@@ -88,7 +88,7 @@ records! {
         module: Range,
         /// Field name, in the strings.
         name: Range,
-        /// What is imported.
+        /// Kind and type of the import.
         ty: ExternType,
     }
 
@@ -146,17 +146,17 @@ records! {
 
     /// A defined tag.
     TagRecord {
-        /// Index of the function type whose parameters an exception with the tag carries.
+        /// Index of a function type: an exception with the tag carries its parameters.
         ty: U32,
     }
 
-    /// A call that exceptions may end, in a function that does something about it.
+    /// A call with a handler for the exceptions that end it.
     HandlerRecord {
         /// The call's return address, in bytes from the start of the text.
         return_offset: U32,
-        /// Where to go on instead, in bytes from the start of the text.
+        /// The handler, in bytes from the start of the text.
         handler_offset: U32,
-        /// Bytes from the stack pointer up to the frame pointer there.
+        /// Bytes from the stack pointer up to the frame pointer in the handler.
         frame_bytes: U32,
     }
 
@@ -172,7 +172,8 @@ records! {
         high: U64,
     }
 
-    /// Something instantiation still has to do: what the compiler could not put into the image.
+    /// A step that instantiation still has to take: the compiler could not put its effect into the
+    /// image.
     InitStep {
         /// `InitKind` as a number.
         kind: U32,
@@ -217,12 +218,12 @@ records! {
         wasm_offset: U32,
     }
 
-    /// Where code comes from that is in the place of a call.
+    /// The origin of inlined code.
     InlinedRecord {
         /// Bytes from the start of the module.
         wasm_offset: U32,
-        /// Of the call: bytes from the start of the module or, with the mark `INLINED`, the index
-        /// of a record before this one.
+        /// The call's place: bytes from the start of the module or, with the mark `INLINED`, the
+        /// index of a record before this one.
         call: U32,
     }
 
@@ -260,7 +261,7 @@ macro_rules! numbered {
 }
 
 numbered! {
-    /// What can be imported and exported.
+    /// The kinds of imports and exports.
     ExternKind, EXTERN_KINDS {
         /// A function.
         Func = 0,
@@ -274,7 +275,7 @@ numbered! {
         Tag = 4,
     }
 
-    /// What an [`InitStep`] does.
+    /// The kinds of [`InitStep`]s.
     InitKind, INIT_KINDS {
         /// Sets defined global `target` (by its index among all globals) to the value of `expr`.
         Global = 0,
@@ -320,8 +321,8 @@ numbered! {
 }
 
 impl ConstOpcode {
-    /// What an operation with two operands makes of them, 32 bits with zeros above; `None` of the
-    /// others.
+    /// The result of an operation with two operands, 32 bits with zeros above; `None` for other
+    /// operations.
     pub const fn calculate(self, left: u64, right: u64) -> Option<u64> {
         let (left32, right32) = (left as u32, right as u32);
         Some(match self {

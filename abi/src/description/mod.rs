@@ -1,7 +1,7 @@
 //! The description of the ABI: each record, list and number that compiler and VM share, in a form
 //! that can be printed and hashed.
 //!
-//! Shared structs are declared by [`records!`], which makes the struct and its [`Record`] from one
+//! Shared structs are declared by `records!`, which makes the struct and its [`Record`] from one
 //! text; shared enums are declared by macros of their own, which make a list of [`Item`]s beside
 //! the enum. [`ABI`] collects them all. [`layout_text`] is the description as text, kept in
 //! `layout.txt`, and [`ABI_FINGERPRINT`](crate::fingerprint::ABI_FINGERPRINT) the hash of exactly

@@ -47,7 +47,7 @@ impl FuncType {
         members.iter().zip(&hashes).map(|(member, hash)| member.resolve(*hash, &hashes)).collect()
     }
 
-    /// A type whose identity is known.
+    /// A type with a known identity.
     pub fn with_hash(
         params: impl IntoIterator<Item = ValType>,
         results: impl IntoIterator<Item = ValType>,
@@ -90,7 +90,7 @@ impl FuncType {
 
     /// The short id in funcrefs: equal for equal types in every module, never zero, and without
     /// the [`FOREIGN`](crate::FuncRef::FOREIGN) bit. Different types could share an id (it is 31
-    /// bits of the hash); who mixes types of different modules must compare the types too.
+    /// bits of the hash): a store that mixes types of different modules compares the types too.
     pub fn id(&self) -> u32 {
         let [a, b, c, d, ..] = self.hash.0;
         (u32::from_le_bytes([a, b, c, d]) & !crate::FuncRef::FOREIGN).max(1)

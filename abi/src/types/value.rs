@@ -26,11 +26,11 @@ pub enum ValType {
 pub struct RefType {
     /// Whether it may be null.
     pub nullable: bool,
-    /// What it refers to.
+    /// The kind of thing it refers to.
     pub heap: HeapType,
 }
 
-/// What a reference refers to.
+/// The kind of thing a reference refers to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum HeapType {
     /// A function of any type.
