@@ -9,7 +9,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 /// First eight bytes of the header.
 pub const MAGIC: [u8; 8] = *b"WFAASOBJ";
 
-/// Version of the format. Another version is refused.
+/// Version of the format. Another version is refused. `layout.txt` is the layout that goes with it.
 pub const FORMAT_VERSION: u32 = 4;
 
 /// Where the header is in the file, in bytes.
