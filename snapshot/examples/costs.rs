@@ -1,4 +1,4 @@
-//! Measures what `wfaas_snapshot::cost` says, on this machine: nanoseconds, medians.
+//! The prices in `wfaas_snapshot::cost`, measured on this machine: nanoseconds, medians.
 //!
 //! ```text
 //! cargo run --release -p wfaas-snapshot --example costs

@@ -22,7 +22,7 @@ pub struct Binding {
     pub lead: usize,
     /// Bytes of ordinary memory before the image.
     pub head: usize,
-    /// How to know what a reset has to restore.
+    /// How to know which pages a reset has to restore.
     pub tracking: Tracking,
     /// How memory after the image becomes accessible.
     pub growth: Growth,
@@ -34,7 +34,7 @@ pub struct Binding {
 pub struct BindError {
     /// The reason.
     pub error: Error,
-    /// The slot, unbound, unless the kernel could not even unmap what was mapped.
+    /// The slot, unbound; `None` if the kernel could not even unmap it.
     pub slot: Option<Slot>,
 }
 
@@ -80,13 +80,13 @@ impl Bound {
         Ok(slot)
     }
 
-    /// Makes the slot identical to the image again, and closes what was opened. The head keeps its
+    /// Makes the slot identical to the image again, and closes opened memory. The head keeps its
     /// contents.
     ///
     /// # Errors
     /// [`Error::Os`]. The slot must then not be used before it is bound anew.
     pub fn reset(&mut self) -> Result<(), Error> {
-        // No `..`: a field that is forgotten here would show the next guest what this one did.
+        // No `..`: a forgotten field would leak from this guest to the next one.
         let Bound { tracked, grown, image, lead, head, slot } = self;
         grown.discard_accessible(slot)?;
         let verdict = tracked.restore(image, *lead + grown.open_bytes());
@@ -149,7 +149,7 @@ impl Bound {
         self.slot.base() as *mut u8
     }
 
-    /// Bytes from BASE on that are accessible: the image's, and those opened since.
+    /// Bytes from BASE on that are accessible: the image, and memory opened since.
     pub fn open_bytes(&self) -> usize {
         self.grown.open_bytes()
     }

@@ -1,11 +1,11 @@
-//! What resets cost, and every decision that is made from it.
+//! The cost model: prices of resets, and every decision that is made from them.
 //!
 //! The numbers were measured with `cargo run --release -p wfaas-snapshot --example costs` on a
 //! virtual machine that was not idle; an idle one of another make showed half of each (80 ns for a
 //! copy, 1.5 µs for a fault). That does not matter: each decision compares sums of them, or is one
-//! of *renting or buying*: what is bought (learning anew, a try) is paid for once as much as it
-//! costs has been wasted without it. So not knowing the future costs at most about twice what
-//! knowing it would.
+//! of *renting or buying*: something (learning anew, a try) is bought once as much as its price has
+//! been wasted without it. So not knowing the future costs at most about twice as much as knowing
+//! it would.
 //!
 //! | decision | where |
 //! |---|---|
@@ -41,8 +41,8 @@ pub const DISCARD: u64 = 2000;
 pub const PROTECT: u64 = 1000;
 
 /// Most pages that a set holds. Copying back is cheaper than faulting in at any number; this is
-/// for what is not written to any more: it bounds a reset to less than a millisecond, and what an
-/// idle slot keeps resident to 16 MiB.
+/// for pages that are not written to any more: a reset is bounded to less than a millisecond, and
+/// the memory of an idle slot to 16 MiB.
 pub const MAX_PAGES: usize = 4096;
 
 /// Pages of a granule. Larger ones need fewer signals and mappings, but each page of one has to be
@@ -54,7 +54,7 @@ pub const GRANULE_PAGES: usize = 4;
 /// 65 530, is for all slots together.
 pub const MAX_GRANULES: usize = 64;
 
-/// Most bytes after the image whose pages are watched; what grows beyond is discarded. Watching
+/// Most bytes of grown memory that are watched; the rest is discarded. Watching
 /// makes the two `mprotect`s slower, by about 5 ns a page (measured: 3.1 instead of 1.9 µs for
 /// 1 MiB), and saves the discard and a [`FAULT`] for each page that is written to: at 8 MiB it pays
 /// from about four pages on.
@@ -63,8 +63,8 @@ pub const MAX_GROWN: usize = 8 << 20;
 /// Pages of the typical set.
 const TYPICAL_PAGES: usize = 8;
 
-/// What a reset is expected to cost if each request writes to all of `set`, in nanoseconds, with
-/// the faults that the next request has by reason of the reset.
+/// Expected nanoseconds of a reset if each request writes to all of `set`, with the faults that the
+/// next request has by reason of the reset.
 pub fn reset_nanos(tracking: Tracking, set: &WorkingSet) -> u64 {
     let pages = set.len() as u64;
     let growth = |restore: u64| if set.grown > 0 { 2 * PROTECT + restore } else { 0 };
@@ -81,7 +81,7 @@ pub fn reset_nanos(tracking: Tracking, set: &WorkingSet) -> u64 {
     }
 }
 
-/// What a request is taken to write to where nothing says so: a few pages that are far apart.
+/// The working set that is assumed if none is known: a few pages that are far apart.
 pub fn typical() -> WorkingSet {
     const APART: usize = 1024;
     let indices = (0..TYPICAL_PAGES).map(|index| index * APART);
@@ -114,7 +114,7 @@ pub(crate) fn choose_here(wanted: Tracking, image: &Image) -> Tracking {
     choose(wanted, uffd::descriptor().is_ok(), image.working_set())
 }
 
-/// What one element of a set costs, in nanoseconds: a page, or a granule.
+/// Nanoseconds for one element of a set: a page, or a granule.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rates {
     /// Restoring it.
@@ -123,11 +123,11 @@ pub(crate) struct Rates {
     pub(crate) learn: u64,
 }
 
-/// Those of pages.
-pub(crate) const PAGES: Rates = Rates { restore: COPY_PAGE, learn: LEARN_PAGE };
+/// The rates of pages.
+pub(crate) static PAGES: Rates = Rates { restore: COPY_PAGE, learn: LEARN_PAGE };
 
-/// Those of granules, one page of each being written to.
-pub(crate) const GRANULES: Rates =
+/// The rates of granules of which one page is written to.
+pub(crate) static GRANULES: Rates =
     Rates { restore: COPY_PAGE + (GRANULE_PAGES as u64 - 1) * COMPARE_PAGE, learn: LEARN_GRANULE };
 
 #[cfg(test)]

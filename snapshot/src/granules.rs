@@ -6,7 +6,7 @@
 //! copies back those that differ; a page that has differed once is copied without comparing. So
 //! pages that were never written to stay the image's, shared and not resident twice.
 //!
-//! Each granule may split a mapping, so a set holds few of them. What does not fit makes the whole
+//! Each granule may split a mapping, so a set holds few of them. More than that makes the whole
 //! image writable, and is discarded.
 
 use crate::sys::{self, Access};
@@ -46,7 +46,7 @@ impl Granules {
         Some(Granules { start, len, pages, set, most, writable, overflowed: false })
     }
 
-    /// What to do about a fault at `address`; whether it was a write to a protected granule.
+    /// Handles a fault at `address`; whether it was a write to a protected granule.
     /// Async-signal-safe.
     pub(crate) fn learn(&mut self, address: usize) -> bool {
         if !(self.start..self.start + self.len).contains(&address) {
@@ -119,14 +119,14 @@ impl Granules {
                 }
             }
             if range.start < end {
-                // What this does not do, the first writes will.
+                // If this fails, the first writes do it.
                 let at = self.start + range.start * PAGE;
                 let _ = sys::populate(at, (end - range.start) * PAGE);
             }
         }
     }
 
-    /// Makes the pages of the granules in the set what they were.
+    /// Restores the pages of the granules in the set.
     pub(crate) fn restore(&mut self, image: &Image) {
         let (start, all, pages) = (self.start, self.len / PAGE, self.pages);
         for granule in &mut self.set {
@@ -152,7 +152,7 @@ impl Granules {
             .map_err(Error::os("lifting the write protection of an image"))
     }
 
-    /// Forgets what was learned and protects everything again.
+    /// Empties the set and protects everything again.
     pub(crate) fn forget(&mut self) -> Result<(), Error> {
         self.set.clear();
         self.writable.fill(0);

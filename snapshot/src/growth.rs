@@ -24,13 +24,13 @@ pub(crate) struct Grown {
     provision: Provision,
     /// Bytes of the image from BASE on.
     image_end: usize,
-    /// Bytes from BASE on that are accessible, or that are to be used of those that are.
+    /// Bytes from BASE on that are to be used: accessible, though more may be.
     open: usize,
     /// The largest `open` since the image was bound.
     most_open: usize,
 }
 
-/// A [`Growth`] with what it needs.
+/// A [`Growth`] with its pager.
 #[derive(Debug)]
 enum Provision {
     Protect,
@@ -127,8 +127,8 @@ impl Grown {
         touched.map_or(Ok(()), |range| slot.reservation.discard(range.start, range.len()))
     }
 
-    /// Closes what was opened. Up to `cleared` bytes from BASE it is zero again, and its pages stay
-    /// for the next time; the rest is discarded.
+    /// Closes opened memory. Up to `cleared` bytes from BASE it is zero again, and its pages stay for
+    /// the next time; the rest is discarded.
     #[inline]
     pub(crate) fn close_cleared(&mut self, slot: &mut Slot, cleared: usize) -> Result<(), Error> {
         if self.open == self.image_end {
@@ -141,7 +141,7 @@ impl Grown {
         self.close(slot)
     }
 
-    /// Makes what was opened by protection inaccessible.
+    /// Makes memory inaccessible that was opened by protection.
     pub(crate) fn close(&mut self, slot: &mut Slot) -> Result<(), Error> {
         let Grown { provision: _, image_end, open, most_open: _ } = self;
         if *open > *image_end {

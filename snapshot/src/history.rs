@@ -14,9 +14,9 @@ const FIRST_REST: u64 = 1 << 14;
 /// The longest rest, in resets.
 const LONGEST_REST: u64 = 1 << 20;
 
-/// A set that was as large after learning anew doubles what has to be wasted before the next time,
+/// A set that was as large after learning anew doubles the waste before the next time,
 /// up to this factor.
-const MOST_PATIENCE: u64 = 256;
+const MOST_PATIENCE: u32 = 256;
 
 /// The decision about a reset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,27 +33,27 @@ pub(crate) enum Verdict {
     Retry,
 }
 
-/// What the resets of a slot have shown. All numbers of set elements.
+/// The findings of a slot's resets. Sizes of sets are in elements: pages or granules.
 #[derive(Debug, Clone)]
 pub(crate) struct History {
-    rates: Rates,
+    rates: &'static Rates,
     /// Resets since the set was empty.
     resets: u64,
     /// In the set when the last window ended.
-    known: usize,
-    /// In the set after the first request: what one request writes to. Zero if the set did not
-    /// start empty.
-    request: usize,
+    known: u32,
+    /// In the set after the first request: the elements that one request writes to. Zero if the set
+    /// did not start empty.
+    request: u32,
     /// Whether the set did not start empty.
     expected: bool,
-    /// In the set after the first window: what learning it cost.
-    fresh: usize,
-    /// Nanoseconds for restoring what a single request would not have written to.
+    /// In the set after the first window: learning these was the price of the set.
+    fresh: u32,
+    /// Nanoseconds for restoring elements that a single request would not have written to.
     wasted: u64,
     /// By how much more than learning anew costs may be wasted.
-    patience: u64,
+    patience: u32,
     /// In the set when it was last learned anew; zero if never.
-    drifted: usize,
+    drifted: u32,
     /// Resets left without learning.
     resting: u64,
     /// Resets of the next rest.
@@ -63,8 +63,8 @@ pub(crate) struct History {
 }
 
 impl History {
-    /// That of a slot which has not been reset yet.
-    pub(crate) fn new(rates: Rates) -> History {
+    /// The history of a slot that has not been reset yet.
+    pub(crate) fn new(rates: &'static Rates) -> History {
         History {
             rates,
             resets: 0,
@@ -81,14 +81,15 @@ impl History {
         }
     }
 
-    /// The set did not start empty, so nothing shows yet what a request writes to.
+    /// The set does not start empty, so its size after the first request says nothing.
     pub(crate) fn expect(&mut self) {
         self.expected = true;
     }
 
-    /// What to do at the reset after a request, with `learned` in the set.
+    /// The verdict at the reset after a request, with `learned` elements in the set.
     #[inline]
     pub(crate) fn judge(&mut self, learned: usize) -> Verdict {
+        let learned = learned as u32; // at most MAX_PAGES
         self.resets += 1;
         if self.resets == 1 && !self.expected {
             self.request = learned;
@@ -99,7 +100,7 @@ impl History {
         self.judge_window(learned)
     }
 
-    fn judge_window(&mut self, learned: usize) -> Verdict {
+    fn judge_window(&mut self, learned: u32) -> Verdict {
         let new = learned.saturating_sub(self.known);
         self.known = learned;
         self.overflows = 0;
@@ -108,13 +109,13 @@ impl History {
             self.judge_relearning();
             return Verdict::Restore;
         }
-        if self.is_erratic(learned, new as u64) {
+        if self.is_erratic(learned.into(), new.into()) {
             return self.rest();
         }
-        let idle = learned.saturating_sub(self.request) as u64;
+        let idle = u64::from(learned.saturating_sub(self.request));
         self.wasted += WINDOW * idle * self.rates.restore;
-        let price = DISCARD + PROTECT + self.fresh as u64 * self.rates.learn;
-        if self.wasted > self.patience * price {
+        let price = DISCARD + PROTECT + u64::from(self.fresh) * self.rates.learn;
+        if self.wasted > u64::from(self.patience) * price {
             self.drifted = learned;
             self.start_anew();
             return Verdict::Relearn;
@@ -122,11 +123,11 @@ impl History {
         Verdict::Restore
     }
 
-    /// Whether learning cost more in the last window than discarding would have. What a request
-    /// writes to is at least what was seen once, or what was new.
-    fn is_erratic(&self, learned: usize, new: u64) -> bool {
-        let written = (self.request as u64).max(new.div_ceil(WINDOW));
-        let learning = new * self.rates.learn + WINDOW * learned as u64 * self.rates.restore;
+    /// Whether learning cost more in the last window than discarding would have. A request writes to
+    /// at least as many elements as the first one did, or as were new.
+    fn is_erratic(&self, learned: u64, new: u64) -> bool {
+        let written = u64::from(self.request).max(new.div_ceil(WINDOW));
+        let learning = new * self.rates.learn + WINDOW * learned * self.rates.restore;
         new >= WINDOW && learning > WINDOW * (DISCARD + written * FAULT)
     }
 
@@ -144,14 +145,14 @@ impl History {
         self.expected = false;
     }
 
-    /// What to do at a reset while the slot rests.
+    /// The verdict at a reset while the slot rests.
     pub(crate) fn rested(&mut self) -> Verdict {
         self.resting = self.resting.saturating_sub(1);
         if self.resting == 0 { Verdict::Retry } else { Verdict::Discard }
     }
 
-    /// What to do after a request that wrote to more than the set holds: learn anew once, in case it
-    /// was an exception.
+    /// The verdict after a request that wrote to more than the set holds: to learn anew once, in case
+    /// it was an exception.
     pub(crate) fn overflowed(&mut self) -> Verdict {
         self.overflows += 1;
         if self.overflows > 1 {
@@ -187,13 +188,13 @@ mod tests {
 
     #[test]
     fn guests_that_repeat_themselves_are_left_alone() {
-        let mut history = History::new(PAGES);
+        let mut history = History::new(&PAGES);
         assert_eq!(until_verdict(&mut history, 100_000, |_| 20), None);
     }
 
     #[test]
     fn guests_that_never_repeat_themselves_make_the_slot_rest_ever_longer() {
-        let mut history = History::new(PAGES);
+        let mut history = History::new(&PAGES);
         let mut rests = Vec::new();
         for _ in 0..9 {
             let verdict = until_verdict(&mut history, 1000, |n| n * 8);
@@ -206,13 +207,13 @@ mod tests {
 
     #[test]
     fn one_new_page_a_request_beside_many_old_ones_is_no_reason_to_rest() {
-        let mut history = History::new(PAGES);
+        let mut history = History::new(&PAGES);
         assert_eq!(until_verdict(&mut history, 64, |n| 40 + n), None);
     }
 
     #[test]
     fn a_set_that_has_drifted_is_learned_anew_and_less_often_if_in_vain() {
-        let mut history = History::new(PAGES);
+        let mut history = History::new(&PAGES);
         // Ten pages at first; then, one by one, ninety others.
         let (first, verdict) =
             until_verdict(&mut history, 100_000, |n| (10 + n / 4).min(100)).unwrap();
@@ -221,7 +222,7 @@ mod tests {
         // It was drift: ten pages are enough.
         assert_eq!(until_verdict(&mut history, 100_000, |_| 10), None);
         // All hundred are written to, but not by each request: ever less often.
-        let mut history = History::new(PAGES);
+        let mut history = History::new(&PAGES);
         let mut again = || until_verdict(&mut history, 1 << 20, |n| (n * 10).min(100)).unwrap().0;
         let times: Vec<usize> = (0..12).map(|_| again()).collect();
         assert!(times.windows(2).all(|pair| pair[1] >= pair[0]), "{times:?}");
@@ -230,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_set_that_was_too_small_once_is_learned_anew_and_twice_makes_the_slot_rest() {
-        let mut history = History::new(PAGES);
+        let mut history = History::new(&PAGES);
         assert_eq!(history.overflowed(), Verdict::Relearn);
         assert_eq!(until_verdict(&mut history, 40, |_| 5), None);
         assert_eq!(history.overflowed(), Verdict::Relearn);

@@ -1,4 +1,4 @@
-//! Images: where the bytes that a slot starts from are kept.
+//! Images: the bytes that slots start from, in files.
 
 use crate::sys::View;
 use crate::{Error, PAGE, WorkingSet, sys};
@@ -40,11 +40,11 @@ pub struct Image {
     head_room: usize,
     /// Made when the first slot wants to copy pages back.
     view: OnceLock<Option<View>>,
-    /// What guests that start from the image are expected to write to, if anybody knows.
+    /// The pages that guests are expected to write to, if that is known.
     working_set: Option<WorkingSet>,
 }
 
-/// What pages that are not stored are.
+/// A page that is not stored.
 static ZEROS: [u8; PAGE] = [0; PAGE];
 
 impl Image {
@@ -70,8 +70,8 @@ impl Image {
         Ok(Image { file, bytes, extents, head_room, view, working_set: None })
     }
 
-    /// An image whose extents stay in `file`, mapped from there: for a process that uses it once.
-    /// Whoever changes the file changes the image.
+    /// An image with its extents in `file`, mapped from there: for a process that uses it once.
+    /// A change of the file is a change of the image.
     ///
     /// # Errors
     /// As [`Image::from_pages`], and [`Error::Image`] if there are too many extents to map each.
@@ -91,7 +91,7 @@ impl Image {
         })
     }
 
-    /// The same image, with what guests that start from it are expected to write to.
+    /// The same image, with the pages that guests are expected to write to.
     ///
     /// # Errors
     /// [`Error::WorkingSet`] if that is not a set of pages of this image and memory behind it, or
@@ -101,7 +101,7 @@ impl Image {
         Ok(Image { working_set: Some(set), ..self })
     }
 
-    /// What guests that start from the image are expected to write to, if anybody knows.
+    /// The pages that guests are expected to write to, if that is known.
     pub fn working_set(&self) -> Option<&WorkingSet> {
         self.working_set.as_ref()
     }

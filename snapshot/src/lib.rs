@@ -6,11 +6,11 @@
 //! * *binding* maps an image into a slot so that its byte `lead` lies at BASE, privately, with a
 //!   *head* of ordinary memory before it, which belongs to no image: a [`Bound`];
 //! * *opening* makes more memory after the image accessible, zeroed, by one kind of [`Growth`];
-//! * *reset* restores the image, byte for byte, and closes what was opened;
-//! * [`Tracking`] is how a slot knows what a reset has to restore: it *learns* which **pages** or
-//!   **granules** are written to and copies them back, or it **discards** all private pages. [`cost`]
-//!   chooses;
-//! * a [`WorkingSet`] is what guests are expected to write to, learned beforehand.
+//! * *reset* restores the image, byte for byte, and closes opened memory;
+//! * [`Tracking`] tells a slot which pages a reset has to restore: it *learns* the **pages** or
+//!   **granules** that are written to and copies them back, or it **discards** all private pages.
+//!   [`cost`] chooses;
+//! * a [`WorkingSet`] holds the pages that guests are expected to write to.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -62,7 +62,7 @@ pub use working_set::WorkingSet;
 /// Bytes of a host page.
 pub const PAGE: usize = 4096;
 
-/// Whether this kernel offers what [`Tracking::Learn`] needs; what is missing if not.
+/// Whether this kernel has the part of userfaultfd that [`Tracking::Pages`] needs.
 ///
 /// # Errors
 /// [`Missing`].

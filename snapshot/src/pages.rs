@@ -28,12 +28,12 @@ pub(crate) struct Pages {
     /// First address of the image, and its length in bytes.
     start: usize,
     len: usize,
-    /// Bytes from `start` on that are watched: the image, and what grew behind it.
+    /// Bytes from `start` on that are watched: the image, and memory that grew behind it.
     watched: usize,
     /// Addresses of the pages of the image. Handlers fill it, and so never beyond its capacity; nor
     /// `grown`.
     learned: Vec<usize>,
-    /// The same pages, those that the image has been asked about, with what it has for them.
+    /// The first of these pages with their contents in the image, as far as it has been asked.
     known: Vec<Restorable>,
     /// Addresses of the pages behind the image, which are zero.
     grown: Vec<usize>,
@@ -73,7 +73,7 @@ impl Pages {
         })
     }
 
-    /// What to do about a fault at `address`; whether it was a write to a protected page.
+    /// Handles a fault at `address`; whether it was a write to a protected page.
     /// Async-signal-safe.
     pub(crate) fn learn(&mut self, address: usize) -> bool {
         if !(self.start..self.start + self.watched).contains(&address) {
@@ -153,7 +153,7 @@ impl Pages {
             if !inside || uffd::protect(self.descriptor, start, len, false).is_err() {
                 continue; // they will be learned
             }
-            // What this does not do, the first writes will.
+            // If this fails, the first writes do it.
             let _ = sys::populate(start, len);
             for page in (start..start + len).step_by(PAGE) {
                 self.note(page);
@@ -205,7 +205,7 @@ impl Pages {
             .map_err(Error::os("lifting the write protection of an image"))
     }
 
-    /// Forgets what was learned and protects everything again.
+    /// Empties the set and protects everything again.
     pub(crate) fn forget(&mut self) -> Result<(), Error> {
         if self.overflowed {
             self.make_room();

@@ -94,7 +94,7 @@ impl Reservation {
         Ok(())
     }
 
-    /// Makes a range inaccessible and forgets what was there.
+    /// Makes a range inaccessible and forgets its contents.
     pub(crate) fn close(&mut self, at: usize, bytes: usize) -> Result<(), Error> {
         if bytes == 0 {
             return Ok(());
@@ -107,7 +107,7 @@ impl Reservation {
         Ok(())
     }
 
-    /// Makes a range accessible or inaccessible, keeping what is there.
+    /// Makes a range accessible or inaccessible, keeping its contents.
     pub(crate) fn protect(&mut self, at: usize, bytes: usize, access: Access) -> Result<(), Error> {
         let address = self.address(at, bytes)?;
         protect(address as usize, bytes, access)
@@ -129,7 +129,7 @@ impl Drop for Reservation {
     }
 }
 
-/// What may be done to a range.
+/// The accesses that a range allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
     /// Nothing.
@@ -140,7 +140,7 @@ pub(crate) enum Access {
     Write,
 }
 
-/// Changes what may be done to a range of a slot, keeping what is there. Async-signal-safe, and
+/// Changes the accesses that a range of a slot allows, keeping its contents. Async-signal-safe, and
 /// leaves `errno` alone.
 pub(crate) fn protect(start: usize, bytes: usize, access: Access) -> io::Result<()> {
     let flags = match access {

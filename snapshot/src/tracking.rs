@@ -1,4 +1,4 @@
-//! Tracking of writes: how a slot knows what a reset has to restore.
+//! Tracking of writes: how a slot knows which pages a reset has to restore.
 //!
 //! ```text
 //!            erratic, or too large twice
@@ -14,7 +14,7 @@ use crate::pages::Pages;
 use crate::watch::{Learned, Watcher};
 use crate::{Error, Image, PAGE, WorkingSet, cost};
 
-/// How a slot knows what a reset has to restore.
+/// How a slot knows which pages a reset has to restore.
 ///
 /// For all but [`Tracking::Discard`], the process's handlers for SIGBUS and SIGSEGV must call
 /// [`handle_write_fault`](crate::handle_write_fault). Where one of them is not possible, the slot

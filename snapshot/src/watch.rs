@@ -1,4 +1,4 @@
-//! Watching for the first writes: from the address of a fault to the slot it is in.
+//! Watchers: from the address of a fault to the slot it is in, and its learned set.
 //!
 //! A slot that is watched has its image protected from writes. The first write to a part of it
 //! raises a signal; the process's handler calls [`handle_write_fault`], which lifts the protection of
@@ -55,7 +55,7 @@ pub enum FaultSignal {
 /// process's handlers for SIGBUS and SIGSEGV, which then return. Async-signal-safe.
 ///
 /// A fault that is not the first write to a part is never taken for one: not an access to memory
-/// that is closed, although that may be watched, nor one outside of what is watched.
+/// that is closed, although it may be watched, nor one outside of watched memory.
 pub fn handle_write_fault(signal: FaultSignal, address: usize) -> bool {
     // SAFETY: a watcher is taken out of the table before it is freed, by the owner of the slot; a
     // thread that writes to the slot has the owner's permission, so the owner is not freeing it.
@@ -71,14 +71,14 @@ impl Watcher {
         watcher
     }
 
-    /// Makes handlers find the watcher by all addresses of a range that includes those from before.
+    /// Makes handlers find the watcher by all addresses of a range, which includes the former one.
     fn enter(&mut self, addresses: Range<usize>) {
         self.addresses = addresses;
         let this = &raw mut *self;
         WATCHERS.enter(&self.addresses, this);
     }
 
-    /// What to do about a fault; whether it was a write to a protected part. Async-signal-safe: who
+    /// Handles a fault; whether it was a write to a protected part. Async-signal-safe: the thread that
     /// is waited for is in a handler too, where nothing of this process keeps it.
     fn learn(&self, signal: FaultSignal, address: usize) -> bool {
         while self.learning.swap(true, Acquire) {
@@ -101,11 +101,11 @@ impl Watcher {
         unsafe { &*self.learned.get() }
     }
 
-    /// What an element of the set costs.
-    pub(crate) fn rates(&self) -> Rates {
+    /// Prices of an element of the set.
+    pub(crate) fn rates(&self) -> &'static Rates {
         match self.learned() {
-            Learned::Pages(_) => cost::PAGES,
-            Learned::Granules(_) => cost::GRANULES,
+            Learned::Pages(_) => &cost::PAGES,
+            Learned::Granules(_) => &cost::GRANULES,
         }
     }
 
@@ -125,7 +125,7 @@ impl Watcher {
         }
     }
 
-    /// Bytes from the start of the image on that are watched: all of it, and what grew.
+    /// Bytes from the start of the image on that are watched: all of it, and grown memory.
     pub(crate) fn watched(&self) -> usize {
         match self.learned() {
             Learned::Pages(pages) => pages.watched(),
@@ -151,8 +151,7 @@ impl Watcher {
         }
     }
 
-    /// Makes everything in the set that is before `open` bytes from the start of the image what it
-    /// was.
+    /// Restores every element of the set that is before `open` bytes from the start of the image.
     pub(crate) fn restore(&mut self, image: &Image, open: usize) {
         match self.learned.get_mut() {
             Learned::Pages(pages) => {
@@ -171,7 +170,7 @@ impl Watcher {
         }
     }
 
-    /// Forgets what was learned and protects everything again. All of it must have been discarded.
+    /// Empties the set and protects everything again. All of it must have been discarded.
     pub(crate) fn forget(&mut self) -> Result<(), Error> {
         match self.learned.get_mut() {
             Learned::Pages(pages) => pages.forget(),

@@ -1,14 +1,14 @@
-//! Working sets: which pages guests are expected to write to.
+//! Working sets: the pages that guests are expected to write to.
 
 use crate::{Error, PAGE, cost};
 use std::ops::Range;
 
-/// The pages that requests wrote to, and how far they grew the memory: what a new slot starts
-/// with. Nothing relies on it but speed.
+/// The pages that requests wrote to, and the bytes by which they grew the memory. New slots start
+/// with it as their learned set. Nothing relies on it but speed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WorkingSet {
-    /// Indices of pages from the start of the image, ascending and disjoint. Those behind the image
-    /// are of memory that grew.
+    /// Indices of pages from the start of the image, ascending and disjoint. Pages behind the
+    /// image are of memory that grew.
     pub pages: Vec<Range<usize>>,
     /// Pages of the image.
     pub image: usize,

@@ -18,7 +18,7 @@ fn opened_memory_is_zero_every_time() {
     }
 }
 
-/// A guest without bounds checks writes to what was never opened.
+/// A guest without bounds checks writes to memory that was never opened.
 #[test]
 fn what_was_never_opened_is_reset_too() {
     let mut slot = grown_by(Growth::Whole, Tracking::Discard, image().0, 0);

@@ -1,4 +1,4 @@
-//! The learned set: what gets into it, when it is dropped, and when a slot rests.
+//! The learned set: how it fills, when it is dropped, and when a slot rests.
 
 use crate::slots::*;
 use wfaas_snapshot::{Extent, Image, PAGE, Tracking, handle_write_fault};

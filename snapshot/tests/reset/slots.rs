@@ -15,7 +15,7 @@ pub(crate) const EACH: [Tracking; 4] =
     [Tracking::Discard, Tracking::Pages, Tracking::Granules, Tracking::Record];
 pub(crate) const GROWTHS: [Growth; 3] = [Growth::Protect, Growth::Fault, Growth::Whole];
 
-/// What an embedder has to install for slots that learn.
+/// Installs the signal handlers that an embedder needs for slots that learn.
 pub(crate) fn install_handler() {
     extern "C" fn handler(signal: i32, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
         // SAFETY: the kernel's argument.

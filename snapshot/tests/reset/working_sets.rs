@@ -86,7 +86,7 @@ fn impossible_working_sets_are_refused() {
     }
 }
 
-/// Nothing but speed relies on a working set, so a wrong one must not cost speed for ever.
+/// Nothing but speed relies on a working set, so a wrong one must cost speed only for a while.
 #[test]
 fn a_working_set_that_guests_do_not_write_to_is_forgotten() {
     let pages = 300;
