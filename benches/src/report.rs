@@ -93,7 +93,7 @@ pub(crate) fn measure_scaling<'a>(
 /// Prints a table a person can read.
 pub(crate) fn print(rows: &[Row]) {
     println!(
-        "{:<24} {:>12} {:>12} {:>12} {:>12} {:>8} {:>14} {:>16}  {}",
+        "{:<24} {:>12} {:>12} {:>12} {:>12} {:>8} {:>14} {:>16}  peer",
         "",
         "wfaas p50",
         "p99",
@@ -101,8 +101,7 @@ pub(crate) fn print(rows: &[Row]) {
         "p99",
         "ratio",
         "wasmtime plain",
-        "scaling (theirs)",
-        "peer"
+        "scaling (theirs)"
     );
     for row in rows {
         let plain = row.peer_default_ns.map_or("-".into(), nanos);

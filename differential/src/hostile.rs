@@ -28,7 +28,7 @@ pub fn artifact(bytes: &[u8]) {
     assert!(parsed.is_err(), "nobody guesses a hash");
     assert!(Proto::parse(bytes).is_err(), "nobody guesses a hash");
     let mut damaged = valid();
-    for change in bytes.chunks_exact(5) {
+    for change in bytes.as_chunks::<5>().0 {
         let at = u32::from_le_bytes([change[0], change[1], change[2], change[3]]) as usize;
         let at = at % damaged.len();
         damaged[at] ^= change[4];
