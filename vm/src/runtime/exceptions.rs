@@ -109,19 +109,17 @@ mod tests {
     fn exceptions_are_forgotten_but_for_those_that_something_refers_to() {
         let (mut objects, call) = (Objects::new(), CallState::new(0));
         let tag = objects.add_tag(FuncType::new([ValType::EXNREF], []));
-        let add = |objects: &mut Objects, bits| {
-            // Large ones, so that a few are enough.
-            let mut cells = vec![0; FIRST_LOOK / 64].into_boxed_slice();
-            cells[0] = bits;
-            objects.add_exception(&call, tag, cells).unwrap()
+        let add = |objects: &mut Objects, cells: Vec<u64>| {
+            objects.add_exception(&call, tag, cells.into_boxed_slice()).unwrap()
         };
-        let inner = add(&mut objects, 0).to_bits();
-        let outer = add(&mut objects, inner).to_bits();
+        let inner = add(&mut objects, vec![0]).to_bits();
+        let outer = add(&mut objects, vec![inner]).to_bits();
         let ty = GlobalType { content: ValType::EXNREF, mutable: true };
         objects.add_global(ty, (outer, 0));
-        let held = add(&mut objects, 0);
+        let held = add(&mut objects, vec![0]);
         for _ in 0..20 {
-            add(&mut objects, 0);
+            // Large ones, so that a few are enough.
+            add(&mut objects, vec![0; FIRST_LOOK / 64]);
         }
         for bits in [inner, outer, held.to_bits()] {
             assert_eq!(objects.exception(bits).unwrap().tag_place(), (objects.id(), tag));
