@@ -3,6 +3,7 @@
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
@@ -101,5 +102,46 @@ fn what_must_be_free_of_unsafe_code_says_so() {
     ] {
         let text = std::fs::read_to_string(format!("{ROOT}/{root}")).expect(root);
         assert!(text.contains("#![forbid(unsafe_code)]"), "{root} does not forbid unsafe code");
+    }
+}
+
+/// The Rust files below a folder.
+fn sources(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+/// The options of a command line in a line of code: two dashes and a letter after something that is
+/// neither a dash nor part of a word.
+fn options(line: &str) -> Option<&str> {
+    let code = &line[..line.find("//").unwrap_or(line.len())];
+    code.match_indices("--").find_map(|(at, _)| {
+        let after = code[at + 2..].starts_with(|c: char| c.is_ascii_lowercase());
+        let before = code[..at].ends_with(|c: char| c == '-' || c.is_alphanumeric());
+        (after && !before).then_some(&code[at..])
+    })
+}
+
+#[test]
+fn libraries_know_no_options() {
+    assert_eq!(options(r#"    "build it with --no-init""#), Some(r#"--no-init""#));
+    assert_eq!(options("//! for `--disable`"), None);
+    let mut files = Vec::new();
+    for library in ["vm", "snapshot", "compiler", "wasi", "function", "build", "gateway", "abi"] {
+        sources(&Path::new(ROOT).join(library).join("src"), &mut files);
+    }
+    assert!(files.len() > 100);
+    for path in files {
+        let text = std::fs::read_to_string(&path).expect("UTF-8");
+        for (number, line) in text.lines().enumerate() {
+            let place = format!("{}:{}", path.display(), number + 1);
+            assert_eq!(options(line), None, "{place}: what to do about it is for cli/ to say");
+        }
     }
 }
