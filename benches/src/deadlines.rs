@@ -4,7 +4,7 @@ use crate::timing::percentile;
 use anyhow::{Context, bail};
 use serde::Serialize;
 use std::time::{Duration, Instant};
-use wfaas_host::{Function, FunctionConfig, InvokeError, Request};
+use wfaas_function::{Exchange, Function, InvokeError, Spec};
 use wfaas_vm::{Config, Engine, Module};
 
 /// Time of a request until its deadline: not a multiple of anything.
@@ -45,8 +45,8 @@ fn one(engine: &Engine, name: &'static str, body: &str, rounds: usize) -> anyhow
     let mut late = Vec::with_capacity(rounds);
     for _ in 0..rounds {
         let deadline = Instant::now() + TIME;
-        let request = Request { deadline: Some(deadline), ..Request::with_body("") };
-        let ended = function.handle(request);
+        let exchange = Exchange { deadline: Some(deadline), ..Exchange::default() };
+        let ended = function.handle(exchange);
         late.push(deadline.elapsed().as_nanos() as f64);
         match ended {
             Err(InvokeError::Deadline(_)) => {}
@@ -71,7 +71,7 @@ fn function(engine: &Engine, body: &str) -> anyhow::Result<Function> {
     );
     let compiled = wfaas_compiler::compile(text.as_bytes(), &Default::default())?;
     let module = Module::from_bytes(engine, &compiled.artifact)?;
-    Function::new(engine, &module, FunctionConfig::named("runaway")).context("a function")
+    Function::new(engine, &module, Spec::named("runaway".parse()?)).context("a function")
 }
 
 /// Prints a table a person can read.

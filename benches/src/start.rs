@@ -6,6 +6,7 @@ use crate::timing::{LONG, on_threads};
 use crate::workload::{self, Workload};
 use std::hint::black_box;
 use wfaas_abi::artifact::replace_image;
+use wfaas_function::{Exchange, Function, Protocols, Spec};
 use wfaas_vm::{Config, Engine, Linker, Module, Pool, PoolFunc, Store};
 
 /// Measures all workloads whose name contains `only`.
@@ -14,6 +15,13 @@ pub(crate) fn run(only: &str, rounds: usize) -> anyhow::Result<Vec<Row>> {
     for workload in workload::all() {
         if workload.name.contains(only) {
             rows.extend(one(&workload, rounds)?);
+        }
+    }
+    for protocol in Protocols::default().iter() {
+        let guest = protocol.about().guest.rsplit(' ').next();
+        let name = format!("handle_{}", guest.unwrap_or_default());
+        if name.contains(only) {
+            rows.push(handle(&name, protocol.about().example, rounds)?);
         }
     }
     anyhow::ensure!(!rows.is_empty(), "no workload's name contains {only:?}");
@@ -73,6 +81,32 @@ fn one(workload: &Workload, rounds: usize) -> anyhow::Result<[Row; 2]> {
         }],
     )?;
     Ok([one_thread.with_peer(&tuned.name), two_threads.with_peer(&tuned.name)])
+}
+
+/// What a server calls for a request, [`Function::handle`], beside the bare call of the same guest on
+/// a faaslet of its own: the difference is the protocol, WASI, and the exchange.
+fn handle(name: &str, example: &str, rounds: usize) -> anyhow::Result<Row> {
+    let wat = workload::hello_with(example);
+    let bare = Ours::new(wat.as_bytes())?;
+    let spec = Spec::named("hello".parse()?);
+    let options = wfaas_build::Options::default();
+    let artifact = wfaas_build::build(wat.as_bytes(), &spec, &options, &())?.artifact;
+    let engine = Engine::new(Config::default())?;
+    let function = Function::new(&engine, &Module::from_bytes(&engine, &artifact)?, spec)?;
+    let handle = |count: u64| -> anyhow::Result<()> {
+        for _ in 0..count {
+            black_box(function.handle(Exchange::with_body(""))?);
+        }
+        Ok(())
+    };
+    let row = measure(
+        name,
+        rounds,
+        &mut |count| handle(count),
+        &mut |count| bare.requests(0, count),
+        None,
+    )?;
+    Ok(row.with_peer("Faaslet::call"))
 }
 
 /// A pool and the function to call.

@@ -19,6 +19,17 @@ pub(crate) fn all() -> Vec<Workload> {
     ]
 }
 
+/// The guest of the first workload as one of a protocol: `example` is what makes a guest of it.
+pub(crate) fn hello_with(example: &str) -> String {
+    format!(
+        "(module (memory (export \"memory\") 1)
+            (func $run (export \"run\") (param i32) (result i32)
+                (i32.store (i32.const 0) (local.get 0))
+                (i32.add (local.get 0) (i32.const 1)))
+            {example})"
+    )
+}
+
 /// `count` addresses spread evenly over `pages` WebAssembly pages.
 fn spread(count: u32, pages: u32) -> Vec<u32> {
     (0..count).map(|index| index * (pages * 65536 / count) + 128).collect()

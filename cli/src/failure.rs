@@ -8,6 +8,7 @@
 //!
 //! An error that goes up by `?` alone is the host's; who knows better says so with [`Blame`].
 
+use crate::hints;
 use std::fmt::Display;
 
 /// The exit code after a guest's trap: what a shell reports for a program that called `abort`.
@@ -62,7 +63,8 @@ impl Failure {
 }
 
 impl Display for Failure {
-    /// The error, then each cause on a line of its own unless it only repeats what was said.
+    /// The error, then each cause on a line of its own unless it only repeats what was said, and what
+    /// to do about it.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut said = self.error.to_string();
         f.write_str(said.trim_end())?;
@@ -73,7 +75,10 @@ impl Display for Failure {
             }
             said = text;
         }
-        Ok(())
+        match self.error.chain().find_map(hints::of) {
+            Some(hint) => write!(f, "\n  hint: {hint}"),
+            None => Ok(()),
+        }
     }
 }
 

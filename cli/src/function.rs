@@ -3,22 +3,22 @@
 use crate::bounds;
 use crate::failure::{Blame, Failure};
 use crate::manifest::{self, Manifest};
-use crate::recipe::{Made, Recipe};
+use crate::recipe::Recipe;
 use crate::subject::{self, Subject};
 use crate::toolchain::TOOLS;
 use anyhow::{Context, anyhow};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
-use wfaas_gateway::{DeployConfig, FunctionName};
-use wfaas_host::init::InitConfig;
+use wfaas_build::Built;
+use wfaas_function::{FunctionName, Spec};
 
 /// What a server needs to answer requests.
 pub(crate) struct Function {
     /// Its name on the server.
     pub(crate) name: FunctionName,
-    /// Route, environment and limits.
-    pub(crate) config: DeployConfig,
+    /// Everything else but its code.
+    pub(crate) spec: Spec,
     /// The bytes of its artifact.
     pub(crate) artifact: Vec<u8>,
 }
@@ -39,18 +39,19 @@ impl Function {
         match Subject::at(path)? {
             Subject::Folder(manifest) => Ok(Function {
                 artifact: current_artifact(&manifest)?,
-                config: manifest.deploy_config(),
+                spec: manifest.spec,
                 name: manifest.name,
             }),
             Subject::Module(path) => {
                 let name = name_of_file(&path)?;
-                let artifact = Recipe::default().make(&path, InitConfig::default())?.artifact;
-                Ok(Function { name, config: DeployConfig::default(), artifact })
+                let spec = Spec::named(name.clone());
+                let artifact = Recipe::default().make(&path, &spec, &[])?.artifact;
+                Ok(Function { name, spec, artifact })
             }
             Subject::Artifact(path) => {
                 let name = name_of_file(&path)?;
                 let artifact = subject::read_artifact(&path)?;
-                Ok(Function { name, config: DeployConfig::default(), artifact })
+                Ok(Function { spec: Spec::named(name.clone()), name, artifact })
             }
         }
     }
@@ -78,13 +79,13 @@ pub(crate) fn current_artifact(manifest: &Manifest) -> Result<Vec<u8>, Failure> 
         return Ok(bytes);
     }
     eprintln!("building {}", manifest.name);
-    let made = build_folder(manifest, &Recipe::default())?;
-    subject::write_atomically(&path, &made.artifact)?;
-    Ok(made.artifact)
+    let built = build_folder(manifest, &Recipe::default())?;
+    subject::write_atomically(&path, &built.artifact)?;
+    Ok(built.artifact)
 }
 
 /// Runs the folder's build command and makes the artifact of what it leaves.
-pub(crate) fn build_folder(manifest: &Manifest, recipe: &Recipe) -> Result<Made, Failure> {
+pub(crate) fn build_folder(manifest: &Manifest, recipe: &Recipe) -> Result<Built, Failure> {
     if let Some(words) = &manifest.build {
         run_build_command(manifest, words).user_error()?;
     }
@@ -96,8 +97,7 @@ pub(crate) fn build_folder(manifest: &Manifest, recipe: &Recipe) -> Result<Made,
             manifest.folder.join(manifest::FILE_NAME).display(),
         )));
     }
-    let made = recipe.with_manifest(manifest).make(&manifest.wasm, manifest.init_config())?;
-    recipe.warm_up(made, manifest)
+    recipe.with_manifest(manifest).make(&manifest.wasm, &manifest.spec, &manifest.warmup)
 }
 
 /// What the command prints goes to standard error: standard output is for results.

@@ -6,7 +6,8 @@
 //! * [`bounds`] is about how a guest's accesses are kept inside its memory;
 //! * a [`function`] is an artifact with its name, limits and environment;
 //! * [`commands`] has one file for each command: its options, its help, what it does;
-//! * a [`failure`] is an error and whose it is, which decides the exit code.
+//! * a [`failure`] is an error and whose it is, which decides the exit code; [`hints`] say what to do
+//!   about it.
 //!
 //! This is the only place in wfaas that prints or exits.
 #![forbid(unsafe_code)]
@@ -15,6 +16,7 @@ mod bounds;
 mod commands;
 mod failure;
 mod function;
+mod hints;
 mod manifest;
 mod output;
 mod progress;

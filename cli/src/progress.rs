@@ -22,9 +22,10 @@ impl Progress {
         let watched = std::io::stderr().is_terminal();
         Progress { started: Instant::now(), watched, bar: OnceLock::new() }
     }
+}
 
-    /// `done` of `total` functions are compiled. Called from any thread.
-    pub(crate) fn update(&self, done: usize, total: usize) {
+impl wfaas_build::Progress for Progress {
+    fn compiled(&self, done: usize, total: usize) {
         if !self.watched || self.started.elapsed() < PATIENCE {
             return;
         }
@@ -36,11 +37,16 @@ impl Progress {
         bar.set_position(done as u64);
     }
 
-    /// Removes the bar; how long it all took.
-    pub(crate) fn finish(self) -> Duration {
+    /// Removes the bar: the guest may print from here on.
+    fn linked(&self) {
         if let Some(bar) = self.bar.get() {
             bar.finish_and_clear();
         }
-        self.started.elapsed()
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        wfaas_build::Progress::linked(self);
     }
 }

@@ -1,20 +1,16 @@
-//! From a module to an artifact: compile, initialise.
+//! What the command line says about making an artifact; [`wfaas_build`] makes it.
 
 use crate::bounds;
 use crate::failure::{Blame, Failure, Kind};
-use crate::manifest::{Manifest, Span};
+use crate::manifest::Manifest;
 use crate::progress::Progress;
 use crate::subject;
-use anyhow::Context;
 use clap::Parser;
 use std::path::Path;
-use std::time::{Duration, Instant};
 use wfaas_abi::cpu::CpuFeatures;
-use wfaas_compiler::{OptLevel, Options, Proposals};
-use wfaas_host::InvokeError;
-use wfaas_host::init::{InitConfig, InitError, Initialised, initialise};
-use wfaas_host::warm_up::{WarmUpError, WarmedUp, warm_up};
-use wfaas_vm::{Config, Engine};
+use wfaas_build::{BuildError, Built, Init, InitError, Options, WarmUp, WarmUpError};
+use wfaas_compiler::{OptLevel, Proposals};
+use wfaas_function::{InvokeError, Span, Spec};
 
 /// How an artifact is made.
 #[derive(Debug, Clone, clap::Args)]
@@ -82,20 +78,6 @@ fn parse_proposal(name: &str) -> Result<String, String> {
     Proposals::ALL.without(name).map(|_| name.to_owned()).map_err(|error| error.to_string())
 }
 
-/// A finished artifact and how it came to be.
-pub(crate) struct Made {
-    /// The bytes of the file.
-    pub(crate) artifact: Vec<u8>,
-    /// Time the compiler took.
-    pub(crate) compile: Duration,
-    /// Time the guest took to initialise, if it ran.
-    pub(crate) init: Option<Duration>,
-    /// Time the warm-up requests took, if there were any.
-    pub(crate) warm_up: Option<Duration>,
-    /// What the user should know about the image, if anything.
-    pub(crate) note: Option<String>,
-}
-
 impl Recipe {
     /// The recipe with the init export and the bounds strategy of a `faas.toml`, unless the command
     /// line says otherwise.
@@ -105,90 +87,64 @@ impl Recipe {
         Recipe { init, bounds, ..self.clone() }
     }
 
-    /// Makes the artifact of the module in the file `wasm`. Its initialisation sees the arguments
-    /// and variables of `guest`.
+    /// Makes the artifact of the module in the file `wasm`, and these requests while it is warmed up.
     ///
     /// # Errors
-    /// A user's mistake if the module does not compile, a trap if it traps in its initialisation.
-    pub(crate) fn make(&self, wasm: &Path, guest: InitConfig) -> Result<Made, Failure> {
-        let (artifact, compile) = self.compile(wasm)?;
-        if self.no_init {
-            return Ok(Made { artifact, compile, init: None, warm_up: None, note: None });
-        }
-        let started = Instant::now();
-        let guest = InitConfig { export: self.init.clone(), time: Some(self.init_time.0), ..guest };
-        let engine = Engine::new(Config::default())?;
-        let initialised = initialise(&engine, &artifact, &guest)
-            .map_err(|error| init_failure(error, &format!("initialise {}", wasm.display())))?;
-        let (artifact, note) = match initialised {
-            Initialised::Artifact(initialised) => (initialised, None),
-            Initialised::Kept { reason } => {
-                (artifact, Some(format!("every instance initialises itself: {reason}")))
-            }
-        };
-        Ok(Made { artifact, compile, init: Some(started.elapsed()), warm_up: None, note })
-    }
-
-    /// Makes the warm-up requests of a `faas.toml`, and puts what they write to into the artifact.
-    /// Nothing happens if nothing is to be run.
-    ///
-    /// # Errors
-    /// A user's mistake if the module answers no requests, a trap if it traps in one.
-    pub(crate) fn warm_up(&self, made: Made, manifest: &Manifest) -> Result<Made, Failure> {
-        if manifest.warmup.is_empty() || self.no_init {
-            return Ok(made);
-        }
-        let started = Instant::now();
-        let requests = manifest.warmup.iter().enumerate();
-        let requests = requests.map(|(index, warm_up)| warm_up.request(index + 1)).collect();
-        let warmed_up = warm_up(&made.artifact, manifest.function_config(), requests)
-            .map_err(|error| warm_up_failure(error, manifest))?;
-        let reason = warmed_up.reason();
-        let artifact = match warmed_up {
-            WarmedUp::Artifact(artifact, _) => artifact,
-            WarmedUp::TooLarge => made.artifact,
-        };
-        let note = made.note.or(reason);
-        Ok(Made { artifact, warm_up: Some(started.elapsed()), note, ..made })
-    }
-
-    fn proposals(&self) -> Result<Proposals, wfaas_compiler::CompileError> {
-        self.disable.iter().try_fold(Proposals::ALL, |accepted, name| accepted.without(name))
-    }
-
-    fn compile(&self, wasm: &Path) -> Result<(Vec<u8>, Duration), Failure> {
+    /// A user's mistake if the module does not compile, a trap if it traps while it is run.
+    pub(crate) fn make(
+        &self,
+        wasm: &Path,
+        spec: &Spec,
+        warm_up: &[WarmUp],
+    ) -> Result<Built, Failure> {
         let module = subject::read(wasm)?;
-        let progress = Progress::start();
-        let report = |done, total| progress.update(done, total);
+        let options = self.options(warm_up)?;
+        let built = wfaas_build::build(&module, spec, &options, &Progress::start());
+        built.map_err(|error| build_failure(error, wasm, spec))
+    }
+
+    fn options(&self, warm_up: &[WarmUp]) -> Result<Options, Failure> {
+        let accept = |accepted: Proposals, name: &String| accepted.without(name);
+        let proposals = self.disable.iter().try_fold(Proposals::ALL, accept).user_error()?;
         let opt = match self.opt {
             Opt::Speed => OptLevel::Speed,
             Opt::Fast => OptLevel::Fast,
         };
-        let proposals = self.proposals().user_error()?;
-        let options = Options {
-            opt,
-            cpu: self.cpu,
-            proposals,
-            progress: Some(&report),
-            ..self.bounds.apply(Options::default())?
-        };
-        let compiled = wfaas_compiler::compile(&module, &options);
-        let time = progress.finish();
-        let compiled =
-            compiled.with_context(|| format!("cannot compile {}", wasm.display())).user_error()?;
-        Ok((compiled.artifact, time))
+        let compile =
+            wfaas_compiler::Options { opt, cpu: self.cpu, proposals, ..Default::default() };
+        let (export, time) = (self.init.clone(), Some(self.init_time.0));
+        let init = Init { export, time, ..Init::default() };
+        Ok(Options {
+            compile: self.bounds.apply(compile)?,
+            init: (!self.no_init).then_some(init),
+            warm_up: warm_up.to_vec(),
+        })
+    }
+}
+
+/// Whose failure a build's is.
+fn build_failure(error: BuildError, wasm: &Path, spec: &Spec) -> Failure {
+    let file = wasm.display();
+    match error {
+        BuildError::Compile(error) => {
+            let error = anyhow::Error::new(error).context(format!("cannot compile {file}"));
+            Failure::new(Kind::User, error)
+        }
+        BuildError::Init(error) => init_failure(error, &format!("initialise {file}")),
+        BuildError::WarmUp(error) => warm_up_failure(error, spec),
+        error => error.into(),
     }
 }
 
 /// Whose failure one of the warm-up requests is.
-fn warm_up_failure(error: WarmUpError, manifest: &Manifest) -> Failure {
+fn warm_up_failure(error: WarmUpError, spec: &Spec) -> Failure {
     let kind = match &error {
         WarmUpError::Vm(error) => vm_kind(error),
         WarmUpError::Request { error: InvokeError::Vm(error), .. } => vm_kind(error),
         WarmUpError::Request { .. } => Kind::Trap,
         _ => Kind::User,
     };
-    let what = format!("cannot warm up {}", manifest.name);
+    let what = format!("cannot warm up {}", spec.name());
     Failure::new(kind, anyhow::Error::new(error).context(what))
 }
 

@@ -1,22 +1,11 @@
-//! Which crate may know which, as a table. Whoever adds an edge changes it here and in
-//! ARCHITECTURE.md.
+//! Which crate may know which: the picture in ARCHITECTURE.md, read as it is drawn. Whoever adds an
+//! edge changes it there.
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
-/// Our crates and those of ours they may depend on. Tests may use more.
-const ALLOWED: &[(&str, &[&str])] = &[
-    ("wfaas-abi", &[]),
-    ("wfaas-snapshot", &[]),
-    ("wfaas-compiler", &["wfaas-abi"]),
-    ("wfaas-vm", &["wfaas-abi", "wfaas-snapshot"]),
-    ("wfaas-host", &["wfaas-abi", "wfaas-vm"]),
-    ("wfaas-gateway", &["wfaas-abi", "wfaas-host", "wfaas-vm"]),
-    ("faascli", &["wfaas-abi", "wfaas-compiler", "wfaas-gateway", "wfaas-host", "wfaas-vm"]),
-    ("wfaas-spec-tests", &["wfaas-abi", "wfaas-compiler", "wfaas-host", "wfaas-vm"]),
-    ("wfaas-differential", &["wfaas-abi", "wfaas-compiler", "wfaas-vm"]),
-    ("wfaas-benches", &["wfaas-abi", "wfaas-compiler", "wfaas-host", "wfaas-snapshot", "wfaas-vm"]),
-];
+const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 /// Engines that benches and tests compare with. The product never depends on them.
 const PEERS: &[&str] = &["wasmtime", "wasmi"];
@@ -24,42 +13,68 @@ const PEERS: &[&str] = &["wasmtime", "wasmi"];
 /// The packages of the workspace.
 fn packages() -> Vec<cargo_metadata::Package> {
     MetadataCommand::new()
-        .manifest_path(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"))
+        .manifest_path(format!("{ROOT}/Cargo.toml"))
         .no_deps()
         .exec()
         .expect("cargo metadata works")
         .packages
 }
 
-/// Our crates and those of ours they depend on outside of tests.
+/// The folder of a package, as the picture names it.
+fn folder(package: &cargo_metadata::Package) -> String {
+    let folder = package.manifest_path.parent().and_then(|folder| folder.file_name());
+    folder.expect("a package has a folder").to_owned()
+}
+
+/// Our crates by folder, and those of ours they depend on outside of tests.
 fn edges() -> BTreeMap<String, BTreeSet<String>> {
     let packages = packages();
-    let ours: BTreeSet<String> = packages.iter().map(|package| package.name.to_string()).collect();
+    let folders: BTreeMap<String, String> =
+        packages.iter().map(|package| (package.name.to_string(), folder(package))).collect();
     let edges = |package: &cargo_metadata::Package| {
         let dependencies = package.dependencies.iter();
         let own = dependencies.filter(|dependency| dependency.kind != DependencyKind::Development);
-        own.map(|dependency| dependency.name.clone()).filter(|name| ours.contains(name)).collect()
+        own.filter_map(|dependency| folders.get(&dependency.name).cloned()).collect()
     };
-    packages.iter().map(|package| (package.name.to_string(), edges(package))).collect()
+    packages.iter().map(|package| (folder(package), edges(package))).collect()
+}
+
+/// The lines of the picture, from the top: folders, and where their arrows go.
+fn picture() -> Vec<(String, BTreeSet<String>)> {
+    let page = std::fs::read_to_string(format!("{ROOT}/ARCHITECTURE.md")).expect("the page");
+    let house = page.split("## The house").nth(1).expect("a section on the house");
+    let picture = house.split("```").nth(1).expect("a picture");
+    let names = |text: &str| -> Vec<String> {
+        let words = text.split([' ', ',']).filter_map(|word| word.strip_suffix('/'));
+        words.map(str::to_owned).collect()
+    };
+    let mut lines = Vec::new();
+    for line in picture.lines() {
+        let (from, to) = line.split_once("──→").unwrap_or((line, ""));
+        let to: BTreeSet<String> = names(to).into_iter().collect();
+        lines.extend(names(from).into_iter().map(|from| (from, to.clone())));
+    }
+    lines
 }
 
 #[test]
-fn dependencies_go_in_one_direction() {
-    let edges = edges();
-    let listed: Vec<_> = ALLOWED.iter().map(|(name, _)| *name).collect();
-    for (name, dependencies) in &edges {
-        let allowed = ALLOWED.iter().find(|(allowed, _)| allowed == name);
-        let (_, allowed) =
-            allowed.unwrap_or_else(|| panic!("{name} is new: give it a place among {listed:?}"));
-        for dependency in dependencies {
-            assert!(
-                allowed.contains(&dependency.as_str()),
-                "{name} must not know {dependency}; it may know {allowed:?}"
-            );
+fn the_picture_has_every_edge_and_no_other() {
+    let drawn: BTreeMap<_, _> = picture().into_iter().collect();
+    assert_eq!(drawn, edges(), "left: as drawn in ARCHITECTURE.md; right: as it is");
+}
+
+#[test]
+fn arrows_go_down() {
+    let picture = picture();
+    let place = |name: &str| picture.iter().position(|(from, _)| from == name);
+    for (above, (from, to)) in picture.iter().enumerate() {
+        for to in to {
+            // What judges the product is drawn below it.
+            let judge = ["spec-tests", "differential", "benches"].contains(&from.as_str());
+            let below = place(to).unwrap_or_else(|| panic!("{to} has no line"));
+            assert!(judge || below > above, "{from} is drawn below {to}");
         }
     }
-    let unknown: Vec<_> = listed.into_iter().filter(|name| !edges.contains_key(*name)).collect();
-    assert!(unknown.is_empty(), "{unknown:?} are in the table, but not in the workspace");
 }
 
 #[test]
@@ -76,9 +91,57 @@ fn peers_are_for_comparison_only() {
 
 #[test]
 fn what_must_be_free_of_unsafe_code_says_so() {
-    for root in ["abi/src/lib.rs", "compiler/src/lib.rs", "gateway/src/lib.rs", "cli/src/main.rs"] {
-        let path = format!("{}/../{root}", env!("CARGO_MANIFEST_DIR"));
-        let text = std::fs::read_to_string(&path).expect(root);
+    for root in [
+        "abi/src/lib.rs",
+        "compiler/src/lib.rs",
+        "wasi/src/lib.rs",
+        "function/src/lib.rs",
+        "build/src/lib.rs",
+        "gateway/src/lib.rs",
+        "cli/src/main.rs",
+    ] {
+        let text = std::fs::read_to_string(format!("{ROOT}/{root}")).expect(root);
         assert!(text.contains("#![forbid(unsafe_code)]"), "{root} does not forbid unsafe code");
+    }
+}
+
+/// The Rust files below a folder.
+fn sources(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+/// The options of a command line in a line of code: two dashes and a letter after something that is
+/// neither a dash nor part of a word.
+fn options(line: &str) -> Option<&str> {
+    let code = &line[..line.find("//").unwrap_or(line.len())];
+    code.match_indices("--").find_map(|(at, _)| {
+        let after = code[at + 2..].starts_with(|c: char| c.is_ascii_lowercase());
+        let before = code[..at].ends_with(|c: char| c == '-' || c.is_alphanumeric());
+        (after && !before).then_some(&code[at..])
+    })
+}
+
+#[test]
+fn libraries_know_no_options() {
+    assert_eq!(options(r#"    "build it with --no-init""#), Some(r#"--no-init""#));
+    assert_eq!(options("//! for `--disable`"), None);
+    let mut files = Vec::new();
+    for library in ["vm", "snapshot", "compiler", "wasi", "function", "build", "gateway", "abi"] {
+        sources(&Path::new(ROOT).join(library).join("src"), &mut files);
+    }
+    assert!(files.len() > 100);
+    for path in files {
+        let text = std::fs::read_to_string(&path).expect("UTF-8");
+        for (number, line) in text.lines().enumerate() {
+            let place = format!("{}:{}", path.display(), number + 1);
+            assert_eq!(options(line), None, "{place}: what to do about it is for cli/ to say");
+        }
     }
 }

@@ -26,9 +26,9 @@ pub enum CompileError {
         offset: u64,
     },
     /// The module uses a proposal that was disabled.
-    #[error("the module uses {title} (at offset 0x{offset:x}), which --disable {name} refuses")]
+    #[error("the module uses {title} (at offset 0x{offset:x}), but `{name}` is disabled")]
     Disabled {
-        /// The proposal's name on the command line.
+        /// The proposal's name, as in [`Proposals`](crate::Proposals).
         name: &'static str,
         /// The proposal's name in words.
         title: &'static str,

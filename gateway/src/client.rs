@@ -1,8 +1,6 @@
 //! The other end of the management interface.
 
-use crate::config::DeployConfig;
 use crate::http::CONFIG_HEADER;
-use crate::name::FunctionName;
 use crate::registry::FunctionInfo;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -12,6 +10,7 @@ use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use std::time::Duration;
 use tokio::net::TcpStream;
+use wfaas_function::{FunctionName, Spec};
 
 /// Manages the functions of one server.
 #[derive(Debug, Clone)]
@@ -34,7 +33,7 @@ pub enum ClientError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A token or a configuration that no header can carry.
+    /// A token or a specification that no header can carry.
     #[error("{0} cannot be sent in a header")]
     Header(&'static str),
     /// Nobody listens there.
@@ -123,11 +122,12 @@ impl Client {
         &self,
         name: &FunctionName,
         artifact: impl Into<Bytes>,
-        config: &DeployConfig,
+        spec: &Spec,
     ) -> Result<FunctionInfo, ClientError> {
-        let json = serde_json::to_string(config).expect("strings and numbers are JSON");
-        let value = HeaderValue::from_bytes(json.as_bytes());
-        let value = value.map_err(|_| ClientError::Header("the configuration"))?;
+        // The name is in the path.
+        let spec = Spec { name: None, ..spec.clone() };
+        let value = HeaderValue::from_bytes(spec.to_json().as_bytes());
+        let value = value.map_err(|_| ClientError::Header("the specification"))?;
         let mut request = self.request(Method::PUT, name.as_str(), artifact.into())?;
         request.headers_mut().insert(CONFIG_HEADER, value);
         self.read(&self.send(request).await?)

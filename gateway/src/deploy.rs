@@ -1,22 +1,26 @@
 //! Deployments: from bytes to a function that can be reached.
 
-use crate::config::{ConfigError, DeployConfig};
-use crate::name::FunctionName;
 use crate::registry::{Deployed, FunctionInfo, Registry, RouteTaken};
 use crate::store::{Entry, Store, StoreError};
+use hyper::header::HeaderValue;
 use std::sync::{Mutex, PoisonError};
 use tempfile::NamedTempFile;
 use wfaas_abi::ArtifactError;
-use wfaas_host::{Function, FunctionError, Limits};
+use wfaas_function::{
+    Function, FunctionError, FunctionName, Protocols, Route, RouteError, Spec, SpecError,
+};
 use wfaas_vm::{Engine, Module};
 
 /// Why a deployment was refused.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeployError {
-    /// The configuration.
+    /// The specification; the message names the field.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    Spec(#[from] SpecError),
+    /// Arguments or variables that no guest can be given; the message names the field.
+    #[error("{0}")]
+    Environment(String),
     /// The artifact is damaged, foreign, or not for this machine.
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
@@ -25,8 +29,8 @@ pub enum DeployError {
     Function(#[from] FunctionError),
     /// Nothing keeps the guest inside its memory.
     #[error(
-        "the artifact was built with --bounds none, so its guest is not kept inside its memory: \
-         build it again with another strategy"
+        "the artifact was built with bounds strategy `none`, so its guest is not kept inside its \
+         memory: build it again with another strategy"
     )]
     UnsafeBounds,
     /// Another function has the route.
@@ -40,7 +44,8 @@ pub enum DeployError {
 /// What changes the set of functions, on disk and in memory, one change after the other.
 pub(crate) struct Deployer {
     engine: Engine,
-    limits: Limits,
+    defaults: Spec,
+    protocols: Protocols,
     pub(crate) store: Store,
     pub(crate) registry: Registry,
     changing: Mutex<()>,
@@ -54,10 +59,11 @@ impl Deployer {
 
     /// With the functions in the store. Those that cannot be loaded are reported in the log and
     /// left where they are.
-    pub(crate) fn load(engine: Engine, limits: Limits, store: Store) -> Result<Self, StoreError> {
+    pub(crate) fn load(engine: Engine, defaults: Spec, store: Store) -> Result<Self, StoreError> {
         let deployer = Deployer {
             engine,
-            limits,
+            defaults,
+            protocols: Protocols::default(),
             store,
             registry: Registry::default(),
             changing: Mutex::new(()),
@@ -90,7 +96,7 @@ impl Deployer {
         if module.artifact().content_hash_hex() != entry.artifact {
             return Err(ArtifactError::ContentHash.into());
         }
-        self.check(entry.name, &entry.config, &module, true)
+        self.check(entry.name, entry.config, &module, true)
     }
 
     /// Deploys a staged file, whose content is on disk, and says whether it replaced a function.
@@ -101,14 +107,14 @@ impl Deployer {
     pub(crate) fn deploy(
         &self,
         name: FunctionName,
-        config: DeployConfig,
+        spec: Spec,
         staged: NamedTempFile,
     ) -> Result<(FunctionInfo, bool), DeployError> {
         let module = self.open(staged.path())?;
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let deployed = self.check(name.clone(), &config, &module, true)?;
+        let deployed = self.check(name.clone(), spec.clone(), &module, true)?;
         let info = deployed.info.clone();
-        let committed = self.store.commit(staged, &Entry::new(name, info.artifact.clone(), config));
+        let committed = self.store.commit(staged, &Entry::new(name, info.artifact.clone(), spec));
         if committed.is_ok() {
             let replaced = self.registry.insert(deployed).is_some();
             self.sweep();
@@ -125,12 +131,12 @@ impl Deployer {
     pub(crate) fn install(
         &self,
         name: FunctionName,
-        config: &DeployConfig,
+        spec: Spec,
         artifact: &[u8],
     ) -> Result<FunctionInfo, DeployError> {
         let module = Module::from_bytes(&self.engine, artifact).map_err(FunctionError::from)?;
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let deployed = self.check(name, config, &module, false)?;
+        let deployed = self.check(name, spec, &module, false)?;
         let info = deployed.info.clone();
         self.registry.insert(deployed);
         Ok(info)
@@ -155,22 +161,35 @@ impl Deployer {
         Ok(module)
     }
 
+    /// What can be reached under `name`: `spec` over the server's defaults.
     fn check(
         &self,
         name: FunctionName,
-        config: &DeployConfig,
+        spec: Spec,
         module: &Module,
         stored: bool,
     ) -> Result<Deployed, DeployError> {
         if !module.artifact().bounds().is_safe() {
             return Err(DeployError::UnsafeBounds);
         }
-        self.registry.check_route(&name, &config.route(&name)?)?;
-        let function = config.function(&name, &self.limits)?;
-        let function = Function::new(&self.engine, module, function)?;
+        if spec.name.as_ref().is_some_and(|other| *other != name) {
+            let reason = format!("the function is deployed as {name}");
+            return Err(SpecError::field("name", reason).into());
+        }
+        let spec = Spec { name: Some(name.clone()), ..spec }.over(self.defaults.clone());
+        let route = spec.route().parse();
+        let route: Route = route.map_err(|error: RouteError| SpecError::field("route", error))?;
+        let content_type = content_type(&spec)?;
+        self.registry.check_route(&name, &route)?;
+        let function = Function::with_protocols(&self.engine, module, spec, &self.protocols);
+        let function = function.map_err(|error| match error {
+            FunctionError::Spec(error) => error.into(),
+            FunctionError::Environment(error) => DeployError::Environment(error.to_string()),
+            error => DeployError::Function(error),
+        })?;
         let artifact = module.artifact();
         let identity = (artifact.content_hash_hex(), artifact.bytes().len() as u64);
-        Ok(Deployed::new(name, config, function, identity, stored)?)
+        Ok(Deployed::new(name, route, content_type, function, identity, stored))
     }
 
     /// Removes artifacts that are not used any more. That this fails is no reason to fail what
@@ -179,5 +198,29 @@ impl Deployer {
         if let Err(error) = self.store.collect_garbage() {
             tracing::warn!("cannot remove unused artifacts: {error}");
         }
+    }
+}
+
+/// The type of answers if no layer sets one.
+const DEFAULT_CONTENT_TYPE: &str = "text/plain; charset=utf-8";
+
+/// The header's value.
+fn content_type(spec: &Spec) -> Result<HeaderValue, SpecError> {
+    let text = spec.content_type.as_deref().unwrap_or(DEFAULT_CONTENT_TYPE);
+    let reason = || format!("{text:?} cannot be the value of a header");
+    text.parse().map_err(|_| SpecError::field("content_type", reason()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_content_type_fits_a_header() {
+        let spec = |text: &str| Spec { content_type: Some(text.into()), ..Spec::default() };
+        assert_eq!(content_type(&Spec::default()).unwrap(), DEFAULT_CONTENT_TYPE);
+        assert_eq!(content_type(&spec("text/css")).unwrap(), "text/css");
+        let error = content_type(&spec("a\nb")).unwrap_err();
+        assert!(error.to_string().starts_with("content_type: "), "{error}");
     }
 }

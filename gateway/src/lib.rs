@@ -1,10 +1,11 @@
-//! The HTTP side of wfaas: a server that answers requests with functions, and takes new ones.
+//! The HTTP side of wfaas: a server that answers requests with functions, and takes new ones. It
+//! moves bytes between sockets and exchanges; what a function makes of an exchange is its own matter.
 //!
 //! * a [`Gateway`] listens, and owns everything below;
 //! * the **store** keeps deployed functions on disk: artifacts by content hash, and one small file
 //!   a function that names its artifact; either the old or the new one is there, whenever the
 //!   process dies;
-//! * the **registry** holds the functions in memory, by name and by [`Route`]; replacing one does
+//! * the **registry** holds the functions in memory, by name and by route; replacing one does
 //!   not touch the requests in flight;
 //! * the **workers** are threads that run guests, so that a busy guest never stalls the network
 //!   side; a full queue is answered with 503;
@@ -16,11 +17,12 @@
 //! `deploy` checks it and commits it to `store` and `registry`.
 //!
 //! ```no_run
-//! use wfaas_gateway::{Config, DeployConfig, Gateway};
+//! use wfaas_function::Spec;
+//! use wfaas_gateway::{Config, Gateway};
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let config = Config::new("127.0.0.1:8080".parse()?, "store");
 //! let gateway = Gateway::bind(config)?;
-//! gateway.install("hello".parse()?, DeployConfig::default(), &std::fs::read("hello.faas")?)?;
+//! gateway.install("hello".parse()?, Spec::default(), &std::fs::read("hello.faas")?)?;
 //! gateway.run(wfaas_gateway::termination()).await?;
 //! # Ok(())
 //! # }
@@ -33,16 +35,14 @@ mod config;
 mod connection;
 mod deploy;
 mod http;
-mod name;
 mod registry;
 mod server;
 mod store;
 mod workers;
 
 pub use client::{Client, ClientError};
-pub use config::{Config, ConfigError, DeployConfig, DeployLimits};
+pub use config::Config;
 pub use deploy::DeployError;
-pub use name::{FunctionName, NameError, Route, RouteError};
 pub use registry::{FunctionInfo, RouteTaken};
 pub use server::{Gateway, GatewayError, termination};
 pub use store::StoreError;

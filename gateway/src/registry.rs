@@ -1,18 +1,14 @@
 //! The functions in memory, by name and by route.
 
-use crate::config::{ConfigError, DeployConfig};
-use crate::name::{FunctionName, Route, candidates};
 use hyper::header::HeaderValue;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
-use wfaas_host::Function;
+use wfaas_function::{ByteSize, Function, FunctionName, Route, Span, Spec};
 
 /// A function that can be reached. Requests hold it while they run, so replacing it in the
 /// registry does not concern them.
 pub(crate) struct Deployed {
-    pub(crate) name: FunctionName,
-    pub(crate) route: Route,
     pub(crate) function: Function,
     pub(crate) content_type: HeaderValue,
     pub(crate) info: FunctionInfo,
@@ -25,7 +21,7 @@ pub struct FunctionInfo {
     pub name: FunctionName,
     /// Path, without those below.
     pub route: Route,
-    /// Guest ABI, `wasi` or `reactor`.
+    /// Name of the guest ABI.
     pub abi: String,
     /// Content hash of the artifact, in hexadecimal.
     pub artifact: String,
@@ -44,31 +40,39 @@ pub struct FunctionInfo {
 }
 
 impl Deployed {
-    /// Puts together what a function and its configuration say. `artifact` is its content hash
-    /// and its size in bytes.
+    /// Puts together what there is to know about a function. `artifact` is its content hash and its
+    /// size in bytes.
     pub(crate) fn new(
         name: FunctionName,
-        config: &DeployConfig,
+        route: Route,
+        content_type: HeaderValue,
         function: Function,
         artifact: (String, u64),
         stored: bool,
-    ) -> Result<Deployed, ConfigError> {
-        let route = config.route(&name)?;
-        let limits = &function.config().limits;
+    ) -> Deployed {
+        let Spec { env, limits, .. } = function.spec();
+        let bytes = |size: Option<ByteSize>| size.map_or(u64::MAX, |size| size.0);
         let info = FunctionInfo {
-            name: name.clone(),
-            route: route.clone(),
-            abi: function.abi().name().to_owned(),
+            name,
+            route,
+            abi: function.abi().name.to_owned(),
             artifact: artifact.0,
             artifact_bytes: artifact.1,
             stored,
-            env: config.env.keys().cloned().collect(),
-            memory_limit_bytes: limits.memory_bytes,
-            time_limit_ms: u64::try_from(limits.time.as_millis()).unwrap_or(u64::MAX),
-            output_limit_bytes: limits.output_bytes,
+            env: env.keys().cloned().collect(),
+            memory_limit_bytes: bytes(limits.memory),
+            time_limit_ms: limits.time.map_or(u64::MAX, Span::millis),
+            output_limit_bytes: bytes(limits.output),
         };
-        let content_type = config.content_type()?;
-        Ok(Deployed { name, route, function, content_type, info })
+        Deployed { function, content_type, info }
+    }
+
+    pub(crate) fn name(&self) -> &FunctionName {
+        &self.info.name
+    }
+
+    pub(crate) fn route(&self) -> &Route {
+        &self.info.route
     }
 }
 
@@ -120,8 +124,8 @@ impl Registry {
     pub(crate) fn check_route(&self, name: &FunctionName, route: &Route) -> Result<(), RouteTaken> {
         let functions = self.0.read().unwrap_or_else(PoisonError::into_inner);
         match functions.by_route.get(route.as_str()) {
-            Some(owner) if owner.name != *name => {
-                Err(RouteTaken { route: route.clone(), owner: owner.name.clone() })
+            Some(owner) if owner.name() != name => {
+                Err(RouteTaken { route: route.clone(), owner: owner.name().clone() })
             }
             _ => Ok(()),
         }
@@ -132,11 +136,11 @@ impl Registry {
     pub(crate) fn insert(&self, deployed: Deployed) -> Option<Arc<Deployed>> {
         let deployed = Arc::new(deployed);
         let mut functions = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let old = functions.by_name.insert(deployed.name.clone(), deployed.clone());
+        let old = functions.by_name.insert(deployed.name().clone(), deployed.clone());
         if let Some(old) = &old {
-            functions.by_route.remove(old.route.as_str());
+            functions.by_route.remove(old.route().as_str());
         }
-        functions.by_route.insert(deployed.route.as_str().to_owned(), deployed);
+        functions.by_route.insert(deployed.route().as_str().to_owned(), deployed);
         old
     }
 
@@ -144,7 +148,28 @@ impl Registry {
     pub(crate) fn remove(&self, name: &FunctionName) -> Option<Arc<Deployed>> {
         let mut functions = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let old = functions.by_name.remove(name)?;
-        functions.by_route.remove(old.route.as_str());
+        functions.by_route.remove(old.route().as_str());
         Some(old)
+    }
+}
+
+/// The routes that could match `path`, longest first.
+fn candidates(path: &str) -> impl Iterator<Item = &str> {
+    let parents = path.rmatch_indices('/').map(|(at, _)| &path[..at.max(1)]);
+    std::iter::once(path).chain(parents)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn candidates_go_from_the_path_to_the_root() {
+        let of = |path| candidates(path).collect::<Vec<_>>();
+        assert_eq!(of("/a/b/c"), ["/a/b/c", "/a/b", "/a", "/"]);
+        assert_eq!(of("/a/"), ["/a/", "/a", "/"]);
+        assert_eq!(of("/"), ["/", "/"]);
+        assert_eq!(of(""), [""]);
+        assert_eq!(of("*"), ["*"]);
     }
 }

@@ -1,11 +1,10 @@
 //! The server: listening, accepting, and ending well.
 
 use crate::budget::Budget;
-use crate::config::{Config, DeployConfig};
+use crate::config::Config;
 use crate::connection;
 use crate::deploy::{DeployError, Deployer};
 use crate::http::RequestIds;
-use crate::name::FunctionName;
 use crate::registry::FunctionInfo;
 use crate::store::{Store, StoreError};
 use crate::workers::Workers;
@@ -16,6 +15,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
+use wfaas_function::{FunctionName, Spec};
 use wfaas_vm::Engine;
 
 /// A server that is bound to its address and has loaded its functions.
@@ -90,7 +90,7 @@ impl Gateway {
         let address = listener.local_addr().map_err(listen)?;
         let store = Store::open(&config.store_dir)?;
         let engine = Engine::new(config.engine.clone())?;
-        let deployer = Deployer::load(engine, config.limits.clone(), store)?;
+        let deployer = Deployer::load(engine, config.defaults.clone(), store)?;
         let workers = Workers::start(config.workers, config.queue)
             .map_err(|source| GatewayError::Io { what: "starting worker threads", source })?;
         let ids = RequestIds::new()
@@ -109,14 +109,14 @@ impl Gateway {
     /// A stored function of the same name is hidden until then.
     ///
     /// # Errors
-    /// [`DeployError`] if the configuration or the artifact does not fit.
+    /// [`DeployError`] if the specification or the artifact does not fit.
     pub fn install(
         &self,
         name: FunctionName,
-        config: DeployConfig,
+        spec: Spec,
         artifact: &[u8],
     ) -> Result<FunctionInfo, DeployError> {
-        self.shared.deployer.install(name, &config, artifact)
+        self.shared.deployer.install(name, spec, artifact)
     }
 
     /// The functions that can be reached, by name.
@@ -151,7 +151,7 @@ impl Gateway {
     }
 }
 
-/// Gives back what functions do not need that nobody called for a while, for ever.
+/// Background task: unmaps the idle slots of functions that had no request for [`IDLE_TIME`].
 async fn give_back_idle(shared: &Arc<Shared>) {
     let mut ticks = tokio::time::interval(IDLE_TIME);
     loop {

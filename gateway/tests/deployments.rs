@@ -6,7 +6,8 @@ use common::{ECHO, FOREVER, Server, artifact, config, says};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
-use wfaas_gateway::{Client, ClientError, DeployConfig, Gateway, GatewayError, StoreError};
+use wfaas_function::{Span, Spec};
+use wfaas_gateway::{Client, ClientError, Gateway, GatewayError, StoreError};
 
 fn blobs(store: &Path) -> usize {
     std::fs::read_dir(store.join("blobs")).unwrap().count()
@@ -199,9 +200,9 @@ fn installed_functions_are_gone_after_a_restart_and_hide_stored_ones() {
     let install = |name: &str, config, wat: &str| {
         gateway.install(name.parse().unwrap(), config, &artifact(wat))
     };
-    let info = install("f", DeployConfig::default(), &says("installed")).unwrap();
+    let info = install("f", Spec::default(), &says("installed")).unwrap();
     assert!(!info.stored);
-    let route = DeployConfig { route: Some("/f".into()), ..DeployConfig::default() };
+    let route = Spec { route: Some("/f".parse().unwrap()), ..Spec::default() };
     assert!(install("g", route, ECHO).is_err());
     assert_eq!(gateway.functions().len(), 1);
     let server = Server::start(gateway);
@@ -249,7 +250,7 @@ async fn the_client_manages() {
     let url = format!("http://{}", server.address);
     let client = Client::new(&url, Some("secret".into())).unwrap();
     let name = "hello".parse().unwrap();
-    let mut config = DeployConfig { route: Some("/hi".into()), ..DeployConfig::default() };
+    let mut config = Spec { route: Some("/hi".parse().unwrap()), ..Spec::default() };
     config.env.insert("NAME".into(), "Zoë \n \"quoted\"".into());
     let info = client.deploy(&name, artifact(&says("hi")), &config).await.unwrap();
     assert_eq!(info.route.as_str(), "/hi");
@@ -272,7 +273,7 @@ async fn the_client_manages() {
 fn a_busy_function_does_not_hold_up_management() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(dir.path());
-    config.limits.time = Duration::from_secs(2);
+    config.defaults.limits.time = Some(Span(Duration::from_secs(2)));
     let server = Server::start(Gateway::bind(config).unwrap());
     assert_eq!(server.deploy("forever", FOREVER).status, 201);
     std::thread::scope(|scope| {

@@ -8,12 +8,13 @@ use common::{
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
-use wfaas_gateway::{Config, DeployConfig, Gateway};
+use wfaas_function::Spec;
+use wfaas_gateway::{Config, Gateway};
 
 /// A gateway with these functions, and the directory of its store.
 fn serve(
     change: impl FnOnce(&mut Config),
-    functions: &[(&str, DeployConfig, &str)],
+    functions: &[(&str, Spec, &str)],
 ) -> (Server, tempfile::TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(dir.path());
@@ -25,13 +26,13 @@ fn serve(
     (Server::start(gateway), dir)
 }
 
-fn on(route: &str) -> DeployConfig {
-    DeployConfig { route: Some(route.to_owned()), ..DeployConfig::default() }
+fn on(route: &str) -> Spec {
+    Spec { route: Some(route.parse().unwrap()), ..Spec::default() }
 }
 
 #[test]
 fn every_method_invokes_and_the_answer_is_the_guests() {
-    let (server, _dir) = serve(|_| (), &[("echo", DeployConfig::default(), ECHO)]);
+    let (server, _dir) = serve(|_| (), &[("echo", Spec::default(), ECHO)]);
     for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "BREW"] {
         let response = server.request(method, "/echo", b"a body");
         assert_eq!((response.status, response.text()), (200, "a body"), "{method}");
@@ -81,7 +82,7 @@ fn a_command_sees_the_request() {
       (func (export "_start")
         (drop (call $environ (i32.const 1024) (i32.const 256)))
         (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
-    let (server, _dir) = serve(|_| (), &[("env", DeployConfig::default(), wat)]);
+    let (server, _dir) = serve(|_| (), &[("env", Spec::default(), wat)]);
     let response = server.request("POST", "/env/below?x=1", b"");
     let id = response.header("x-request-id").unwrap();
     let expected =
@@ -91,7 +92,7 @@ fn a_command_sees_the_request() {
 
 #[test]
 fn unknown_functions_are_404() {
-    let (server, _dir) = serve(|_| (), &[("a", DeployConfig::default(), ECHO)]);
+    let (server, _dir) = serve(|_| (), &[("a", Spec::default(), ECHO)]);
     for path in ["/", "/b", "/ab", "/A", "/v1", "/v2", "/..", "/%61"] {
         let response = server.request("GET", path, b"");
         assert_eq!(response.status, 404, "{path}");
@@ -114,7 +115,7 @@ fn failures_are_500_and_tell_nothing_but_the_id() {
           (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8))) (br 0))))"#;
     let recursion = r#"(module (func $f (export "_start") (call $f)))"#;
     let bad = says("x").replace("i64.const 1024", "i64.const 0x7fffffff");
-    let default = DeployConfig::default;
+    let default = Spec::default;
     let functions = [
         ("trap", default(), TRAP),
         ("exit", default(), exit),
@@ -149,7 +150,7 @@ fn the_time_limit_is_504() {
 #[test]
 fn large_bodies_are_413() {
     let limit = |config: &mut Config| config.max_body = 100_000;
-    let (server, _dir) = serve(limit, &[("echo", DeployConfig::default(), ECHO)]);
+    let (server, _dir) = serve(limit, &[("echo", Spec::default(), ECHO)]);
     let body = vec![b'x'; 100_001];
     assert_eq!(server.request("POST", "/echo", &body[..100_000]).body.len(), 100_000);
     let response = server.request("POST", "/echo", &body);
@@ -167,7 +168,7 @@ fn large_bodies_are_413() {
 #[test]
 fn bodies_together_have_a_limit() {
     let limit = |config: &mut Config| config.max_buffered = 100_000;
-    let (server, _dir) = serve(limit, &[("echo", DeployConfig::default(), ECHO)]);
+    let (server, _dir) = serve(limit, &[("echo", Spec::default(), ECHO)]);
     for _ in 0..5 {
         // Body and answer are counted.
         assert_eq!(server.request("POST", "/echo", &[1; 50_000]).status, 200);
@@ -183,8 +184,7 @@ fn a_full_queue_is_503_and_accepting_goes_on() {
         config.workers = 1;
         config.queue = 1;
     };
-    let functions =
-        [("forever", time_limit(1500), FOREVER), ("ok", DeployConfig::default(), &*says("ok"))];
+    let functions = [("forever", time_limit(1500), FOREVER), ("ok", Spec::default(), &*says("ok"))];
     let (server, _dir) = serve(small, &functions);
     std::thread::scope(|scope| {
         let busy = scope.spawn(|| server.request("GET", "/forever", b"").status);
@@ -208,7 +208,7 @@ fn slow_clients_are_cut_off() {
         config.body_timeout = Duration::from_millis(300);
         config.idle_timeout = Duration::from_millis(600);
     };
-    let (server, _dir) = serve(impatient, &[("echo", DeployConfig::default(), ECHO)]);
+    let (server, _dir) = serve(impatient, &[("echo", Spec::default(), ECHO)]);
     // Silent; a piece of a request; a piece of an HTTP/2 preface; an idle connection.
     let full = "GET /echo HTTP/1.1\r\nhost: a\r\n\r\n";
     for sent in ["", "GET /echo HT", "PRI * HTTP/2.0\r\n", full] {
@@ -259,7 +259,7 @@ fn requests_in_flight_finish_at_the_end() {
       (func (export "faas_handle") (param i32 i32) (result i64)
         (drop (call $poll (i32.const 512) (i32.const 4100) (i32.const 1) (i32.const 4096)))
         (i64.const 0x0000_0400_0000_0004)))"#;
-    let (server, _dir) = serve(|_| (), &[("slow", DeployConfig::default(), wat)]);
+    let (server, _dir) = serve(|_| (), &[("slow", Spec::default(), wat)]);
     let address = server.address;
     let request = std::thread::spawn(move || exchange(address, &head("GET", "/slow", &[], 0), b""));
     std::thread::sleep(Duration::from_millis(200));
@@ -273,7 +273,7 @@ fn requests_in_flight_finish_at_the_end() {
 async fn http2_without_tls_is_spoken() {
     use http_body_util::{BodyExt, Full};
     use hyper_util::rt::{TokioExecutor, TokioIo};
-    let (server, dir) = serve(|_| (), &[("echo", DeployConfig::default(), ECHO)]);
+    let (server, dir) = serve(|_| (), &[("echo", Spec::default(), ECHO)]);
     let stream = tokio::net::TcpStream::connect(server.address).await.unwrap();
     let (sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))

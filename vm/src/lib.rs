@@ -92,6 +92,7 @@ pub use api::instance::Instance;
 pub use api::linker::Linker;
 pub use api::memory::Memory;
 pub use api::pool::{Faaslet, Pool, PoolFunc};
+pub use api::pool_memory::PoolMemory;
 pub use api::store::{AsContext, AsContextMut, Store};
 pub use api::table::Table;
 pub use api::typed::TypedFunc;

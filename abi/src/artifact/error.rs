@@ -43,9 +43,7 @@ pub enum ArtifactError {
         found: u32,
     },
     /// The processor lacks features that the code uses.
-    #[error(
-        "artifact needs CPU features this machine does not have: {0}; build it with --cpu for this machine"
-    )]
+    #[error("artifact needs CPU features this machine does not have: {0}")]
     CpuFeatures(String),
     /// A section, record or index that cannot be.
     #[error("artifact is corrupted: {0}")]

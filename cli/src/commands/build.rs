@@ -4,12 +4,13 @@ use crate::bounds;
 use crate::failure::Failure;
 use crate::function;
 use crate::output::{self, human_bytes};
-use crate::recipe::{Made, Recipe};
+use crate::recipe::Recipe;
 use crate::subject::{self, Subject};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 use wfaas_abi::Artifact;
-use wfaas_host::init::InitConfig;
+use wfaas_build::Built;
+use wfaas_function::Spec;
 
 /// Compile a function to native code, initialise it, and keep both in one artifact
 ///
@@ -64,12 +65,13 @@ struct Summary {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
-    let (made, default_output) = match Subject::at(&args.path)? {
+    let (built, default_output) = match Subject::at(&args.path)? {
         Subject::Folder(manifest) => {
             (function::build_folder(&manifest, &args.recipe)?, function::artifact_path(&manifest))
         }
         Subject::Module(path) => {
-            (args.recipe.make(&path, InitConfig::default())?, path.with_extension("faas"))
+            let spec = Spec::default();
+            (args.recipe.make(&path, &spec, &[])?, path.with_extension("faas"))
         }
         Subject::Artifact(path) => {
             return Err(Failure::user(format_args!(
@@ -79,8 +81,8 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
         }
     };
     let output = args.output.clone().unwrap_or(default_output);
-    subject::write_atomically(&output, &made.artifact)?;
-    let summary = summary(&output, &made)?;
+    subject::write_atomically(&output, &built.artifact)?;
+    let summary = summary(&output, &built)?;
     if args.json {
         output::json(&summary)?;
     } else {
@@ -92,21 +94,21 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn summary(output: &Path, made: &Made) -> Result<Summary, Failure> {
-    let artifact = Artifact::parse(&made.artifact)?;
+fn summary(output: &Path, Built { artifact: bytes, report }: &Built) -> Result<Summary, Failure> {
+    let artifact = Artifact::parse(bytes)?;
     Ok(Summary {
         artifact: output.to_owned(),
         hash: artifact.content_hash_hex(),
-        bytes: made.artifact.len(),
+        bytes: bytes.len(),
         functions: artifact.functions().len(),
         bounds: bounds::Report::of(&artifact),
         initialised: artifact.is_initialised(),
         image_pages: artifact.image().bytes.len() / wfaas_abi::layout::PAGE,
-        compile_ms: made.compile.as_millis(),
-        init_ms: made.init.map(|time| time.as_millis()),
+        compile_ms: report.compile.as_millis(),
+        init_ms: report.init.map(|time| time.as_millis()),
         profile_pages: artifact.profile().map(|profile| profile.pages()),
-        warm_up_ms: made.warm_up.map(|time| time.as_millis()),
-        note: made.note.clone(),
+        warm_up_ms: report.warm_up.map(|time| time.as_millis()),
+        note: report.notes.first().cloned(),
     })
 }
 

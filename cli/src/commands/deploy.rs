@@ -6,7 +6,8 @@ use crate::output::{self, human_bytes};
 use anyhow::Context;
 use serde::Serialize;
 use std::path::PathBuf;
-use wfaas_gateway::{Client, ClientError, FunctionInfo, FunctionName};
+use wfaas_function::FunctionName;
+use wfaas_gateway::{Client, ClientError, FunctionInfo};
 
 /// Send a function to a running server
 ///
@@ -51,15 +52,16 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     let token = args.token.read()?;
     let mut function = Function::load(&args.path)?;
     if let Some(name) = &args.name {
+        function.spec.name = Some(name.clone());
+        function.spec.route = None;
         function.name = name.clone();
-        function.config.route = None;
     }
     let client = Client::new(&args.server, token).map_err(|error| failure(error, args))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    let deployment = client.deploy(&function.name, function.artifact, &function.config);
+    let deployment = client.deploy(&function.name, function.artifact, &function.spec);
     let function = runtime.block_on(deployment).map_err(|error| failure(error, args))?;
     let url = format!("{}{}", args.server.trim_end_matches('/'), function.route);
     let summary = Summary { url, function };

@@ -11,7 +11,9 @@ use wfaas_abi::artifact::records::{ExternKind, ExternType, NO_MAXIMUM, limits};
 use wfaas_abi::artifact::{FORMAT_VERSION, SectionId};
 use wfaas_abi::layout::WASM_PAGE;
 use wfaas_abi::{Artifact, ArtifactError};
+use wfaas_function::{About, Protocols};
 use wfaas_vm::diagnostics::{self, cost};
+use wfaas_vm::{Limits, MemoryType};
 
 /// Show what is in an artifact
 ///
@@ -41,6 +43,8 @@ struct Report {
     initialised: bool,
     cpu_features: Vec<&'static str>,
     functions: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    abi: Option<Abi>,
     bounds: bounds::Report,
     image: Image,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,6 +52,13 @@ struct Report {
     sections: Vec<Section>,
     imports: Vec<Item>,
     exports: Vec<Item>,
+}
+
+/// The guest ABI that the exports speak for.
+#[derive(Serialize)]
+struct Abi {
+    name: &'static str,
+    description: &'static str,
 }
 
 /// The image, in host pages of 4096 bytes unless it says otherwise.
@@ -112,6 +123,7 @@ fn report(artifact: &Artifact<'_>) -> Result<Report, ArtifactError> {
         initialised: artifact.is_initialised(),
         cpu_features: artifact.cpu_features().names(),
         functions: artifact.functions().len(),
+        abi: abi(artifact)?,
         bounds: bounds::Report::of(artifact),
         image: image(artifact),
         profile: profile(artifact)?,
@@ -120,6 +132,30 @@ fn report(artifact: &Artifact<'_>) -> Result<Report, ArtifactError> {
         exports: exports(artifact)?,
     })
 }
+
+fn abi(artifact: &Artifact<'_>) -> Result<Option<Abi>, ArtifactError> {
+    let mut exports = Vec::new();
+    for record in artifact.exports() {
+        let function = artifact.functions().get(record.index.get() as usize);
+        let ty = match (ExternKind::from_u32(record.kind.get()), function) {
+            (Some(ExternKind::Func), Some(function)) => {
+                wfaas_vm::ExternType::Func(artifact.func_type(function.type_index.get())?)
+            }
+            (Some(ExternKind::Memory), _) => wfaas_vm::ExternType::Memory(ANY_MEMORY),
+            _ => continue,
+        };
+        exports.push((artifact.string(record.name)?, ty));
+    }
+    let protocol = Protocols::default().recognise_exports(&exports).ok();
+    Ok(protocol.map(|protocol| {
+        let About { name, description, .. } = protocol.about();
+        Abi { name, description }
+    }))
+}
+
+/// Guest ABIs ask only whether there is a memory.
+const ANY_MEMORY: MemoryType =
+    MemoryType { limits: Limits { minimum: 0, maximum: None }, index64: false, shared: false };
 
 fn image(artifact: &Artifact<'_>) -> Image {
     let image = artifact.image();
@@ -212,6 +248,8 @@ fn print(report: &Report) -> std::io::Result<()> {
     output::line(format_args!("format     version {}, {initialised}", report.format_version))?;
     output::line(format_args!("cpu        {}", report.cpu_features.join(" ")))?;
     output::line(format_args!("functions  {}", report.functions))?;
+    let abi = report.abi.as_ref().map_or("none: it is no function", |abi| abi.description);
+    output::line(format_args!("guest ABI  {abi}"))?;
     output::line(format_args!(
         "image      {} of {} pages stored, in runs: {}; state {}, memory {}",
         image.stored_pages,

@@ -2,15 +2,13 @@
 
 use crate::failure::{Blame, Failure, Kind};
 use crate::function;
-use crate::manifest::{ByteSize, Span};
 use crate::output;
 use crate::recipe::{Recipe, vm_kind};
 use crate::subject::{self, Subject};
 use anyhow::Context;
 use std::path::{Path, PathBuf};
-use wfaas_host::ShowValue;
-use wfaas_host::init::InitConfig;
-use wfaas_host::run::{Outcome, RunConfig, RunError};
+use wfaas_function::run::{Outcome, RunError, RunOptions};
+use wfaas_function::{ByteSize, Limits, ShowValue, Span, Spec};
 use wfaas_vm::{Config, Engine, Module};
 
 /// Run a function once, here, with this terminal's input and output
@@ -72,21 +70,20 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
         output::note(warning);
     }
     let engine = Engine::new(Config::default())?;
-    let mut config = RunConfig {
-        args: vec![args.path.file_stem().unwrap_or_default().to_string_lossy().into_owned()],
+    let (module, below) = module(&engine, args)?;
+    let limits = Limits { time: args.timeout, memory: args.memory, ..Limits::default() };
+    let env = args.env.iter().cloned().collect();
+    let flags = Spec { args: args.args.clone(), env, limits, ..Spec::default() };
+    let program = args.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let options = RunOptions {
+        program: below.name.is_none().then_some(program),
         invoke: args.invoke.clone(),
         dirs: args.dir.clone(),
-        time: args.timeout.map(|span| span.0),
-        memory_bytes: args.memory.map(|size| size.0),
-        ..RunConfig::default()
     };
-    let module = module(&engine, args, &mut config)?;
     if !module.artifact().bounds().is_safe() {
         output::note("warning: built with --bounds none, the guest is not kept inside its memory");
     }
-    config.args.extend(args.args.iter().cloned());
-    config.env.extend(args.env.iter().cloned());
-    match wfaas_host::run::run(&engine, &module, &config) {
+    match wfaas_function::run::run(&engine, &module, &flags.over(below), &options) {
         Ok(Outcome::Exit(code)) => Ok(exit_code(code)),
         Ok(Outcome::Results(values)) => {
             for value in values {
@@ -107,21 +104,22 @@ fn directory(text: &str) -> Result<String, String> {
     Ok(guest.to_owned())
 }
 
-/// The module to run; a folder's name, environment and limits go to `config`.
-fn module(engine: &Engine, args: &Args, config: &mut RunConfig) -> Result<Module, Failure> {
-    let bytes = match Subject::at(&args.path)? {
-        Subject::Artifact(path) => return mapped(engine, &path, args),
-        Subject::Module(path) => Recipe::default().make(&path, InitConfig::default())?.artifact,
+/// The module to run, and what its folder says about it but for the time: that is a request's.
+fn module(engine: &Engine, args: &Args) -> Result<(Module, Spec), Failure> {
+    let (bytes, spec) = match Subject::at(&args.path)? {
+        Subject::Artifact(path) => return Ok((mapped(engine, &path, args)?, Spec::default())),
+        Subject::Module(path) => {
+            let spec = Spec::default();
+            (Recipe::default().make(&path, &spec, &[])?.artifact, spec)
+        }
         Subject::Folder(manifest) => {
-            let guest = manifest.init_config();
-            config.args = guest.args;
-            config.env = guest.env;
-            config.memory_bytes = config.memory_bytes.or(guest.memory_bytes);
-            function::current_artifact(&manifest)?
+            let artifact = function::current_artifact(&manifest)?;
+            let limits = Limits { time: None, ..manifest.spec.limits };
+            (artifact, Spec { limits, ..manifest.spec })
         }
     };
     let module = Module::from_bytes(engine, &bytes).map_err(|error| vm_failure(error, args))?;
-    with_proto(module, args)
+    Ok((with_proto(module, args)?, spec))
 }
 
 /// An artifact's pages come straight from its file.

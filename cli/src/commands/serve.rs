@@ -55,9 +55,9 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
 async fn serve(config: Config, functions: Vec<Function>) -> Result<u8, Failure> {
     let listen = config.listen;
     let gateway = Gateway::bind(config).with_context(|| format!("cannot serve on {listen}"))?;
-    for Function { name, config, artifact } in functions {
+    for Function { name, spec, artifact } in functions {
         gateway
-            .install(name.clone(), config, &artifact)
+            .install(name.clone(), spec, &artifact)
             .with_context(|| format!("cannot serve {name}"))
             .user_error()?;
     }

@@ -1,7 +1,6 @@
 //! `faascli snapshot`
 
 use crate::failure::Failure;
-use crate::manifest::Span;
 use crate::output::{self, human_bytes};
 use crate::recipe::init_failure;
 use crate::subject;
@@ -9,7 +8,8 @@ use serde::Serialize;
 use std::path::PathBuf;
 use wfaas_abi::Artifact;
 use wfaas_abi::artifact::Proto;
-use wfaas_host::init::InitConfig;
+use wfaas_build::{Init, snapshot};
+use wfaas_function::{Span, Spec};
 use wfaas_vm::{Config, Engine};
 
 /// Initialise an artifact once more and keep the image in a file of its own
@@ -61,14 +61,12 @@ struct Summary {
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     let artifact = subject::read_artifact(&args.artifact)?;
     let engine = Engine::new(Config::default())?;
-    let config = InitConfig {
-        args: vec![args.artifact.file_stem().unwrap_or_default().to_string_lossy().into_owned()],
-        env: args.env.clone(),
-        export: args.init.clone(),
-        time: Some(args.init_time.0),
-        ..InitConfig::default()
-    };
-    let bytes = wfaas_host::init::snapshot(&engine, &artifact, &config).map_err(|error| {
+    let env = args.env.iter().cloned().collect();
+    let spec = Spec { env, ..Spec::default() };
+    let program = args.artifact.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let (export, time) = (args.init.clone(), Some(args.init_time.0));
+    let init = Init { program: Some(program), export, time };
+    let bytes = snapshot(&engine, &artifact, &spec, &init).map_err(|error| {
         init_failure(error, &format!("make a snapshot of {}", args.artifact.display()))
     })?;
     let path = args.output.clone().unwrap_or_else(|| args.artifact.with_extension("proto"));

@@ -4,7 +4,7 @@
 //! name = "resize"                    # default: the folder's name
 //! build = ["make", "resize.wasm"]    # or one line for `sh -c`; nothing if the file is there
 //! wasm = "resize.wasm"               # or a `.wat`; relative to the folder
-//! abi = "reactor"                    # or "wasi"; default: what the exports say
+//! abi = "reactor"                    # a guest ABI; default: what the exports say
 //! init = "prepare"                   # the export that prepares the image at build time
 //! warmup = ["a body", { path = "/x", body = "another" }]    # requests made at build time
 //! bounds = "guard"                   # how accesses are kept inside the memory; see docs/bounds.md
@@ -21,21 +21,16 @@
 //!
 //! Unknown keys and wrong types are errors that name file, line and key.
 
-mod quantity;
 mod values;
-
-pub(crate) use quantity::{ByteSize, Span};
 
 use anyhow::{Context, anyhow, bail};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use std::path::{Path, PathBuf};
-pub(crate) use values::WarmUp;
-use values::{Bounds, Command, InsidePath};
+use values::{Bounds, Command, InsidePath, WarmUpRequest};
 use wfaas_abi::BoundsStrategy;
-use wfaas_gateway::{DeployConfig, DeployLimits, FunctionName, Route};
-use wfaas_host::init::InitConfig;
-use wfaas_host::{FunctionConfig, GuestAbi};
+use wfaas_build::WarmUp;
+use wfaas_function::{Fields, FunctionName, Key, Spec};
 
 /// The name of the file in a function's folder.
 pub(crate) const FILE_NAME: &str = "faas.toml";
@@ -43,82 +38,88 @@ pub(crate) const FILE_NAME: &str = "faas.toml";
 /// Larger files are not read: no sensible configuration comes near.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// A function's folder, as its `faas.toml` describes it. Paths are complete, defaults filled in.
+/// A function's folder, as its `faas.toml` describes it. Paths are complete.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Manifest {
     /// The folder: working directory of the build command.
     pub(crate) folder: PathBuf,
     /// Name under which the function is deployed.
     pub(crate) name: FunctionName,
+    /// Everything else but the code: the file's layer, which has the name too.
+    pub(crate) spec: Spec,
     /// Program and arguments that produce [`Manifest::wasm`], if it has to be produced.
     pub(crate) build: Option<Vec<String>>,
     /// The `.wasm` or `.wat` file.
     pub(crate) wasm: PathBuf,
-    /// Which guest ABI it says it has.
-    pub(crate) abi: Option<Abi>,
     /// The export that prepares the image.
     pub(crate) init: Option<String>,
     /// Requests that are made at build time, to learn what they write to.
     pub(crate) warmup: Vec<WarmUp>,
-    /// The guest's environment, at build time and for requests.
-    pub(crate) env: BTreeMap<String, String>,
-    /// Limits of one request.
-    pub(crate) limits: Limits,
     /// How accesses are kept inside the memory.
     pub(crate) bounds: Option<BoundsStrategy>,
-    /// Path under which it is served; `None` for "/" and the name.
-    pub(crate) route: Option<Route>,
 }
 
-/// A guest ABI by its name in `faas.toml`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Abi {
-    /// A WASI command: `_start`, body on standard input, answer on standard output.
-    Wasi,
-    /// A reactor: `faas_alloc` and `faas_handle`.
-    Reactor,
+/// The file as it is written: how to build the function, and its specification.
+#[derive(Default)]
+struct File {
+    build: Option<Command>,
+    wasm: Option<InsidePath>,
+    init: Option<String>,
+    warmup: Vec<WarmUpRequest>,
+    bounds: Option<Bounds>,
+    spec: Spec,
 }
 
-impl Abi {
-    /// The word a server knows it by.
-    fn name(self) -> &'static str {
-        match self {
-            Abi::Wasi => GuestAbi::WasiCommand.name(),
-            Abi::Reactor => GuestAbi::Reactor.name(),
-        }
+/// The keys about building.
+const BUILD_KEYS: [&str; 5] = ["build", "wasm", "init", "warmup", "bounds"];
+
+/// All keys.
+const KEYS: [&str; BUILD_KEYS.len() + Spec::KEYS.len()] = {
+    let mut keys = [""; BUILD_KEYS.len() + Spec::KEYS.len()];
+    let mut at = 0;
+    while at < keys.len() {
+        keys[at] = match at.checked_sub(BUILD_KEYS.len()) {
+            None => BUILD_KEYS[at],
+            Some(at) => Spec::KEYS[at],
+        };
+        at += 1;
+    }
+    keys
+};
+
+impl<'de> Deserialize<'de> for File {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<File, D::Error> {
+        from.deserialize_map(FileVisitor)
     }
 }
 
-/// Limits of one request; what is not given is the server's default.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Limits {
-    /// Linear memory, in bytes.
-    pub(crate) memory: Option<ByteSize>,
-    /// Run time.
-    pub(crate) time: Option<Span>,
-    /// The answer, in bytes.
-    pub(crate) output: Option<ByteSize>,
-}
+struct FileVisitor;
 
-/// The file as it is written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct File {
-    name: Option<FunctionName>,
-    build: Option<Command>,
-    wasm: InsidePath,
-    abi: Option<Abi>,
-    init: Option<String>,
-    #[serde(default)]
-    warmup: Vec<WarmUp>,
-    #[serde(default)]
-    env: BTreeMap<String, String>,
-    #[serde(default)]
-    limits: Limits,
-    bounds: Option<Bounds>,
-    route: Option<Route>,
+impl<'de> Visitor<'de> for FileVisitor {
+    type Value = File;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the keys of a faas.toml")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<File, A::Error> {
+        let (mut file, mut seen) = (File::default(), Vec::new());
+        let (prefix, known) = ("", &KEYS);
+        while let Some(key) = map.next_key_seed(Key { prefix, known, seen: &mut seen })? {
+            match key {
+                "build" => file.build = Some(map.next_value()?),
+                "wasm" => file.wasm = Some(map.next_value()?),
+                "init" => file.init = Some(map.next_value()?),
+                "warmup" => file.warmup = map.next_value()?,
+                "bounds" => file.bounds = Some(map.next_value()?),
+                of_spec => file.spec.read(of_spec, &mut map)?,
+            }
+        }
+        if file.wasm.is_none() {
+            return Err(A::Error::missing_field("wasm"));
+        }
+        Ok(file)
+    }
 }
 
 impl Manifest {
@@ -144,62 +145,20 @@ impl Manifest {
     fn parse(folder: &Path, text: &str) -> anyhow::Result<Manifest> {
         // toml's message already shows line, column, key and what would have been accepted.
         let file: File = toml::from_str(text).map_err(|error| anyhow!("{error}"))?;
-        let name = match file.name {
+        let name = match file.spec.name {
             Some(name) => name,
             None => folder_name(folder)?,
         };
         Ok(Manifest {
-            wasm: folder.join(file.wasm.0),
+            wasm: folder.join(file.wasm.map_or(PathBuf::new(), |path| path.0)),
             folder: folder.to_owned(),
+            spec: Spec { name: Some(name.clone()), ..file.spec },
             name,
             build: file.build.map(|command| command.0),
-            abi: file.abi,
             init: file.init,
-            warmup: file.warmup,
-            env: file.env,
-            limits: file.limits,
+            warmup: file.warmup.into_iter().map(|request| request.0).collect(),
             bounds: file.bounds.map(|bounds| bounds.0),
-            route: file.route,
         })
-    }
-}
-
-impl Manifest {
-    /// What a server needs to know besides the code.
-    pub(crate) fn deploy_config(&self) -> DeployConfig {
-        DeployConfig {
-            route: self.route.clone().map(String::from),
-            abi: self.abi.map(|abi| abi.name().to_owned()),
-            env: self.env.clone(),
-            limits: DeployLimits {
-                memory_bytes: self.limits.memory.map(|size| size.0),
-                time_ms: self.limits.time.map(|span| span.millis()),
-                output_bytes: self.limits.output.map(|size| size.0),
-            },
-            ..DeployConfig::default()
-        }
-    }
-
-    /// What warm-up requests are answered with: as on a server with the default limits.
-    pub(crate) fn function_config(&self) -> FunctionConfig {
-        let mut config = FunctionConfig::named(self.name.as_str());
-        config.env = self.env.clone().into_iter().collect();
-        config.abi = self.abi.and_then(|abi| GuestAbi::from_name(abi.name()));
-        let limits = &mut config.limits;
-        limits.memory_bytes = self.limits.memory.map_or(limits.memory_bytes, |size| size.0);
-        limits.time = self.limits.time.map_or(limits.time, |span| span.0);
-        limits.output_bytes = self.limits.output.map_or(limits.output_bytes, |size| size.0);
-        config
-    }
-
-    /// What initialisation sees: the same environment as requests.
-    pub(crate) fn init_config(&self) -> InitConfig {
-        InitConfig {
-            args: vec![self.name.to_string()],
-            env: self.env.clone().into_iter().collect(),
-            memory_bytes: self.limits.memory.map(|size| size.0),
-            ..InitConfig::default()
-        }
     }
 }
 

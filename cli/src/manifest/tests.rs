@@ -1,5 +1,6 @@
 use super::*;
 use std::time::Duration;
+use wfaas_function::{Abi, ByteSize, Limits, Span};
 
 fn parse(text: &str) -> anyhow::Result<Manifest> {
     Manifest::parse(Path::new("/srv/resize"), text)
@@ -7,7 +8,7 @@ fn parse(text: &str) -> anyhow::Result<Manifest> {
 
 fn warm_up(method: &str, path: &str, query: &str, body: &str) -> WarmUp {
     let [method, path, query, body] = [method, path, query, body].map(str::to_owned);
-    WarmUp { method, path, query, body }
+    WarmUp { method, path, query, body: body.into() }
 }
 
 #[test]
@@ -22,12 +23,15 @@ fn every_key_arrives() {
         warmup = ["one", { path = "/x", query = "a=b" }, { method = "PUT", body = "two" }]
         bounds = "trap"
         route = "/img/resize"
+        args = ["-q"]
+        content_type = "image/png"
         [env]
         QUALITY = "80"
         [limits]
         memory = "64MiB"
         time = "2s"
         output = 4096
+        log = "1KiB"
         "#,
     )
     .unwrap();
@@ -36,21 +40,27 @@ fn every_key_arrives() {
         name: "resize".parse().unwrap(),
         build: Some(vec!["make".into(), "all".into()]),
         wasm: "/srv/resize/out/resize.wasm".into(),
-        abi: Some(Abi::Reactor),
         init: Some("prepare".into()),
         warmup: vec![
             warm_up("POST", "", "", "one"),
             warm_up("GET", "/x", "a=b", ""),
             warm_up("PUT", "", "", "two"),
         ],
-        env: [("QUALITY".to_owned(), "80".to_owned())].into(),
-        limits: Limits {
-            memory: Some(ByteSize(67_108_864)),
-            time: Some(Span(Duration::from_secs(2))),
-            output: Some(ByteSize(4096)),
-        },
         bounds: Some(BoundsStrategy::Trap),
-        route: Some("/img/resize".parse().unwrap()),
+        spec: Spec {
+            name: Some("resize".parse().unwrap()),
+            route: Some("/img/resize".parse().unwrap()),
+            abi: Some(Abi::new("reactor")),
+            args: vec!["-q".into()],
+            env: [("QUALITY".to_owned(), "80".to_owned())].into(),
+            content_type: Some("image/png".into()),
+            limits: Limits {
+                memory: Some(ByteSize(67_108_864)),
+                time: Some(Span(Duration::from_secs(2))),
+                output: Some(ByteSize(4096)),
+                log: Some(ByteSize(1024)),
+            },
+        },
     };
     assert_eq!(manifest, expected);
 }
@@ -60,7 +70,7 @@ fn one_key_is_enough() {
     let folder = tempfile::Builder::new().prefix("fn-").rand_bytes(0).tempdir().unwrap();
     let manifest = Manifest::parse(folder.path(), "wasm = 'a.wat'").unwrap();
     assert_eq!(manifest.name.as_str(), "fn-");
-    assert_eq!(manifest.route, None);
+    assert_eq!(manifest.spec.route, None);
     assert_eq!(manifest.build, None);
 }
 
@@ -123,9 +133,9 @@ fn a_server_is_told_what_the_file_says() {
         "name = 'a'\nwasm = 'a'\nabi = 'wasi'\nroute = '/r'\nenv.A = 'b'\n\
          limits = { memory = '1MiB', time = 0.0001 }",
     );
-    let json = serde_json::to_value(manifest.unwrap().deploy_config()).unwrap();
+    let json = serde_json::to_value(manifest.unwrap().spec).unwrap();
     let expected = serde_json::json!({
-        "route": "/r", "abi": "wasi", "env": { "A": "b" },
+        "name": "a", "route": "/r", "abi": "wasi", "env": { "A": "b" },
         "limits": { "memory_bytes": 1_048_576, "time_ms": 1 },
     });
     assert_eq!(json, expected);

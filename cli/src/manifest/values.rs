@@ -5,7 +5,7 @@
 use serde::Deserialize;
 use std::path::{Component, PathBuf};
 use wfaas_abi::BoundsStrategy;
-use wfaas_host::{Request, RequestInfo};
+use wfaas_build::WarmUp;
 
 /// A path that stays inside the function's folder.
 #[derive(Debug, Deserialize)]
@@ -66,18 +66,9 @@ impl TryFrom<CommandText> for Command {
 }
 
 /// A request to make at build time: its body, or a table.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(from = "WarmUpText")]
-pub(crate) struct WarmUp {
-    /// HTTP method.
-    pub(crate) method: String,
-    /// Path below the function's route, as a client would send it.
-    pub(crate) path: String,
-    /// What follows the `?`.
-    pub(crate) query: String,
-    /// Body.
-    pub(crate) body: String,
-}
+pub(super) struct WarmUpRequest(pub(super) WarmUp);
 
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "expected a body, or a table of `method`, `path`, `query`, `body`")]
@@ -98,8 +89,8 @@ struct WarmUpTable {
     body: String,
 }
 
-impl From<WarmUpText> for WarmUp {
-    fn from(text: WarmUpText) -> WarmUp {
+impl From<WarmUpText> for WarmUpRequest {
+    fn from(text: WarmUpText) -> WarmUpRequest {
         let table = match text {
             WarmUpText::Body(body) => {
                 WarmUpTable { method: None, path: String::new(), query: String::new(), body }
@@ -107,20 +98,8 @@ impl From<WarmUpText> for WarmUp {
             WarmUpText::Table(table) => table,
         };
         let default = if table.body.is_empty() { "GET" } else { "POST" };
-        let method = table.method.unwrap_or_else(|| default.to_owned());
-        WarmUp { method, path: table.path, query: table.query, body: table.body }
-    }
-}
-
-impl WarmUp {
-    /// The request, the `number`th one.
-    pub(crate) fn request(&self, number: usize) -> Request {
-        let info = RequestInfo {
-            method: self.method.clone(),
-            path: self.path.clone(),
-            query: self.query.clone(),
-            id: format!("warmup-{number}"),
-        };
-        Request { info: Some(info), ..Request::with_body(self.body.as_str()) }
+        let method = table.method.clone().unwrap_or_else(|| default.to_owned());
+        let WarmUpTable { path, query, body, .. } = table;
+        WarmUpRequest(WarmUp { method, path, query, body: body.into() })
     }
 }

@@ -91,7 +91,7 @@ fn a_server_refuses_what_is_not_kept_in_bounds() {
     let server = Server::start::<&Path>(&folder.path().join("store"), &[]);
     let answer = server.request("PUT", "/v1/functions/app", &[], &std::fs::read(artifact).unwrap());
     assert_eq!(answer.status, 422, "{}", answer.text());
-    assert!(answer.text().contains("--bounds none"), "{}", answer.text());
+    assert!(answer.text().contains("strategy `none`"), "{}", answer.text());
     assert_eq!(server.get("/app").status, 404);
 }
 

@@ -103,6 +103,41 @@ fn mistakes_are_code_2_and_say_what_to_do() {
 }
 
 #[test]
+fn an_error_ends_with_the_option_that_helps() {
+    let folder = scratch();
+    let nothing = write(folder.path(), "nothing.wat", r#"(module (func (export "add")))"#);
+    let stderr = run(&["run".as_ref(), nothing.as_os_str()])
+        .expect(2, &["neither `_start`", "functions exported: add"])
+        .stderr;
+    assert_eq!(stderr.lines().last(), Some("  hint: call one of its exports with `--invoke`"));
+    let wat = r#"(module (func (export "_initialize")) (func (export "_start")))"#;
+    let wat = write(folder.path(), "reactor.wat", wat);
+    run(&["build".as_ref(), wat.as_os_str(), "--no-init".as_ref()]).expect(0, &[]);
+    let artifact = folder.path().join("reactor.faas");
+    let store = folder.path().join("store");
+    let serve = ["serve".as_ref(), artifact.as_os_str(), "--store".as_ref(), store.as_os_str()];
+    let listen = ["--listen", "127.0.0.1:0"].map(std::ffi::OsStr::new);
+    let stderr = run(&[&serve[..], &listen[..]].concat()).expect(2, &["_initialize"]).stderr;
+    assert_eq!(stderr.lines().last(), Some("  hint: build it without `--no-init`"));
+}
+
+#[test]
+fn inspect_says_which_guest_abi_it_is() {
+    let folder = scratch();
+    let abi = |name: &str, wat: &str| {
+        let artifact = build(folder.path(), name, wat);
+        let json = run(&["inspect".as_ref(), artifact.as_os_str(), "--json".as_ref()]);
+        json.expect(0, &[]).json()["abi"]["name"].as_str().map(str::to_owned)
+    };
+    assert_eq!(abi("command", &saying("hi")).as_deref(), Some("wasi"));
+    assert_eq!(abi("none", "(module)"), None);
+    let reactor = r#"(module (memory (export "memory") 1)
+        (func (export "faas_alloc") (param i32) (result i32) i32.const 8)
+        (func (export "faas_handle") (param i32 i32) (result i64) i64.const 0))"#;
+    assert_eq!(abi("reactor", reactor).as_deref(), Some("reactor"));
+}
+
+#[test]
 fn what_the_machine_refuses_is_code_1() {
     let folder = scratch();
     let wat = write(folder.path(), "hello.wat", saying("hi"));

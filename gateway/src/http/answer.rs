@@ -85,7 +85,7 @@ impl From<DeployError> for Problem {
     fn from(error: DeployError) -> Problem {
         let status = match error {
             DeployError::Store(error) => return error.into(),
-            DeployError::Config(_) => StatusCode::BAD_REQUEST,
+            DeployError::Spec(_) | DeployError::Environment(_) => StatusCode::BAD_REQUEST,
             DeployError::Artifact(_) | DeployError::Function(_) | DeployError::UnsafeBounds => {
                 StatusCode::UNPROCESSABLE_ENTITY
             }

@@ -8,11 +8,11 @@ use crate::server::Shared;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Response, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
-use wfaas_host::{InvokeError, Request, RequestInfo};
+use wfaas_function::{Body, Exchange, InvokeError};
 
 /// How much later than its deadline a guest may answer, before its client gets an answer anyway.
 const GRACE: Duration = Duration::from_secs(2);
@@ -20,7 +20,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Has a function answer a request of any method.
 pub(super) async fn handle(
     shared: &Arc<Shared>,
-    head: &Parts,
+    head: Parts,
     body: &mut Incoming,
     id: &str,
 ) -> Result<Response<Answer>, Problem> {
@@ -33,35 +33,31 @@ pub(super) async fn handle(
     let config = &shared.config;
     let received =
         body::receive(body, config.max_body, config.body_timeout, &shared.buffered).await?;
-    let limit = deployed.function.config().limits.time;
-    let deadline = Instant::now().checked_add(limit);
-    let info = RequestInfo {
-        method: head.method.to_string(),
-        path: deployed.route.rest(path).to_owned(),
-        query: head.uri.query().unwrap_or_default().to_owned(),
-        id: id.to_owned(),
-    };
-    let request = Request { body: received.bytes, deadline, info: Some(info) };
-    let outcome = run(shared, &deployed, request, deadline).await?;
-    respond(&deployed, outcome, id, received.lease)
+    let deadline = Instant::now().checked_add(deployed.function.time_limit());
+    let route_bytes = path.len() - deployed.route().rest(path).len();
+    let request = Request::from_parts(head, Body::complete(received.bytes));
+    let (id, exchange) = (id.to_owned(), Exchange::new(request));
+    let exchange = Exchange { id: id.clone(), route_bytes, deadline, ..exchange };
+    let outcome = run(shared, &deployed, exchange).await?;
+    respond(&deployed, outcome, &id, received.lease)
 }
 
-type Outcome = Result<Vec<u8>, InvokeError>;
+type Outcome = Result<Response<Body>, InvokeError>;
 
 /// Queues a request for a worker and waits for its outcome.
 async fn run(
     shared: &Shared,
     deployed: &Arc<Deployed>,
-    request: Request,
-    deadline: Option<Instant>,
+    exchange: Exchange,
 ) -> Result<Outcome, Problem> {
+    let deadline = exchange.deadline;
     let (reply, outcome) = oneshot::channel();
     let job_deployed = deployed.clone();
     let job = move || {
         let late = deadline.is_some_and(|deadline| deadline <= Instant::now());
         // A client that has gone needs no answer; late requests get theirs below.
         if !reply.is_closed() && !late {
-            let _ = reply.send(job_deployed.function.handle(request));
+            let _ = reply.send(job_deployed.function.handle(exchange));
         }
     };
     shared
@@ -89,7 +85,7 @@ fn respond(
     id: &str,
     lease: Lease,
 ) -> Result<Response<Answer>, Problem> {
-    let function = deployed.name.as_str();
+    let function = deployed.name().as_str();
     let answer = match outcome {
         Ok(answer) => answer,
         Err(error @ InvokeError::Deadline(_)) => {
@@ -101,12 +97,13 @@ fn respond(
             return Err(Problem::internal("the function failed"));
         }
     };
-    let Some(answer) = body::leased(answer, lease) else {
+    let (head, body) = answer.into_parts();
+    let Some(body) = body::leased(body.into_bytes(), lease) else {
         return Err(Problem::busy("too many large answers at the same time"));
     };
-    let mut response = Response::new(answer);
+    let mut response = Response::from_parts(head, body);
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, deployed.content_type.clone());
+    headers.entry(CONTENT_TYPE).or_insert_with(|| deployed.content_type.clone());
     // What the guest sent is of that type and nothing else, whatever it looks like.
     let name = HeaderName::from_static("x-content-type-options");
     headers.insert(name, HeaderValue::from_static("nosniff"));
@@ -114,7 +111,7 @@ fn respond(
 }
 
 fn time_limit(deployed: &Deployed) -> Problem {
-    let limit = deployed.function.config().limits.time;
+    let limit = deployed.function.time_limit();
     let message = format!("the function took longer than {limit:?}");
     Problem::new(StatusCode::GATEWAY_TIMEOUT, message)
 }

@@ -3,8 +3,6 @@
 use super::answer::{Problem, json};
 use super::auth;
 use super::body::{self, Answer, UploadError};
-use crate::config::{ConfigError, DeployConfig};
-use crate::name::FunctionName;
 use crate::server::Shared;
 use crate::store::StoreError;
 use hyper::body::Incoming;
@@ -12,6 +10,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 use serde_json::json;
 use std::sync::Arc;
+use wfaas_function::{FunctionName, Spec, SpecError};
 
 /// Name of the header with a deployment's configuration.
 pub(crate) const CONFIG_HEADER: &str = "x-wfaas-config";
@@ -80,7 +79,7 @@ async fn put(
     head: &Parts,
     body: &mut Incoming,
 ) -> Result<Response<Answer>, Problem> {
-    let config = config(head).map_err(crate::deploy::DeployError::from)?;
+    let spec = spec(head).map_err(crate::deploy::DeployError::from)?;
     let staged = shared.deployer.store.stage()?;
     let received =
         body::receive_file(body, shared.config.max_artifact, shared.config.body_timeout, &staged);
@@ -90,7 +89,7 @@ async fn put(
         Err(UploadError::Io(error)) => return Err(StoreError::at(staged.path())(error).into()),
     }
     let (info, replaced) =
-        blocking(shared, move |shared| shared.deployer.deploy(name, config, staged)).await??;
+        blocking(shared, move |shared| shared.deployer.deploy(name, spec, staged)).await??;
     tracing::info!(function = %info.name, artifact = info.artifact, replaced, "deployed");
     let status = if replaced { StatusCode::OK } else { StatusCode::CREATED };
     Ok(json(status, &info))
@@ -120,13 +119,13 @@ async fn blocking<R: Send + 'static>(
     })
 }
 
-fn config(head: &Parts) -> Result<DeployConfig, ConfigError> {
+fn spec(head: &Parts) -> Result<Spec, SpecError> {
     let Some(value) = head.headers.get(CONFIG_HEADER) else {
-        return Ok(DeployConfig::default());
+        return Ok(Spec::default());
     };
     let text = std::str::from_utf8(value.as_bytes());
-    let text = text.map_err(|_| ConfigError::Json(format!("{CONFIG_HEADER} is not UTF-8")))?;
-    DeployConfig::from_json(text)
+    let text = text.map_err(|_| SpecError::Json(format!("{CONFIG_HEADER} is not UTF-8")))?;
+    Spec::from_json(text)
 }
 
 fn unknown(name: &FunctionName) -> Problem {

@@ -51,12 +51,13 @@ pub(crate) async fn handle(shared: &Arc<Shared>, request: Request<Incoming>) -> 
     let id = shared.ids.next();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let (head, mut body) = request.into_parts();
+    let expects = head.headers.contains_key(EXPECT);
     let outcome = if is_management(&path) {
         manage::handle(shared, &head, &mut body).await
     } else {
-        invoke::handle(shared, &head, &mut body, &id).await
+        invoke::handle(shared, head, &mut body, &id).await
     };
-    if outcome.is_err() && !head.headers.contains_key(EXPECT) {
+    if outcome.is_err() && !expects {
         // A client that is still sending would take the reset of its connection for the answer.
         body::discard(&mut body).await;
     }

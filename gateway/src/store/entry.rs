@@ -1,11 +1,10 @@
 //! The file of one function.
 
 use super::StoreError;
-use crate::config::DeployConfig;
-use crate::name::FunctionName;
 use serde::{Deserialize, Serialize};
 use std::io::Read;
 use std::path::Path;
+use wfaas_function::{FunctionName, Spec};
 
 /// Version of the format. Another version is refused.
 const VERSION: u32 = 1;
@@ -21,12 +20,12 @@ pub(crate) struct Entry {
     pub(crate) name: FunctionName,
     /// Content hash of the artifact, in hexadecimal.
     pub(crate) artifact: String,
-    pub(crate) config: DeployConfig,
+    pub(crate) config: Spec,
 }
 
 impl Entry {
-    pub(crate) fn new(name: FunctionName, artifact: String, config: DeployConfig) -> Entry {
-        Entry { version: VERSION, name, artifact, config }
+    pub(crate) fn new(name: FunctionName, artifact: String, config: Spec) -> Entry {
+        Entry { version: VERSION, name, artifact, config: Spec { name: None, ..config } }
     }
 
     pub(super) fn to_json(&self) -> Vec<u8> {

@@ -16,7 +16,6 @@ mod files;
 
 pub(crate) use entry::Entry;
 
-use crate::name::FunctionName;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use std::collections::HashSet;
@@ -24,6 +23,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
+use wfaas_function::FunctionName;
 
 /// A directory of deployed functions.
 #[derive(Debug)]

@@ -1,12 +1,12 @@
 use super::*;
-use crate::config::DeployConfig;
 use std::io::Write;
+use wfaas_function::Spec;
 
 const A: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const B: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
 
 fn entry(name: &str, hash: &str) -> Entry {
-    Entry::new(name.parse().unwrap(), hash.to_owned(), DeployConfig::default())
+    Entry::new(name.parse().unwrap(), hash.to_owned(), Spec::default())
 }
 
 fn put(store: &Store, name: &str, hash: &str, content: &[u8]) {

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::oneshot;
-use wfaas_gateway::{Config, DeployConfig, Gateway};
+use wfaas_function::{Span, Spec};
+use wfaas_gateway::{Config, Gateway};
 
 /// A gateway that runs until it is dropped.
 pub(crate) struct Server {
@@ -174,9 +175,9 @@ pub(crate) const FOREVER: &str = r#"(module (func (export "_start") (loop br 0))
 /// A command that traps.
 pub(crate) const TRAP: &str = r#"(module (func $secret_name (export "_start") unreachable))"#;
 
-/// A configuration with this time limit.
-pub(crate) fn time_limit(milliseconds: u64) -> DeployConfig {
-    let mut config = DeployConfig::default();
-    config.limits.time_ms = Some(milliseconds);
-    config
+/// A specification with this time limit.
+pub(crate) fn time_limit(milliseconds: u64) -> Spec {
+    let mut spec = Spec::default();
+    spec.limits.time = Some(Span(Duration::from_millis(milliseconds)));
+    spec
 }

@@ -16,6 +16,7 @@ pub(crate) mod linker;
 pub(crate) mod memory;
 pub(crate) mod module;
 pub(crate) mod pool;
+pub(crate) mod pool_memory;
 pub(crate) mod store;
 pub(crate) mod table;
 pub(crate) mod typed;

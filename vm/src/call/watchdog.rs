@@ -8,7 +8,7 @@
 use crate::call::control::Control;
 use crate::call::parking;
 use crate::sys;
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 /// How often the watchdog looks, and so how late a call may end.
@@ -19,7 +19,9 @@ const IDLE_TICKS: u32 = 1000;
 
 /// The stores with a call that may have to be ended.
 struct Watchdog {
-    watched: Mutex<Vec<Arc<Control>>>,
+    /// Weak, so that a store which nobody else can cancel keeps its control for the next request:
+    /// with a new one for each, this list would hold all requests of a tick.
+    watched: Mutex<Vec<Weak<Control>>>,
     wake: Condvar,
 }
 
@@ -34,8 +36,8 @@ pub(crate) fn watch(control: &Arc<Control>) {
         watchdog
     });
     let mut watched = watchdog.watched.lock().unwrap_or_else(PoisonError::into_inner);
-    if !watched.iter().any(|other| Arc::ptr_eq(other, control)) {
-        watched.push(control.clone());
+    if !watched.iter().any(|other| std::ptr::eq(other.as_ptr(), Arc::as_ptr(control))) {
+        watched.push(Arc::downgrade(control));
         if watched.len() == 1 {
             watchdog.wake.notify_one();
         }
@@ -47,12 +49,16 @@ impl Watchdog {
         let mut idle = 0;
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            watched.retain(|control| Arc::strong_count(control) > 1 && control.is_to_be_watched());
-            for control in watched.iter().filter(|control| control.due().is_some()) {
-                let thread = control.thread();
-                sys::signal_due(thread);
-                parking::wake(thread);
-            }
+            watched.retain(|control| {
+                let Some(control) = control.upgrade() else { return false };
+                let keep = control.is_to_be_watched();
+                if keep && control.due().is_some() {
+                    let thread = control.thread();
+                    sys::signal_due(thread);
+                    parking::wake(thread);
+                }
+                keep
+            });
             idle = if watched.is_empty() { idle + 1 } else { 0 };
             watched = if idle > IDLE_TICKS {
                 idle = 0;

@@ -1,0 +1,235 @@
+//! Initialisation: run what a module does once, keep the image it leaves behind.
+//!
+//! [`initialise`] puts the image into the artifact, [`snapshot`] into a `.proto` file beside it.
+//! Both instantiate the module with WASI, call `_initialize` if it is exported and has not run
+//! yet, then the init export, and capture state and memory. A program's own entry point is not run.
+//!
+//! What the guest knows at that time is the same in every faaslet: random seeds and times too.
+
+use std::time::{Duration, Instant};
+use wfaas_abi::artifact::{replace_image, write_proto};
+use wfaas_abi::{Artifact, ArtifactError, FuncType};
+use wfaas_function::{Spec, run::exported_functions};
+use wfaas_vm::{Capture, Engine, ExternType, Instance, Linker, Module, Store};
+use wfaas_wasi::{EnvironmentError, Exit, INITIALIZE, Output, Wasi};
+
+/// The init export that runs if no other one is asked for.
+pub const DEFAULT_INIT: &str = "wizer.initialize";
+
+/// How to initialise, besides the function's [`Spec`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Init {
+    /// The guest's argument 0, if that is not the function's name.
+    pub program: Option<String>,
+    /// The init export; `None` for [`DEFAULT_INIT`] if it is there.
+    pub export: Option<String>,
+    /// Longest time it may take; `None` for no limit.
+    pub time: Option<Duration>,
+}
+
+/// An artifact after initialisation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Initialised {
+    /// The artifact with the image of the initialised instance.
+    Artifact(Vec<u8>),
+    /// The artifact stays as it is: every instance has to do its own initialisation.
+    Kept {
+        /// Why, for the user.
+        reason: String,
+    },
+}
+
+/// Why initialisation failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InitError {
+    /// The artifact, or the image, cannot be used.
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    /// The module cannot be loaded or instantiated.
+    #[error(transparent)]
+    Vm(#[from] wfaas_vm::Error),
+    /// The arguments or variables do not fit.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
+    /// The init export asked for is not there.
+    #[error("there is no export {name:?} to initialise with; functions exported: {exports}")]
+    NoExport {
+        /// The name asked for.
+        name: String,
+        /// The functions there are.
+        exports: String,
+    },
+    /// The init export is something else than a function without parameters and results.
+    #[error("the init export {name:?} is {found}, it has to be a function () -> ()")]
+    ExportType {
+        /// Its name.
+        name: String,
+        /// What it is.
+        found: String,
+    },
+    /// The guest trapped; the message has its backtrace.
+    #[error("{step} failed: {error}")]
+    Failed {
+        /// What was run.
+        step: String,
+        /// The trap.
+        error: wfaas_vm::Error,
+    },
+    /// The guest exited with another code than 0.
+    #[error("{step} exited with code {code}")]
+    Exit {
+        /// What was run.
+        step: String,
+        /// The exit code.
+        code: u32,
+    },
+    /// The instance cannot be captured, and the user asked for it.
+    #[error("the module cannot be initialised in advance: {0}")]
+    Impossible(String),
+}
+
+/// Runs a module's initialisation and puts the image into its artifact.
+///
+/// A module that cannot be initialised in advance (it imports what only its embedder has, or
+/// refers to host objects) is kept as it is, unless `init` names an export to run.
+///
+/// # Errors
+/// [`InitError`]: no such export, a trap or a non-zero exit of the guest, or a bad artifact.
+pub fn initialise(
+    engine: &Engine,
+    artifact: &[u8],
+    spec: &Spec,
+    init: &Init,
+) -> Result<Initialised, InitError> {
+    let parsed = Artifact::parse(artifact)?;
+    let module = Module::from_bytes(engine, artifact)?;
+    match capture(engine, &module, spec, init)? {
+        Ok(capture) => {
+            let file = replace_image(&parsed, &capture.image, &capture.memory_pages)?;
+            Ok(Initialised::Artifact(file))
+        }
+        Err(reason) if init.export.is_none() => Ok(Initialised::Kept { reason }),
+        Err(reason) => Err(InitError::Impossible(reason)),
+    }
+}
+
+/// Runs a module's initialisation and gives the bytes of a `.proto` file for its artifact.
+///
+/// # Errors
+/// [`InitError`], also for modules that cannot be initialised in advance.
+pub fn snapshot(
+    engine: &Engine,
+    artifact: &[u8],
+    spec: &Spec,
+    init: &Init,
+) -> Result<Vec<u8>, InitError> {
+    let parsed = Artifact::parse(artifact)?;
+    let module = Module::from_bytes(engine, artifact)?;
+    let capture = capture(engine, &module, spec, init)?.map_err(InitError::Impossible)?;
+    Ok(write_proto(&parsed, &capture.image, &capture.memory_pages))
+}
+
+/// The image after initialisation, or why there cannot be one.
+fn capture(
+    engine: &Engine,
+    module: &Module,
+    spec: &Spec,
+    init: &Init,
+) -> Result<Result<Capture, String>, InitError> {
+    let mut linker = Linker::new(engine);
+    wfaas_wasi::add_to_linker(&mut linker);
+    if let Some(reason) = foreign_import(module, &linker) {
+        return Ok(Err(reason));
+    }
+    let steps = steps(module, init)?;
+    let mut store = store(engine, spec, init)?;
+    let instance = match linker.instantiate(&mut store, module) {
+        Ok(instance) => instance,
+        Err(error) => return Err(failed("instantiation", error)),
+    };
+    for step in steps {
+        run_step(&mut store, instance, step)?;
+    }
+    match instance.capture(&mut store) {
+        Ok(capture) => Ok(Ok(capture)),
+        Err(wfaas_vm::Error::Capture(reason)) => Ok(Err(reason)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// An import that is not there at build time.
+fn foreign_import(module: &Module, linker: &Linker<Wasi>) -> Option<String> {
+    let foreign = module.imports().find(|(namespace, name, ty)| {
+        !matches!(ty, ExternType::Func(_)) || !linker.has(namespace, name)
+    });
+    foreign.map(|(namespace, name, ty)| {
+        format!("it imports \"{namespace}\" \"{name}\" ({ty}), which is not WASI")
+    })
+}
+
+/// The exports to call, in order.
+fn steps<'a>(module: &Module, init: &'a Init) -> Result<Vec<&'a str>, InitError> {
+    let mut steps = Vec::new();
+    if !module.is_initialised() && module.get_export(INITIALIZE).is_some() {
+        steps.push(INITIALIZE);
+    }
+    match init.export.as_deref() {
+        None if module.get_export(DEFAULT_INIT).is_some() => steps.push(DEFAULT_INIT),
+        None => {}
+        Some(INITIALIZE) if !steps.is_empty() => {}
+        Some(name) => steps.push(name),
+    }
+    for name in &steps {
+        check_step(module, name)?;
+    }
+    Ok(steps)
+}
+
+fn check_step(module: &Module, name: &str) -> Result<(), InitError> {
+    match module.get_export(name) {
+        Some(ExternType::Func(ty)) if ty == FuncType::new([], []) => Ok(()),
+        Some(found) => {
+            Err(InitError::ExportType { name: name.to_owned(), found: found.to_string() })
+        }
+        None => {
+            Err(InitError::NoExport { name: name.to_owned(), exports: exported_functions(module) })
+        }
+    }
+}
+
+fn store(engine: &Engine, spec: &Spec, init: &Init) -> Result<Store<Wasi>, InitError> {
+    // Standard output is for the result of whoever builds; what the guest says goes beside it.
+    let wasi = Wasi::builder()
+        .args(spec.guest_args(init.program.as_deref()))
+        .envs(&spec.env)
+        .stdout(Output::process_stderr())
+        .stderr(Output::process_stderr());
+    let mut store = Store::new(engine, wasi.build()?);
+    store.set_deadline(init.time.and_then(|time| Instant::now().checked_add(time)));
+    store.set_memory_limit(spec.limits.memory.map(|size| size.0));
+    Ok(store)
+}
+
+fn run_step(store: &mut Store<Wasi>, instance: Instance, export: &str) -> Result<(), InitError> {
+    let function = instance.get_typed_func::<(), ()>(store, export)?;
+    match function.call(store, ()) {
+        Ok(()) => Ok(()),
+        Err(error) => match failed(&format!("the init export {export:?}"), error) {
+            InitError::Exit { code: 0, .. } => Ok(()),
+            error => Err(error),
+        },
+    }
+}
+
+fn failed(step: &str, error: wfaas_vm::Error) -> InitError {
+    if let Some(Exit { code }) = error.downcast_ref() {
+        return InitError::Exit { step: step.to_owned(), code: *code };
+    }
+    match error {
+        error @ (wfaas_vm::Error::Trap(_)
+        | wfaas_vm::Error::Exception(_)
+        | wfaas_vm::Error::Host(_)) => InitError::Failed { step: step.to_owned(), error },
+        error => error.into(),
+    }
+}

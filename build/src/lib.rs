@@ -1,0 +1,138 @@
+//! From the bytes of a module to a finished artifact: compile, initialise, warm up.
+//!
+//! Plain data goes in, an [`Options`] and a [`Spec`], and comes out, a [`Built`] with a [`Report`];
+//! who wants to see it happen passes a [`Progress`]. Nothing here reads or writes files.
+//!
+//! ```
+//! use wfaas_build::{Options, build};
+//!
+//! let module = br#"(module (memory (export "memory") 1)
+//!     (func (export "wizer.initialize") (i32.store (i32.const 0) (i32.const 1)))
+//!     (func (export "_start")))"#;
+//! let built = build(module, &Default::default(), &Options::default(), &())?;
+//! assert!(wfaas_abi::Artifact::parse(&built.artifact)?.is_initialised());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod init;
+mod warm_up;
+
+pub use init::{DEFAULT_INIT, Init, InitError, Initialised, initialise, snapshot};
+pub use warm_up::{MAX_REQUESTS, WarmUp, WarmUpError, WarmedUp, warm_up};
+
+use std::time::{Duration, Instant};
+use wfaas_compiler::CompileError;
+use wfaas_function::Spec;
+use wfaas_vm::{Config, Engine};
+
+/// How an artifact is made.
+#[derive(Clone)]
+pub struct Options {
+    /// How to compile.
+    pub compile: wfaas_compiler::Options<'static>,
+    /// How to initialise; `None` to run nothing at all: every instance starts from the module's data
+    /// segments, and there is no warm-up.
+    pub init: Option<Init>,
+    /// Requests to make, in order.
+    pub warm_up: Vec<WarmUp>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        let init = Some(Init::default());
+        Options { compile: wfaas_compiler::Options::default(), init, warm_up: Vec::new() }
+    }
+}
+
+/// Sees how a build goes on. `()` does not look.
+pub trait Progress: Sync {
+    /// So many functions of all of them are compiled. Called from any thread.
+    fn compiled(&self, _done: usize, _total: usize) {}
+    /// The code is done: what follows is the guest's own work.
+    fn linked(&self) {}
+}
+
+impl Progress for () {}
+
+/// An artifact and how it came to be.
+#[derive(Debug, Clone)]
+pub struct Built {
+    /// The artifact, a whole file.
+    pub artifact: Vec<u8>,
+    /// How it came to be.
+    pub report: Report,
+}
+
+/// How an artifact came to be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Time the compiler took.
+    pub compile: Duration,
+    /// Time the guest took to initialise, if it ran.
+    pub init: Option<Duration>,
+    /// Time the warm-up requests took, if there were any.
+    pub warm_up: Option<Duration>,
+    /// What people should know about the image.
+    pub notes: Vec<String>,
+}
+
+/// Why there is no artifact.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// The module does not compile.
+    #[error("cannot compile: {0}")]
+    Compile(#[from] CompileError),
+    /// The module cannot be initialised.
+    #[error("cannot initialise: {0}")]
+    Init(#[from] InitError),
+    /// A warm-up request failed.
+    #[error("cannot warm up: {0}")]
+    WarmUp(#[from] WarmUpError),
+    /// There is no engine to run the guest.
+    #[error(transparent)]
+    Vm(#[from] wfaas_vm::Error),
+}
+
+/// Makes the artifact of a module, given as a binary or as text. While it is initialised and warmed
+/// up, the guest has the environment and the limits of `spec`.
+///
+/// # Errors
+/// [`BuildError`]: the module does not compile, or fails while it is run.
+pub fn build(
+    module: &[u8],
+    spec: &Spec,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Built, BuildError> {
+    let started = Instant::now();
+    let compiled = |done, total| progress.compiled(done, total);
+    let compile = wfaas_compiler::Options { progress: Some(&compiled), ..options.compile };
+    let mut artifact = wfaas_compiler::compile(module, &compile)?.artifact;
+    let mut report = Report { compile: started.elapsed(), ..Report::default() };
+    progress.linked();
+    let Some(init) = &options.init else { return Ok(Built { artifact, report }) };
+
+    let started = Instant::now();
+    let engine = Engine::new(Config::default())?;
+    match initialise(&engine, &artifact, spec, init)? {
+        Initialised::Artifact(initialised) => artifact = initialised,
+        Initialised::Kept { reason } => {
+            report.notes.push(format!("every instance initialises itself: {reason}"));
+        }
+    }
+    report.init = Some(started.elapsed());
+    if options.warm_up.is_empty() {
+        return Ok(Built { artifact, report });
+    }
+
+    let started = Instant::now();
+    let warmed_up = warm_up(&artifact, spec.clone(), options.warm_up.clone())?;
+    report.notes.extend(warmed_up.reason());
+    if let WarmedUp::Artifact(with_profile, _) = warmed_up {
+        artifact = with_profile;
+    }
+    report.warm_up = Some(started.elapsed());
+    Ok(Built { artifact, report })
+}

@@ -1,0 +1,158 @@
+//! Initialisation at build time.
+
+mod common;
+
+use common::{compile, engine, handle, spec};
+use std::time::Duration;
+use wfaas_abi::Artifact;
+use wfaas_build::{Init, InitError, Initialised, initialise, snapshot};
+use wfaas_function::Function;
+use wfaas_vm::{Engine, Module};
+
+/// A reactor that answers eight bytes of memory and a global, as text digits set by its
+/// initialisation functions: `s` by start, `i` by `_initialize`, `w` by wizer, `o` by `other`.
+const STEPS: &str = r#"(module
+  (memory (export "memory") 1)
+  (table 4 funcref) (elem declare func $answer)
+  (type $answer (func (result i64)))
+  (global $next (mut i32) (i32.const 64))
+  (func $put (param i32)
+    (i32.store8 (global.get $next) (local.get 0))
+    (global.set $next (i32.add (global.get $next) (i32.const 1))))
+  (func $start (call $put (i32.const 115)))
+  (start $start)
+  (func (export "_initialize")
+    (call $put (i32.const 105))
+    (table.set (i32.const 3) (ref.func $answer)))
+  (func (export "wizer.initialize") (call $put (i32.const 119)))
+  (func (export "other") (call $put (i32.const 111)))
+  (func (export "typed") (param i32))
+  (func (export "trap") unreachable)
+  (func (export "forever") (loop br 0))
+  (func $answer (result i64)
+    (i64.or (i64.shl (i64.const 64) (i64.const 32))
+      (i64.extend_i32_u (i32.sub (global.get $next) (i32.const 64)))))
+  (func (export "faas_alloc") (param i32) (result i32) i32.const 1024)
+  (func (export "faas_handle") (param i32 i32) (result i64)
+    (call_indirect (type $answer) (i32.const 3))))"#;
+
+fn init(export: Option<&str>) -> Init {
+    Init { export: export.map(str::to_owned), ..Init::default() }
+}
+
+fn image(engine: &Engine, artifact: &[u8], export: Option<&str>) -> Vec<u8> {
+    match initialise(engine, artifact, &spec(), &init(export)).unwrap() {
+        Initialised::Artifact(bytes) => bytes,
+        Initialised::Kept { reason } => panic!("{reason}"),
+    }
+}
+
+fn answer(engine: &Engine, artifact: &[u8]) -> String {
+    let module = Module::from_bytes(engine, artifact).unwrap();
+    let function = Function::new(engine, &module, spec()).unwrap();
+    let first = handle(&function, "").unwrap();
+    assert_eq!(handle(&function, "").unwrap(), first);
+    String::from_utf8(first).unwrap()
+}
+
+#[test]
+fn steps_run_in_order_and_once() {
+    let engine = engine();
+    let artifact = image(&engine, &compile(STEPS), None);
+    Artifact::parse(&artifact).unwrap().verify().unwrap();
+    assert_eq!(answer(&engine, &artifact), "siw");
+    // Again: what has run does not run again.
+    let artifact = image(&engine, &artifact, Some("other"));
+    assert_eq!(answer(&engine, &artifact), "siwo");
+}
+
+#[test]
+fn another_export_can_be_spec() {
+    let engine = engine();
+    assert_eq!(answer(&engine, &image(&engine, &compile(STEPS), Some("other"))), "sio");
+    assert_eq!(answer(&engine, &image(&engine, &compile(STEPS), Some("_initialize"))), "si");
+}
+
+#[test]
+fn images_are_deterministic() {
+    let engine = engine();
+    let artifact = compile(STEPS);
+    assert_eq!(image(&engine, &artifact, None), image(&engine, &artifact, None));
+}
+
+#[test]
+fn a_snapshot_goes_beside_its_artifact() {
+    let engine = engine();
+    let artifact = image(&engine, &compile(STEPS), None);
+    let proto = snapshot(&engine, &artifact, &spec(), &init(Some("other"))).unwrap();
+    let module = Module::from_bytes(&engine, &artifact).unwrap();
+    let with_proto = module.with_proto(&proto).unwrap();
+    let function = Function::new(&engine, &with_proto, spec()).unwrap();
+    assert_eq!(handle(&function, "").unwrap(), b"siwo");
+    assert_eq!(answer(&engine, &artifact), "siw");
+    let stranger = Module::from_bytes(&engine, &compile(STEPS)).unwrap();
+    assert!(stranger.with_proto(&proto).is_err());
+}
+
+#[test]
+fn mistakes_are_named() {
+    let engine = engine();
+    let artifact = compile(STEPS);
+    let error = initialise(&engine, &artifact, &spec(), &init(Some("nothing"))).unwrap_err();
+    assert!(matches!(error, InitError::NoExport { .. }));
+    assert!(error.to_string().contains("other"), "the message lists what there is: {error}");
+    let error = initialise(&engine, &artifact, &spec(), &init(Some("typed"))).unwrap_err();
+    assert!(matches!(error, InitError::ExportType { .. }), "{error}");
+    let error = initialise(&engine, &artifact, &spec(), &init(Some("memory"))).unwrap_err();
+    assert!(matches!(error, InitError::ExportType { .. }), "{error}");
+    assert!(initialise(&engine, &artifact[..1000], &spec(), &init(None)).is_err());
+}
+
+#[test]
+fn a_trap_fails_with_its_backtrace() {
+    let engine = engine();
+    let error = initialise(&engine, &compile(STEPS), &spec(), &init(Some("trap"))).unwrap_err();
+    assert!(matches!(error, InitError::Failed { .. }));
+    let text = error.to_string();
+    assert!(text.contains("unreachable") && text.contains("\"trap\""), "{text}");
+    let start = r#"(module (func $boom unreachable) (start $boom) (func (export "_start")))"#;
+    let text = initialise(&engine, &compile(start), &spec(), &init(None)).unwrap_err().to_string();
+    assert!(text.contains("instantiation failed") && text.contains("boom"), "{text}");
+}
+
+#[test]
+fn time_is_limited_if_asked_for() {
+    let engine = engine();
+    let init = Init { time: Some(Duration::from_millis(100)), ..init(Some("forever")) };
+    let text = initialise(&engine, &compile(STEPS), &spec(), &init).unwrap_err().to_string();
+    assert!(text.contains("deadline"), "{text}");
+}
+
+#[test]
+fn an_exit_in_init_counts_by_its_code() {
+    let engine = engine();
+    let exit = |code| {
+        compile(&format!(
+            r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+              (memory (export "memory") 1)
+              (func (export "wizer.initialize")
+                (i32.store (i32.const 0) (i32.const 1)) (call $exit (i32.const {code})))
+              (func (export "_start")
+                (if (i32.eqz (i32.load (i32.const 0))) (then unreachable))))"#
+        ))
+    };
+    let error = initialise(&engine, &exit(7), &spec(), &init(None)).unwrap_err();
+    assert!(matches!(error, InitError::Exit { code: 7, .. }), "{error}");
+    assert_eq!(answer(&engine, &image(&engine, &exit(0), None)), "");
+}
+
+#[test]
+fn modules_for_other_embedders_are_kept() {
+    let engine = engine();
+    let wat = r#"(module (import "env" "memory" (memory 1)) (func (export "init")))"#;
+    let kept = initialise(&engine, &compile(wat), &spec(), &init(None)).unwrap();
+    let Initialised::Kept { reason } = kept else { panic!("initialised") };
+    assert!(reason.contains("\"env\" \"memory\""), "{reason}");
+    let error = initialise(&engine, &compile(wat), &spec(), &init(Some("init"))).unwrap_err();
+    assert!(matches!(error, InitError::Impossible(_)), "{error}");
+}

@@ -1,0 +1,194 @@
+//! The driver: makes the calls that a conversation asks for, one after the other.
+
+use crate::cells::{Cells, Numbers};
+use crate::invoke::InvokeError;
+use crate::protocol::{Conversation, Next, Outcome, Turn};
+use crate::state::State;
+use std::marker::PhantomData;
+use wfaas_vm::{Error, Faaslet, Instance, Memory, Pool, PoolFunc, PoolMemory, Store, TypedFunc};
+
+/// An entry point of a guest, looked up once.
+#[derive(Debug)]
+pub struct Entry<P, R> {
+    pub(crate) index: usize,
+    types: PhantomData<fn(P) -> R>,
+}
+
+/// A memory of a guest, looked up once.
+#[derive(Debug)]
+pub struct GuestMemory {
+    pub(crate) index: usize,
+}
+
+/// Looks up what a protocol needs of a function.
+pub struct Resolver<'a>(Source<'a>);
+
+enum Source<'a> {
+    Pool(&'a Pool<State>, &'a mut PoolExports),
+    Store(&'a mut StoreTarget),
+}
+
+impl std::fmt::Debug for Resolver<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Resolver")
+    }
+}
+
+impl<'a> Resolver<'a> {
+    /// Of a pool's module, for all its faaslets.
+    pub(crate) fn of_pool(pool: &'a Pool<State>, exports: &'a mut PoolExports) -> Resolver<'a> {
+        Resolver(Source::Pool(pool, exports))
+    }
+
+    /// Of one instance.
+    pub(crate) fn of_store(target: &'a mut StoreTarget) -> Resolver<'a> {
+        Resolver(Source::Store(target))
+    }
+
+    /// The function exported as `name`.
+    ///
+    /// # Errors
+    /// If there is none of this type.
+    pub fn func<P: Numbers, R: Numbers>(&mut self, name: &str) -> Result<Entry<P, R>, Error> {
+        let index = match &mut self.0 {
+            Source::Pool(pool, exports) => {
+                exports.funcs.push(Box::new(pool.typed_func::<P, R>(name)?));
+                exports.funcs.len() - 1
+            }
+            Source::Store(StoreTarget { store, instance, funcs, .. }) => {
+                funcs.push(Box::new(instance.get_typed_func::<P, R>(store, name)?));
+                funcs.len() - 1
+            }
+        };
+        Ok(Entry { index, types: PhantomData })
+    }
+
+    /// The memory exported as `name`.
+    ///
+    /// # Errors
+    /// If there is none, or it is shared.
+    pub fn memory(&mut self, name: &str) -> Result<GuestMemory, Error> {
+        let index = match &mut self.0 {
+            Source::Pool(pool, exports) => {
+                exports.memories.push(pool.memory(name)?);
+                exports.memories.len() - 1
+            }
+            Source::Store(StoreTarget { store, instance, memories, .. }) => {
+                let reason = "not a memory that is not shared".to_owned();
+                let missing = Error::Export { name: name.to_owned(), reason };
+                memories.push(instance.get_memory(store, name).ok_or(missing)?);
+                memories.len() - 1
+            }
+        };
+        Ok(GuestMemory { index })
+    }
+}
+
+/// A guest that can be called.
+pub(crate) trait Target {
+    /// Calls an entry point.
+    fn call(&mut self, index: usize, cells: &mut Cells) -> Result<(), Error>;
+    /// The data of its store.
+    fn state(&mut self) -> &mut State;
+    /// A memory.
+    fn memory(&mut self, index: usize) -> &mut [u8];
+}
+
+/// What a protocol has looked up for all faaslets of a pool.
+#[derive(Default)]
+pub(crate) struct PoolExports {
+    funcs: Vec<Box<dyn CallFaaslet>>,
+    memories: Vec<PoolMemory>,
+}
+
+/// A function of a pool's module, whatever its types.
+trait CallFaaslet: Send + Sync {
+    fn call(&self, faaslet: &mut Faaslet<'_, State>, cells: &mut Cells) -> Result<(), Error>;
+}
+
+impl<P: Numbers, R: Numbers> CallFaaslet for PoolFunc<P, R> {
+    fn call(&self, faaslet: &mut Faaslet<'_, State>, cells: &mut Cells) -> Result<(), Error> {
+        faaslet.call(self, P::read(cells))?.write(cells);
+        Ok(())
+    }
+}
+
+/// A faaslet of a function.
+pub(crate) struct FaasletTarget<'a> {
+    pub(crate) faaslet: Faaslet<'a, State>,
+    pub(crate) exports: &'a PoolExports,
+}
+
+impl Target for FaasletTarget<'_> {
+    fn call(&mut self, index: usize, cells: &mut Cells) -> Result<(), Error> {
+        self.exports.funcs[index].call(&mut self.faaslet, cells)
+    }
+
+    fn state(&mut self) -> &mut State {
+        self.faaslet.store().data_mut()
+    }
+
+    fn memory(&mut self, index: usize) -> &mut [u8] {
+        let memory = self.faaslet.memory(&self.exports.memories[index]);
+        memory.data_mut(self.faaslet.store())
+    }
+}
+
+/// An instance in a store of its own.
+pub(crate) struct StoreTarget {
+    pub(crate) store: Store<State>,
+    pub(crate) instance: Instance,
+    funcs: Vec<Box<dyn CallStore>>,
+    memories: Vec<Memory>,
+}
+
+/// A function of a store, whatever its types.
+trait CallStore {
+    fn call(&self, store: &mut Store<State>, cells: &mut Cells) -> Result<(), Error>;
+}
+
+impl<P: Numbers, R: Numbers> CallStore for TypedFunc<P, R> {
+    fn call(&self, store: &mut Store<State>, cells: &mut Cells) -> Result<(), Error> {
+        TypedFunc::call(self, store, P::read(cells))?.write(cells);
+        Ok(())
+    }
+}
+
+impl StoreTarget {
+    pub(crate) fn new(store: Store<State>, instance: Instance) -> StoreTarget {
+        StoreTarget { store, instance, funcs: Vec::new(), memories: Vec::new() }
+    }
+}
+
+impl Target for StoreTarget {
+    fn call(&mut self, index: usize, cells: &mut Cells) -> Result<(), Error> {
+        self.funcs[index].call(&mut self.store, cells)
+    }
+
+    fn state(&mut self) -> &mut State {
+        self.store.data_mut()
+    }
+
+    fn memory(&mut self, index: usize) -> &mut [u8] {
+        self.memories[index].data_mut(&mut self.store)
+    }
+}
+
+/// Has a guest take part in the exchange in its state, to its end.
+pub(crate) fn drive(
+    conversation: &dyn Conversation,
+    target: &mut dyn Target,
+    output_limit: u64,
+) -> Result<(), InvokeError> {
+    let mut turn =
+        Turn { number: 0, outcome: Outcome::Returned, cells: [0; 4], target, output_limit };
+    while let Next::Call(ready) = conversation.turn(&mut turn)? {
+        turn.outcome = match turn.target.call(ready.0, &mut turn.cells).map_err(InvokeError::from) {
+            Ok(()) => Outcome::Returned,
+            Err(InvokeError::Exit(code)) => Outcome::Exited(code),
+            Err(error) => return Err(error),
+        };
+        turn.number += 1;
+    }
+    Ok(())
+}

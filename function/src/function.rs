@@ -1,0 +1,169 @@
+//! Functions: modules that answer requests.
+
+use crate::driver::{FaasletTarget, PoolExports, Resolver, Target, drive};
+use crate::exchange::{Body, Exchange};
+use crate::invoke::InvokeError;
+use crate::protocol::{AbiError, About, Conversation, Protocols, Streams};
+use crate::spec::{ByteSize, Limits, Span, Spec, SpecError};
+use crate::state::State;
+use http::Response;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use wfaas_vm::{Engine, Linker, Module, Pool};
+use wfaas_wasi::{Environment, EnvironmentError, INITIALIZE, Input, Output, Wasi};
+
+/// A module that answers requests, each in a pristine faaslet.
+pub struct Function {
+    spec: Spec,
+    about: &'static About,
+    conversation: Box<dyn Conversation>,
+    exports: PoolExports,
+    environment: Arc<Environment>,
+    limits: Numbers,
+    pool: Pool<State>,
+}
+
+/// Limits as they are needed for a request.
+#[derive(Debug, Clone, Copy)]
+struct Numbers {
+    memory: u64,
+    time: Duration,
+    output: u64,
+    log: u64,
+}
+
+impl From<&Limits> for Numbers {
+    fn from(limits: &Limits) -> Numbers {
+        let bytes = |size: Option<ByteSize>| size.map_or(u64::MAX, |size| size.0);
+        Numbers {
+            memory: bytes(limits.memory),
+            time: limits.time.map_or(Duration::MAX, |Span(time)| time),
+            output: bytes(limits.output),
+            log: bytes(limits.log),
+        }
+    }
+}
+
+/// Why a module and a specification are no function.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FunctionError {
+    /// The exports do not fit.
+    #[error(transparent)]
+    Abi(#[from] AbiError),
+    /// The specification does not fit; the message names the field.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// Arguments or variables do not fit; the message names the field.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
+    /// The module needs its `_initialize` run before anything else.
+    #[error("the module exports `{INITIALIZE}`, but its image was captured before that ran")]
+    NotInitialised,
+    /// Instances are larger than the limit from the start.
+    #[error("instances start with {bytes} bytes of memory, the limit is {limit} bytes")]
+    Memory {
+        /// Bytes at the start.
+        bytes: u64,
+        /// The limit, in bytes.
+        limit: u64,
+    },
+    /// The VM cannot run it: most often, an import is not WASI.
+    #[error(transparent)]
+    Vm(#[from] wfaas_vm::Error),
+}
+
+impl Function {
+    /// Makes a function of a module. Limits that `spec` leaves open are [those of a
+    /// server](Limits::of_server).
+    ///
+    /// # Errors
+    /// [`FunctionError`] says what about the module or the specification does not fit.
+    pub fn new(engine: &Engine, module: &Module, spec: Spec) -> Result<Function, FunctionError> {
+        Function::with_protocols(engine, module, spec, &Protocols::default())
+    }
+
+    /// The same with a set of guest ABIs.
+    ///
+    /// # Errors
+    /// As [`Function::new`].
+    pub fn with_protocols(
+        engine: &Engine,
+        module: &Module,
+        spec: Spec,
+        protocols: &Protocols,
+    ) -> Result<Function, FunctionError> {
+        let spec = spec.over(Spec { limits: Limits::of_server(), ..Spec::default() });
+        spec.limits.check()?;
+        let protocol = match &spec.abi {
+            Some(abi) => protocols.get(abi.as_str())?,
+            None => protocols.recognise(module)?,
+        };
+        let about = protocol.about();
+        about.check(&module.exports().collect::<Vec<_>>())?;
+        if !module.is_initialised() && module.get_export(INITIALIZE).is_some() {
+            return Err(FunctionError::NotInitialised);
+        }
+        let limits = Numbers::from(&spec.limits);
+        let (bytes, limit) = (module.initial_memory_bytes(), limits.memory);
+        if bytes > limit {
+            return Err(FunctionError::Memory { bytes, limit });
+        }
+        let environment = Arc::new(Environment::new(spec.guest_args(None), spec.env.clone())?);
+        let mut linker = Linker::new(engine);
+        wfaas_wasi::add_to_linker(&mut linker);
+        let pool = Pool::new(&linker, module)?;
+        let mut exports = PoolExports::default();
+        let conversation = protocol.prepare(&mut Resolver::of_pool(&pool, &mut exports))?;
+        Ok(Function { spec, about, conversation, exports, environment, limits, pool })
+    }
+
+    /// The guest ABI.
+    pub fn abi(&self) -> &'static About {
+        self.about
+    }
+
+    /// The specification, with all limits.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// Longest time that a request may take.
+    pub fn time_limit(&self) -> Duration {
+        self.limits.time
+    }
+
+    /// Where the instances come from.
+    pub fn pool(&self) -> &Pool<State> {
+        &self.pool
+    }
+
+    /// Answers a request in a faaslet of its own. Blocks until the answer is there.
+    ///
+    /// # Errors
+    /// [`InvokeError`] if the guest fails, exceeds a limit, or there is no memory for it.
+    pub fn handle(&self, mut exchange: Exchange) -> Result<Response<Body>, InvokeError> {
+        let Numbers { memory, time, output, log } = self.limits;
+        let deadline = exchange.deadline.or_else(|| Instant::now().checked_add(time));
+        let (stdin, stdout) = match self.conversation.streams() {
+            Streams::Exchange => {
+                (Input::bytes(exchange.request.body_mut().take()), Output::capture(output))
+            }
+            Streams::Log => (Input::default(), Output::log(log)),
+        };
+        let wasi = Wasi::new(self.environment.clone(), stdin, stdout, Output::log(log));
+        let mut faaslet = self.pool.acquire(State::new(wasi, exchange))?;
+        faaslet.store().set_deadline(deadline);
+        faaslet.store().set_memory_limit(Some(memory));
+        let mut target = FaasletTarget { faaslet, exports: &self.exports };
+        drive(&*self.conversation, &mut target, output)?;
+        Ok(std::mem::take(&mut target.state().live().exchange.answer))
+    }
+}
+
+impl std::fmt::Debug for Function {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut debug = f.debug_struct("Function");
+        debug.field("spec", &self.spec).field("abi", &self.about.name).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,65 @@
+//! What can go wrong with an exchange.
+
+use wfaas_vm::{BoxError, Trap, TrapCode, Uncaught};
+use wfaas_wasi::{Exit, OutputLimit};
+
+/// Why a request was not answered.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvokeError {
+    /// The guest trapped; the message has its backtrace.
+    #[error(transparent)]
+    Trap(Trap),
+    /// The guest threw an exception and did not catch it; the message says where it was.
+    #[error(transparent)]
+    Exception(Uncaught),
+    /// The guest took longer than it may; the message says where it was.
+    #[error(transparent)]
+    Deadline(Trap),
+    /// The guest exited with this code, not zero, or before it answered.
+    #[error("the guest exited with code {0}")]
+    Exit(u32),
+    /// The guest wrote more than it may.
+    #[error(transparent)]
+    OutputLimit(OutputLimit),
+    /// The guest did not keep to its ABI; the error is one of the protocol's.
+    #[error(transparent)]
+    Protocol(BoxError),
+    /// No instance, or a host function failed.
+    #[error(transparent)]
+    Vm(wfaas_vm::Error),
+}
+
+impl InvokeError {
+    /// That a guest did not keep to its ABI.
+    pub fn protocol(error: impl Into<BoxError>) -> InvokeError {
+        InvokeError::Protocol(error.into())
+    }
+
+    /// The protocol's error, if it is an `E`.
+    pub fn downcast_ref<E: std::error::Error + 'static>(&self) -> Option<&E> {
+        match self {
+            InvokeError::Protocol(error) => error.downcast_ref(),
+            _ => None,
+        }
+    }
+}
+
+impl From<wfaas_vm::Error> for InvokeError {
+    fn from(error: wfaas_vm::Error) -> InvokeError {
+        if let Some(exit) = error.downcast_ref::<Exit>() {
+            return InvokeError::Exit(exit.code);
+        }
+        if let Some(limit) = error.downcast_ref::<OutputLimit>() {
+            return InvokeError::OutputLimit(*limit);
+        }
+        match error {
+            wfaas_vm::Error::Trap(trap) if trap.code == TrapCode::DeadlineExceeded => {
+                InvokeError::Deadline(trap)
+            }
+            wfaas_vm::Error::Trap(trap) => InvokeError::Trap(trap),
+            wfaas_vm::Error::Exception(uncaught) => InvokeError::Exception(uncaught),
+            error => InvokeError::Vm(error),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What a function is: a module that answers requests, in whatever way its guest ABI has it.
+//!
+//! * a **[`Spec`]** is everything about a function but its code: name, route, arguments, environment,
+//!   [`Limits`]; it comes in layers, from the server's defaults to the command line;
+//! * an **[`Exchange`]** is one request and the answer being made for it, in the types of the crate
+//!   `http`;
+//! * a **[`Protocol`]** is a guest ABI, one file in `protocols/` and one line of a table: how it is
+//!   recognised from the exports, what it looks up once, and what it calls for an exchange;
+//! * a **[`Function`]** is a module with its specification and protocol; [`Function::handle`] answers
+//!   one request in a pristine faaslet, and looks nothing up by name;
+//! * [`run`] executes a module once, with the streams of the process, by the same protocols.
+//!
+//! The way of a request, each step a file: `function` makes the `state` of an instance and takes a
+//! faaslet, `driver` makes the calls that the `protocol` asks for, `invoke` says what went wrong.
+//! Everything that a guest can make the host do is bounded by its limits.
+//!
+//! ```no_run
+//! use wfaas_function::{Exchange, Function, Spec};
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let engine = wfaas_vm::Engine::new(wfaas_vm::Config::default())?;
+//! let module = wfaas_vm::Module::from_file(&engine, "hello.faas".as_ref())?;
+//! let hello = Function::new(&engine, &module, Spec::named("hello".parse()?))?;
+//! let answer = hello.handle(Exchange::with_body("world"))?;
+//! println!("{}: {} bytes", answer.status(), answer.body().len());
+//! # Ok(())
+//! # }
+//! ```
+#![forbid(unsafe_code)]
+
+mod cells;
+mod driver;
+mod exchange;
+mod function;
+mod invoke;
+mod numbers;
+mod protocol;
+pub mod protocols;
+pub mod run;
+mod spec;
+mod state;
+
+pub use cells::Numbers;
+pub use driver::{Entry, GuestMemory, Resolver};
+pub use exchange::{Body, Exchange};
+pub use function::{Function, FunctionError};
+pub use invoke::InvokeError;
+pub use numbers::{ArgumentError, ShowValue};
+pub use protocol::{
+    AbiError, About, Conversation, Next, Outcome, Protocol, Protocols, Ready, Required,
+    RequiredType, Streams, Turn,
+};
+pub use spec::{
+    Abi, ByteSize, Fields, FunctionName, Key, Limits, NameError, Route, RouteError, Span, Spec,
+    SpecError,
+};
+pub use state::State;

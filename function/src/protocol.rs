@@ -1,0 +1,361 @@
+//! Protocols: how a guest takes part in an exchange.
+//!
+//! A [`Protocol`] is a guest ABI. It says which exports speak for it, and is [prepared] once for a
+//! function: its entry points are looked up. The result, a [`Conversation`], is asked again and
+//! again, at each [`Turn`] of an exchange, which entry point to call next and with what; it sees what
+//! became of the call before. The calls themselves are made by the driver (`driver.rs`), so that a
+//! conversation never blocks, and does not know how long a call takes or on which thread.
+//!
+//! [prepared]: Protocol::prepare
+
+use crate::cells::{Cells, Numbers};
+use crate::driver::{Entry, GuestMemory, Resolver, Target};
+use crate::exchange::Exchange;
+use crate::invoke::InvokeError;
+use crate::protocols::TABLE;
+use std::fmt;
+use wfaas_vm::{ExternType, FuncType, Module, ValType};
+
+/// A guest ABI: one file and one line of a table.
+pub trait Protocol: Send + Sync {
+    /// Its name and what there is to say about it.
+    fn about(&self) -> &'static About;
+
+    /// Looks up its entry points, once for a function that has all its [exports](About::exports).
+    ///
+    /// # Errors
+    /// As those of the VM, if an export cannot be called.
+    fn prepare(
+        &self,
+        resolver: &mut Resolver<'_>,
+    ) -> Result<Box<dyn Conversation>, wfaas_vm::Error>;
+}
+
+/// What there is to say about a protocol: in listings, documents, messages and benches.
+#[derive(Debug, Clone, Copy)]
+pub struct About {
+    /// The word in configuration files and listings.
+    pub name: &'static str,
+    /// One line for people.
+    pub description: &'static str,
+    /// The kind of program a guest is, as in "a reactor".
+    pub guest: &'static str,
+    /// What a guest exports.
+    pub exports: &'static [Required],
+    /// Where a guest finds the body of a request.
+    pub body: &'static str,
+    /// Where a guest leaves its answer.
+    pub answer: &'static str,
+    /// WebAssembly text of a small guest, for benches and tests: what makes one of a module with a
+    /// function `$run`, `(param i32) (result i32)`, and a memory exported as `memory`.
+    pub example: &'static str,
+}
+
+/// An export that a protocol requires.
+#[derive(Debug, Clone, Copy)]
+pub struct Required {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is.
+    pub ty: RequiredType,
+    /// Whether a module that has it speaks this protocol: other exports are common to many.
+    pub sign: bool,
+}
+
+/// What an export that a protocol requires is.
+#[derive(Debug, Clone, Copy)]
+pub enum RequiredType {
+    /// A function with these parameters and results.
+    Func(&'static [ValType], &'static [ValType]),
+    /// A memory.
+    Memory,
+}
+
+impl Required {
+    /// A function that only guests of this protocol have.
+    pub const fn func(
+        name: &'static str,
+        params: &'static [ValType],
+        results: &'static [ValType],
+    ) -> Required {
+        Required { name, ty: RequiredType::Func(params, results), sign: true }
+    }
+
+    /// A memory, as many modules have one.
+    pub const fn memory(name: &'static str) -> Required {
+        Required { name, ty: RequiredType::Memory, sign: false }
+    }
+}
+
+impl RequiredType {
+    fn fits(self, found: &ExternType) -> bool {
+        match (self, found) {
+            (RequiredType::Func(params, results), ExternType::Func(ty)) => {
+                ty.params() == params && ty.results() == results
+            }
+            (RequiredType::Memory, ExternType::Memory(_)) => true,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for RequiredType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RequiredType::Func(params, results) => {
+                let ty = FuncType::new(params.iter().copied(), results.iter().copied());
+                ExternType::Func(ty).fmt(f)
+            }
+            RequiredType::Memory => f.write_str("a memory"),
+        }
+    }
+}
+
+/// Why a module is no function.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AbiError {
+    /// No protocol's exports are there.
+    #[error("the module is no function: it exports neither {expected}")]
+    Neither {
+        /// The exports that would speak for a protocol.
+        expected: String,
+    },
+    /// Some exports of a protocol are missing.
+    #[error("the module lacks the export `{name}` that a {guest} needs")]
+    Missing {
+        /// Name of the export.
+        name: &'static str,
+        /// What the module is taken for.
+        guest: &'static str,
+    },
+    /// An export of the right name and the wrong type.
+    #[error("the export `{name}` is {found}, it has to be {expected}")]
+    Type {
+        /// Name of the export.
+        name: &'static str,
+        /// What it has to be.
+        expected: String,
+        /// What it is.
+        found: String,
+    },
+    /// There is no protocol of this name.
+    #[error("{name:?} is unknown, use one of {known}")]
+    Unknown {
+        /// The name.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
+}
+
+/// A set of protocols. The default is all there are.
+#[derive(Clone)]
+pub struct Protocols(Vec<&'static dyn Protocol>);
+
+impl Default for Protocols {
+    fn default() -> Protocols {
+        Protocols(TABLE.to_vec())
+    }
+}
+
+impl fmt::Debug for Protocols {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter().map(|protocol| protocol.about().name)).finish()
+    }
+}
+
+impl Protocols {
+    /// The set with one more.
+    pub fn with(mut self, protocol: &'static dyn Protocol) -> Protocols {
+        self.0.push(protocol);
+        self
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = &'static dyn Protocol> {
+        self.0.iter().copied()
+    }
+
+    /// The protocol of this [name](About::name).
+    ///
+    /// # Errors
+    /// [`AbiError::Unknown`] lists the names there are.
+    pub fn get(&self, name: &str) -> Result<&'static dyn Protocol, AbiError> {
+        let found = self.iter().find(|protocol| protocol.about().name == name);
+        found.ok_or_else(|| {
+            let known: Vec<String> =
+                self.iter().map(|protocol| format!("`{}`", protocol.about().name)).collect();
+            AbiError::Unknown { name: name.to_owned(), known: known.join(", ") }
+        })
+    }
+
+    /// Finds out from the exports which protocol a module speaks: the last one of the set for which
+    /// an export speaks.
+    ///
+    /// # Errors
+    /// [`AbiError`] names what is missing or has the wrong type.
+    pub fn recognise(&self, module: &Module) -> Result<&'static dyn Protocol, AbiError> {
+        self.recognise_exports(&module.exports().collect::<Vec<_>>())
+    }
+
+    /// The same with a list of exports.
+    ///
+    /// # Errors
+    /// As [`Protocols::recognise`].
+    pub fn recognise_exports(
+        &self,
+        exports: &[(&str, ExternType)],
+    ) -> Result<&'static dyn Protocol, AbiError> {
+        let speaks = |required: &Required| {
+            required.sign && exports.iter().any(|(name, _)| *name == required.name)
+        };
+        let spoken = |protocol: &&dyn Protocol| protocol.about().exports.iter().any(speaks);
+        let found = self.0.iter().copied().rfind(spoken);
+        let protocol = found.ok_or_else(|| AbiError::Neither { expected: self.signs() })?;
+        protocol.about().check(exports)?;
+        Ok(protocol)
+    }
+
+    /// The exports that speak for a protocol, in words.
+    fn signs(&self) -> String {
+        let of_one = |protocol: &'static dyn Protocol| {
+            let About { guest, exports, .. } = protocol.about();
+            let signs = exports.iter().filter(|required| required.sign);
+            let signs: Vec<String> = signs.map(|required| format!("`{}`", required.name)).collect();
+            format!("{} (a {guest})", signs.join(" and "))
+        };
+        self.iter().map(of_one).collect::<Vec<_>>().join(" nor ")
+    }
+}
+
+impl About {
+    /// Checks that all exports are there that a guest needs.
+    ///
+    /// # Errors
+    /// [`AbiError`] names what is missing or has the wrong type.
+    pub fn check(&self, exports: &[(&str, ExternType)]) -> Result<(), AbiError> {
+        for Required { name, ty, .. } in self.exports {
+            let missing = AbiError::Missing { name, guest: self.guest };
+            let (_, found) = exports.iter().find(|(found, _)| found == name).ok_or(missing)?;
+            if !ty.fits(found) {
+                let (expected, found) = (ty.to_string(), found.to_string());
+                return Err(AbiError::Type { name, expected, found });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A protocol prepared for one function.
+pub trait Conversation: Send + Sync {
+    /// Where the guest's standard streams lead.
+    fn streams(&self) -> Streams;
+
+    /// Does the next step of an exchange: reads what became of the call before, and makes the next
+    /// one or none. Must not block.
+    ///
+    /// # Errors
+    /// [`InvokeError`] if the guest does not keep to its ABI, or beyond a limit.
+    fn turn(&self, turn: &mut Turn<'_>) -> Result<Next, InvokeError>;
+}
+
+/// Where a guest's standard streams lead. stderr goes to the log in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Streams {
+    /// stdin is the request's body, and stdout becomes the answer's.
+    Exchange,
+    /// stdin is empty, and stdout goes to the log.
+    Log,
+}
+
+/// How an exchange goes on.
+#[derive(Debug)]
+#[must_use]
+pub enum Next {
+    /// With the call that was just [made ready](Turn::call).
+    Call(Ready),
+    /// The answer is complete.
+    Done,
+}
+
+/// A call that was made ready.
+#[derive(Debug)]
+pub struct Ready(pub(crate) usize);
+
+/// What became of a call that did not fail. A trap, an exception or a deadline ends the exchange
+/// without asking the conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It returned.
+    Returned,
+    /// The guest exited with this code.
+    Exited(u32),
+}
+
+/// One step of an exchange, as a [`Conversation`] sees it.
+pub struct Turn<'a> {
+    pub(crate) number: usize,
+    pub(crate) outcome: Outcome,
+    pub(crate) cells: Cells,
+    pub(crate) target: &'a mut dyn Target,
+    pub(crate) output_limit: u64,
+}
+
+impl fmt::Debug for Turn<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Turn { number, outcome, .. } = self;
+        f.debug_struct("Turn")
+            .field("number", number)
+            .field("outcome", outcome)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Turn<'_> {
+    /// Which step it is: the number of calls before it.
+    pub fn number(&self) -> usize {
+        self.number
+    }
+
+    /// What became of the call before.
+    pub fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// The results of the call before.
+    ///
+    /// # Errors
+    /// [`InvokeError::Exit`] if the guest exited instead, whatever the code.
+    pub fn results<R: Numbers>(&self) -> Result<R, InvokeError> {
+        match self.outcome {
+            Outcome::Returned => Ok(R::read(&self.cells)),
+            Outcome::Exited(code) => Err(InvokeError::Exit(code)),
+        }
+    }
+
+    /// Makes a call ready.
+    pub fn call<P: Numbers, R: Numbers>(&mut self, entry: &Entry<P, R>, params: P) -> Next {
+        params.write(&mut self.cells);
+        Next::Call(Ready(entry.index))
+    }
+
+    /// Request and answer.
+    pub fn exchange(&mut self) -> &mut Exchange {
+        &mut self.target.state().live().exchange
+    }
+
+    /// What the guest wrote to stdout, if that [leads to the exchange](Streams::Exchange).
+    pub fn take_stdout(&mut self) -> Vec<u8> {
+        self.target.state().live().wasi.take_captured()
+    }
+
+    /// The bytes of a memory of the guest's.
+    pub fn memory(&mut self, memory: &GuestMemory) -> &mut [u8] {
+        self.target.memory(memory.index)
+    }
+
+    /// Most bytes of an answer.
+    pub fn output_limit(&self) -> u64 {
+        self.output_limit
+    }
+}

@@ -1,0 +1,58 @@
+//! WASI commands: a program that reads the body from stdin and writes the answer to stdout.
+
+use crate::driver::{Entry, Resolver};
+use crate::exchange::Body;
+use crate::invoke::InvokeError;
+use crate::protocol::{About, Conversation, Next, Outcome, Protocol, Required, Streams, Turn};
+
+/// The protocol.
+pub(super) struct Command;
+
+/// Runs the program.
+const START: &str = "_start";
+
+static ABOUT: About = About {
+    name: "wasi",
+    description: "WASI command: the body is on stdin, the answer is what it writes to stdout",
+    guest: "WASI command",
+    exports: &[Required::func(START, &[], &[])],
+    body: "stdin",
+    answer: "stdout",
+    example: r#"(func (export "_start") (drop (call $run (i32.const 1))))"#,
+};
+
+impl Protocol for Command {
+    fn about(&self) -> &'static About {
+        &ABOUT
+    }
+
+    fn prepare(
+        &self,
+        resolver: &mut Resolver<'_>,
+    ) -> Result<Box<dyn Conversation>, wfaas_vm::Error> {
+        Ok(Box::new(Prepared { start: resolver.func(START)? }))
+    }
+}
+
+struct Prepared {
+    start: Entry<(), ()>,
+}
+
+impl Conversation for Prepared {
+    fn streams(&self) -> Streams {
+        Streams::Exchange
+    }
+
+    fn turn(&self, turn: &mut Turn<'_>) -> Result<Next, InvokeError> {
+        if turn.number() == 0 {
+            return Ok(turn.call(&self.start, ()));
+        }
+        match turn.outcome() {
+            Outcome::Returned | Outcome::Exited(0) => {
+                *turn.exchange().answer.body_mut() = Body::complete(turn.take_stdout());
+                Ok(Next::Done)
+            }
+            Outcome::Exited(code) => Err(InvokeError::Exit(code)),
+        }
+    }
+}

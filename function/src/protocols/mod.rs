@@ -1,0 +1,14 @@
+//! The protocols, one a file.
+//!
+//! A new one is a file here and a line of [`TABLE`]; nothing else knows its name or its exports.
+
+mod command;
+pub mod reactor;
+
+use crate::protocol::Protocol;
+
+/// All protocols, general ones first: a module that speaks several is taken for a guest of the last.
+pub(crate) const TABLE: &[&dyn Protocol] = &[
+    &command::Command,
+    &reactor::Reactor, // its instances have less to do
+];

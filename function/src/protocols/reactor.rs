@@ -1,0 +1,139 @@
+//! Reactors: the body goes in through `faas_alloc`, `faas_handle` gives the answer.
+
+use crate::driver::{Entry, GuestMemory, Resolver};
+use crate::exchange::Body;
+use crate::invoke::InvokeError;
+use crate::protocol::{About, Conversation, Next, Protocol, Required, Streams, Turn};
+use wfaas_vm::ValType::{I32, I64};
+use wfaas_wasi::OutputLimit;
+
+/// The protocol.
+pub(super) struct Reactor;
+
+/// Gives memory for a body.
+const ALLOC: &str = "faas_alloc";
+/// Answers a request.
+const HANDLE: &str = "faas_handle";
+/// Holds body and answer.
+const MEMORY: &str = "memory";
+
+static ABOUT: About = About {
+    name: "reactor",
+    description: "reactor: the body is an argument of a function, the answer its result",
+    guest: "reactor",
+    exports: &[
+        Required::func(ALLOC, &[I32], &[I32]),
+        Required::func(HANDLE, &[I32, I32], &[I64]),
+        Required::memory(MEMORY),
+    ],
+    body: "argument",
+    answer: "result",
+    example: r#"(func (export "faas_alloc") (param i32) (result i32) (i32.const 1024))
+        (func (export "faas_handle") (param i32 i32) (result i64)
+            (drop (call $run (local.get 1))) (i64.const 0))"#,
+};
+
+impl Protocol for Reactor {
+    fn about(&self) -> &'static About {
+        &ABOUT
+    }
+
+    fn prepare(
+        &self,
+        resolver: &mut Resolver<'_>,
+    ) -> Result<Box<dyn Conversation>, wfaas_vm::Error> {
+        Ok(Box::new(Prepared {
+            alloc: resolver.func(ALLOC)?,
+            handle: resolver.func(HANDLE)?,
+            memory: resolver.memory(MEMORY)?,
+        }))
+    }
+}
+
+struct Prepared {
+    /// Length of a body to an address for it.
+    alloc: Entry<u32, u32>,
+    /// Address and length of the body to those of the answer.
+    handle: Entry<(u32, u32), u64>,
+    memory: GuestMemory,
+}
+
+/// `faas_alloc` had no memory for the body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("`{ALLOC}` has no room for a body of {bytes} bytes (it answered {ptr:#x})")]
+pub struct NoRoom {
+    /// Bytes asked for.
+    pub bytes: usize,
+    /// The address it answered.
+    pub ptr: u32,
+}
+
+/// The answer is not inside the guest's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("`{HANDLE}` answered {len} bytes at {ptr:#x}, which is outside of its memory")]
+pub struct BadAnswer {
+    /// Address of the answer.
+    pub ptr: u32,
+    /// Bytes of the answer.
+    pub len: u32,
+}
+
+impl Conversation for Prepared {
+    fn streams(&self) -> Streams {
+        Streams::Log
+    }
+
+    fn turn(&self, turn: &mut Turn<'_>) -> Result<Next, InvokeError> {
+        match turn.number() {
+            0 => {
+                let bytes = turn.exchange().request.body().len();
+                match u32::try_from(bytes) {
+                    Ok(len) if len <= i32::MAX as u32 => Ok(turn.call(&self.alloc, len)),
+                    _ => Err(InvokeError::protocol(NoRoom { bytes, ptr: 0 })),
+                }
+            }
+            1 => {
+                let ptr = turn.results()?;
+                let len = self.put_body(turn, ptr)?;
+                Ok(turn.call(&self.handle, (ptr, len)))
+            }
+            _ => {
+                let packed = turn.results()?;
+                self.take_answer(turn, packed)?;
+                Ok(Next::Done)
+            }
+        }
+    }
+}
+
+impl Prepared {
+    /// Copies the body to the memory that the guest gave; its length. An empty one goes nowhere.
+    fn put_body(&self, turn: &mut Turn<'_>, ptr: u32) -> Result<u32, InvokeError> {
+        let body = turn.exchange().request.body_mut().take();
+        let (start, bytes) = (ptr as usize, body.len());
+        if bytes > 0 {
+            let memory = turn.memory(&self.memory);
+            let room = memory.get_mut(start..start + bytes).filter(|_| ptr != 0);
+            let room = room.ok_or_else(|| InvokeError::protocol(NoRoom { bytes, ptr }))?;
+            room.copy_from_slice(&body);
+        }
+        Ok(bytes as u32) // it was one when memory was asked for
+    }
+
+    /// Copies the answer from where `packed` says: address in the upper half, length in the lower.
+    fn take_answer(&self, turn: &mut Turn<'_>, packed: u64) -> Result<(), InvokeError> {
+        let (ptr, len) = ((packed >> 32) as u32, packed as u32);
+        let limit = turn.output_limit();
+        if u64::from(len) > limit {
+            return Err(InvokeError::OutputLimit(OutputLimit { bytes: limit }));
+        }
+        if len > 0 {
+            let start = ptr as usize;
+            let answer = turn.memory(&self.memory).get(start..start + len as usize);
+            let answer = answer.ok_or_else(|| InvokeError::protocol(BadAnswer { ptr, len }))?;
+            let answer = Body::complete(answer);
+            *turn.exchange().answer.body_mut() = answer;
+        }
+        Ok(())
+    }
+}

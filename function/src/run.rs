@@ -1,0 +1,229 @@
+//! Running a module once, with the streams of the process: what `faascli run` does.
+
+use crate::driver::{Resolver, StoreTarget, Target, drive};
+use crate::exchange::{Body, Exchange};
+use crate::invoke::InvokeError;
+use crate::numbers::{self, ArgumentError};
+use crate::protocol::{AbiError, Protocols, Streams};
+use crate::spec::{Span, Spec};
+use crate::state::State;
+use http::Request;
+use std::io::{Read, Write};
+use std::time::Instant;
+use wfaas_vm::{Engine, ExternType, Instance, Linker, Module, Store, Val};
+use wfaas_wasi::{EnvironmentError, INITIALIZE, Input, Output, Wasi};
+
+/// Most bytes of stdin that a guest gets as a body.
+const MAX_BODY: u64 = 1 << 30;
+
+/// How to run a module, besides its [`Spec`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RunOptions {
+    /// The guest's argument 0, if that is not the function's name.
+    pub program: Option<String>,
+    /// Directories the guest is told about, by its names for them. Files are not supported yet.
+    pub dirs: Vec<String>,
+    /// Call this export with the arguments of the [`Spec`], as numbers.
+    pub invoke: Option<String>,
+}
+
+/// What a run left behind.
+#[derive(Debug, Clone)]
+pub enum Outcome {
+    /// The guest ended with this exit code.
+    Exit(u32),
+    /// An export called by name returned these values.
+    Results(Vec<Val>),
+}
+
+/// Why a run failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RunError {
+    /// The module has nothing to run.
+    #[error("{error} (functions exported: {exports})")]
+    NothingToRun {
+        /// What is missing.
+        error: AbiError,
+        /// The functions there are.
+        exports: String,
+    },
+    /// There is no such function.
+    #[error("there is no exported function {name:?}; functions exported: {exports}")]
+    NoExport {
+        /// The name asked for.
+        name: String,
+        /// The functions there are.
+        exports: String,
+    },
+    /// The arguments do not fit the function's parameters.
+    #[error("cannot call {name:?}: {error}")]
+    Arguments {
+        /// Name of the function.
+        name: String,
+        /// What does not fit.
+        error: ArgumentError,
+    },
+    /// The arguments or variables are no environment.
+    #[error(transparent)]
+    Environment(#[from] EnvironmentError),
+    /// The guest failed: trap, deadline, a limit.
+    #[error(transparent)]
+    Guest(InvokeError),
+    /// The module could not be instantiated.
+    #[error(transparent)]
+    Vm(wfaas_vm::Error),
+    /// stdin or stdout of this process.
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+}
+
+impl From<InvokeError> for RunError {
+    fn from(error: InvokeError) -> RunError {
+        match error {
+            InvokeError::Vm(error @ wfaas_vm::Error::Host(_)) => {
+                RunError::Guest(InvokeError::Vm(error))
+            }
+            InvokeError::Vm(error) => RunError::Vm(error),
+            error => RunError::Guest(error),
+        }
+    }
+}
+
+impl From<wfaas_vm::Error> for RunError {
+    fn from(error: wfaas_vm::Error) -> RunError {
+        InvokeError::from(error).into()
+    }
+}
+
+/// Runs a module: the export to invoke, else one exchange by its protocol, with stdin as the body.
+/// `_initialize` runs before, if the image is not that of an initialised instance. Limits that
+/// `spec` leaves open are none.
+///
+/// # Errors
+/// [`RunError`]: nothing to run, bad arguments, or a guest that failed. A guest's exit is no
+/// error, whatever its code.
+pub fn run(
+    engine: &Engine,
+    module: &Module,
+    spec: &Spec,
+    options: &RunOptions,
+) -> Result<Outcome, RunError> {
+    let invocation = options.invoke.as_deref().map(|name| invocation(module, name, spec));
+    let invocation = invocation.transpose()?;
+    let mut linker = Linker::new(engine);
+    wfaas_wasi::add_to_linker(&mut linker);
+    let mut store = store(engine, spec, options)?;
+    let outcome = linker.instantiate(&mut store, module).map_err(RunError::from);
+    let outcome = outcome.and_then(|instance| {
+        initialise(&mut store, instance, module)?;
+        match invocation {
+            Some(Invocation { export, args }) => call(store, instance, module, export, &args),
+            None => exchange(store, instance, module, spec),
+        }
+    });
+    match outcome {
+        Err(RunError::Guest(InvokeError::Exit(code))) => Ok(Outcome::Exit(code)),
+        outcome => outcome,
+    }
+}
+
+/// The functions a module exports, for messages.
+pub fn exported_functions(module: &Module) -> String {
+    let functions =
+        module.exports().filter(|(_, ty)| matches!(ty, ExternType::Func(_))).map(|(name, _)| name);
+    let list = functions.take(50).collect::<Vec<_>>().join(", ");
+    if list.is_empty() { "none".to_owned() } else { list }
+}
+
+fn store(engine: &Engine, spec: &Spec, options: &RunOptions) -> Result<Store<State>, RunError> {
+    let mut wasi = Wasi::builder()
+        .args(spec.guest_args(options.program.as_deref()))
+        .envs(&spec.env)
+        .stdin(Input::process_stdin())
+        .stdout(Output::process_stdout())
+        .stderr(Output::process_stderr());
+    for name in &options.dirs {
+        wasi = wasi.directory(name);
+    }
+    let mut store = Store::new(engine, State::new(wasi.build()?, Exchange::default()));
+    let time = spec.limits.time;
+    store.set_deadline(time.and_then(|Span(time)| Instant::now().checked_add(time)));
+    store.set_memory_limit(spec.limits.memory.map(|size| size.0));
+    Ok(store)
+}
+
+/// An export and the arguments for it.
+struct Invocation<'a> {
+    export: &'a str,
+    args: Vec<Val>,
+}
+
+fn invocation<'a>(module: &Module, name: &'a str, spec: &Spec) -> Result<Invocation<'a>, RunError> {
+    let Some(ExternType::Func(ty)) = module.get_export(name) else {
+        return Err(no_export(module, name));
+    };
+    let args = numbers::parse_arguments(ty.params(), &spec.args)
+        .map_err(|error| RunError::Arguments { name: name.to_owned(), error })?;
+    Ok(Invocation { export: name, args })
+}
+
+fn no_export(module: &Module, name: &str) -> RunError {
+    RunError::NoExport { name: name.to_owned(), exports: exported_functions(module) }
+}
+
+fn initialise(
+    store: &mut Store<State>,
+    instance: Instance,
+    module: &Module,
+) -> Result<(), RunError> {
+    if !module.is_initialised() && module.get_export(INITIALIZE).is_some() {
+        instance.get_typed_func::<(), ()>(store, INITIALIZE)?.call(store, ())?;
+    }
+    Ok(())
+}
+
+fn call(
+    mut store: Store<State>,
+    instance: Instance,
+    module: &Module,
+    export: &str,
+    args: &[Val],
+) -> Result<Outcome, RunError> {
+    let function = instance.get_func(&mut store, export);
+    let function = function.ok_or_else(|| no_export(module, export))?;
+    Ok(Outcome::Results(function.call(&mut store, args)?))
+}
+
+/// Has the guest take part in one exchange, and prints the answer. A guest that takes part by its
+/// standard streams has those of the process, whose body is never in memory.
+fn exchange(
+    store: Store<State>,
+    instance: Instance,
+    module: &Module,
+    spec: &Spec,
+) -> Result<Outcome, RunError> {
+    let protocols = Protocols::default();
+    let protocol = match &spec.abi {
+        Some(abi) => protocols.get(abi.as_str()),
+        None => protocols.recognise(module),
+    };
+    let protocol = protocol.and_then(|protocol| {
+        protocol.about().check(&module.exports().collect::<Vec<_>>()).map(|()| protocol)
+    });
+    let protocol = protocol
+        .map_err(|error| RunError::NothingToRun { error, exports: exported_functions(module) })?;
+    let mut target = StoreTarget::new(store, instance);
+    let conversation = protocol.prepare(&mut Resolver::of_store(&mut target))?;
+    if conversation.streams() == Streams::Log {
+        let mut body = Vec::new();
+        std::io::stdin().lock().take(MAX_BODY).read_to_end(&mut body)?;
+        target.state().live().exchange = Exchange::new(Request::new(Body::complete(body)));
+    }
+    drive(&*conversation, &mut target, u64::MAX)?;
+    let answer = target.state().live().exchange.answer.body_mut().take();
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(&answer)?;
+    stdout.flush()?;
+    Ok(Outcome::Exit(0))
+}

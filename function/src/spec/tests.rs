@@ -1,0 +1,87 @@
+use super::*;
+use std::time::Duration;
+
+fn json(text: &str) -> Spec {
+    Spec::from_json(text).unwrap()
+}
+
+#[test]
+fn every_field_of_a_layer_is_above_the_one_below() {
+    let below = json(
+        r#"{"name": "a", "route": "/a", "abi": "wasi", "args": ["1"], "env": {"A": "1", "B": "1"},
+            "content_type": "text/css",
+            "limits": {"memory": 1, "time": 1, "output": 1, "log": 1}}"#,
+    );
+    let above = json(
+        r#"{"name": "b", "route": "/b", "abi": "reactor", "args": ["2", "3"], "env": {"B": "2"},
+            "content_type": "text/html",
+            "limits": {"memory": 2, "time": 2, "output": 2, "log": 2}}"#,
+    );
+    let mut expected = above.clone();
+    expected.env.insert("A".to_owned(), "1".to_owned());
+    assert_eq!(above.over(below.clone()), expected);
+    assert_eq!(Spec::default().over(below.clone()), below);
+    let limits = Limits { time: Some(Span(Duration::from_secs(3))), ..Limits::default() };
+    let merged = limits.over(Limits::of_server());
+    assert_eq!(merged.time, Some(Span(Duration::from_secs(3))));
+    assert_eq!(merged.memory, Limits::of_server().memory);
+}
+
+#[test]
+fn numbers_are_exact_and_strings_are_for_people() {
+    let exact = r#"{"limits": {"memory_bytes": 67108864, "time_ms": 1500, "output_bytes": 1024}}"#;
+    let people = r#"{"limits": {"memory": "64MiB", "time": "1500ms", "output": "1KiB"}}"#;
+    assert_eq!(json(exact), json(people));
+    let written = json(people).to_json();
+    assert_eq!(json(&written), json(people));
+    assert!(written.contains(r#""time_ms":1500"#), "{written}");
+    let toml: Spec =
+        toml::from_str("limits = { time = 1.5, memory = '64MiB', output = 1024 }").unwrap();
+    assert_eq!(toml, json(people));
+}
+
+#[test]
+fn mistakes_name_the_field() {
+    let cases: &[(&str, &[&str])] = &[
+        (r#"{"limit": {}}"#, &["`limit`", "`limits`"]),
+        (r#"{"limits": {"cpu": 1}}"#, &["limits.cpu", "`memory`"]),
+        (r#"{"limits": 3}"#, &["limits: ", "a table of limits"]),
+        (r#"{"limits": {"memory": "6 apples"}}"#, &["limits.memory: ", "6 apples"]),
+        (r#"{"limits": {"time_ms": -1}}"#, &["limits.time_ms: "]),
+        (r#"{"env": {"A": 1}}"#, &["env.A: ", "expected a string"]),
+        (r#"{"env": []}"#, &["env: ", "a table of strings"]),
+        (r#"{"args": "one"}"#, &["args: ", "sequence"]),
+        (r#"{"args": [1]}"#, &["args: ", "expected a string"]),
+        (r#"{"abi": "cgi"}"#, &["abi: ", "cgi", "`reactor`"]),
+        (r#"{"name": "No Name"}"#, &["name: ", "No Name"]),
+        (r#"{"route": "a"}"#, &["route: ", "`/`"]),
+        (r#"{"route": "/a", "route": "/b"}"#, &["duplicate", "`route`"]),
+        ("[1", &["line 1"]),
+        ("3", &["a function's specification"]),
+    ];
+    for (text, parts) in cases {
+        let message = Spec::from_json(text).expect_err(text).to_string();
+        for part in *parts {
+            assert!(message.contains(part), "{text}: {message}, without {part:?}");
+        }
+        assert!(message.matches("at line").count() <= 1, "{message}");
+    }
+    let zero = json(r#"{"limits": {"memory": 0}}"#).limits.check().unwrap_err();
+    assert_eq!(zero.to_string(), "limits.memory: has to be greater than 0");
+}
+
+#[test]
+fn mistakes_in_toml_point_to_their_line() {
+    let cases: &[(&str, &[&str])] = &[
+        ("abi = 'wasi'\n[limits]\nmemory = true", &["line 3", "limits.memory", "64MiB"]),
+        ("abi = 'wasi'\n[limits]\ncpu = 1", &["line 3", "limits.cpu"]),
+        ("args = []\n\n[env]\nA = 1", &["line 4", "env.A"]),
+        ("args = []\nrout = '/'", &["line 2", "`rout`"]),
+    ];
+    for (text, parts) in cases {
+        let message = toml::from_str::<Spec>(text).expect_err(text).to_string();
+        for part in *parts {
+            assert!(message.contains(part), "{text}: {message}, without {part:?}");
+        }
+    }
+}

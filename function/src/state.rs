@@ -1,0 +1,73 @@
+//! The data of a function's stores: what one instance has outside of its memory.
+
+use crate::exchange::Exchange;
+use wfaas_wasi::{HasWasi, LogEvent, Wasi};
+
+/// The data of a function's stores. That of an idle instance, the default, has nothing; it is made
+/// for an exchange, and taken apart after it.
+#[derive(Debug, Default)]
+pub struct State(Option<Box<Live>>);
+
+/// What an instance has while it takes part in an exchange.
+#[derive(Debug, Default)]
+pub(crate) struct Live {
+    pub(crate) wasi: Wasi,
+    pub(crate) exchange: Exchange,
+}
+
+impl State {
+    #[inline]
+    pub(crate) fn new(wasi: Wasi, exchange: Exchange) -> State {
+        // With the room there first, the value is written where it stays.
+        let room = Box::new_uninit();
+        State(Some(Box::write(room, Live { wasi, exchange })))
+    }
+
+    /// WASI and the exchange.
+    pub(crate) fn live(&mut self) -> &mut Live {
+        self.0.get_or_insert_default()
+    }
+}
+
+impl HasWasi for State {
+    fn wasi(&mut self) -> &mut Wasi {
+        &mut self.live().wasi
+    }
+
+    fn variables(&self, each: &mut dyn FnMut(&str, &str)) {
+        if let Some(live) = &self.0 {
+            live.exchange.variables(each);
+        }
+    }
+
+    fn log(&self, event: LogEvent) {
+        if let Some(live) = &self.0 {
+            live.log(event);
+        }
+    }
+}
+
+impl Live {
+    /// To the log, with the names of function and request.
+    fn log(&self, event: LogEvent) {
+        let function = self.wasi.environment().args().first().map_or("", String::as_str);
+        let request = self.exchange.id.as_str();
+        match event {
+            LogEvent::Line(line) => {
+                tracing::info!(target: "wfaas::guest", function, request, "{line}");
+            }
+            LogEvent::Limit => {
+                tracing::warn!(target: "wfaas::guest", function, request, "{}", LogEvent::LIMIT);
+            }
+        }
+    }
+}
+
+impl Drop for Live {
+    /// However the guest has ended, its last words are in the log.
+    fn drop(&mut self) {
+        while let Some(event) = self.wasi.take_unfinished_line() {
+            self.log(event);
+        }
+    }
+}

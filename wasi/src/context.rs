@@ -1,0 +1,161 @@
+//! The state of one instance, and how guests reach it in the data of their store.
+
+use crate::environment::{Environment, EnvironmentError};
+use crate::stdio::{Input, LogEvent, Output, WriteError, Written};
+use crate::table::{Descriptor, Directory, Table};
+use std::sync::Arc;
+
+/// Data of a store whose guests may call WASI.
+pub trait HasWasi: 'static {
+    /// The state that the guest's calls see and change.
+    fn wasi(&mut self) -> &mut Wasi;
+
+    /// Environment variables of this call alone: `each` gets name and value of every one. They come
+    /// before those of the [`Environment`], and hide those of the same name. They are asked for only
+    /// when the guest wants to see its environment.
+    fn variables(&self, _each: &mut dyn FnMut(&str, &str)) {}
+
+    /// Takes what the guest wrote to a stream that goes to the [log](Output::log).
+    fn log(&self, event: LogEvent) {
+        match event {
+            LogEvent::Line(line) => tracing::info!(target: "wfaas::guest", "{line}"),
+            LogEvent::Limit => tracing::warn!(target: "wfaas::guest", "{}", LogEvent::LIMIT),
+        }
+    }
+}
+
+/// The state of one instance: environment and descriptors. The default has neither arguments nor
+/// variables, nothing to read, and streams that take nothing.
+#[derive(Debug, Default)]
+pub struct Wasi {
+    environment: Option<Arc<Environment>>,
+    pub(crate) table: Table,
+    /// Bytes written to captured streams, which stay when the guest closes the descriptor.
+    captured: Vec<u8>,
+}
+
+impl HasWasi for Wasi {
+    fn wasi(&mut self) -> &mut Wasi {
+        self
+    }
+}
+
+impl Wasi {
+    /// A state with these streams; see [`Wasi::builder`] for more.
+    #[inline]
+    pub fn new(
+        environment: Arc<Environment>,
+        stdin: Input,
+        stdout: Output,
+        stderr: Output,
+    ) -> Wasi {
+        let table = Table::with_streams(stdin, stdout, stderr);
+        Wasi { environment: Some(environment), table, captured: Vec::new() }
+    }
+
+    /// A state to be described step by step. To begin with it is the default one.
+    pub fn builder() -> WasiBuilder {
+        WasiBuilder::default()
+    }
+
+    /// Arguments and variables.
+    pub fn environment(&self) -> &Environment {
+        self.environment.as_deref().unwrap_or(Environment::EMPTY)
+    }
+
+    /// Takes what was written to the streams that are [captured](Output::capture).
+    pub fn take_captured(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.captured)
+    }
+
+    /// Takes a last line that no line end has completed, of any stream that goes to the log. To be
+    /// called until there is none, when the guest has ended.
+    pub fn take_unfinished_line(&mut self) -> Option<LogEvent> {
+        self.table.descriptors_mut().find_map(Descriptor::take_unfinished_line)
+    }
+
+    /// Writes to a descriptor as much as it takes at once.
+    pub(crate) fn write(&mut self, fd: u32, bytes: &[u8]) -> Result<Written, WriteError> {
+        match self.table.get_mut(fd) {
+            Ok(Descriptor::Output(output)) => output.write(bytes, &mut self.captured),
+            _ => Err(WriteError::NoOutput),
+        }
+    }
+}
+
+/// Describes a [`Wasi`].
+#[derive(Debug, Default)]
+pub struct WasiBuilder {
+    args: Vec<String>,
+    env: Vec<(String, String)>,
+    directories: Vec<String>,
+    stdin: Input,
+    stdout: Output,
+    stderr: Output,
+}
+
+impl WasiBuilder {
+    /// Adds an argument; the first one is the program's name.
+    pub fn arg(mut self, arg: impl Into<String>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    /// Adds arguments.
+    pub fn args(mut self, args: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets an environment variable.
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Sets environment variables.
+    pub fn envs<N: Into<String>, V: Into<String>>(
+        mut self,
+        variables: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
+        self.env.extend(variables.into_iter().map(|(name, value)| (name.into(), value.into())));
+        self
+    }
+
+    /// Where stdin comes from.
+    pub fn stdin(mut self, stdin: Input) -> Self {
+        self.stdin = stdin;
+        self
+    }
+
+    /// Where stdout goes.
+    pub fn stdout(mut self, stdout: Output) -> Self {
+        self.stdout = stdout;
+        self
+    }
+
+    /// Where stderr goes.
+    pub fn stderr(mut self, stderr: Output) -> Self {
+        self.stderr = stderr;
+        self
+    }
+
+    /// Tells the guest of a directory, by its name for it. Files are not supported yet.
+    pub fn directory(mut self, name: impl Into<String>) -> Self {
+        self.directories.push(name.into());
+        self
+    }
+
+    /// The state.
+    ///
+    /// # Errors
+    /// [`EnvironmentError`] names the argument, variable or directory that no guest can be given.
+    pub fn build(self) -> Result<Wasi, EnvironmentError> {
+        let environment = Arc::new(Environment::new(self.args, self.env)?);
+        let mut wasi = Wasi::new(environment, self.stdin, self.stdout, self.stderr);
+        for name in self.directories {
+            wasi.table.insert(Descriptor::Directory(Directory::new(name)?));
+        }
+        Ok(wasi)
+    }
+}

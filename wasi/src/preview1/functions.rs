@@ -1,0 +1,131 @@
+//! The list: every function of preview1, its parameters, and what implements it.
+
+use super::errno::{Errno, Failure};
+use super::guest::{Guest, call};
+use super::{MODULE, clocks, directories, environment, poll, process, streams};
+use crate::context::HasWasi;
+use wfaas_vm::{Caller, Linker, ValType};
+
+/// A function of preview1, as listings show it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WasiFunction {
+    /// Name of the import.
+    pub name: &'static str,
+    /// Types of the parameters. All functions but `proc_exit` have one result, an `i32`.
+    pub params: &'static [ValType],
+    /// Whether it does something; if not, it answers `ENOSYS`.
+    pub implemented: bool,
+}
+
+/// Reads the list: `name(parameter: type, ..)`, then ` = path` if there is an implementation.
+macro_rules! wasi_functions {
+    ($($name:ident($($param:ident: $ty:ident),*) $(= $($handler:ident)::+)?;)*) => {
+        /// Every function of preview1.
+        pub const FUNCTIONS: &[WasiFunction] = &[$(WasiFunction {
+            name: stringify!($name),
+            params: &[$(val_type!($ty)),*],
+            implemented: implemented!($($($handler)::+)?),
+        },)*];
+
+        pub(super) fn add_to_linker<T: HasWasi>(linker: &mut Linker<T>) {
+            $(linker.func_wrap(
+                MODULE,
+                stringify!($name),
+                |caller: Caller<'_, T>, $($param: $ty),*| {
+                    call(caller, |guest| handle!(guest, ($($param),*), $($($handler)::+)?))
+                },
+            );)*
+            let exit = |_: Caller<'_, T>, code: u32| process::proc_exit(code);
+            linker.func_wrap(MODULE, "proc_exit", exit);
+        }
+    };
+}
+
+macro_rules! val_type {
+    (u32) => {
+        ValType::I32
+    };
+    (u64) => {
+        ValType::I64
+    };
+}
+
+macro_rules! implemented {
+    () => {
+        false
+    };
+    ($($handler:ident)::+) => {
+        true
+    };
+}
+
+macro_rules! handle {
+    ($guest:ident, ($($param:ident),*),) => {{
+        let _: (&mut Guest<'_>, $(handle!(@any $param)),*) = ($guest, $($param),*);
+        Err(Failure::Errno(Errno::Nosys))
+    }};
+    (@any $param:ident) => {
+        _
+    };
+    ($guest:ident, ($($param:ident),*), $($handler:ident)::+) => {
+        $($handler)::+($guest, $($param.into()),*)
+    };
+}
+
+// `proc_exit` is not in the list: it alone has no result.
+wasi_functions! {
+    args_get(argv: u32, buf: u32) = environment::args_get;
+    args_sizes_get(count: u32, bytes: u32) = environment::args_sizes_get;
+    environ_get(environ: u32, buf: u32) = environment::environ_get;
+    environ_sizes_get(count: u32, bytes: u32) = environment::environ_sizes_get;
+    clock_res_get(clock: u32, resolution: u32) = clocks::clock_res_get;
+    clock_time_get(clock: u32, precision: u64, time: u32) = clocks::clock_time_get;
+    fd_advise(fd: u32, offset: u64, len: u64, advice: u32);
+    fd_allocate(fd: u32, offset: u64, len: u64);
+    fd_close(fd: u32) = streams::fd_close;
+    fd_datasync(fd: u32);
+    fd_fdstat_get(fd: u32, stat: u32) = streams::fd_fdstat_get;
+    fd_fdstat_set_flags(fd: u32, flags: u32);
+    fd_fdstat_set_rights(fd: u32, base: u64, inheriting: u64);
+    fd_filestat_get(fd: u32, stat: u32);
+    fd_filestat_set_size(fd: u32, size: u64);
+    fd_filestat_set_times(fd: u32, access: u64, modification: u64, flags: u32);
+    fd_pread(fd: u32, iovs: u32, iovs_len: u32, offset: u64, read: u32);
+    fd_prestat_get(fd: u32, prestat: u32) = directories::fd_prestat_get;
+    fd_prestat_dir_name(fd: u32, path: u32, path_len: u32) = directories::fd_prestat_dir_name;
+    fd_pwrite(fd: u32, iovs: u32, iovs_len: u32, offset: u64, written: u32);
+    fd_read(fd: u32, iovs: u32, iovs_len: u32, read: u32) = streams::fd_read;
+    fd_readdir(fd: u32, buf: u32, buf_len: u32, cookie: u64, used: u32);
+    fd_renumber(from: u32, to: u32);
+    fd_seek(fd: u32, offset: u64, whence: u32, position: u32) = streams::fd_seek;
+    fd_sync(fd: u32);
+    fd_tell(fd: u32, position: u32) = streams::fd_tell;
+    fd_write(fd: u32, iovs: u32, iovs_len: u32, written: u32) = streams::fd_write;
+    path_create_directory(fd: u32, path: u32, path_len: u32);
+    path_filestat_get(fd: u32, flags: u32, path: u32, path_len: u32, stat: u32);
+    path_filestat_set_times(
+        fd: u32, flags: u32, path: u32, path_len: u32, access: u64, modification: u64,
+        set_flags: u32
+    );
+    path_link(
+        old_fd: u32, old_flags: u32, old_path: u32, old_len: u32, new_fd: u32, new_path: u32,
+        new_len: u32
+    );
+    path_open(
+        fd: u32, dir_flags: u32, path: u32, path_len: u32, open_flags: u32, base: u64,
+        inheriting: u64, fd_flags: u32, opened: u32
+    );
+    path_readlink(fd: u32, path: u32, path_len: u32, buf: u32, buf_len: u32, used: u32);
+    path_remove_directory(fd: u32, path: u32, path_len: u32);
+    path_rename(fd: u32, old: u32, old_len: u32, new_fd: u32, new: u32, new_len: u32);
+    path_symlink(old: u32, old_len: u32, fd: u32, new: u32, new_len: u32);
+    path_unlink_file(fd: u32, path: u32, path_len: u32);
+    poll_oneoff(subscriptions: u32, events: u32, count: u32, stored: u32) = poll::poll_oneoff;
+    proc_raise(signal: u32);
+    sched_yield() = process::sched_yield;
+    random_get(buf: u32, len: u32) = process::random_get;
+    sock_accept(fd: u32, flags: u32, connection: u32);
+    sock_recv(fd: u32, iovs: u32, iovs_len: u32, flags: u32, received: u32, out_flags: u32);
+    sock_send(fd: u32, iovs: u32, iovs_len: u32, flags: u32, sent: u32);
+    sock_shutdown(fd: u32, how: u32);
+}

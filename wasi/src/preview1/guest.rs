@@ -1,0 +1,236 @@
+//! The calling guest as the functions of preview1 see it: its memory, its state, and its call.
+//!
+//! What the guest calls a pointer is an allegation: it has its own type, and becomes bytes only
+//! here, after a check.
+
+use super::errno::{Errno, Failure};
+use crate::context::{HasWasi, Wasi};
+use std::ops::Range;
+use std::time::Instant;
+use wfaas_vm::{BoxError, Caller, Memory};
+
+/// The guest that called, whatever the data of its store.
+pub(super) type Guest<'a> = dyn Calling + 'a;
+
+/// A call of a function of preview1.
+pub(super) trait Calling {
+    /// The data of the store.
+    fn data(&mut self) -> &mut dyn HasWasi;
+
+    /// The guest's memory and the data.
+    fn memory_and_data(&mut self) -> Result<(&mut [u8], &mut dyn HasWasi), Errno>;
+
+    /// Whether the call is to end soon.
+    fn interrupted(&self) -> bool;
+
+    /// When the call began: waits do not change it.
+    fn began(&mut self) -> Instant;
+
+    /// Whether it has waited.
+    fn has_waited(&self) -> bool;
+
+    /// The guest's WASI.
+    fn wasi(&mut self) -> &mut Wasi {
+        self.data().wasi()
+    }
+}
+
+/// A call by a guest whose store has data `T`.
+struct Call<'a, T> {
+    caller: Caller<'a, T>,
+    /// The memory that the guest exports, once somebody has asked.
+    memory: Option<Memory>,
+    began: Option<Instant>,
+    has_waited: bool,
+}
+
+impl<T: HasWasi> Calling for Call<'_, T> {
+    fn data(&mut self) -> &mut dyn HasWasi {
+        self.caller.data_mut()
+    }
+
+    fn memory_and_data(&mut self) -> Result<(&mut [u8], &mut dyn HasWasi), Errno> {
+        let memory = match self.memory {
+            Some(memory) => memory,
+            None => self.caller.memory().ok_or(Errno::Fault)?,
+        };
+        self.memory = Some(memory);
+        let (bytes, data) = self.caller.memory_and_data(memory);
+        Ok((bytes, data))
+    }
+
+    fn interrupted(&self) -> bool {
+        self.caller.interrupted().is_some()
+    }
+
+    fn began(&mut self) -> Instant {
+        *self.began.get_or_insert_with(Instant::now)
+    }
+
+    fn has_waited(&self) -> bool {
+        self.has_waited
+    }
+}
+
+/// Calls a function, again after each wait it asks for; the error number that the guest gets.
+pub(super) fn call<T: HasWasi>(
+    caller: Caller<'_, T>,
+    function: impl Fn(&mut Guest<'_>) -> Result<(), Failure>,
+) -> Result<u32, BoxError> {
+    let mut call = Call { caller, memory: None, began: None, has_waited: false };
+    loop {
+        match function(&mut call) {
+            Ok(()) => return Ok(Errno::Success as u32),
+            Err(Failure::Errno(errno)) => return Ok(errno as u32),
+            Err(Failure::End(error)) => return Err(error),
+            Err(Failure::Wait(wait)) => {
+                if let Err(errno) = wait.block(|| call.interrupted()) {
+                    return Ok(errno as u32);
+                }
+                call.has_waited = true;
+            }
+        }
+    }
+}
+
+/// An address the guest gave. Nothing about it has been checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct GuestPtr(u32);
+
+/// A range the guest gave. Nothing about it has been checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct GuestSlice {
+    ptr: GuestPtr,
+    len: u32,
+}
+
+impl From<u32> for GuestPtr {
+    fn from(address: u32) -> GuestPtr {
+        GuestPtr(address)
+    }
+}
+
+impl GuestPtr {
+    /// The address `bytes` further on.
+    pub(super) fn add(self, bytes: u32) -> Result<GuestPtr, Errno> {
+        self.0.checked_add(bytes).map(GuestPtr).ok_or(Errno::Fault)
+    }
+
+    /// The address of element `index` of an array of elements of `size` bytes.
+    pub(super) fn element(self, index: u32, size: u32) -> Result<GuestPtr, Errno> {
+        self.add(index.checked_mul(size).ok_or(Errno::Fault)?)
+    }
+
+    /// The range of `len` bytes from here.
+    pub(super) fn slice(self, len: u32) -> GuestSlice {
+        GuestSlice { ptr: self, len }
+    }
+
+    /// The address as a number, to hand back to the guest.
+    pub(super) fn to_bits(self) -> u32 {
+        self.0
+    }
+}
+
+impl GuestSlice {
+    /// Bytes.
+    pub(super) fn len(self) -> u32 {
+        self.len
+    }
+
+    /// The range of indices, if it lies in a memory of `size` bytes.
+    fn check(self, size: usize) -> Result<Range<usize>, Errno> {
+        let start = self.ptr.0 as usize;
+        let end = start.checked_add(self.len as usize).ok_or(Errno::Fault)?;
+        if end <= size { Ok(start..end) } else { Err(Errno::Fault) }
+    }
+}
+
+/// The bytes of `slice`, to read.
+pub(super) fn bytes<'a>(guest: &'a mut Guest<'_>, slice: GuestSlice) -> Result<&'a [u8], Errno> {
+    bytes_mut(guest, slice).map(|bytes| &*bytes)
+}
+
+/// The bytes of `slice`, to write.
+pub(super) fn bytes_mut<'a>(
+    guest: &'a mut Guest<'_>,
+    slice: GuestSlice,
+) -> Result<&'a mut [u8], Errno> {
+    bytes_and_wasi(guest, slice).map(|(bytes, _)| bytes)
+}
+
+/// The bytes of `slice`, to write, and the guest's WASI.
+pub(super) fn bytes_and_wasi<'a>(
+    guest: &'a mut Guest<'_>,
+    slice: GuestSlice,
+) -> Result<(&'a mut [u8], &'a mut Wasi), Errno> {
+    let (memory, data) = guest.memory_and_data()?;
+    let range = slice.check(memory.len())?;
+    Ok((&mut memory[range], data.wasi()))
+}
+
+/// Copies `from` to `at`.
+pub(super) fn write(guest: &mut Guest<'_>, at: GuestPtr, from: &[u8]) -> Result<(), Errno> {
+    let len = u32::try_from(from.len()).map_err(|_| Errno::Fault)?;
+    bytes_mut(guest, at.slice(len))?.copy_from_slice(from);
+    Ok(())
+}
+
+/// Writes a 32-bit number at `at`.
+pub(super) fn write_u32(guest: &mut Guest<'_>, at: GuestPtr, value: u32) -> Result<(), Errno> {
+    write(guest, at, &value.to_le_bytes())
+}
+
+/// Writes a 64-bit number at `at`.
+pub(super) fn write_u64(guest: &mut Guest<'_>, at: GuestPtr, value: u64) -> Result<(), Errno> {
+    write(guest, at, &value.to_le_bytes())
+}
+
+/// A record of `N` bytes at `at`.
+pub(super) fn record<const N: usize>(
+    guest: &mut Guest<'_>,
+    at: GuestPtr,
+) -> Result<[u8; N], Errno> {
+    let mut record = [0; N];
+    record.copy_from_slice(bytes(guest, at.slice(N as u32))?);
+    Ok(record)
+}
+
+/// The little-endian `u32` at `at` in a record.
+///
+/// # Panics
+/// If the record is shorter.
+pub(super) fn u32_at(record: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(record[at..at + 4].try_into().expect("four bytes"))
+}
+
+/// The little-endian `u64` at `at` in a record.
+///
+/// # Panics
+/// If the record is shorter.
+pub(super) fn u64_at(record: &[u8], at: usize) -> u64 {
+    u64::from_le_bytes(record[at..at + 8].try_into().expect("eight bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slice_is_good_up_to_the_last_byte() {
+        let slice = |ptr: u32, len| GuestPtr::from(ptr).slice(len);
+        assert_eq!(slice(0, 65536).check(65536), Ok(0..65536));
+        assert_eq!(slice(65536, 0).check(65536), Ok(65536..65536));
+        assert_eq!(slice(65535, 2).check(65536), Err(Errno::Fault));
+        assert_eq!(slice(u32::MAX, u32::MAX).check(65536), Err(Errno::Fault));
+        assert_eq!(slice(65537, 0).check(65536), Err(Errno::Fault));
+    }
+
+    #[test]
+    fn pointer_arithmetic_does_not_wrap() {
+        let last = GuestPtr::from(u32::MAX);
+        assert_eq!(last.add(1), Err(Errno::Fault));
+        assert_eq!(GuestPtr::from(0).element(u32::MAX, 8), Err(Errno::Fault));
+        assert_eq!(GuestPtr::from(8).element(3, 4), Ok(GuestPtr::from(20)));
+    }
+}

@@ -1,0 +1,52 @@
+//! `proc_exit`, `sched_yield` and `random_get`.
+
+use super::errno::{Errno, Failure};
+use super::guest::{self, Guest, GuestPtr};
+use crate::wait::Wait;
+use rustix::rand::{GetRandomFlags, getrandom};
+use wfaas_vm::BoxError;
+
+/// The guest called `proc_exit`. It travels as the error of that host function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the guest exited with code {code}")]
+pub struct Exit {
+    /// The exit code; 0 for success.
+    pub code: u32,
+}
+
+pub(super) fn proc_exit(code: u32) -> Result<(), BoxError> {
+    Err(Box::new(Exit { code }))
+}
+
+pub(super) fn sched_yield(guest: &mut Guest<'_>) -> Result<(), Failure> {
+    if guest.has_waited() { Ok(()) } else { Err(Wait::Turn.into()) }
+}
+
+/// Random bytes fetched at once: between two pieces a deadline is noticed.
+const CHUNK: usize = 4096;
+
+pub(super) fn random_get(guest: &mut Guest<'_>, buf: GuestPtr, len: u32) -> Result<(), Failure> {
+    guest::bytes(guest, buf.slice(len))?;
+    let mut random = [0; CHUNK];
+    for start in (0..len).step_by(CHUNK) {
+        if guest.interrupted() {
+            return Err(Errno::Intr.into());
+        }
+        let wanted = &mut random[..CHUNK.min((len - start) as usize)];
+        fill(wanted)?;
+        guest::write(guest, buf.add(start)?, wanted)?;
+    }
+    Ok(())
+}
+
+fn fill(bytes: &mut [u8]) -> Result<(), Errno> {
+    let mut done = 0;
+    while done < bytes.len() {
+        match getrandom(&mut bytes[done..], GetRandomFlags::empty()) {
+            Ok(len) => done += len,
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}

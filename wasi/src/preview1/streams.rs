@@ -1,0 +1,203 @@
+//! `fd_*` on streams, the only descriptors that can be read or written.
+
+use super::errno::{Errno, Failure};
+use super::guest::{self, Guest, GuestPtr, GuestSlice};
+use crate::stdio::WriteError;
+use crate::table::Descriptor;
+use crate::wait::{self, Wait};
+use std::io::IsTerminal;
+use std::os::fd::AsFd;
+
+/// Most buffers of one read or write, as with Linux's `readv`.
+const MAX_IOVECS: u32 = 1024;
+
+/// Bytes of an iovec: address and length.
+const IOVEC_BYTES: u32 = 8;
+
+/// Whether reading or writing a descriptor takes no wait.
+enum Ready {
+    /// There is never anything to wait for.
+    Always,
+    /// A descriptor of the process is ready for at least one byte.
+    Once,
+}
+
+fn ready(guest: &mut Guest<'_>, fd: u32) -> Result<Ready, Failure> {
+    match guest.wasi().table.get(fd)?.process() {
+        None => Ok(Ready::Always),
+        Some(descriptor) if wait::is_ready(descriptor.clone())? => Ok(Ready::Once),
+        Some(descriptor) => Err(Wait::descriptor(descriptor).into()),
+    }
+}
+
+pub(super) fn fd_read(
+    guest: &mut Guest<'_>,
+    fd: u32,
+    iovs: GuestPtr,
+    iovs_len: u32,
+    read: GuestPtr,
+) -> Result<(), Failure> {
+    if !matches!(guest.wasi().table.get(fd)?, Descriptor::Input(_)) {
+        return Err(Errno::Badf.into());
+    }
+    guest::bytes(guest, read.slice(4))?;
+    let mut total = 0u32;
+    let slices = iovecs(guest, iovs, iovs_len)?;
+    let slices = slices.into_iter().filter(|slice| slice.len() > 0);
+    for (index, slice) in slices.enumerate() {
+        // Never waits with bytes in hand: what is ready is ready for the first buffer.
+        let ready = if index == 0 { ready(guest, fd)? } else { Ready::Always };
+        let (target, wasi) = guest::bytes_and_wasi(guest, slice)?;
+        let Descriptor::Input(input) = wasi.table.get_mut(fd)? else { break };
+        let len = input.read(target).map_err(Errno::from)?;
+        total += len as u32; // `iovecs` has checked the sum
+        if len < slice.len() as usize || matches!(ready, Ready::Once) {
+            break;
+        }
+    }
+    Ok(guest::write_u32(guest, read, total)?)
+}
+
+pub(super) fn fd_write(
+    guest: &mut Guest<'_>,
+    fd: u32,
+    iovs: GuestPtr,
+    iovs_len: u32,
+    written: GuestPtr,
+) -> Result<(), Failure> {
+    if !matches!(guest.wasi().table.get(fd)?, Descriptor::Output(_)) {
+        return Err(Errno::Badf.into());
+    }
+    guest::bytes(guest, written.slice(4))?;
+    let mut total = 0;
+    for slice in iovecs(guest, iovs, iovs_len)? {
+        let (len, refusal) = write_slice(guest, fd, slice);
+        total += len;
+        match refusal {
+            // The guest tries again with the rest; an error that lasts comes back then.
+            Some(Failure::Errno(_) | Failure::Wait(_)) if total > 0 => break,
+            Some(failure) => return Err(failure),
+            None => {}
+        }
+    }
+    Ok(guest::write_u32(guest, written, total)?)
+}
+
+/// Writes one buffer; how many bytes, and why they are not all of them.
+fn write_slice(guest: &mut Guest<'_>, fd: u32, slice: GuestSlice) -> (u32, Option<Failure>) {
+    let mut done = 0;
+    while done < slice.len() {
+        match write_once(guest, fd, slice, done) {
+            Ok(len) => done += len,
+            Err(failure) => return (done, Some(failure)),
+        }
+    }
+    (done, None)
+}
+
+/// Writes as much of a buffer, from `done` on, as its stream takes at once.
+fn write_once(
+    guest: &mut Guest<'_>,
+    fd: u32,
+    slice: GuestSlice,
+    done: u32,
+) -> Result<u32, Failure> {
+    ready(guest, fd)?;
+    let (source, wasi) = guest::bytes_and_wasi(guest, slice)?;
+    match wasi.write(fd, &source[done as usize..]) {
+        Ok(written) => {
+            if let Some(event) = written.event {
+                guest.data().log(event);
+            }
+            Ok(written.bytes as u32)
+        }
+        Err(WriteError::Os(rustix::io::Errno::INTR)) => Ok(0),
+        Err(WriteError::Os(error)) => Err(Errno::from(error).into()),
+        Err(WriteError::Limit(limit)) => Err(Failure::End(limit.into())),
+        Err(WriteError::NoOutput) => Err(Errno::Badf.into()),
+    }
+}
+
+/// The buffers of a read or write, which together are at most 4 GiB: their sum has to fit the
+/// result.
+fn iovecs(guest: &mut Guest<'_>, iovs: GuestPtr, count: u32) -> Result<Vec<GuestSlice>, Errno> {
+    if count > MAX_IOVECS {
+        return Err(Errno::Inval);
+    }
+    let array = guest::bytes(guest, iovs.slice(count * IOVEC_BYTES))?;
+    let slices: Vec<GuestSlice> = array
+        .as_chunks::<{ IOVEC_BYTES as usize }>()
+        .0
+        .iter()
+        .map(|iovec| GuestPtr::from(guest::u32_at(iovec, 0)).slice(guest::u32_at(iovec, 4)))
+        .collect();
+    let total: u64 = slices.iter().map(|slice| u64::from(slice.len())).sum();
+    if u32::try_from(total).is_err() {
+        return Err(Errno::Inval);
+    }
+    for slice in &slices {
+        guest::bytes(guest, *slice)?;
+    }
+    Ok(slices)
+}
+
+/// `filetype` of a terminal.
+const CHARACTER_DEVICE: u8 = 2;
+/// `filetype` of a directory.
+const DIRECTORY: u8 = 3;
+/// The right to `fd_read`.
+const RIGHT_FD_READ: u64 = 1 << 1;
+/// The right to `fd_write`.
+const RIGHT_FD_WRITE: u64 = 1 << 6;
+/// The right to wait for the stream in `poll_oneoff`.
+const RIGHT_POLL: u64 = 1 << 27;
+
+/// Writes an `fdstat`: file type (u8), flags (u16 at 2), rights (u64 at 8), inherited rights (u64
+/// at 16). A guest takes a character device without the right to seek for a terminal, and buffers
+/// its output by lines; any other stream is of unknown type. A directory comes without rights.
+pub(super) fn fd_fdstat_get(guest: &mut Guest<'_>, fd: u32, stat: GuestPtr) -> Result<(), Failure> {
+    let descriptor = guest.wasi().table.get(fd)?;
+    let (file_type, rights) = match descriptor {
+        Descriptor::Directory(_) => (DIRECTORY, 0),
+        Descriptor::Input(_) => (stream_type(descriptor), RIGHT_FD_READ | RIGHT_POLL),
+        Descriptor::Output(_) => (stream_type(descriptor), RIGHT_FD_WRITE | RIGHT_POLL),
+    };
+    let mut record = [0; 24];
+    record[0] = file_type;
+    record[8..16].copy_from_slice(&rights.to_le_bytes());
+    Ok(guest::write(guest, stat, &record)?)
+}
+
+fn stream_type(descriptor: &Descriptor) -> u8 {
+    let terminal = descriptor.process().is_some_and(|process| process.as_fd().is_terminal());
+    if terminal { CHARACTER_DEVICE } else { 0 }
+}
+
+pub(super) fn fd_close(guest: &mut Guest<'_>, fd: u32) -> Result<(), Failure> {
+    let mut descriptor = guest.wasi().table.remove(fd)?;
+    if let Some(event) = descriptor.take_unfinished_line() {
+        guest.data().log(event);
+    }
+    Ok(())
+}
+
+pub(super) fn fd_seek(
+    guest: &mut Guest<'_>,
+    fd: u32,
+    _offset: u64,
+    _whence: u32,
+    _position: GuestPtr,
+) -> Result<(), Failure> {
+    cannot_seek(guest, fd)
+}
+
+pub(super) fn fd_tell(guest: &mut Guest<'_>, fd: u32, _position: GuestPtr) -> Result<(), Failure> {
+    cannot_seek(guest, fd)
+}
+
+fn cannot_seek(guest: &mut Guest<'_>, fd: u32) -> Result<(), Failure> {
+    match guest.wasi().table.get(fd)? {
+        Descriptor::Input(_) | Descriptor::Output(_) => Err(Errno::Spipe.into()),
+        Descriptor::Directory(_) => Err(Errno::Badf.into()),
+    }
+}

@@ -1,0 +1,160 @@
+//! Where a guest's stdout and stderr go.
+
+use super::log::{Lines, LogEvent};
+use crate::wait;
+use rustix::io::Errno;
+use std::os::fd::BorrowedFd;
+
+/// Most bytes given to a stream of the process at once.
+const WRITE_CHUNK: usize = 64 << 10;
+
+/// Bytes of a page of the host.
+const PAGE: usize = 4096;
+
+/// The destination of a stream that a guest writes. The default captures nothing: the first byte is
+/// one too many.
+#[derive(Debug)]
+pub struct Output(Sink);
+
+#[derive(Debug)]
+enum Sink {
+    Capture { limit: u64 },
+    Process(BorrowedFd<'static>),
+    Log(Lines),
+}
+
+/// The guest wrote more than it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("output limit exceeded: the guest wrote more than {bytes} bytes")]
+pub struct OutputLimit {
+    /// The limit, in bytes.
+    pub bytes: u64,
+}
+
+/// Why a write failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WriteError {
+    /// The guest's limit is reached: this ends its call.
+    Limit(OutputLimit),
+    /// The stream of the process refused: the guest is told.
+    Os(Errno),
+    /// Not a stream that can be written.
+    NoOutput,
+}
+
+/// How much a write took.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// Bytes; all of them, unless the process's stream took less, or there is an event.
+    pub(crate) bytes: usize,
+    /// Something for the log.
+    pub(crate) event: Option<LogEvent>,
+}
+
+impl Default for Output {
+    fn default() -> Output {
+        Output::capture(0)
+    }
+}
+
+impl Output {
+    /// Kept for [`Wasi::take_captured`](crate::Wasi::take_captured): at most `limit` bytes, with
+    /// those of other captured streams of the instance. A guest that writes more is ended with
+    /// [`OutputLimit`].
+    #[inline]
+    pub fn capture(limit: u64) -> Output {
+        Output(Sink::Capture { limit })
+    }
+
+    /// The stdout of this process.
+    pub fn process_stdout() -> Output {
+        Output(Sink::Process(rustix::stdio::stdout()))
+    }
+
+    /// The stderr of this process.
+    pub fn process_stderr() -> Output {
+        Output(Sink::Process(rustix::stdio::stderr()))
+    }
+
+    /// The log, line by line: [`HasWasi::log`](crate::HasWasi::log). What goes beyond `budget` bytes
+    /// is dropped.
+    #[inline]
+    pub fn log(budget: u64) -> Output {
+        Output(Sink::Log(Lines::new(budget)))
+    }
+
+    /// Writes as much as is taken at once.
+    ///
+    /// # Errors
+    /// [`WriteError`]: a limit reached, or a stream of the process that refuses.
+    pub(crate) fn write(
+        &mut self,
+        bytes: &[u8],
+        captured: &mut Vec<u8>,
+    ) -> Result<Written, WriteError> {
+        match &mut self.0 {
+            Sink::Capture { limit } => {
+                if captured.len() as u64 + bytes.len() as u64 > *limit {
+                    return Err(WriteError::Limit(OutputLimit { bytes: *limit }));
+                }
+                captured.extend_from_slice(bytes);
+                Ok(Written { bytes: bytes.len(), event: None })
+            }
+            Sink::Log(lines) => {
+                let (bytes, event) = lines.write(bytes);
+                Ok(Written { bytes, event })
+            }
+            Sink::Process(descriptor) => {
+                let bytes = wait::write(*descriptor, touched(bytes)).map_err(WriteError::Os)?;
+                Ok(Written { bytes, event: None })
+            }
+        }
+    }
+
+    /// The end of a stream that goes to the log, if no line end has completed it.
+    pub(crate) fn take_unfinished_line(&mut self) -> Option<LogEvent> {
+        match &mut self.0 {
+            Sink::Log(lines) => lines.take_unfinished(),
+            Sink::Capture { .. } | Sink::Process(_) => None,
+        }
+    }
+
+    /// The descriptor that has to be waited for before writing; `None` if there is no waiting.
+    pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'static>> {
+        match &self.0 {
+            Sink::Capture { .. } | Sink::Log(_) => None,
+            Sink::Process(descriptor) => Some(*descriptor),
+        }
+    }
+}
+
+/// The first of these bytes, all of whose pages are there: the VM provides some only when they are
+/// accessed, and not to the kernel, whose access would fail.
+fn touched(bytes: &[u8]) -> &[u8] {
+    let chunk = &bytes[..bytes.len().min(WRITE_CHUNK)];
+    let touch = |byte: &u8| {
+        std::hint::black_box(*byte);
+    };
+    chunk.iter().step_by(PAGE).for_each(touch);
+    chunk.last().into_iter().for_each(touch);
+    chunk
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_capture_takes_its_limit_and_not_a_byte_more() {
+        let (mut output, mut captured) = (Output::capture(5), Vec::new());
+        let mut write =
+            |bytes: &[u8]| output.write(bytes, &mut captured).map(|written| written.bytes);
+        assert_eq!(write(b"abc"), Ok(3));
+        assert_eq!(write(b"de"), Ok(2));
+        assert_eq!(write(b""), Ok(0));
+        let limit = OutputLimit { bytes: 5 };
+        assert_eq!(write(b"f"), Err(WriteError::Limit(limit)));
+        assert!(limit.to_string().starts_with("output limit exceeded"));
+        assert_eq!(captured, b"abcde");
+    }
+}
