@@ -1,8 +1,8 @@
 //! Machine code, with all that is known about places in it.
 
 use crate::CompileError;
+use crate::arch::x86_64::prologue::{self, FrameStep};
 use crate::inline::Positions;
-use crate::prologue::{self, FrameStep};
 use crate::symbol::Symbol;
 use crate::target;
 use cranelift_codegen::binemit::Reloc;

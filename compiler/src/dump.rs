@@ -1,9 +1,9 @@
 //! Looking at what is generated, for tests and for people.
 
+use crate::front::module::{Layout, Module};
+use crate::front::parse::{Body, binary, parse};
 use crate::generate::{Generator, Worker};
 use crate::inline::Callees;
-use crate::module::{Layout, Module};
-use crate::parse::{Body, binary, parse};
 use crate::symbol::Symbol;
 use crate::{CompileError, Options};
 

@@ -1,14 +1,17 @@
 //! Generating code: guest functions in parallel, then what they refer to.
 
+use crate::arch::x86_64::relax;
 use crate::bounds::{self, Policy};
-use crate::builder::CodeBuilder;
 use crate::code::Code;
+use crate::emit::builder::CodeBuilder;
+use crate::emit::{self, thunk};
+use crate::front::module::{Layout, Module};
+use crate::front::names;
+use crate::front::parse::Body;
 use crate::inline::{self, Callee, Callees, Positions};
-use crate::module::{Layout, Module};
-use crate::parse::Body;
 use crate::symbol::Symbol;
 use crate::target::Allocator;
-use crate::{CompileError, OptLevel, Options, Passes, emit, names, passes, relax, target, thunk};
+use crate::{CompileError, OptLevel, Options, Passes, passes, target};
 use cranelift_codegen::ir::{Function, Signature, UserFuncName, Value};
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::{CompiledCode, Context};

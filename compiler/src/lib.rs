@@ -19,43 +19,34 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod analysis;
+mod arch;
+mod artifact;
 mod bounds;
-mod builder;
 mod code;
 mod dump;
-mod elf;
 mod emit;
 mod error;
+mod front;
 mod generate;
-mod header;
-mod hints;
-mod image;
 mod inline;
-mod link;
-mod module;
-mod names;
 mod options;
-mod parse;
 mod passes;
-mod prologue;
-mod proposals;
-mod records;
-mod relax;
 mod symbol;
 mod target;
-mod thunk;
-mod unwind;
-mod values;
 
 pub use bounds::Proofs;
 pub use dump::{assembly, clif};
 pub use error::CompileError;
+pub use front::proposals::Proposals;
 pub use options::{OptLevel, Options, Progress, parse_cpu};
 pub use passes::Passes;
-pub use proposals::Proposals;
 
+use arch::x86_64::unwind;
+use artifact::{elf, header, image, link, records};
+use front::module::Layout;
+use front::parse;
 use generate::Generator;
-use module::Layout;
 use wfaas_abi::BoundsStats;
 
 /// An artifact and how it came about.

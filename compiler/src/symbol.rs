@@ -1,6 +1,6 @@
 //! Pieces of code that refer to one another.
 
-use crate::module::Module;
+use crate::front::module::Module;
 use cranelift_codegen::ir::UserExternalName;
 use wfaas_abi::{Hostcall, TrapCode};
 

@@ -1,8 +1,8 @@
 //! Checks that came before. An index that was good is good for ever: memories never shrink.
 
-use super::query::{constant, extended_from, instruction};
-use super::scoped::ScopedMap;
 use super::{Action, Bound, Check, Guarded, Proof};
+use crate::analysis::query::{constant, extended_from, instruction};
+use crate::analysis::scoped::ScopedMap;
 use cranelift_codegen::ir::{Function, InstructionData, Opcode, Value};
 use wfaas_abi::CheckFate;
 

@@ -17,27 +17,22 @@
 //! was merged traps where nothing but loads and calculations lie before the trap it stands for.
 
 mod apply;
-mod branch;
+mod dce;
 mod dominated;
-mod hoisted;
-mod induction;
-mod merged;
+mod licm;
 mod proofs;
-mod query;
-mod range;
-mod scoped;
-mod sweep;
+mod strengthen;
 
 pub use proofs::Proofs;
 
 use crate::Options;
-use branch::Facts;
+use crate::analysis::branch::Facts;
+use crate::analysis::query::{Ranges, Sources};
 use cranelift_codegen::Context;
 use cranelift_codegen::dominator_tree::DominatorTree;
 use cranelift_codegen::flowgraph::ControlFlowGraph;
 use cranelift_codegen::ir::{Block, Function, Inst, Value};
 use dominated::Passed;
-use query::{Ranges, Sources};
 use std::collections::HashMap;
 use wfaas_abi::{BoundsStats, BoundsStrategy, CheckFate};
 
@@ -117,10 +112,10 @@ pub(crate) fn elide(context: &mut Context, checks: &[Check], policy: Policy) -> 
     let Context { func, cfg, domtree, .. } = context;
     let mut proofs = prove(func, cfg, domtree, checks, policy.passes);
     if policy.passes.merged() {
-        merged::merge(func, checks, &mut proofs);
+        strengthen::merge(func, checks, &mut proofs);
     }
     if policy.passes.hoisted() {
-        hoisted::hoist(context, checks, &mut proofs);
+        licm::hoist(context, checks, &mut proofs);
     }
     for (check, proof) in checks.iter().zip(&proofs) {
         stats.add(proof.map_or(check.kept, |proof| proof.fate));
@@ -129,7 +124,7 @@ pub(crate) fn elide(context: &mut Context, checks: &[Check], policy: Policy) -> 
         }
     }
     if stats.elided() > 0 {
-        sweep::sweep(&mut context.func);
+        dce::sweep(&mut context.func);
     }
     stats
 }
@@ -185,7 +180,7 @@ fn prove(
 
 /// A proof that does not rely on branches, so that mispredicting them does not matter either.
 fn by_range(check: &Check, ranges: &Ranges<'_>, facts: &Facts, passes: Proofs) -> Option<Proof> {
-    let fate = match query::constant(ranges.func, check.index) {
+    let fate = match crate::analysis::query::constant(ranges.func, check.index) {
         Some(_) if !passes.constants() => return None,
         Some(_) => CheckFate::Constant,
         None if !passes.ranges() => return None,

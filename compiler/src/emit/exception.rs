@@ -8,10 +8,10 @@
 use super::call::Callee;
 use super::control::Kind;
 use super::{Emitted, FuncEmitter};
-use crate::builder::Region;
+use crate::emit::builder::Region;
+use crate::emit::thunk;
 use crate::symbol::Symbol;
 use crate::target::POINTER;
-use crate::thunk;
 use cranelift_codegen::ir::{Block, InstBuilder, StackSlotData, StackSlotKind, Value};
 use std::mem::offset_of;
 use wasmparser::{Catch, TryTable};

@@ -5,7 +5,7 @@
 
 use super::{Emitted, FuncEmitter};
 use crate::CompileError;
-use crate::builder::Region;
+use crate::emit::builder::Region;
 use crate::target::clif_trap;
 use cranelift_codegen::ir::types::{F32, F64, I8, I16, I32, I64};
 use cranelift_codegen::ir::{Endianness, InstBuilder, MemFlagsData, Type, Value};

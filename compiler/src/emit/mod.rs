@@ -6,6 +6,7 @@
 
 mod address;
 mod atomic;
+pub(crate) mod builder;
 mod bulk;
 mod call;
 mod complexity;
@@ -18,12 +19,13 @@ mod operators;
 mod reference;
 mod simd;
 mod table;
+pub(crate) mod thunk;
 mod variable;
 
 use crate::CompileError;
 use crate::bounds::{Check, Policy};
-use crate::builder::CodeBuilder;
-use crate::parse::Body;
+use crate::emit::builder::CodeBuilder;
+use crate::front::parse::Body;
 use complexity::Complexity;
 use control::Frame;
 use cranelift_codegen::ir::{SourceLoc, StackSlot, Value};

@@ -2,7 +2,7 @@
 //! whose elements are in their owner's terms.
 
 use super::{Emitted, FuncEmitter};
-use crate::builder::Region;
+use crate::emit::builder::Region;
 use crate::symbol::Symbol;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;

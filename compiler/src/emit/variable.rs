@@ -2,7 +2,7 @@
 
 use super::{Emitted, FuncEmitter};
 use crate::CompileError;
-use crate::builder::Region;
+use crate::emit::builder::Region;
 use crate::target::clif_type;
 use cranelift_codegen::ir::{InstBuilder, Type, Value, types};
 use cranelift_frontend::Variable;

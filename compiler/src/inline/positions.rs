@@ -15,7 +15,7 @@ use wfaas_abi::artifact::records::{INLINED, InlinedRecord};
 /// The bit of a source location that marks inlined code. The code generator's locations have 31 bits,
 /// and a module at most 2^30 bytes.
 const MARK: u32 = 1 << 30;
-const _: () = assert!(crate::parse::MAX_MODULE_BYTES <= MARK as usize);
+const _: () = assert!(crate::front::parse::MAX_MODULE_BYTES <= MARK as usize);
 
 /// Where a piece of inlined code comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -4,15 +4,14 @@
 //!
 //! Each is a file and can be switched off by name. The order is that of [`compile`].
 
-mod addresses;
-mod base;
-mod counters;
-mod extended;
-mod numbers;
-mod params;
-mod products;
-mod returns;
+mod base_remat;
+mod iv_widening;
+mod lftr;
+mod reassociate;
+mod redundant_phis;
+mod tail_dup;
 mod unroll;
+mod wide_mul;
 
 use crate::CompileError;
 use cranelift_codegen::control::ControlPlane;
@@ -109,18 +108,18 @@ pub(crate) fn compile(
     if passes.contains(Pass::Params) {
         context.flowgraph();
         context.eliminate_unreachable_code(isa)?;
-        params::run(&mut context.func);
+        redundant_phis::run(&mut context.func);
     }
     if passes.contains(Pass::Products) {
-        products::run(&mut context.func);
+        wide_mul::run(&mut context.func);
     }
-    let base = passes.contains(Pass::Base).then(|| base::merge(&mut context.func)).flatten();
+    let base = passes.contains(Pass::Base).then(|| base_remat::merge(&mut context.func)).flatten();
     if passes.contains(Pass::Addresses) {
         context.flowgraph();
         context.eliminate_unreachable_code(isa)?;
         context.remove_constant_phis(isa)?;
         context.compute_loop_analysis();
-        addresses::run(context);
+        reassociate::run(context);
         context.verify_if(isa)?;
     }
     if passes.contains(Pass::Unroll) {
@@ -135,16 +134,16 @@ pub(crate) fn compile(
         context.compute_loop_analysis();
     }
     if passes.contains(Pass::Counters) {
-        counters::run(&mut context.func);
+        lftr::run(&mut context.func);
     }
     if passes.contains(Pass::Extended) {
-        extended::run(context);
+        iv_widening::run(context);
     }
     if let Some(base) = base {
-        base::spread(context, base);
+        base_remat::spread(context, base);
     }
     if passes.contains(Pass::Returns) {
-        returns::run(&mut context.func);
+        tail_dup::run(&mut context.func);
     }
     // The order of blocks is that of the dominator tree's traversal.
     context.flowgraph();

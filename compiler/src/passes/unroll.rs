@@ -4,7 +4,7 @@
 //! and a value that is needed before and after it was counted does not have to be moved for the next
 //! round. Each round keeps its own condition.
 
-use crate::values::home;
+use crate::analysis::value::home;
 use cranelift_codegen::Context;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::{

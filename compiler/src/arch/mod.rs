@@ -1,0 +1,3 @@
+//! Knowledge of one processor family each.
+
+pub(crate) mod x86_64;

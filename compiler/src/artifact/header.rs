@@ -1,0 +1,32 @@
+//! The fixed header of an artifact.
+
+use crate::Options;
+use crate::front::module::{Layout, Module};
+use object::elf::EM_X86_64;
+use wfaas_abi::BoundsStats;
+use wfaas_abi::artifact::{FORMAT_VERSION, Header, MAGIC};
+use wfaas_abi::fingerprint::ABI_FINGERPRINT;
+use zerocopy::FromZeros;
+
+/// The header, except for what is known only when the file is laid out.
+pub(crate) fn header(
+    module: &Module<'_>,
+    layout: &Layout,
+    stats: BoundsStats,
+    options: &Options<'_>,
+) -> Header {
+    let mut header = Header::new_zeroed();
+    header.magic = MAGIC;
+    header.version = FORMAT_VERSION.into();
+    header.fingerprint = ABI_FINGERPRINT.into();
+    header.machine = u32::from(EM_X86_64.0).into();
+    header.bounds = (options.bounds as u32).into();
+    header.cpu_features = options.cpu.0.into();
+    header.state_bytes = (layout.state.state_bytes as u64).into();
+    header.host_bytes = (layout.host.host_bytes as u64).into();
+    header.data_dropped = layout.state.data_dropped.cast_unsigned().into();
+    header.elem_dropped = layout.state.elem_dropped.cast_unsigned().into();
+    header.start = module.start.map_or(0, |index| index + 1).into();
+    header.accesses = stats.0.map(|count| count.into());
+    header
+}

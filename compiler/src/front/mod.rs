@@ -1,0 +1,7 @@
+//! The front end: from the bytes of a module to plain data.
+
+pub(crate) mod hints;
+pub(crate) mod module;
+pub(crate) mod names;
+pub(crate) mod parse;
+pub(crate) mod proposals;

@@ -1,0 +1,126 @@
+//! Compares a loop's counter after it has been counted on.
+//!
+//! The code generator rewrites `i + 1 == n` to `i == n - 1` if n is constant. At the end of a loop
+//! that keeps the old counter alive beside the new one: they need two registers, a move and a
+//! second jump for each round. Where addresses are counted with 64 bits, it adds to both the counter
+//! and its lower half, which is all that is compared. This turns such comparisons to the counter that
+//! is passed on.
+
+use crate::analysis::value::defining;
+use cranelift_codegen::cursor::{Cursor, FuncCursor};
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::immediates::Imm64;
+use cranelift_codegen::ir::{
+    Block, Function, Inst, InstBuilder, InstructionData, Opcode, Type, Value,
+};
+
+/// A comparison at the end of a block, for equality, and what it can become.
+struct Comparison {
+    branch: Inst,
+    condition: IntCC,
+    counted: Value,
+    /// The type that is compared: the counter's, or its lower half's.
+    ty: Type,
+    limit: i64,
+}
+
+pub(super) fn run(func: &mut Function) {
+    let blocks: Vec<Block> = func.layout.blocks().collect();
+    let comparisons: Vec<Comparison> =
+        blocks.iter().filter_map(|block| comparison(func, *block)).collect();
+    for Comparison { branch, condition, counted, ty, limit } in comparisons {
+        let is_half = func.dfg.value_type(counted) != ty;
+        let mut cursor = FuncCursor::new(func).at_inst(branch);
+        cursor.use_srcloc(branch);
+        let limit = Imm64::new(limit).zero_extend_from_width(ty.bits());
+        let limit = cursor.ins().iconst(ty, limit);
+        let counted = if is_half { cursor.ins().ireduce(ty, counted) } else { counted };
+        let flag = cursor.ins().icmp(condition, counted, limit);
+        cursor.func.dfg.inst_args_mut(branch)[0] = flag;
+    }
+}
+
+/// The comparison that `block` ends with, if it is of a counter before it was counted on and the
+/// block passes on the counter afterwards.
+fn comparison(func: &Function, block: Block) -> Option<Comparison> {
+    let dfg = &func.dfg;
+    let branch = func.layout.last_inst(block)?;
+    let InstructionData::Brif { arg, blocks, .. } = &dfg.insts[branch] else { return None };
+    let arg = dfg.resolve_aliases(*arg);
+    let (cond, left, right) = match defining(func, arg) {
+        Some(InstructionData::IntCompare { cond, args: [left, right], .. }) => {
+            (*cond, dfg.resolve_aliases(*left), Some(dfg.resolve_aliases(*right)))
+        }
+        // The number itself, for what it means: that it is not zero.
+        _ => (IntCC::NotEqual, arg, None),
+    };
+    let ty = dfg.value_type(left);
+    let carries = right.is_some_and(|right| step(func, left, right) == Some(1));
+    let limit = right.map_or(Some(0), |right| constant(func, right));
+    let right = right.map(|right| whole(func, right));
+    let (base, ahead) = ahead(func, left);
+    let passed = blocks.iter().flat_map(|call| call.args(&dfg.value_lists));
+    passed.filter_map(|passed| passed.as_value()).find_map(|counted| {
+        let counted = dfg.resolve_aliases(counted);
+        let (condition, limit) = match cond {
+            IntCC::Equal | IntCC::NotEqual if counted != left => {
+                let further = step(func, counted, base)?.wrapping_sub(ahead);
+                (cond, wrapped(limit?.wrapping_add(further), ty))
+            }
+            // `i + 1 < i`, unsigned, is a way to say that it has become zero.
+            _ if !carries || step(func, counted, right?) != Some(1) => return None,
+            IntCC::UnsignedLessThan => (IntCC::Equal, 0),
+            IntCC::UnsignedGreaterThanOrEqual => (IntCC::NotEqual, 0),
+            _ => return None,
+        };
+        // Larger ones need a register of their own.
+        i32::try_from(limit).ok()?;
+        Some(Comparison { branch, condition, counted, ty, limit })
+    })
+}
+
+/// What a number is ahead of, by a constant; the half of a wider one counts as that.
+fn ahead(func: &Function, value: Value) -> (Value, i64) {
+    if let Some(InstructionData::Binary { opcode: Opcode::Iadd, args }) = defining(func, value)
+        && let [left, right] = args.map(|arg| func.dfg.resolve_aliases(arg))
+        && let Some(constant) = constant(func, right)
+    {
+        return (whole(func, left), constant);
+    }
+    (whole(func, value), 0)
+}
+
+/// The value that another one is the lower half of, or itself.
+fn whole(func: &Function, value: Value) -> Value {
+    let whole = match defining(func, value) {
+        Some(InstructionData::Unary { opcode: Opcode::Ireduce, arg }) => *arg,
+        _ => value,
+    };
+    func.dfg.resolve_aliases(whole)
+}
+
+/// How much `counted` is larger than `old`, if it is that plus a constant.
+fn step(func: &Function, counted: Value, old: Value) -> Option<i64> {
+    let InstructionData::Binary { opcode: Opcode::Iadd, args } = defining(func, counted)? else {
+        return None;
+    };
+    let [left, right] = args.map(|arg| func.dfg.resolve_aliases(arg));
+    match (left == old, right == old) {
+        (true, false) => constant(func, right),
+        (false, true) => constant(func, left),
+        _ => None,
+    }
+}
+
+fn constant(func: &Function, value: Value) -> Option<i64> {
+    match defining(func, value)? {
+        InstructionData::UnaryImm { opcode: Opcode::Iconst, imm } => Some(imm.bits()),
+        _ => None,
+    }
+}
+
+/// A number as the signed number of so many bits that it is equal to.
+fn wrapped(number: i64, ty: Type) -> i64 {
+    let unused = 64 - ty.bits();
+    number << unused >> unused
+}
