@@ -1,171 +1,179 @@
-//! Indices that count: parameters of a loop's header to which each round adds a constant, with a
-//! comparison that ends the loop.
+//! Induction variables: parameters of a loop's header to which each round adds the same constant.
 //!
-//! Why the range found is right: it holds for what enters the loop. If it holds for a round's
+//! As a recurrence, written `{start, +, step}` after O. Bachmann, P. S. Wang and E. V. Zima, "Chains of
+//! recurrences", 1994; LLVM's `SCEVAddRecExpr`. Here is also the interval that a comparison at
+//! the end of each round keeps one in, found without knowing how often the loop goes round.
+//!
+//! Why that interval is right: it holds for what enters the loop. If it holds for a round's
 //! number, then that round goes on to the next only where the comparison holds, and this, with the
-//! range itself, keeps the next number inside.
+//! interval itself, keeps the next number inside.
 
-use super::branch::{Comparison, on_edge};
-use super::interval::{Range, most};
-use super::query::{Query, Ranges, constant, instruction};
+use super::condition::{Comparison, on_edge};
+use super::range::Query;
+use super::value::{distance, most, signed};
+use super::{Flow, Incoming, Interval};
 use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
-use cranelift_codegen::ir::{Block, Inst, InstructionData, Opcode, Value};
+use cranelift_codegen::ir::{Block, Value, ValueDef};
+
+/// Constants that a round may add one after the other.
+const MOST_SUMS: usize = 12;
 
 /// Blocks to look through from the end of a loop back to its start.
 const MOST_BLOCKS: usize = 16;
 
-/// A number that counts.
-struct Counter {
-    /// In this round, and in the next.
-    now: Value,
-    next: Value,
-    /// What is added, less than half of all numbers; or subtracted, if `down`.
-    step: u64,
-    down: bool,
-    /// What it enters the loop with.
-    start: Range,
-    most: u64,
+/// The induction variable `{start, +, step}`.
+pub(crate) struct AddRec {
+    pub(crate) header: Block,
+    /// What it enters the loop with, for each edge from outside.
+    pub(crate) starts: Vec<Value>,
+    /// What rounds pass on, for each edge from inside.
+    pub(crate) nexts: Vec<Incoming>,
+    /// Not zero.
+    pub(crate) step: i64,
 }
 
-/// The range of parameter `number` of `block`, if it counts.
-pub(crate) fn counted(
-    query: &mut Query<'_>,
-    block: Block,
-    number: usize,
-    param: Value,
-    depth: usize,
-) -> Option<Range> {
-    let ranges = query.ranges;
-    let (mut start, mut back): (Option<Range>, Option<(Inst, Block, Value)>) = (None, None);
-    for (inst, pred, value) in ranges.incoming(block, number) {
-        let value = value?;
-        if !ranges.domtree.block_dominates(block, pred) {
-            let range = query.range(value, depth);
-            start = Some(start.map_or(range, |start| start.union(range)));
-        } else if back.replace((inst, pred, value)).is_some() {
-            return None;
+impl AddRec {
+    /// The induction variable that `param` is, if it is one.
+    pub(crate) fn of(flow: Flow<'_>, param: Value) -> Option<AddRec> {
+        let ValueDef::Param(header, place) = flow.func.dfg.value_def(param) else { return None };
+        let (mut starts, mut nexts) = (Vec::new(), Vec::new());
+        let mut step = None;
+        for incoming in flow.incoming(header, place) {
+            let value = incoming.value?;
+            if !flow.domtree.block_dominates(header, incoming.from) {
+                starts.push(value);
+                continue;
+            }
+            nexts.push(incoming);
+            let this = distance(flow.func, value, param, MOST_SUMS)?;
+            if this == 0 || step.is_some_and(|step| step != this) {
+                return None;
+            }
+            step = Some(this);
         }
+        Some(AddRec { header, starts, nexts, step: step? })
     }
-    let (inst, pred, next) = back?;
-    let (step, down) = step(ranges, param, next)?;
-    let most = most(ranges.func.dfg.value_type(param));
-    let counter = Counter { now: param, next, step, down, start: start?, most };
-    let mut comparisons = on_edge(ranges.func, inst, block);
-    query.steps += MOST_BLOCKS;
-    comparisons.extend(inside(ranges, block, pred));
-    comparisons.into_iter().find_map(|comparison| counter.range(query, comparison, depth))
 }
 
-/// What `next` is more, or less, than `param`.
-fn step(ranges: &Ranges<'_>, param: Value, next: Value) -> Option<(u64, bool)> {
-    let Some(InstructionData::Binary { opcode, args }) = instruction(ranges.func, next) else {
-        return None;
-    };
-    let [left, right] = args.map(|arg| ranges.func.dfg.resolve_aliases(arg));
-    let most = most(ranges.func.dfg.value_type(param));
-    let other = match opcode {
-        Opcode::Iadd if right == param => left,
-        Opcode::Iadd | Opcode::Isub if left == param => right,
-        _ => return None,
-    };
-    let constant = constant(ranges.func, other).filter(|constant| *constant != 0)?;
-    let negated = constant.wrapping_neg() & most;
-    let (up, down) = match opcode {
-        Opcode::Isub => (negated, constant),
-        _ => (constant, negated),
-    };
-    Some(if up <= most >> 1 { (up, false) } else { (down, true) })
+/// The interval of `param`, if it is an induction variable that comparisons keep inside one.
+pub(super) fn range(query: &mut Query<'_>, param: Value, depth: usize) -> Option<Interval> {
+    let flow = query.flow;
+    let variable = AddRec::of(flow, param)?;
+    let [Incoming { branch, from, value: Some(next) }] = variable.nexts[..] else { return None };
+    let starts = variable.starts.iter().map(|start| query.range(*start, depth));
+    let start = starts.reduce(Interval::union)?;
+    let ty = flow.func.dfg.value_type(param);
+    let step = i128::from(signed(variable.step, ty));
+    let next = flow.func.dfg.resolve_aliases(next);
+    let counting = Counting { now: param, next, step, start, most: most(ty).into() };
+    let mut comparisons = on_edge(flow.func, branch, |target| target == variable.header);
+    query.steps += MOST_BLOCKS;
+    comparisons.extend(inside(flow, variable.header, from));
+    comparisons.into_iter().find_map(|comparison| counting.range(query, comparison, depth))
 }
 
 /// The comparisons that hold in every round that gets from `header` to `last`.
-fn inside(ranges: &Ranges<'_>, header: Block, last: Block) -> Vec<Comparison> {
+fn inside(flow: Flow<'_>, header: Block, last: Block) -> Vec<Comparison> {
     let mut comparisons = Vec::new();
     let mut block = last;
     for _ in 0..MOST_BLOCKS {
         if block == header {
             break;
         }
-        let mut preds = ranges.cfg.pred_iter(block);
-        if let (Some(pred), None) = (preds.next(), preds.next()) {
-            comparisons.extend(on_edge(ranges.func, pred.inst, block));
+        if let Some(branch) = flow.only_edge_into(block) {
+            comparisons.extend(on_edge(flow.func, branch, |target| target == block));
         }
-        let Some(above) = ranges.domtree.idom(block) else { break };
+        let Some(above) = flow.domtree.idom(block) else { break };
         block = above;
     }
     comparisons
 }
 
-impl Counter {
-    /// The range, if `comparison` holds whenever there is a next round.
-    fn range(&self, query: &mut Query<'_>, comparison: Comparison, depth: usize) -> Option<Range> {
-        let dfg = &query.ranges.func.dfg;
-        let (left, right) =
-            (dfg.resolve_aliases(comparison.left), dfg.resolve_aliases(comparison.right));
-        let (condition, value, limit) = if left == self.now || left == self.next {
-            (comparison.condition, left, right)
-        } else if right == self.now || right == self.next {
-            (comparison.condition.swap_args(), right, left)
-        } else {
-            return None;
+/// An induction variable whose interval is looked for.
+struct Counting {
+    /// The number in this round, and in the next.
+    now: Value,
+    next: Value,
+    /// At most half of all numbers, up or down.
+    step: i128,
+    /// The interval it enters the loop with.
+    start: Interval,
+    /// The largest number of its type.
+    most: i128,
+}
+
+impl Counting {
+    /// The interval, if `comparison` holds whenever there is a next round.
+    fn range(
+        &self,
+        query: &mut Query<'_>,
+        comparison: Comparison,
+        depth: usize,
+    ) -> Option<Interval> {
+        let dfg = &query.flow.func.dfg;
+        let left = dfg.resolve_aliases(comparison.left);
+        let right = comparison.right.map(|right| dfg.resolve_aliases(right));
+        let counts = |value: Value| value == self.now || value == self.next;
+        let (condition, value, limit) = match right {
+            _ if counts(left) => (comparison.condition, left, right),
+            Some(right) if counts(right) => (comparison.condition.swap_args(), right, Some(left)),
+            _ => return None,
         };
-        let limit = query.range(limit, depth);
+        let limit = limit.map_or(Interval::exactly(0), |limit| query.range(limit, depth));
         let of_next = value == self.next;
-        if self.down {
+        if self.step < 0 {
             self.down_from(condition, of_next, limit)
         } else {
             self.up_to(condition, of_next, limit)
         }
     }
 
-    /// Counting up: what is compared is below some number, or is not that number.
-    fn up_to(&self, condition: IntCC, of_next: bool, limit: Range) -> Option<Range> {
+    /// Counting up: the number that is compared is below some other one, or is not that number.
+    fn up_to(&self, condition: IntCC, of_next: bool, limit: Interval) -> Option<Interval> {
         let (start, step) = (self.start, self.step);
         let (most, compared) = match condition {
-            IntCC::UnsignedLessThan => (self.most, limit.high.checked_sub(1)?),
+            IntCC::UnsignedLessThan => (self.most, limit.high - 1),
             IntCC::UnsignedLessThanOrEqual => (self.most, limit.high),
             // Not negative at the start, and never after.
-            IntCC::SignedLessThan => (self.most >> 1, limit.high.checked_sub(1)?),
+            IntCC::SignedLessThan => (self.most >> 1, limit.high - 1),
             IntCC::SignedLessThanOrEqual => (self.most >> 1, limit.high),
             IntCC::NotEqual => {
-                let (from, to) = (start.low, limit.low);
-                let hits = start.high == from && limit.high == to && to > from;
-                let last = to.checked_sub(step)?;
-                return (hits && (to - from).is_multiple_of(step))
-                    .then_some(Range { low: from, high: if of_next { last } else { to } });
+                let (from, to) = (start.single()?, limit.single()?);
+                let hits = to > from && (to - from) % step == 0;
+                let high = if of_next { to - step } else { to };
+                return hits.then_some(Interval { low: from, high });
             }
             _ => return None,
         };
-        if limit.high > most || start.high > most {
+        if limit.high > most || start.high > most || compared < 0 {
             return None;
         }
         // Without wrapping around, even if the largest number is counted on from.
-        let next = if of_next { compared } else { compared.checked_add(step)? };
+        let next = if of_next { compared } else { compared + step };
         let high = start.high.max(next);
         let counted_from = if of_next { high } else { compared };
-        let fits = counted_from.checked_add(step).is_some_and(|sum| sum <= most);
-        fits.then_some(Range { low: start.low, high })
+        (counted_from + step <= most).then_some(Interval { low: start.low, high })
     }
 
-    /// Counting down: what is compared is above some number, or is not zero.
-    fn down_from(&self, condition: IntCC, of_next: bool, limit: Range) -> Option<Range> {
-        let (start, step) = (self.start, self.step);
+    /// Counting down: the number that is compared is above some other one, or is not zero.
+    fn down_from(&self, condition: IntCC, of_next: bool, limit: Interval) -> Option<Interval> {
+        let (start, step) = (self.start, -self.step);
         let signed_most = self.most >> 1;
         let goes_on = match condition {
             IntCC::NotEqual => {
-                let exact = start.low == start.high && limit.low == limit.high;
-                exact && start.low > limit.low && (start.low - limit.low).is_multiple_of(step)
+                let (from, to) = (start.single()?, limit.single()?);
+                from > to && (from - to) % step == 0
             }
             // The next one is not negative, and so it is not larger.
             IntCC::SignedGreaterThan | IntCC::SignedGreaterThanOrEqual => {
-                let least =
-                    limit.low.saturating_add(u64::from(condition == IntCC::SignedGreaterThan));
+                let least = limit.low + i128::from(condition == IntCC::SignedGreaterThan);
                 let not_negative = limit.high <= signed_most && start.high <= signed_most;
                 not_negative && (of_next || least >= step)
             }
-            IntCC::UnsignedGreaterThan => !of_next && limit.low.saturating_add(1) >= step,
+            IntCC::UnsignedGreaterThan => !of_next && limit.low + 1 >= step,
             IntCC::UnsignedGreaterThanOrEqual => !of_next && limit.low >= step,
             _ => false,
         };
-        goes_on.then_some(Range::up_to(start.high))
+        goes_on.then_some(Interval::up_to(start.high))
     }
 }

@@ -1,122 +1,148 @@
-//! Ranges of numbers, and what operations make of them. All numbers are unsigned.
+//! Intervals of integers, and what operations on machine numbers make of them.
+//!
+//! An interval is of integers without limits. As the interval of a value it is of its unsigned
+//! numbers, unless its user says otherwise. R. E. Moore, "Interval Analysis", 1966; LLVM has it as
+//! `ConstantRange`.
 
+use super::value::most;
 use cranelift_codegen::ir::{Opcode, Type};
 
-/// The numbers a value can be, both ends included.
+/// Integers from the lowest to the highest, both included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Range {
-    pub(crate) low: u64,
-    pub(crate) high: u64,
+pub(crate) struct Interval {
+    pub(crate) low: i128,
+    pub(crate) high: i128,
 }
 
-impl Range {
-    pub(crate) fn exactly(number: u64) -> Range {
-        Range { low: number, high: number }
+impl Interval {
+    pub(crate) const fn exactly(number: i128) -> Interval {
+        Interval { low: number, high: number }
     }
 
-    pub(crate) fn up_to(high: u64) -> Range {
-        Range { low: 0, high }
+    pub(crate) const fn up_to(high: i128) -> Interval {
+        Interval { low: 0, high }
     }
 
-    /// All numbers of a type.
-    pub(crate) fn of_type(ty: Type) -> Range {
-        Range::up_to(most(ty))
+    /// All unsigned numbers of so many bits, 64 at most.
+    pub(crate) const fn unsigned(bits: u32) -> Interval {
+        Interval::up_to((1 << bits) - 1)
     }
 
-    pub(crate) fn union(self, other: Range) -> Range {
-        Range { low: self.low.min(other.low), high: self.high.max(other.high) }
+    /// All signed numbers of so many bits, 64 at most.
+    pub(crate) const fn signed(bits: u32) -> Interval {
+        Interval { low: -(1 << (bits - 1)), high: (1 << (bits - 1)) - 1 }
     }
 
-    /// What is in both; `self` if nothing is, since no control gets there.
-    pub(crate) fn intersection(self, other: Range) -> Range {
+    /// All unsigned numbers of a type.
+    pub(crate) fn of_type(ty: Type) -> Interval {
+        Interval::up_to(most(ty).into())
+    }
+
+    /// The number, if there is only one.
+    pub(crate) fn single(self) -> Option<i128> {
+        (self.low == self.high).then_some(self.low)
+    }
+
+    pub(crate) fn within(self, outer: Interval) -> bool {
+        outer.low <= self.low && self.high <= outer.high
+    }
+
+    pub(crate) fn union(self, other: Interval) -> Interval {
+        Interval { low: self.low.min(other.low), high: self.high.max(other.high) }
+    }
+
+    /// The integers in both; all of `self` if there are none, since no control gets there.
+    pub(crate) fn intersection(self, other: Interval) -> Interval {
         let (low, high) = (self.low.max(other.low), self.high.min(other.high));
-        if low <= high { Range { low, high } } else { self }
+        if low <= high { Interval { low, high } } else { self }
+    }
+
+    // Sums and products that saturate are too far to be of use, so it does not matter where they end.
+
+    pub(crate) fn plus(self, other: Interval) -> Interval {
+        let low = self.low.saturating_add(other.low);
+        Interval { low, high: self.high.saturating_add(other.high) }
+    }
+
+    pub(crate) fn times(self, factor: i64) -> Interval {
+        let [one, other] = [self.low, self.high].map(|end| end.saturating_mul(factor.into()));
+        Interval { low: one.min(other), high: one.max(other) }
     }
 }
 
-/// The largest number of a type of at most 64 bits.
-pub(crate) fn most(ty: Type) -> u64 {
-    let bits = ty.bits();
-    if ty.is_int() && bits < 64 { (1 << bits) - 1 } else { u64::MAX }
-}
-
-/// The range of an operation from a number of one type to one of another, if that says anything.
-pub(crate) fn unary(opcode: Opcode, range: Range, from: Type, to: Type) -> Option<Range> {
+/// The interval of an operation from a number of one type to one of another, if that says anything.
+pub(super) fn unary(opcode: Opcode, range: Interval, from: Type, to: Type) -> Option<Interval> {
     match opcode {
         Opcode::Uextend => Some(range),
-        Opcode::Sextend => (range.high <= most(from) >> 1).then_some(range),
-        Opcode::Ireduce => (range.high <= most(to)).then_some(range),
-        Opcode::Clz | Opcode::Ctz | Opcode::Popcnt => Some(Range::up_to(u64::from(from.bits()))),
+        Opcode::Sextend => (range.high <= i128::from(most(from) >> 1)).then_some(range),
+        Opcode::Ireduce => (range.high <= most(to).into()).then_some(range),
+        Opcode::Clz | Opcode::Ctz | Opcode::Popcnt => Some(Interval::up_to(from.bits().into())),
         _ => None,
     }
 }
 
-/// The range of an operation on numbers of type `ty`, if that says anything.
-pub(crate) fn binary(opcode: Opcode, left: Range, right: Range, ty: Type) -> Option<Range> {
-    let fits = |low: Option<u64>, high: Option<u64>| {
-        let high = high.filter(|high| *high <= most(ty))?;
-        Some(Range { low: low?, high })
+/// The interval of an operation on numbers of type `ty`, if that says anything.
+pub(super) fn binary(
+    opcode: Opcode,
+    left: Interval,
+    right: Interval,
+    ty: Type,
+) -> Option<Interval> {
+    let all = Interval::of_type(ty);
+    let fits = |low: Option<i128>, high: Option<i128>| {
+        Some(Interval { low: low?, high: high? }).filter(|range| range.within(all))
     };
     match opcode {
-        Opcode::Iadd => add(left, right, ty),
-        Opcode::Isub => fits(left.low.checked_sub(right.high), left.high.checked_sub(right.low)),
+        Opcode::Iadd => add(left, right, all),
+        Opcode::Isub => fits(Some(left.low - right.high), Some(left.high - right.low)),
         Opcode::Imul => fits(left.low.checked_mul(right.low), left.high.checked_mul(right.high)),
-        Opcode::Band => Some(Range::up_to(left.high.min(right.high))),
+        Opcode::Band => Some(Interval::up_to(left.high.min(right.high))),
         Opcode::Bor => {
-            Some(Range { low: left.low.max(right.low), high: ones(left.high | right.high) })
+            Some(Interval { low: left.low.max(right.low), high: ones(left.high | right.high) })
         }
-        Opcode::Bxor => Some(Range::up_to(ones(left.high | right.high))),
+        Opcode::Bxor => Some(Interval::up_to(ones(left.high | right.high))),
         Opcode::Ishl => {
             let by = shift(right, ty)?;
-            let high = u64::try_from(u128::from(left.high) << by).ok();
-            fits(Some(left.low.wrapping_shl(by)), high)
+            fits(Some(left.low << by), left.high.checked_mul(1 << by))
         }
         Opcode::Ushr => Some(shifted_right(left, right, ty)),
-        Opcode::Sshr if left.high <= most(ty) >> 1 => Some(shifted_right(left, right, ty)),
+        Opcode::Sshr if left.high <= all.high >> 1 => Some(shifted_right(left, right, ty)),
         Opcode::Udiv if right.low > 0 => {
-            Some(Range { low: left.low / right.high, high: left.high / right.low })
+            Some(Interval { low: left.low / right.high, high: left.high / right.low })
         }
-        Opcode::Udiv => Some(Range::up_to(left.high)),
-        Opcode::Urem => Some(Range::up_to(left.high.min(right.high.saturating_sub(1)))),
+        Opcode::Udiv => Some(Interval::up_to(left.high)),
+        Opcode::Urem => Some(Interval::up_to(left.high.min((right.high - 1).max(0)))),
         Opcode::Umin => {
-            Some(Range { low: left.low.min(right.low), high: left.high.min(right.high) })
+            Some(Interval { low: left.low.min(right.low), high: left.high.min(right.high) })
         }
         Opcode::Umax => {
-            Some(Range { low: left.low.max(right.low), high: left.high.max(right.high) })
+            Some(Interval { low: left.low.max(right.low), high: left.high.max(right.high) })
         }
         _ => None,
     }
 }
 
 /// Sums that all wrap around, or none.
-fn add(left: Range, right: Range, ty: Type) -> Option<Range> {
-    let modulus = u128::from(most(ty)) + 1;
-    let low = u128::from(left.low) + u128::from(right.low);
-    let high = u128::from(left.high) + u128::from(right.high);
-    let range = |low: u128, high: u128| Range { low: low as u64, high: high as u64 };
-    if high < modulus {
-        Some(range(low, high))
-    } else if low >= modulus {
-        Some(range(low - modulus, high - modulus))
-    } else {
-        None
-    }
+fn add(left: Interval, right: Interval, all: Interval) -> Option<Interval> {
+    let sum = left.plus(right);
+    let wrapped = sum.plus(Interval::exactly(-1 - all.high));
+    [sum, wrapped].into_iter().find(|sum| sum.within(all))
 }
 
 /// The smallest number of the form 2^n - 1 that is not smaller.
-fn ones(number: u64) -> u64 {
-    u64::MAX.checked_shr(number.leading_zeros()).unwrap_or(0)
+fn ones(number: i128) -> i128 {
+    i128::MAX.checked_shr(number.leading_zeros() - 1).unwrap_or(0)
 }
 
 /// The bits that a constant count shifts by: it counts modulo the width.
-fn shift(count: Range, ty: Type) -> Option<u32> {
-    (count.low == count.high).then(|| (count.low % u64::from(ty.bits())) as u32)
+fn shift(count: Interval, ty: Type) -> Option<u32> {
+    count.single().map(|count| (count % i128::from(ty.bits())) as u32)
 }
 
-fn shifted_right(number: Range, count: Range, ty: Type) -> Range {
+fn shifted_right(number: Interval, count: Interval, ty: Type) -> Interval {
     match shift(count, ty) {
-        Some(by) => Range { low: number.low >> by, high: number.high >> by },
-        None => Range::up_to(number.high),
+        Some(by) => Interval { low: number.low >> by, high: number.high >> by },
+        None => Interval::up_to(number.high),
     }
 }
 
@@ -152,7 +178,7 @@ mod tests {
             .flat_map(|low| ends.iter().map(move |high| (*low, *high)))
             .filter(|(low, high)| low <= high)
             .collect();
-        let wide = |(low, high): (u8, u8)| Range { low: low.into(), high: high.into() };
+        let wide = |(low, high): (u8, u8)| Interval { low: low.into(), high: high.into() };
         for (opcode, operation) in operations {
             for left in &ranges {
                 for right in &ranges {
@@ -164,7 +190,7 @@ mod tests {
                             if b == 0 && matches!(opcode, Opcode::Udiv | Opcode::Urem) {
                                 continue; // traps
                             }
-                            let result = u64::from(operation(a, b));
+                            let result = i128::from(operation(a, b));
                             let inside = (range.low..=range.high).contains(&result);
                             assert!(inside, "{opcode} {a} {b}: {result} is not in {range:?}");
                         }
@@ -176,21 +202,28 @@ mod tests {
 
     #[test]
     fn widths_matter() {
-        let all = Range::of_type(I32);
-        assert_eq!(binary(Opcode::Iadd, all, Range::exactly(1), I32), None);
+        let all = Interval::of_type(I32);
+        assert_eq!(binary(Opcode::Iadd, all, Interval::exactly(1), I32), None);
         assert_eq!(
-            binary(Opcode::Iadd, all, Range::exactly(1), I64),
-            Some(Range { low: 1, high: 1 << 32 })
+            binary(Opcode::Iadd, all, Interval::exactly(1), I64),
+            Some(Interval { low: 1, high: 1 << 32 })
         );
-        let minus_one = Range::exactly(u64::from(u32::MAX));
-        let positive = Range { low: 1, high: 9 };
-        assert_eq!(binary(Opcode::Iadd, positive, minus_one, I32), Some(Range::up_to(8)));
-        assert_eq!(unary(Opcode::Sextend, Range::up_to(128), I8, I32), None);
-        assert_eq!(unary(Opcode::Sextend, Range::up_to(127), I8, I32), Some(Range::up_to(127)));
-        assert_eq!(unary(Opcode::Ireduce, Range::up_to(256), I32, I8), None);
-        assert_eq!(unary(Opcode::Ireduce, Range::up_to(255), I32, I8), Some(Range::up_to(255)));
+        let minus_one = Interval::exactly(u32::MAX.into());
+        let positive = Interval { low: 1, high: 9 };
+        assert_eq!(binary(Opcode::Iadd, positive, minus_one, I32), Some(Interval::up_to(8)));
+        assert_eq!(unary(Opcode::Sextend, Interval::up_to(128), I8, I32), None);
+        assert_eq!(
+            unary(Opcode::Sextend, Interval::up_to(127), I8, I32),
+            Some(Interval::up_to(127))
+        );
+        assert_eq!(unary(Opcode::Ireduce, Interval::up_to(256), I32, I8), None);
+        assert_eq!(
+            unary(Opcode::Ireduce, Interval::up_to(255), I32, I8),
+            Some(Interval::up_to(255))
+        );
         assert_eq!(ones(0), 0);
         assert_eq!(ones(5), 7);
-        assert_eq!(ones(u64::MAX), u64::MAX);
+        assert_eq!(ones(u64::MAX.into()), u64::MAX.into());
+        assert_eq!(ones(1), 1);
     }
 }

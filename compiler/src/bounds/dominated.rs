@@ -1,9 +1,9 @@
 //! Checks that came before. An index that was good is good for ever: memories never shrink.
 
 use super::{Action, Bound, Check, Guarded, Proof};
-use crate::analysis::query::{constant, extended_from, instruction};
-use crate::analysis::scoped::ScopedMap;
-use cranelift_codegen::ir::{Function, InstructionData, Opcode, Value};
+use crate::analysis::ScopedMap;
+use crate::analysis::value::{extended_from, operands, unsigned_constant};
+use cranelift_codegen::ir::{Function, Opcode, Value};
 use wfaas_abi::CheckFate;
 
 /// Constants that are added one after the other.
@@ -70,11 +70,7 @@ impl Passed {
 
 /// A value and a constant whose sum `value` is.
 fn summands(func: &Function, value: Value) -> Option<(Value, u64)> {
-    let Some(InstructionData::Binary { opcode: Opcode::Iadd, args: [left, right] }) =
-        instruction(func, value)
-    else {
-        return None;
-    };
-    let sum = |value, other| constant(func, other).map(|constant| (value, constant));
-    sum(*left, *right).or_else(|| sum(*right, *left))
+    let [left, right] = operands(func, value, Opcode::Iadd)?;
+    let sum = |value, other| unsigned_constant(func, other).map(|constant| (value, constant));
+    sum(left, right).or_else(|| sum(right, left))
 }

@@ -6,8 +6,7 @@
 
 use super::strengthen::is_noticed;
 use super::{Action, Check, Proof};
-use crate::analysis::query::{extended_from, instruction};
-use crate::analysis::value::{definition, home};
+use crate::analysis::value::{definition, extended_from, home};
 use cranelift_codegen::Context;
 use cranelift_codegen::ir::{Block, Function, Inst, InstructionData, Opcode, Value};
 use cranelift_codegen::loop_analysis::{Loop, LoopAnalysis};
@@ -124,9 +123,10 @@ fn is_repeatable(
     if is_from_outside(func, loops, inside, value) {
         return true;
     }
-    let Some(data) = instruction(func, value).filter(|_| depth < MOST_DEPTH) else { return false };
+    let Some((inst, data)) = definition(func, value).filter(|_| depth < MOST_DEPTH) else {
+        return false;
+    };
     let opcode = data.opcode();
-    let Some((inst, _)) = definition(func, value) else { return false };
     let fits = match opcode {
         Opcode::Load | Opcode::AtomicLoad => {
             let notrap = data.memflags_data(&func.dfg).is_some_and(|flags| flags.notrap());

@@ -26,11 +26,11 @@ mod strengthen;
 pub use proofs::Proofs;
 
 use crate::Options;
-use crate::analysis::branch::Facts;
-use crate::analysis::query::{Ranges, Sources};
+use crate::analysis::facts::Facts;
+use crate::analysis::range::{Ranges, Sources};
+use crate::analysis::value::unsigned_constant;
+use crate::analysis::{Flow, Interval};
 use cranelift_codegen::Context;
-use cranelift_codegen::dominator_tree::DominatorTree;
-use cranelift_codegen::flowgraph::ControlFlowGraph;
 use cranelift_codegen::ir::{Block, Function, Inst, Value};
 use dominated::Passed;
 use std::collections::HashMap;
@@ -110,7 +110,8 @@ pub(crate) fn elide(context: &mut Context, checks: &[Check], policy: Policy) -> 
     context.compute_cfg();
     context.compute_domtree();
     let Context { func, cfg, domtree, .. } = context;
-    let mut proofs = prove(func, cfg, domtree, checks, policy.passes);
+    let flow = Flow { func, cfg, domtree };
+    let mut proofs = prove(flow, checks, policy.passes);
     if policy.passes.merged() {
         strengthen::merge(func, checks, &mut proofs);
     }
@@ -136,13 +137,8 @@ enum Step {
 }
 
 /// Of each check, the proof that makes it unnecessary, if there is one.
-fn prove(
-    func: &Function,
-    cfg: &ControlFlowGraph,
-    domtree: &DominatorTree,
-    checks: &[Check],
-    passes: Proofs,
-) -> Vec<Option<Proof>> {
+fn prove(flow: Flow<'_>, checks: &[Check], passes: Proofs) -> Vec<Option<Proof>> {
+    let Flow { func, domtree, .. } = flow;
     let mut in_block: HashMap<Block, Vec<usize>> = HashMap::new();
     for (index, check) in checks.iter().enumerate() {
         if let Some(block) = func.layout.inst_block(check.inst(func)) {
@@ -150,7 +146,7 @@ fn prove(
         }
     }
     let mut proofs = vec![None; checks.len()];
-    let ranges = Ranges::new(func, cfg, domtree);
+    let ranges = Ranges::new(flow);
     let (mut facts, mut passed) = (Facts::default(), Passed::default());
     let mut steps: Vec<Step> = func.layout.entry_block().map(Step::Enter).into_iter().collect();
     while let Some(step) = steps.pop() {
@@ -180,15 +176,15 @@ fn prove(
 
 /// A proof that does not rely on branches, so that mispredicting them does not matter either.
 fn by_range(check: &Check, ranges: &Ranges<'_>, facts: &Facts, passes: Proofs) -> Option<Proof> {
-    let fate = match crate::analysis::query::constant(ranges.func, check.index) {
+    let fate = match unsigned_constant(ranges.flow.func, check.index) {
         Some(_) if !passes.constants() => return None,
         Some(_) => CheckFate::Constant,
         None if !passes.ranges() => return None,
         None => CheckFate::Range,
     };
-    let highest = ranges.highest(check.index, facts, Sources::Values);
+    let range = ranges.at(check.index, facts, Sources::Values);
     let unmasked = check.guarded.map(|guarded| guarded.plain);
-    check.holds_up_to(highest).then_some(Proof { fate, unmasked })
+    check.holds_in(range).then_some(Proof { fate, unmasked })
 }
 
 /// A proof from the branches that were taken on the way.
@@ -200,7 +196,7 @@ fn by_branches(check: &Check, ranges: &Ranges<'_>, facts: &Facts, passes: Proofs
     let mut proofs = sources
         .into_iter()
         .filter(|(on, ..)| *on)
-        .filter(|(_, sources, _)| check.holds_up_to(ranges.highest(check.index, facts, *sources)));
+        .filter(|(_, sources, _)| check.holds_in(ranges.at(check.index, facts, *sources)));
     proofs.next().map(|(_, _, fate)| Proof { fate, unmasked: None })
 }
 
@@ -213,8 +209,8 @@ impl Check {
         }
     }
 
-    /// Whether all indices up to `highest` are good in a memory of the least size.
-    fn holds_up_to(&self, highest: u64) -> bool {
-        highest.checked_add(self.end).is_some_and(|end| end <= self.least)
+    /// Whether all indices in `range` are good in a memory of the least size.
+    fn holds_in(&self, range: Interval) -> bool {
+        range.high + i128::from(self.end) <= i128::from(self.least)
     }
 }

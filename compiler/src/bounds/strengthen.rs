@@ -2,7 +2,7 @@
 //! before them that could be noticed if the trap came earlier.
 
 use super::{Action, Check, Proof};
-use crate::analysis::query::extended_from;
+use crate::analysis::value::extended_from;
 use crate::target::clif_trap;
 use cranelift_codegen::ir::{Function, Inst, InstructionData, Opcode, Value};
 use std::collections::HashMap;

@@ -6,7 +6,7 @@
 //! and its lower half, which is all that is compared. This turns such comparisons to the counter that
 //! is passed on.
 
-use crate::analysis::value::defining;
+use crate::analysis::value::{constant, defining, operands, signed};
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::immediates::Imm64;
@@ -65,7 +65,7 @@ fn comparison(func: &Function, block: Block) -> Option<Comparison> {
         let (condition, limit) = match cond {
             IntCC::Equal | IntCC::NotEqual if counted != left => {
                 let further = step(func, counted, base)?.wrapping_sub(ahead);
-                (cond, wrapped(limit?.wrapping_add(further), ty))
+                (cond, signed(limit?.wrapping_add(further), ty))
             }
             // `i + 1 < i`, unsigned, is a way to say that it has become zero.
             _ if !carries || step(func, counted, right?) != Some(1) => return None,
@@ -81,8 +81,7 @@ fn comparison(func: &Function, block: Block) -> Option<Comparison> {
 
 /// What a number is ahead of, by a constant; the half of a wider one counts as that.
 fn ahead(func: &Function, value: Value) -> (Value, i64) {
-    if let Some(InstructionData::Binary { opcode: Opcode::Iadd, args }) = defining(func, value)
-        && let [left, right] = args.map(|arg| func.dfg.resolve_aliases(arg))
+    if let Some([left, right]) = operands(func, value, Opcode::Iadd)
         && let Some(constant) = constant(func, right)
     {
         return (whole(func, left), constant);
@@ -101,26 +100,11 @@ fn whole(func: &Function, value: Value) -> Value {
 
 /// How much `counted` is larger than `old`, if it is that plus a constant.
 fn step(func: &Function, counted: Value, old: Value) -> Option<i64> {
-    let InstructionData::Binary { opcode: Opcode::Iadd, args } = defining(func, counted)? else {
-        return None;
-    };
-    let [left, right] = args.map(|arg| func.dfg.resolve_aliases(arg));
+    let [left, right] =
+        operands(func, counted, Opcode::Iadd)?.map(|arg| func.dfg.resolve_aliases(arg));
     match (left == old, right == old) {
         (true, false) => constant(func, right),
         (false, true) => constant(func, left),
         _ => None,
     }
-}
-
-fn constant(func: &Function, value: Value) -> Option<i64> {
-    match defining(func, value)? {
-        InstructionData::UnaryImm { opcode: Opcode::Iconst, imm } => Some(imm.bits()),
-        _ => None,
-    }
-}
-
-/// A number as the signed number of so many bits that it is equal to.
-fn wrapped(number: i64, ty: Type) -> i64 {
-    let unused = 64 - ty.bits();
-    number << unused >> unused
 }

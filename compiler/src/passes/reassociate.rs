@@ -4,7 +4,7 @@
 //! [linear form](super::linear) that does not wrap around, the parts of the form are added to BASE
 //! instead, what changes least first: the code generator hoists out of a loop what does not change
 //! in it, the constant goes into the instruction, and arrays that are walked together share the
-//! rest. Counters that are needed become 64 bits wide.
+//! rest. Induction variables that are needed become 64 bits wide.
 //!
 //! The form is in integers without limits, so it is the address only if its range is within 32
 //! bits. That is what keeps accesses inside the memory, so nothing else is ever rewritten.
@@ -13,10 +13,11 @@
 //! An index of 32 bits wraps around there; a wide counter goes on into the guard behind the memory,
 //! if upwards, and into the instance's state and the host's pointers, if downwards. So an access is
 //! rewritten only if it stays between the start of the memory and the end of the guard on
-//! [any path](Path::Any), counters that ran ahead included.
+//! [any path](Path::Transient), counters that ran ahead included.
 
-use crate::analysis::scev::{Atom, Counter, Linear, Numbers, Path, Range, UNSIGNED};
+use crate::analysis::scev::{Affine, Atom, Induction, Path, ScalarEvolution, UNSIGNED};
 use crate::analysis::value::home;
+use crate::analysis::{Flow, Interval};
 use cranelift_codegen::Context;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::immediates::Offset32;
@@ -35,16 +36,16 @@ const MOST: i64 = (MEMORY_RESERVATION + GUARD - PAGE) as i64;
 struct Access {
     inst: Inst,
     base: Value,
-    index: Linear,
+    index: Affine,
     offset: i32,
 }
 
-/// A counter to widen.
+/// An induction variable to widen.
 struct Wide {
-    counter: Counter,
+    induction: Induction,
     /// Its place among the parameters of the header.
     place: usize,
-    start: Linear,
+    start: Affine,
     /// What the rounds pass on, as it is written there and without aliases.
     nexts: Vec<(Value, Value)>,
     /// The predecessors of the header, and whether they are inside of the loop.
@@ -56,18 +57,18 @@ struct Wide {
 /// Rewrites addresses.
 pub(super) fn run(context: &mut Context) {
     let Context { func, cfg, domtree, loop_analysis: loops, .. } = context;
-    let mut numbers = Numbers::new(func, cfg, domtree, loops);
+    let mut scev = ScalarEvolution::new(Flow { func, cfg, domtree }, loops);
     let mut accesses = Vec::new();
     let mut wide = BTreeMap::new();
     for block in func.layout.blocks() {
         for inst in func.layout.block_insts(block) {
-            if let Some(mut access) = access(&mut numbers, inst) {
+            if let Some(mut access) = access(&mut scev, inst) {
                 let level = |atom: &Atom| {
                     home(func, atom.value()).map_or(0, |block| loops.loop_level(block).level())
                 };
                 // What an addressing mode can scale comes last.
                 access.index.atoms.sort_by_key(|(atom, factor)| (level(atom), *factor != 1));
-                need(&mut numbers, &access.index, &mut wide);
+                need(&mut scev, &access.index, &mut wide);
                 accesses.push(access);
             }
         }
@@ -87,39 +88,31 @@ pub(super) fn run(context: &mut Context) {
     }
 }
 
-impl Atom {
-    fn value(self) -> Value {
-        match self {
-            Atom::Counter(value) | Atom::Number(value) => value,
-        }
-    }
-}
-
 /// The access that an instruction is, if its address can be rewritten to advantage.
-fn access(numbers: &mut Numbers<'_>, inst: Inst) -> Option<Access> {
-    let (address, offset) = match numbers.func.dfg.insts[inst] {
+fn access(scev: &mut ScalarEvolution<'_>, inst: Inst) -> Option<Access> {
+    let (address, offset) = match scev.flow.func.dfg.insts[inst] {
         InstructionData::Load { arg, offset, .. } => (arg, offset),
         InstructionData::Store { args: [_, address], offset, .. } => (address, offset),
         _ => return None,
     };
     let InstructionData::Binary { opcode: Opcode::Iadd, args: [left, right] } =
-        *numbers.definition(address)?.1
+        *scev.defining(address)?
     else {
         return None;
     };
-    let (base, index) = match (extended(numbers, left), extended(numbers, right)) {
+    let (base, index) = match (extended(scev, left), extended(scev, right)) {
         (None, Some(index)) => (left, index),
         (Some(index), None) => (right, index),
         _ => return None,
     };
-    let index = numbers.linear(index);
-    if let ([(Atom::Number(_), 1)], 0) = (&index.atoms[..], index.constant) {
+    let index = scev.affine(index);
+    if let ([(Atom::Unknown(_), 1)], 0) = (&index.atoms[..], index.constant) {
         return None;
     }
     let offset = i64::from(i32::from(offset));
-    let reach = Range { least: 0, most: MOST - offset };
-    let stays = numbers.range(&index, Path::Right).within(UNSIGNED)
-        && numbers.range(&index, Path::Any).within(reach);
+    let reach = Interval::up_to((MOST - offset).into());
+    let stays = scev.interval(&index, Path::Architectural).within(UNSIGNED)
+        && scev.interval(&index, Path::Transient).within(reach);
     if !stays {
         return None;
     }
@@ -128,45 +121,47 @@ fn access(numbers: &mut Numbers<'_>, inst: Inst) -> Option<Access> {
 }
 
 /// The 32-bit number that a value is the zero extension of.
-fn extended(numbers: &Numbers<'_>, value: Value) -> Option<Value> {
-    match *numbers.definition(value)?.1 {
+fn extended(scev: &ScalarEvolution<'_>, value: Value) -> Option<Value> {
+    match *scev.defining(value)? {
         InstructionData::Unary { opcode: Opcode::Uextend, arg }
-            if numbers.func.dfg.value_type(arg) == I32 =>
+            if scev.flow.func.dfg.value_type(arg) == I32 =>
         {
-            Some(numbers.resolved(arg))
+            Some(scev.resolved(arg))
         }
         _ => None,
     }
 }
 
-/// Adds the counters of a form, and those that they start from, to what is widened.
-fn need(numbers: &mut Numbers<'_>, form: &Linear, wide: &mut BTreeMap<Value, Wide>) {
+/// Adds the induction variables of a form, and those that they start from, to those that are widened.
+fn need(scev: &mut ScalarEvolution<'_>, form: &Affine, wide: &mut BTreeMap<Value, Wide>) {
     let mut forms = vec![form.clone()];
     while let Some(form) = forms.pop() {
         for (atom, _) in form.atoms {
-            let Atom::Counter(param) = atom else { continue };
+            let Atom::Induction(param) = atom else { continue };
             if wide.contains_key(&param) {
                 continue;
             }
-            let counter = numbers.counter(param).expect("atoms of that kind are counters");
-            let start = numbers.linear(counter.start);
+            let induction = scev.induction(param).expect("atoms of that kind are");
+            let start = scev.affine(induction.start);
             forms.push(start.clone());
-            let inside = |block: Block| numbers.loops.is_in_loop(block, counter.inside);
-            let ValueDef::Param(_, place) = numbers.func.dfg.value_def(param) else { continue };
-            let nexts = numbers.arguments(counter.header, place, inside).unwrap_or_default();
-            let nexts = nexts.into_iter().map(|next| (next, numbers.resolved(next))).collect();
-            let preds = numbers.cfg.pred_iter(counter.header);
+            let inside = |block: Block| scev.loops.is_in_loop(block, induction.inside);
+            let ValueDef::Param(_, place) = scev.flow.func.dfg.value_def(param) else { continue };
+            let incoming = scev.flow.incoming(induction.header, place);
+            let nexts = incoming.filter(|incoming| inside(incoming.from));
+            let nexts = nexts.filter_map(|incoming| incoming.value);
+            let nexts = nexts.map(|next| (next, scev.resolved(next))).collect();
+            let preds = scev.flow.cfg.pred_iter(induction.header);
             let edges = preds.map(|pred| (pred.inst, inside(pred.block))).collect();
-            wide.insert(param, Wide { counter, place, start, nexts, edges, param });
+            wide.insert(param, Wide { induction, place, start, nexts, edges, param });
         }
     }
 }
 
-/// Makes counters 64 bits wide.
+/// Makes induction variables 64 bits wide.
 fn widen(func: &mut Function, wide: &mut BTreeMap<Value, Wide>) {
     for (param, wide) in wide.iter_mut() {
         wide.param = func.dfg.replace_block_param(*param, I64);
-        let mut cursor = FuncCursor::new(func).at_first_insertion_point(wide.counter.header);
+        let mut cursor = FuncCursor::new(func).at_first_insertion_point(wide.induction.header);
         let narrow = cursor.ins().ireduce(I32, wide.param);
         func.dfg.change_to_alias(*param, narrow);
     }
@@ -177,14 +172,14 @@ fn widen(func: &mut Function, wide: &mut BTreeMap<Value, Wide>) {
             let mut cursor = FuncCursor::new(func).at_inst(*branch);
             cursor.use_srcloc(*branch);
             let start = (!inside).then(|| sum_with_constant(&mut cursor, &this.start, wide));
-            pass(func, *branch, (this.counter.header, this.place), |old| {
+            pass(func, *branch, (this.induction.header, this.place), |old| {
                 start.unwrap_or_else(|| nexts[&old])
             });
         }
     }
 }
 
-/// The wide counter one step further, before the instruction that computes the narrow one, which
+/// The wide variable one step further, before the instruction that computes the narrow one, which
 /// becomes its lower half.
 fn advance(func: &mut Function, wide: &Wide, next: Value) -> Value {
     let inst = func.dfg.value_def(next).unwrap_inst();
@@ -194,7 +189,7 @@ fn advance(func: &mut Function, wide: &Wide, next: Value) -> Value {
     }
     let mut cursor = FuncCursor::new(func).at_inst(inst);
     cursor.use_srcloc(inst);
-    let further = cursor.ins().iadd_imm_s(wide.param, wide.counter.step);
+    let further = cursor.ins().iadd_imm_s(wide.param, wide.induction.step);
     func.dfg.insts[inst] = InstructionData::Unary { opcode: Opcode::Ireduce, arg: further };
     further
 }
@@ -229,14 +224,14 @@ pub(super) fn pass(
 fn sum(
     cursor: &mut FuncCursor<'_>,
     base: Option<Value>,
-    form: &Linear,
+    form: &Affine,
     wide: &BTreeMap<Value, Wide>,
 ) -> Option<Value> {
     let mut sum = base;
     for (atom, factor) in &form.atoms {
         let value = match atom {
-            Atom::Counter(param) => wide[param].param,
-            Atom::Number(value) => cursor.ins().uextend(I64, *value),
+            Atom::Induction(param) => wide[param].param,
+            Atom::Unknown(value) => cursor.ins().uextend(I64, *value),
         };
         let term = match factor {
             1 => value,
@@ -256,7 +251,7 @@ fn sum(
 /// The whole form with 64 bits.
 fn sum_with_constant(
     cursor: &mut FuncCursor<'_>,
-    form: &Linear,
+    form: &Affine,
     wide: &BTreeMap<Value, Wide>,
 ) -> Value {
     match sum(cursor, None, form, wide) {

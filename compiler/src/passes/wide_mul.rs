@@ -16,7 +16,7 @@
 //! together are the high half of `a * b`, whatever `a` and `b` are. The low half is found too, as
 //! what is the same modulo 2^64.
 
-use crate::analysis::value::{defining, definition};
+use crate::analysis::value::{defining, definition, operands, unsigned_constant};
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::types::{I32, I64, I128};
 use cranelift_codegen::ir::{Function, Inst, InstBuilder, InstructionData, Opcode, Value};
@@ -216,7 +216,7 @@ fn low(func: &Function, inst: Inst) -> Option<[Factor; 2]> {
         return None;
     }
     [(left, right), (right, left)].into_iter().find_map(|(shifted, plain)| {
-        let upper = binary(func, shifted, Opcode::Ishl).filter(|_| by_32(func, shifted))?[0];
+        let upper = operands(func, shifted, Opcode::Ishl).filter(|_| by_32(func, shifted))?[0];
         let (lower, carry) = match half(func, plain) {
             Some(Half::Low(lower)) => (lower, Some(Half::High(func.dfg.resolve_aliases(lower)))),
             // Only a sum carries over from there.
@@ -281,7 +281,7 @@ fn half(func: &Function, value: Value) -> Option<Half> {
     if func.dfg.value_type(value) != I64 {
         return None;
     }
-    if let Some(constant) = constant(func, value) {
+    if let Some(constant) = unsigned_constant(func, value) {
         return u32::try_from(constant).ok().map(Half::Constant);
     }
     match *defining(func, value)? {
@@ -290,7 +290,7 @@ fn half(func: &Function, value: Value) -> Option<Half> {
         }
         InstructionData::Binary { opcode: Opcode::Band, args: [left, right] } => {
             let all = Some(u64::from(u32::MAX));
-            match (constant(func, left), constant(func, right)) {
+            match (unsigned_constant(func, left), unsigned_constant(func, right)) {
                 (_, mask) if mask == all => Some(Half::Low(resolved(left))),
                 (mask, _) if mask == all => Some(Half::Low(resolved(right))),
                 _ => None,
@@ -312,7 +312,7 @@ fn half(func: &Function, value: Value) -> Option<Half> {
 fn by_32(func: &Function, shift: Value) -> bool {
     match defining(func, shift) {
         Some(InstructionData::Binary { args: [of, count], .. }) => {
-            func.dfg.value_type(*of) == I64 && constant(func, *count) == Some(32)
+            func.dfg.value_type(*of) == I64 && unsigned_constant(func, *count) == Some(32)
         }
         _ => false,
     }
@@ -335,7 +335,7 @@ fn add_terms(
     depth: usize,
 ) -> Option<()> {
     let depth = depth.checked_sub(1)?;
-    if let Some([left, right]) = binary(func, sum, Opcode::Iadd) {
+    if let Some([left, right]) = operands(func, sum, Opcode::Iadd) {
         add_terms(func, left, terms, modulo, depth)?;
         return add_terms(func, right, terms, modulo, depth);
     }
@@ -353,22 +353,4 @@ fn without(terms: &[Value], used: &[Option<Value>]) -> Option<Vec<Value>> {
         rest.remove(rest.iter().position(|term| term == used)?);
     }
     Some(rest)
-}
-
-/// The operands of a value that this instruction computes.
-fn binary(func: &Function, value: Value, wanted: Opcode) -> Option<[Value; 2]> {
-    match defining(func, value)? {
-        InstructionData::Binary { opcode, args } if *opcode == wanted => Some(*args),
-        _ => None,
-    }
-}
-
-/// A constant of 64 bits.
-fn constant(func: &Function, value: Value) -> Option<u64> {
-    match defining(func, value)? {
-        InstructionData::UnaryImm { opcode: Opcode::Iconst, imm } => {
-            Some(imm.bits().cast_unsigned())
-        }
-        _ => None,
-    }
 }

@@ -1,59 +1,51 @@
-//! What the branches on the way to a block say about numbers.
+//! Guards: what the branches on the way to a block say about affine forms, as LLVM's
+//! `applyLoopGuards`.
 //!
 //! A compiler that unrolls or vectorises a loop lets it count to `n & -4`, behind a branch that
-//! goes elsewhere if `n` is less than 4. So a number's range is narrowed by what it has been compared
-//! with, and by the ranges of what it is computed from, each narrowed likewise.
+//! goes elsewhere if `n` is less than 4. So the interval of a value is narrowed by the comparisons of
+//! it, and by the intervals of the operands it is computed from, each narrowed likewise.
 
-use super::{Atom, Linear, Numbers, Path, Range, UNSIGNED};
+use super::{Affine, Atom, Path, ScalarEvolution, UNSIGNED};
+use crate::analysis::Interval;
+use crate::analysis::condition::{Comparison, narrowed, on_edge};
+use crate::analysis::value::is_flag;
 use cranelift_codegen::ir::condcodes::{CondCode, IntCC};
 use cranelift_codegen::ir::{Block, InstructionData, Opcode, Value, types};
 
-/// All 32-bit numbers, if the first bit is a sign.
-pub(super) const SIGNED: Range = Range { least: i32::MIN as i64, most: i32::MAX as i64 };
-
-/// How far up the dominator tree conditions are looked for.
+/// Blocks up the dominator tree in which comparisons are looked for.
 pub(super) const HIGHEST: usize = 24;
 
-/// How many operations are looked through from a number to what it is computed from.
+/// Operations from a value to what it is computed from, one inside the other.
 const DEEPEST: usize = 5;
-
-/// A condition that holds: the comparison of two 32-bit numbers.
-#[derive(Clone, Copy)]
-pub(super) struct Condition {
-    pub(super) code: IntCC,
-    pub(super) left: Value,
-    /// None is zero.
-    pub(super) right: Option<Value>,
-}
 
 /// An atom whose low bits are cleared, as many as that: `n & -4`, which may also be written with a
 /// mask that lacks bits that `n` does not have.
 type Rounded = (Atom, u32);
 
-/// What is known at a block.
+/// The comparisons that hold at a block.
 pub(super) struct Guards(Vec<Guard>);
 
 /// `of` plus a constant, compared with another one.
 struct Guard {
     of: Rounded,
     plus: i64,
-    code: IntCC,
+    condition: IntCC,
     limit: i64,
 }
 
 impl Guards {
-    /// What the branches say that lead to `block`, the first of them first.
-    pub(super) fn at(numbers: &mut Numbers<'_>, block: Block) -> Guards {
+    /// The comparisons of the branches that lead to `block`, the first of them first.
+    pub(super) fn at(scev: &mut ScalarEvolution<'_>, block: Block) -> Guards {
         let (mut guards, mut below) = (Vec::new(), block);
         for _ in 0..HIGHEST {
-            let Some(above) = numbers.domtree.idom(below).filter(|_| numbers.spend()) else {
+            let Some(above) = scev.flow.domtree.idom(below).filter(|_| scev.spend()) else {
                 break;
             };
             // Only an edge that is the only way to `below` says something.
-            let mut preds = numbers.cfg.pred_iter(below);
-            let only = preds.next().is_some() && preds.next().is_none();
-            if let Some(condition) = leading(numbers, above, |to| to == below).filter(|_| only) {
-                guards.extend(guard(numbers, condition));
+            if scev.flow.only_edge_into(below).is_some() {
+                for comparison in comparisons(scev, above, |to| to == below) {
+                    guards.extend(Guard::of(scev, comparison));
+                }
             }
             below = above;
         }
@@ -61,59 +53,60 @@ impl Guards {
         Guards(guards)
     }
 
-    /// What a form can be there.
-    pub(super) fn range(&self, numbers: &mut Numbers<'_>, form: &Linear) -> Range {
-        self.sum(numbers, form, DEEPEST)
+    /// The interval of a form there.
+    pub(super) fn interval(&self, scev: &mut ScalarEvolution<'_>, form: &Affine) -> Interval {
+        self.sum(scev, form, DEEPEST)
     }
 
-    fn sum(&self, numbers: &mut Numbers<'_>, form: &Linear, depth: usize) -> Range {
-        let constant = Range { least: form.constant, most: form.constant };
+    fn sum(&self, scev: &mut ScalarEvolution<'_>, form: &Affine, depth: usize) -> Interval {
+        let constant = Interval::exactly(form.constant.into());
         form.atoms.iter().fold(constant, |sum, (atom, factor)| {
-            sum.plus(self.narrowed(numbers, *atom, depth).times(*factor))
+            sum.plus(self.of_atom(scev, *atom, depth).times(*factor))
         })
     }
 
-    fn narrowed(&self, numbers: &mut Numbers<'_>, atom: Atom, depth: usize) -> Range {
-        let alone = Linear { constant: 0, atoms: vec![(atom, 1)] };
-        let mut range = numbers.range(&alone, Path::Right);
+    fn of_atom(&self, scev: &mut ScalarEvolution<'_>, atom: Atom, depth: usize) -> Interval {
+        let mut interval = scev.of_atom(atom, Path::Architectural);
         // Only multiples of that are possible.
         let mut grain = 1;
-        if let Atom::Number(value) = atom
-            && numbers.spend()
+        if let Atom::Unknown(value) = atom
+            && scev.spend()
         {
-            range = range.and(self.computed(numbers, value, depth).unwrap_or(range));
-            grain = 1 << numbers.trailing_zeros(value);
+            interval = interval.intersection(self.computed(scev, value, depth).unwrap_or(interval));
+            grain = 1 << scev.trailing_zeros(value);
         }
-        let (of, ahead) = rounded(numbers, atom);
+        let (of, ahead) = rounded(scev, atom);
         let about = self.0.iter().filter(|guard| guard.of == of);
-        let Range { least, most } = about.fold(range, |range, guard| guard.narrow(range, ahead));
-        range.and(Range { least: (least + grain - 1) & -grain, most: most & -grain })
+        let Interval { low, high } =
+            about.fold(interval, |interval, guard| guard.narrow(interval, ahead));
+        interval.intersection(Interval { low: (low + grain - 1) & -grain, high: high & -grain })
     }
 
-    /// What the zero extension of a number can be, by what it is computed from.
-    fn computed(&self, numbers: &mut Numbers<'_>, value: Value, depth: usize) -> Option<Range> {
+    /// The interval of a zero-extended value, from its operands' there.
+    fn computed(
+        &self,
+        scev: &mut ScalarEvolution<'_>,
+        value: Value,
+        depth: usize,
+    ) -> Option<Interval> {
         let depth = depth.checked_sub(1)?;
-        let InstructionData::Binary { opcode, args: [left, right] } = *numbers.definition(value)?.1
-        else {
+        let InstructionData::Binary { opcode, args: [left, right] } = *scev.defining(value)? else {
             return None;
         };
-        let form = |numbers: &mut Numbers<'_>, of| {
-            let form = numbers.linear(of);
-            Some(self.sum(numbers, &form, depth)).filter(|range| range.within(UNSIGNED))
-        };
-        let each = |range: Range, change: &dyn Fn(i64) -> i64| Range {
-            least: change(range.least),
-            most: change(range.most),
+        let of = |scev: &mut ScalarEvolution<'_>, operand| {
+            let form = scev.affine(operand);
+            Some(self.sum(scev, &form, depth)).filter(|interval| interval.within(UNSIGNED))
         };
         match opcode {
             Opcode::Ushr => {
-                let count = numbers.constant(right)? & 31;
-                Some(each(form(numbers, left)?, &|number| number >> count))
+                let count = scev.constant(right)? & 31;
+                let Interval { low, high } = of(scev, left)?;
+                Some(Interval { low: low >> count, high: high >> count })
             }
             Opcode::Band => {
-                let (mask, of) = mask(numbers, left, right)?;
-                let range = form(numbers, of)?;
-                cleared(mask, range.most).map(|_| each(range, &|number| number & mask))
+                let (mask, operand) = mask(scev, left, right)?;
+                let Interval { low, high } = of(scev, operand)?;
+                cleared(mask, high).map(|_| Interval { low: low & mask, high: high & mask })
             }
             _ => None,
         }
@@ -121,169 +114,105 @@ impl Guards {
 }
 
 /// A constant operand as a mask, and the other one.
-fn mask(numbers: &Numbers<'_>, left: Value, right: Value) -> Option<(i64, Value)> {
-    let (mask, of) = match (numbers.constant(left), numbers.constant(right)) {
+fn mask(scev: &ScalarEvolution<'_>, left: Value, right: Value) -> Option<(i128, Value)> {
+    let (mask, of) = match (scev.constant(left), scev.constant(right)) {
         (_, Some(mask)) => (mask, left),
         (Some(mask), None) => (mask, right),
         (None, None) => return None,
     };
-    Some((mask & UNSIGNED.most, of))
+    Some((i128::from(mask) & UNSIGNED.high, of))
 }
 
-/// How many bits a mask clears of numbers up to `most`, if these are the lowest ones, so that
-/// larger numbers give larger ones.
-fn cleared(mask: i64, most: i64) -> Option<u32> {
+/// How many bits a mask clears of numbers up to `high`, if these are the lowest ones, so that larger
+/// numbers give larger ones.
+fn cleared(mask: i128, high: i128) -> Option<u32> {
     let filled = mask | (mask - 1);
-    let is_lowest = mask != 0 && (filled + 1).count_ones() == 1 && most <= filled;
+    let is_lowest = mask != 0 && (filled + 1).count_ones() == 1 && high <= filled;
     is_lowest.then(|| mask.trailing_zeros())
 }
 
-/// The atom that something is known of if it is known of this one, and how far this one is ahead.
-fn rounded(numbers: &mut Numbers<'_>, atom: Atom) -> (Rounded, i64) {
+/// The atom that guards of this one are about, and how far this one is ahead of it.
+fn rounded(scev: &mut ScalarEvolution<'_>, atom: Atom) -> (Rounded, i64) {
     match atom {
-        Atom::Number(value) => (with_low_bits(numbers, value).unwrap_or((atom, 0)), 0),
-        Atom::Counter(param) => {
-            let (first, ahead) = first_counter(numbers, param).unwrap_or((param, 0));
-            ((Atom::Counter(first), 0), ahead)
+        Atom::Unknown(value) => (with_low_bits(scev, value).unwrap_or((atom, 0)), 0),
+        Atom::Induction(param) => {
+            let (first, ahead) = first_induction(scev, param).unwrap_or((param, 0));
+            ((Atom::Induction(first), 0), ahead)
         }
     }
 }
 
-/// The atom that a number is with low bits cleared, if it is.
-fn with_low_bits(numbers: &mut Numbers<'_>, value: Value) -> Option<Rounded> {
+/// The atom that a value is with low bits cleared, if it is.
+fn with_low_bits(scev: &mut ScalarEvolution<'_>, value: Value) -> Option<Rounded> {
     let InstructionData::Binary { opcode: Opcode::Band, args: [left, right] } =
-        *numbers.definition(value)?.1
+        *scev.defining(value)?
     else {
         return None;
     };
-    let (mask, of) = mask(numbers, left, right)?;
-    let form = numbers.linear(of);
-    let range = Some(numbers.range(&form, Path::Right)).filter(|range| range.within(UNSIGNED))?;
+    let (mask, of) = mask(scev, left, right)?;
+    let form = scev.affine(of);
+    let interval = scev.interval(&form, Path::Architectural);
     match (&form.atoms[..], form.constant) {
-        ([(atom, 1)], 0) => Some((*atom, cleared(mask, range.most)?)),
+        ([(atom, 1)], 0) if interval.within(UNSIGNED) => {
+            Some((*atom, cleared(mask, interval.high)?))
+        }
         _ => None,
     }
 }
 
-/// The first counter of the same loop that goes along with this one, and how far this one is ahead.
-fn first_counter(numbers: &mut Numbers<'_>, param: Value) -> Option<(Value, i64)> {
-    let counter = numbers.counter(param)?;
-    let start = numbers.linear(counter.start);
-    let params = numbers.func.dfg.block_params(counter.header);
+/// The first induction variable of the same loop that goes along with this one, and how far this one
+/// is ahead.
+fn first_induction(scev: &mut ScalarEvolution<'_>, param: Value) -> Option<(Value, i64)> {
+    let induction = scev.induction(param)?;
+    let start = scev.affine(induction.start);
+    let params = scev.flow.func.dfg.block_params(induction.header);
     params.iter().find_map(|first| {
-        if *first == param || !numbers.spend() {
+        if *first == param || !scev.spend() {
             return Some((param, 0));
         }
-        let other = numbers.counter(*first).filter(|other| other.step == counter.step)?;
-        let way = start.clone().plus(&numbers.linear(other.start), -1);
+        let other = scev.induction(*first).filter(|other| other.step == induction.step)?;
+        let way = start.clone().plus(&scev.affine(other.start), -1);
         way.atoms.is_empty().then_some((*first, way.constant))
     })
 }
 
 impl Guard {
-    /// What is left of the range of an atom that is so far ahead of the one of which this is known.
-    fn narrow(&self, range: Range, ahead: i64) -> Range {
-        let window = match self.code {
-            IntCC::SignedLessThan
-            | IntCC::SignedGreaterThan
-            | IntCC::SignedLessThanOrEqual
-            | IntCC::SignedGreaterThanOrEqual => SIGNED,
-            _ => UNSIGNED,
+    /// The comparison as one of an atom, if it is.
+    fn of(scev: &mut ScalarEvolution<'_>, comparison: Comparison) -> Option<Guard> {
+        let Comparison { condition, left, right } = comparison;
+        let (condition, left, limit) = match right.map(|right| (scev.constant(right), right)) {
+            None => (condition, left, 0),
+            Some((Some(limit), _)) => (condition, left, limit),
+            Some((None, right)) => (condition.swap_args(), right, scev.constant(left)?),
         };
-        let plus = self.plus - ahead;
-        let compared = range.plus(Range { least: plus, most: plus });
-        // Otherwise the form and the number may differ.
-        if !compared.within(window) || self.limit < 0 {
-            return range;
-        }
-        let Range { mut least, mut most } = compared;
-        let limit = self.limit;
-        match self.code {
-            IntCC::Equal => (least, most) = (least.max(limit), most.min(limit)),
-            IntCC::NotEqual if limit == least => least += 1,
-            IntCC::NotEqual if limit == most => most -= 1,
-            IntCC::UnsignedLessThan | IntCC::SignedLessThan => most = most.min(limit - 1),
-            IntCC::UnsignedLessThanOrEqual | IntCC::SignedLessThanOrEqual => most = most.min(limit),
-            IntCC::UnsignedGreaterThan | IntCC::SignedGreaterThan => least = least.max(limit + 1),
-            IntCC::UnsignedGreaterThanOrEqual | IntCC::SignedGreaterThanOrEqual => {
-                least = least.max(limit);
-            }
-            _ => {}
-        }
-        // A contradiction: control does not get there.
-        if least > most { range } else { Range { least: least - plus, most: most - plus } }
+        let form = scev.affine(left);
+        let [(atom, 1)] = form.atoms[..] else { return None };
+        let (of, ahead) = rounded(scev, atom);
+        Some(Guard { of, plus: form.constant + ahead, condition, limit })
+    }
+
+    /// The interval that is left of that of an atom that is so far ahead of the guard's.
+    fn narrow(&self, interval: Interval, ahead: i64) -> Interval {
+        let plus = i128::from(self.plus - ahead);
+        let compared = interval.plus(Interval::exactly(plus));
+        let limit = Interval::exactly(self.limit.into());
+        narrowed(self.condition, compared, limit, 32).plus(Interval::exactly(-plus))
     }
 }
 
-/// The condition as one about an atom, if it is.
-fn guard(numbers: &mut Numbers<'_>, condition: Condition) -> Option<Guard> {
-    let Condition { code, left, right } = condition;
-    let (code, left, limit) = match right.map(|right| (numbers.constant(right), right)) {
-        None => (code, left, 0),
-        Some((Some(limit), _)) => (code, left, limit),
-        Some((None, right)) => (code.swap_args(), right, numbers.constant(left)?),
-    };
-    let form = numbers.linear(left);
-    let [(atom, 1)] = form.atoms[..] else { return None };
-    let (of, ahead) = rounded(numbers, atom);
-    Some(Guard { of, plus: form.constant + ahead, code, limit })
-}
-
-/// The condition on which the branch at the end of `block` goes to a block that is wanted, if it may
-/// go to another one.
-pub(super) fn leading(
-    numbers: &Numbers<'_>,
+/// The comparisons of 32-bit values on which the branch at the end of `block` goes to a block that is
+/// wanted, if it may go to another one.
+pub(super) fn comparisons(
+    scev: &ScalarEvolution<'_>,
     block: Block,
     wanted: impl Fn(Block) -> bool,
-) -> Option<Condition> {
-    let last = numbers.func.layout.last_inst(block)?;
-    let InstructionData::Brif { arg, blocks, .. } = &numbers.func.dfg.insts[last] else {
-        return None;
-    };
-    match blocks.map(|call| wanted(call.block(&numbers.func.dfg.value_lists))) {
-        [true, false] => condition(numbers, *arg, true),
-        [false, true] => condition(numbers, *arg, false),
-        _ => None,
-    }
-}
-
-/// The comparison that holds if `value` is not zero, or if it is.
-fn condition(numbers: &Numbers<'_>, value: Value, holds: bool) -> Option<Condition> {
-    let (mut value, mut holds) = (numbers.resolved(value), holds);
-    for _ in 0..8 {
-        match numbers.definition(value) {
-            Some((_, InstructionData::Unary { opcode: Opcode::Uextend, arg })) => {
-                value = numbers.resolved(*arg);
-            }
-            Some((_, InstructionData::IntCompare { cond, args: [left, right], .. })) => {
-                if numbers.func.dfg.value_type(*left) != types::I32 {
-                    return None;
-                }
-                let tests_flag = is_flag(numbers, *left) && numbers.constant(*right) == Some(0);
-                match cond {
-                    IntCC::Equal if tests_flag => holds = !holds,
-                    IntCC::NotEqual if tests_flag => {}
-                    _ => {
-                        let code = if holds { *cond } else { cond.complement() };
-                        return Some(Condition { code, left: *left, right: Some(*right) });
-                    }
-                }
-                value = numbers.resolved(*left);
-            }
-            _ => break,
-        }
-    }
-    let code = if holds { IntCC::NotEqual } else { IntCC::Equal };
-    let is_number = numbers.func.dfg.value_type(value) == types::I32;
-    is_number.then_some(Condition { code, left: value, right: None })
-}
-
-/// Whether a 32-bit number is the outcome of a comparison.
-fn is_flag(numbers: &Numbers<'_>, value: Value) -> bool {
-    let Some((_, InstructionData::Unary { opcode: Opcode::Uextend, arg })) =
-        numbers.definition(value)
-    else {
-        return false;
-    };
-    matches!(numbers.definition(*arg), Some((_, InstructionData::IntCompare { .. })))
+) -> Vec<Comparison> {
+    let func = scev.flow.func;
+    let Some(branch) = func.layout.last_inst(block) else { return Vec::new() };
+    let mut comparisons = on_edge(func, branch, wanted);
+    // Of a flag, there is the comparison that it is the outcome of.
+    comparisons.retain(|comparison| {
+        func.dfg.value_type(comparison.left) == types::I32 && !is_flag(func, comparison.left)
+    });
+    comparisons
 }
