@@ -9,6 +9,7 @@
 //! An error that goes up by `?` alone is the host's; who knows better says so with [`Blame`].
 
 use std::fmt::Display;
+use wfaas_compiler::CompileError;
 
 /// The exit code after a guest's trap: what a shell reports for a program that called `abort`.
 pub(crate) const TRAP_EXIT_CODE: u8 = 134;
@@ -73,7 +74,17 @@ impl Display for Failure {
             }
             said = text;
         }
-        Ok(())
+        self.error.chain().find_map(hint).map_or(Ok(()), |hint| write!(f, "\n  hint: {hint}"))
+    }
+}
+
+/// The way out of an error of a library, in terms of the command line.
+fn hint(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    match error.downcast_ref()? {
+        CompileError::Disabled { name, .. } => {
+            Some(format!("it was disabled by `--disable {name}`, or with what it builds on"))
+        }
+        _ => None,
     }
 }
 

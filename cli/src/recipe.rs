@@ -1,6 +1,6 @@
 //! From a module to an artifact: compile, initialise.
 
-use crate::bounds;
+use crate::bounds::{self, listed, switch};
 use crate::failure::{Blame, Failure, Kind};
 use crate::manifest::{Manifest, Span};
 use crate::progress::Progress;
@@ -10,7 +10,7 @@ use clap::Parser;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use wfaas_abi::cpu::CpuFeatures;
-use wfaas_compiler::{OptLevel, Options, Proposals};
+use wfaas_compiler::{OptLevel, Options, Proposal, Proposals};
 use wfaas_host::InvokeError;
 use wfaas_host::init::{InitConfig, InitError, Initialised, initialise};
 use wfaas_host::warm_up::{WarmUpError, WarmedUp, warm_up};
@@ -41,8 +41,8 @@ pub(crate) struct Recipe {
     #[arg(long, default_value = "x86-64-v3", value_parser = parse_cpu)]
     cpu: CpuFeatures,
 
-    /// Refuse modules that use this WebAssembly proposal, such as simd or exceptions
-    #[arg(long, value_name = "PROPOSAL", value_delimiter = ',', value_parser = parse_proposal)]
+    #[arg(long, value_name = "PROPOSAL", value_delimiter = ',', value_parser = switch::<Proposal>,
+        help = listed::<Proposal>("Refuse modules that use this WebAssembly proposal"))]
     disable: Vec<String>,
 
     #[command(flatten)]
@@ -76,10 +76,6 @@ fn parse_cpu(names: &str) -> Result<CpuFeatures, String> {
         "native" => Ok(wfaas_vm::available_cpu_features()),
         _ => wfaas_compiler::parse_cpu(names).map_err(|error| error.to_string()),
     }
-}
-
-fn parse_proposal(name: &str) -> Result<String, String> {
-    Proposals::ALL.without(name).map(|_| name.to_owned()).map_err(|error| error.to_string())
 }
 
 /// A finished artifact and how it came to be.
@@ -153,7 +149,7 @@ impl Recipe {
     }
 
     fn proposals(&self) -> Result<Proposals, wfaas_compiler::CompileError> {
-        self.disable.iter().try_fold(Proposals::ALL, |accepted, name| accepted.without(name))
+        Proposals::ALL.without_each(&self.disable)
     }
 
     fn compile(&self, wasm: &Path) -> Result<(Vec<u8>, Duration), Failure> {

@@ -26,37 +26,23 @@ pub enum CompileError {
         offset: u64,
     },
     /// The module uses a proposal that was disabled.
-    #[error("the module uses {title} (at offset 0x{offset:x}), which --disable {name} refuses")]
+    #[error("the module uses {title} (at offset 0x{offset:x}), but the proposal is disabled")]
     Disabled {
-        /// The proposal's name on the command line.
+        /// The proposal's name.
         name: &'static str,
         /// The proposal's name in words.
         title: &'static str,
         /// Where.
         offset: u64,
     },
-    /// A proposal's name that is not known.
-    #[error("unknown proposal '{name}'; known are {known}")]
-    UnknownProposal {
-        /// The name.
-        name: String,
-        /// Names that could have been meant.
-        known: String,
-    },
-    /// A name of a proof that is not known.
-    #[error("unknown proof '{name}'; known are {known}")]
-    UnknownProof {
+    /// A name of a switch that is not known.
+    #[error("unknown {kind} '{name}'; known are {known}")]
+    UnknownSwitch {
+        /// The kind of switch: pass, proof or proposal.
+        kind: &'static str,
         /// The name.
         name: String,
         /// The names that are known.
-        known: String,
-    },
-    /// A pass's name that is not known.
-    #[error("unknown pass '{name}'; known are {known}")]
-    UnknownPass {
-        /// The name.
-        name: String,
-        /// Names that could have been meant.
         known: String,
     },
     /// The module is larger than this compiler takes.

@@ -9,9 +9,10 @@ use crate::front::module::{Layout, Module};
 use crate::front::names;
 use crate::front::parse::Body;
 use crate::inline::{self, Callee, Callees, Positions};
+use crate::switches::{Pass, Passes};
 use crate::symbol::Symbol;
 use crate::target::Allocator;
-use crate::{CompileError, OptLevel, Options, Passes, passes, target};
+use crate::{CompileError, OptLevel, Options, passes, target};
 use cranelift_codegen::ir::{Function, Signature, UserFuncName, Value};
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::{CompiledCode, Context};
@@ -93,7 +94,7 @@ impl<'m> Generator<'m> {
 
     /// The functions that may be inlined. An invalid one is none, it will be reported in its turn.
     pub(crate) fn callees(&self, bodies: &[Body<'_>]) -> Callees {
-        if !self.passes.inlines() {
+        if !self.passes.contains(Pass::Inline) {
             return Callees::new();
         }
         let small = bodies.iter().filter(|body| inline::is_small(&body.body));
@@ -278,7 +279,7 @@ impl<'m> Generator<'m> {
     fn compile(&self, worker: &mut Worker, symbol: Symbol) -> Result<Code, CompileError> {
         let compiled = self.run(worker, symbol)?;
         let mut code = Code::new(symbol, &worker.context.func, &compiled)?;
-        if self.passes.relaxes() {
+        if self.passes.contains(Pass::Relax) {
             let mut blocks = compiled.bb_starts;
             blocks.sort_unstable();
             relax::run(&mut code, &blocks);

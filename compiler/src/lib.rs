@@ -32,15 +32,14 @@ mod generate;
 mod inline;
 mod options;
 mod passes;
+mod switches;
 mod symbol;
 mod target;
 
-pub use bounds::Proofs;
 pub use dump::{assembly, clif};
 pub use error::CompileError;
-pub use front::proposals::Proposals;
 pub use options::{OptLevel, Options, Progress, parse_cpu};
-pub use passes::Passes;
+pub use switches::{Entry, Pass, Passes, Proof, Proofs, Proposal, Proposals, Switch, Switches};
 
 use arch::x86_64::unwind;
 use artifact::{elf, header, image, link, records};

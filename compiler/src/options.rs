@@ -1,7 +1,7 @@
 //! What a caller can choose.
 
-use crate::bounds::Proofs;
-use crate::{CompileError, Passes, Proposals};
+use crate::CompileError;
+use crate::switches::{Passes, Proofs, Proposals};
 use wfaas_abi::BoundsStrategy;
 use wfaas_abi::cpu::{CPU_FEATURES, CpuFeatures};
 
@@ -18,7 +18,7 @@ pub enum OptLevel {
 /// Receives the number of functions done and of all functions, from any thread.
 pub type Progress<'a> = dyn Fn(usize, usize) + Sync + 'a;
 
-/// What a caller can choose. The default is what `faascli build` uses.
+/// What a caller can choose. The default is fast code for x86-64-v3, by all passes and proofs.
 #[derive(Clone, Copy)]
 pub struct Options<'a> {
     /// How much to optimise.

@@ -4,8 +4,8 @@
 //! noticed: then making it just before the loop traps if and only if the first round would have
 //! trapped, at the same time. The rounds after the first need none, since memories never shrink.
 
+use super::check::{Action, Check, Elision};
 use super::strengthen::is_noticed;
-use super::{Action, Check, Proof};
 use crate::analysis::value::{definition, extended_from, home};
 use cranelift_codegen::Context;
 use cranelift_codegen::ir::{Block, Function, Inst, InstructionData, Opcode, Value};
@@ -23,11 +23,11 @@ const MOST_INSTRUCTIONS: usize = 256;
 const MOST_DEPTH: usize = 8;
 
 /// Moves checks without a proof to before their loop, where that is possible.
-pub(super) fn hoist(context: &mut Context, checks: &[Check], proofs: &mut [Option<Proof>]) {
-    context.compute_loop_analysis();
+pub(super) fn hoist(context: &mut Context, checks: &[Check], elisions: &mut [Option<Elision>]) {
     let traps: HashSet<Inst> = checks.iter().filter_map(Check::trap).collect();
-    for (check, proof) in checks.iter().zip(proofs) {
-        let Some(inst) = check.trap().filter(|_| proof.is_none() && check.guarded.is_none()) else {
+    for (check, elision) in checks.iter().zip(elisions) {
+        let Some(inst) = check.trap().filter(|_| elision.is_none() && check.guarded.is_none())
+        else {
             continue;
         };
         let Some((inside, before)) = before_loop(context, inst, &traps) else { continue };
@@ -44,7 +44,7 @@ pub(super) fn hoist(context: &mut Context, checks: &[Check], proofs: &mut [Optio
         let condition = preheader.value(condition);
         let trap = preheader.instruction(inst);
         context.func.dfg.inst_args_mut(trap)[0] = condition;
-        *proof = Some(Proof { fate: CheckFate::Hoisted, unmasked: None });
+        *elision = Some(Elision { fate: CheckFate::Hoisted, unmasked: None });
     }
 }
 

@@ -1,7 +1,7 @@
 //! Checks that do the work of those that follow: of the same index, in the same block, with nothing
 //! before them that could be noticed if the trap came earlier.
 
-use super::{Action, Check, Proof};
+use super::check::{Action, Check, Elision};
 use crate::analysis::value::extended_from;
 use crate::target::clif_trap;
 use cranelift_codegen::ir::{Function, Inst, InstructionData, Opcode, Value};
@@ -12,7 +12,7 @@ use wfaas_abi::{CheckFate, TrapCode};
 const WINDOW: usize = 128;
 
 /// Raises checks without a proof to the strongest of those that follow, which get one.
-pub(super) fn merge(func: &mut Function, checks: &[Check], proofs: &mut [Option<Proof>]) {
+pub(super) fn merge(func: &mut Function, checks: &[Check], elisions: &mut [Option<Elision>]) {
     let mut by_inst: HashMap<Inst, usize> = HashMap::new();
     for (index, check) in checks.iter().enumerate() {
         if let Action::Trap { inst, .. } = check.action {
@@ -21,7 +21,7 @@ pub(super) fn merge(func: &mut Function, checks: &[Check], proofs: &mut [Option<
     }
     for (index, check) in checks.iter().enumerate() {
         let Action::Trap { inst, widen: Some((constant, most)) } = check.action else { continue };
-        if proofs[index].is_some() {
+        if elisions[index].is_some() {
             continue;
         }
         let mut end = check.end;
@@ -29,9 +29,10 @@ pub(super) fn merge(func: &mut Function, checks: &[Check], proofs: &mut [Option<
             let other = &checks[follower];
             let same = other.bound == check.bound
                 && extended_from(func, other.index) == extended_from(func, check.index);
-            if same && proofs[follower].is_none() && other.end <= most && other.guarded.is_none() {
+            if same && elisions[follower].is_none() && other.end <= most && other.guarded.is_none()
+            {
                 end = end.max(other.end);
-                proofs[follower] = Some(Proof { fate: CheckFate::Merged, unmasked: None });
+                elisions[follower] = Some(Elision { fate: CheckFate::Merged, unmasked: None });
             }
         }
         if end > check.end {

@@ -7,6 +7,7 @@ mod types;
 use crate::front::hints::BranchHints;
 use crate::front::module::*;
 use crate::front::names;
+use crate::front::proposals::features;
 use crate::{CompileError, Proposals};
 use constant::constant;
 use std::borrow::Cow;
@@ -66,9 +67,9 @@ pub(crate) fn parse(
 ) -> Result<(Module<'_>, Vec<Body<'_>>), CompileError> {
     let mut module = Module { bytes: wasm.len(), ..Module::default() };
     let mut bodies = Vec::new();
-    let mut validator = Validator::new_with_features(proposals.features());
+    let mut validator = Validator::new_with_features(features(proposals));
     let mut parser = Parser::new(0);
-    parser.set_features(proposals.features());
+    parser.set_features(features(proposals));
     for payload in parser.parse_all(wasm) {
         let payload = payload?;
         if let ValidPayload::Func(validation, body) = validator.payload(&payload)? {
