@@ -5,7 +5,9 @@ use crate::bounds::{self, Policy};
 use crate::code::Code;
 use crate::emit::builder::CodeBuilder;
 use crate::emit::{self, thunk};
-use crate::front::module::{Layout, Module};
+use crate::front::index::TypeIndex;
+use crate::front::layout::Layout;
+use crate::front::module::Module;
 use crate::front::names;
 use crate::front::parse::Body;
 use crate::inline::{self, Callee, Callees, Positions};
@@ -13,7 +15,7 @@ use crate::switches::{Pass, Passes};
 use crate::symbol::Symbol;
 use crate::target::Allocator;
 use crate::{CompileError, OptLevel, Options, passes, target};
-use cranelift_codegen::ir::{Function, Signature, UserFuncName, Value};
+use cranelift_codegen::ir::{Function, UserFuncName};
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::{CompiledCode, Context};
 use cranelift_frontend::FunctionBuilderContext;
@@ -71,12 +73,12 @@ impl<'m> Generator<'m> {
         bodies: Vec<Body<'_>>,
         options: &Options<'_>,
     ) -> Result<Vec<Code>, CompileError> {
-        let imports: Vec<Symbol> = (0..self.module.counts.funcs).map(Symbol::Func).collect();
+        let imports: Vec<Symbol> = self.module.imported_funcs().map(Symbol::Func).collect();
         let mut code = self.pieces(&imports)?;
         let callees = self.callees(&bodies);
         code.extend(self.functions(bodies, &callees, options)?);
-        let types = self.module.funcs.iter().map(|ty| self.module.first_equal[*ty as usize]);
-        let trampolines: BTreeSet<u32> = types.collect();
+        let types = self.module.funcs.values().map(|ty| self.module.first_equal[*ty]);
+        let trampolines: BTreeSet<TypeIndex> = types.collect();
         let trampolines: Vec<Symbol> = trampolines.into_iter().map(Symbol::Trampoline).collect();
         let mut others = self.pieces(&trampolines)?;
         // Thunks refer to stubs and to one another, so more may be missing once they are there.
@@ -100,7 +102,7 @@ impl<'m> Generator<'m> {
         let small = bodies.iter().filter(|body| inline::is_small(&body.body));
         let small: Vec<_> = small.take(inline::MOST_CALLEES).collect();
         let translate = |worker: &mut Worker, body: &Body<'_>| {
-            let index = body.validation.index;
+            let index = body.func();
             let stats = self.translate(worker, body.clone()).ok()?;
             Some((index, Callee::new(&worker.context.func, stats)?))
         };
@@ -152,7 +154,7 @@ impl<'m> Generator<'m> {
         body: Body<'_>,
         callees: &Callees,
     ) -> Result<Code, CompileError> {
-        let symbol = Symbol::Func(body.validation.index);
+        let symbol = Symbol::Func(body.func());
         let (stats, positions) = self.prepare(worker, body, callees)?;
         let code = self.compile(worker, symbol)?;
         Ok(Code { stats, positions, ..code })
@@ -165,7 +167,7 @@ impl<'m> Generator<'m> {
         body: Body<'_>,
         callees: &Callees,
     ) -> Result<(BoundsStats, Positions), CompileError> {
-        let index = body.validation.index;
+        let index = body.func();
         let stats = match callees.get(&index) {
             Some(callee) => {
                 worker.context.clear();
@@ -185,9 +187,8 @@ impl<'m> Generator<'m> {
         worker: &mut Worker,
         body: Body<'_>,
     ) -> Result<BoundsStats, CompileError> {
-        let index = body.validation.index;
-        let signature = target::guest_signature(self.module.func_type(index));
-        self.start(worker, Symbol::Func(index), signature);
+        let index = body.func();
+        self.start(worker, Symbol::Func(index));
         let Worker { context, builder, allocations, .. } = worker;
         let (code, arguments) =
             CodeBuilder::new(&mut context.func, builder, self.module, self.layout);
@@ -203,64 +204,26 @@ impl<'m> Generator<'m> {
 
     /// Generates anything but a guest function.
     fn piece(&self, worker: &mut Worker, symbol: Symbol) -> Result<Code, CompileError> {
-        let ty = |ty: u32| &self.module.types[ty as usize];
-        match symbol {
-            Symbol::Func(index) => {
-                let signature = target::guest_signature(self.module.func_type(index));
-                self.build(worker, symbol, signature, |code, arguments| {
-                    thunk::import(code, index, arguments);
-                })
-            }
-            Symbol::Trampoline(index) => {
-                let signature = target::trampoline_signature();
-                self.build(worker, symbol, signature, |code, arguments| {
-                    thunk::trampoline(code, index, arguments);
-                })
-            }
-            Symbol::Foreign(index) => {
-                let signature = target::foreign_signature(ty(index));
-                self.build(worker, symbol, signature, |code, arguments| {
-                    thunk::foreign(code, index, arguments);
-                })
-            }
-            Symbol::Bridge(index) => {
-                let signature = target::bridge_signature(ty(index));
-                self.build(worker, symbol, signature, |code, arguments| {
-                    thunk::bridge(code, index, arguments);
-                })
-            }
-            Symbol::Hostcall(call) => {
-                let signature = target::stub_signature(call);
-                self.build(worker, symbol, signature, |code, arguments| {
-                    thunk::hostcall(code, call, arguments);
-                })
-            }
-            Symbol::Trap(trap) => {
-                let signature = target::trap_signature();
-                self.build(worker, symbol, signature, |code, _| thunk::trap(code, trap))
-            }
-        }
-    }
-
-    fn build(
-        &self,
-        worker: &mut Worker,
-        symbol: Symbol,
-        signature: Signature,
-        fill: impl FnOnce(&mut CodeBuilder<'_>, &[Value]),
-    ) -> Result<Code, CompileError> {
-        self.start(worker, symbol, signature);
+        self.start(worker, symbol);
         let Worker { context, builder, .. } = worker;
         let (mut code, arguments) =
             CodeBuilder::new(&mut context.func, builder, self.module, self.layout);
-        fill(&mut code, &arguments);
+        match symbol {
+            Symbol::Func(func) => thunk::import(&mut code, func, &arguments),
+            Symbol::Trampoline(ty) => thunk::trampoline(&mut code, ty, &arguments),
+            Symbol::Foreign(ty) => thunk::foreign(&mut code, ty, &arguments),
+            Symbol::Bridge(ty) => thunk::bridge(&mut code, ty, &arguments),
+            Symbol::Hostcall(call) => thunk::hostcall(&mut code, call, &arguments),
+            Symbol::Trap(trap) => thunk::trap(&mut code, trap),
+        }
         code.finish(&*self.isa);
         self.compile(worker, symbol)
     }
 
     /// Starts a function in the worker's context.
-    fn start(&self, worker: &mut Worker, symbol: Symbol, signature: Signature) {
+    fn start(&self, worker: &mut Worker, symbol: Symbol) {
         worker.context.clear();
+        let signature = symbol.signature(self.module);
         let name = UserFuncName::User(symbol.external_name());
         worker.context.func = Function::with_name_signature(name, signature);
     }

@@ -43,7 +43,7 @@ pub use switches::{Entry, Pass, Passes, Proof, Proofs, Proposal, Proposals, Swit
 
 use arch::x86_64::unwind;
 use artifact::{elf, header, image, link, records};
-use front::module::Layout;
+use front::layout::Layout;
 use front::parse;
 use generate::Generator;
 use wfaas_abi::BoundsStats;

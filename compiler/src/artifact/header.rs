@@ -1,7 +1,8 @@
 //! The fixed header of an artifact.
 
 use crate::Options;
-use crate::front::module::{Layout, Module};
+use crate::front::layout::Layout;
+use crate::front::module::Module;
 use object::elf::EM_X86_64;
 use wfaas_abi::BoundsStats;
 use wfaas_abi::artifact::{FORMAT_VERSION, Header, MAGIC};
@@ -26,7 +27,7 @@ pub(crate) fn header(
     header.host_bytes = (layout.host.host_bytes as u64).into();
     header.data_dropped = layout.state.data_dropped.cast_unsigned().into();
     header.elem_dropped = layout.state.elem_dropped.cast_unsigned().into();
-    header.start = module.start.map_or(0, |index| index + 1).into();
+    header.start = module.start.map_or(0, |func| func.as_u32() + 1).into();
     header.accesses = stats.0.map(|count| count.into());
     header
 }

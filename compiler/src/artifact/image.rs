@@ -7,7 +7,10 @@
 //! too.
 
 use crate::artifact::link::Linked;
+use crate::front::index::*;
+use crate::front::layout::Layout;
 use crate::front::module::*;
+use cranelift_codegen::entity::PrimaryMap;
 use wfaas_abi::artifact::records::InitKind;
 use wfaas_abi::image::SparseImage;
 use wfaas_abi::layout::{PAGE, WASM_PAGE};
@@ -49,7 +52,7 @@ pub(crate) fn initial(module: &Module<'_>, layout: &Layout, linked: &Linked) -> 
         linked,
         image: SparseImage::new(layout.state.state_bytes),
         steps: Vec::new(),
-        globals: vec![None; module.counts.globals as usize],
+        globals: (0..module.counts.globals).map(|_| None).collect(),
         pages_left: FREE_PAGES + module.bytes / BYTES_PER_PAGE,
         deferring: false,
     };
@@ -67,8 +70,8 @@ struct Builder<'m> {
     linked: &'m Linked,
     image: SparseImage,
     steps: Vec<Step>,
-    /// Of each global, its initial value, if that is known.
-    globals: Vec<Option<u128>>,
+    /// The initial value of each global so far, if that is known.
+    globals: PrimaryMap<GlobalIndex, Option<u128>>,
     pages_left: usize,
     /// Whether a segment was left to instantiation.
     deferring: bool,
@@ -76,7 +79,9 @@ struct Builder<'m> {
 
 impl Builder<'_> {
     fn sizes(&mut self) {
-        for (memory, place) in self.module.defined_memories().iter().zip(&self.layout.places) {
+        for (memory, place) in
+            self.module.defined_memories().iter().zip(self.layout.places.values())
+        {
             let at = image_offset(*place) + i64::from(MEMORY_PAGES_OFFSET);
             self.image.write(at, &memory.limits.minimum.to_le_bytes());
         }
@@ -88,16 +93,16 @@ impl Builder<'_> {
     }
 
     fn globals(&mut self) {
-        for (index, value) in self.module.global_values.iter().enumerate() {
+        for (index, value) in self.module.global_values.iter() {
             let bits = self.bits(value);
             match bits {
                 Some(bits) => {
-                    let offset = self.layout.state.globals[index];
+                    let offset = self.layout.global(index);
                     self.image.write(i64::from(offset), &bits.to_le_bytes());
                 }
                 None => self.steps.push(Step {
                     kind: InitKind::Global,
-                    target: self.module.counts.globals + index as u32,
+                    target: self.module.global_index(index).as_u32(),
                     segment: 0,
                     value: value.clone(),
                 }),
@@ -108,18 +113,18 @@ impl Builder<'_> {
 
     /// Fills tables whose elements are not null at first.
     fn tables(&mut self) {
-        for (index, value) in self.module.table_values.iter().enumerate() {
+        for (index, value) in self.module.table_values.iter() {
             let Some(value) = value else { continue };
-            let len = self.module.defined_tables()[index].initial_len() as usize;
+            let len = self.module.table(index).initial_len() as usize;
             match self.bits(value) {
                 Some(bits) if self.take_pages(len * ELEMENT_BYTES) => {
                     let bytes = (bits as u64).to_le_bytes().repeat(len);
-                    let at = self.layout.state.table_elements[index];
+                    let at = self.layout.table_elements(index);
                     self.image.write(i64::from(at), &bytes);
                 }
                 _ => self.steps.push(Step {
                     kind: InitKind::TableFill,
-                    target: self.module.counts.tables + index as u32,
+                    target: self.module.table_index(index).as_u32(),
                     segment: 0,
                     value: value.clone(),
                 }),
@@ -130,7 +135,7 @@ impl Builder<'_> {
     /// Applies element segments; of each, whether it is still needed.
     fn elements(&mut self) -> Vec<bool> {
         let mut keep = Vec::with_capacity(self.module.elements.len());
-        for (index, segment) in self.module.elements.iter().enumerate() {
+        for (index, segment) in self.module.elements.iter() {
             let done = match &segment.mode {
                 SegmentMode::Passive => false,
                 SegmentMode::Declared => true,
@@ -138,13 +143,13 @@ impl Builder<'_> {
                     let (target, done) = (*target, self.may_apply(InitKind::Elem));
                     let done = done && self.element(segment, target, offset);
                     if !done {
-                        self.defer(InitKind::Elem, target, index, offset);
+                        self.defer(InitKind::Elem, target.as_u32(), index.as_u32(), offset);
                     }
                     done
                 }
             };
             if done {
-                self.mark_dropped(self.layout.state.elem_dropped, index);
+                self.mark_dropped(self.layout.state.elem_dropped, index.as_u32());
             }
             keep.push(!done);
         }
@@ -152,22 +157,21 @@ impl Builder<'_> {
     }
 
     /// Writes an element segment into the image, if that can be done here.
-    fn element(&mut self, segment: &ElementSegment, target: u32, offset: &Expr) -> bool {
+    fn element(&mut self, segment: &ElementSegment, target: TableIndex, offset: &Expr) -> bool {
         let Some(table) = self.module.defined_table(target) else { return false };
         let Some(values) =
             segment.items.iter().map(|item| self.reference(item)).collect::<Option<Vec<u64>>>()
         else {
             return false;
         };
-        let size = self.module.defined_tables()[table].initial_len();
+        let size = self.module.table(table).initial_len();
         let Some(first) = self.start(offset, values.len(), size) else { return false };
         if !self.take_pages(values.len() * ELEMENT_BYTES) {
             return false;
         }
         // References are 64 bits wide.
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let at = i64::from(self.layout.state.table_elements[table])
-            + first as i64 * ELEMENT_BYTES as i64;
+        let at = i64::from(self.layout.table_elements(table)) + first as i64 * ELEMENT_BYTES as i64;
         self.image.write(at, &bytes);
         true
     }
@@ -175,7 +179,7 @@ impl Builder<'_> {
     /// Applies data segments; of each, whether it is still needed.
     fn data(&mut self) -> Vec<bool> {
         let mut keep = Vec::with_capacity(self.module.data.len());
-        for (index, segment) in self.module.data.iter().enumerate() {
+        for (index, segment) in self.module.data.iter() {
             let done = match &segment.mode {
                 SegmentMode::Passive => false,
                 SegmentMode::Declared => true,
@@ -183,13 +187,13 @@ impl Builder<'_> {
                     let (target, done) = (*target, self.may_apply(InitKind::Data));
                     let done = done && self.datum(segment, target, offset);
                     if !done {
-                        self.defer(InitKind::Data, target, index, offset);
+                        self.defer(InitKind::Data, target.as_u32(), index.as_u32(), offset);
                     }
                     done
                 }
             };
             if done {
-                self.mark_dropped(self.layout.state.data_dropped, index);
+                self.mark_dropped(self.layout.state.data_dropped, index.as_u32());
             }
             keep.push(!done);
         }
@@ -197,9 +201,9 @@ impl Builder<'_> {
     }
 
     /// Writes a data segment into the image, if that can be done here.
-    fn datum(&mut self, segment: &DataSegment<'_>, target: u32, offset: &Expr) -> bool {
+    fn datum(&mut self, segment: &DataSegment<'_>, target: MemoryIndex, offset: &Expr) -> bool {
         let Some(defined) = self.module.defined_memory(target) else { return false };
-        let size = self.module.memories[target as usize].limits.minimum * WASM_PAGE as u64;
+        let size = self.module.memories[target].limits.minimum * WASM_PAGE as u64;
         let Some(at) = self.start(offset, segment.bytes.len(), size) else { return false };
         if !self.take_pages(segment.bytes.len()) {
             return false;
@@ -216,13 +220,13 @@ impl Builder<'_> {
         !self.deferring && (kind == InitKind::Data || !filling())
     }
 
-    fn defer(&mut self, kind: InitKind, target: u32, segment: usize, value: &Expr) {
+    fn defer(&mut self, kind: InitKind, target: u32, segment: u32, value: &Expr) {
         self.deferring = true;
-        self.steps.push(Step { kind, target, segment: segment as u32, value: value.clone() });
+        self.steps.push(Step { kind, target, segment, value: value.clone() });
     }
 
-    fn mark_dropped(&mut self, first: i32, index: usize) {
-        self.image.write(i64::from(first) + index as i64, &[1]);
+    fn mark_dropped(&mut self, first: i32, index: u32) {
+        self.image.write(i64::from(first) + i64::from(index), &[1]);
     }
 
     /// Whether there are pages left for so many bytes anywhere.
@@ -247,7 +251,7 @@ impl Builder<'_> {
                 Const::RefFunc(index) => {
                     u128::from(self.linked.func_ref(self.module, index).to_bits())
                 }
-                Const::GlobalGet(index) => self.globals[index as usize]?,
+                Const::GlobalGet(index) => self.globals[index]?,
                 Const::Calculate(opcode) => {
                     let right = stack.pop()? as u64;
                     let left = stack.pop()? as u64;

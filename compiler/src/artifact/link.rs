@@ -3,6 +3,7 @@
 use crate::CompileError;
 use crate::arch::x86_64::prologue::FrameStep;
 use crate::code::Code;
+use crate::front::index::FuncIndex;
 use crate::front::module::Module;
 use crate::front::names;
 use crate::symbol::Symbol;
@@ -62,7 +63,7 @@ impl Linked {
     }
 
     /// A reference to function `index`.
-    pub(crate) fn func_ref(&self, module: &Module<'_>, index: u32) -> FuncRef {
+    pub(crate) fn func_ref(&self, module: &Module<'_>, index: FuncIndex) -> FuncRef {
         // All functions of the index space are in the text.
         FuncRef::new(self.offsets[&Symbol::Func(index)], module.func_type_id(index))
     }

@@ -2,9 +2,12 @@
 
 use crate::artifact::image::{Initial, Step};
 use crate::artifact::link::Linked;
-use crate::front::module::{Const, Expr, ImportType, Layout, Limits, Memory, Module};
+use crate::front::index::DefinedFunc;
+use crate::front::layout::Layout;
+use crate::front::module::{Const, Expr, ImportType, Limits, Memory, Module};
 use crate::front::names;
 use crate::symbol::Symbol;
+use cranelift_codegen::entity::PrimaryMap;
 use wfaas_abi::artifact::records::*;
 use wfaas_abi::artifact::{SectionId, Sections};
 use wfaas_abi::{FuncType, ValType, memories};
@@ -17,7 +20,7 @@ pub(crate) fn sections(
     linked: &Linked,
     inlined: &[InlinedRecord],
     initial: &Initial,
-    bodies: &[u32],
+    bodies: &PrimaryMap<DefinedFunc, u32>,
 ) -> Sections {
     let mut sections = Sections::default();
     sections.set(SectionId::Text, linked.text.clone());
@@ -41,15 +44,20 @@ pub(crate) fn sections(
     sections
 }
 
-fn functions(sections: &mut Sections, module: &Module<'_>, linked: &Linked, bodies: &[u32]) {
+fn functions(
+    sections: &mut Sections,
+    module: &Module<'_>,
+    linked: &Linked,
+    bodies: &PrimaryMap<DefinedFunc, u32>,
+) {
     let names = names::of_functions(module);
     // Functions come first in the text, in the order of the index space.
-    for (index, piece) in linked.pieces[..module.funcs.len()].iter().enumerate() {
-        let body = index.checked_sub(module.counts.funcs as usize).map(|index| bodies[index]);
+    for ((index, ty), piece) in module.funcs.iter().zip(&linked.pieces) {
+        let body = module.defined_func(index).map(|defined| bodies[defined]);
         let record = FunctionRecord {
             text_offset: piece.offset.into(),
             text_size: piece.size.into(),
-            type_index: module.funcs[index].into(),
+            type_index: ty.as_u32().into(),
             wasm_offset: body.unwrap_or(NONE).into(),
             name: sections.string(names[index].as_deref().unwrap_or_default()),
         };
@@ -58,7 +66,7 @@ fn functions(sections: &mut Sections, module: &Module<'_>, linked: &Linked, bodi
 }
 
 fn types(sections: &mut Sections, module: &Module<'_>, linked: &Linked) {
-    for (index, ty) in module.types.iter().enumerate() {
+    for (index, ty) in module.types.iter() {
         let trampoline = linked.offset(Symbol::Trampoline(module.first_equal[index]));
         let record = TypeRecord {
             params: val_types(sections, module, ty.params()),
@@ -99,7 +107,7 @@ fn extern_type(module: &Module<'_>, ty: ImportType) -> ExternType {
     match ty {
         ImportType::Func(ty) => ExternType {
             kind: (ExternKind::Func as u32).into(),
-            ty: ty.into(),
+            ty: ty.as_u32().into(),
             ..ExternType::default()
         },
         ImportType::Table(table) => ExternType {
@@ -125,7 +133,7 @@ fn extern_type(module: &Module<'_>, ty: ImportType) -> ExternType {
         },
         ImportType::Tag(ty) => ExternType {
             kind: (ExternKind::Tag as u32).into(),
-            ty: ty.into(),
+            ty: ty.as_u32().into(),
             ..ExternType::default()
         },
     }
@@ -144,7 +152,7 @@ fn memory_bits(memory: Memory) -> u32 {
 }
 
 fn globals(sections: &mut Sections, module: &Module<'_>, layout: &Layout) {
-    let defined = &module.globals[module.counts.globals as usize..];
+    let defined = &module.globals.as_values_slice()[module.counts.globals as usize..];
     for (global, offset) in defined.iter().zip(&layout.state.globals) {
         let record = GlobalRecord {
             ty: module.type_code(global.ty).into(),
@@ -157,11 +165,12 @@ fn globals(sections: &mut Sections, module: &Module<'_>, layout: &Layout) {
 }
 
 fn tables(sections: &mut Sections, module: &Module<'_>, layout: &Layout) {
-    for (index, table) in module.defined_tables().iter().enumerate() {
+    for index in module.table_values.keys() {
+        let table = module.table(index);
         let record = TableRecord {
             ty: module.type_code(table.ty).into(),
-            size_offset: layout.state.table_sizes[index].into(),
-            elements_offset: layout.state.table_elements[index].into(),
+            size_offset: layout.table_size(index).into(),
+            elements_offset: layout.table_elements(index).into(),
             minimum: table.limits.minimum.into(),
             maximum: maximum(table.limits).into(),
             capacity: table.capacity().into(),
@@ -181,8 +190,8 @@ fn memories(sections: &mut Sections, module: &Module<'_>, layout: &Layout) {
         };
         sections.push(SectionId::Memories, &[record]);
     }
-    let mut sizes = vec![U64::ZERO; memories::place_count(&layout.places)];
-    for (memory, place) in module.defined_memories().iter().zip(&layout.places) {
+    let mut sizes = vec![U64::ZERO; memories::place_count(layout.places.as_values_slice())];
+    for (memory, place) in module.defined_memories().iter().zip(layout.places.values()) {
         sizes[*place] = memory.limits.minimum.into();
     }
     sections.push(SectionId::MemorySizes, &sizes);
@@ -190,8 +199,8 @@ fn memories(sections: &mut Sections, module: &Module<'_>, layout: &Layout) {
 }
 
 fn tags(sections: &mut Sections, module: &Module<'_>) {
-    for ty in &module.tags[module.counts.tags as usize..] {
-        sections.push(SectionId::Tags, &[TagRecord { ty: (*ty).into() }]);
+    for ty in module.tags.values().skip(module.counts.tags as usize) {
+        sections.push(SectionId::Tags, &[TagRecord { ty: ty.as_u32().into() }]);
     }
 }
 
@@ -208,7 +217,7 @@ fn init_step(sections: &mut Sections, step: &Step) {
 }
 
 fn elements(sections: &mut Sections, module: &Module<'_>, initial: &Initial) {
-    for (segment, keep) in module.elements.iter().zip(&initial.keep_elements) {
+    for (segment, keep) in module.elements.values().zip(&initial.keep_elements) {
         let items: &[Expr] = if *keep { &segment.items } else { &[] };
         // Operations that make references are whole expressions by themselves.
         let items = items.iter().flat_map(Expr::operations);
@@ -220,7 +229,7 @@ fn elements(sections: &mut Sections, module: &Module<'_>, initial: &Initial) {
 }
 
 fn data(sections: &mut Sections, module: &Module<'_>, initial: &Initial) {
-    for (segment, keep) in module.data.iter().zip(&initial.keep_data) {
+    for (segment, keep) in module.data.values().zip(&initial.keep_data) {
         let bytes = sections.push(SectionId::Data, if *keep { segment.bytes } else { &[] });
         sections.push(SectionId::DataSegments, &[DataSegment { bytes }]);
     }
@@ -239,8 +248,8 @@ fn const_op(value: Const) -> ConstOp {
         Const::F64(bits) => (ConstOpcode::F64Const, u128::from(bits)),
         Const::V128(bits) => (ConstOpcode::V128Const, bits),
         Const::RefNull => (ConstOpcode::RefNull, 0),
-        Const::RefFunc(index) => (ConstOpcode::RefFunc, u128::from(index)),
-        Const::GlobalGet(index) => (ConstOpcode::GlobalGet, u128::from(index)),
+        Const::RefFunc(index) => (ConstOpcode::RefFunc, u128::from(index.as_u32())),
+        Const::GlobalGet(index) => (ConstOpcode::GlobalGet, u128::from(index.as_u32())),
         Const::Calculate(opcode) => (opcode, 0),
     };
     ConstOp {

@@ -1,6 +1,7 @@
 //! Checks as they were emitted, and why one may be left out.
 
 use crate::analysis::Interval;
+use crate::front::index::MemoryIndex;
 use cranelift_codegen::ir::{Function, Inst, Value};
 use wfaas_abi::CheckFate;
 
@@ -32,7 +33,7 @@ pub(crate) enum Action {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Bound {
     /// The size of a memory.
-    Memory(u32),
+    Memory(MemoryIndex),
     /// The size of the reservation for one.
     Reservation,
 }

@@ -211,6 +211,6 @@ impl FuncEmitter<'_> {
         let address = self.code.ins().iadd_imm_s(index, memarg.offset.cast_signed());
         let overflowed = self.code.ins().icmp(IntCC::UnsignedLessThan, address, index);
         self.code.trap_if(overflowed, TrapCode::MemoryOutOfBounds);
-        Ok((self.code.index(memory), address))
+        Ok((self.code.index(memory.as_u32()), address))
     }
 }

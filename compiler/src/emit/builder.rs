@@ -1,7 +1,9 @@
 //! A function under construction, for guest functions, thunks and stubs alike: knows where state
 //! and host context are, and how pieces of code call one another.
 
-use crate::front::module::{Layout, Module};
+use crate::front::index::TypeIndex;
+use crate::front::layout::Layout;
+use crate::front::module::Module;
 use crate::symbol::Symbol;
 use crate::target::{self, POINTER};
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -39,7 +41,7 @@ pub(crate) struct CodeBuilder<'c> {
     pub(crate) module: &'c Module<'c>,
     pub(crate) layout: &'c Layout,
     functions: HashMap<Symbol, ir::FuncRef>,
-    signatures: HashMap<u32, SigRef>,
+    signatures: HashMap<TypeIndex, SigRef>,
     /// BASE as it was read last, and the block where.
     base: Option<(Block, Value)>,
 }
@@ -192,11 +194,11 @@ impl<'c> CodeBuilder<'c> {
     }
 
     /// The signature of functions of type `ty`.
-    pub(crate) fn guest_signature(&mut self, ty: u32) -> SigRef {
+    pub(crate) fn guest_signature(&mut self, ty: TypeIndex) -> SigRef {
         if let Some(signature) = self.signatures.get(&ty) {
             return *signature;
         }
-        let signature = target::guest_signature(&self.module.types[ty as usize]);
+        let signature = target::guest_signature(&self.module.types[ty]);
         let signature = self.import_signature(signature);
         self.signatures.insert(ty, signature);
         signature
@@ -213,18 +215,8 @@ impl<'c> CodeBuilder<'c> {
             return *function;
         }
         let signature = match symbol {
-            Symbol::Func(index) => self.guest_signature(self.module.funcs[index as usize]),
-            Symbol::Foreign(ty) => {
-                let signature = target::foreign_signature(&self.module.types[ty as usize]);
-                self.import_signature(signature)
-            }
-            Symbol::Bridge(ty) => {
-                let signature = target::bridge_signature(&self.module.types[ty as usize]);
-                self.import_signature(signature)
-            }
-            Symbol::Hostcall(call) => self.import_signature(target::stub_signature(call)),
-            Symbol::Trap(_) => self.import_signature(target::trap_signature()),
-            Symbol::Trampoline(_) => self.import_signature(target::trampoline_signature()),
+            Symbol::Func(func) => self.guest_signature(self.module.funcs[func]),
+            other => self.import_signature(other.signature(self.module)),
         };
         let name = self.builder.func.declare_imported_user_function(symbol.external_name());
         let function = self.builder.import_function(ExtFuncData {
@@ -356,7 +348,7 @@ impl<'c> CodeBuilder<'c> {
     }
 
     /// The types of function type `ty`.
-    pub(crate) fn func_type(&self, ty: u32) -> &'c FuncType {
-        &self.module.types[ty as usize]
+    pub(crate) fn func_type(&self, ty: TypeIndex) -> &'c FuncType {
+        &self.module.types[ty]
     }
 }

@@ -25,6 +25,7 @@ mod variable;
 use crate::CompileError;
 use crate::bounds::{Check, Policy};
 use crate::emit::builder::CodeBuilder;
+use crate::front::index::FuncIndex;
 use crate::front::parse::Body;
 use complexity::Complexity;
 use control::Frame;
@@ -77,8 +78,8 @@ pub(crate) fn function<'c>(
     isa: &dyn cranelift_codegen::isa::TargetIsa,
     policy: Policy,
 ) -> Result<(Vec<Check>, BoundsStats), CompileError> {
+    let index = body.func();
     let Body { validation, body } = body;
-    let index = validation.index;
     let mut validator = validation.into_validator(std::mem::take(allocations));
     let mut emitter = FuncEmitter::new(code, index, &body, policy);
     emitter.enter_function(index);
@@ -93,7 +94,7 @@ pub(crate) fn function<'c>(
 impl<'c> FuncEmitter<'c> {
     fn new(
         code: CodeBuilder<'c>,
-        index: u32,
+        index: FuncIndex,
         body: &wasmparser::FunctionBody<'_>,
         policy: Policy,
     ) -> Self {

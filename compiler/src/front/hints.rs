@@ -1,6 +1,7 @@
 //! Branch hints: which way branches mostly go, from the custom section
 //! `metadata.code.branch_hint` (Core Specification, appendix "Custom Sections").
 
+use super::index::FuncIndex;
 use std::collections::HashMap;
 use wasmparser::{BranchHintFunction, SectionLimited};
 
@@ -24,7 +25,7 @@ impl BranchHints {
 
     /// The hints of a function: offset from the start of its body, and whether the branch there
     /// is mostly taken; ascending.
-    pub(crate) fn of(&self, function: u32) -> &[(u32, bool)] {
-        self.0.get(&function).map_or(&[], Vec::as_slice)
+    pub(crate) fn of(&self, function: FuncIndex) -> &[(u32, bool)] {
+        self.0.get(&function.as_u32()).map_or(&[], Vec::as_slice)
     }
 }

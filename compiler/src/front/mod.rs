@@ -1,6 +1,8 @@
 //! The front end: from the bytes of a module to plain data.
 
 pub(crate) mod hints;
+pub(crate) mod index;
+pub(crate) mod layout;
 pub(crate) mod module;
 pub(crate) mod names;
 pub(crate) mod parse;

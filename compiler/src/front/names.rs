@@ -1,6 +1,8 @@
 //! Names of functions for people: from the name section, the imports or the exports.
 
-use crate::front::module::Module;
+use super::index::FuncIndex;
+use super::module::Module;
+use cranelift_codegen::entity::PrimaryMap;
 use wasmparser::{Name, NameSectionReader};
 use wfaas_abi::artifact::records::ExternKind;
 
@@ -20,19 +22,20 @@ pub(crate) fn from_section<'a>(reader: NameSectionReader<'a>) -> Vec<(u32, &'a s
 }
 
 /// The names of all functions that have one, in the order of the index space.
-pub(crate) fn of_functions(module: &Module<'_>) -> Vec<Option<String>> {
-    let mut names: Vec<Option<String>> = vec![None; module.funcs.len()];
+pub(crate) fn of_functions(module: &Module<'_>) -> PrimaryMap<FuncIndex, Option<String>> {
+    let mut names: PrimaryMap<FuncIndex, Option<String>> =
+        module.funcs.keys().map(|_| None).collect();
     // Backwards, so that the first export of a function names it.
     for export in module.exports.iter().rev().filter(|export| export.kind == ExternKind::Func) {
-        names[export.index as usize] = Some(export.name.to_owned());
+        names[FuncIndex::from_u32(export.index)] = Some(export.name.to_owned());
     }
     for (index, name) in module.func_names.iter().filter(|(_, name)| !name.is_empty()) {
         // The name section is not validated: the index may be anything.
-        if let Some(slot) = names.get_mut(*index as usize) {
-            *slot = Some((*name).to_owned());
+        if (*index as usize) < names.len() {
+            names[FuncIndex::from_u32(*index)] = Some((*name).to_owned());
         }
     }
-    for (slot, import) in names.iter_mut().zip(module.func_imports()) {
+    for (slot, import) in names.values_mut().zip(module.func_imports()) {
         *slot = Some(format!("import:{}.{}", import.module, import.name));
     }
     names

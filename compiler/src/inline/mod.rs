@@ -15,6 +15,7 @@ mod positions;
 
 pub(crate) use positions::{Positions, gather};
 
+use crate::front::index::FuncIndex;
 use crate::symbol::Symbol;
 use cranelift_codegen::inline::{Inline, InlineCommand};
 use cranelift_codegen::ir::{self, ExternalName, Function, Inst, Opcode, Value};
@@ -64,7 +65,7 @@ pub(crate) struct Callee {
 }
 
 /// The functions of a module that may be inlined, by index.
-pub(crate) type Callees = HashMap<u32, Callee>;
+pub(crate) type Callees = HashMap<FuncIndex, Callee>;
 
 /// Whether a body is small enough to be a candidate.
 pub(crate) fn is_small(body: &wasmparser::FunctionBody<'_>) -> bool {
@@ -114,10 +115,10 @@ fn operands(function: &Function, inst: Inst) -> usize {
 /// Inlines calls in function `index`, which was just translated.
 pub(crate) fn run(
     context: &mut Context,
-    index: u32,
+    index: FuncIndex,
     callees: &Callees,
 ) -> Result<Positions, CodegenError> {
-    let mut positions = Positions::new(index);
+    let mut positions = Positions::of(index);
     if callees.is_empty() {
         return Ok(positions);
     }
@@ -153,7 +154,7 @@ struct Round<'c, 'p> {
 
 impl Round<'_, '_> {
     /// The function that an instruction calls, if it may be inlined there.
-    fn callee(&self, caller: &Function, call: Inst, name: &ExternalName) -> Option<u32> {
+    fn callee(&self, caller: &Function, call: Inst, name: &ExternalName) -> Option<FuncIndex> {
         let ExternalName::User(name) = name else { return None };
         let name = &caller.params.user_named_funcs()[*name];
         let Some(Symbol::Func(index)) = Symbol::from_external_name(name) else { return None };

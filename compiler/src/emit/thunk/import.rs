@@ -2,8 +2,10 @@
 
 use super::{array_bytes, cells, stub};
 use crate::emit::builder::{CodeBuilder, Region};
+use crate::front::index::{FuncIndex, TypeIndex};
 use crate::symbol::Symbol;
 use crate::target::{self, POINTER, clif_type};
+use cranelift_codegen::entity::EntityRef;
 use cranelift_codegen::ir::{
     InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Value, types,
 };
@@ -11,22 +13,22 @@ use std::mem::offset_of;
 use wfaas_abi::context::{FuncImport, HostContext};
 use wfaas_abi::{Hostcall, ValType};
 
-/// The thunk of imported function `index`.
-pub(crate) fn import(code: &mut CodeBuilder<'_>, index: u32, arguments: &[Value]) {
-    let ty = code.module.funcs[index as usize];
-    let record = code.layout.host.funcs + index as usize * size_of::<FuncImport>();
+/// The thunk of an imported function.
+pub(crate) fn import(code: &mut CodeBuilder<'_>, func: FuncIndex, arguments: &[Value]) {
+    let ty = code.module.funcs[func];
+    let record = code.layout.host.funcs + func.index() * size_of::<FuncImport>();
     let record = code.host_address(record);
     call_record(code, ty, record, arguments);
 }
 
 /// The thunk that calls a foreign function of type `ty`: its index is the first argument.
-pub(crate) fn foreign(code: &mut CodeBuilder<'_>, ty: u32, arguments: &[Value]) {
+pub(crate) fn foreign(code: &mut CodeBuilder<'_>, ty: TypeIndex, arguments: &[Value]) {
     let record = code.hostcall(Hostcall::ForeignFunc, &arguments[..1]);
     call_record(code, ty, record, &arguments[1..]);
 }
 
 /// Calls the function of a [`FuncImport`] record and returns its results.
-fn call_record(code: &mut CodeBuilder<'_>, ty: u32, record: Value, arguments: &[Value]) {
+fn call_record(code: &mut CodeBuilder<'_>, ty: TypeIndex, record: Value, arguments: &[Value]) {
     let base = code.constant_load(record, offset_of!(FuncImport, base) as i32);
     let guest = code.blocks().create_block();
     let host = code.blocks().create_block();
@@ -34,7 +36,7 @@ fn call_record(code: &mut CodeBuilder<'_>, ty: u32, record: Value, arguments: &[
 
     code.continue_in(guest);
     // A piece of its own: what it saves around the call, a call of the host need not.
-    let bridge = Symbol::Bridge(code.module.first_equal[ty as usize]);
+    let bridge = Symbol::Bridge(code.module.first_equal[ty]);
     code.return_call(bridge, &[&[record], arguments].concat());
 
     code.continue_in(host);
@@ -45,7 +47,7 @@ fn call_record(code: &mut CodeBuilder<'_>, ty: u32, record: Value, arguments: &[
 
 /// The bridge of type `ty`: calls the function of another instance whose record is the first
 /// argument, with its BASE, and with references in terms that it understands.
-pub(crate) fn bridge(code: &mut CodeBuilder<'_>, ty: u32, arguments: &[Value]) {
+pub(crate) fn bridge(code: &mut CodeBuilder<'_>, ty: TypeIndex, arguments: &[Value]) {
     let (record, arguments) = (arguments[0], &arguments[1..]);
     let callee = code.constant_load(record, offset_of!(FuncImport, code) as i32);
     let base = code.constant_load(record, offset_of!(FuncImport, base) as i32);
@@ -84,7 +86,13 @@ fn globalize(
 }
 
 /// Calls a host function, as its type says.
-fn call_host(code: &mut CodeBuilder<'_>, ty: u32, callee: Value, env: Value, arguments: &[Value]) {
+fn call_host(
+    code: &mut CodeBuilder<'_>,
+    ty: TypeIndex,
+    callee: Value,
+    env: Value,
+    arguments: &[Value],
+) {
     stub::leave(code);
     let instance = code.host_load(offset_of!(HostContext, instance));
     let results = if code.func_type(ty).passes_in_registers() {
@@ -98,7 +106,7 @@ fn call_host(code: &mut CodeBuilder<'_>, ty: u32, callee: Value, env: Value, arg
 /// Calls a host function that gets and returns the bits of each value in a register.
 fn call_with_registers(
     code: &mut CodeBuilder<'_>,
-    ty: u32,
+    ty: TypeIndex,
     callee: Value,
     context: &[Value],
     arguments: &[Value],
@@ -114,7 +122,7 @@ fn call_with_registers(
 /// Calls a host function that finds its arguments in an array, and leaves its results there.
 fn call_with_array(
     code: &mut CodeBuilder<'_>,
-    ty: u32,
+    ty: TypeIndex,
     callee: Value,
     context: &[Value],
     arguments: &[Value],

@@ -2,11 +2,12 @@
 
 use super::cells;
 use crate::emit::builder::{CodeBuilder, Region};
+use crate::front::index::TypeIndex;
 use cranelift_codegen::ir::{InstBuilder, Value};
 
 /// The array trampoline of type `ty`, an `extern "C" fn(code, cells)`. The VM enters it on the
 /// guest's stack, with BASE in its register.
-pub(crate) fn trampoline(code: &mut CodeBuilder<'_>, ty: u32, arguments: &[Value]) {
+pub(crate) fn trampoline(code: &mut CodeBuilder<'_>, ty: TypeIndex, arguments: &[Value]) {
     let (callee, array) = (arguments[0], arguments[1]);
     let types = code.func_type(ty);
     let flags = code.trusted(Region::Cells);

@@ -2,6 +2,7 @@
 
 use super::unexpected;
 use crate::CompileError;
+use crate::front::index::{FuncIndex, GlobalIndex};
 use crate::front::module::{Const, Expr};
 use crate::front::proposals::GC;
 use wasmparser::{ConstExpr, Operator};
@@ -31,8 +32,10 @@ fn operation(operator: &Operator<'_>, offset: u64) -> Result<Const, CompileError
         Operator::F64Const { value } => Const::F64(value.bits()),
         Operator::V128Const { value } => Const::V128(value.into()),
         Operator::RefNull { .. } => Const::RefNull,
-        Operator::RefFunc { function_index } => Const::RefFunc(function_index),
-        Operator::GlobalGet { global_index } => Const::GlobalGet(global_index),
+        Operator::RefFunc { function_index } => Const::RefFunc(FuncIndex::from_u32(function_index)),
+        Operator::GlobalGet { global_index } => {
+            Const::GlobalGet(GlobalIndex::from_u32(global_index))
+        }
         Operator::I32Add => Const::Calculate(ConstOpcode::I32Add),
         Operator::I32Sub => Const::Calculate(ConstOpcode::I32Sub),
         Operator::I32Mul => Const::Calculate(ConstOpcode::I32Mul),

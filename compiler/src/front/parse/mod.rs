@@ -5,11 +5,13 @@ mod constant;
 mod types;
 
 use crate::front::hints::BranchHints;
+use crate::front::index::*;
 use crate::front::module::*;
 use crate::front::names;
 use crate::front::proposals::features;
 use crate::{CompileError, Proposals};
 use constant::constant;
+use cranelift_codegen::entity::PrimaryMap;
 use std::borrow::Cow;
 use types::memory_type;
 use wasmparser::{
@@ -28,6 +30,13 @@ pub(crate) struct Body<'a> {
     pub(crate) body: FunctionBody<'a>,
 }
 
+impl Body<'_> {
+    /// The function that it is the body of.
+    pub(crate) fn func(&self) -> FuncIndex {
+        FuncIndex::from_u32(self.validation.index)
+    }
+}
+
 impl Clone for Body<'_> {
     fn clone(&self) -> Self {
         let FuncToValidate { resources, index, ty, features } = &self.validation;
@@ -37,8 +46,8 @@ impl Clone for Body<'_> {
     }
 }
 
-/// Of each body, its offset in the module.
-pub(crate) fn starts(bodies: &[Body<'_>]) -> Vec<u32> {
+/// The offset of each body in the module.
+pub(crate) fn starts(bodies: &[Body<'_>]) -> PrimaryMap<DefinedFunc, u32> {
     // Modules are smaller than 4 GiB.
     bodies.iter().map(|body| body.body.range().start as u32).collect()
 }
@@ -80,6 +89,7 @@ pub(crate) fn parse(
     Ok((module, bodies))
 }
 
+/// Adds a section to the module: types and what is declared by type.
 fn section<'a>(module: &mut Module<'a>, payload: Payload<'a>) -> Result<(), CompileError> {
     match payload {
         Payload::TypeSection(types) => {
@@ -96,7 +106,7 @@ fn section<'a>(module: &mut Module<'a>, payload: Payload<'a>) -> Result<(), Comp
         }
         Payload::FunctionSection(functions) => {
             for ty in functions {
-                module.funcs.push(ty?);
+                module.funcs.push(TypeIndex::from_u32(ty?));
             }
         }
         Payload::TableSection(tables) => {
@@ -123,9 +133,17 @@ fn section<'a>(module: &mut Module<'a>, payload: Payload<'a>) -> Result<(), Comp
         }
         Payload::TagSection(tags) => {
             for tag in tags {
-                module.tags.push(tag?.func_type_idx);
+                module.tags.push(TypeIndex::from_u32(tag?.func_type_idx));
             }
         }
+        payload => contents(module, payload)?,
+    }
+    Ok(())
+}
+
+/// Adds a section of exports, contents or names.
+fn contents<'a>(module: &mut Module<'a>, payload: Payload<'a>) -> Result<(), CompileError> {
+    match payload {
         Payload::ExportSection(exports) => {
             for export in exports {
                 let export = export?;
@@ -133,7 +151,7 @@ fn section<'a>(module: &mut Module<'a>, payload: Payload<'a>) -> Result<(), Comp
                 module.exports.push(Export { name: export.name, kind, index: export.index });
             }
         }
-        Payload::StartSection { func, .. } => module.start = Some(func),
+        Payload::StartSection { func, .. } => module.start = Some(FuncIndex::from_u32(func)),
         Payload::ElementSection(elements) => {
             for element in elements.into_iter_with_offsets() {
                 let (offset, element) = element?;
@@ -164,6 +182,7 @@ fn add_import<'a>(
 ) -> Result<(), CompileError> {
     let ty = match import.ty {
         TypeRef::Func(ty) => {
+            let ty = TypeIndex::from_u32(ty);
             module.funcs.push(ty);
             module.counts.funcs += 1;
             ImportType::Func(ty)
@@ -186,9 +205,10 @@ fn add_import<'a>(
             ImportType::Global(global)
         }
         TypeRef::Tag(tag) => {
-            module.tags.push(tag.func_type_idx);
+            let ty = TypeIndex::from_u32(tag.func_type_idx);
+            module.tags.push(ty);
             module.counts.tags += 1;
-            ImportType::Tag(tag.func_type_idx)
+            ImportType::Tag(ty)
         }
         TypeRef::FuncExact(_) => return Err(unexpected("kind of import")),
     };
@@ -217,7 +237,7 @@ impl Module<'_> {
             ElementKind::Passive => SegmentMode::Passive,
             ElementKind::Declared => SegmentMode::Declared,
             ElementKind::Active { table_index, offset_expr } => SegmentMode::Active {
-                target: table_index.unwrap_or(0),
+                target: TableIndex::from_u32(table_index.unwrap_or(0)),
                 offset: constant(offset_expr)?,
             },
         };
@@ -225,7 +245,7 @@ impl Module<'_> {
         let ty = match &element.items {
             ElementItems::Functions(functions) => {
                 for function in functions.clone() {
-                    items.push(Expr::One(Const::RefFunc(function?)));
+                    items.push(Expr::One(Const::RefFunc(FuncIndex::from_u32(function?))));
                 }
                 ValType::FUNCREF
             }
@@ -244,14 +264,15 @@ fn data_segment<'a>(segment: &wasmparser::Data<'a>) -> Result<DataSegment<'a>, C
     let mode = match &segment.kind {
         DataKind::Passive => SegmentMode::Passive,
         DataKind::Active { memory_index, offset_expr } => {
-            SegmentMode::Active { target: *memory_index, offset: constant(offset_expr)? }
+            let target = MemoryIndex::from_u32(*memory_index);
+            SegmentMode::Active { target, offset: constant(offset_expr)? }
         }
     };
     Ok(DataSegment { mode, bytes: segment.data })
 }
 
-/// An error for what validation lets through only if a proposal is accepted that this file does
-/// not know.
+/// An error for something that validation lets through only if a proposal is accepted that this
+/// file does not know.
 fn unexpected(what: &str) -> CompileError {
     CompileError::Internal(format!("a validated module has an unexpected {what}"))
 }

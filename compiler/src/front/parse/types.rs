@@ -1,6 +1,7 @@
 //! Types: from the parser's to ours.
 
 use crate::CompileError;
+use crate::front::index::TypeIndex;
 use crate::front::module::{GlobalType, Limits, Memory, Module, Table};
 use crate::front::proposals::GC;
 use std::collections::hash_map::Entry;
@@ -24,7 +25,7 @@ impl Module<'_> {
 
     /// Adds a type, with its id and the first type equal to it.
     fn add_type(&mut self, ty: FuncType) -> Result<(), CompileError> {
-        let (index, id) = (self.types.len() as u32, ty.id());
+        let (index, id) = (self.types.next_key(), ty.id());
         let first = *self.index_of.entry(ty.hash()).or_insert(index);
         if first == index {
             self.check_id(&ty, id, index)?;
@@ -36,14 +37,14 @@ impl Module<'_> {
     }
 
     /// A new type must not have the id of another one.
-    fn check_id(&mut self, ty: &FuncType, id: u32, index: u32) -> Result<(), CompileError> {
+    fn check_id(&mut self, ty: &FuncType, id: u32, index: TypeIndex) -> Result<(), CompileError> {
         match self.index_of_id.entry(id) {
             Entry::Vacant(entry) => {
                 entry.insert(index);
                 Ok(())
             }
             Entry::Occupied(other) => Err(CompileError::TypeIdCollision {
-                first: self.types[*other.get() as usize].to_string(),
+                first: self.types[*other.get()].to_string(),
                 second: ty.to_string(),
             }),
         }
@@ -112,7 +113,7 @@ impl Module<'_> {
     fn heap_type(&self, ty: wasmparser::HeapType) -> Option<HeapType> {
         match ty {
             wasmparser::HeapType::Concrete(UnpackedIndex::Module(index)) => {
-                Some(HeapType::Concrete(self.types.get(index as usize)?.hash()))
+                Some(HeapType::Concrete(self.types.get(TypeIndex::from_u32(index))?.hash()))
             }
             wasmparser::HeapType::Abstract { shared: false, ty } => match ty {
                 AbstractHeapType::Func => Some(HeapType::Func),
