@@ -1,5 +1,7 @@
 //! Generating code: guest functions in parallel, then what they refer to.
 
+use crate::arch::x86_64::collect::collect;
+use crate::arch::x86_64::isa::{self, Allocator};
 use crate::arch::x86_64::relax;
 use crate::bounds::{self, Policy};
 use crate::code::Code;
@@ -13,8 +15,7 @@ use crate::front::parse::Body;
 use crate::inline::{self, Callee, Callees, Positions};
 use crate::switches::{Pass, Passes};
 use crate::symbol::Symbol;
-use crate::target::Allocator;
-use crate::{CompileError, OptLevel, Options, passes, target};
+use crate::{CompileError, OptLevel, Options, passes};
 use cranelift_codegen::ir::{Function, UserFuncName};
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::{CompiledCode, Context};
@@ -61,8 +62,8 @@ impl<'m> Generator<'m> {
             OptLevel::Speed => (Allocator::Thorough, options.passes),
             OptLevel::Fast => (Allocator::Linear, Passes::NONE),
         };
-        let isa = target::isa(options, allocator)?;
-        let linear = target::isa(options, Allocator::Linear)?;
+        let isa = isa::generator(options, allocator)?;
+        let linear = isa::generator(options, Allocator::Linear)?;
         Ok(Generator { module, layout, isa, policy: Policy::new(options), linear, passes })
     }
 
@@ -241,7 +242,7 @@ impl<'m> Generator<'m> {
 
     fn compile(&self, worker: &mut Worker, symbol: Symbol) -> Result<Code, CompileError> {
         let compiled = self.run(worker, symbol)?;
-        let mut code = Code::new(symbol, &worker.context.func, &compiled)?;
+        let mut code = collect(symbol, &worker.context.func, &compiled)?;
         if self.passes.contains(Pass::Relax) {
             let mut blocks = compiled.bb_starts;
             blocks.sort_unstable();

@@ -34,11 +34,11 @@ mod options;
 mod passes;
 mod switches;
 mod symbol;
-mod target;
 
+pub use arch::x86_64::cpu::parse_cpu;
 pub use dump::{assembly, clif};
 pub use error::CompileError;
-pub use options::{OptLevel, Options, Progress, parse_cpu};
+pub use options::{OptLevel, Options, Progress};
 pub use switches::{Entry, Pass, Passes, Proof, Proofs, Proposal, Proposals, Switch, Switches};
 
 use arch::x86_64::unwind;
@@ -76,10 +76,10 @@ pub fn compile(wasm_or_wat: &[u8], options: &Options<'_>) -> Result<Compiled, Co
     let linked = link::link(code)?;
     let initial = image::initial(&module, &layout, &linked);
     let sections = records::sections(&module, &layout, &linked, &inlined, &initial, &starts);
-    let distance = elf::eh_frame_distance(&sections);
-    let eh_frame = unwind::eh_frame(&*generator.isa, &linked.pieces, distance)?;
+    let places = elf::Places::of(&sections);
+    let eh_frame = unwind::eh_frame(&*generator.isa, &linked.pieces, places.eh_frame_distance())?;
     let header = header::header(&module, &layout, linked.stats, options);
-    let artifact = elf::write(header, &sections, &eh_frame, &linked.symbols(&module))?;
+    let artifact = elf::write(header, &places, &sections, &eh_frame, &linked.symbols(&module))?;
     Ok(Compiled {
         artifact,
         functions: starts.len(),

@@ -1,8 +1,8 @@
 //! Pieces of code that refer to one another.
 
+use crate::emit::signature;
 use crate::front::index::{FuncIndex, TypeIndex};
 use crate::front::module::Module;
-use crate::target;
 use cranelift_codegen::entity::PrimaryMap;
 use cranelift_codegen::ir::{Signature, UserExternalName};
 use wfaas_abi::{Hostcall, TrapCode};
@@ -54,12 +54,12 @@ impl Symbol {
     /// The signature by which it is called.
     pub(crate) fn signature(self, module: &Module<'_>) -> Signature {
         match self {
-            Symbol::Func(func) => target::guest_signature(module.func_type(func)),
-            Symbol::Trampoline(_) => target::trampoline_signature(),
-            Symbol::Hostcall(call) => target::stub_signature(call),
-            Symbol::Trap(_) => target::trap_signature(),
-            Symbol::Foreign(ty) => target::foreign_signature(&module.types[ty]),
-            Symbol::Bridge(ty) => target::bridge_signature(&module.types[ty]),
+            Symbol::Func(func) => signature::guest_signature(module.func_type(func)),
+            Symbol::Trampoline(_) => signature::trampoline_signature(),
+            Symbol::Hostcall(call) => signature::stub_signature(call),
+            Symbol::Trap(_) => signature::trap_signature(),
+            Symbol::Foreign(ty) => signature::foreign_signature(&module.types[ty]),
+            Symbol::Bridge(ty) => signature::bridge_signature(&module.types[ty]),
         }
     }
 

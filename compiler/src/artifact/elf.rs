@@ -30,18 +30,37 @@ fn record_sections() -> impl Iterator<Item = SectionId> {
     SectionId::ALL.iter().copied().filter(between)
 }
 
-/// Where `.eh_frame` will be, in bytes from the start of the text.
-pub(crate) fn eh_frame_distance(sections: &Sections) -> u64 {
-    let text_end = TEXT_OFFSET + size(sections.get(SectionId::Text));
-    let end = record_sections().fold(text_end.next_multiple_of(PAGE), |end, id| {
-        end.next_multiple_of(ALIGN) + size(sections.get(id))
-    });
-    end.next_multiple_of(ALIGN) - TEXT_OFFSET
+/// The places of the sections in segments, in bytes from the start of the file. Those of the text and
+/// of the records are on pages of their own, to be mapped with different rights.
+pub(crate) struct Places {
+    /// Text and records, in file order.
+    loaded: Vec<(SectionId, u64)>,
+    eh_frame: u64,
+}
+
+impl Places {
+    pub(crate) fn of(sections: &Sections) -> Places {
+        let mut end = TEXT_OFFSET + size(sections.get(SectionId::Text));
+        let mut loaded = vec![(SectionId::Text, TEXT_OFFSET)];
+        for id in record_sections() {
+            let align = if loaded.len() == 1 { PAGE } else { ALIGN };
+            let start = end.next_multiple_of(align);
+            loaded.push((id, start));
+            end = start + size(sections.get(id));
+        }
+        Places { loaded, eh_frame: end.next_multiple_of(ALIGN) }
+    }
+
+    /// From the start of the text to `.eh_frame`, in bytes.
+    pub(crate) fn eh_frame_distance(&self) -> u64 {
+        self.eh_frame - TEXT_OFFSET
+    }
 }
 
 /// Writes the file. Positions, sizes and hashes are filled into `header`.
 pub(crate) fn write(
     mut header: Header,
+    places: &Places,
     sections: &Sections,
     eh_frame: &[u8],
     symbols: &[Symbol],
@@ -51,7 +70,7 @@ pub(crate) fn write(
         symbols.iter().map(|symbol| symbol.name.replace('\0', "\u{fffd}")).collect();
     let mut file = Vec::new();
     let mut writer = Writer::new(object::Endianness::Little, true, &mut file);
-    let plan = Plan::reserve(&mut writer, sections, eh_frame, &names)?;
+    let plan = Plan::reserve(&mut writer, places, sections, eh_frame, &names)?;
     plan.fill(&mut header);
     plan.write(&mut writer, &header, symbols)?;
     seal(&mut file);
@@ -82,22 +101,19 @@ struct Plan<'s> {
 impl<'s> Plan<'s> {
     fn reserve(
         writer: &mut Writer<'s>,
+        places: &Places,
         sections: &'s Sections,
         eh_frame: &'s [u8],
         names: &'s [String],
     ) -> Result<Self, CompileError> {
         writer.reserve_file_header();
         writer.reserve_program_headers(3);
-        writer.reserve_until(TEXT_OFFSET);
         let mut loaded = Vec::new();
-        for (position, id) in [SectionId::Text].into_iter().chain(record_sections()).enumerate() {
-            // Text and records are on pages of their own, to be mapped with different rights.
-            let align = if position < 2 { PAGE } else { ALIGN };
-            let offset = writer.reserve(size(sections.get(id)), align);
-            loaded.push(named(writer, Some(id), id.elf_name(), sections.get(id), offset));
+        for (id, offset) in &places.loaded {
+            let bytes = sections.get(*id);
+            loaded.push(reserve_at(writer, Some(*id), id.elf_name(), bytes, *offset));
         }
-        let offset = writer.reserve(size(eh_frame), ALIGN);
-        loaded.push(named(writer, None, ".eh_frame", eh_frame, offset));
+        loaded.push(reserve_at(writer, None, ".eh_frame", eh_frame, places.eh_frame));
         let indices: Vec<SectionIndex> =
             loaded.iter().map(|_| writer.reserve_section_index()).collect();
         let symbol_names = reserve_symbols(writer, indices[0], names).map_err(failed)?;
@@ -221,6 +237,18 @@ impl<'s> Plan<'s> {
             writer.write_section_header(&section_header(section, name, elf::SectionFlags(0), 0));
         }
     }
+}
+
+fn reserve_at<'s>(
+    writer: &mut Writer<'s>,
+    id: Option<SectionId>,
+    name: &'static str,
+    bytes: &'s [u8],
+    offset: u64,
+) -> Placed<'s> {
+    writer.reserve_until(offset);
+    writer.reserve(size(bytes), 1);
+    named(writer, id, name, bytes, offset)
 }
 
 fn named<'s>(

@@ -1,7 +1,7 @@
 //! Acting upon proofs.
 
 use super::check::{Action, Check, Elision};
-use crate::target::clif_trap;
+use crate::emit::trap::clif_trap;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Function, InstBuilder, InstructionData, Value};

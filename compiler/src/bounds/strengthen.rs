@@ -3,7 +3,7 @@
 
 use super::check::{Action, Check, Elision};
 use crate::analysis::value::extended_from;
-use crate::target::clif_trap;
+use crate::emit::trap::clif_trap;
 use cranelift_codegen::ir::{Function, Inst, InstructionData, Opcode, Value};
 use std::collections::HashMap;
 use wfaas_abi::{CheckFate, TrapCode};

@@ -19,8 +19,8 @@
 use super::FuncEmitter;
 use crate::CompileError;
 use crate::bounds::{Action, Bound, Check, Guarded};
+use crate::emit::trap::clif_trap;
 use crate::front::index::MemoryIndex;
-use crate::target::clif_trap;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I32, I64};
 use cranelift_codegen::ir::{InstBuilder, Type, Value};

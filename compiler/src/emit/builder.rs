@@ -1,11 +1,12 @@
 //! A function under construction, for guest functions, thunks and stubs alike: knows where state
 //! and host context are, and how pieces of code call one another.
 
+use crate::emit::signature::{self, POINTER};
+use crate::emit::trap::clif_trap;
 use crate::front::index::TypeIndex;
 use crate::front::layout::Layout;
 use crate::front::module::Module;
 use crate::symbol::Symbol;
-use crate::target::{self, POINTER};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::immediates::Offset32;
 use cranelift_codegen::ir::{
@@ -198,7 +199,7 @@ impl<'c> CodeBuilder<'c> {
         if let Some(signature) = self.signatures.get(&ty) {
             return *signature;
         }
-        let signature = target::guest_signature(&self.module.types[ty]);
+        let signature = signature::guest_signature(&self.module.types[ty]);
         let signature = self.import_signature(signature);
         self.signatures.insert(ty, signature);
         signature
@@ -320,7 +321,7 @@ impl<'c> CodeBuilder<'c> {
 
     /// Ends a block after a call that does not return.
     pub(crate) fn never_reached(&mut self) {
-        self.ins().trap(target::clif_trap(TrapCode::InternalFault));
+        self.ins().trap(clif_trap(TrapCode::InternalFault));
     }
 
     /// Raises a trap if `condition` holds, in a block of its own off the hot path.

@@ -1,8 +1,8 @@
 //! Blocks, branches and traps.
 
 use super::{Emitted, FuncEmitter};
+use crate::emit::signature::clif_type;
 use crate::front::index::{FuncIndex, TypeIndex};
-use crate::target::clif_type;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, JumpTableData, Type, Value};
 use std::collections::HashMap;

@@ -6,8 +6,8 @@
 use super::{Emitted, FuncEmitter};
 use crate::CompileError;
 use crate::emit::builder::Region;
+use crate::emit::trap::clif_trap;
 use crate::front::index::MemoryIndex;
-use crate::target::clif_trap;
 use cranelift_codegen::entity::EntityRef;
 use cranelift_codegen::ir::types::{F32, F64, I8, I16, I32, I64};
 use cranelift_codegen::ir::{Endianness, InstBuilder, MemFlagsData, Type, Value};

@@ -17,9 +17,11 @@ mod memory;
 mod numeric;
 mod operators;
 mod reference;
+pub(crate) mod signature;
 mod simd;
 mod table;
 pub(crate) mod thunk;
+pub(crate) mod trap;
 mod variable;
 
 use crate::CompileError;

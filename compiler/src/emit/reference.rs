@@ -1,9 +1,9 @@
 //! References: null is zero, a function is a [`FuncRef`](wfaas_abi::FuncRef).
 
 use super::{Emitted, FuncEmitter};
+use crate::emit::signature::POINTER;
 use crate::front::index::FuncIndex;
 use crate::symbol::Symbol;
-use crate::target::POINTER;
 use cranelift_codegen::ir::InstBuilder;
 use cranelift_codegen::ir::condcodes::IntCC;
 use wfaas_abi::{FuncRef, TrapCode};

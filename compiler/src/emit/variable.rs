@@ -3,8 +3,8 @@
 use super::{Emitted, FuncEmitter};
 use crate::CompileError;
 use crate::emit::builder::Region;
+use crate::emit::signature::clif_type;
 use crate::front::index::{FuncIndex, GlobalIndex};
-use crate::target::clif_type;
 use cranelift_codegen::entity::EntityRef;
 use cranelift_codegen::ir::{InstBuilder, Type, Value, types};
 use cranelift_frontend::Variable;

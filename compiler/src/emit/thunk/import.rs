@@ -2,9 +2,9 @@
 
 use super::{array_bytes, cells, stub};
 use crate::emit::builder::{CodeBuilder, Region};
+use crate::emit::signature::{self, POINTER, clif_type};
 use crate::front::index::{FuncIndex, TypeIndex};
 use crate::symbol::Symbol;
-use crate::target::{self, POINTER, clif_type};
 use cranelift_codegen::entity::EntityRef;
 use cranelift_codegen::ir::{
     InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Value, types,
@@ -113,7 +113,7 @@ fn call_with_registers(
 ) -> Vec<Value> {
     let bits: Vec<Value> = arguments.iter().map(|value| to_bits(code, *value)).collect();
     let types = code.func_type(ty);
-    let signature = code.import_signature(target::register_signature(types));
+    let signature = code.import_signature(signature::register_signature(types));
     let call = code.call_indirect(signature, callee, &[context, &bits].concat());
     let results = code.results(call);
     results.iter().zip(types.results()).map(|(bits, ty)| from_bits(code, *bits, *ty)).collect()
@@ -135,7 +135,7 @@ fn call_with_array(
     for ((_, offset), argument) in cells(types.params()).zip(arguments) {
         code.ins().store(flags, *argument, array, offset);
     }
-    let signature = code.import_signature(target::array_signature());
+    let signature = code.import_signature(signature::array_signature());
     code.call_indirect(signature, callee, &[context, &[array]].concat());
     cells(types.results()).map(|(ty, offset)| code.ins().load(ty, flags, array, offset)).collect()
 }

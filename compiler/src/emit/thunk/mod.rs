@@ -14,7 +14,7 @@ pub(crate) use import::{bridge, foreign, import};
 pub(crate) use stub::{hostcall, trap};
 pub(crate) use trampoline::trampoline;
 
-use crate::target::clif_type;
+use crate::emit::signature::clif_type;
 use wfaas_abi::{FuncType, ValType};
 
 /// Where each value of a type list is in an argument array, in bytes: one cell a value, two for a

@@ -1,7 +1,7 @@
 //! Stubs: the ways out of guest code.
 
 use crate::emit::builder::{CodeBuilder, Region};
-use crate::target::{self, POINTER};
+use crate::emit::signature::{self, POINTER};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Inst, InstBuilder, Value};
 use std::mem::offset_of;
@@ -60,6 +60,6 @@ fn call_host(code: &mut CodeBuilder<'_>, call: Hostcall, arguments: &[Value]) ->
     let instance = code.host_load(offset_of!(HostContext, instance));
     let pointers = offset_of!(HostContext, hostcalls);
     let callee = code.host_load(pointers + call as usize * size_of::<u64>());
-    let signature = code.import_signature(target::hostcall_signature(call));
+    let signature = code.import_signature(signature::hostcall_signature(call));
     code.call_indirect(signature, callee, &[&[instance], arguments].concat())
 }
