@@ -15,7 +15,7 @@ pub(crate) struct Code {
     pub(crate) traps: Vec<(u32, TrapCode)>,
     /// Ranges of code and the offset in the module they come from, or their position.
     pub(crate) sources: Vec<(Range<u32>, u32)>,
-    /// Of the inlined code.
+    /// Positions of the inlined code.
     pub(crate) positions: Positions,
     /// Calls that exceptions may end.
     pub(crate) handlers: Vec<Handler>,

@@ -1,4 +1,4 @@
-//! Looking at what is generated, for tests and for people.
+//! Dumps of intermediate code and assembly, for tests and for people.
 
 use crate::front::index::FuncIndex;
 use crate::front::layout::Layout;

@@ -48,7 +48,7 @@ pub enum CompileError {
     /// The module is larger than this compiler takes.
     #[error("module too large: {what} is {actual}, the limit is {limit}")]
     TooLarge {
-        /// What is too large, with its unit.
+        /// The thing that is too large, with its unit.
         what: &'static str,
         /// How large it is.
         actual: u64,
@@ -65,7 +65,7 @@ pub enum CompileError {
         function: u32,
         /// Where its body begins.
         offset: u64,
-        /// What there is too much of.
+        /// The things that there are too many of.
         what: &'static str,
         /// How much there may be.
         limit: u64,
@@ -100,7 +100,7 @@ pub enum CompileError {
     Codegen {
         /// Name of the function.
         function: String,
-        /// What the code generator said.
+        /// The code generator's message.
         message: String,
     },
     /// A bug in this compiler.

@@ -1,4 +1,4 @@
-//! Generating code: guest functions in parallel, then what they refer to.
+//! Generating code: guest functions in parallel, then the thunks and stubs that they refer to.
 
 use crate::arch::x86_64::collect::collect;
 use crate::arch::x86_64::isa::{self, Allocator};
@@ -44,7 +44,7 @@ pub(crate) struct Generator<'m> {
     passes: Passes,
 }
 
-/// What a thread uses again and again.
+/// Buffers that a thread uses again and again.
 pub(crate) struct Worker {
     context: Context,
     registers: regalloc2::Ctx,
@@ -293,7 +293,7 @@ fn passed(function: &Function) -> usize {
     targets.map(|target| target.len(&dfg.value_lists)).sum()
 }
 
-/// What `code` refers to that is neither a function nor `known` already; it is known afterwards.
+/// The symbols that `code` refers to, but for functions and those `known`; they are known afterwards.
 fn missing<'c>(
     code: impl IntoIterator<Item = &'c Code>,
     known: &mut BTreeSet<(u32, u32)>,

@@ -48,7 +48,7 @@ use front::parse;
 use generate::Generator;
 use wfaas_abi::BoundsStats;
 
-/// An artifact and how it came about.
+/// An artifact and numbers about it.
 #[derive(Debug, Clone)]
 pub struct Compiled {
     /// The artifact, a whole file.
@@ -57,7 +57,7 @@ pub struct Compiled {
     pub functions: usize,
     /// Bytes of machine code.
     pub text_bytes: usize,
-    /// What became of the bounds checks of memory accesses.
+    /// Memory accesses by the fate of their bounds checks.
     pub bounds: BoundsStats,
 }
 

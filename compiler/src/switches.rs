@@ -1,6 +1,6 @@
-//! Switches: what a compilation can do without, one table for all kinds.
+//! Switches: parts that a compilation can do without, one table for all kinds.
 //!
-//! | kind | set | what one is |
+//! | kind | set | one is |
 //! |---|---|---|
 //! | [`Pass`] | [`Passes`] | a pass that makes code faster |
 //! | [`Proof`] | [`Proofs`] | a kind of proof that makes bounds checks unnecessary |
@@ -14,7 +14,7 @@ use std::marker::PhantomData;
 
 /// A kind of switches.
 pub trait Switch: Copy + PartialEq + 'static {
-    /// What one of them is called in messages.
+    /// The word for one of them in messages.
     const KIND: &'static str;
 
     /// All of them.
@@ -28,7 +28,7 @@ pub struct Entry<S: 'static> {
     pub switch: S,
     /// Its name.
     pub name: &'static str,
-    /// What it is, in words.
+    /// Its meaning, in words.
     pub about: &'static str,
     /// The switches that build on it, and are off without it.
     pub base_of: &'static [S],

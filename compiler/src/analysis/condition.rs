@@ -1,4 +1,4 @@
-//! Comparisons: those that hold where a branch goes one way, and what a comparison implies.
+//! Comparisons that hold where a branch goes one way, and their consequences: branch facts.
 
 use super::Interval;
 use super::value::{defining, unsigned_constant};

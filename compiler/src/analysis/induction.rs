@@ -24,9 +24,9 @@ const MOST_BLOCKS: usize = 16;
 /// The induction variable `{start, +, step}`.
 pub(crate) struct AddRec {
     pub(crate) header: Block,
-    /// What it enters the loop with, for each edge from outside.
+    /// Values that it enters the loop with, one for each edge from outside.
     pub(crate) starts: Vec<Value>,
-    /// What rounds pass on, for each edge from inside.
+    /// Values that rounds pass on, one for each edge from inside.
     pub(crate) nexts: Vec<Incoming>,
     /// Not zero.
     pub(crate) step: i64,

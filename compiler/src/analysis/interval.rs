@@ -1,4 +1,4 @@
-//! Intervals of integers, and what operations on machine numbers make of them.
+//! Intervals of integers, and operations on machine numbers in them.
 //!
 //! An interval is of integers without limits. As the interval of a value it is of its unsigned
 //! numbers, unless its user says otherwise. R. E. Moore, "Interval Analysis", 1966; LLVM has it as

@@ -1,10 +1,10 @@
-//! Analysis of values: what the numbers of a function can be, for the proofs of
+//! Analysis of values: the numbers that they can be, for the proofs of
 //! [`bounds`](crate::bounds) and the [`passes`](crate::passes) alike.
 //!
 //! * [`value`]: definitions and constants;
-//! * [`interval`]: sets of integers from a lowest to a highest one, and what operations make of them;
+//! * [`interval`]: integers from a lowest to a highest one, and operations on them;
 //! * [`transfer`]: the interval of an instruction's result, from those of its operands;
-//! * [`condition`]: comparisons that hold where a branch goes one way, and what they imply;
+//! * [`condition`]: comparisons that hold where a branch goes one way, and their consequences;
 //! * [`induction`]: induction variables, `{start, +, step}`;
 //! * [`range`]: the interval of a value of any width at a place in the function, with the
 //!   [`facts`] that branches on the way to it have established;

@@ -19,7 +19,7 @@ const MOST_PREDS: usize = 16;
 /// Definitions to follow one after the other.
 const MOST_DEPTH: usize = 16;
 
-/// What a range may rely on.
+/// The knowledge that a range may rely on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sources {
     /// How values are calculated.

@@ -1,4 +1,4 @@
-//! What is known in a block and all it dominates.
+//! A map for a walk over the dominator tree: entries hold in a block and all it dominates.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -7,7 +7,7 @@ use std::hash::Hash;
 #[derive(Debug)]
 pub(crate) struct ScopedMap<K, V> {
     map: HashMap<K, V>,
-    /// What was there before each change.
+    /// The entry before each change.
     undo: Vec<(K, Option<V>)>,
     /// Changes there were when each scope was entered.
     scopes: Vec<usize>,

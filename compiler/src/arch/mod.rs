@@ -1,3 +1,3 @@
-//! Knowledge of one processor family each.
+//! Processors: everything that has to be written anew for another one.
 
 pub(crate) mod x86_64;

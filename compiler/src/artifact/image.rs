@@ -1,7 +1,7 @@
-//! The initial image: what instantiation would do, done once here.
+//! The initial image: the work of instantiation, done once here.
 //!
-//! Constant globals and active segments with constant offsets are written into the image. What
-//! depends on imports, or would trap, becomes a step that the VM takes at instantiation. Steps are
+//! Constant globals and active segments with constant offsets are written into the image. Those that
+//! depend on imports, or would trap, become steps that the VM takes at instantiation. Steps are
 //! in the specification's order (globals, elements, data). Since a step may trap or be overwritten
 //! by a later segment, everything after the first segment that is left to the VM is left to it
 //! too.
@@ -22,18 +22,18 @@ use wfaas_abi::state::{ELEMENT_BYTES, MEMORY_PAGES_OFFSET};
 const FREE_PAGES: usize = 16384;
 const BYTES_PER_PAGE: usize = 256;
 
-/// What instances start with.
+/// State and memory that instances start with.
 pub(crate) struct Initial {
     pub(crate) image: SparseImage,
-    /// What instantiation still has to do, in order.
+    /// The steps left to instantiation, in order.
     pub(crate) steps: Vec<Step>,
-    /// Of each element segment, whether it is still needed.
+    /// Whether each element segment is still needed.
     pub(crate) keep_elements: Vec<bool>,
-    /// Of each data segment, whether it is still needed.
+    /// Whether each data segment is still needed.
     pub(crate) keep_data: Vec<bool>,
 }
 
-/// Something left to instantiation.
+/// A step left to instantiation.
 pub(crate) struct Step {
     pub(crate) kind: InitKind,
     /// Index of the global, table or memory.
@@ -132,7 +132,7 @@ impl Builder<'_> {
         }
     }
 
-    /// Applies element segments; of each, whether it is still needed.
+    /// Applies element segments; whether each is still needed.
     fn elements(&mut self) -> Vec<bool> {
         let mut keep = Vec::with_capacity(self.module.elements.len());
         for (index, segment) in self.module.elements.iter() {
@@ -176,7 +176,7 @@ impl Builder<'_> {
         true
     }
 
-    /// Applies data segments; of each, whether it is still needed.
+    /// Applies data segments; whether each is still needed.
     fn data(&mut self) -> Vec<bool> {
         let mut keep = Vec::with_capacity(self.module.data.len());
         for (index, segment) in self.module.data.iter() {

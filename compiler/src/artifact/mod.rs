@@ -1,4 +1,5 @@
-//! The back end: from machine code and plain data to the bytes of an artifact.
+//! The back end: from machine code and plain data to the bytes of an artifact. [`link`] makes the text,
+//! [`image`] the initial image, [`records`] and [`header`] the rest, and [`elf`] the file around them.
 
 pub(crate) mod elf;
 pub(crate) mod header;

@@ -1,5 +1,7 @@
-//! Removing what only removed checks have used: above all the loads of sizes, which the code
-//! generator keeps even if nobody uses them.
+//! Dead-code elimination after checks were removed: above all of the loads of sizes, which the code
+//! generator keeps even if nothing uses them.
+//!
+//! By counting uses, as LLVM's `DCE`.
 
 use cranelift_codegen::entity::SecondaryMap;
 use cranelift_codegen::ir::{Function, Inst, InstructionData, Opcode, Value};

@@ -1,4 +1,7 @@
-//! Checks that came before. An index that was good is good for ever: memories never shrink.
+//! Redundant checks: those that an equal or stronger one dominates. An index that was good stays good,
+//! since memories never shrink.
+//!
+//! R. Gupta, "Optimizing Array Bound Checks Using Flow Analysis", 1993, calls such checks available.
 
 use super::check::{Action, Bound, Check, Elision, Guarded};
 use crate::analysis::ScopedMap;

@@ -1,8 +1,12 @@
-//! Checks that are moved out of loops: of an index that is the same in every round.
+//! Loop-invariant code motion of checks: those of an index that is the same in every round move out of
+//! their loop.
 //!
 //! The check must be made in the first round in any case, and before anything that could be
 //! noticed: then making it just before the loop traps if and only if the first round would have
 //! trapped, at the same time. The rounds after the first need none, since memories never shrink.
+//!
+//! "Preheader insertion" of P. Kolte and M. Wolfe, "Elimination of Redundant Array Subscript Range
+//! Checks", 1995.
 
 use super::check::{Action, Check, Elision};
 use super::strengthen::is_noticed;
@@ -107,7 +111,7 @@ fn comes_first(func: &Function, header: Block, check: Inst, traps: &HashSet<Inst
 enum Loads {
     /// None: the value has to be the same in every round.
     No,
-    /// Those of sizes, which only grow. There are no others in a check.
+    /// Loads of sizes, which only grow. There are no others in a check.
     OfSizes,
 }
 
@@ -153,7 +157,7 @@ struct Preheader<'c> {
 }
 
 impl Preheader<'_> {
-    /// What is before the loop what `value` is inside.
+    /// The value before the loop that equals `value` in the first round.
     fn value(&mut self, value: Value) -> Value {
         let value = self.func.dfg.resolve_aliases(value);
         if is_from_outside(self.func, self.loops, self.inside, value) {

@@ -1,5 +1,7 @@
-//! Checks that do the work of those that follow: of the same index, in the same block, with nothing
-//! before them that could be noticed if the trap came earlier.
+//! Strengthened checks, which do the work of weaker ones that follow: of the same index, in the same
+//! block, with nothing before them that could be noticed if the trap came earlier.
+//!
+//! "Check strengthening" of R. Gupta, "Optimizing Array Bound Checks Using Flow Analysis", 1993.
 
 use super::check::{Action, Check, Elision};
 use crate::analysis::value::extended_from;

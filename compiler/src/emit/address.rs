@@ -10,8 +10,8 @@
 //! A 32-bit index plus an offset that is small enough stays inside the slot's reservation whatever
 //! it is, so nothing else is reached even by a processor that mispredicts. Offsets that are too
 //! large for that are compared with the size under the guarding strategies too, and wrap around at
-//! 4 GiB under `none`. What a check lets pass of a 64-bit index is masked: who mispredicts the
-//! check uses zero.
+//! 4 GiB under `none`. A 64-bit index that a check lets pass is masked: a processor that
+//! mispredicts the check uses zero.
 //!
 //! Checks are faults (`trapnz`), like those of the guard: no block of their own, and nothing else
 //! to remove if [`bounds`](crate::bounds) proves them unnecessary.

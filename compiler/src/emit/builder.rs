@@ -30,7 +30,7 @@ pub(crate) enum Region {
     ImportedGlobals,
     /// Sizes and elements of defined tables, the size of the memory, dropped bytes.
     Tables,
-    /// What the host context points to.
+    /// Memory that the host context points to.
     Runtime,
     /// Argument cells.
     Cells,

@@ -7,7 +7,7 @@ use cranelift_codegen::ir::types::{I32, I64};
 use cranelift_codegen::ir::{InstBuilder, SigRef, Value};
 use wfaas_abi::{FuncRef, TrapCode};
 
-/// What a call goes to: another piece of code, or an address.
+/// The target of a call: another piece of code, or an address.
 #[derive(Clone, Copy)]
 pub(super) enum Callee {
     Piece(Symbol),
@@ -26,7 +26,7 @@ struct Reference {
 }
 
 impl FuncEmitter<'_> {
-    /// Of an import this is its thunk.
+    /// Calls a function, or the thunk of an import.
     pub(super) fn visit_call(&mut self, function: u32) -> Emitted {
         let function = FuncIndex::from_u32(function);
         let arguments = self.pop_arguments(self.code.module.funcs[function])?;

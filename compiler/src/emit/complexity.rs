@@ -2,7 +2,7 @@
 //!
 //! A few bytes of a body can stand for a thousand operands (a branch to a block with many
 //! results), the code generator keeps a table of locals by blocks, and it takes long over loops deep
-//! in one another. All of this is bounded here, far above what compilers emit.
+//! in one another. All of this is bounded here, far above the code of compilers.
 
 use crate::CompileError;
 use crate::front::index::FuncIndex;

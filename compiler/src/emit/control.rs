@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use wasmparser::{BlockType, BrTable, Catch};
 use wfaas_abi::{TrapCode, ValType};
 
-/// What an `end` or `else` has to do besides continuing after the block.
+/// The work of an `end` or `else` besides continuing after the block.
 pub(super) enum Kind {
     /// A block, an `else` part, or the function.
     Plain,

@@ -1,7 +1,7 @@
 //! Translating a function body, one operator after the other, by operator family.
 //!
 //! [`operators`] routes each operator of an accepted proposal to the method of its name, which is
-//! in the file of its family. What the operand stack and the control stack of WebAssembly hold is
+//! in the file of its family. The contents of WebAssembly's operand stack and control stack are
 //! known here at compile time, so neither exists at run time.
 
 mod address;
@@ -38,7 +38,7 @@ use operators::Router;
 use wasmparser::{FuncValidator, FuncValidatorAllocations, Operator, ValidatorResources};
 use wfaas_abi::BoundsStats;
 
-/// What a method for an operator returns.
+/// The result of a method for an operator.
 type Emitted = Result<(), CompileError>;
 
 /// The state of a translation.
@@ -49,7 +49,7 @@ struct FuncEmitter<'c> {
     /// Enclosing blocks, outermost first: the function itself.
     control: Vec<Frame>,
     locals: Vec<Variable>,
-    /// Of each enclosing block that catches exceptions, outermost first.
+    /// Landings of the enclosing blocks that catch exceptions, outermost first.
     landings: Vec<Landing>,
     /// Where values of exceptions are put to throw them.
     thrown: Option<StackSlot>,
@@ -61,7 +61,7 @@ struct FuncEmitter<'c> {
     policy: Policy,
     /// The checks that were emitted.
     checks: Vec<Check>,
-    /// What became of the other accesses.
+    /// The fates of the other accesses.
     stats: BoundsStats,
     complexity: Complexity,
     /// Offsets from the start of the body, and whether the branch there is mostly taken.

@@ -1,4 +1,5 @@
-//! The front end: from the bytes of a module to plain data.
+//! The front end: from the bytes of a module to plain data, [`module`], and the [`layout`] that follows
+//! from it.
 
 pub(crate) mod hints;
 pub(crate) mod index;

@@ -1,11 +1,11 @@
-//! Proposals: what the validator has to accept, and the names of the others.
+//! Proposals: features that the validator has to accept, and the names of the others.
 
 use crate::CompileError;
 use crate::switches::{Entry, Proposal, Proposals, Switch};
 use wasmparser::WasmFeatures;
 
 impl Proposal {
-    /// What the validator knows it by.
+    /// The validator's flags for it.
     fn features(self) -> WasmFeatures {
         match self {
             Proposal::SignExtension => WasmFeatures::SIGN_EXTENSION,

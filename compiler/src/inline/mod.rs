@@ -1,10 +1,10 @@
 //! Inlining: the code of a small function in the place of a call to it.
 //!
-//! Before any code is generated, the bodies of few bytes are translated. What is small in
+//! Before any code is generated, the bodies of few bytes are translated. A function that is small in
 //! intermediate code too, and neither catches exceptions nor ends with a tail call, becomes a
 //! [`Callee`]. Each function then takes copies of the callees it calls as they were translated,
 //! and of those that the copies call, round by round. So functions do not wait for one another,
-//! and what is generated does not depend on which thread comes first.
+//! and the code does not depend on which thread comes first.
 //!
 //! Any cycle of calls keeps at least one: the functions that a copy is inside of are not copied
 //! into it again. A callee remains a function of its own, since exports, tables and calls that
@@ -37,8 +37,8 @@ const MOST_AROUND_CALLS: usize = 15;
 /// Parameters and results of a callee.
 const MOST_VALUES: usize = 16;
 
-/// What an instruction of a callee may take and pass on: limits on it are by the bytes of a body,
-/// which a copy has none of.
+/// Operands that an instruction of a callee may take and pass on: other limits on them are by the
+/// bytes of a body, and a copy has none.
 const MOST_OPERANDS: usize = 32;
 
 /// How many callees a module has at most, since all of them are in memory while it is compiled.

@@ -21,7 +21,7 @@ const _: () = assert!(crate::front::parse::MAX_MODULE_BYTES <= MARK as usize);
 /// Where a piece of inlined code comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Position {
-    /// Of the operator, in the module.
+    /// Offset of the operator in the module.
     offset: u32,
     /// The source location of the call in whose place it is.
     call: u32,
@@ -40,10 +40,10 @@ pub(crate) struct Positions {
 pub(super) struct Copied<'c> {
     pub(super) index: FuncIndex,
     pub(super) callee: &'c Callee,
-    /// Of the blocks of the caller, the first that is a copy: they are in the order of their
+    /// The first of the caller's blocks that is a copy: they are in the order of their
     /// numbers.
     pub(super) first_block: usize,
-    /// Of the call.
+    /// Source location of the call.
     pub(super) call: SourceLoc,
 }
 

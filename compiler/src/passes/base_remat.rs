@@ -1,4 +1,4 @@
-//! Where BASE is read.
+//! Rematerialisation of BASE: where the pinned register is read.
 //!
 //! Each reading of the pinned register is an instruction. Read in one place, addresses in
 //! different blocks can be recognised as the same; read in many, no register is taken, and nothing
@@ -6,6 +6,8 @@
 //! afterwards where it is best: before a loop without calls, or else in each block that needs it,
 //! and again after calls. There, addresses are added up anew too: an addressing mode does that,
 //! while one that lived across a call would be saved around it.
+//!
+//! P. Briggs, K. D. Cooper and L. Torczon, "Rematerialization", 1992.
 
 use cranelift_codegen::Context;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};

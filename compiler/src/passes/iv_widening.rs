@@ -1,9 +1,12 @@
-//! Parameters of loops that are used as indices.
+//! Induction-variable widening: 64 bits for parameters of loops that are extended in each round.
 //!
 //! An index of 32 bits is zero-extended before it is added to BASE. The machine's additions do that
-//! by themselves, but of what a round passes on to the next nothing is known, so it takes a move for
-//! each access. Here such a parameter has 64 bits, the upper half zero, and is extended where it is
-//! passed on, which is where it was added up.
+//! by themselves, but nothing is known of the value that a round passes on to the next, so it takes a
+//! move for each access. Here such a parameter has 64 bits, the upper half zero, and is extended where
+//! it is passed on, which is where it was added up.
+//!
+//! As LLVM's `WidenIV` in `IndVarSimplify`; but there the variable must not wrap around. Where it is
+//! proved that it does not, [`reassociate`](super::reassociate) has widened it already.
 
 use super::reassociate;
 use cranelift_codegen::Context;

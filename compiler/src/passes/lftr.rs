@@ -1,10 +1,13 @@
-//! Compares a loop's counter after it has been counted on.
+//! Linear-function test replacement: compares a loop's induction variable after the step.
 //!
 //! The code generator rewrites `i + 1 == n` to `i == n - 1` if n is constant. At the end of a loop
-//! that keeps the old counter alive beside the new one: they need two registers, a move and a
-//! second jump for each round. Where addresses are counted with 64 bits, it adds to both the counter
-//! and its lower half, which is all that is compared. This turns such comparisons to the counter that
-//! is passed on.
+//! that keeps the old `i` alive beside the new one: they need two registers, a move and a second jump
+//! for each round. Where addresses are counted with 64 bits, it adds to both the variable and its
+//! lower half, which is all that is compared. This turns such comparisons to the variable that is
+//! passed on.
+//!
+//! F. E. Allen, J. Cocke and K. Kennedy, "Reduction of Operator Strength", 1981; LLVM has it in
+//! `IndVarSimplify` (`linearFunctionTestReplace`).
 
 use crate::analysis::value::{constant, defining, operands, signed};
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
@@ -14,7 +17,7 @@ use cranelift_codegen::ir::{
     Block, Function, Inst, InstBuilder, InstructionData, Opcode, Type, Value,
 };
 
-/// A comparison at the end of a block, for equality, and what it can become.
+/// A comparison at the end of a block, for equality, as it can become.
 struct Comparison {
     branch: Inst,
     condition: IntCC,
@@ -79,7 +82,7 @@ fn comparison(func: &Function, block: Block) -> Option<Comparison> {
     })
 }
 
-/// What a number is ahead of, by a constant; the half of a wider one counts as that.
+/// The value that a number is ahead of, and by which constant; half of a wider one counts as that.
 fn ahead(func: &Function, value: Value) -> (Value, i64) {
     if let Some([left, right]) = operands(func, value, Opcode::Iadd)
         && let Some(constant) = constant(func, right)

@@ -1,8 +1,8 @@
 //! Passes over the intermediate code of a function, around the code generator's own. They know
-//! what its rewriting rules and register allocator cannot: what BASE is, what an address may be,
-//! and that a counter is counted on.
+//! facts that its rewriting rules and register allocator cannot: that BASE is one value, how far an
+//! address goes, that an induction variable is stepped on.
 //!
-//! Each is a file and can be switched off by name. The order is that of [`compile`].
+//! Each is a file, and a [switch](crate::switches::Pass). The order is that of [`compile`].
 
 mod base_remat;
 mod iv_widening;
@@ -27,8 +27,7 @@ pub(crate) fn compile(
 ) -> Result<CompiledCode, CodegenError> {
     context.verify_if(isa)?;
     if passes.contains(Pass::RedundantPhis) {
-        context.flowgraph();
-        context.eliminate_unreachable_code(isa)?;
+        reach(context, isa)?;
         redundant_phis::run(&mut context.func);
     }
     if passes.contains(Pass::WideMul) {
@@ -37,8 +36,7 @@ pub(crate) fn compile(
     let base =
         passes.contains(Pass::BaseRemat).then(|| base_remat::merge(&mut context.func)).flatten();
     if passes.contains(Pass::Reassociate) {
-        context.flowgraph();
-        context.eliminate_unreachable_code(isa)?;
+        reach(context, isa)?;
         context.remove_constant_phis(isa)?;
         context.compute_loop_analysis();
         reassociate::run(context);
@@ -51,8 +49,7 @@ pub(crate) fn compile(
     context.optimize(isa, &mut ControlPlane::default())?;
     if passes != Passes::NONE {
         // Branches may have become jumps.
-        context.flowgraph();
-        context.eliminate_unreachable_code(isa)?;
+        reach(context, isa)?;
         context.compute_loop_analysis();
     }
     if passes.contains(Pass::Lftr) {
@@ -68,8 +65,7 @@ pub(crate) fn compile(
         tail_dup::run(&mut context.func);
     }
     // The order of blocks is that of the dominator tree's traversal.
-    context.flowgraph();
-    context.eliminate_unreachable_code(isa)?;
+    reach(context, isa)?;
     context.verify_if(isa)?;
     let stencil = isa.compile_function(
         &context.func,
@@ -79,4 +75,10 @@ pub(crate) fn compile(
         &mut ControlPlane::default(),
     )?;
     Ok(stencil.apply_params(&context.func.params))
+}
+
+/// Computes the flow of control anew, and removes code that it does not reach.
+fn reach(context: &mut Context, isa: &dyn TargetIsa) -> Result<(), CodegenError> {
+    context.flowgraph();
+    context.eliminate_unreachable_code(isa)
 }

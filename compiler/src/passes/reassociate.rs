@@ -1,19 +1,22 @@
-//! Addresses of 64 bits.
+//! Reassociation of addresses, with 64 bits.
 //!
-//! An access to memory adds BASE and the zero extension of a 32-bit index. Where the index has a
-//! [linear form](super::linear) that does not wrap around, the parts of the form are added to BASE
-//! instead, what changes least first: the code generator hoists out of a loop what does not change
-//! in it, the constant goes into the instruction, and arrays that are walked together share the
+//! An access to memory adds BASE and the zero extension of a 32-bit index. Where the index has an
+//! [affine form](crate::analysis::scev) that does not wrap around, the parts of the form are added to
+//! BASE instead, those that change least first: the code generator hoists parts that do not change out
+//! of a loop, the constant goes into the instruction, and arrays that are walked together share the
 //! rest. Induction variables that are needed become 64 bits wide.
 //!
-//! The form is in integers without limits, so it is the address only if its range is within 32
-//! bits. That is what keeps accesses inside the memory, so nothing else is ever rewritten.
+//! The form is in integers without limits, so it is the address only if its interval is within 32
+//! bits. This keeps accesses inside the memory, so nothing else is ever rewritten.
 //!
 //! A processor that mispredicts the end of a loop counts on for as many rounds as it has room for.
-//! An index of 32 bits wraps around there; a wide counter goes on into the guard behind the memory,
+//! An index of 32 bits wraps around there; a wide one goes on into the guard behind the memory,
 //! if upwards, and into the instance's state and the host's pointers, if downwards. So an access is
 //! rewritten only if it stays between the start of the memory and the end of the guard on
-//! [any path](Path::Transient), counters that ran ahead included.
+//! [any path](Path::Transient).
+//!
+//! P. Briggs and K. D. Cooper, "Effective Partial Redundancy Elimination", 1994, has the ranks by how
+//! deep in loops a value changes; LLVM's `Reassociate`, `SeparateConstOffsetFromGEP` and `WidenIV`.
 
 use crate::analysis::scev::{Affine, Atom, Induction, Path, ScalarEvolution, UNSIGNED};
 use crate::analysis::value::home;
@@ -46,7 +49,7 @@ struct Wide {
     /// Its place among the parameters of the header.
     place: usize,
     start: Affine,
-    /// What the rounds pass on, as it is written there and without aliases.
+    /// Values that rounds pass on, as they are written there and without aliases.
     nexts: Vec<(Value, Value)>,
     /// The predecessors of the header, and whether they are inside of the loop.
     edges: Vec<(Inst, bool)>,

@@ -1,8 +1,12 @@
-//! Removes parameters of blocks that always are the same value.
+//! Redundant phis: removes parameters of blocks that always are the same value.
 //!
 //! Around nested loops, the translation passes on variables that no round changes: each header
 //! gets the parameter of the one outside, or its own. They take registers and moves, and hide
-//! counters. The code generator's own removal keeps those that come from a parameter that changes.
+//! induction variables. The code generator's own removal keeps those that come from a parameter that
+//! changes.
+//!
+//! "Trivial phi functions" of M. Braun et al., "Simple and Efficient Construction of Static Single
+//! Assignment Form", 2013, section 3.1.
 
 use cranelift_codegen::ir::{Block, Function, Inst, Value, ValueDef};
 use std::collections::{BTreeMap, HashMap};

@@ -1,8 +1,11 @@
-//! Makes small loops of one block two rounds long.
+//! Loop unrolling: makes small loops of one block two rounds long.
 //!
-//! The second round counts on what the first one counted, so the code generator adds once for both;
-//! and a value that is needed before and after it was counted does not have to be moved for the next
-//! round. Each round keeps its own condition.
+//! The second round starts from the values of the first one, so the code generator adds once for both;
+//! and a value that is needed before and after its step does not have to be moved for the next round.
+//! Each round keeps its own condition.
+//!
+//! J. J. Dongarra and A. R. Hinds, "Unrolling Loops in FORTRAN", 1979; with its exits kept, as LLVM's
+//! runtime unrolling without a remainder.
 
 use crate::analysis::value::home;
 use cranelift_codegen::Context;

@@ -1,10 +1,11 @@
-//! Products of 128 bits.
+//! Wide multiplication: one instruction for products of 128 bits.
 //!
-//! WebAssembly multiplies 64 by 64 bits to 64. Who needs the other half multiplies 32-bit halves, in
-//! one of the ways that textbooks have, and compilers rearrange the sums. The machine has one
-//! instruction for it.
+//! WebAssembly multiplies 64 by 64 bits to 64. Programs that need the other half multiply 32-bit
+//! halves, in one of the ways that textbooks have (H. S. Warren, "Hacker's Delight", 2nd edition,
+//! section 8-2), and compilers rearrange the sums. The machine has one instruction for it. The name
+//! is that of GCC's pass `widening_mul`.
 //!
-//! What is looked for is a sum with these terms, in any order and among others, where `a` is
+//! The pass looks for a sum with these terms, in any order and among others, where `a` is
 //! `a1 * 2^32 + a0`, `b` likewise, and `/` and `%` are by 2^32:
 //!
 //! ```text
@@ -14,7 +15,7 @@
 //!
 //! `x` and `y` are `a1 b0` and `a0 b1`, in either order. Nothing in there can overflow, so the terms
 //! together are the high half of `a * b`, whatever `a` and `b` are. The low half is found too, as
-//! what is the same modulo 2^64.
+//! a value that is the same modulo 2^64.
 
 use crate::analysis::value::{defining, definition, operands, unsigned_constant};
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
@@ -33,7 +34,7 @@ const MOST_ATTEMPTS: usize = 1 << 16;
 enum Half {
     High(Value),
     Low(Value),
-    /// Of a constant, either half.
+    /// Either half of a constant.
     Constant(u32),
 }
 
@@ -50,7 +51,7 @@ type Halves = HashMap<[Factor; 2], (Inst, Opcode)>;
 /// A product of two halves.
 type Product = [Half; 2];
 
-/// What a sum is, besides the product's half.
+/// A half of a product in a sum, and the other terms.
 struct Found {
     factors: [Factor; 2],
     rest: Vec<Value>,

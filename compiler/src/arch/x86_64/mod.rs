@@ -1,4 +1,5 @@
-//! x86-64.
+//! x86-64: settings of the code generator ([`isa`], [`cpu`]), its output ([`collect`], [`prologue`]),
+//! unwind tables ([`unwind`]), and the layout of machine code ([`relax`]).
 
 pub(crate) mod collect;
 pub(crate) mod cpu;

@@ -1,4 +1,4 @@
-//! Loads and stores of vectors, of lanes, and of what becomes a vector on the way.
+//! Loads and stores of vectors, of lanes, and of numbers that become vectors on the way.
 
 use super::VECTOR;
 use crate::CompileError;

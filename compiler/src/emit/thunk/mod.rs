@@ -1,4 +1,4 @@
-//! Code that is in no function of the module: what stands between guest code and everything else.
+//! Thunks and stubs: code in no function of the module, between guest code and everything else.
 //!
 //! * an **import thunk** has the signature of an imported function and calls whatever the import
 //!   was bound to; a **foreign thunk** does the same for a function known by its index;

@@ -22,7 +22,7 @@ pub(crate) fn trap(code: &mut CodeBuilder<'_>, trap: TrapCode) {
     raise(code, trap);
 }
 
-/// What has to be done before host code may run: note where the guest's frames begin, and see to
+/// Prepares for host code to run: note where the guest's frames begin, and see to
 /// it that there is stack enough.
 pub(super) fn leave(code: &mut CodeBuilder<'_>) {
     let runtime = note_exit(code);

@@ -1,5 +1,5 @@
-//! From the bytes of a module to plain data. Everything but function bodies is validated here;
-//! bodies come with what is needed to validate them in parallel.
+//! The parser: from the bytes of a module to plain data. Everything but function bodies is validated
+//! here; each body has a validator with it, so that they are validated in parallel.
 
 mod constant;
 mod types;

@@ -33,13 +33,13 @@ pub(super) fn decode(code: &Code, blocks: &[u32]) -> Option<Unit> {
 struct Reader<'c> {
     bytes: &'c [u8],
     decoder: Decoder<'c>,
-    /// What has been read; targets are still offsets in the old code.
+    /// The items read so far; targets are still offsets in the old code.
     items: Vec<Item>,
     /// Where the entries of tables lead.
     tables: Vec<u32>,
     /// Where instructions point to: tables that have not been read yet, and constants.
     pointed: BTreeSet<u32>,
-    /// Those of them that are tables, whose address is taken. Constants are read at once.
+    /// The pointed places that are tables: their address is taken, and constants are read at once.
     tables_ahead: BTreeSet<u32>,
     /// The furthest offset known to be code.
     furthest: u32,

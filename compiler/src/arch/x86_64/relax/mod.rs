@@ -1,4 +1,4 @@
-//! Laying out the machine code of a function anew.
+//! Branch relaxation and alignment: laying out the machine code of a function anew.
 //!
 //! The code generator writes all jumps with distances of four bytes and most numbers with four, and
 //! puts them wherever they happen to fall. Here, jumps and numbers get as short as they can be, and
@@ -8,11 +8,11 @@
 //! * no jump crosses or ends at such a multiple, together with the comparison it is decoded with.
 //!   Processors from Skylake to Cascade Lake do not cache the decoded form of a line with one that
 //!   does ("Mitigations for Jump Conditional Code Erratum", Intel, 2019): a loop takes up to twice as
-//!   long. Others fetch and cache by lines as well.
+//!   long. Others fetch and cache by lines as well. LLVM has it as `-x86-align-branch-boundary`.
 //!
-//! What the instructions do does not change, nor their order: [`decode`] takes the code apart,
-//! [`place`] gives each instruction its new offset, [`write`] puts it together, and with it all that
-//! refers to places in it.
+//! The instructions and their order stay: [`decode`] takes the code apart, [`place`] gives each
+//! instruction its new offset, [`write`] puts it together, and with it all that refers to places in
+//! it. T. G. Szymanski, "Assembling Code for Machines with Span-Dependent Instructions", 1978.
 
 mod decode;
 mod place;
@@ -58,7 +58,7 @@ struct Item {
     prefixes: u32,
 }
 
-/// What is to be changed in an item.
+/// The change that an item takes.
 enum Form {
     /// Nothing.
     Plain,
