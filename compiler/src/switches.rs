@@ -206,3 +206,29 @@ impl<S: Switch> fmt::Debug for Switches<S> {
         f.debug_set().entries(self.entries().map(|entry| entry.name)).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names_are_of_one_switch_each<S: Switch>() {
+        for (place, entry) in S::TABLE.iter().enumerate() {
+            let same = |other: &&Entry<S>| other.name == entry.name || other.switch == entry.switch;
+            assert_eq!(S::TABLE.iter().filter(same).count(), 1, "{}", entry.name);
+            assert_ne!(entry.name, Switches::<S>::EACH);
+            let without = Switches::<S>::ALL.without(entry.name).unwrap();
+            assert!(!without.contains(entry.switch), "{}", entry.name);
+            let off = S::TABLE.len() - without.entries().count();
+            assert_eq!(off, 1 + entry.base_of.len(), "{place}: {}", entry.name);
+        }
+        assert_eq!(Switches::<S>::ALL.entries().count(), S::TABLE.len());
+        assert_eq!(Switches::<S>::ALL.without("all").unwrap(), Switches::<S>::NONE);
+    }
+
+    #[test]
+    fn tables_are_consistent() {
+        names_are_of_one_switch_each::<Pass>();
+        names_are_of_one_switch_each::<Proof>();
+        names_are_of_one_switch_each::<Proposal>();
+    }
+}

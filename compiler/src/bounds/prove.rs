@@ -134,7 +134,8 @@ impl<'f> Prover<'f> {
     fn evolution(&mut self, check: &Check) -> Option<Interval> {
         let func = self.ranges.flow.func;
         let index = extended_from(func, check.index);
-        if func.dfg.value_type(index) != types::I32 {
+        let has_loops = self.scev.loops.loops().next().is_some();
+        if !has_loops || func.dfg.value_type(index) != types::I32 {
             return None;
         }
         let form = self.scev.affine(index);
