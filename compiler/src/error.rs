@@ -92,7 +92,7 @@ pub enum CompileError {
         /// Names that could have been meant.
         known: String,
     },
-    /// The CPU cannot run what the compiler generates.
+    /// The CPU cannot run the compiler's code.
     #[error("the CPU features lack {0}, which generated code needs; use x86-64-v2 or newer")]
     CpuTooOld(&'static str),
     /// The code generator failed.

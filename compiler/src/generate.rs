@@ -118,7 +118,7 @@ impl<'m> Generator<'m> {
         options: &Options<'_>,
     ) -> Result<Vec<Code>, CompileError> {
         let (done, total) = (AtomicUsize::new(0), bodies.len());
-        // The first body with an error so far: what comes after it need not be compiled.
+        // The first body with an error so far: bodies after it need not be compiled.
         let failed = AtomicUsize::new(usize::MAX);
         let compile = |worker: &mut Worker, (index, body): (usize, Body<'_>)| {
             if index > failed.load(Ordering::Relaxed) {
@@ -161,7 +161,7 @@ impl<'m> Generator<'m> {
         Ok(Code { stats, positions, ..code })
     }
 
-    /// Translates a guest function into the worker's context, and inlines what it calls.
+    /// Translates a guest function into the worker's context, and inlines functions that it calls.
     pub(crate) fn prepare(
         &self,
         worker: &mut Worker,
@@ -229,7 +229,7 @@ impl<'m> Generator<'m> {
         worker.context.func = Function::with_name_signature(name, signature);
     }
 
-    /// Generates code for what was translated last, as assembly.
+    /// Generates code for the function translated last, as assembly.
     pub(crate) fn assembly(
         &self,
         worker: &mut Worker,
@@ -277,7 +277,7 @@ impl Worker {
         }
     }
 
-    /// The text of what was translated last.
+    /// The text of the function translated last.
     pub(crate) fn intermediate(&self) -> String {
         self.context.func.display().to_string()
     }

@@ -64,7 +64,7 @@ pub struct Compiled {
 /// Compiles a module, given as a binary or as text.
 ///
 /// # Errors
-/// A [`CompileError`] that says what in the module is wrong, and where.
+/// A [`CompileError`] with the fault of the module and its place.
 pub fn compile(wasm_or_wat: &[u8], options: &Options<'_>) -> Result<Compiled, CompileError> {
     let wasm = parse::binary(wasm_or_wat)?;
     let (module, bodies) = parse::parse(&wasm, options.proposals)?;

@@ -69,7 +69,7 @@ impl Symbol {
         (name.namespace, name.index)
     }
 
-    /// The name in the symbol table; `funcs` has those of the functions that have one.
+    /// The name in the symbol table; `funcs` has the names of functions.
     pub(crate) fn name(
         self,
         module: &Module<'_>,

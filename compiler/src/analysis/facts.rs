@@ -24,7 +24,7 @@ impl Facts {
         self.0.get(value).copied()
     }
 
-    /// Notes what holds if control gets to `block`, should there be only one way to it.
+    /// Notes the comparisons that hold if control gets to `block`, should there be only one way to it.
     pub(crate) fn assume_edge_into(&mut self, block: Block, ranges: &Ranges<'_>) {
         let Some(branch) = ranges.flow.only_edge_into(block) else { return };
         for comparison in on_edge(ranges.flow.func, branch, |target| target == block) {

@@ -4,8 +4,8 @@
 //! recurrences", 1994; LLVM's `SCEVAddRecExpr`. Here is also the interval that a comparison at
 //! the end of each round keeps one in, found without knowing how often the loop goes round.
 //!
-//! Why that interval is right: it holds for what enters the loop. If it holds for a round's
-//! number, then that round goes on to the next only where the comparison holds, and this, with the
+//! Why that interval is right: the numbers that enter the loop are in it. If the number of a round
+//! is, then that round goes on to the next only where the comparison holds, and this, with the
 //! interval itself, keeps the next number inside.
 
 use super::condition::{Comparison, on_edge};

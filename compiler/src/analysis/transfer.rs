@@ -1,5 +1,5 @@
 //! Transfer functions: the interval of an instruction's result from the intervals of its operands.
-//! They hold on any path, however mispredicted, as long as those of the operands do.
+//! A result holds on any path, however mispredicted, as long as the operands' intervals do.
 
 use super::Interval;
 use super::interval::{binary, unary};

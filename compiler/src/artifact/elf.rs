@@ -18,7 +18,7 @@ const SECTION_HEADER_BYTES: u64 = 64;
 /// Where the text is, in bytes from the start of the file.
 const TEXT_OFFSET: u64 = PAGE;
 
-/// Alignment of what is mapped.
+/// Alignment of mapped sections.
 const PAGE: u64 = layout::PAGE as u64;
 
 /// The sections that end the file, behind the section headers and in no segment.
@@ -87,7 +87,7 @@ struct Placed<'s> {
 
 /// Where everything goes.
 struct Plan<'s> {
-    /// Text, records, and `.eh_frame`: what is in segments.
+    /// Text, records, and `.eh_frame`: the sections in segments.
     loaded: Vec<Placed<'s>>,
     /// Image runs, profile runs and image.
     image: Vec<Placed<'s>>,

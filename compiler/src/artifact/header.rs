@@ -9,7 +9,7 @@ use wfaas_abi::artifact::{FORMAT_VERSION, Header, MAGIC};
 use wfaas_abi::fingerprint::ABI_FINGERPRINT;
 use zerocopy::FromZeros;
 
-/// The header, except for what is known only when the file is laid out.
+/// The header, except for places in the file.
 pub(crate) fn header(
     module: &Module<'_>,
     layout: &Layout,

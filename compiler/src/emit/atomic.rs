@@ -147,7 +147,7 @@ impl FuncEmitter<'_> {
         Ok(())
     }
 
-    /// Pushes what was in memory, with zeros above it.
+    /// Pushes a value from memory, with zeros above it.
     fn push_widened(&mut self, value: Value, result: Type) {
         let widened = self.code.type_of(value) != result;
         let value = if widened { self.code.ins().uextend(result, value) } else { value };

@@ -97,7 +97,7 @@ impl<'c> CodeBuilder<'c> {
         self.ins().iconst(POINTER, value)
     }
 
-    /// A 32-bit constant; indices are unsigned, their bits are what counts.
+    /// A 32-bit constant; indices are unsigned, and their bits count.
     pub(crate) fn index(&mut self, value: u32) -> Value {
         self.ins().iconst(ir::types::I32, i64::from(value))
     }
@@ -168,7 +168,7 @@ impl<'c> CodeBuilder<'c> {
         self.ins().store(flags, value, base, offset);
     }
 
-    /// The address of what is `offset` bytes into the host context.
+    /// The address `offset` bytes into the host context.
     pub(crate) fn host_address(&mut self, offset: usize) -> Value {
         let base = self.base();
         let offset = i64::from(self.layout.host_offset(offset));

@@ -71,7 +71,7 @@ struct FuncEmitter<'c> {
 }
 
 /// Validates `body` and translates it into `code`, whose arguments are `arguments`. Returns the
-/// checks of its memory accesses, and what became of those that need none.
+/// checks of its memory accesses, and the fates of accesses that need none.
 pub(crate) fn function<'c>(
     code: CodeBuilder<'c>,
     arguments: &[Value],

@@ -68,7 +68,7 @@ pub(crate) fn stub_signature(call: Hostcall) -> Signature {
     }
 }
 
-/// The signature of a hostcall: the instance, then what the stub takes.
+/// The signature of a hostcall: the instance, then the arguments of the stub.
 pub(crate) fn hostcall_signature(call: Hostcall) -> Signature {
     let mut signature = stub_signature(call);
     signature.params.insert(0, AbiParam::new(POINTER));

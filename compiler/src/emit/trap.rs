@@ -1,4 +1,4 @@
-//! Trap codes: those of the VM by numbers of the code generator's.
+//! Trap codes of the VM, as numbers of the code generator.
 
 use cranelift_codegen::ir;
 use wfaas_abi::TrapCode;

@@ -94,7 +94,7 @@ pub(super) fn spread(context: &mut Context, first: Inst) {
     context.func.layout.remove_inst(first);
 }
 
-/// The address of an access, and what it adds to BASE, if it is such a sum.
+/// The address of an access, and the term besides BASE, if it is such a sum.
 fn indexed(func: &Function, user: Inst, base: Value) -> Option<(Value, Value)> {
     let address = match func.dfg.insts[user] {
         InstructionData::Load { arg, .. } => arg,
@@ -123,7 +123,7 @@ fn is_reading(func: &Function, value: Value) -> bool {
     }
 }
 
-/// Replaces a value in an instruction, and aliases by what they stand for.
+/// Replaces a value in an instruction, and resolves aliases.
 fn replace(func: &mut Function, inst: Inst, old: Value, new: Value) {
     let values = func.dfg.inst_values(inst).map(|value| func.dfg.resolve_aliases(value));
     let values: Vec<Value> = values.map(|value| if value == old { new } else { value }).collect();

@@ -73,7 +73,7 @@ fn widen(func: &mut Function, param: Value, extensions: &[Inst]) {
     func.dfg.change_to_alias(param, narrow);
 }
 
-/// Extends what a branch passes on to a parameter.
+/// Extends the argument that a branch passes on to a parameter.
 fn extend(func: &mut Function, branch: Inst, (header, place): (Block, usize)) {
     let dfg = &func.dfg;
     let calls = dfg.insts[branch].branch_destination(&dfg.jump_tables, &dfg.exception_tables);

@@ -54,7 +54,7 @@ fn comparison(func: &Function, block: Block) -> Option<Comparison> {
         Some(InstructionData::IntCompare { cond, args: [left, right], .. }) => {
             (*cond, dfg.resolve_aliases(*left), Some(dfg.resolve_aliases(*right)))
         }
-        // The number itself, for what it means: that it is not zero.
+        // The number itself, which says that it is not zero.
         _ => (IntCC::NotEqual, arg, None),
     };
     let ty = dfg.value_type(left);

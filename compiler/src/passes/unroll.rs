@@ -57,7 +57,7 @@ pub(super) fn run(context: &mut Context) {
     context.flowgraph();
 }
 
-/// The loops to be unrolled, without what is used behind them.
+/// The loops to be unrolled, without the values used behind them.
 fn loops(func: &mut Function) -> BTreeMap<Block, Looping> {
     let mut found = BTreeMap::new();
     let mut budget = MOST_COPIED;
@@ -154,7 +154,7 @@ fn leave(func: &mut Function, looping: &mut Looping, leave: BlockCall) {
     FuncCursor::new(func).at_bottom(looping.end).ins().jump(target, &args);
 }
 
-/// Copies a round behind itself. Also what each value of the first one is in the second.
+/// Copies a round behind itself. Returns the values of the second round by those of the first.
 fn copy(func: &mut Function, block: Block, back: BlockCall) -> (Block, HashMap<Value, Value>) {
     let params = func.dfg.block_params(block).iter().copied();
     let args = back.args(&func.dfg.value_lists).filter_map(|arg| arg.as_value());

@@ -76,7 +76,7 @@ pub(super) fn run(func: &mut Function) {
     }
 }
 
-/// Replaces what an instruction computes by a half of a product, plus the rest.
+/// Replaces the result of an instruction by a half of a product, plus the rest.
 fn replace(func: &mut Function, halves: &mut Halves, inst: Inst, half: Opcode, found: &Found) {
     let mut factors = found.factors;
     factors.sort();

@@ -1,4 +1,4 @@
-//! Guards: what the branches on the way to a block say about affine forms, as LLVM's
+//! Guards: affine forms narrowed by the branches on the way to a block, as LLVM's
 //! `applyLoopGuards`.
 //!
 //! A compiler that unrolls or vectorises a loop lets it count to `n & -4`, behind a branch that
@@ -15,7 +15,7 @@ use cranelift_codegen::ir::{Block, InstructionData, Opcode, Value, types};
 /// Blocks up the dominator tree in which comparisons are looked for.
 pub(super) const HIGHEST: usize = 24;
 
-/// Operations from a value to what it is computed from, one inside the other.
+/// Operations from a value down to its operands, one inside the other.
 const DEEPEST: usize = 5;
 
 /// An atom whose low bits are cleared, as many as that: `n & -4`, which may also be written with a
@@ -191,7 +191,7 @@ impl Guard {
         Some(Guard { of, plus: form.constant + ahead, condition, limit })
     }
 
-    /// The interval that is left of that of an atom that is so far ahead of the guard's.
+    /// The interval of an atom that is so far ahead of the guard's, narrowed by the guard.
     fn narrow(&self, interval: Interval, ahead: i64) -> Interval {
         let plus = i128::from(self.plus - ahead);
         let compared = interval.plus(Interval::exactly(plus));

@@ -10,8 +10,8 @@
 //! comparisons that leave the loop.
 //!
 //! A processor runs ahead of these comparisons, on paths that turn out to be wrong; there, an
-//! induction variable gets further. So a form has a second interval, for what must hold on
-//! [such paths too](Path).
+//! induction variable gets further. So a form has a second interval, for proofs that must
+//! hold on [such paths too](Path).
 //!
 //! R. A. van Engelen, "Efficient Symbolic Analysis for Optimizing Compilers", 2001; S. Pop, A. Cohen
 //! and G.-A. Silber, "Induction Variable Analysis with Delayed Abstractions", 2005; LLVM's
@@ -42,8 +42,8 @@ const FAR: i64 = 1 << 44;
 /// Operations of a form, one inside the other.
 const DEEPEST: usize = 12;
 
-/// Steps that may be taken to find out what branches say, for a whole function: what they say about
-/// a value depends on the place, so it is found again for each loop.
+/// Steps that may be taken to evaluate guards, for a whole function: they depend on the place, so they
+/// are evaluated again for each loop.
 const MOST_EFFORT: usize = 1 << 16;
 
 /// Atoms of a form.
@@ -68,7 +68,7 @@ pub(crate) struct ScalarEvolution<'f> {
     /// For each loop, how often its header is reached at most each time the loop is entered.
     trip_counts: HashMap<Loop, Option<i64>>,
     depth: usize,
-    /// Steps left to find out what branches say.
+    /// Steps left to evaluate guards.
     effort: usize,
 }
 

@@ -91,7 +91,7 @@ fn meets(scev: &mut ScalarEvolution<'_>, start: &Affine, limit: &Affine, step: i
             && scev.is_multiple(limit, power)
 }
 
-/// `i + 1 >= i` for what it means: that `i + 1` is not zero.
+/// `i + 1 >= i` by its meaning: that `i + 1` is not zero.
 fn unwrapped(scev: &ScalarEvolution<'_>, comparison: Comparison) -> Comparison {
     let Comparison { condition, left, right: Some(right) } = comparison else { return comparison };
     let (next, old) = match condition {

@@ -8,7 +8,7 @@ use std::mem::offset_of;
 use wfaas_abi::context::{HostContext, RuntimeContext};
 use wfaas_abi::{Hostcall, TrapCode};
 
-/// The stub of a hostcall: prepares to leave, calls it, and returns what it returns.
+/// The stub of a hostcall: prepares to leave, calls it, and returns its result.
 pub(crate) fn hostcall(code: &mut CodeBuilder<'_>, call: Hostcall, arguments: &[Value]) {
     leave(code);
     let call = call_host(code, call, arguments);

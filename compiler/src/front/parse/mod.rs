@@ -52,7 +52,7 @@ pub(crate) fn starts(bodies: &[Body<'_>]) -> PrimaryMap<DefinedFunc, u32> {
     bodies.iter().map(|body| body.body.range().start as u32).collect()
 }
 
-/// The binary module: `input` itself, or what its text stands for.
+/// The binary module: `input` itself, or translated from text.
 pub(crate) fn binary(input: &[u8]) -> Result<Cow<'_, [u8]>, CompileError> {
     if input.len() > MAX_MODULE_BYTES {
         return Err(CompileError::TooLarge {
@@ -89,7 +89,7 @@ pub(crate) fn parse(
     Ok((module, bodies))
 }
 
-/// Adds a section to the module: types and what is declared by type.
+/// Adds a section to the module: types and declarations by type.
 fn section<'a>(module: &mut Module<'a>, payload: Payload<'a>) -> Result<(), CompileError> {
     match payload {
         Payload::TypeSection(types) => {

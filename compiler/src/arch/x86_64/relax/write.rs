@@ -7,7 +7,7 @@ use std::ops::Range;
 /// A prefix that does nothing: the code segment, whose base counts as zero.
 const PREFIX: u8 = 0x2e;
 
-/// Fills what is never run, before constants.
+/// Fills gaps that are never run, before constants.
 const GAP: u8 = 0;
 
 /// Instructions that do nothing, of one byte and more ("Intel 64 and IA-32 Architectures Software
