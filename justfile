@@ -28,6 +28,10 @@ doc:
 test:
     ./test test
 
+# Run unit tests in an interpreter that finds undefined behaviour.
+miri:
+    ./test miri
+
 # Try random modules nobody has tried yet, for hours; ctrl-c ends it.
 fuzz:
     cargo run --release -p wfaas-differential -- --jobs 2

@@ -1,4 +1,4 @@
-//! How memory accesses are kept inside the linear memory.
+//! Bounds strategies: the ways in which memory accesses are kept inside the linear memory.
 
 macro_rules! strategies {
     ($($(#[doc = $doc:literal])+ $variant:ident = $number:literal, $name:literal;)*) => {
@@ -8,6 +8,10 @@ macro_rules! strategies {
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[repr(u32)]
         pub enum BoundsStrategy { $($(#[doc = $doc])+ $variant = $number,)* }
+
+        /// The strategies by number, for the description of the ABI.
+        pub(crate) const STRATEGIES: &[crate::description::Item] =
+            &[$(crate::description::Item { name: $name, number: $number },)*];
 
         impl BoundsStrategy {
             /// Every strategy.
@@ -63,10 +67,15 @@ impl BoundsStrategy {
 
 macro_rules! fates {
     ($(#[doc = $doc:literal] $variant:ident, $name:literal;)*) => {
-        /// What became of the bounds check of a memory access.
+        /// The fate of the bounds check of a memory access.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[repr(usize)]
         pub enum CheckFate { $(#[doc = $doc] $variant,)* }
+
+        /// The fates in the order of the header's counts, for the description of the ABI.
+        pub(crate) const FATES: &[crate::description::Item] = &[$(
+            crate::description::Item { name: $name, number: CheckFate::$variant as i64 },
+        )*];
 
         impl CheckFate {
             /// Every fate, in order.
@@ -77,7 +86,7 @@ macro_rules! fates {
                 match self { $(CheckFate::$variant => $name,)* }
             }
 
-            /// What that means, in a sentence.
+            /// The meaning in a sentence.
             pub const fn meaning(self) -> &'static str {
                 let sentence = match self { $(CheckFate::$variant => $doc,)* };
                 sentence.trim_ascii_start()
@@ -127,10 +136,10 @@ impl CheckFate {
     }
 }
 
-/// How many fates there are.
+/// Number of fates.
 pub const CHECK_FATES: usize = CheckFate::ALL.len();
 
-/// How many memory accesses a module has, by what became of their checks.
+/// Counts of a module's memory accesses, by the fate of their checks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BoundsStats(pub [u64; CHECK_FATES]);
 
@@ -150,7 +159,7 @@ impl BoundsStats {
         self.0.iter().fold(0, |sum, count| sum.saturating_add(*count))
     }
 
-    /// Accesses whose check a proof made unnecessary.
+    /// Accesses without a check because of a proof.
     pub fn elided(&self) -> u64 {
         self.iter().filter(|(fate, _)| fate.is_elided()).map(|(_, count)| count).sum()
     }

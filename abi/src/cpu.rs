@@ -1,4 +1,4 @@
-//! CPU features an artifact may need.
+//! CPU features that an artifact may need.
 
 macro_rules! cpu_features {
     ($($name:literal = $bit:literal, $setting:literal;)*) => {
@@ -8,6 +8,10 @@ macro_rules! cpu_features {
 
         /// Every feature: name as in `/proc/cpuinfo`-like tools, bit, Cranelift setting.
         pub const CPU_FEATURES: &[(&str, u64, &str)] = &[$(($name, 1 << $bit, $setting),)*];
+
+        /// The features by bit, for the description of the ABI.
+        pub(crate) const BITS: &[crate::description::Item] =
+            &[$(crate::description::Item { name: $name, number: $bit },)*];
     };
 }
 
@@ -31,7 +35,8 @@ cpu_features! {
 }
 
 impl CpuFeatures {
-    /// What every x86-64-v3 machine has (Haswell 2013, Zen 2017 and later): the default target.
+    /// The features of every x86-64-v3 machine (Haswell 2013, Zen 2017 and later): the default
+    /// target.
     pub const X86_64_V3: CpuFeatures = CpuFeatures((1 << 11) - 1);
 
     /// The features of `self` that are not in `available`, by name.

@@ -1,8 +1,9 @@
-//! What guest code may ask of the VM.
+//! Hostcalls: the calls that guest code may make to the VM.
 //!
 //! Compiled code reaches a hostcall through its pointer in the host context. All are `extern "C"`
 //! and take the pointer in [`HostContext::instance`](crate::context::HostContext::instance) as a
-//! first argument, then what the list says. They return normally, or leave the guest altogether.
+//! first argument, then the arguments in the list. They return normally, or leave the guest
+//! altogether.
 
 /// The machine type of a hostcall's argument or result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +34,7 @@ macro_rules! for_each_hostcall {
             /// Wakes at most `count` of the threads that wait at `address`; how many.
             MemoryAtomicNotify memory_atomic_notify(memory: I32, address: I64, count: I32) -> I32;
             /// Waits at `address` if the value there is `expected`, for at most `timeout`
-            /// nanoseconds, or for ever if that is negative; 0 if woken, 1 if the value is
+            /// nanoseconds, or without end if that is negative; 0 if woken, 1 if the value is
             /// another one, 2 if the time is over.
             MemoryAtomicWait32 memory_atomic_wait32(memory: I32, address: I64, expected: I32, timeout: I64) -> I32;
             /// As `memory_atomic_wait32`, with a value of 64 bits.
@@ -99,15 +100,26 @@ macro_rules! define_hostcalls {
             }
         }
 
-        /// One line a hostcall, for the ABI fingerprint.
-        pub(crate) const SIGNATURES: &[&str] = &[
-            $(stringify!($name ($($ty),*) $(-> $ret)?),)*
-        ];
+        /// The hostcalls by place, for the description of the ABI. Arguments
+        /// of one type are told apart by their names.
+        pub(crate) const SIGNATURES: &[crate::description::Item] = &[$(
+            crate::description::Item {
+                name: concat!(
+                    stringify!($name),
+                    $(" ", stringify!($arg), ": ", stringify!($ty),)*
+                    $(" -> ", stringify!($ret))?
+                ),
+                number: Hostcall::$variant as i64,
+            },
+        )*];
     };
     (@ret) => { None };
     (@ret $ret:ident) => { Some(HostcallType::$ret) };
 }
 for_each_hostcall!(define_hostcalls);
+
+#[cfg(test)]
+pub(crate) use define_hostcalls;
 
 /// How many hostcalls there are.
 pub const HOSTCALLS: usize = Hostcall::ALL.len();

@@ -1,5 +1,5 @@
-//! Images: the bytes of state and linear memories, with zero pages left out. Where the memories
-//! after the first are is in [`memories`](crate::memories).
+//! Images: the bytes of state and linear memories, with zero pages left out. The places of memories
+//! after the first are in [`memories`](crate::memories).
 
 use crate::layout::PAGE;
 use std::collections::BTreeMap;

@@ -45,7 +45,7 @@ pub const SLOT_ALIGN: usize = 512 << 20;
 /// most this; a larger one is compared with the memory's size first.
 pub const UNCHECKED_OFFSET_LIMIT: u64 = (GUARD - 1) as u64;
 
-/// Most bytes of state a module may have. What is left of [`BELOW_BASE`] is for the host context.
+/// Most bytes of state a module may have. The rest of [`BELOW_BASE`] is for the host context.
 pub const MAX_STATE_BYTES: usize = BELOW_BASE - MAX_HOST_BYTES;
 
 /// Most bytes of host context a module may have.

@@ -1,12 +1,14 @@
-//! What the compiler and the VM of wfaas agree on, and nothing else.
+//! The agreements between the compiler and the VM of wfaas, and nothing else.
 //!
 //! * a **slot** is an address-space reservation; [`layout`] draws it and gives its constants;
 //! * **state** is everything of an instance but its linear memory (globals, tables, sizes), at
 //!   constant negative offsets from *BASE*, the address of linear memory 0; see [`state`];
 //! * the **host context** holds the absolute pointers compiled code needs; see [`context`];
 //! * a [`FuncRef`] is a function reference as eight bytes of plain data;
-//! * a [`TrapCode`] says why guest code stopped; [`hostcall`] lists what it may ask of the VM;
-//! * an [`Artifact`] is a compiled module; [`artifact`] has its format, writer and reader.
+//! * a [`TrapCode`] is the reason for which guest code stopped; [`hostcall`] lists the calls that it
+//!   may make to the VM;
+//! * an [`Artifact`] is a compiled module; [`artifact`] has its format, writer and reader;
+//! * the [`description`] of all this is `layout.txt`, and its hash the [`fingerprint`].
 //!
 //! Everything here encodes, decodes or looks up. There is no I/O and no unsafe code.
 //!
@@ -25,6 +27,7 @@ pub mod artifact;
 pub mod bounds;
 pub mod context;
 pub mod cpu;
+pub mod description;
 pub mod fingerprint;
 pub mod funcref;
 pub mod hostcall;

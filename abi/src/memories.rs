@@ -1,4 +1,4 @@
-//! Where the memories of a module are, in slots and in images.
+//! Places: where the memories of a module are, in slots and in images.
 //!
 //! The first unshared memory that a module defines lies at BASE in the instance's slot; it has
 //! *place* 0. Every other memory it defines is an *extra* with a slot of its own, at the places 1,
@@ -44,12 +44,12 @@ pub fn places(shared: impl IntoIterator<Item = bool>) -> Vec<usize> {
     shared.into_iter().map(place).collect()
 }
 
-/// How many places there are, that at BASE included even if no memory is there.
+/// Number of places; the one at BASE counts even if no memory is there.
 pub fn place_count(places: &[usize]) -> usize {
     1 + places.iter().max().copied().unwrap_or(0)
 }
 
-/// How many memories are reached through records, given the number of imported ones and the
+/// Number of memories that are reached through records, given the number of imported ones and the
 /// places of the others: all, if any is.
 pub fn record_count(imported: usize, places: &[usize]) -> usize {
     let any = imported > 0 || place_count(places) > 1;

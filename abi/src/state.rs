@@ -13,16 +13,19 @@
 //!
 //! [`StateLayout::new`] computes the offsets once, in the compiler; they travel in the artifact.
 
-use crate::layout::{MAX_STATE_BYTES, PAGE, page_align};
+use crate::description::{Field, Record, records};
+use crate::layout::{MAX_STATE_BYTES, PAGE};
 
-/// The last bytes of the state, directly below BASE, the same in every module.
-#[repr(C)]
-#[derive(Debug, Clone, Copy, Default)]
-pub struct StateHeader {
-    /// Current size of linear memory 0, in WebAssembly pages.
-    pub memory_pages: u64,
-    /// Always zero.
-    pub reserved: u64,
+records! {
+    RECORDS = derive(Debug, Clone, Copy, Default);
+
+    /// The last bytes of the state, directly below BASE, the same in every module.
+    StateHeader {
+        /// Current size of linear memory 0, in WebAssembly pages.
+        memory_pages: u64,
+        /// Always zero.
+        reserved: u64,
+    }
 }
 
 /// Offset from BASE of [`StateHeader::memory_pages`], in bytes.
@@ -46,20 +49,73 @@ pub const DEFAULT_TABLE_CAPACITY: u64 = 1 << 20;
 /// Most elements a table may have.
 pub const MAX_TABLE_CAPACITY: u64 = 10_000_000;
 
-/// Where everything is, as negative offsets from BASE in bytes.
+macro_rules! parts {
+    ($($(#[doc = $doc:literal])+ $name:ident: $cells:literal, $bytes:expr, $align:expr;)*) => {
+        /// A number for each part of the state: its bytes, or the offset of its lowest byte from
+        /// BASE.
+        #[derive(Debug, Clone, Copy, Default)]
+        pub(crate) struct Parts { $($(#[doc = $doc])+ $name: i64,)* }
+
+        impl Parts {
+            /// Places parts of these many bytes from the header downwards, and the end of all.
+            const fn place(bytes: Parts) -> (Parts, i64) {
+                let mut at = -(size_of::<StateHeader>() as i64);
+                $(
+                    at = (at - bytes.$name).div_euclid($align) * $align;
+                    let $name = at;
+                )*
+                (Parts { $($name,)* }, at.div_euclid(PAGE as i64) * PAGE as i64)
+            }
+        }
+
+        /// A state with three cells in each part, for the description of the ABI.
+        pub(crate) const STATE_AREA: Record = {
+            let (parts, end) = Parts::place(Parts { $($name: 3 * $bytes as i64,)* });
+            Record {
+                name: "state with three cells in each part",
+                bytes: -end as usize,
+                align: PAGE,
+                fields: &[$(Field {
+                    name: stringify!($name),
+                    ty: $cells,
+                    offset: parts.$name,
+                    bytes: 3 * $bytes,
+                },)*],
+            }
+        };
+    };
+}
+
+parts! {
+    /// Size cells of the defined tables, the first on top.
+    table_sizes: "u64 for each defined table", TABLE_SIZE_BYTES, 8;
+    /// Cells of the defined globals, the first on top.
+    globals: "16 bytes for each defined global", GLOBAL_BYTES, 16;
+    /// The data segments' `dropped` bytes, the first at the bottom.
+    data_dropped: "u8 for each data segment", 1, 1;
+    /// The element segments' `dropped` bytes, the first at the bottom.
+    elem_dropped: "u8 for each element segment", 1, 1;
+    /// Elements of the defined tables, each table whole pages, the first on top.
+    table_elements: "u64 for each element of a defined table", ELEMENT_BYTES, PAGE as i64;
+}
+
+#[cfg(test)]
+pub(crate) use parts;
+
+/// The offsets of a module's cells from BASE, in bytes; all are negative.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StateLayout {
     /// Bytes of the whole state, a multiple of the host page.
     pub state_bytes: usize,
-    /// Of each defined table, its size cell.
+    /// The size cell of each defined table.
     pub table_sizes: Vec<i32>,
-    /// Of each defined table, its first element.
+    /// The first element of each defined table.
     pub table_elements: Vec<i32>,
-    /// Of each defined global, its cell.
+    /// The cell of each defined global.
     pub globals: Vec<i32>,
-    /// Of data segment 0, its `dropped` byte; the others follow upwards.
+    /// The `dropped` byte of data segment 0; the others follow upwards.
     pub data_dropped: i32,
-    /// Of element segment 0, its `dropped` byte; the others follow upwards.
+    /// The `dropped` byte of element segment 0; the others follow upwards.
     pub elem_dropped: i32,
 }
 
@@ -83,41 +139,29 @@ impl StateLayout {
         data: usize,
         elems: usize,
     ) -> Result<Self, StateTooLarge> {
-        let element_bytes = table_capacities
-            .iter()
-            .map(|capacity| capacity.saturating_mul(ELEMENT_BYTES as u64))
-            .map(|bytes| bytes.checked_next_multiple_of(PAGE as u64).unwrap_or(u64::MAX))
-            .fold(0u64, u64::saturating_add);
-        let fixed_bytes = size_of::<StateHeader>()
-            + table_capacities.len() * TABLE_SIZE_BYTES
-            + globals * GLOBAL_BYTES
-            + GLOBAL_BYTES
-            + data
-            + elems;
-        let needed = element_bytes.saturating_add(page_align(fixed_bytes) as u64);
-        if needed > MAX_STATE_BYTES as u64 {
-            return Err(StateTooLarge { needed });
-        }
-        let mut layout = StateLayout { state_bytes: needed as usize, ..Default::default() };
-        // Everything fits an i32 from here on: MAX_STATE_BYTES is below 2 GiB.
-        let mut at = -(size_of::<StateHeader>() as i32);
-        let mut take = |bytes: usize| {
-            at -= bytes as i32;
-            at
+        let elements = table_capacities.iter().map(|capacity| element_bytes(*capacity));
+        let bytes = Parts {
+            table_sizes: (table_capacities.len() * TABLE_SIZE_BYTES) as i64,
+            globals: (globals * GLOBAL_BYTES) as i64,
+            data_dropped: data as i64,
+            elem_dropped: elems as i64,
+            table_elements: elements.clone().fold(0, |sum, bytes| (sum + bytes).min(MOST)),
         };
-        layout.table_sizes = table_capacities.iter().map(|_| take(TABLE_SIZE_BYTES)).collect();
-        if table_capacities.len() % 2 == 1 {
-            take(TABLE_SIZE_BYTES); // keeps the global cells 16-byte aligned
+        let (parts, end) = Parts::place(bytes);
+        if end < -(MAX_STATE_BYTES as i64) {
+            return Err(StateTooLarge { needed: end.unsigned_abs() });
         }
-        layout.globals = (0..globals).map(|_| take(GLOBAL_BYTES)).collect();
-        layout.data_dropped = take(data);
-        layout.elem_dropped = take(elems);
-        let mut at = -(page_align(fixed_bytes) as i32);
-        for capacity in table_capacities {
-            at -= page_align(*capacity as usize * ELEMENT_BYTES) as i32;
-            layout.table_elements.push(at);
-        }
-        Ok(layout)
+        // Everything fits an i32 from here on: MAX_STATE_BYTES is below 2 GiB.
+        let sizes = table_capacities.iter().map(|_| TABLE_SIZE_BYTES as i64);
+        let cells = (0..globals).map(|_| GLOBAL_BYTES as i64);
+        Ok(StateLayout {
+            state_bytes: end.unsigned_abs() as usize,
+            table_sizes: downwards(parts.table_sizes, bytes.table_sizes, sizes),
+            table_elements: downwards(parts.table_elements, bytes.table_elements, elements),
+            globals: downwards(parts.globals, bytes.globals, cells),
+            data_dropped: parts.data_dropped as i32,
+            elem_dropped: parts.elem_dropped as i32,
+        })
     }
 
     /// Elements a table with these limits gets room for: fewer than its minimum if that is more
@@ -126,6 +170,24 @@ impl StateLayout {
         let wanted = maximum.unwrap_or(u64::MAX).min(DEFAULT_TABLE_CAPACITY.max(minimum));
         wanted.min(MAX_TABLE_CAPACITY)
     }
+}
+
+/// The offsets of cells of these sizes, downwards, in a part of `bytes` bytes from `lowest` on.
+fn downwards(lowest: i64, bytes: i64, cells: impl Iterator<Item = i64>) -> Vec<i32> {
+    let place = |top: &mut i64, cell: i64| {
+        *top -= cell;
+        Some(*top as i32)
+    };
+    cells.scan(lowest + bytes, place).collect()
+}
+
+/// More than any state has, and less than overflows.
+const MOST: i64 = 1 << 61;
+
+/// Bytes of a table's elements, at most [`MOST`].
+fn element_bytes(capacity: u64) -> i64 {
+    let bytes = capacity.saturating_mul(ELEMENT_BYTES as u64).min(MOST as u64);
+    bytes.next_multiple_of(PAGE as u64) as i64
 }
 
 #[cfg(test)]

@@ -1,13 +1,17 @@
-//! Why guest code stopped.
+//! Trap codes: the reasons for which guest code stops.
 
 macro_rules! trap_codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $code:literal, $message:literal;)*) => {
-        /// The reason of a trap. The messages are those the specification's tests expect.
+        /// The reason of a trap. Messages are as the specification's tests expect them.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[repr(u8)]
         pub enum TrapCode {
             $($(#[doc = $doc])+ $name = $code,)*
         }
+
+        /// The codes by number, for the description of the ABI.
+        pub(crate) const CODES: &[crate::description::Item] =
+            &[$(crate::description::Item { name: stringify!($name), number: $code },)*];
 
         impl TrapCode {
             /// Every code there is, in ascending order.
@@ -21,7 +25,7 @@ macro_rules! trap_codes {
                 }
             }
 
-            /// What happened, in the words of the specification where it has some.
+            /// The event, in the words of the specification where it has some.
             pub const fn message(self) -> &'static str {
                 match self {
                     $(TrapCode::$name => $message,)*
@@ -72,9 +76,12 @@ trap_codes! {
     TooManyExceptions = 19, "too many exceptions are alive";
     /// `memory.atomic.wait` on a memory that is not shared.
     ExpectedSharedMemory = 20, "expected shared memory";
-    /// An access outside of the memory whose check was elided, found by verifying code.
+    /// An unchecked access outside of the memory, in spite of a proof; verifying code found it.
     ElidedCheckFailed = 21, "an elided bounds check failed (a bug in wfaas)";
 }
+
+#[cfg(test)]
+pub(crate) use trap_codes;
 
 impl core::fmt::Display for TrapCode {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {

@@ -2,7 +2,7 @@
 
 use crate::big::{self, Files};
 use crate::child::{self, Who};
-use crate::peer::{Peer, deserialize, one_shot_engine};
+use crate::peer::{Peer, Requests, deserialize, one_shot_engine};
 use crate::report::{Row, measure_in};
 use crate::timing::SINGLE;
 use std::path::Path;

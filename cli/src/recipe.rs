@@ -203,7 +203,7 @@ pub(crate) fn vm_kind(error: &wfaas_vm::Error) -> Kind {
     use wfaas_vm::Error;
     match error {
         Error::Trap(_) | Error::Exception(_) => Kind::Trap,
-        Error::Os { .. } | Error::Host(_) | Error::Poisoned => Kind::Host,
+        Error::Os { .. } | Error::Slot(_) | Error::Host(_) | Error::Poisoned => Kind::Host,
         _ => Kind::User,
     }
 }

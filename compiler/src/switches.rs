@@ -104,6 +104,7 @@ switches! {
         ExtendedConst "extended-const" "extended constants";
         FunctionReferences "function-references" "typed function references";
         Exceptions "exceptions" "exception handling";
+        CompactImports "compact-import-section" "compact imports";
     }
 }
 

@@ -76,7 +76,7 @@ pub fn warm_up(
     }
     let parsed = Artifact::parse(artifact)?;
     // All requests are answered in the one slot of this engine.
-    let engine = Engine::new(Config { reset: Tracking::Record, ..Config::default() })?;
+    let engine = Engine::new(Config { tracking: Tracking::Record, ..Config::default() })?;
     let module = Module::from_bytes(&engine, artifact)?;
     let function = Function::new(&engine, &module, config)?;
     for (index, request) in requests.into_iter().enumerate() {

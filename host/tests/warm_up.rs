@@ -70,13 +70,13 @@ fn the_same_requests_give_the_same_bytes() {
 #[test]
 fn a_function_with_a_profile_answers_as_without_by_each_way() {
     let (bytes, _) = warmed(&build(&engine(), TOUCH), &[7, 20]);
-    for reset in [Tracking::Auto, Tracking::Learn, Tracking::Granules, Tracking::Discard] {
-        let engine = Engine::new(Config { reset, ..Config::default() }).unwrap();
+    for tracking in [Tracking::Auto, Tracking::Pages, Tracking::Granules, Tracking::Discard] {
+        let engine = Engine::new(Config { tracking, ..Config::default() }).unwrap();
         let module = Module::from_bytes(&engine, &bytes).unwrap();
         let function = Function::new(&engine, &module, FunctionConfig::named("touch")).unwrap();
         for page in [7, 20, 30, 7, 7, 30] {
             function.handle(Request::with_body([page])).unwrap_or_else(|error| {
-                panic!("page {page}, {reset:?}: {error}");
+                panic!("page {page}, {tracking:?}: {error}");
             });
         }
     }

@@ -1,4 +1,4 @@
-//! Measures what `wfaas_snapshot::cost` says, on this machine: nanoseconds, medians.
+//! The prices in `wfaas_snapshot::cost`, measured on this machine: nanoseconds, medians.
 //!
 //! ```text
 //! cargo run --release -p wfaas-snapshot --example costs
@@ -9,8 +9,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 use wfaas_snapshot::{
-    Binding, Extent, FaultSignal, Geometry, Growth, Image, LEARN_ALIGN, PAGE, Slot, Tracking,
-    WorkingSet, cost, handle_write_fault,
+    Binding, Bound, Extent, FaultSignal, Geometry, Growth, Image, LEARN_ALIGN, PAGE, Slot,
+    Tracking, WorkingSet, cost, handle_write_fault,
 };
 
 const ROUNDS: usize = 401;
@@ -40,7 +40,7 @@ fn install_handler() {
 }
 
 /// A slot with an image of ones.
-fn slot(tracking: Tracking, expected: Option<WorkingSet>) -> Slot {
+fn slot(tracking: Tracking, expected: Option<WorkingSet>) -> Bound {
     let mut image = ones(IMAGE_PAGES);
     if let Some(set) = expected {
         image = image.expecting(set).expect("a set of the image");
@@ -57,15 +57,14 @@ fn ones(pages: usize) -> Image {
     Image::from_pages(stored.len(), &extents, &stored).expect("memory")
 }
 
-fn bound(tracking: Tracking, image: Image) -> Slot {
+fn bound(tracking: Tracking, image: Image) -> Bound {
     let geometry = Geometry { below: 0, above: 64 << 20, align: LEARN_ALIGN };
-    let mut slot = Slot::reserve(geometry).expect("address space");
+    let slot = Slot::reserve(geometry).expect("address space");
     let (image, growth) = (Arc::new(image), Growth::Protect);
-    slot.bind(Binding { image, lead: 0, head: 0, tracking, growth }).expect("memory");
-    slot
+    slot.bind(Binding { image, lead: 0, head: 0, tracking, growth }).expect("memory")
 }
 
-fn touch(slot: &mut Slot, first: usize, pages: usize, apart: usize) {
+fn touch(slot: &mut Bound, first: usize, pages: usize, apart: usize) {
     for index in 0..pages {
         let at = (first + index * apart) * PAGE;
         slot.bytes_mut(at as isize, 1).expect("inside")[0] = 9;
@@ -148,14 +147,14 @@ fn main() {
     show("copy a page", copy, Some(cost::COPY_PAGE));
     let compare = median(|| nanos(|| assert!(black_box(&to) == black_box(&from))) / 64);
     show("compare a page", compare, Some(cost::COMPARE_PAGE));
-    learning("first write, discarding", Tracking::Discard, 16, cost::FAULT);
-    learning("first write, learning pages", Tracking::Learn, 16, cost::LEARN_PAGE);
-    learning("first write, learning granules", Tracking::Granules, 16, cost::LEARN_GRANULE);
+    learning("first write, discard", Tracking::Discard, 16, cost::FAULT);
+    learning("first write, pages", Tracking::Pages, 16, cost::LEARN_PAGE);
+    learning("first write, granules", Tracking::Granules, 16, cost::LEARN_GRANULE);
     for (pages, apart) in [(0, 1), (1, 1), (8, 1), (8, 100), (64, 1), (64, 20), (512, 1)] {
         println!();
         for (name, tracking) in [
             ("discard", Tracking::Discard),
-            ("learn", Tracking::Learn),
+            ("pages", Tracking::Pages),
             ("granules", Tracking::Granules),
         ] {
             requests(name, tracking, pages, apart);
@@ -163,7 +162,7 @@ fn main() {
     }
     println!();
     for (mib, pages) in [(1, 0), (1, 4), (1, 64), (8, 0), (8, 4), (8, 64), (32, 4), (32, 64)] {
-        growth("grow, discarding", Tracking::Discard, mib, pages);
-        growth("grow, learning", Tracking::Learn, mib, pages);
+        growth("grow, discard", Tracking::Discard, mib, pages);
+        growth("grow, pages", Tracking::Pages, mib, pages);
     }
 }

@@ -1,16 +1,16 @@
-//! Watching granules, with `mprotect`: for kernels without userfaultfd.
+//! The learned set of [`Tracking::Granules`](crate::Tracking::Granules): granules of pages, by
+//! `mprotect`, for kernels without userfaultfd.
 //!
 //! The image is mapped read-only. The first write to a granule of it raises SIGSEGV; the handler
 //! makes the granule writable and notes it. A reset compares the granule's pages with the image, and
 //! copies back those that differ; a page that has differed once is copied without comparing. So
 //! pages that were never written to stay the image's, shared and not resident twice.
 //!
-//! Each granule may split a mapping, so a set holds few of them. What does not fit makes the whole
+//! Each granule may split a mapping, so a set holds few of them. More than that makes the whole
 //! image writable, and is discarded.
 
 use crate::sys::{self, Access};
-use crate::{Image, PAGE, WorkingSet};
-use std::io;
+use crate::{Error, Image, PAGE, WorkingSet};
 
 /// A granule that has been written to.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +20,7 @@ struct Granule {
     own: u64,
 }
 
-/// The granules of a slot.
+/// The granules of an image that were written to.
 #[derive(Debug)]
 pub(crate) struct Granules {
     /// First address of the image, and its length in bytes.
@@ -46,7 +46,7 @@ impl Granules {
         Some(Granules { start, len, pages, set, most, writable, overflowed: false })
     }
 
-    /// What to do about a fault at `address`; whether it was a write to a protected granule.
+    /// Handles a fault at `address`; whether it was a write to a protected granule.
     /// Async-signal-safe.
     pub(crate) fn learn(&mut self, address: usize) -> bool {
         if !(self.start..self.start + self.len).contains(&address) {
@@ -80,7 +80,7 @@ impl Granules {
     }
 
     /// Granules in the set.
-    pub(crate) fn learned(&self) -> usize {
+    pub(crate) fn elements(&self) -> usize {
         self.set.len()
     }
 
@@ -119,14 +119,14 @@ impl Granules {
                 }
             }
             if range.start < end {
-                // What this does not do, the first writes will.
+                // If this fails, the first writes do it.
                 let at = self.start + range.start * PAGE;
                 let _ = sys::populate(at, (end - range.start) * PAGE);
             }
         }
     }
 
-    /// Makes the pages of the granules in the set what they were.
+    /// Restores the pages of the granules in the set.
     pub(crate) fn restore(&mut self, image: &Image) {
         let (start, all, pages) = (self.start, self.len / PAGE, self.pages);
         for granule in &mut self.set {
@@ -147,15 +147,17 @@ impl Granules {
     }
 
     /// Lifts all protection.
-    pub(crate) fn release(&mut self) -> io::Result<()> {
+    pub(crate) fn release(&mut self) -> Result<(), Error> {
         sys::protect(self.start, self.len, Access::Write)
+            .map_err(Error::os("lifting the write protection of an image"))
     }
 
-    /// Forgets what was learned and protects everything again.
-    pub(crate) fn forget(&mut self) -> io::Result<()> {
+    /// Empties the set and protects everything again.
+    pub(crate) fn forget(&mut self) -> Result<(), Error> {
         self.set.clear();
         self.writable.fill(0);
         self.overflowed = false;
         sys::protect(self.start, self.len, Access::Read)
+            .map_err(Error::os("write-protecting an image"))
     }
 }

@@ -1,9 +1,8 @@
-//! Images: where the bytes that a slot starts from are kept.
+//! Images: the bytes that slots start from, in files.
 
 use crate::sys::View;
-use crate::{PAGE, WorkingSet, sys};
+use crate::{Error, PAGE, WorkingSet, sys};
 use std::fs::File;
-use std::io;
 use std::iter::once;
 use std::ops::Range;
 use std::sync::OnceLock;
@@ -41,11 +40,11 @@ pub struct Image {
     head_room: usize,
     /// Made when the first slot wants to copy pages back.
     view: OnceLock<Option<View>>,
-    /// What guests that start from the image are expected to write to, if anybody knows.
+    /// The pages that guests are expected to write to, if that is known.
     working_set: Option<WorkingSet>,
 }
 
-/// What pages that are not stored are.
+/// A page that is not stored.
 static ZEROS: [u8; PAGE] = [0; PAGE];
 
 impl Image {
@@ -54,29 +53,33 @@ impl Image {
     /// nobody else can change them.
     ///
     /// # Errors
-    /// `InvalidInput` if the extents are unaligned, unsorted, overlap or lie outside; otherwise
-    /// what the kernel says (usually: out of memory or file descriptors).
-    pub fn from_pages(bytes: usize, extents: &[Extent], stored: &[u8]) -> io::Result<Image> {
+    /// [`Error::Image`] if the extents are unaligned, unsorted, overlap or lie outside; otherwise
+    /// [`Error::Os`] (usually: out of memory or file descriptors).
+    pub fn from_pages(bytes: usize, extents: &[Extent], stored: &[u8]) -> Result<Image, Error> {
         check(bytes, extents, stored.len() as u64)?;
-        let file = sys::memfd("wfaas-image", (HEAD_ROOM + bytes) as u64)?;
+        let doing = "copying an image to memory";
+        let size = (HEAD_ROOM + bytes) as u64;
+        let file = sys::memfd("wfaas-image", size).map_err(Error::os(doing))?;
         for extent in extents {
             let (from, to) = (extent.file as usize, HEAD_ROOM + extent.at);
-            sys::write_all_at(&file, &stored[from..from + extent.bytes], to as u64)?;
+            let pages = &stored[from..from + extent.bytes];
+            sys::write_all_at(&file, pages, to as u64).map_err(Error::os(doing))?;
         }
         let extents = merge(extents, bytes);
         let (head_room, view) = (HEAD_ROOM, OnceLock::new());
         Ok(Image { file, bytes, extents, head_room, view, working_set: None })
     }
 
-    /// An image whose extents stay in `file`, mapped from there: for a process that uses it once.
-    /// Whoever changes the file changes the image.
+    /// An image with its extents in `file`, mapped from there: for a process that uses it once.
+    /// A change of the file is a change of the image.
     ///
     /// # Errors
-    /// As [`Image::from_pages`], and `InvalidInput` if there are too many extents to map each.
-    pub fn from_file(file: File, bytes: usize, extents: &[Extent]) -> io::Result<Image> {
-        check(bytes, extents, file.metadata()?.len())?;
+    /// As [`Image::from_pages`], and [`Error::Image`] if there are too many extents to map each.
+    pub fn from_file(file: File, bytes: usize, extents: &[Extent]) -> Result<Image, Error> {
+        let metadata = file.metadata().map_err(Error::os("asking for the size of an image"))?;
+        check(bytes, extents, metadata.len())?;
         if extents.len() > MAX_EXTENTS {
-            return Err(invalid("too many extents to map each from the file"));
+            return Err(Error::Image("too many extents to map each from the file"));
         }
         Ok(Image {
             file,
@@ -88,17 +91,17 @@ impl Image {
         })
     }
 
-    /// The same image, with what guests that start from it are expected to write to.
+    /// The same image, with the pages that guests are expected to write to.
     ///
     /// # Errors
-    /// `InvalidInput` if that is not a set of pages of this image and memory behind it, or too
-    /// large.
-    pub fn expecting(self, set: WorkingSet) -> io::Result<Image> {
+    /// [`Error::WorkingSet`] if that is not a set of pages of this image and memory behind it, or
+    /// too large.
+    pub fn expecting(self, set: WorkingSet) -> Result<Image, Error> {
         set.check(self.bytes)?;
         Ok(Image { working_set: Some(set), ..self })
     }
 
-    /// What guests that start from the image are expected to write to, if anybody knows.
+    /// The pages that guests are expected to write to, if that is known.
     pub fn working_set(&self) -> Option<&WorkingSet> {
         self.working_set.as_ref()
     }
@@ -154,24 +157,23 @@ impl Image {
     }
 }
 
-fn check(bytes: usize, extents: &[Extent], file_bytes: u64) -> io::Result<()> {
+fn check(bytes: usize, extents: &[Extent], file_bytes: u64) -> Result<(), Error> {
     let aligned = |number: u64| number.is_multiple_of(PAGE as u64);
     let mut end = 0;
     for extent in extents {
         if !aligned(extent.at as u64) || !aligned(extent.file) || !aligned(extent.bytes as u64) {
-            return Err(invalid("an extent is not page-aligned"));
+            return Err(Error::Image("an extent is not page-aligned"));
         }
         if extent.at < end || extent.bytes == 0 {
-            return Err(invalid("extents overlap, are empty or not sorted"));
+            return Err(Error::Image("extents overlap, are empty or not sorted"));
         }
-        end =
-            extent.at.checked_add(extent.bytes).ok_or_else(|| invalid("an extent is too long"))?;
+        end = extent.at.checked_add(extent.bytes).ok_or(Error::Image("an extent is too long"))?;
         if extent.file.checked_add(extent.bytes as u64).is_none_or(|end| end > file_bytes) {
-            return Err(invalid("an extent ends outside of the file"));
+            return Err(Error::Image("an extent ends outside of the file"));
         }
     }
     if end > bytes || !aligned(bytes as u64) {
-        return Err(invalid("an extent ends outside of the image"));
+        return Err(Error::Image("an extent ends outside of the image"));
     }
     Ok(())
 }
@@ -201,10 +203,6 @@ fn merge(extents: &[Extent], bytes: usize) -> Vec<Extent> {
         }
         gap *= 4;
     }
-}
-
-pub(crate) fn invalid(message: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidInput, message)
 }
 
 #[cfg(test)]
@@ -251,7 +249,7 @@ mod tests {
             (9, vec![Extent { at: 5, file: 0, bytes: PAGE }]),
         ] {
             let error = Image::from_pages(bytes * PAGE, &extents, &stored).unwrap_err();
-            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{extents:?}");
+            assert!(matches!(error, Error::Image(_)), "{extents:?}: {error}");
         }
     }
 }

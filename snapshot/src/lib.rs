@@ -3,49 +3,58 @@
 //!
 //! * a [`Slot`] is a reservation of address space with one fixed address in it, *BASE*;
 //! * an [`Image`] is a file (usually a memfd) and the [`Extent`]s of it that are not zero;
-//! * *binding* maps an image into a slot so that its byte `lead` lies at BASE, privately, and gives
-//!   the slot a *head* of ordinary memory before it, which belongs to no image;
-//! * *opening* makes more memory after the image accessible, zeroed, in one of the ways of
-//!   [`Growth`];
-//! * *reset* restores the image, byte for byte, and closes what was opened: by discarding all
-//!   private pages, or, if the slot *learns*, by copying back what was written to (see `watch`);
-//!   [`cost`] decides which;
-//! * a [`WorkingSet`] says beforehand what will be written to.
+//! * *binding* maps an image into a slot so that its byte `lead` lies at BASE, privately, with a
+//!   *head* of ordinary memory before it, which belongs to no image: a [`Bound`];
+//! * *opening* makes more memory after the image accessible, zeroed, by one kind of [`Growth`];
+//! * *reset* restores the image, byte for byte, and closes opened memory;
+//! * [`Tracking`] tells a slot which pages a reset has to restore: it *learns* the **pages** or
+//!   **granules** that are written to and copies them back, or it **discards** all private pages.
+//!   [`cost`] chooses;
+//! * a [`WorkingSet`] holds the pages that guests are expected to write to.
 //!
 //! ```
 //! use std::sync::Arc;
 //! use wfaas_snapshot::{Binding, Extent, Geometry, Growth, Image, Slot, Tracking};
 //!
 //! let geometry = Geometry { below: 1 << 20, above: 1 << 20, align: 4096 };
-//! let mut slot = Slot::reserve(geometry)?;
+//! let slot = Slot::reserve(geometry)?;
 //! let page = [7u8; 4096];
 //! let image = Image::from_pages(8192, &[Extent { at: 4096, file: 0, bytes: 4096 }], &page)?;
 //! let (tracking, growth) = (Tracking::Discard, Growth::Protect);
-//! slot.bind(Binding { image: Arc::new(image), lead: 4096, head: 4096, tracking, growth })?;
+//! let mut slot = slot.bind(Binding { image: Arc::new(image), lead: 4096, head: 4096, tracking, growth })?;
 //! assert_eq!(slot.bytes(0, 4096)?, page);
 //! slot.bytes_mut(0, 1)?[0] = 9;
 //! slot.reset()?;
 //! assert_eq!(slot.bytes(0, 4096)?, page);
-//! # Ok::<(), std::io::Error>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod bound;
 pub mod cost;
+mod error;
 mod granules;
+mod growth;
+mod history;
 mod image;
-mod learn;
 mod pager;
+mod pages;
 mod restore;
 mod slot;
 mod sys;
 mod table;
+mod tracking;
 mod uffd;
 mod watch;
 mod working_set;
 
+pub use bound::{BindError, Binding, Bound};
+pub use error::Error;
+pub use growth::Growth;
 pub use image::{Extent, Image};
 pub use pager::handle_missing_page;
-pub use slot::{Binding, Geometry, Growth, Slot, Tracking};
+pub use slot::{Geometry, Slot};
 pub use table::LEARN_ALIGN;
+pub use tracking::Tracking;
 pub use uffd::Missing;
 pub use watch::{FaultSignal, handle_write_fault};
 pub use working_set::WorkingSet;
@@ -53,7 +62,7 @@ pub use working_set::WorkingSet;
 /// Bytes of a host page.
 pub const PAGE: usize = 4096;
 
-/// Whether this kernel offers what [`Tracking::Learn`] needs; what is missing if not.
+/// Whether this kernel has the part of userfaultfd that [`Tracking::Pages`] needs.
 ///
 /// # Errors
 /// [`Missing`].

@@ -1,17 +1,17 @@
 //! Pages on demand, from this process's own handler: growing needs no system call.
 //!
-//! What lies after the image is mapped accessible, and registered with userfaultfd. The first
+//! Memory after the image is mapped accessible, and registered with userfaultfd. The first
 //! access to a page raises SIGBUS; the process's handler calls [`handle_missing_page`], which
-//! provides zeros if the page is one of those that were opened, and otherwise says that the fault is
-//! somebody else's. To open pages is to raise a number. What was provided is known, so that a reset
-//! need not discard anything for a guest that did not touch what it opened.
+//! provides zeros if the page was opened, and otherwise says that the fault is somebody else's. To
+//! open pages is to raise a number. The range of provided pages is known, so that a reset need not
+//! discard anything for a guest that did not touch the memory it opened.
 //!
 //! A signal takes longer than to clear some pages, so a fault provides a block of them.
 //!
 //! Handlers find the slot of an address as they do for slots that learn (see `table`).
 
 use crate::table::Table;
-use crate::{PAGE, uffd};
+use crate::{Error, PAGE, uffd};
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
@@ -29,9 +29,9 @@ static PAGERS: Table<Pager> = Table::new();
 pub(crate) struct Pager {
     descriptor: &'static OwnedFd,
     addresses: Range<usize>,
-    /// Where what was opened ends.
+    /// End of the opened pages.
     end: AtomicUsize,
-    /// Addresses that include all that was provided since the last reset: the least, and the end.
+    /// Addresses that include all pages provided since the last reset: the least, and the end.
     provided: [AtomicUsize; 2],
 }
 
@@ -46,24 +46,26 @@ pub fn handle_missing_page(address: usize) -> bool {
 }
 
 impl Pager {
-    /// Watches the accessible pages at `start`, none of which is open. `None` if the kernel cannot.
-    pub(crate) fn new(start: usize, len: usize) -> Option<Box<Pager>> {
-        let descriptor = uffd::descriptor().ok()?;
-        uffd::register_missing(descriptor, start, len).ok()?;
+    /// Watches the accessible pages at `start`, none of which is open. They are in a slot that starts
+    /// at a multiple of [`LEARN_ALIGN`](crate::LEARN_ALIGN).
+    pub(crate) fn new(start: usize, len: usize) -> Result<Box<Pager>, Error> {
+        let descriptor = uffd::descriptor()?;
+        uffd::register_missing(descriptor, start, len)
+            .map_err(Error::os("providing pages on demand"))?;
         let (addresses, end) = (start..start + len, AtomicUsize::new(start));
         let provided = NOTHING.map(AtomicUsize::new);
         let mut pager = Box::new(Pager { descriptor, addresses, end, provided });
         let this = &raw mut *pager;
         PAGERS.enter(&pager.addresses, this);
-        Some(pager)
+        Ok(pager)
     }
 
-    /// Makes the pages before the address `end` those that are open.
+    /// Opens the pages before the address `end`, and no others.
     pub(crate) fn set_end(&self, end: usize) {
         self.end.store(end, SeqCst);
     }
 
-    /// Addresses that include all that was provided, which the caller is about to discard.
+    /// Addresses that include all provided pages, which the caller is about to discard.
     pub(crate) fn take_provided(&mut self) -> Option<Range<usize>> {
         let [start, end] = self.provided.each_mut().map(AtomicUsize::get_mut);
         let range = *start..*end;

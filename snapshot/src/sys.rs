@@ -1,5 +1,6 @@
 //! The system calls of this crate, each with the argument why it is sound.
 
+use crate::Error;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 use rustix::mm::{
     Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap, mmap_anonymous, mprotect, munmap,
@@ -8,6 +9,8 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::ptr;
+
+const MAPPING: &str = "mapping an image (limited by vm.max_map_count)";
 
 /// A range of address space that this process reserved and nobody else maps into.
 #[derive(Debug)]
@@ -54,15 +57,15 @@ impl Reservation {
     }
 
     /// The address `at` bytes from the start, after checking that `bytes` from there are inside.
-    fn address(&self, at: usize, bytes: usize) -> io::Result<*mut std::ffi::c_void> {
+    fn address(&self, at: usize, bytes: usize) -> Result<*mut std::ffi::c_void, Error> {
         if at.checked_add(bytes).is_none_or(|end| end > self.bytes) {
-            return Err(crate::image::invalid("outside of the slot"));
+            return Err(Error::OutOfBounds);
         }
         Ok((self.start + at) as *mut std::ffi::c_void)
     }
 
     /// Maps zeroed, writable memory over a range.
-    pub(crate) fn map_zeroed(&mut self, at: usize, bytes: usize) -> io::Result<()> {
+    pub(crate) fn map_zeroed(&mut self, at: usize, bytes: usize) -> Result<(), Error> {
         if bytes == 0 {
             return Ok(());
         }
@@ -70,7 +73,8 @@ impl Reservation {
         let address = self.address(at, bytes)?;
         // SAFETY: `address` checked that the range is inside this reservation, which is ours, and
         // `&mut self` that nobody holds a reference into it.
-        unsafe { mmap_anonymous(address, bytes, ProtFlags::READ | ProtFlags::WRITE, flags)? };
+        unsafe { mmap_anonymous(address, bytes, ProtFlags::READ | ProtFlags::WRITE, flags) }
+            .map_err(Error::os(MAPPING))?;
         Ok(())
     }
 
@@ -81,38 +85,41 @@ impl Reservation {
         bytes: usize,
         file: &File,
         offset: u64,
-    ) -> io::Result<()> {
+    ) -> Result<(), Error> {
         let flags = MapFlags::PRIVATE | MapFlags::FIXED | MapFlags::NORESERVE;
         let address = self.address(at, bytes)?;
         // SAFETY: as in `map_zeroed`.
-        unsafe { mmap(address, bytes, ProtFlags::READ | ProtFlags::WRITE, flags, file, offset)? };
+        unsafe { mmap(address, bytes, ProtFlags::READ | ProtFlags::WRITE, flags, file, offset) }
+            .map_err(Error::os(MAPPING))?;
         Ok(())
     }
 
-    /// Makes a range inaccessible and forgets what was there.
-    pub(crate) fn close(&mut self, at: usize, bytes: usize) -> io::Result<()> {
+    /// Makes a range inaccessible and forgets its contents.
+    pub(crate) fn close(&mut self, at: usize, bytes: usize) -> Result<(), Error> {
         if bytes == 0 {
             return Ok(());
         }
         let address = self.address(at, bytes)?;
         let flags = reserve_flags() | MapFlags::FIXED;
         // SAFETY: as in `map_zeroed`.
-        unsafe { mmap_anonymous(address, bytes, ProtFlags::empty(), flags)? };
+        unsafe { mmap_anonymous(address, bytes, ProtFlags::empty(), flags) }
+            .map_err(Error::os("unmapping an image"))?;
         Ok(())
     }
 
-    /// Makes a range accessible or inaccessible, keeping what is there.
-    pub(crate) fn protect(&mut self, at: usize, bytes: usize, access: Access) -> io::Result<()> {
+    /// Makes a range accessible or inaccessible, keeping its contents.
+    pub(crate) fn protect(&mut self, at: usize, bytes: usize, access: Access) -> Result<(), Error> {
         let address = self.address(at, bytes)?;
         protect(address as usize, bytes, access)
+            .map_err(Error::os("changing the protection of grown memory"))
     }
 
     /// Forgets private pages of a range: it reads as the file, or as zeros, again.
-    pub(crate) fn discard(&mut self, at: usize, bytes: usize) -> io::Result<()> {
+    pub(crate) fn discard(&mut self, at: usize, bytes: usize) -> Result<(), Error> {
         let address = self.address(at, bytes)?;
         // SAFETY: as in `map_zeroed`.
-        unsafe { madvise(address, bytes, Advice::LinuxDontNeed)? };
-        Ok(())
+        unsafe { madvise(address, bytes, Advice::LinuxDontNeed) }
+            .map_err(Error::os("discarding pages"))
     }
 }
 
@@ -122,7 +129,7 @@ impl Drop for Reservation {
     }
 }
 
-/// What may be done to a range.
+/// The accesses that a range allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
     /// Nothing.
@@ -133,7 +140,7 @@ pub(crate) enum Access {
     Write,
 }
 
-/// Changes what may be done to a range of a slot, keeping what is there. Async-signal-safe, and
+/// Changes the accesses that a range of a slot allows, keeping its contents. Async-signal-safe, and
 /// leaves `errno` alone.
 pub(crate) fn protect(start: usize, bytes: usize, access: Access) -> io::Result<()> {
     let flags = match access {

@@ -1,5 +1,5 @@
-//! From the address of a fault to who deals with faults there: a table with an entry for each
-//! [`LEARN_ALIGN`] bytes of address space, which handlers read without a lock.
+//! Tables from the address of a fault to its handler's data: an entry for each [`LEARN_ALIGN`] bytes
+//! of address space, which signal handlers read without a lock.
 
 use std::ops::Range;
 use std::ptr;
@@ -18,25 +18,25 @@ impl<T> Table<T> {
         Table([const { AtomicPtr::new(ptr::null_mut()) }; ENTRIES])
     }
 
-    /// Who deals with faults at `address`. Async-signal-safe.
+    /// The owner of faults at `address`. Async-signal-safe.
     ///
     /// # Safety
-    /// Whoever is entered for `address` must not be freed while the result is used.
+    /// The owner that is entered for `address` must not be freed while the result is used.
     pub(crate) unsafe fn find(&self, address: usize) -> Option<&T> {
         let found = self.0.get(address / LEARN_ALIGN)?.load(SeqCst);
-        // SAFETY: the caller's contract; who is freed leaves first.
+        // SAFETY: the caller's contract; an owner leaves before it is freed.
         unsafe { found.as_ref() }
     }
 
-    /// Has `who` deal with faults in a range, which is not empty.
-    pub(crate) fn enter(&self, addresses: &Range<usize>, who: *mut T) {
+    /// Makes `owner` the owner of faults in a range, which is not empty.
+    pub(crate) fn enter(&self, addresses: &Range<usize>, owner: *mut T) {
         let entries = addresses.start / LEARN_ALIGN..addresses.end.div_ceil(LEARN_ALIGN);
         for entry in &self.0[entries] {
-            entry.store(who, SeqCst);
+            entry.store(owner, SeqCst);
         }
     }
 
-    /// Has nobody deal with faults in a range that was entered.
+    /// Leaves a range that was entered without an owner.
     pub(crate) fn leave(&self, addresses: &Range<usize>) {
         self.enter(addresses, ptr::null_mut());
     }

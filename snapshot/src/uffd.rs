@@ -55,22 +55,26 @@ const WRITEPROTECT: Opcode = opcode::read_write::<WriteProtect>(GROUP, 0x06);
 /// The process's descriptor.
 ///
 /// # Errors
-/// What of the kernel is missing.
+/// [`Missing`].
 pub(crate) fn descriptor() -> Result<&'static OwnedFd, Missing> {
     static DESCRIPTOR: OnceLock<Result<OwnedFd, Missing>> = OnceLock::new();
     DESCRIPTOR.get_or_init(open).as_ref().map_err(|missing| *missing)
 }
 
-/// What of userfaultfd this kernel lacks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The part of userfaultfd that this kernel lacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Missing {
     /// The system call: the kernel was built without it.
+    #[error("the kernel does not have it")]
     SystemCall,
     /// The permission to make it: a filter of system calls, as containers have them.
+    #[error("not permitted")]
     Permission,
     /// Write protection with SIGBUS, of pages that are not there yet: Linux before 6.4.
+    #[error("available, but without write protection in SIGBUS mode")]
     Features,
     /// Something else, usually file descriptors.
+    #[error("cannot be used: {0}")]
     Other(io::ErrorKind),
 }
 

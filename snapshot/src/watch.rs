@@ -1,19 +1,18 @@
-//! Watching for the first writes: from the address of a fault to the slot it is in.
+//! Watchers: from the address of a fault to the slot it is in, and its learned set.
 //!
 //! A slot that is watched has its image protected from writes. The first write to a part of it
 //! raises a signal; the process's handler calls [`handle_write_fault`], which lifts the protection of
-//! that part and notes it in the slot's set. There are two ways, which differ in what protects and
-//! in how large a part is: single pages (see `learn`), and granules (see `granules`).
+//! that part and notes it in the slot's set. The two ways of tracking differ in
+//! how they protect, and in how large a part is: see `pages` and `granules`.
 //!
 //! Handlers find the slot of an address without a lock (see `table`).
 
 use crate::cost::{self, Rates};
 use crate::granules::Granules;
-use crate::learn::Tracker;
+use crate::pages::Pages;
 use crate::table::Table;
-use crate::{Image, WorkingSet};
+use crate::{Error, Image, WorkingSet};
 use std::cell::UnsafeCell;
-use std::io;
 use std::ops::Range;
 use std::sync::atomic::{
     AtomicBool,
@@ -22,18 +21,18 @@ use std::sync::atomic::{
 
 static WATCHERS: Table<Watcher> = Table::new();
 
-/// What is protected, and how.
+/// A learned set, by the way of tracking that fills it.
 #[derive(Debug)]
-pub(crate) enum Way {
-    Pages(Tracker),
+pub(crate) enum Learned {
+    Pages(Pages),
     Granules(Granules),
 }
 
 /// Watches the image of a slot. Boxed: handlers find it by its address.
 #[derive(Debug)]
 pub(crate) struct Watcher {
-    way: UnsafeCell<Way>,
-    /// Whether a handler is changing `way`. Whoever has the slot may write to it on several threads.
+    learned: UnsafeCell<Learned>,
+    /// Whether a handler is changing `learned`. Whoever has the slot may write to it on several threads.
     learning: AtomicBool,
     /// Where the table leads here.
     addresses: Range<usize>,
@@ -56,7 +55,7 @@ pub enum FaultSignal {
 /// process's handlers for SIGBUS and SIGSEGV, which then return. Async-signal-safe.
 ///
 /// A fault that is not the first write to a part is never taken for one: not an access to memory
-/// that is closed, although that may be watched, nor one outside of what is watched.
+/// that is closed, although it may be watched, nor one outside of watched memory.
 pub fn handle_write_fault(signal: FaultSignal, address: usize) -> bool {
     // SAFETY: a watcher is taken out of the table before it is freed, by the owner of the slot; a
     // thread that writes to the slot has the owner's permission, so the owner is not freeing it.
@@ -64,22 +63,22 @@ pub fn handle_write_fault(signal: FaultSignal, address: usize) -> bool {
 }
 
 impl Watcher {
-    /// Makes handlers find `way`, which watches `len` bytes from `start` on.
-    pub(crate) fn new(way: Way, start: usize, len: usize) -> Box<Watcher> {
-        let (way, learning) = (UnsafeCell::new(way), AtomicBool::new(false));
-        let mut watcher = Box::new(Watcher { way, learning, addresses: start..start + len });
+    /// Makes handlers find `learned`, which watches `len` bytes from `start` on.
+    pub(crate) fn new(learned: Learned, start: usize, len: usize) -> Box<Watcher> {
+        let (learned, learning) = (UnsafeCell::new(learned), AtomicBool::new(false));
+        let mut watcher = Box::new(Watcher { learned, learning, addresses: start..start + len });
         watcher.enter(start..start + len);
         watcher
     }
 
-    /// Makes handlers find the watcher by all addresses of a range that includes those from before.
+    /// Makes handlers find the watcher by all addresses of a range, which includes the former one.
     fn enter(&mut self, addresses: Range<usize>) {
         self.addresses = addresses;
         let this = &raw mut *self;
         WATCHERS.enter(&self.addresses, this);
     }
 
-    /// What to do about a fault; whether it was a write to a protected part. Async-signal-safe: who
+    /// Handles a fault; whether it was a write to a protected part. Async-signal-safe: the thread that
     /// is waited for is in a handler too, where nothing of this process keeps it.
     fn learn(&self, signal: FaultSignal, address: usize) -> bool {
         while self.learning.swap(true, Acquire) {
@@ -87,57 +86,57 @@ impl Watcher {
         }
         // SAFETY: this thread alone is between here and the store below, and the owner is not
         // looking while others may write to the slot.
-        let learned = match (unsafe { &mut *self.way.get() }, signal) {
-            (Way::Pages(pages), FaultSignal::Bus) => pages.learn(address),
-            (Way::Granules(granules), FaultSignal::Segv) => granules.learn(address),
+        let learned = match (unsafe { &mut *self.learned.get() }, signal) {
+            (Learned::Pages(pages), FaultSignal::Bus) => pages.learn(address),
+            (Learned::Granules(granules), FaultSignal::Segv) => granules.learn(address),
             _ => false,
         };
         self.learning.store(false, Release);
         learned
     }
 
-    /// What is watched.
-    pub(crate) fn way(&self) -> &Way {
+    /// The learned set.
+    pub(crate) fn learned(&self) -> &Learned {
         // SAFETY: the owner asks, while nobody may write to the slot.
-        unsafe { &*self.way.get() }
+        unsafe { &*self.learned.get() }
     }
 
-    /// What an element of the set costs.
-    pub(crate) fn rates(&self) -> Rates {
-        match self.way() {
-            Way::Pages(_) => cost::PAGES,
-            Way::Granules(_) => cost::GRANULES,
+    /// Prices of an element of the set.
+    pub(crate) fn rates(&self) -> &'static Rates {
+        match self.learned() {
+            Learned::Pages(_) => &cost::PAGES,
+            Learned::Granules(_) => &cost::GRANULES,
         }
     }
 
     /// Pages or granules in the set.
-    pub(crate) fn learned(&self) -> usize {
-        match self.way() {
-            Way::Pages(pages) => pages.learned_pages(),
-            Way::Granules(granules) => granules.learned(),
+    pub(crate) fn elements(&self) -> usize {
+        match self.learned() {
+            Learned::Pages(pages) => pages.elements(),
+            Learned::Granules(granules) => granules.elements(),
         }
     }
 
     /// Whether more was written to than the set holds.
     pub(crate) fn overflowed(&self) -> bool {
-        match self.way() {
-            Way::Pages(pages) => pages.overflowed(),
-            Way::Granules(granules) => granules.overflowed(),
+        match self.learned() {
+            Learned::Pages(pages) => pages.overflowed(),
+            Learned::Granules(granules) => granules.overflowed(),
         }
     }
 
-    /// Bytes from the start of the image on that are watched: all of it, and what grew.
+    /// Bytes from the start of the image on that are watched: all of it, and grown memory.
     pub(crate) fn watched(&self) -> usize {
-        match self.way() {
-            Way::Pages(pages) => pages.watched(),
-            Way::Granules(granules) => granules.watched(),
+        match self.learned() {
+            Learned::Pages(pages) => pages.watched(),
+            Learned::Granules(granules) => granules.watched(),
         }
     }
 
     /// Watches memory behind the image too, up to `len` bytes from its start. It must be accessible
     /// and zero. Nothing happens if that is not possible.
     pub(crate) fn extend(&mut self, len: usize) {
-        if let Way::Pages(pages) = self.way.get_mut()
+        if let Learned::Pages(pages) = self.learned.get_mut()
             && let Some(addresses) = pages.extend(len)
         {
             self.enter(addresses);
@@ -146,37 +145,36 @@ impl Watcher {
 
     /// Puts pages into the set before they are written to, and makes them the slot's own.
     pub(crate) fn expect(&mut self, set: &WorkingSet) {
-        match self.way.get_mut() {
-            Way::Pages(pages) => pages.expect(set),
-            Way::Granules(granules) => granules.expect(set),
+        match self.learned.get_mut() {
+            Learned::Pages(pages) => pages.expect(set),
+            Learned::Granules(granules) => granules.expect(set),
         }
     }
 
-    /// Makes everything in the set that is before `open` bytes from the start of the image what it
-    /// was.
+    /// Restores every element of the set that is before `open` bytes from the start of the image.
     pub(crate) fn restore(&mut self, image: &Image, open: usize) {
-        match self.way.get_mut() {
-            Way::Pages(pages) => {
+        match self.learned.get_mut() {
+            Learned::Pages(pages) => {
                 pages.restore(image);
                 pages.clear_grown(open);
             }
-            Way::Granules(granules) => granules.restore(image),
+            Learned::Granules(granules) => granules.restore(image),
         }
     }
 
     /// Lifts all protection, for a slot that is watched no more.
-    pub(crate) fn release(&mut self) -> io::Result<()> {
-        match self.way.get_mut() {
-            Way::Pages(pages) => pages.release(),
-            Way::Granules(granules) => granules.release(),
+    pub(crate) fn release(&mut self) -> Result<(), Error> {
+        match self.learned.get_mut() {
+            Learned::Pages(pages) => pages.release(),
+            Learned::Granules(granules) => granules.release(),
         }
     }
 
-    /// Forgets what was learned and protects everything again. All of it must have been discarded.
-    pub(crate) fn forget(&mut self) -> io::Result<()> {
-        match self.way.get_mut() {
-            Way::Pages(pages) => pages.forget(),
-            Way::Granules(granules) => granules.forget(),
+    /// Empties the set and protects everything again. All of it must have been discarded.
+    pub(crate) fn forget(&mut self) -> Result<(), Error> {
+        match self.learned.get_mut() {
+            Learned::Pages(pages) => pages.forget(),
+            Learned::Granules(granules) => granules.forget(),
         }
     }
 }

@@ -1,16 +1,14 @@
-//! Working sets: which pages guests are expected to write to.
+//! Working sets: the pages that guests are expected to write to.
 
-use crate::image::invalid;
-use crate::{PAGE, cost};
-use std::io;
+use crate::{Error, PAGE, cost};
 use std::ops::Range;
 
-/// The pages that requests wrote to, and how far they grew the memory: what a new slot starts
-/// with. Nothing relies on it but speed.
+/// The pages that requests wrote to, and the bytes by which they grew the memory. New slots start
+/// with it as their learned set. Nothing relies on it but speed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WorkingSet {
-    /// Indices of pages from the start of the image, ascending and disjoint. Those behind the image
-    /// are of memory that grew.
+    /// Indices of pages from the start of the image, ascending and disjoint. Pages behind the
+    /// image are of memory that grew.
     pub pages: Vec<Range<usize>>,
     /// Pages of the image.
     pub image: usize,
@@ -68,16 +66,16 @@ impl WorkingSet {
     }
 
     /// Checks that the set is one of an image with `bytes` bytes.
-    pub(crate) fn check(&self, bytes: usize) -> io::Result<()> {
+    pub(crate) fn check(&self, bytes: usize) -> Result<(), Error> {
         let end = self.pages.iter().try_fold(0, |end, range| {
             (range.start >= end && range.start < range.end).then_some(range.end)
         });
         let all = bytes.checked_add(self.grown).map(|all| all / PAGE);
         if end.is_none() || end > all || !self.grown.is_multiple_of(PAGE) {
-            return Err(invalid("the pages of a working set overlap or are not of its image"));
+            return Err(Error::WorkingSet("its pages overlap or are not of its image"));
         }
         if self.image != bytes / PAGE || self.len() > cost::MAX_PAGES {
-            return Err(invalid("a working set is too large, or of another image"));
+            return Err(Error::WorkingSet("it is too large, or of another image"));
         }
         Ok(())
     }

@@ -22,8 +22,8 @@ const GUEST: &str = r#"(module (memory 128 200)
             (br_if $next (local.get $pages)))
         (memory.size)))"#;
 
-fn pool(reset: Tracking, artifact: &[u8]) -> Result<Pool<()>, Error> {
-    let engine = Engine::new(Config { reset, idle_slots: 0, ..Config::default() })?;
+fn pool(tracking: Tracking, artifact: &[u8]) -> Result<Pool<()>, Error> {
+    let engine = Engine::new(Config { tracking, idle_slots: 0, ..Config::default() })?;
     let module = Module::from_bytes(&engine, artifact)?;
     Pool::new(&Linker::new(&engine), &module)
 }
@@ -75,13 +75,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let instance = faaslet.instance();
         let profile = instance.recorded(faaslet.store())?.ok_or("it does not record")?;
         let warm = set_profile(&recording.module().artifact(), &profile)?;
-        for (name, reset, artifact) in [
-            ("learn", Tracking::Learn, &plain),
-            ("learn, profile", Tracking::Learn, &warm),
+        for (name, tracking, artifact) in [
+            ("pages", Tracking::Pages, &plain),
+            ("pages, profile", Tracking::Pages, &warm),
             ("granules", Tracking::Granules, &plain),
             ("granules, profile", Tracking::Granules, &warm),
         ] {
-            let [slot, request, both] = measure(&pool(reset, artifact)?, pages, grow)?;
+            let [slot, request, both] = measure(&pool(tracking, artifact)?, pages, grow)?;
             let what = format!("{pages} pages, {name}");
             let grown = if grow > 0 { ", grown" } else { "" };
             println!("{:32} {slot:10.1} {request:10.1} {both:10.1}", what + grown);

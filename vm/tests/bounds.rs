@@ -268,7 +268,7 @@ fn memories_without_a_guard_are_not_given_to_who_needs_it() {
         if bounds.relies_on_guard() {
             let message = made.unwrap_err().to_string();
             assert!(
-                message.contains("--bounds none") && message.contains(bounds.name()),
+                message.contains("strategy none") && message.contains(bounds.name()),
                 "{message}"
             );
             continue;

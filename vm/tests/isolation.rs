@@ -112,24 +112,24 @@ fn is_pristine(pool: &Pool<()>, pristine: &(Vec<(u32, Vec<u8>)>, Vec<u64>)) -> b
     })
 }
 
-/// Every way to reset, with and without a profile of what a few actions write to.
+/// Every way of tracking, with and without a profile of what a few actions write to.
 const WAYS: [(Tracking, bool); 7] = [
-    (Tracking::Learn, false),
+    (Tracking::Pages, false),
     (Tracking::Granules, false),
     (Tracking::Discard, false),
     (Tracking::Record, false),
-    (Tracking::Learn, true),
+    (Tracking::Pages, true),
     (Tracking::Granules, true),
     (Tracking::Discard, true),
 ];
 
 fn pool() -> Pool<()> {
-    pool_with(Tracking::Learn, false)
+    pool_with(Tracking::Pages, false)
 }
 
-fn pool_with(reset: Tracking, profile: bool) -> Pool<()> {
-    wfaas_vm::userfaultfd().expect("without it these tests would test something else");
-    let engine = |reset| Engine::new(Config { reset, ..Config::default() }).unwrap();
+fn pool_with(tracking: Tracking, profile: bool) -> Pool<()> {
+    wfaas_vm::diagnostics::userfaultfd().expect("without it these tests would test something else");
+    let engine = |tracking| Engine::new(Config { tracking, ..Config::default() }).unwrap();
     let recording = engine(Tracking::Record);
     let raw = module(&recording, GUEST);
     let linker = Linker::<()>::new(&recording);
@@ -150,7 +150,7 @@ fn pool_with(reset: Tracking, profile: bool) -> Pool<()> {
         let profile = instance.recorded(faaslet.store()).unwrap().expect("a few pages");
         artifact = set_profile(&module.artifact(), &profile).unwrap();
     }
-    let engine = engine(reset);
+    let engine = engine(tracking);
     let module = Module::from_bytes(&engine, &artifact).unwrap();
     Pool::new(&Linker::new(&engine), &module).unwrap()
 }
@@ -199,22 +199,22 @@ proptest! {
 
     #[test]
     fn the_next_guest_sees_the_image(lives in lives()) {
-        for (reset, profile) in WAYS {
-            let pool = pool_with(reset, profile);
-            prop_assert!(leave_nothing(&pool, &lives), "{reset:?}, profile: {profile}");
+        for (tracking, profile) in WAYS {
+            let pool = pool_with(tracking, profile);
+            prop_assert!(leave_nothing(&pool, &lives), "{tracking:?}, profile: {profile}");
         }
     }
 
     #[test]
     fn guests_on_two_threads_leave_nothing_to_each_other(first in lives(), second in lives()) {
-        for (reset, profile) in WAYS {
-            let pool = pool_with(reset, profile);
+        for (tracking, profile) in WAYS {
+            let pool = pool_with(tracking, profile);
             let (one, two) = std::thread::scope(|scope| {
                 let one = scope.spawn(|| leave_nothing(&pool, &first));
                 let two = scope.spawn(|| leave_nothing(&pool, &second));
                 (one.join().unwrap(), two.join().unwrap())
             });
-            prop_assert!(one && two, "{reset:?}, profile: {profile}");
+            prop_assert!(one && two, "{tracking:?}, profile: {profile}");
         }
     }
 }
@@ -223,8 +223,8 @@ proptest! {
 /// early is killed while the handler of a first write runs, or between it and the write.
 #[test]
 fn a_guest_that_is_killed_at_any_moment_leaves_nothing() {
-    for (reset, profile) in WAYS {
-        let pool = pool_with(reset, profile);
+    for (tracking, profile) in WAYS {
+        let pool = pool_with(tracking, profile);
         let pristine = snapshot(&mut pool.acquire(()).unwrap());
         for round in 0..60u64 {
             let mut faaslet = pool.acquire(()).unwrap();
@@ -240,7 +240,7 @@ fn a_guest_that_is_killed_at_any_moment_leaves_nothing() {
             scribble.call(store, (start, 1)).expect_err("it never ends by itself");
             drop(faaslet);
             let next = is_pristine(&pool, &pristine);
-            assert!(next, "round {round}, {reset:?}, profile: {profile}");
+            assert!(next, "round {round}, {tracking:?}, profile: {profile}");
         }
     }
 }
@@ -251,8 +251,8 @@ fn a_guest_that_is_killed_at_any_moment_leaves_nothing() {
 /// Learned sets must not rely on any page still being mapped.
 #[test]
 fn pages_that_the_kernel_takes_away_are_the_same_when_they_come_back() {
-    for (reset, profile) in WAYS {
-        let pool = pool_with(reset, profile);
+    for (tracking, profile) in WAYS {
+        let pool = pool_with(tracking, profile);
         let pristine = snapshot(&mut pool.acquire(()).unwrap());
         let end = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -270,7 +270,7 @@ fn pages_that_the_kernel_takes_away_are_the_same_when_they_come_back() {
                 !is_pristine(&pool, &pristine)
             });
             end.store(true, Relaxed);
-            assert_eq!(failed, None, "{reset:?}, profile: {profile}");
+            assert_eq!(failed, None, "{tracking:?}, profile: {profile}");
         });
     }
 }
@@ -290,8 +290,8 @@ fn page_out_slots() {
 
 #[test]
 fn the_tests_above_would_notice() {
-    for (reset, profile) in WAYS {
-        let pool = pool_with(reset, profile);
+    for (tracking, profile) in WAYS {
+        let pool = pool_with(tracking, profile);
         let mut faaslet = pool.acquire(()).unwrap();
         let pristine = snapshot(&mut faaslet);
         for (action, a, b) in [
@@ -365,24 +365,11 @@ fn what_an_embedder_adds_to_a_store_is_gone_with_the_faaslet() {
     assert_ne!(pool.acquire(()).unwrap().instance(), first, "it is not the pool's any more");
 }
 
-#[test]
-#[should_panic(expected = "a function of another module")]
-fn a_function_of_a_dropped_pool_is_none_of_the_next() {
-    let engine = engine();
-    let pool = |wat| Pool::<()>::new(&Linker::new(&engine), &module(&engine, wat)).unwrap();
-    let first = pool(r#"(module (func (export "f") (param i32) (result i32) (local.get 0)))"#);
-    let f = first.typed_func::<i32, i32>("f").unwrap();
-    drop(first);
-    // Its text is likely to be where that of the first one was.
-    let second = pool(r#"(module (func (export "g") (param i64) (result i64) (local.get 0)))"#);
-    let _ = second.acquire(()).unwrap().call(&f, 1);
-}
-
 /// The host may share the guest's memory among threads: each may be the first to write to a page.
 #[test]
 fn what_two_threads_of_the_host_wrote_is_reset() {
-    for reset in [Tracking::Learn, Tracking::Granules] {
-        let engine = Engine::new(Config { reset, ..Config::default() }).unwrap();
+    for tracking in [Tracking::Pages, Tracking::Granules] {
+        let engine = Engine::new(Config { tracking, ..Config::default() }).unwrap();
         let module = module(&engine, "(module (memory (export \"memory\") 2))");
         for _ in 0..1000 {
             let pool: Pool<()> = Pool::new(&Linker::new(&engine), &module).unwrap();
@@ -403,7 +390,7 @@ fn what_two_threads_of_the_host_wrote_is_reset() {
             let mut faaslet = pool.acquire(()).unwrap();
             let instance = faaslet.instance();
             let memory = instance.get_memory(faaslet.store(), "memory").unwrap();
-            assert!(memory.data(faaslet.store()).iter().all(|byte| *byte == 0), "{reset:?}");
+            assert!(memory.data(faaslet.store()).iter().all(|byte| *byte == 0), "{tracking:?}");
         }
     }
 }

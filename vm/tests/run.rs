@@ -158,44 +158,43 @@ fn missing_and_wrong_imports_are_named() {
     assert!(error.contains("incompatible import type"), "{error}");
 }
 
+/// Exports one of each, and looks at them.
+const OWNER: &str = r#"(module
+    (memory (export "m") 1) (table (export "t") 4 funcref)
+    (global (export "g") (mut i32) (i32.const 5))
+    (global (export "r") (mut funcref) (ref.null func))
+    (type $f (func (param i32) (result i32)))
+    (func $double (export "double") (type $f) (i32.mul (local.get 0) (i32.const 2)))
+    (func (export "peek") (param i32) (result i32) (i32.load (local.get 0)))
+    (func (export "via") (param i32 i32) (result i32)
+        (call_indirect (type $f) (local.get 0) (local.get 1)))
+    (elem (i32.const 0) $double))"#;
+
+/// Imports all of them, and changes them.
+const USER: &str = r#"(module
+    (import "o" "m" (memory 1)) (import "o" "t" (table 4 funcref))
+    (import "o" "g" (global $g (mut i32))) (import "o" "r" (global $r (mut funcref)))
+    (type $f (func (param i32) (result i32)))
+    (import "o" "double" (func $double (type $f)))
+    (global $mine (mut i32) (i32.const 100))
+    (func $add_mine (type $f) (i32.add (local.get 0) (global.get $mine)))
+    (elem (i32.const 1) $add_mine)
+    (elem declare func $add_mine $double)
+    (func (export "poke") (param i32 i32) (i32.store (local.get 0) (local.get 1)))
+    (func (export "size") (result i32) memory.size)
+    (func (export "quadruple") (param i32) (result i32) (call $double (call $double (local.get 0))))
+    (func (export "via") (param i32 i32) (result i32)
+        (call_indirect (type $f) (local.get 0) (local.get 1)))
+    (func (export "put") (table.set (i32.const 2) (ref.func $double)))
+    (func (export "set") (global.set $g (i32.const 77)) (global.set $r (ref.func $add_mine)))
+    (func (export "from_global") (result i32)
+        (table.set (i32.const 3) (global.get $r))
+        (call_indirect (type $f) (i32.const 1) (i32.const 3))))"#;
+
 #[test]
 fn instances_share_functions_memories_tables_and_globals() {
     let engine = engine();
-    let owner = module(
-        &engine,
-        r#"(module
-            (memory (export "m") 1) (table (export "t") 4 funcref)
-            (global (export "g") (mut i32) (i32.const 5))
-            (global (export "r") (mut funcref) (ref.null func))
-            (type $f (func (param i32) (result i32)))
-            (func $double (export "double") (type $f) (i32.mul (local.get 0) (i32.const 2)))
-            (func (export "peek") (param i32) (result i32) (i32.load (local.get 0)))
-            (func (export "via") (param i32 i32) (result i32)
-                (call_indirect (type $f) (local.get 0) (local.get 1)))
-            (elem (i32.const 0) $double))"#,
-    );
-    let user = module(
-        &engine,
-        r#"(module
-            (import "o" "m" (memory 1)) (import "o" "t" (table 4 funcref))
-            (import "o" "g" (global $g (mut i32))) (import "o" "r" (global $r (mut funcref)))
-            (type $f (func (param i32) (result i32)))
-            (import "o" "double" (func $double (type $f)))
-            (global $mine (mut i32) (i32.const 100))
-            (func $add_mine (type $f) (i32.add (local.get 0) (global.get $mine)))
-            (elem (i32.const 1) $add_mine)
-            (elem declare func $add_mine $double)
-            (func (export "poke") (param i32 i32) (i32.store (local.get 0) (local.get 1)))
-            (func (export "size") (result i32) memory.size)
-            (func (export "quadruple") (param i32) (result i32) (call $double (call $double (local.get 0))))
-            (func (export "via") (param i32 i32) (result i32)
-                (call_indirect (type $f) (local.get 0) (local.get 1)))
-            (func (export "put") (table.set (i32.const 2) (ref.func $double)))
-            (func (export "set") (global.set $g (i32.const 77)) (global.set $r (ref.func $add_mine)))
-            (func (export "from_global") (result i32)
-                (table.set (i32.const 3) (global.get $r))
-                (call_indirect (type $f) (i32.const 1) (i32.const 3))))"#,
-    );
+    let (owner, user) = (module(&engine, OWNER), module(&engine, USER));
     let mut store = Store::new(&engine, ());
     let mut linker = Linker::new(&engine);
     let owner = linker.instantiate(&mut store, &owner).unwrap();

@@ -2,13 +2,14 @@
 
 use super::records::*;
 use crate::bounds::CHECK_FATES;
+use crate::description::records;
 use zerocopy::little_endian::{U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// First eight bytes of the header.
 pub const MAGIC: [u8; 8] = *b"WFAASOBJ";
 
-/// Version of the format. Another version is refused.
+/// Version of the format. Another version is refused. `layout.txt` is the layout that goes with it.
 pub const FORMAT_VERSION: u32 = 4;
 
 /// Where the header is in the file, in bytes.
@@ -16,32 +17,11 @@ pub const HEADER_OFFSET: usize = 512;
 
 /// Bits of [`Header::flags`].
 pub mod flags {
-    /// The image is that of an initialised instance: segments and start function have been run.
+    /// The image was captured from an initialised instance: segments and start function have been
+    /// run.
     pub const INITIALISED: u32 = 1;
     /// There is a working-set profile.
     pub const PROFILE: u32 = 2;
-}
-
-/// Position and size of a section in the file.
-#[derive(
-    Debug,
-    Clone,
-    Copy,
-    PartialEq,
-    Eq,
-    Default,
-    FromBytes,
-    IntoBytes,
-    Immutable,
-    KnownLayout,
-    Unaligned,
-)]
-#[repr(C)]
-pub struct SectionRef {
-    /// Bytes from the start of the file.
-    pub offset: U64,
-    /// Bytes.
-    pub size: U64,
 }
 
 macro_rules! sections {
@@ -66,12 +46,13 @@ macro_rules! sections {
             }
         }
 
-        /// The sizes of all records folded into a number, for the ABI fingerprint.
-        pub const RECORD_SIZES: u64 = {
-            let mut sum = size_of::<Header>() as u64;
-            $(sum = sum.wrapping_mul(131).wrapping_add(size_of::<$record>() as u64);)*
-            sum
-        };
+        /// The sections in file order, for the description of the ABI.
+        pub(crate) const SECTION_ITEMS: &[crate::description::Item] = &[$(
+            crate::description::Item {
+                name: concat!($elf, ": ", stringify!($record)),
+                number: SectionId::$name as i64,
+            },
+        )*];
     };
 }
 
@@ -98,7 +79,7 @@ sections! {
     Tags, ".wfaas.tags", TagRecord;
     /// Constant expressions, and the items of element segments.
     ConstOps, ".wfaas.constops", ConstOp;
-    /// What instantiation still has to do, in order.
+    /// The steps that instantiation still has to take, in order.
     InitSteps, ".wfaas.init", InitStep;
     /// Data segments.
     DataSegments, ".wfaas.datasegs", DataSegment;
@@ -129,60 +110,70 @@ sections! {
     Image, ".wfaas.image", u8;
 }
 
-/// How many sections there are.
+/// Number of sections.
 pub(super) const SECTIONS: usize = SectionId::ALL.len();
 
-/// The fixed header.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
-)]
-#[repr(C)]
-pub struct Header {
-    /// [`MAGIC`].
-    pub magic: [u8; 8],
-    /// [`FORMAT_VERSION`].
-    pub version: U32,
-    /// Bits of [`flags`].
-    pub flags: U32,
-    /// [`ABI_FINGERPRINT`](crate::fingerprint::ABI_FINGERPRINT) of the compiler.
-    pub fingerprint: U64,
-    /// ELF machine number of the code: 62 for x86-64.
-    pub machine: U32,
-    /// [`BoundsStrategy`](crate::BoundsStrategy).
-    pub bounds: U32,
-    /// [`CpuFeatures`](crate::cpu::CpuFeatures) the code needs.
-    pub cpu_features: U64,
-    /// Bytes of the whole file.
-    pub file_size: U64,
-    /// Bytes of state, a multiple of the host page.
-    pub state_bytes: U64,
-    /// Bytes of host context, a multiple of the host page.
-    pub host_bytes: U64,
-    /// Offset from BASE of data segment 0's dropped byte, two's complement.
-    pub data_dropped: U32,
-    /// Offset from BASE of element segment 0's dropped byte, two's complement.
-    pub elem_dropped: U32,
-    /// Index of the start function plus one, or zero.
-    pub start: U32,
-    /// Always zero.
-    pub reserved: U32,
-    /// [`BoundsStats`](crate::BoundsStats), in the order of the fates.
-    pub accesses: [U64; CHECK_FATES],
-    /// Where in the file the ELF section header of the image runs is, with those of the profile
-    /// runs and the image behind it, to keep them right when these are replaced.
-    pub image_shdr: U64,
-    /// The sections, in the order of [`SectionId::ALL`].
-    pub sections: [SectionRef; SECTIONS],
-    /// BLAKE3 of the file with this field and `header_check` zero.
-    pub content_hash: [u8; 32],
-    /// The first eight bytes of BLAKE3 of the header with this field zero.
-    pub header_check: [u8; 8],
+records! {
+    HEADER_RECORDS = derive(
+        Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+    );
+
+    /// Position and size of a section in the file.
+    SectionRef {
+        /// Bytes from the start of the file.
+        offset: U64,
+        /// Bytes.
+        size: U64,
+    }
+
+    /// The fixed header.
+    Header {
+        /// [`MAGIC`].
+        magic: [u8; 8],
+        /// [`FORMAT_VERSION`].
+        version: U32,
+        /// Bits of [`flags`].
+        flags: U32,
+        /// [`ABI_FINGERPRINT`](crate::fingerprint::ABI_FINGERPRINT) of the compiler.
+        fingerprint: U64,
+        /// ELF machine number of the code: 62 for x86-64.
+        machine: U32,
+        /// [`BoundsStrategy`](crate::BoundsStrategy).
+        bounds: U32,
+        /// [`CpuFeatures`](crate::cpu::CpuFeatures) the code needs.
+        cpu_features: U64,
+        /// Bytes of the whole file.
+        file_size: U64,
+        /// Bytes of state, a multiple of the host page.
+        state_bytes: U64,
+        /// Bytes of host context, a multiple of the host page.
+        host_bytes: U64,
+        /// Offset from BASE of data segment 0's dropped byte, two's complement.
+        data_dropped: U32,
+        /// Offset from BASE of element segment 0's dropped byte, two's complement.
+        elem_dropped: U32,
+        /// Index of the start function plus one, or zero.
+        start: U32,
+        /// Always zero.
+        reserved: U32,
+        /// [`BoundsStats`](crate::BoundsStats), in the order of the fates.
+        accesses: [U64; CHECK_FATES],
+        /// Place in the file of the ELF section header of the image runs. The section headers of the
+        /// profile runs and the image follow it: all three are kept right when these are replaced.
+        image_shdr: U64,
+        /// The sections, in the order of [`SectionId::ALL`].
+        sections: [SectionRef; SECTIONS],
+        /// BLAKE3 of the file with this field and `header_check` zero.
+        content_hash: [u8; 32],
+        /// The first eight bytes of BLAKE3 of the header with this field zero.
+        header_check: [u8; 8],
+    }
 }
 
 const _: () = assert!(HEADER_OFFSET + size_of::<Header>() <= crate::layout::PAGE);
 
 impl Header {
-    /// What `header_check` has to be.
+    /// The right value of `header_check`.
     pub(super) fn expected_check(&self) -> [u8; 8] {
         let mut copy = *self;
         copy.header_check = [0; 8];

@@ -1,6 +1,6 @@
-//! Looking at the image in an artifact or a proto file.
+//! The image in an artifact or a proto file, as a view of its bytes.
 
-use super::reader::ArtifactError;
+use super::error::ArtifactError;
 use super::records::RunRecord;
 use crate::layout::{self, PAGE};
 use crate::{memories, state};
@@ -21,7 +21,7 @@ pub struct ImageRef<'a> {
     pub memory_sizes: &'a [U64],
 }
 
-/// One of an image's memories with what is before it: the state, or the page with its size.
+/// One of an image's memories with its lead: the state, or the page with its size.
 #[derive(Debug, Clone, Copy)]
 pub struct ImagePart<'a> {
     /// Index of the first page from the start of the image.
@@ -42,7 +42,7 @@ impl<'a> ImageRef<'a> {
         self.memory_sizes.iter().fold(0, |sum, pages| sum.saturating_add(pages.get()))
     }
 
-    /// The memories with what is before them, by place. Sizes and state must have been checked.
+    /// The memories with their leads, by place. Sizes and state must have been checked.
     pub fn parts(&self) -> impl Iterator<Item = ImagePart<'a>> + use<'a> {
         let (runs, state_bytes) = (self.runs, self.state_bytes);
         let mut stored_at = 0;
@@ -60,7 +60,7 @@ impl<'a> ImageRef<'a> {
     }
 
     /// Whether the runs ascend without overlap, stay inside the image and are all stored, and the
-    /// cells with the memories' sizes say what the image does. Takes time in proportion to the
+    /// cells with the memories' sizes agree with the image. Takes time in proportion to the
     /// number of runs.
     ///
     /// # Errors
@@ -96,7 +96,7 @@ impl<'a> ImageRef<'a> {
 }
 
 impl ImagePart<'_> {
-    /// What the cell with the memory's size holds, of an image with these stored pages.
+    /// The number in the cell with the memory's size, of an image with these stored pages.
     fn size_cell(&self, stored: &[u8]) -> u64 {
         let page = self.first_page + (self.lead / PAGE) as u32 - 1;
         let mut at = self.stored_at;

@@ -17,6 +17,8 @@
 //!
 //! Bytes are an artifact only once `parse` said so.
 
+mod code_map;
+mod error;
 mod header;
 mod image;
 mod profile;
@@ -25,11 +27,12 @@ mod reader;
 pub mod records;
 mod writer;
 
-pub use header::{
-    FORMAT_VERSION, HEADER_OFFSET, Header, MAGIC, RECORD_SIZES, SectionId, SectionRef, flags,
-};
+pub use error::ArtifactError;
+pub use header::{FORMAT_VERSION, HEADER_OFFSET, Header, MAGIC, SectionId, SectionRef, flags};
+pub(crate) use header::{HEADER_RECORDS, SECTION_ITEMS};
 pub use image::{ImagePart, ImageRef};
 pub use profile::{MAX_PROFILE_PAGES, Profile, ProfilePart, ProfileRef, set_profile};
+pub(crate) use proto::PROTO_RECORDS;
 pub use proto::{PROTO_MAGIC, Proto, ProtoHeader, write_proto};
-pub use reader::{Artifact, ArtifactError};
+pub use reader::Artifact;
 pub use writer::{Sections, Symbol, replace_image, seal};

@@ -2,9 +2,10 @@
 //!
 //! New slots start with these pages learned. Nothing but speed relies on a profile.
 
+use super::error::ArtifactError;
 use super::header::{SectionId, flags};
 use super::image::ImageRef;
-use super::reader::{Artifact, ArtifactError};
+use super::reader::Artifact;
 use super::records::RunRecord;
 use super::writer::Tail;
 use crate::image::Run;
@@ -36,7 +37,7 @@ pub struct ProfileRef<'a> {
     pub(super) image: ImageRef<'a>,
 }
 
-/// What of a profile is about one memory and what is before it.
+/// The part of a profile for one memory and its lead: the state, or the page with its size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ProfilePart<'a> {
     /// Index of the first page of the memory's part, from the start of the image.
@@ -55,7 +56,7 @@ impl<'a> ProfileRef<'a> {
         self.runs.iter().map(|run| u64::from(run.pages.get())).sum()
     }
 
-    /// What it says of each memory, by place. It must have been checked.
+    /// The parts for the memories, by place. The profile must have been checked.
     pub fn parts(&self) -> impl Iterator<Item = ProfilePart<'a>> + use<'a> {
         let (runs, sizes, image) = (self.runs, self.memory_sizes, self.image);
         image.parts().zip(image.memory_sizes).zip(sizes).map(move |((part, initial), most)| {

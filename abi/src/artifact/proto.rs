@@ -7,10 +7,12 @@
 //!   last   stored pages, page-aligned
 //! ```
 
+use super::error::ArtifactError;
 use super::image::ImageRef;
-use super::reader::{Artifact, ArtifactError, hex};
+use super::reader::{Artifact, hex};
 use super::records::RunRecord;
 use super::writer::encode_image;
+use crate::description::records;
 use crate::image::SparseImage;
 use crate::layout::{MAX_STATE_BYTES, PAGE};
 use zerocopy::little_endian::{U32, U64};
@@ -19,30 +21,32 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 /// First eight bytes of a proto file.
 pub const PROTO_MAGIC: [u8; 8] = *b"WFAASPRO";
 
-/// The header of a proto file.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
-)]
-#[repr(C)]
-pub struct ProtoHeader {
-    /// [`PROTO_MAGIC`].
-    pub magic: [u8; 8],
-    /// [`FORMAT_VERSION`](super::FORMAT_VERSION).
-    pub version: U32,
-    /// Number of image runs.
-    pub runs: U32,
-    /// Content hash of the artifact it was captured from.
-    pub artifact: [u8; 32],
-    /// Bytes of state.
-    pub state_bytes: U64,
-    /// Number of memories in the image.
-    pub memories: U32,
-    /// Always zero.
-    pub reserved: U32,
-    /// Bytes of the whole file.
-    pub file_size: U64,
-    /// BLAKE3 of the file with this field zero.
-    pub content_hash: [u8; 32],
+records! {
+    PROTO_RECORDS = derive(
+        Debug, Clone, Copy, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+    );
+
+    /// The header of a proto file.
+    ProtoHeader {
+        /// [`PROTO_MAGIC`].
+        magic: [u8; 8],
+        /// [`FORMAT_VERSION`](super::FORMAT_VERSION).
+        version: U32,
+        /// Number of image runs.
+        runs: U32,
+        /// Content hash of the artifact it was captured from.
+        artifact: [u8; 32],
+        /// Bytes of state.
+        state_bytes: U64,
+        /// Number of memories in the image.
+        memories: U32,
+        /// Always zero.
+        reserved: U32,
+        /// Bytes of the whole file.
+        file_size: U64,
+        /// BLAKE3 of the file with this field zero.
+        content_hash: [u8; 32],
+    }
 }
 
 /// A parsed proto file.
@@ -56,7 +60,7 @@ impl<'a> Proto<'a> {
     /// Checks header, sizes, runs and content hash.
     ///
     /// # Errors
-    /// An [`ArtifactError`] that says what does not fit.
+    /// The [`ArtifactError`] for the first thing that does not fit.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ArtifactError> {
         let (header, rest) =
             ProtoHeader::ref_from_prefix(bytes).map_err(|_| ArtifactError::NotAProto)?;
@@ -124,8 +128,8 @@ impl<'a> Proto<'a> {
     }
 }
 
-/// The bytes of a proto file for an image captured from `artifact`, whose memories have the sizes
-/// `memory_pages`, by place.
+/// The bytes of a proto file for an image captured from an instance of `artifact`. Its memories
+/// have the sizes `memory_pages`, by place.
 pub fn write_proto(artifact: &Artifact<'_>, image: &SparseImage, memory_pages: &[u64]) -> Vec<u8> {
     let (runs, pages) = encode_image(image);
     let sizes: Vec<U64> = memory_pages.iter().map(|pages| U64::new(*pages)).collect();

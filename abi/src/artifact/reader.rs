@@ -1,5 +1,6 @@
-//! Reading artifacts.
+//! The artifact as a view of its bytes: checks, then sections and records.
 
+use super::error::ArtifactError;
 use super::header::{FORMAT_VERSION, HEADER_OFFSET, Header, MAGIC, SectionId, flags};
 use super::image::{ImageRef, check_sizes};
 use super::profile::ProfileRef;
@@ -16,69 +17,6 @@ use zerocopy::{FromBytes, Immutable, KnownLayout, Unaligned};
 /// ELF's number for x86-64, the one target there is.
 pub(super) const MACHINE_X86_64: u32 = 62;
 
-/// Why bytes are not an artifact this VM can run.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ArtifactError {
-    /// Too short for a header, or without the magic number.
-    #[error("not a wfaas artifact (no header found)")]
-    NotAnArtifact,
-    /// A format of another version.
-    #[error(
-        "artifact format version {found}, this wfaas reads version {FORMAT_VERSION}: build it again"
-    )]
-    Version {
-        /// What the file says.
-        found: u32,
-    },
-    /// The file is shorter or longer than its header says.
-    #[error("artifact is {} : the header says {expected} bytes, the file has {actual}", if actual < expected { "truncated" } else { "too long" })]
-    Size {
-        /// Bytes according to the header.
-        expected: u64,
-        /// Bytes there are.
-        actual: u64,
-    },
-    /// The header's own checksum does not fit.
-    #[error("artifact header is corrupted (checksum mismatch)")]
-    HeaderCheck,
-    /// Made by a compiler with another idea of the layout.
-    #[error(
-        "artifact was built for another version of wfaas (ABI {found:016x}, this is {ABI_FINGERPRINT:016x}): build it again"
-    )]
-    Fingerprint {
-        /// What the file says.
-        found: u64,
-    },
-    /// Code for another processor.
-    #[error("artifact holds code for ELF machine {found}, this VM runs x86-64 (62)")]
-    Machine {
-        /// What the file says.
-        found: u32,
-    },
-    /// The processor lacks something the code uses.
-    #[error(
-        "artifact needs CPU features this machine does not have: {0}; build it with --cpu for this machine"
-    )]
-    CpuFeatures(String),
-    /// A section, record or index that cannot be.
-    #[error("artifact is corrupted: {0}")]
-    Corrupt(&'static str),
-    /// The content is not what the header's hash says.
-    #[error("artifact content does not match its hash: it was modified or damaged")]
-    ContentHash,
-    /// The bytes are no Proto-Faaslet file.
-    #[error("not a Proto-Faaslet file (no .proto header found)")]
-    NotAProto,
-    /// The proto was captured from another artifact.
-    #[error("the proto belongs to artifact {expected}, not to {actual}")]
-    ProtoArtifact {
-        /// Content hash the proto names, in hexadecimal.
-        expected: String,
-        /// Content hash of the artifact given, in hexadecimal.
-        actual: String,
-    },
-}
-
 /// A parsed artifact: a view of its bytes, cheap to copy.
 #[derive(Clone, Copy)]
 pub struct Artifact<'a> {
@@ -90,7 +28,7 @@ impl<'a> Artifact<'a> {
     /// Checks the header and the bounds of the sections, in constant time.
     ///
     /// # Errors
-    /// An [`ArtifactError`] that says what does not fit.
+    /// The [`ArtifactError`] for the first thing that does not fit.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ArtifactError> {
         let artifact = Self::view(bytes).ok_or(ArtifactError::NotAnArtifact)?;
         let header = artifact.header;
@@ -172,7 +110,7 @@ impl<'a> Artifact<'a> {
     /// Whether a machine with the features `available` can run the code.
     ///
     /// # Errors
-    /// [`ArtifactError::CpuFeatures`] names those that are missing.
+    /// [`ArtifactError::CpuFeatures`] names the missing ones.
     pub fn check_cpu(&self, available: CpuFeatures) -> Result<(), ArtifactError> {
         let missing = self.cpu_features().missing_in(available);
         if missing.is_empty() {
@@ -223,7 +161,7 @@ impl<'a> Artifact<'a> {
         start.checked_add(size).and_then(|end| self.bytes.get(start..end)).unwrap_or(&[])
     }
 
-    fn records<T: FromBytes + Immutable + KnownLayout + Unaligned>(
+    pub(super) fn records<T: FromBytes + Immutable + KnownLayout + Unaligned>(
         &self,
         id: SectionId,
     ) -> &'a [T] {
@@ -280,15 +218,6 @@ impl<'a> Artifact<'a> {
         self.records(SectionId::Handlers)
     }
 
-    /// The handler of the call that returns to `text_offset`.
-    pub fn handler_at(&self, text_offset: u32) -> Option<&'a HandlerRecord> {
-        let handlers = self.handlers();
-        let index = handlers
-            .binary_search_by_key(&text_offset, |record| record.return_offset.get())
-            .ok()?;
-        Some(&handlers[index])
-    }
-
     /// Of each defined memory, its place in the image.
     pub fn memory_places(&self) -> Vec<usize> {
         memories::places(
@@ -296,7 +225,7 @@ impl<'a> Artifact<'a> {
         )
     }
 
-    /// What instantiation still has to do.
+    /// The steps that instantiation still has to take, in order.
     pub fn init_steps(&self) -> &'a [InitStep] {
         self.records(SectionId::InitSteps)
     }
@@ -332,7 +261,7 @@ impl<'a> Artifact<'a> {
         }
     }
 
-    /// What warm-up requests wrote to, if any were made.
+    /// The pages that warm-up requests wrote to, if any were made.
     pub fn profile(&self) -> Option<ProfileRef<'a>> {
         let there = self.header.flags.get() & flags::PROFILE != 0;
         there.then(|| ProfileRef {
@@ -342,7 +271,7 @@ impl<'a> Artifact<'a> {
         })
     }
 
-    /// Whether the image is that of an initialised instance.
+    /// Whether the image was captured from an initialised instance.
     pub fn is_initialised(&self) -> bool {
         self.header.flags.get() & flags::INITIALISED != 0
     }
@@ -363,7 +292,7 @@ impl<'a> Artifact<'a> {
         BoundsStrategy::from_u32(self.header.bounds.get()).unwrap_or(BoundsStrategy::Guard)
     }
 
-    /// What became of the checks of memory accesses.
+    /// The fates of the checks of memory accesses.
     pub fn bounds_stats(&self) -> BoundsStats {
         BoundsStats(self.header.accesses.map(|count| count.get()))
     }
@@ -417,56 +346,6 @@ impl<'a> Artifact<'a> {
     pub fn val_type(&self, code: U32) -> Result<ValType, ArtifactError> {
         let hash = |index: u32| self.types().get(index as usize).map(|ty| TypeHash(ty.hash));
         ValType::decode(code.get(), hash).ok_or(ArtifactError::Corrupt("unknown value type"))
-    }
-
-    /// The function whose code holds `text_offset`, with its index.
-    pub fn function_at(&self, text_offset: u32) -> Option<(u32, &'a FunctionRecord)> {
-        let functions = self.functions();
-        let after = functions.partition_point(|record| record.text_offset.get() <= text_offset);
-        let index = after.checked_sub(1)?;
-        let record = &functions[index];
-        let inside = text_offset - record.text_offset.get() < record.text_size.get();
-        inside.then_some((index as u32, record))
-    }
-
-    /// Why the instruction at `text_offset` may fault, as a number of `TrapCode`.
-    pub fn trap_at(&self, text_offset: u32) -> Option<u32> {
-        let traps = self.traps();
-        let index =
-            traps.binary_search_by_key(&text_offset, |record| record.text_offset.get()).ok()?;
-        Some(traps[index].code.get())
-    }
-
-    /// Where in the module the code at `text_offset` comes from, in bytes. If that is in the place
-    /// of a call, where the call is comes next, and so on.
-    pub fn wasm_offsets_at(&self, text_offset: u32) -> impl Iterator<Item = u32> {
-        let map = self.source_map();
-        let after = map.partition_point(|record| record.text_offset.get() <= text_offset);
-        let record = after.checked_sub(1).map(|index| &map[index]);
-        let inlined: &[InlinedRecord] = self.records(SectionId::Inlined);
-        // A record refers to one of those that are left, so this ends.
-        let mut next = record.map(|record| (record.wasm_offset.get(), inlined));
-        std::iter::from_fn(move || {
-            let (place, inlined) = next.take().filter(|(place, _)| *place != NONE)?;
-            if place & INLINED == 0 {
-                return Some(place);
-            }
-            let index = (place & !INLINED) as usize;
-            let record = inlined.get(index)?;
-            next = Some((record.call.get(), &inlined[..index]));
-            Some(record.wasm_offset.get())
-        })
-    }
-
-    /// The function with the operator at `wasm_offset`, with its index.
-    pub fn function_with(&self, wasm_offset: u32) -> Option<(u32, &'a FunctionRecord)> {
-        let functions = self.functions();
-        let is_import = |record: &FunctionRecord| record.wasm_offset == NONE;
-        let imports = functions.partition_point(is_import);
-        let after =
-            functions[imports..].partition_point(|record| record.wasm_offset.get() <= wasm_offset);
-        let index = imports + after.checked_sub(1)?;
-        Some((index as u32, &functions[index]))
     }
 }
 

@@ -1,19 +1,8 @@
 //! The fixed-width records of an artifact. All fields are little-endian and unaligned.
 
+use crate::description::{Item, records};
 use zerocopy::little_endian::{I32, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
-
-macro_rules! records {
-    ($($(#[doc = $doc:literal])+ $name:ident { $($(#[doc = $field_doc:literal])+ $field:ident: $ty:ty,)* })*) => {
-        $(
-            $(#[doc = $doc])+
-            #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-            #[derive(FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned)]
-            #[repr(C)]
-            pub struct $name { $($(#[doc = $field_doc])+ pub $field: $ty,)* }
-        )*
-    };
-}
 
 /// Stands for "no maximum" in 64-bit limits.
 pub const NO_MAXIMUM: u64 = u64::MAX;
@@ -29,11 +18,16 @@ pub mod limits {
 /// Stands for "none" in 32-bit offsets and indices.
 pub const NONE: u32 = u32::MAX;
 
-/// Marks what would be an offset in the module as the index of an [`InlinedRecord`]. Modules are
-/// smaller.
+/// Marks the index of an [`InlinedRecord`] in the place of an offset in the module. Modules are
+/// smaller than this.
 pub const INLINED: u32 = 1 << 31;
 
 records! {
+    RECORDS = derive(
+        Debug, Clone, Copy, PartialEq, Eq, Default,
+        FromBytes, IntoBytes, Immutable, KnownLayout, Unaligned,
+    );
+
     /// A range of another section, in records (bytes for strings and data).
     Range {
         /// First record.
@@ -72,7 +66,7 @@ records! {
         trampoline: U32,
     }
 
-    /// What an import or an export is: a function, table, memory, global or tag, and its type.
+    /// The type of an import or an export: of a function, table, memory, global or tag.
     ExternType {
         /// `ExternKind` as a number.
         kind: U32,
@@ -94,7 +88,7 @@ records! {
         module: Range,
         /// Field name, in the strings.
         name: Range,
-        /// What is imported.
+        /// Kind and type of the import.
         ty: ExternType,
     }
 
@@ -152,17 +146,17 @@ records! {
 
     /// A defined tag.
     TagRecord {
-        /// Index of the function type whose parameters an exception with the tag carries.
+        /// Index of a function type: an exception with the tag carries its parameters.
         ty: U32,
     }
 
-    /// A call that exceptions may end, in a function that does something about it.
+    /// A call with a handler for the exceptions that end it.
     HandlerRecord {
         /// The call's return address, in bytes from the start of the text.
         return_offset: U32,
-        /// Where to go on instead, in bytes from the start of the text.
+        /// The handler, in bytes from the start of the text.
         handler_offset: U32,
-        /// Bytes from the stack pointer up to the frame pointer there.
+        /// Bytes from the stack pointer up to the frame pointer in the handler.
         frame_bytes: U32,
     }
 
@@ -178,7 +172,8 @@ records! {
         high: U64,
     }
 
-    /// Something instantiation still has to do: what the compiler could not put into the image.
+    /// A step that instantiation still has to take: the compiler could not put its effect into the
+    /// image.
     InitStep {
         /// `InitKind` as a number.
         kind: U32,
@@ -223,12 +218,12 @@ records! {
         wasm_offset: U32,
     }
 
-    /// Where code comes from that is in the place of a call.
+    /// The origin of inlined code.
     InlinedRecord {
         /// Bytes from the start of the module.
         wasm_offset: U32,
-        /// Of the call: bytes from the start of the module or, with the mark `INLINED`, the index
-        /// of a record before this one.
+        /// The call's place: bytes from the start of the module or, with the mark `INLINED`, the
+        /// index of a record before this one.
         call: U32,
     }
 
@@ -242,12 +237,15 @@ records! {
 }
 
 macro_rules! numbered {
-    ($($(#[doc = $doc:literal])+ $name:ident { $($(#[doc = $variant_doc:literal])+ $variant:ident = $number:literal,)* })*) => {
+    ($($(#[doc = $doc:literal])+ $name:ident, $items:ident { $($(#[doc = $variant_doc:literal])+ $variant:ident = $number:literal,)* })*) => {
         $(
             $(#[doc = $doc])+
             #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
             #[repr(u32)]
             pub enum $name { $($(#[doc = $variant_doc])+ $variant = $number,)* }
+
+            pub(crate) const $items: &[Item] =
+                &[$(Item { name: stringify!($variant), number: $number },)*];
 
             impl $name {
                 /// The variant with this number, if there is one.
@@ -263,8 +261,8 @@ macro_rules! numbered {
 }
 
 numbered! {
-    /// What can be imported and exported.
-    ExternKind {
+    /// The kinds of imports and exports.
+    ExternKind, EXTERN_KINDS {
         /// A function.
         Func = 0,
         /// A table.
@@ -277,8 +275,8 @@ numbered! {
         Tag = 4,
     }
 
-    /// What an [`InitStep`] does.
-    InitKind {
+    /// The kinds of [`InitStep`]s.
+    InitKind, INIT_KINDS {
         /// Sets defined global `target` (by its index among all globals) to the value of `expr`.
         Global = 0,
         /// Fills table `target` with the value of `expr`.
@@ -290,7 +288,7 @@ numbered! {
     }
 
     /// The operations of constant expressions.
-    ConstOpcode {
+    ConstOpcode, CONST_OPCODES {
         /// Pushes the low 32 bits of `low`.
         I32Const = 0,
         /// Pushes `low`.
@@ -323,8 +321,8 @@ numbered! {
 }
 
 impl ConstOpcode {
-    /// What an operation with two operands makes of them, 32 bits with zeros above; `None` of the
-    /// others.
+    /// The result of an operation with two operands, 32 bits with zeros above; `None` for other
+    /// operations.
     pub const fn calculate(self, left: u64, right: u64) -> Option<u64> {
         let (left32, right32) = (left as u32, right as u32);
         Some(match self {

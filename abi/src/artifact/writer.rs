@@ -1,9 +1,10 @@
-//! Writing artifacts: filling sections, replacing the image, sealing with hashes.
+//! The writer of artifacts: fills sections, replaces the image, seals with hashes.
 //!
 //! The ELF container around the sections is the compiler's; see `wfaas_compiler`.
 
+use super::error::ArtifactError;
 use super::header::{HEADER_OFFSET, Header, SectionId, flags};
-use super::reader::{Artifact, ArtifactError};
+use super::reader::Artifact;
 use super::records::{Range, RunRecord};
 use crate::image::SparseImage;
 use crate::layout::PAGE;
@@ -103,9 +104,9 @@ pub(super) fn content_hash(file: &[u8]) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
-/// A copy of `artifact` with another image, that of an initialised instance whose memories have
-/// the sizes `memory_pages` in WebAssembly pages, by place. A profile of the former image is left
-/// out.
+/// A copy of `artifact` with another image, captured from an initialised instance. Its memories
+/// have the sizes `memory_pages` in WebAssembly pages, by place. A profile of the former image is
+/// left out.
 ///
 /// # Errors
 /// [`ArtifactError::Corrupt`] if the artifact does not end with its image, or has another number
@@ -124,7 +125,7 @@ pub fn replace_image(
     )
 }
 
-/// What can be replaced in a finished artifact: its last sections, and flags.
+/// The replaceable parts of a finished artifact: its last sections, and flags.
 pub(super) struct Tail<'a> {
     pub(super) image_runs: &'a [u8],
     pub(super) profile_runs: &'a [u8],
@@ -178,7 +179,7 @@ impl Tail<'_> {
     }
 }
 
-/// Writes the sizes of the memories over those in the file.
+/// Writes the sizes of the memories over the ones in the file.
 fn write_sizes(
     file: &mut [u8],
     header: &Header,

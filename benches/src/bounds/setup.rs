@@ -41,8 +41,8 @@ impl Setup {
         }
     }
 
-    /// How instances are reset.
-    pub(crate) fn reset(self) -> Tracking {
+    /// How slots know what a reset has to restore.
+    pub(crate) fn tracking(self) -> Tracking {
         match self {
             Setup::GuardDiscard => Tracking::Discard,
             _ => Tracking::Auto,

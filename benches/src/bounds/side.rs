@@ -64,7 +64,7 @@ pub(super) fn measure(
 impl Side {
     fn new(guest: &Guest, artifact: &[u8], setup: Setup, threads: u64) -> anyhow::Result<Side> {
         let before = Usage::now()?;
-        let engine = Engine::new(Config { reset: setup.reset(), ..Config::default() })?;
+        let engine = Engine::new(Config { tracking: setup.tracking(), ..Config::default() })?;
         let module = Module::from_bytes(&engine, artifact)?;
         let pool = Pool::new(&Linker::new(&engine), &module)?;
         let run = pool.typed_func(guest.entry)?;

@@ -5,7 +5,8 @@ use crate::output;
 use crate::toolchain::TOOLS;
 use serde::Serialize;
 use wfaas_abi::cpu::CpuFeatures;
-use wfaas_vm::{Missing, Tracking, cost};
+use wfaas_vm::Tracking;
+use wfaas_vm::diagnostics::{self, Missing, cost};
 
 /// Say what this machine offers, and what would make functions faster or possible
 ///
@@ -51,7 +52,7 @@ enum State {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
-    let mut checks = vec![kernel(), cpu(), reset(), reset_costs(), userfaultfd(), map_count()];
+    let mut checks = vec![kernel(), cpu(), tracking(), reset_costs(), userfaultfd(), map_count()];
     checks.extend([overcommit(), engine()]);
     checks.extend(TOOLS.iter().map(toolchain));
     let report = Report { version: env!("CARGO_PKG_VERSION"), checks };
@@ -106,23 +107,20 @@ fn cpu() -> Check {
     check("cpu", format!("lacks {}", missing.join(" ")), Some((State::Note, advice)))
 }
 
-/// What pools use unless a function's profile says that something else costs less.
+/// The way of tracking that pools use unless, by a function's profile, another one costs less.
 fn active() -> Tracking {
-    cost::choose(wfaas_vm::Config::default().reset, wfaas_vm::userfaultfd().is_ok(), None)
+    cost::choose(wfaas_vm::Config::default().tracking, diagnostics::userfaultfd().is_ok(), None)
 }
 
-fn reset() -> Check {
-    let name = "reset mechanism";
-    let slower = Some((State::Note, "slower than with userfaultfd, see there"));
-    match active() {
-        Tracking::Granules => {
-            let bytes = cost::GRANULE_PAGES * wfaas_abi::layout::PAGE;
-            let found = format!("copies back what differs in granules of {bytes} bytes (mprotect)");
-            check(name, found, slower)
-        }
-        Tracking::Discard => check(name, "discards all pages written to", slower),
-        _ => check(name, "copies back the pages a function writes to (userfaultfd)", None),
-    }
+fn tracking() -> Check {
+    let active = active();
+    let slower = Some((State::Note, "slower than pages, which need userfaultfd"));
+    let (reset, advice) = match active {
+        Tracking::Granules => ("copies back written pages of granules (mprotect)", slower),
+        Tracking::Discard => ("discards all pages that were written to", slower),
+        _ => ("copies back the pages that a function writes to (userfaultfd)", None),
+    };
+    check("tracking", format!("{}: a reset {reset}", active.name()), advice)
 }
 
 fn reset_costs() -> Check {
@@ -130,13 +128,13 @@ fn reset_costs() -> Check {
     let micros = |way| cost::reset_nanos(way, &set) as f64 / 1000.0;
     let found = format!(
         "{} ns to copy a page, {} to compare, {} to discard and fault in; {} pages: {:.1} µs \
-         (learning {:.1}, granules {:.1}, discarding {:.1})",
+         (pages {:.1}, granules {:.1}, discard {:.1})",
         cost::COPY_PAGE,
         cost::COMPARE_PAGE,
         cost::FAULT,
         set.len(),
         micros(active()),
-        micros(Tracking::Learn),
+        micros(Tracking::Pages),
         micros(Tracking::Granules),
         micros(Tracking::Discard),
     );
@@ -145,24 +143,19 @@ fn reset_costs() -> Check {
 
 fn userfaultfd() -> Check {
     let name = "userfaultfd";
-    let (found, advice) = match wfaas_vm::userfaultfd() {
+    let missing = match diagnostics::userfaultfd() {
         Ok(()) => return check(name, "available, with write protection and SIGBUS mode", None),
-        Err(Missing::SystemCall) => {
-            ("the kernel does not have it".to_owned(), "needs a kernel with CONFIG_USERFAULTFD")
-        }
-        Err(Missing::Permission) => (
-            "not permitted".to_owned(),
-            "a filter of system calls forbids it: allow userfaultfd in the container's profile",
-        ),
-        Err(Missing::Features) => (
-            "available, but without write protection in SIGBUS mode".to_owned(),
-            "needs Linux 6.4 with CONFIG_HAVE_ARCH_USERFAULTFD_WP",
-        ),
-        Err(Missing::Other(kind)) => {
-            (format!("cannot be used: {kind}"), "look at the limits, as of file descriptors")
-        }
+        Err(missing) => missing,
     };
-    check(name, found, Some((State::Note, advice)))
+    let advice = match missing {
+        Missing::SystemCall => "needs a kernel with CONFIG_USERFAULTFD",
+        Missing::Permission => {
+            "a filter of system calls forbids it: allow userfaultfd in the container's profile"
+        }
+        Missing::Features => "needs Linux 6.4 with CONFIG_HAVE_ARCH_USERFAULTFD_WP",
+        Missing::Other(_) => "look at the limits, as of file descriptors",
+    };
+    check(name, missing.to_string(), Some((State::Note, advice)))
 }
 
 /// Mappings of a slot: what is accessible and the guard, and as many again where an image has holes.

@@ -11,7 +11,7 @@ use wfaas_abi::artifact::records::{ExternKind, ExternType, NO_MAXIMUM, limits};
 use wfaas_abi::artifact::{FORMAT_VERSION, SectionId};
 use wfaas_abi::layout::WASM_PAGE;
 use wfaas_abi::{Artifact, ArtifactError};
-use wfaas_vm::cost;
+use wfaas_vm::diagnostics::{self, cost};
 
 /// Show what is in an artifact
 ///
@@ -67,7 +67,7 @@ struct Profile {
     pages: u64,
     /// WebAssembly pages by which memories grew.
     grown_wasm_pages: usize,
-    reset: &'static str,
+    tracking: &'static str,
     reset_nanos: u64,
 }
 
@@ -134,14 +134,14 @@ fn image(artifact: &Artifact<'_>) -> Image {
 
 fn profile(artifact: &Artifact<'_>) -> Result<Option<Profile>, ArtifactError> {
     let Some(profile) = artifact.profile() else { return Ok(None) };
-    let sets = wfaas_vm::working_sets(artifact)?;
-    let wanted = wfaas_vm::Config::default().reset;
-    let way = |set| cost::choose(wanted, wfaas_vm::userfaultfd().is_ok(), Some(set));
+    let sets = diagnostics::working_sets(artifact)?;
+    let wanted = wfaas_vm::Config::default().tracking;
+    let way = |set| cost::choose(wanted, diagnostics::userfaultfd().is_ok(), Some(set));
     Ok(Some(Profile {
         pages: profile.pages(),
         grown_wasm_pages: sets.iter().map(|set| set.grown).sum::<usize>() / WASM_PAGE,
         // The first memory is the one with the state.
-        reset: sets.first().map_or("", |set| way(set).name()),
+        tracking: sets.first().map_or("", |set| way(set).name()),
         reset_nanos: sets.iter().map(|set| cost::reset_nanos(way(set), set)).sum(),
     }))
 }
@@ -223,11 +223,11 @@ fn print(report: &Report) -> std::io::Result<()> {
     if let Some(profile) = &report.profile {
         output::line(format_args!(
             "profile    requests write to {} pages and grow memory by {}; a reset should take \
-             {:.1} µs here ({})",
+             {:.1} µs here (tracking: {})",
             profile.pages,
             human_bytes((profile.grown_wasm_pages * WASM_PAGE) as u64),
             profile.reset_nanos as f64 / 1000.0,
-            profile.reset,
+            profile.tracking,
         ))?;
     }
     output::line(format_args!("bounds     {}", report.bounds.line()))?;

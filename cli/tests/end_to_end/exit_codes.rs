@@ -155,7 +155,7 @@ fn doctor_says_the_same_in_json() {
     let report = run(&["doctor", "--json"]).expect(0, &[]).json();
     let names: Vec<_> =
         report["checks"].as_array().unwrap().iter().map(|check| &check["name"]).collect();
-    for name in ["kernel", "cpu", "reset mechanism", "userfaultfd", "vm.max_map_count"] {
+    for name in ["kernel", "cpu", "tracking", "userfaultfd", "vm.max_map_count"] {
         assert!(names.iter().any(|known| *known == name), "{name} is not in {names:?}");
     }
     let text = run(&["doctor"]).expect(0, &[]).stdout;

@@ -94,7 +94,7 @@ impl FuncEmitter<'_> {
     }
 
     fn reference(&mut self, value: Value, ty: TypeIndex, null: TrapCode) -> Reference {
-        let id = self.code.ins().ushr_imm_u(value, i64::from(u32::BITS));
+        let id = self.code.ins().ushr_imm_u(value, i64::from(FuncRef::TYPE_BIT));
         let id = self.code.ins().ireduce(I32, id);
         Reference { value, id, ty, null }
     }
@@ -202,7 +202,7 @@ impl FuncEmitter<'_> {
 
     /// The lower half of a reference: an offset in the text, or the index of a foreign function.
     fn code_of(&mut self, reference: Value) -> Value {
-        const { assert!(FuncRef::CODE_OFFSET == 0 && FuncRef::TYPE_OFFSET == 4) };
+        const { assert!(FuncRef::CODE_BIT == 0) };
         self.code.ins().ireduce(I32, reference)
     }
 }

@@ -19,7 +19,7 @@ use std::mem::offset_of;
 use wasmparser::{Catch, TryTable};
 use wfaas_abi::Hostcall;
 use wfaas_abi::context::TagInstance;
-use wfaas_abi::types::cells_of;
+use wfaas_abi::types::{CELL_BYTES, cells_of};
 
 /// The landing of a `try_table`.
 pub(super) struct Landing {
@@ -134,7 +134,7 @@ impl FuncEmitter<'_> {
         let types = self.code.func_type(self.code.module.tags[tag]).params();
         self.complexity.add_operands(types.len())?;
         let values = self.pop_many(types.len());
-        let cells = self.thrown_cells(cells_of(types) as u32 * 8);
+        let cells = self.thrown_cells((cells_of(types) * CELL_BYTES) as u32);
         let flags = self.code.trusted(Region::Cells);
         for ((_, offset), value) in thunk::cells(types).zip(values) {
             self.code.ins().store(flags, value, cells, offset);

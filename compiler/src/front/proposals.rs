@@ -25,6 +25,7 @@ impl Proposal {
                 WasmFeatures::FUNCTION_REFERENCES.union(WasmFeatures::GC)
             }
             Proposal::Exceptions => WasmFeatures::EXCEPTIONS,
+            Proposal::CompactImports => WasmFeatures::COMPACT_IMPORTS,
         }
     }
 }
@@ -46,7 +47,6 @@ const REFUSED: &[(WasmFeatures, &str)] = &[
     (WasmFeatures::MEMORY_CONTROL, "the memory-control proposal"),
     (WasmFeatures::STACK_SWITCHING, "stack switching"),
     (WasmFeatures::WIDE_ARITHMETIC, "wide arithmetic"),
-    (WasmFeatures::COMPACT_IMPORTS, "the compact-imports proposal"),
     (WasmFeatures::ACQUIRE_RELEASE_ATOMICS, "the acquire-release-atomics proposal"),
     (WasmFeatures::MULTIBYTE_ARRAY_ACCESS, "the multibyte-array-access proposal"),
 ];

@@ -15,6 +15,7 @@ pub(crate) use stub::{hostcall, trap};
 pub(crate) use trampoline::trampoline;
 
 use crate::emit::signature::clif_type;
+use wfaas_abi::types::{CELL_BYTES, cells_of};
 use wfaas_abi::{FuncType, ValType};
 
 /// Where each value of a type list is in an argument array, in bytes: one cell a value, two for a
@@ -22,7 +23,7 @@ use wfaas_abi::{FuncType, ValType};
 pub(crate) fn cells(types: &[ValType]) -> impl Iterator<Item = (cranelift_codegen::ir::Type, i32)> {
     types.iter().scan(0, |next, ty| {
         let offset = *next;
-        *next += if *ty == ValType::V128 { 16 } else { 8 };
+        *next += (cells_of(&[*ty]) * CELL_BYTES) as i32;
         Some((clif_type(*ty), offset))
     })
 }
@@ -30,5 +31,5 @@ pub(crate) fn cells(types: &[ValType]) -> impl Iterator<Item = (cranelift_codege
 /// Bytes of an argument array.
 fn array_bytes(ty: &FuncType) -> u32 {
     // Functions have at most 1000 parameters and 1000 results.
-    ty.array_cells() as u32 * 8
+    (ty.array_cells() * CELL_BYTES) as u32
 }

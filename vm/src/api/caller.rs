@@ -1,0 +1,77 @@
+//! Callers: a host function's view of the store whose guest called it.
+
+use crate::api::externs::Extern;
+use crate::api::instance::Instance;
+use crate::api::memory::Memory;
+use crate::api::store::{AsContext, AsContextMut, StoreBox};
+use std::time::Instant;
+use wfaas_abi::TrapCode;
+
+/// The store, and the instance that called the host function.
+#[derive(Debug)]
+pub struct Caller<'a, T> {
+    store: &'a mut StoreBox<T>,
+    instance: Option<u32>,
+}
+
+impl<'a, T: 'static> Caller<'a, T> {
+    pub(super) fn new(store: &'a mut StoreBox<T>, instance: Option<u32>) -> Self {
+        Caller { store, instance }
+    }
+
+    /// The embedder's data.
+    pub fn data(&self) -> &T {
+        &self.store.data
+    }
+
+    /// The embedder's data, to change.
+    pub fn data_mut(&mut self) -> &mut T {
+        &mut self.store.data
+    }
+
+    /// An export of the calling instance; `None` too if the host itself called.
+    pub fn get_export(&mut self, name: &str) -> Option<Extern> {
+        let instance = Instance { store: self.store.inner.objects.id(), index: self.instance? };
+        instance.get_export(self, name)
+    }
+
+    /// The memory that the calling instance exports as `memory`.
+    pub fn memory(&mut self) -> Option<Memory> {
+        match self.get_export("memory")? {
+            Extern::Memory(memory) => Some(memory),
+            _ => None,
+        }
+    }
+
+    /// The bytes of `memory` and the embedder's data, both to change.
+    pub fn memory_and_data(&mut self, memory: Memory) -> (&mut [u8], &mut T) {
+        let StoreBox { inner, data, .. } = &mut *self.store;
+        (memory.bytes_mut(&mut inner.objects), data)
+    }
+
+    /// When the call under way has to end.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.store.inner.call.control().deadline()
+    }
+
+    /// Whether the call under way has to end: return soon, with any value, and it will. A host
+    /// function that blocks in a system call finds it interrupted then.
+    pub fn interrupted(&self) -> Option<TrapCode> {
+        self.store.inner.call.interrupted()
+    }
+}
+
+impl<T: 'static> AsContext for Caller<'_, T> {
+    type Data = T;
+    #[inline]
+    fn store_box(&self) -> &StoreBox<T> {
+        self.store
+    }
+}
+
+impl<T: 'static> AsContextMut for Caller<'_, T> {
+    #[inline]
+    fn store_box_mut(&mut self) -> &mut StoreBox<T> {
+        self.store
+    }
+}

@@ -1,0 +1,90 @@
+//! Engines: configuration, and everything that is set up once.
+
+use crate::arch;
+use crate::call::faults;
+use crate::pool::slots::Slots;
+use crate::runtime::error::Error;
+use std::sync::Arc;
+use wfaas_abi::cpu::CpuFeatures;
+use wfaas_snapshot::Tracking;
+
+/// How an engine runs guests.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Bytes of stack a guest may use.
+    pub stack_bytes: usize,
+    /// Most bytes that the linear memories of an instance may have together, whatever its module
+    /// declares.
+    pub max_memory_bytes: u64,
+    /// Most slots that the idle faaslets of a pool keep for the next requests. A faaslet takes one,
+    /// and one more for each memory after the first.
+    pub idle_slots: usize,
+    /// Most slots of the engine, in use, idle or free. When all are taken, an idle faaslet of any
+    /// pool gives up its own; if there is none, [`Error::NoSlot`].
+    pub max_slots: usize,
+    /// Most bytes that the faaslets of all pools keep in memory to be quick at the next request; a
+    /// faaslet that would pass it is dropped when it is released. `None` is half of the machine's
+    /// memory.
+    pub max_resident_bytes: Option<u64>,
+    /// Way in which slots of pools track the pages that a reset has to restore.
+    pub tracking: Tracking,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            stack_bytes: 1 << 20,
+            max_memory_bytes: 4 << 30,
+            idle_slots: 64,
+            max_slots: 16 << 10,
+            max_resident_bytes: None,
+            tracking: Tracking::Auto,
+        }
+    }
+}
+
+/// Shared by everything that runs; cheap to clone.
+///
+/// A child made with `fork` must not use its parent's engines: there the kernel does not watch the
+/// writes of guests. Calls of guests on one thread must end in the reverse order of their beginnings,
+/// also where host functions switch stacks.
+#[derive(Debug, Clone)]
+pub struct Engine(Arc<EngineInner>);
+
+#[derive(Debug)]
+struct EngineInner {
+    config: Config,
+    slots: Arc<Slots>,
+}
+
+impl Engine {
+    /// Sets up signal handling (once for the process) and an engine.
+    ///
+    /// # Errors
+    /// [`Error::Os`] if a signal handler cannot be installed.
+    pub fn new(config: Config) -> Result<Engine, Error> {
+        faults::install().map_err(Error::os("installing signal handlers"))?;
+        let slots = Arc::new(Slots::new(config.max_slots, config.max_resident_bytes));
+        Ok(Engine(Arc::new(EngineInner { config, slots })))
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    /// Drops the idle faaslets of all pools that have not been used since the last call of this;
+    /// how many. To be called now and then, so that the memory of a busy hour is given back.
+    pub fn give_back_idle(&self) -> usize {
+        self.0.slots.give_back_idle()
+    }
+
+    /// The features of this machine's processor, of those an artifact may ask for.
+    pub fn cpu_features(&self) -> CpuFeatures {
+        arch::available_cpu_features()
+    }
+
+    pub(super) fn slots(&self) -> &Arc<Slots> {
+        &self.0.slots
+    }
+}

@@ -1,0 +1,170 @@
+//! Linking: names for the imports of modules.
+
+use crate::api::caller::Caller;
+use crate::api::engine::Engine;
+use crate::api::externs::Extern;
+use crate::api::host_func::{self, HostParams, HostResults, IntoHostFunc};
+use crate::api::instance::Instance;
+use crate::api::store::{AsContextMut, StoreBox};
+use crate::api::val::Val;
+use crate::runtime::error::Error;
+use crate::runtime::host_func::HostFunc;
+use crate::runtime::item::Item;
+use crate::runtime::module::Module;
+use crate::runtime::objects::Objects;
+use crate::runtime::trap::BoxError;
+use crate::runtime::types::ExternType;
+use std::collections::HashMap;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use wfaas_abi::FuncType;
+
+/// Definitions of imports by module and field name, for stores with data `T`.
+pub struct Linker<T> {
+    engine: Engine,
+    definitions: HashMap<String, HashMap<String, Definition>>,
+    data: PhantomData<fn(T)>,
+}
+
+/// Host functions are added to each store that needs them, and shared memories are of none; other
+/// things are of one store.
+#[derive(Debug, Clone)]
+pub(crate) enum Definition {
+    Host(Arc<HostFunc>),
+    Item(Extern),
+}
+
+impl<T> Clone for Linker<T> {
+    fn clone(&self) -> Self {
+        let Linker { engine, definitions, data } = self;
+        Linker { engine: engine.clone(), definitions: definitions.clone(), data: *data }
+    }
+}
+
+impl<T> std::fmt::Debug for Linker<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Linker").field("modules", &self.definitions.keys()).finish()
+    }
+}
+
+impl<T: 'static> Linker<T> {
+    /// Without definitions.
+    pub fn new(engine: &Engine) -> Linker<T> {
+        Linker { engine: engine.clone(), definitions: HashMap::new(), data: PhantomData }
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Defines a host function by a closure `Fn(Caller<'_, T>, A, B, ...) -> R`, where `R` is a
+    /// value, a tuple, nothing, or a `Result` of one of them. Replaces an earlier definition.
+    pub fn func_wrap<P: HostParams, R: HostResults>(
+        &mut self,
+        module: &str,
+        name: &str,
+        function: impl IntoHostFunc<T, P, R>,
+    ) -> &mut Self {
+        let func = host_func::typed::<T, _, P, R>(function);
+        self.insert(module, name, Definition::Host(func))
+    }
+
+    /// Defines a host function whose type is known at run time; see
+    /// [`Func::new`](crate::Func::new).
+    pub fn func_new(
+        &mut self,
+        module: &str,
+        name: &str,
+        ty: FuncType,
+        function: impl Fn(Caller<'_, T>, &[Val], &mut [Val]) -> Result<(), BoxError>
+        + Send
+        + Sync
+        + 'static,
+    ) -> &mut Self {
+        self.insert(module, name, Definition::Host(host_func::dynamic(ty, function)))
+    }
+
+    /// Defines something of a store, or a shared memory.
+    pub fn define(&mut self, module: &str, name: &str, item: Extern) -> &mut Self {
+        self.insert(module, name, Definition::Item(item))
+    }
+
+    /// Defines all exports of an instance under `module`.
+    pub fn instance(
+        &mut self,
+        store: &mut impl AsContextMut<Data = T>,
+        module: &str,
+        instance: Instance,
+    ) -> &mut Self {
+        let exported = instance.module(store).clone();
+        for (name, _) in exported.exports() {
+            if let Some(item) = instance.get_export(store, name) {
+                self.define(module, name, item);
+            }
+        }
+        self
+    }
+
+    /// Whether something is defined.
+    pub fn has(&self, module: &str, name: &str) -> bool {
+        self.get(module, name).is_some()
+    }
+
+    /// Instantiates a module: maps its image, and runs the rest of its initialisation, unless its
+    /// image is of an initialised instance. A host function can do so in the store of its caller.
+    ///
+    /// # Errors
+    /// [`Error::UnknownImport`] and [`Error::IncompatibleImport`] if an import is missing or does
+    /// not fit; [`Error::Trap`] if a segment does not fit or the start function traps.
+    pub fn instantiate(
+        &self,
+        store: &mut impl AsContextMut<Data = T>,
+        module: &Module,
+    ) -> Result<Instance, Error> {
+        let StoreBox { inner, lent, .. } = store.store_box_mut();
+        let mut imports = Vec::new();
+        for (module_name, name, ty) in module.imports() {
+            imports.push(self.resolve(&mut inner.objects, module_name, name, &ty)?);
+        }
+        let index = inner.instantiate(module, &imports, lent.terms())?;
+        Ok(Instance { store: inner.objects.id(), index })
+    }
+
+    fn resolve(
+        &self,
+        objects: &mut Objects,
+        module: &str,
+        name: &str,
+        wanted: &ExternType,
+    ) -> Result<Item, Error> {
+        let Some(definition) = self.get(module, name) else {
+            let (module, name) = (module.into(), name.into());
+            return Err(Error::UnknownImport { module, name, ty: wanted.to_string() });
+        };
+        let item = match definition {
+            Definition::Item(item) => item.item_in(objects),
+            Definition::Host(func) => Item::Func(objects.known_host_func(func)),
+        };
+        let found = objects.type_of(&item);
+        if wanted.accepts(&found) {
+            return Ok(item);
+        }
+        Err(Error::IncompatibleImport {
+            module: module.into(),
+            name: name.into(),
+            expected: wanted.to_string(),
+            found: found.to_string(),
+        })
+    }
+
+    fn get(&self, module: &str, name: &str) -> Option<&Definition> {
+        self.definitions.get(module)?.get(name)
+    }
+
+    fn insert(&mut self, module: &str, name: &str, definition: Definition) -> &mut Self {
+        let names = self.definitions.entry(module.to_owned()).or_default();
+        names.insert(name.to_owned(), definition);
+        self
+    }
+}

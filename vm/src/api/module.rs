@@ -1,0 +1,27 @@
+//! Loading modules.
+
+use crate::api::engine::Engine;
+use crate::runtime::error::Error;
+use crate::runtime::module::Module;
+use std::fs::File;
+use std::path::Path;
+
+impl Module {
+    /// Loads an artifact from memory; the bytes are copied once.
+    ///
+    /// # Errors
+    /// [`Error::Artifact`] if the header does not fit this VM or machine; [`Error::Os`] if mapping
+    /// fails.
+    pub fn from_bytes(engine: &Engine, bytes: &[u8]) -> Result<Module, Error> {
+        Module::load_bytes(bytes, engine.cpu_features())
+    }
+
+    /// Loads an artifact by mapping its file, which must not be changed while it is in use.
+    ///
+    /// # Errors
+    /// As [`Module::from_bytes`], and [`Error::Os`] if the file cannot be opened.
+    pub fn from_file(engine: &Engine, path: &Path) -> Result<Module, Error> {
+        let file = File::open(path).map_err(Error::os("opening the artifact"))?;
+        Module::load_file(file, engine.cpu_features())
+    }
+}

@@ -1,0 +1,228 @@
+//! Pools: a pristine faaslet for every request.
+
+use crate::api::engine::Engine;
+use crate::api::instance::Instance;
+use crate::api::linker::Linker;
+use crate::api::store::{Store, StoreBox};
+use crate::api::typed::call_guest;
+use crate::api::wasm_ty::WasmList;
+use crate::call::enter::Callee;
+use crate::pool::idle::Idle;
+use crate::pool::slots::Keeper;
+use crate::runtime::error::Error;
+use crate::runtime::module::Module;
+use std::any::Any;
+use std::marker::PhantomData;
+use std::sync::{Arc, Weak};
+use wfaas_abi::artifact::records::ExternKind;
+use wfaas_snapshot::Tracking;
+
+/// Hands out instances of one module that are all alike, whatever their predecessors did. Cheap
+/// to clone; usable from any number of threads.
+pub struct Pool<T>(Arc<PoolInner<T>>);
+
+struct PoolInner<T> {
+    linker: Linker<T>,
+    module: Module,
+    idle: Idle<StoreBox<T>>,
+}
+
+impl<T> Clone for Pool<T> {
+    fn clone(&self) -> Self {
+        Pool(self.0.clone())
+    }
+}
+
+impl<T> std::fmt::Debug for Pool<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("module", &self.0.module).finish_non_exhaustive()
+    }
+}
+
+/// A live instance, reset to the image when it is released or dropped. Everything else that was made
+/// in its store since it was acquired is dropped then, host functions too.
+pub struct Faaslet<'pool, T: Default + Send + 'static> {
+    pool: &'pool Pool<T>,
+    /// `None` only while it is being released.
+    store: Option<Store<T>>,
+    instance: Instance,
+}
+
+/// A function of a pool's module, with Rust's types.
+#[derive(Debug)]
+pub struct PoolFunc<P, R> {
+    /// Addresses of the function, with the BASE of some instance.
+    callee: Callee,
+    /// Number of the module's code, whose text may be in the place of a dropped module's.
+    code_id: u64,
+    types: PhantomData<fn(P) -> R>,
+}
+
+impl<P, R> Clone for PoolFunc<P, R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P, R> Copy for PoolFunc<P, R> {}
+
+impl<T: Default + Send + 'static> Pool<T> {
+    /// A pool of instances of `module`. The stores of idle ones hold `T::default()`.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the module is not initialised (build it with a snapshot), or
+    /// imports anything but functions; otherwise as [`Linker::instantiate`].
+    pub fn new(linker: &Linker<T>, module: &Module) -> Result<Pool<T>, Error> {
+        check_module(module)?;
+        let engine = linker.engine().clone();
+        let module = match engine.config().tracking {
+            Tracking::Discard => module.clone(),
+            _ => module.with_image_in_memory()?,
+        };
+        let most = engine.config().idle_slots.div_ceil(module.images().len());
+        let inner = PoolInner { linker: linker.clone(), module, idle: Idle::new(most) };
+        let pool = Pool(Arc::new(inner));
+        let keeper: Weak<PoolInner<T>> = Arc::downgrade(&pool.0);
+        engine.slots().add_keeper(keeper);
+        let first = pool.spawn()?;
+        pool.put_back(first);
+        Ok(pool)
+    }
+
+    /// A pristine instance, with `data` in its store.
+    ///
+    /// # Errors
+    /// [`Error::NoSlot`] if as many faaslets are in use as there may be, [`Error::Slot`] if there is
+    /// no memory or address space for one more.
+    pub fn acquire(&self, data: T) -> Result<Faaslet<'_, T>, Error> {
+        let mut store = match self.0.idle.take() {
+            Some(store) => Store(store),
+            None => self.spawn()?,
+        };
+        *store.data_mut() = data;
+        let instance = Instance { store: store.0.inner.objects.id(), index: 0 };
+        Ok(Faaslet { pool: self, store: Some(store), instance })
+    }
+
+    /// The exported function `name`, looked up and checked once for all faaslets.
+    ///
+    /// # Errors
+    /// [`Error::Export`] if the module has no such function of its own, [`Error::TypeMismatch`]
+    /// if its type is another.
+    pub fn typed_func<P: WasmList, R: WasmList>(
+        &self,
+        name: &str,
+    ) -> Result<PoolFunc<P, R>, Error> {
+        let mut faaslet = self.acquire(T::default())?;
+        let instance = faaslet.instance();
+        let func = instance.get_typed_func::<P, R>(faaslet.store(), name)?;
+        let imported = || Error::Export { name: name.into(), reason: "it is an import".into() };
+        let callee = func.callee().ok_or_else(imported)?;
+        Ok(PoolFunc { callee, code_id: self.0.module.code_id(), types: PhantomData })
+    }
+
+    /// The module.
+    pub fn module(&self) -> &Module {
+        &self.0.module
+    }
+
+    fn engine(&self) -> &Engine {
+        self.0.linker.engine()
+    }
+
+    fn spawn(&self) -> Result<Store<T>, Error> {
+        let tracking = self.engine().config().tracking;
+        let mut store = Store::with_tracking(self.engine(), T::default(), tracking);
+        self.0.linker.instantiate(&mut store, &self.0.module)?;
+        store.0.inner.objects.keep_present();
+        Ok(store)
+    }
+
+    /// Resets a store and keeps it for the next request, or drops it. Every field has its line
+    /// here, so that a new one does not compile until somebody has decided about it.
+    #[inline]
+    fn put_back(&self, mut store: Store<T>) {
+        // The data are the faaslet's to replace.
+        let StoreBox { inner, lent, data: _ } = &mut *store.0;
+        if lent.reset(inner) {
+            // A store for which there is no place is dropped.
+            drop(self.0.idle.put(store.0));
+        }
+    }
+}
+
+/// Whether a module's instances can be pooled.
+fn check_module(module: &Module) -> Result<(), Error> {
+    let artifact = module.artifact();
+    for import in artifact.imports() {
+        let kind = import.ty.extern_kind()?;
+        if kind != ExternKind::Func {
+            let name = artifact.string(import.name)?;
+            let message = format!("a pool of a module that imports the {} \"{name}\"", kind.name());
+            return Err(Error::Unsupported(message + " is not supported"));
+        }
+    }
+    let complete = artifact.init_steps().is_empty() && artifact.start().is_none();
+    if !module.is_initialised() && !complete {
+        let message = "a pool needs a module whose image is of an initialised instance";
+        return Err(Error::Unsupported(message.into()));
+    }
+    Ok(())
+}
+
+impl<T: Send + 'static> Keeper for PoolInner<T> {
+    fn give_up(&self, epoch: u32, most: usize) -> Vec<Box<dyn Any + Send>> {
+        let unused = |store: &StoreBox<T>| store.lent.is_unused_since(epoch);
+        let given_up = self.idle.take_out(most, unused).into_iter();
+        given_up.map(|store| store as Box<dyn Any + Send>).collect()
+    }
+}
+
+impl<T: Default + Send + 'static> Faaslet<'_, T> {
+    /// Calls a function of the pool's module; see [`Pool::typed_func`].
+    ///
+    /// # Errors
+    /// [`Error::Trap`], [`Error::Host`] or [`Error::Exception`] if the function did not return.
+    ///
+    /// # Panics
+    /// If `func` is of another module's pool.
+    #[inline]
+    pub fn call<P: WasmList, R: WasmList>(
+        &mut self,
+        func: &PoolFunc<P, R>,
+        params: P,
+    ) -> Result<R, Error> {
+        let store = &mut self.store().0.inner;
+        let instance = store.objects.instance(0);
+        assert_eq!(func.code_id, instance.module().code_id(), "a function of another module");
+        let callee = Callee { base: instance.base(), ..func.callee };
+        // SAFETY: `typed_func` found the function in the module and checked its type; the instance
+        // is one of that module.
+        unsafe { call_guest(store, callee, Some(0), params) }
+    }
+
+    /// The store.
+    #[inline]
+    pub fn store(&mut self) -> &mut Store<T> {
+        self.store.as_mut().expect("only `release` and `drop` take it")
+    }
+
+    /// The instance.
+    pub fn instance(&self) -> Instance {
+        self.instance
+    }
+
+    /// Ends the faaslet and returns the data.
+    pub fn release(mut self) -> T {
+        std::mem::take(self.store().data_mut())
+    }
+}
+
+impl<T: Default + Send + 'static> Drop for Faaslet<'_, T> {
+    fn drop(&mut self) {
+        if let Some(mut store) = self.store.take() {
+            *store.data_mut() = T::default();
+            self.pool.put_back(store);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Stores: everything that guests which know each other share.
+
+use crate::api::cancel::CancelHandle;
+use crate::api::engine::Engine;
+use crate::pool::lent::Lent;
+use crate::runtime::store::StoreInner;
+use std::time::Instant;
+use wfaas_snapshot::Tracking;
+
+/// Holds instances, everything they share, and the embedder's data `T`. Handles such as
+/// [`Instance`](crate::Instance) and [`Func`](crate::Func) belong to one store; using them with
+/// another panics.
+#[derive(Debug)]
+pub struct Store<T>(pub(super) Box<StoreBox<T>>);
+
+/// A store at its final address, which compiled code and hostcalls know.
+#[derive(Debug)]
+#[repr(C)]
+pub struct StoreBox<T> {
+    /// First, so that a pointer to it is one to the whole.
+    pub(super) inner: StoreInner,
+    pub(super) lent: Lent,
+    pub(super) data: T,
+}
+
+impl<T: 'static> Store<T> {
+    /// An empty store.
+    pub fn new(engine: &Engine, data: T) -> Store<T> {
+        Store::with_tracking(engine, data, Tracking::Discard)
+    }
+
+    /// An empty store. Its slots track by `tracking` the pages that a reset has to restore.
+    pub(super) fn with_tracking(engine: &Engine, data: T, tracking: Tracking) -> Store<T> {
+        let config = engine.config();
+        let inner = StoreInner::new(config.stack_bytes, config.max_memory_bytes);
+        let lent = Lent::new(engine.slots(), config.max_memory_bytes, tracking);
+        Store(Box::new(StoreBox { inner, lent, data }))
+    }
+
+    /// The embedder's data.
+    pub fn data(&self) -> &T {
+        &self.0.data
+    }
+
+    /// The embedder's data, to change.
+    pub fn data_mut(&mut self) -> &mut T {
+        &mut self.0.data
+    }
+
+    /// Ends the store and returns the embedder's data.
+    pub fn into_data(self) -> T {
+        self.0.data
+    }
+
+    /// Ends calls at `deadline`, with
+    /// [`TrapCode::DeadlineExceeded`](crate::TrapCode::DeadlineExceeded); `None` lets them run. Compiled code pays nothing for it. Applies to the calls started from now on.
+    pub fn set_deadline(&mut self, deadline: Option<Instant>) {
+        self.0.inner.call.control().set_deadline(deadline);
+    }
+
+    /// Lets the memories of the store together not grow beyond `bytes`: `memory.grow` returns -1
+    /// there.
+    pub fn set_memory_limit(&mut self, bytes: Option<u64>) {
+        self.0.inner.set_memory_limit(bytes);
+    }
+
+    /// A handle with which other threads can end the call under way, or else the next one.
+    pub fn cancel_handle(&self) -> CancelHandle {
+        CancelHandle::new(self.0.inner.call.control().clone())
+    }
+}
+
+mod sealed {
+    /// Keeps the traits to this crate's types.
+    pub trait Sealed {}
+    impl<T> Sealed for crate::api::store::Store<T> {}
+    impl<S: Sealed + ?Sized> Sealed for &S {}
+    impl<S: Sealed + ?Sized> Sealed for &mut S {}
+    impl<T> Sealed for crate::api::caller::Caller<'_, T> {}
+}
+
+use sealed::Sealed;
+
+/// Something that gives access to a store: the [`Store`] itself, or a [`Caller`](crate::Caller).
+pub trait AsContext: Sealed {
+    /// The embedder's data.
+    type Data: 'static;
+
+    /// The store.
+    #[doc(hidden)]
+    fn store_box(&self) -> &StoreBox<Self::Data>;
+}
+
+/// Something that gives exclusive access to a store.
+pub trait AsContextMut: AsContext {
+    /// The store.
+    #[doc(hidden)]
+    fn store_box_mut(&mut self) -> &mut StoreBox<Self::Data>;
+}
+
+/// The store without the embedder's data.
+#[inline]
+pub(super) fn inner(store: &impl AsContext) -> &StoreInner {
+    &store.store_box().inner
+}
+
+/// The store without the embedder's data, to change.
+#[inline]
+pub(super) fn inner_mut(store: &mut impl AsContextMut) -> &mut StoreInner {
+    &mut store.store_box_mut().inner
+}
+
+impl<T: 'static> AsContext for Store<T> {
+    type Data = T;
+    #[inline]
+    fn store_box(&self) -> &StoreBox<T> {
+        &self.0
+    }
+}
+
+impl<T: 'static> AsContextMut for Store<T> {
+    #[inline]
+    fn store_box_mut(&mut self) -> &mut StoreBox<T> {
+        &mut self.0
+    }
+}
+
+impl<S: AsContext + ?Sized> AsContext for &S {
+    type Data = S::Data;
+    fn store_box(&self) -> &StoreBox<S::Data> {
+        (**self).store_box()
+    }
+}
+
+impl<S: AsContext + ?Sized> AsContext for &mut S {
+    type Data = S::Data;
+    fn store_box(&self) -> &StoreBox<S::Data> {
+        (**self).store_box()
+    }
+}
+
+impl<S: AsContextMut + ?Sized> AsContextMut for &mut S {
+    fn store_box_mut(&mut self) -> &mut StoreBox<S::Data> {
+        (**self).store_box_mut()
+    }
+}

@@ -1,0 +1,11 @@
+//! Processors: the few lines that are written for one instruction set. Everything else of the crate
+//! is the same on all of them.
+
+#[cfg(target_arch = "x86_64")]
+mod x86_64;
+#[cfg(target_arch = "x86_64")]
+pub use x86_64::available_cpu_features;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86_64::{
+    FAULTED, FINISHED, LEFT, SignalFrame, WayBack, enter, leave, preserved_registers, resume,
+};

@@ -1,0 +1,122 @@
+//! Walking the guest's frames. Also used in signal handlers: no allocation, no locks.
+
+use crate::call::state::Activation;
+use std::cell::Cell;
+
+/// Most frames a backtrace keeps: those nearest to the trap.
+pub const MAX_FRAMES: usize = 64;
+
+/// Code addresses of frames, innermost first.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RawBacktrace {
+    pcs: [usize; MAX_FRAMES],
+    len: usize,
+    /// Whether the first is an instruction's address rather than a return address.
+    pub(crate) exact_first: bool,
+}
+
+thread_local! {
+    /// The backtrace of the call that was left last on this thread, until its error takes it: at
+    /// once, on the same thread. Not in the call's state: there may be thousands, and most never
+    /// need it. Const and without drop, so that handlers may write it.
+    static LEFT: Cell<RawBacktrace> = const { Cell::new(RawBacktrace::EMPTY) };
+}
+
+impl RawBacktrace {
+    pub(crate) const EMPTY: RawBacktrace =
+        RawBacktrace { pcs: [0; MAX_FRAMES], len: 0, exact_first: false };
+
+    pub(crate) fn pcs(&self) -> &[usize] {
+        &self.pcs[..self.len]
+    }
+
+    /// Keeps it for the error of the call that is being left.
+    pub(crate) fn note(self) {
+        LEFT.set(self);
+    }
+
+    /// The backtrace noted last.
+    pub(crate) fn take() -> RawBacktrace {
+        LEFT.replace(RawBacktrace::EMPTY)
+    }
+
+    /// Starts at an instruction.
+    pub(crate) fn at(pc: usize) -> RawBacktrace {
+        let mut backtrace = RawBacktrace { exact_first: true, ..RawBacktrace::EMPTY };
+        backtrace.push(pc);
+        backtrace
+    }
+
+    fn push(&mut self, pc: usize) -> bool {
+        let room = self.len < MAX_FRAMES;
+        if room {
+            self.pcs[self.len] = pc;
+            self.len += 1;
+        }
+        room
+    }
+
+    /// Adds the callers of the frame with frame pointer `fp` in the entry `activation`, then the
+    /// frames of the entries it is nested in, in the same store.
+    ///
+    /// # Safety
+    /// `activation` must be under way on this thread, and `fp` the frame pointer of one of its
+    /// frames.
+    pub(crate) unsafe fn walk(&mut self, mut fp: usize, activation: &Activation) {
+        let mut activation = activation;
+        loop {
+            // SAFETY: the caller vouches for the first round; later ones start at the frame
+            // pointer the stub of the outer call left.
+            unsafe { self.walk_one(fp, activation) };
+            fp = activation.outer_exit_fp as usize;
+            let call = activation.call;
+            let mut previous = activation.previous;
+            loop {
+                // SAFETY: activations under way are alive, on the stack of their callers.
+                match unsafe { previous.as_ref() } {
+                    Some(outer) if outer.call == call => {
+                        activation = outer;
+                        break;
+                    }
+                    Some(outer) => previous = outer.previous,
+                    None => return,
+                }
+            }
+            if fp == 0 {
+                return;
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`RawBacktrace::walk`].
+    unsafe fn walk_one(&mut self, fp: usize, activation: &Activation) {
+        // SAFETY: the caller's contract.
+        unsafe { Self::visit(fp, activation, |return_address, _| self.push(return_address)) };
+    }
+
+    /// Calls `visit` with the return address and the frame pointer of each caller of the frame
+    /// with frame pointer `fp`, as long as it returns true.
+    ///
+    /// # Safety
+    /// As [`RawBacktrace::walk`].
+    pub(crate) unsafe fn visit(
+        mut fp: usize,
+        activation: &Activation,
+        mut visit: impl FnMut(usize, usize) -> bool,
+    ) {
+        let end = activation.entry_fp();
+        while fp != end && fp != 0 && fp.is_multiple_of(8) {
+            let frame = fp as *const usize;
+            // SAFETY: compiled code keeps frame pointers, so `fp` is a frame of it, up to the
+            // frame of `enter`: the saved frame pointer, then the return address.
+            let caller_fp = unsafe { frame.read() };
+            // SAFETY: as above.
+            let return_address = unsafe { frame.wrapping_add(1).read() };
+            if !visit(return_address, caller_fp) {
+                return;
+            }
+            fp = caller_fp;
+        }
+    }
+}

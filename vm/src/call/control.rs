@@ -1,0 +1,167 @@
+//! Deadline and cancellation of a store's calls, as other threads see and set them. No instruction
+//! in compiled code pays for them, and no system call per call; see `watchdog`.
+
+use std::sync::OnceLock;
+use std::sync::atomic::{
+    AtomicBool, AtomicI32, AtomicU8, AtomicU64,
+    Ordering::{Relaxed, Release, SeqCst},
+};
+use std::time::{Duration, Instant};
+use wfaas_abi::TrapCode;
+
+/// No deadline.
+const NEVER: u64 = u64::MAX;
+
+/// The part of a store's calls that other threads may know.
+#[derive(Debug)]
+pub(crate) struct Control {
+    /// Nanoseconds since [`anchor`], or [`NEVER`].
+    deadline: AtomicU64,
+    cancelled: AtomicBool,
+    /// The trap a signal could not deliver at once, as a number; zero for none.
+    interrupt: AtomicU8,
+    /// Thread that runs the store's outermost call, or zero.
+    thread: AtomicI32,
+}
+
+impl Default for Control {
+    fn default() -> Self {
+        Control {
+            deadline: AtomicU64::new(NEVER),
+            cancelled: AtomicBool::new(false),
+            interrupt: AtomicU8::new(0),
+            thread: AtomicI32::new(0),
+        }
+    }
+}
+
+impl Control {
+    pub(crate) fn set_deadline(&self, deadline: Option<Instant>) {
+        self.deadline.store(deadline.map_or(NEVER, nanos), Release);
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let nanos = self.deadline.load(SeqCst);
+        (nanos != NEVER).then(|| anchor() + Duration::from_nanos(nanos))
+    }
+
+    /// Cancels the call under way, or else the next one.
+    pub(crate) fn cancel(&self) {
+        self.cancelled.store(true, SeqCst);
+    }
+
+    /// Marks the start of the store's outermost call, on `thread`; whether the watchdog has to
+    /// watch it.
+    ///
+    /// Plain loads and stores are enough: a cancellation that just misses this one stays with the
+    /// watchdog until it has been seen.
+    #[inline]
+    pub(super) fn begin(&self, thread: i32) -> bool {
+        self.thread.store(thread, Release);
+        self.deadline.load(Relaxed) != NEVER || self.cancelled.load(Relaxed)
+    }
+
+    /// Marks the end of the outermost call.
+    #[inline]
+    pub(super) fn end(&self) {
+        self.thread.store(0, Release);
+        let interrupt = self.interrupt.load(Relaxed);
+        if interrupt != 0 {
+            self.interrupt.store(0, Relaxed);
+            if interrupt == TrapCode::Cancelled as u8 {
+                self.cancelled.store(false, SeqCst);
+            }
+        }
+    }
+
+    /// Forgets deadline, cancellation and mark, between two faaslets.
+    #[inline]
+    pub(super) fn reset(&self) {
+        // Zero between calls.
+        let Control { deadline, cancelled, interrupt, thread: _ } = self;
+        deadline.store(NEVER, Release);
+        cancelled.store(false, Release);
+        interrupt.store(0, Release);
+    }
+
+    /// The trap with which calls of this store have to end now. Async-signal-safe.
+    pub(super) fn due(&self) -> Option<TrapCode> {
+        if self.cancelled.load(SeqCst) {
+            return Some(TrapCode::Cancelled);
+        }
+        let deadline = self.deadline.load(SeqCst);
+        (deadline != NEVER && nanos(Instant::now()) >= deadline)
+            .then_some(TrapCode::DeadlineExceeded)
+    }
+
+    /// Leaves the mark. Async-signal-safe.
+    pub(super) fn interrupt(&self, code: TrapCode) {
+        self.interrupt.store(code as u8, SeqCst);
+    }
+
+    /// The mark.
+    #[inline]
+    pub(crate) fn interrupted(&self) -> Option<TrapCode> {
+        match self.interrupt.load(Relaxed) {
+            0 => None,
+            mark => TrapCode::from_u8(mark),
+        }
+    }
+
+    /// Whether a call is under way, or one is to be cancelled.
+    pub(super) fn is_to_be_watched(&self) -> bool {
+        self.thread.load(Relaxed) != 0 || self.cancelled.load(SeqCst)
+    }
+
+    /// The thread that runs the outermost call, or zero.
+    pub(super) fn thread(&self) -> i32 {
+        self.thread.load(SeqCst)
+    }
+}
+
+/// The origin of deadlines.
+fn anchor() -> Instant {
+    static ANCHOR: OnceLock<Instant> = OnceLock::new();
+    *ANCHOR.get_or_init(Instant::now)
+}
+
+fn nanos(instant: Instant) -> u64 {
+    u64::try_from(instant.saturating_duration_since(anchor()).as_nanos()).unwrap_or(NEVER - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cancellation_lasts_until_a_call_has_ended_by_it() {
+        let control = Control::default();
+        assert!(!control.begin(7));
+        assert_eq!(control.due(), None);
+        control.end();
+        control.cancel();
+        assert!(control.begin(7), "the next call is watched");
+        assert_eq!(control.due(), Some(TrapCode::Cancelled));
+        control.end();
+        assert!(control.is_to_be_watched(), "nobody has ended that call");
+        assert!(control.begin(7));
+        control.interrupt(TrapCode::Cancelled);
+        assert_eq!(control.interrupted(), Some(TrapCode::Cancelled));
+        control.end();
+        assert!(!control.is_to_be_watched());
+        assert_eq!((control.due(), control.interrupted()), (None, None));
+    }
+
+    #[test]
+    fn a_deadline_is_due_once_it_has_passed_and_gone_after_a_reset() {
+        let control = Control::default();
+        let now = Instant::now();
+        control.set_deadline(Some(now + Duration::from_secs(3600)));
+        assert_eq!(control.due(), None);
+        control.set_deadline(Some(now));
+        assert_eq!(control.due(), Some(TrapCode::DeadlineExceeded));
+        control.interrupt(TrapCode::DeadlineExceeded);
+        control.reset();
+        assert_eq!((control.deadline(), control.due(), control.interrupted()), (None, None, None));
+    }
+}

@@ -1,0 +1,26 @@
+//! Calls of guests: entering and leaving their code, stacks, faults, deadlines, and threads that
+//! wait. A call is known by its [`CallState`](state::CallState) alone; nothing here knows modules,
+//! memories or tables.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `state` | the state of a store's call: the way back, marks, argument cells |
+//! | `enter` | making a call |
+//! | `current` | the calls under way on a thread |
+//! | `stack`, `stacks` | a guest's stack; lending a thread's stacks |
+//! | `faults` | signals |
+//! | `control`, `watchdog` | deadlines and cancellation, and the thread that sees to them |
+//! | `parking` | threads that wait at a shared memory |
+//! | `backtrace`, `text` | frames, and which addresses are guest code |
+
+pub(crate) mod backtrace;
+pub(crate) mod control;
+pub(crate) mod current;
+pub(crate) mod enter;
+pub(crate) mod faults;
+pub(crate) mod parking;
+pub(crate) mod stack;
+pub(crate) mod stacks;
+pub(crate) mod state;
+pub(crate) mod text;
+pub(crate) mod watchdog;

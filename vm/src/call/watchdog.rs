@@ -1,0 +1,67 @@
+//! Background thread: looks once a millisecond at the calls that have a deadline or were cancelled,
+//! and signals the threads of the calls that are due.
+//!
+//! The signal handler (see `faults`) ends the guest if it finds guest code under way, and otherwise
+//! leaves a mark that hostcalls see on return. A thread that waits at a shared memory is woken too.
+//! The watchdog repeats this until the call has ended, so no signal is ever lost.
+
+use crate::call::control::Control;
+use crate::call::parking;
+use crate::sys;
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+/// How often the watchdog looks, and so how late a call may end.
+const TICK: Duration = Duration::from_millis(1);
+
+/// How long the watchdog goes on looking after there was anything to look at.
+const IDLE_TICKS: u32 = 1000;
+
+/// The stores with a call that may have to be ended.
+struct Watchdog {
+    watched: Mutex<Vec<Arc<Control>>>,
+    wake: Condvar,
+}
+
+/// Has the watchdog look at a store's calls until none is under way.
+pub(crate) fn watch(control: &Arc<Control>) {
+    static WATCHDOG: OnceLock<&'static Watchdog> = OnceLock::new();
+    let watchdog = WATCHDOG.get_or_init(|| {
+        let watchdog: &'static Watchdog =
+            Box::leak(Box::new(Watchdog { watched: Mutex::default(), wake: Condvar::new() }));
+        let thread = std::thread::Builder::new().name("wfaas-watchdog".into());
+        thread.spawn(|| watchdog.run()).expect("a thread for the watchdog");
+        watchdog
+    });
+    let mut watched = watchdog.watched.lock().unwrap_or_else(PoisonError::into_inner);
+    if !watched.iter().any(|other| Arc::ptr_eq(other, control)) {
+        watched.push(control.clone());
+        if watched.len() == 1 {
+            watchdog.wake.notify_one();
+        }
+    }
+}
+
+impl Watchdog {
+    fn run(&self) {
+        let mut idle = 0;
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            watched.retain(|control| Arc::strong_count(control) > 1 && control.is_to_be_watched());
+            for control in watched.iter().filter(|control| control.due().is_some()) {
+                let thread = control.thread();
+                sys::signal_due(thread);
+                parking::wake(thread);
+            }
+            idle = if watched.is_empty() { idle + 1 } else { 0 };
+            watched = if idle > IDLE_TICKS {
+                idle = 0;
+                self.wake.wait(watched).unwrap_or_else(PoisonError::into_inner)
+            } else {
+                drop(watched);
+                std::thread::sleep(TICK);
+                self.watched.lock().unwrap_or_else(PoisonError::into_inner)
+            };
+        }
+    }
+}

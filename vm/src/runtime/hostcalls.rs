@@ -1,0 +1,290 @@
+//! Hostcalls: requests of compiled code to the VM, by the list in `wfaas_abi::hostcall`.
+//!
+//! Each is a small function that returns a `Result`; a macro makes the `extern "C"` entries from
+//! the list, so that neither a missing one nor one with other types compiles. The entries leave
+//! the guest if the result is an error, or if the call is due.
+
+use crate::runtime::atomic::Expected;
+use crate::runtime::error::{Error, without_frames};
+use crate::runtime::instance::{InstanceInner, caller};
+use crate::runtime::leave::return_or_leave;
+use crate::runtime::pending::Pending;
+use crate::runtime::store::StoreInner;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use wfaas_abi::hostcall::HOSTCALLS;
+use wfaas_abi::types::cells_of;
+use wfaas_abi::{ArtifactError, FuncRef, TrapCode, for_each_hostcall};
+
+/// Store and index of the instance that called.
+struct Context<'a> {
+    store: &'a mut StoreInner,
+    instance: u32,
+}
+
+macro_rules! types {
+    (I32) => {
+        u32
+    };
+    (I64) => {
+        u64
+    };
+}
+
+macro_rules! entries {
+    ($($(#[$doc:meta])* $variant:ident $name:ident ($($arg:ident: $ty:ident),*) $(-> $ret:ident)?;)*) => {
+        mod entry {
+            $(
+                pub(super) extern "C" fn $name(
+                    instance: *mut super::InstanceInner, $($arg: types!($ty)),*
+                ) $(-> types!($ret))? {
+                    super::run(instance, |context| super::$name(context, $($arg),*))
+                }
+            )*
+        }
+
+        /// The entries, in the order of the list.
+        pub(super) const HOSTCALL_TABLE: [*const (); HOSTCALLS] =
+            [$(entry::$name as *const (),)*];
+    };
+}
+for_each_hostcall!(entries);
+
+fn run<R>(
+    instance: *mut InstanceInner,
+    hostcall: impl FnOnce(Context<'_>) -> Result<R, Error>,
+) -> R {
+    // SAFETY: compiled code passes the instance pointer of its host context.
+    let (call, index) = unsafe { caller(instance) };
+    // SAFETY: while its guest runs, the store is alive and ours.
+    let store = unsafe { StoreInner::of(call) };
+    let context = Context { store, instance: index };
+    let result = match catch_unwind(AssertUnwindSafe(|| hostcall(context))) {
+        Ok(result) => result.map_err(Pending::from),
+        Err(panic) => Err(Pending::Panic(panic)),
+    };
+    // SAFETY: this is called by compiled code, and nothing is left to drop.
+    unsafe { return_or_leave(instance, result) }
+}
+
+const FAILED: u64 = u64::MAX;
+
+fn raise(_: Context<'_>, code: u32) -> Result<(), Error> {
+    let code = u8::try_from(code).ok().and_then(TrapCode::from_u8);
+    Err(without_frames(code.unwrap_or(TrapCode::InternalFault)))
+}
+
+fn memory_grow(context: Context<'_>, memory: u32, delta: u64) -> Result<u64, Error> {
+    let memory = context.store.objects.memory_index(context.instance, memory)?;
+    Ok(context.store.grow_memory(memory, delta).unwrap_or(FAILED))
+}
+
+fn memory_copy(
+    context: Context<'_>,
+    dst_memory: u32,
+    src_memory: u32,
+    dst: u64,
+    src: u64,
+    len: u64,
+) -> Result<(), Error> {
+    let to = context.store.objects.memory_range(context.instance, dst_memory, dst, len)?;
+    let from = context.store.objects.memory_range(context.instance, src_memory, src, len)?;
+    // Ranges may overlap: towards lower addresses from the front, otherwise from the back.
+    let forward = to.cast_const() <= from;
+    for (at, bytes) in pieces(context.store, len as usize) {
+        let at = if forward { at } else { len as usize - at - bytes };
+        // SAFETY: both ranges are inside memories.
+        unsafe { std::ptr::copy(from.wrapping_add(at), to.wrapping_add(at), bytes) };
+    }
+    Ok(())
+}
+
+fn memory_fill(
+    context: Context<'_>,
+    memory: u32,
+    dst: u64,
+    value: u32,
+    len: u64,
+) -> Result<(), Error> {
+    let to = context.store.objects.memory_range(context.instance, memory, dst, len)?;
+    for (at, bytes) in pieces(context.store, len as usize) {
+        // SAFETY: the range is inside the memory.
+        unsafe { std::ptr::write_bytes(to.wrapping_add(at), value as u8, bytes) };
+    }
+    Ok(())
+}
+
+/// Offsets and lengths of the pieces of a long range, until the call is due: gigabytes take seconds.
+fn pieces(store: &StoreInner, len: usize) -> impl Iterator<Item = (usize, usize)> {
+    const PIECE: usize = 1 << 20;
+    let wanted = move |at: &usize| *at == 0 || store.call.interrupted().is_none();
+    (0..len).step_by(PIECE).take_while(wanted).map(move |at| (at, PIECE.min(len - at)))
+}
+
+fn memory_init(
+    context: Context<'_>,
+    memory: u32,
+    segment: u32,
+    dst: u64,
+    src: u64,
+    len: u64,
+) -> Result<(), Error> {
+    context.store.objects.memory_init(context.instance, memory, segment, dst, src, len)
+}
+
+fn memory_atomic_notify(
+    context: Context<'_>,
+    memory: u32,
+    address: u64,
+    count: u32,
+) -> Result<u32, Error> {
+    context.store.objects.atomic_notify(context.instance, memory, address, count)
+}
+
+fn memory_atomic_wait32(
+    context: Context<'_>,
+    memory: u32,
+    address: u64,
+    expected: u32,
+    timeout: u64,
+) -> Result<u32, Error> {
+    let (expected, timeout) = (Expected::Bits32(expected), timeout.cast_signed());
+    let Context { store, instance } = context;
+    Ok(store.objects.atomic_wait(instance, memory, address, expected, timeout)? as u32)
+}
+
+fn memory_atomic_wait64(
+    context: Context<'_>,
+    memory: u32,
+    address: u64,
+    expected: u64,
+    timeout: u64,
+) -> Result<u32, Error> {
+    let (expected, timeout) = (Expected::Bits64(expected), timeout.cast_signed());
+    let Context { store, instance } = context;
+    Ok(store.objects.atomic_wait(instance, memory, address, expected, timeout)? as u32)
+}
+
+fn table_get(context: Context<'_>, table: u32, index: u64) -> Result<u64, Error> {
+    let table = &context.store.objects.tables
+        [context.store.objects.table_index(context.instance, table)?];
+    let bits = table.get(index).map_err(without_frames)?;
+    let (owner, element) = (table.owner(), table.element());
+    if element.is_func_ref() {
+        return context.store.objects.translate(bits, owner, Some(context.instance));
+    }
+    Ok(bits)
+}
+
+fn table_set(context: Context<'_>, table: u32, index: u64, value: u64) -> Result<(), Error> {
+    let table = context.store.objects.table_index(context.instance, table)?;
+    context.store.objects.table_set(context.instance, table, index, value)
+}
+
+fn table_size(context: Context<'_>, table: u32) -> Result<u64, Error> {
+    Ok(context.store.objects.tables[context.store.objects.table_index(context.instance, table)?]
+        .size())
+}
+
+fn table_grow(context: Context<'_>, table: u32, value: u64, delta: u64) -> Result<u64, Error> {
+    let table = context.store.objects.table_index(context.instance, table)?;
+    let bits = context.store.objects.table_bits(context.instance, table, value)?;
+    Ok(context.store.objects.tables[table].grow(delta, bits).unwrap_or(FAILED))
+}
+
+fn table_fill(
+    context: Context<'_>,
+    table: u32,
+    dst: u64,
+    value: u64,
+    len: u64,
+) -> Result<(), Error> {
+    let table = context.store.objects.table_index(context.instance, table)?;
+    let bits = context.store.objects.table_bits(context.instance, table, value)?;
+    context.store.objects.tables[table].fill(dst, bits, len).map_err(without_frames)
+}
+
+fn table_copy(
+    context: Context<'_>,
+    dst_table: u32,
+    src_table: u32,
+    dst: u64,
+    src: u64,
+    len: u64,
+) -> Result<(), Error> {
+    let dst_table = context.store.objects.table_index(context.instance, dst_table)?;
+    let src_table = context.store.objects.table_index(context.instance, src_table)?;
+    context.store.table_copy((dst_table, dst), (src_table, src), len)
+}
+
+fn table_init(
+    context: Context<'_>,
+    table: u32,
+    segment: u32,
+    dst: u64,
+    src: u64,
+    len: u64,
+) -> Result<(), Error> {
+    context.store.table_init(context.instance, table, segment, dst, src, len)
+}
+
+fn foreign_func(context: Context<'_>, index: u32) -> Result<u64, Error> {
+    let record = context.store.objects.foreign.records.get(index as usize);
+    let missing = || Error::Unsupported("a function reference names no function".into());
+    Ok(std::ptr::from_ref(&**record.ok_or_else(missing)?) as u64)
+}
+
+fn globalize(context: Context<'_>, base: u64, value: u64) -> Result<u64, Error> {
+    let reference = FuncRef::from_bits(value);
+    if reference.is_null() || reference.is_foreign() {
+        return Ok(value);
+    }
+    let mut instances = context.store.objects.instances.iter();
+    let owner = instances.position(|instance| instance.base as u64 == base);
+    let owner = owner.ok_or_else(|| Error::Unsupported("a reference without an owner".into()))?;
+    context.store.objects.translate(value, Some(owner as u32), None)
+}
+
+fn global_get(context: Context<'_>, global: u32) -> Result<u64, Error> {
+    let index = context.store.objects.global_index(context.instance, global)?;
+    let ((bits, _), owner) =
+        (context.store.objects.globals[index].read(), context.store.objects.globals[index].owner());
+    context.store.objects.translate(bits, owner, Some(context.instance))
+}
+
+fn global_set(context: Context<'_>, global: u32, value: u64) -> Result<(), Error> {
+    let index = context.store.objects.global_index(context.instance, global)?;
+    let owner = context.store.objects.globals[index].owner();
+    let bits = context.store.objects.translate(value, Some(context.instance), owner)?;
+    context.store.objects.globals[index].write((bits, 0));
+    Ok(())
+}
+
+fn throw(context: Context<'_>, tag: u32, values: u64) -> Result<(), Error> {
+    let Context { store, instance } = context;
+    let tags = &store.objects.instances[instance as usize].tags;
+    let tag = *tags.get(tag as usize).ok_or(ArtifactError::Corrupt("no such tag"))?;
+    let types = store.objects.tags[tag as usize].clone();
+    let cells = cells_of(types.params());
+    let given = std::ptr::slice_from_raw_parts(values as *const u64, cells);
+    // SAFETY: compiled code passes the address of so many cells on its stack.
+    let mut values: Box<[u64]> = unsafe { &*given }.into();
+    let mut at = 0;
+    for ty in types.params() {
+        if ty.is_func_ref() {
+            values[at] = store.objects.translate(values[at], Some(instance), None)?;
+        }
+        at += cells_of(&[*ty]);
+    }
+    Err(store.objects.add_exception(&store.call, tag, values)?.into())
+}
+
+fn throw_ref(context: Context<'_>, exception: u64) -> Result<(), Error> {
+    if exception == 0 {
+        return Err(without_frames(TrapCode::NullExceptionReference));
+    }
+    Err(context.store.objects.exception(exception)?.into())
+}
+
+fn exception_values(context: Context<'_>, exception: u64) -> Result<u64, Error> {
+    context.store.objects.exception_cells(exception)
+}

@@ -1,0 +1,106 @@
+//! Going back to guest code from the host, or leaving it.
+
+use crate::arch::{LEFT, leave, resume};
+use crate::call::backtrace::RawBacktrace;
+use crate::call::current::current;
+use crate::call::state::CallState;
+use crate::runtime::error::Error;
+use crate::runtime::handlers::Handler;
+use crate::runtime::instance::InstanceInner;
+use crate::runtime::pending::Pending;
+use crate::runtime::store::StoreInner;
+use crate::runtime::thrown::Exception;
+use wfaas_abi::TrapCode;
+
+/// Goes back to the guest, or leaves it if `result` says so, or if the call is due.
+///
+/// # Safety
+/// Must be called last, by a function that compiled code of `instance` called, and that has
+/// nothing left to drop.
+#[inline(always)] // it is on the way of every call to the host, and then but two comparisons
+pub(crate) unsafe fn return_or_leave<R>(
+    instance: *mut InstanceInner,
+    result: Result<R, Pending>,
+) -> R {
+    // SAFETY: compiled code passes the instance pointer of its host context.
+    let call = unsafe { (*instance).call };
+    // SAFETY: while its guest runs, the store is alive and ours.
+    let due = unsafe { &*call }.interrupted();
+    match (result, due) {
+        (Ok(value), None) => value,
+        // SAFETY: the caller's contract.
+        (Ok(_), due) => unsafe { depart(instance, None, due) },
+        // SAFETY: as above.
+        (Err(pending), due) => unsafe { depart(instance, Some(pending), due) },
+    }
+}
+
+/// Leaves the guest, or goes on where it catches an exception.
+///
+/// # Safety
+/// As [`return_or_leave`].
+#[cold]
+#[inline(never)]
+unsafe fn depart(
+    instance: *mut InstanceInner,
+    pending: Option<Pending>,
+    due: Option<TrapCode>,
+) -> ! {
+    // SAFETY: compiled code passes the instance pointer of its host context.
+    let &InstanceInner { call, base, .. } = unsafe { &*instance };
+    let pending = match (pending, due) {
+        (None | Some(Pending::Exception(_)), Some(code)) => Pending::Trap(code),
+        (Some(Pending::Exception(exception)), None) => {
+            // SAFETY: the caller's contract, and the base is the calling instance's.
+            unsafe { throw_to_guest(call, base, exception) }
+        }
+        (Some(pending), _) => pending,
+        (None, None) => Pending::Trap(TrapCode::InternalFault),
+    };
+    // SAFETY: as above.
+    unsafe { note(call, pending) };
+    // SAFETY: a call is under way, so there is an activation.
+    let activation = unsafe { &*current() };
+    // SAFETY: the innermost activation is the calling guest's; `pending` was moved away.
+    unsafe { leave(activation.way_back(), LEFT) }
+}
+
+/// Goes on in the guest where the exception is caught. Returns the reason for leaving the guest if
+/// nobody catches the exception, or if it is of another store: then it is the host function's error
+/// like any other.
+///
+/// # Safety
+/// As [`return_or_leave`]; `base` must be the BASE of the instance that called.
+unsafe fn throw_to_guest(call: *mut CallState, base: *mut u8, exception: Exception) -> Pending {
+    // SAFETY: a call is under way, so there is an activation.
+    let activation = unsafe { &*current() };
+    // SAFETY: while its guest runs, the store is alive and ours.
+    let store = unsafe { StoreInner::of(call) };
+    let Ok(bits) = store.objects.exception_to_bits(&exception) else {
+        return Pending::Host(Box::new(Error::from(exception)));
+    };
+    // SAFETY: the guest left through a stub.
+    let handler = unsafe { store.objects.find_handler(store.call.exit_fp(), activation) };
+    let Some(Handler { pc, sp, fp }) = handler else {
+        return Pending::Exception(exception);
+    };
+    let tag = u64::from(exception.tag_place().1);
+    drop(exception);
+    // SAFETY: the handler is of a call under way; up to there all frames are of the calling
+    // instance, since a bridge has a handler; nothing is left to drop.
+    unsafe { resume(pc, sp, fp, bits, tag, base as usize) }
+}
+
+/// # Safety
+/// As [`return_or_leave`].
+unsafe fn note(call: *mut CallState, pending: Pending) {
+    // SAFETY: while its guest runs, the store is alive and ours.
+    let store = unsafe { StoreInner::of(call) };
+    store.pending = Some(pending);
+    // SAFETY: a call is under way, so there is an activation.
+    let activation = unsafe { &*current() };
+    let mut backtrace = RawBacktrace::EMPTY;
+    // SAFETY: the stub wrote its frame pointer before it called the host.
+    unsafe { backtrace.walk(store.call.exit_fp(), activation) };
+    backtrace.note();
+}

@@ -1,0 +1,51 @@
+//! Everything a store owns, and everything that instantiating and running guests does with it.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `code`, `images`, `module`, `profile`, `recording` | a loaded artifact: text, images, working sets |
+//! | `slot`, `memory`, `shared`, `table`, `global`, `cell`, `host_func`, `instance`, `thrown` | one object each |
+//! | `item`, `types` | names and types of objects |
+//! | `objects`, `reset` | all objects of a store, and their reset |
+//! | `store` | the store: its objects and its call |
+//! | `instantiate`, `host_context`, `init` | making an instance |
+//! | `invoke`, `leave`, `hostcalls` | calling guests, and being called by them |
+//! | `bulk`, `atomic`, `foreign`, `exceptions`, `exception_list`, `handlers` | operations that hostcalls ask for |
+//! | `capture` | making an image of an instance |
+//! | `error`, `trap`, `pending` | outcomes |
+//!
+
+pub(crate) mod atomic;
+pub(crate) mod bulk;
+pub(crate) mod capture;
+pub(crate) mod cell;
+pub(crate) mod code;
+pub(crate) mod error;
+pub(crate) mod exception_list;
+pub(crate) mod exceptions;
+pub(crate) mod foreign;
+pub(crate) mod global;
+pub(crate) mod handlers;
+pub(crate) mod host_context;
+pub(crate) mod host_func;
+pub(crate) mod hostcalls;
+pub(crate) mod images;
+pub(crate) mod init;
+pub(crate) mod instance;
+pub(crate) mod instantiate;
+pub(crate) mod invoke;
+pub(crate) mod item;
+pub(crate) mod leave;
+pub(crate) mod memory;
+pub(crate) mod module;
+pub(crate) mod objects;
+pub(crate) mod pending;
+pub(crate) mod profile;
+pub(crate) mod recording;
+pub(crate) mod reset;
+pub(crate) mod shared;
+pub(crate) mod slot;
+pub(crate) mod store;
+pub(crate) mod table;
+pub(crate) mod thrown;
+pub(crate) mod trap;
+pub(crate) mod types;

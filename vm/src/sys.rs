@@ -1,0 +1,208 @@
+//! System calls: everything this crate asks of the kernel, beside files and threads through the
+//! standard library. No other file of the crate makes one.
+
+use corosensei::stack::{DefaultStack, Stack};
+use memmap2::{Mmap, MmapOptions};
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{self, Write};
+use std::mem::MaybeUninit;
+use std::ptr;
+
+/// A signal handler, as `sigaction(2)` has it with `SA_SIGINFO`.
+pub(crate) type Handler = extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void);
+
+/// What a process did with a signal before.
+pub(crate) struct Disposition(libc::sigaction);
+
+/// The present disposition of a signal.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn disposition(signal: i32) -> io::Result<Disposition> {
+    let mut present = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: asks for the present handler without changing it.
+    if unsafe { libc::sigaction(signal, ptr::null(), present.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the call succeeded, so it was written.
+    Ok(Disposition(unsafe { present.assume_init() }))
+}
+
+/// Gives a signal back to the handler it had before. Async-signal-safe.
+pub(crate) fn restore(signal: i32, previous: &Disposition) {
+    // SAFETY: restores a handler that the process had installed.
+    unsafe { libc::sigaction(signal, &previous.0, ptr::null_mut()) };
+}
+
+/// Installs a handler, which runs on the thread's signal stack. `nested` lets the same signal
+/// arrive while the handler runs.
+///
+/// # Safety
+/// The handler must be async-signal-safe.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) unsafe fn handle(signal: i32, handler: Handler, nested: bool) -> io::Result<()> {
+    // SAFETY: all zeros is a valid sigaction: no flags, an empty mask.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    action.sa_sigaction = handler as *const () as usize;
+    let nested = if nested { libc::SA_NODEFER } else { 0 };
+    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | nested;
+    // SAFETY: the caller vouches for the handler.
+    if unsafe { libc::sigaction(signal, &action, ptr::null_mut()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+const SIGNAL_STACK_BYTES: usize = 64 << 10;
+
+/// The stack on which signal handlers of a thread run: they work too while a guest's is used up.
+pub(crate) struct SignalStack(Vec<u8>);
+
+impl SignalStack {
+    /// Makes it the present thread's.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub(crate) fn install() -> io::Result<SignalStack> {
+        let mut memory = Vec::with_capacity(SIGNAL_STACK_BYTES);
+        let stack = libc::stack_t {
+            ss_sp: memory.as_mut_ptr() as *mut libc::c_void,
+            ss_flags: 0,
+            ss_size: SIGNAL_STACK_BYTES,
+        };
+        // SAFETY: the memory lives until `drop` has taken it out of use again.
+        if unsafe { libc::sigaltstack(&stack, ptr::null_mut()) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(SignalStack(memory))
+    }
+}
+
+impl Drop for SignalStack {
+    fn drop(&mut self) {
+        debug_assert!(self.0.capacity() >= SIGNAL_STACK_BYTES);
+        let none = libc::stack_t { ss_sp: ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
+        // SAFETY: the thread ends, without a stack for handlers: the one from before ours may be
+        // gone already (the standard library frees its own before thread-locals are dropped).
+        unsafe { libc::sigaltstack(&none, ptr::null_mut()) };
+    }
+}
+
+/// Runs a part of a signal handler without a trace in `errno`, which the interrupted code may be
+/// about to read.
+pub(crate) fn keeping_errno(run: impl FnOnce()) {
+    // SAFETY: `errno` is this thread's own.
+    let errno = unsafe { libc::__errno_location() };
+    // SAFETY: as above.
+    let saved = unsafe { *errno };
+    run();
+    // SAFETY: as above.
+    unsafe { *errno = saved };
+}
+
+/// The signal that tells a thread to look whether a call is due.
+pub(crate) fn due_signal() -> i32 {
+    libc::SIGRTMIN() + 9
+}
+
+/// Sends a thread of this process the [`due_signal`]; nothing happens if the thread is gone.
+pub(crate) fn signal_due(thread: i32) {
+    let process = std::process::id();
+    if thread != 0 {
+        // SAFETY: sends a signal this process handles to one of its own threads; a stale id is
+        // refused by the kernel, since the process id is checked too.
+        unsafe { libc::syscall(libc::SYS_tgkill, process, thread, due_signal()) };
+    }
+}
+
+thread_local! {
+    /// This thread's id in the kernel, or zero if nobody has asked yet.
+    static THREAD_ID: Cell<i32> = const { Cell::new(0) };
+}
+
+/// This thread's id in the kernel.
+#[inline]
+pub(crate) fn thread_id() -> i32 {
+    let known = THREAD_ID.get();
+    if known != 0 { known } else { ask_thread_id() }
+}
+
+#[cold]
+fn ask_thread_id() -> i32 {
+    let id = rustix::thread::gettid().as_raw_nonzero().get();
+    THREAD_ID.set(id);
+    id
+}
+
+/// Memory for a stack, with a guard at its low end; unmapped when it is dropped.
+pub(crate) struct StackMemory(DefaultStack);
+
+impl StackMemory {
+    /// Memory of `bytes` bytes, of which the lowest `guard` are inaccessible.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub(crate) fn new(bytes: usize, guard: usize) -> io::Result<StackMemory> {
+        let memory = DefaultStack::new(bytes)?;
+        let low = memory.limit().get();
+        // SAFETY: the range is the low end of the new stack, which nobody uses yet.
+        unsafe { region::protect(low as *const u8, guard, region::Protection::NONE) }
+            .map_err(io::Error::other)?;
+        Ok(StackMemory(memory))
+    }
+
+    /// The lowest address, where the guard begins.
+    pub(crate) fn low(&self) -> usize {
+        self.0.limit().get()
+    }
+
+    /// The end.
+    pub(crate) fn top(&self) -> usize {
+        self.0.base().get()
+    }
+}
+
+/// A file in memory with these bytes.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) fn file_in_memory(name: &str, bytes: &[u8]) -> io::Result<File> {
+    let flags = rustix::fs::MemfdFlags::CLOEXEC;
+    let mut file = File::from(rustix::fs::memfd_create(name, flags)?);
+    file.write_all(bytes)?;
+    Ok(file)
+}
+
+/// Maps a whole file, read-only.
+///
+/// # Safety
+/// Nobody may change the file as long as the mapping.
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) unsafe fn map(file: &File) -> io::Result<Mmap> {
+    // SAFETY: the caller's contract.
+    unsafe { Mmap::map(file) }
+}
+
+/// Maps a part of a file for execution.
+///
+/// # Safety
+/// As [`map`].
+///
+/// # Errors
+/// What the kernel says.
+pub(crate) unsafe fn map_code(file: &File, offset: u64, bytes: usize) -> io::Result<Mmap> {
+    let mut options = MmapOptions::new();
+    // SAFETY: the caller's contract.
+    unsafe { options.offset(offset).len(bytes).map_exec(file) }
+}
+
+/// Bytes of memory that this machine has.
+pub(crate) fn memory_bytes() -> u64 {
+    let info = rustix::system::sysinfo();
+    info.totalram.saturating_mul(info.mem_unit.into())
+}
