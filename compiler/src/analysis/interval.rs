@@ -81,14 +81,13 @@ pub(super) fn unary(opcode: Opcode, range: Interval, from: Type, to: Type) -> Op
     }
 }
 
-/// The interval of an operation on numbers of type `ty`, if that says anything.
+/// The interval of an operation on numbers of type `ty`, which `all` has, if that says anything.
 pub(super) fn binary(
     opcode: Opcode,
     left: Interval,
     right: Interval,
-    ty: Type,
+    (ty, all): (Type, Interval),
 ) -> Option<Interval> {
-    let all = Interval::of_type(ty);
     let fits = |low: Option<i128>, high: Option<i128>| {
         Some(Interval { low: low?, high: high? }).filter(|range| range.within(all))
     };
@@ -151,7 +150,11 @@ mod tests {
     use super::*;
     use cranelift_codegen::ir::types::{I8, I32, I64};
 
-    /// Every operation on every pair of ranges of small numbers contains what it gives.
+    fn of(ty: Type) -> (Type, Interval) {
+        (ty, Interval::of_type(ty))
+    }
+
+    /// Every operation on every pair of ranges of small numbers contains the results.
     #[test]
     fn ranges_contain_the_results() {
         let shl = |a: u8, b: u8| a.wrapping_shl(b.into());
@@ -182,7 +185,7 @@ mod tests {
         for (opcode, operation) in operations {
             for left in &ranges {
                 for right in &ranges {
-                    let Some(range) = binary(opcode, wide(*left), wide(*right), I8) else {
+                    let Some(range) = binary(opcode, wide(*left), wide(*right), of(I8)) else {
                         continue;
                     };
                     for a in (left.0..=left.1).step_by(5).chain([left.1]) {
@@ -203,14 +206,14 @@ mod tests {
     #[test]
     fn widths_matter() {
         let all = Interval::of_type(I32);
-        assert_eq!(binary(Opcode::Iadd, all, Interval::exactly(1), I32), None);
+        assert_eq!(binary(Opcode::Iadd, all, Interval::exactly(1), of(I32)), None);
         assert_eq!(
-            binary(Opcode::Iadd, all, Interval::exactly(1), I64),
+            binary(Opcode::Iadd, all, Interval::exactly(1), of(I64)),
             Some(Interval { low: 1, high: 1 << 32 })
         );
         let minus_one = Interval::exactly(u32::MAX.into());
         let positive = Interval { low: 1, high: 9 };
-        assert_eq!(binary(Opcode::Iadd, positive, minus_one, I32), Some(Interval::up_to(8)));
+        assert_eq!(binary(Opcode::Iadd, positive, minus_one, of(I32)), Some(Interval::up_to(8)));
         assert_eq!(unary(Opcode::Sextend, Interval::up_to(128), I8, I32), None);
         assert_eq!(
             unary(Opcode::Sextend, Interval::up_to(127), I8, I32),

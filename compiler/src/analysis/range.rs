@@ -72,7 +72,7 @@ impl Query<'_> {
         }
         let range = match func.dfg.value_def(value) {
             ValueDef::Result(inst, 0) => {
-                transfer::result(func, inst, |operand| self.range(operand, depth + 1))
+                transfer::result(func, inst, ty, |operand| self.range(operand, depth + 1))
             }
             ValueDef::Param(block, place) => self.of_param(block, place, value, depth + 1),
             _ => all,

@@ -3,16 +3,16 @@
 
 use super::Interval;
 use super::interval::{binary, unary};
-use cranelift_codegen::ir::{Function, Inst, InstructionData, Opcode, Value};
+use cranelift_codegen::ir::{Function, Inst, InstructionData, Opcode, Type, Value};
 
-/// The unsigned numbers that the first result of `inst` can be, an integer of at most 64 bits;
+/// The unsigned numbers that the first result of `inst` can be, an integer of type `ty` with at most 64 bits;
 /// `operand` tells those of its operands.
 pub(super) fn result(
     func: &Function,
     inst: Inst,
+    ty: Type,
     mut operand: impl FnMut(Value) -> Interval,
 ) -> Interval {
-    let ty = func.dfg.value_type(func.dfg.first_result(inst));
     let all = Interval::of_type(ty);
     match func.dfg.insts[inst] {
         InstructionData::UnaryImm { opcode: Opcode::Iconst, imm } => {
@@ -24,7 +24,7 @@ pub(super) fn result(
         }
         InstructionData::Binary { opcode, args } => {
             let [left, right] = args.map(operand);
-            binary(opcode, left, right, ty).unwrap_or(all)
+            binary(opcode, left, right, (ty, all)).unwrap_or(all)
         }
         InstructionData::Ternary {
             opcode: Opcode::Select | Opcode::SelectSpectreGuard,

@@ -53,6 +53,7 @@ struct Prover<'f> {
     facts: Facts,
     passed: Passed,
     proofs: Proofs,
+    has_loops: bool,
 }
 
 impl<'f> Prover<'f> {
@@ -65,6 +66,7 @@ impl<'f> Prover<'f> {
             facts: Facts::default(),
             passed: Passed::default(),
             proofs,
+            has_loops: loop_analysis.loops().next().is_some(),
         }
     }
 
@@ -121,7 +123,7 @@ impl<'f> Prover<'f> {
 
     /// A proof from the loops that the index counts in.
     fn by_induction(&mut self, check: &Check) -> Option<Elision> {
-        if !self.proofs.contains(Proof::Induction) {
+        if !self.has_loops || !self.proofs.contains(Proof::Induction) {
             return None;
         }
         let range = self.ranges.at(check.index, &self.facts, Sources::Induction);
@@ -134,8 +136,7 @@ impl<'f> Prover<'f> {
     fn evolution(&mut self, check: &Check) -> Option<Interval> {
         let func = self.ranges.flow.func;
         let index = extended_from(func, check.index);
-        let has_loops = self.scev.loops.loops().next().is_some();
-        if !has_loops || func.dfg.value_type(index) != types::I32 {
+        if func.dfg.value_type(index) != types::I32 {
             return None;
         }
         let form = self.scev.affine(index);

@@ -76,7 +76,9 @@ impl ScalarEvolution<'_> {
     fn of_unknown(&mut self, value: Value, path: Path) -> Interval {
         match self.flow.func.dfg.value_def(value) {
             ValueDef::Result(inst, 0) if self.is_bounded(inst) => {
-                transfer::result(self.flow.func, inst, |operand| self.unsigned(operand, path))
+                transfer::result(self.flow.func, inst, types::I32, |operand| {
+                    self.unsigned(operand, path)
+                })
             }
             ValueDef::Param(..) => self.of_param(value, path),
             _ => UNSIGNED,
@@ -108,7 +110,7 @@ impl ScalarEvolution<'_> {
         if ty != types::I32 {
             let all = Interval::of_type(ty);
             let ValueDef::Result(inst, 0) = func.dfg.value_def(value) else { return all };
-            return transfer::result(func, inst, |operand| {
+            return transfer::result(func, inst, ty, |operand| {
                 Interval::of_type(func.dfg.value_type(operand))
             });
         }
