@@ -142,8 +142,8 @@ impl Reader<'_> {
         let ends = [after(&self.starts), after(&self.pointed), Some(self.bytes.len() as u32)];
         let end = ends.into_iter().flatten().min()?;
         let first = self.tables.len();
-        for entry in self.bytes.get(start as usize..end as usize)?.chunks_exact(4) {
-            let distance = i32::from_le_bytes(entry.try_into().ok()?);
+        for entry in self.bytes.get(start as usize..end as usize)?.as_chunks().0 {
+            let distance = i32::from_le_bytes(*entry);
             if distance == 0 {
                 // Before constants, there may be a gap.
                 break;
