@@ -19,6 +19,11 @@ impl Facts {
         self.0.leave();
     }
 
+    /// Whether nothing is known here but the ranges of values.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The interval of a value, whose aliases are resolved.
     pub(super) fn of(&self, value: Value) -> Option<Interval> {
         self.0.get(value).copied()

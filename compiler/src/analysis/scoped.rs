@@ -34,6 +34,10 @@ impl<K: Copy + Eq + Hash, V> ScopedMap<K, V> {
         }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+
     pub(crate) fn get(&self, key: K) -> Option<&V> {
         self.map.get(&key)
     }

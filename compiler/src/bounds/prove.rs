@@ -113,7 +113,7 @@ impl<'f> Prover<'f> {
 
     /// A proof from the branches that were taken on the way.
     fn by_comparisons(&self, check: &Check) -> Option<Elision> {
-        if !self.proofs.contains(Proof::Comparisons) {
+        if self.facts.is_empty() || !self.proofs.contains(Proof::Comparisons) {
             return None;
         }
         let range = self.ranges.at(check.index, &self.facts, Sources::Comparisons);
