@@ -5,7 +5,7 @@ use crate::output;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use wfaas_abi::{Artifact, BoundsStrategy, CheckFate};
-use wfaas_compiler::{CompileError, Options, Passes, Proofs};
+use wfaas_compiler::{Options, Pass, Proof, Proofs, Switch, Switches};
 
 /// How memory accesses are kept inside the memory.
 #[derive(Debug, Clone, clap::Args)]
@@ -20,18 +20,16 @@ pub(crate) struct Choice {
     #[arg(long)]
     unsafe_no_bounds: bool,
 
-    /// Keep the checks that this kind of proof would make unnecessary: constants, ranges,
-    /// comparisons, induction, dominated, merged, hoisted or all
-    #[arg(long, value_name = "PROOF", value_delimiter = ',', value_parser = proof)]
+    #[arg(long, value_name = "PROOF", value_delimiter = ',', value_parser = switch::<Proof>,
+        help = listed::<Proof>("Keep the checks that this kind of proof would make unnecessary"))]
     no_elide: Vec<String>,
 
     /// Keep each check that a proof makes unnecessary as an assertion
     #[arg(long)]
     verify_bounds: bool,
 
-    /// Leave out this pass over the code: inline, params, products, base, addresses, unroll,
-    /// counters, extended, returns or relax
-    #[arg(long, value_name = "PASS", value_delimiter = ',', value_parser = pass)]
+    #[arg(long, value_name = "PASS", value_delimiter = ',', value_parser = switch::<Pass>,
+        help = listed::<Pass>("Leave out this pass over the code"))]
     disable_pass: Vec<String>,
 }
 
@@ -42,12 +40,14 @@ pub(crate) fn strategy(name: &str) -> Result<BoundsStrategy, String> {
     BoundsStrategy::from_name(name).ok_or_else(unknown)
 }
 
-fn proof(name: &str) -> Result<String, String> {
-    Proofs::ALL.without(name).map(|_| name.to_owned()).map_err(|error| error.to_string())
+/// The name of a switch of the compiler.
+pub(crate) fn switch<S: Switch>(name: &str) -> Result<String, String> {
+    Switches::<S>::ALL.without(name).map(|_| name.to_owned()).map_err(|error| error.to_string())
 }
 
-fn pass(name: &str) -> Result<String, String> {
-    Passes::ALL.without(name).map(|_| name.to_owned()).map_err(|error| error.to_string())
+/// A help text with the names of all switches of a kind.
+pub(crate) fn listed<S: Switch>(what: &str) -> String {
+    format!("{what}: {} or all", Switches::<S>::names().collect::<Vec<_>>().join(", "))
 }
 
 impl Choice {
@@ -74,13 +74,8 @@ impl Choice {
                 "--unsafe-no-bounds goes with `--bounds none`, but the strategy is `{name}`"
             )));
         }
-        let without = |passes: Proofs, name: &String| passes.without(name);
-        let elide: Result<Proofs, CompileError> =
-            self.no_elide.iter().try_fold(Proofs::ALL, without);
-        let without = |passes: Passes, name: &String| passes.without(name);
-        let passes: Result<Passes, CompileError> =
-            self.disable_pass.iter().try_fold(options.passes, without);
-        let (elide, passes) = (elide?, passes?);
+        let elide = Proofs::ALL.without_each(&self.no_elide)?;
+        let passes = options.passes.without_each(&self.disable_pass)?;
         Ok(Options { bounds, elide, verify_bounds: self.verify_bounds, passes, ..options })
     }
 }

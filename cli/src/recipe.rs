@@ -1,6 +1,6 @@
 //! What the command line says about making an artifact; [`wfaas_build`] makes it.
 
-use crate::bounds;
+use crate::bounds::{self, listed, switch};
 use crate::failure::{Blame, Failure, Kind};
 use crate::manifest::Manifest;
 use crate::progress::Progress;
@@ -9,7 +9,7 @@ use clap::Parser;
 use std::path::Path;
 use wfaas_abi::cpu::CpuFeatures;
 use wfaas_build::{BuildError, Built, Init, InitError, Options, WarmUp, WarmUpError};
-use wfaas_compiler::{OptLevel, Proposals};
+use wfaas_compiler::{OptLevel, Proposal, Proposals};
 use wfaas_function::{InvokeError, Span, Spec};
 
 /// How an artifact is made.
@@ -37,8 +37,8 @@ pub(crate) struct Recipe {
     #[arg(long, default_value = "x86-64-v3", value_parser = parse_cpu)]
     cpu: CpuFeatures,
 
-    /// Refuse modules that use this WebAssembly proposal, such as simd or exceptions
-    #[arg(long, value_name = "PROPOSAL", value_delimiter = ',', value_parser = parse_proposal)]
+    #[arg(long, value_name = "PROPOSAL", value_delimiter = ',', value_parser = switch::<Proposal>,
+        help = listed::<Proposal>("Refuse modules that use this WebAssembly proposal"))]
     disable: Vec<String>,
 
     #[command(flatten)]
@@ -72,10 +72,6 @@ fn parse_cpu(names: &str) -> Result<CpuFeatures, String> {
         "native" => Ok(wfaas_vm::available_cpu_features()),
         _ => wfaas_compiler::parse_cpu(names).map_err(|error| error.to_string()),
     }
-}
-
-fn parse_proposal(name: &str) -> Result<String, String> {
-    Proposals::ALL.without(name).map(|_| name.to_owned()).map_err(|error| error.to_string())
 }
 
 impl Recipe {

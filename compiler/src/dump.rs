@@ -1,9 +1,11 @@
-//! Looking at what is generated, for tests and for people.
+//! Dumps of intermediate code and assembly, for tests and for people.
 
+use crate::front::index::FuncIndex;
+use crate::front::layout::Layout;
+use crate::front::module::Module;
+use crate::front::parse::{Body, binary, parse};
 use crate::generate::{Generator, Worker};
 use crate::inline::Callees;
-use crate::module::{Layout, Module};
-use crate::parse::{Body, binary, parse};
 use crate::symbol::Symbol;
 use crate::{CompileError, Options};
 
@@ -35,7 +37,7 @@ pub fn assembly(
 ) -> Result<String, CompileError> {
     with_function(wasm_or_wat, function, options, |generator, worker, body, callees| {
         generator.prepare(worker, body, callees)?;
-        generator.assembly(worker, Symbol::Func(function))
+        generator.assembly(worker, Symbol::Func(FuncIndex::from_u32(function)))
     })
 }
 

@@ -26,43 +26,29 @@ pub enum CompileError {
         offset: u64,
     },
     /// The module uses a proposal that was disabled.
-    #[error("the module uses {title} (at offset 0x{offset:x}), but `{name}` is disabled")]
+    #[error("the module uses {title} (at offset 0x{offset:x}), but the proposal is disabled")]
     Disabled {
-        /// The proposal's name, as in [`Proposals`](crate::Proposals).
+        /// The proposal's name.
         name: &'static str,
         /// The proposal's name in words.
         title: &'static str,
         /// Where.
         offset: u64,
     },
-    /// A proposal's name that is not known.
-    #[error("unknown proposal '{name}'; known are {known}")]
-    UnknownProposal {
-        /// The name.
-        name: String,
-        /// Names that could have been meant.
-        known: String,
-    },
-    /// A name of a proof that is not known.
-    #[error("unknown proof '{name}'; known are {known}")]
-    UnknownProof {
+    /// A name of a switch that is not known.
+    #[error("unknown {kind} '{name}'; known are {known}")]
+    UnknownSwitch {
+        /// The kind of switch: pass, proof or proposal.
+        kind: &'static str,
         /// The name.
         name: String,
         /// The names that are known.
         known: String,
     },
-    /// A pass's name that is not known.
-    #[error("unknown pass '{name}'; known are {known}")]
-    UnknownPass {
-        /// The name.
-        name: String,
-        /// Names that could have been meant.
-        known: String,
-    },
     /// The module is larger than this compiler takes.
     #[error("module too large: {what} is {actual}, the limit is {limit}")]
     TooLarge {
-        /// What is too large, with its unit.
+        /// The thing that is too large, with its unit.
         what: &'static str,
         /// How large it is.
         actual: u64,
@@ -79,7 +65,7 @@ pub enum CompileError {
         function: u32,
         /// Where its body begins.
         offset: u64,
-        /// What there is too much of.
+        /// The things that there are too many of.
         what: &'static str,
         /// How much there may be.
         limit: u64,
@@ -106,7 +92,7 @@ pub enum CompileError {
         /// Names that could have been meant.
         known: String,
     },
-    /// The CPU cannot run what the compiler generates.
+    /// The CPU cannot run the compiler's code.
     #[error("the CPU features lack {0}, which generated code needs; use x86-64-v2 or newer")]
     CpuTooOld(&'static str),
     /// The code generator failed.
@@ -114,7 +100,7 @@ pub enum CompileError {
     Codegen {
         /// Name of the function.
         function: String,
-        /// What the code generator said.
+        /// The code generator's message.
         message: String,
     },
     /// A bug in this compiler.

@@ -1,15 +1,22 @@
-//! Generating code: guest functions in parallel, then what they refer to.
+//! Generating code: guest functions in parallel, then the thunks and stubs that they refer to.
 
+use crate::arch::x86_64::collect::collect;
+use crate::arch::x86_64::isa::{self, Allocator};
+use crate::arch::x86_64::relax;
 use crate::bounds::{self, Policy};
-use crate::builder::CodeBuilder;
 use crate::code::Code;
+use crate::emit::builder::CodeBuilder;
+use crate::emit::{self, thunk};
+use crate::front::index::TypeIndex;
+use crate::front::layout::Layout;
+use crate::front::module::Module;
+use crate::front::names;
+use crate::front::parse::Body;
 use crate::inline::{self, Callee, Callees, Positions};
-use crate::module::{Layout, Module};
-use crate::parse::Body;
+use crate::switches::{Pass, Passes};
 use crate::symbol::Symbol;
-use crate::target::Allocator;
-use crate::{CompileError, OptLevel, Options, Passes, emit, names, passes, relax, target, thunk};
-use cranelift_codegen::ir::{Function, Signature, UserFuncName, Value};
+use crate::{CompileError, OptLevel, Options, passes};
+use cranelift_codegen::ir::{Function, UserFuncName};
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::{CompiledCode, Context};
 use cranelift_frontend::FunctionBuilderContext;
@@ -37,7 +44,7 @@ pub(crate) struct Generator<'m> {
     passes: Passes,
 }
 
-/// What a thread uses again and again.
+/// Buffers that a thread uses again and again.
 pub(crate) struct Worker {
     context: Context,
     registers: regalloc2::Ctx,
@@ -55,8 +62,8 @@ impl<'m> Generator<'m> {
             OptLevel::Speed => (Allocator::Thorough, options.passes),
             OptLevel::Fast => (Allocator::Linear, Passes::NONE),
         };
-        let isa = target::isa(options, allocator)?;
-        let linear = target::isa(options, Allocator::Linear)?;
+        let isa = isa::generator(options, allocator)?;
+        let linear = isa::generator(options, Allocator::Linear)?;
         Ok(Generator { module, layout, isa, policy: Policy::new(options), linear, passes })
     }
 
@@ -67,12 +74,12 @@ impl<'m> Generator<'m> {
         bodies: Vec<Body<'_>>,
         options: &Options<'_>,
     ) -> Result<Vec<Code>, CompileError> {
-        let imports: Vec<Symbol> = (0..self.module.counts.funcs).map(Symbol::Func).collect();
+        let imports: Vec<Symbol> = self.module.imported_funcs().map(Symbol::Func).collect();
         let mut code = self.pieces(&imports)?;
         let callees = self.callees(&bodies);
         code.extend(self.functions(bodies, &callees, options)?);
-        let types = self.module.funcs.iter().map(|ty| self.module.first_equal[*ty as usize]);
-        let trampolines: BTreeSet<u32> = types.collect();
+        let types = self.module.funcs.values().map(|ty| self.module.first_equal[*ty]);
+        let trampolines: BTreeSet<TypeIndex> = types.collect();
         let trampolines: Vec<Symbol> = trampolines.into_iter().map(Symbol::Trampoline).collect();
         let mut others = self.pieces(&trampolines)?;
         // Thunks refer to stubs and to one another, so more may be missing once they are there.
@@ -90,13 +97,13 @@ impl<'m> Generator<'m> {
 
     /// The functions that may be inlined. An invalid one is none, it will be reported in its turn.
     pub(crate) fn callees(&self, bodies: &[Body<'_>]) -> Callees {
-        if !self.passes.inlines() {
+        if !self.passes.contains(Pass::Inline) {
             return Callees::new();
         }
         let small = bodies.iter().filter(|body| inline::is_small(&body.body));
         let small: Vec<_> = small.take(inline::MOST_CALLEES).collect();
         let translate = |worker: &mut Worker, body: &Body<'_>| {
-            let index = body.validation.index;
+            let index = body.func();
             let stats = self.translate(worker, body.clone()).ok()?;
             Some((index, Callee::new(&worker.context.func, stats)?))
         };
@@ -111,7 +118,7 @@ impl<'m> Generator<'m> {
         options: &Options<'_>,
     ) -> Result<Vec<Code>, CompileError> {
         let (done, total) = (AtomicUsize::new(0), bodies.len());
-        // The first body with an error so far: what comes after it need not be compiled.
+        // The first body with an error so far: bodies after it need not be compiled.
         let failed = AtomicUsize::new(usize::MAX);
         let compile = |worker: &mut Worker, (index, body): (usize, Body<'_>)| {
             if index > failed.load(Ordering::Relaxed) {
@@ -148,20 +155,20 @@ impl<'m> Generator<'m> {
         body: Body<'_>,
         callees: &Callees,
     ) -> Result<Code, CompileError> {
-        let symbol = Symbol::Func(body.validation.index);
+        let symbol = Symbol::Func(body.func());
         let (stats, positions) = self.prepare(worker, body, callees)?;
         let code = self.compile(worker, symbol)?;
         Ok(Code { stats, positions, ..code })
     }
 
-    /// Translates a guest function into the worker's context, and inlines what it calls.
+    /// Translates a guest function into the worker's context, and inlines functions that it calls.
     pub(crate) fn prepare(
         &self,
         worker: &mut Worker,
         body: Body<'_>,
         callees: &Callees,
     ) -> Result<(BoundsStats, Positions), CompileError> {
-        let index = body.validation.index;
+        let index = body.func();
         let stats = match callees.get(&index) {
             Some(callee) => {
                 worker.context.clear();
@@ -181,9 +188,8 @@ impl<'m> Generator<'m> {
         worker: &mut Worker,
         body: Body<'_>,
     ) -> Result<BoundsStats, CompileError> {
-        let index = body.validation.index;
-        let signature = target::guest_signature(self.module.func_type(index));
-        self.start(worker, Symbol::Func(index), signature);
+        let index = body.func();
+        self.start(worker, Symbol::Func(index));
         let Worker { context, builder, allocations, .. } = worker;
         let (code, arguments) =
             CodeBuilder::new(&mut context.func, builder, self.module, self.layout);
@@ -199,69 +205,31 @@ impl<'m> Generator<'m> {
 
     /// Generates anything but a guest function.
     fn piece(&self, worker: &mut Worker, symbol: Symbol) -> Result<Code, CompileError> {
-        let ty = |ty: u32| &self.module.types[ty as usize];
-        match symbol {
-            Symbol::Func(index) => {
-                let signature = target::guest_signature(self.module.func_type(index));
-                self.build(worker, symbol, signature, |code, arguments| {
-                    thunk::import(code, index, arguments);
-                })
-            }
-            Symbol::Trampoline(index) => {
-                let signature = target::trampoline_signature();
-                self.build(worker, symbol, signature, |code, arguments| {
-                    thunk::trampoline(code, index, arguments);
-                })
-            }
-            Symbol::Foreign(index) => {
-                let signature = target::foreign_signature(ty(index));
-                self.build(worker, symbol, signature, |code, arguments| {
-                    thunk::foreign(code, index, arguments);
-                })
-            }
-            Symbol::Bridge(index) => {
-                let signature = target::bridge_signature(ty(index));
-                self.build(worker, symbol, signature, |code, arguments| {
-                    thunk::bridge(code, index, arguments);
-                })
-            }
-            Symbol::Hostcall(call) => {
-                let signature = target::stub_signature(call);
-                self.build(worker, symbol, signature, |code, arguments| {
-                    thunk::hostcall(code, call, arguments);
-                })
-            }
-            Symbol::Trap(trap) => {
-                let signature = target::trap_signature();
-                self.build(worker, symbol, signature, |code, _| thunk::trap(code, trap))
-            }
-        }
-    }
-
-    fn build(
-        &self,
-        worker: &mut Worker,
-        symbol: Symbol,
-        signature: Signature,
-        fill: impl FnOnce(&mut CodeBuilder<'_>, &[Value]),
-    ) -> Result<Code, CompileError> {
-        self.start(worker, symbol, signature);
+        self.start(worker, symbol);
         let Worker { context, builder, .. } = worker;
         let (mut code, arguments) =
             CodeBuilder::new(&mut context.func, builder, self.module, self.layout);
-        fill(&mut code, &arguments);
+        match symbol {
+            Symbol::Func(func) => thunk::import(&mut code, func, &arguments),
+            Symbol::Trampoline(ty) => thunk::trampoline(&mut code, ty, &arguments),
+            Symbol::Foreign(ty) => thunk::foreign(&mut code, ty, &arguments),
+            Symbol::Bridge(ty) => thunk::bridge(&mut code, ty, &arguments),
+            Symbol::Hostcall(call) => thunk::hostcall(&mut code, call, &arguments),
+            Symbol::Trap(trap) => thunk::trap(&mut code, trap),
+        }
         code.finish(&*self.isa);
         self.compile(worker, symbol)
     }
 
     /// Starts a function in the worker's context.
-    fn start(&self, worker: &mut Worker, symbol: Symbol, signature: Signature) {
+    fn start(&self, worker: &mut Worker, symbol: Symbol) {
         worker.context.clear();
+        let signature = symbol.signature(self.module);
         let name = UserFuncName::User(symbol.external_name());
         worker.context.func = Function::with_name_signature(name, signature);
     }
 
-    /// Generates code for what was translated last, as assembly.
+    /// Generates code for the function translated last, as assembly.
     pub(crate) fn assembly(
         &self,
         worker: &mut Worker,
@@ -274,8 +242,8 @@ impl<'m> Generator<'m> {
 
     fn compile(&self, worker: &mut Worker, symbol: Symbol) -> Result<Code, CompileError> {
         let compiled = self.run(worker, symbol)?;
-        let mut code = Code::new(symbol, &worker.context.func, &compiled)?;
-        if self.passes.relaxes() {
+        let mut code = collect(symbol, &worker.context.func, &compiled)?;
+        if self.passes.contains(Pass::Relax) {
             let mut blocks = compiled.bb_starts;
             blocks.sort_unstable();
             relax::run(&mut code, &blocks);
@@ -309,7 +277,7 @@ impl Worker {
         }
     }
 
-    /// The text of what was translated last.
+    /// The text of the function translated last.
     pub(crate) fn intermediate(&self) -> String {
         self.context.func.display().to_string()
     }
@@ -325,7 +293,7 @@ fn passed(function: &Function) -> usize {
     targets.map(|target| target.len(&dfg.value_lists)).sum()
 }
 
-/// What `code` refers to that is neither a function nor `known` already; it is known afterwards.
+/// The symbols that `code` refers to, but for functions and those `known`; they are known afterwards.
 fn missing<'c>(
     code: impl IntoIterator<Item = &'c Code>,
     known: &mut BTreeSet<(u32, u32)>,

@@ -19,46 +19,36 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod analysis;
+mod arch;
+mod artifact;
 mod bounds;
-mod builder;
 mod code;
 mod dump;
-mod elf;
 mod emit;
 mod error;
+mod front;
 mod generate;
-mod header;
-mod hints;
-mod image;
 mod inline;
-mod link;
-mod module;
-mod names;
 mod options;
-mod parse;
 mod passes;
-mod prologue;
-mod proposals;
-mod records;
-mod relax;
+mod switches;
 mod symbol;
-mod target;
-mod thunk;
-mod unwind;
-mod values;
 
-pub use bounds::Proofs;
+pub use arch::x86_64::cpu::parse_cpu;
 pub use dump::{assembly, clif};
 pub use error::CompileError;
-pub use options::{OptLevel, Options, Progress, parse_cpu};
-pub use passes::Passes;
-pub use proposals::Proposals;
+pub use options::{OptLevel, Options, Progress};
+pub use switches::{Entry, Pass, Passes, Proof, Proofs, Proposal, Proposals, Switch, Switches};
 
+use arch::x86_64::unwind;
+use artifact::{elf, header, image, link, records};
+use front::layout::Layout;
+use front::parse;
 use generate::Generator;
-use module::Layout;
 use wfaas_abi::BoundsStats;
 
-/// An artifact and how it came about.
+/// An artifact and numbers about it.
 #[derive(Debug, Clone)]
 pub struct Compiled {
     /// The artifact, a whole file.
@@ -67,14 +57,14 @@ pub struct Compiled {
     pub functions: usize,
     /// Bytes of machine code.
     pub text_bytes: usize,
-    /// What became of the bounds checks of memory accesses.
+    /// Memory accesses by the fate of their bounds checks.
     pub bounds: BoundsStats,
 }
 
 /// Compiles a module, given as a binary or as text.
 ///
 /// # Errors
-/// A [`CompileError`] that says what in the module is wrong, and where.
+/// A [`CompileError`] with the fault of the module and its place.
 pub fn compile(wasm_or_wat: &[u8], options: &Options<'_>) -> Result<Compiled, CompileError> {
     let wasm = parse::binary(wasm_or_wat)?;
     let (module, bodies) = parse::parse(&wasm, options.proposals)?;
@@ -86,10 +76,10 @@ pub fn compile(wasm_or_wat: &[u8], options: &Options<'_>) -> Result<Compiled, Co
     let linked = link::link(code)?;
     let initial = image::initial(&module, &layout, &linked);
     let sections = records::sections(&module, &layout, &linked, &inlined, &initial, &starts);
-    let distance = elf::eh_frame_distance(&sections);
-    let eh_frame = unwind::eh_frame(&*generator.isa, &linked.pieces, distance)?;
+    let places = elf::Places::of(&sections);
+    let eh_frame = unwind::eh_frame(&*generator.isa, &linked.pieces, places.eh_frame_distance())?;
     let header = header::header(&module, &layout, linked.stats, options);
-    let artifact = elf::write(header, &sections, &eh_frame, &linked.symbols(&module))?;
+    let artifact = elf::write(header, &places, &sections, &eh_frame, &linked.symbols(&module))?;
     Ok(Compiled {
         artifact,
         functions: starts.len(),

@@ -164,6 +164,34 @@ fn induction() {
     );
 }
 
+/// A loop in which `$i` goes from zero by `step`, so often as `$j` takes to get to `limit`.
+fn counting_along(step: i32, limit: &str) -> String {
+    format!(
+        "(local.set $i (i32.const 0))
+         (loop $l
+           (drop (i32.load (local.get $i)))
+           (local.set $i (i32.add (local.get $i) (i32.const {step})))
+           (local.set $j (i32.add (local.get $j) (i32.const 1)))
+           (br_if $l (i32.lt_u (local.get $j) {limit})))"
+    )
+}
+
+/// Indices that are never compared themselves: how often the loop goes round bounds them.
+#[test]
+fn scalar_evolution() {
+    let elides = |body: String| elides("induction", CheckFate::Induction, &body);
+    let keeps = |body: String| keeps(1, &body);
+    elides(counting_along(64, "(i32.const 1000)"));
+    elides(counting_along(64, "(i32.and (local.get $n) (i32.const 1023))"));
+    elides(counting_along(7, "(i32.shr_u (local.get $n) (i32.const 23))"));
+    // The last index is at 65536 - 3, so that the access ends behind the memory.
+    keeps(counting_along(65533, "(i32.const 2)"));
+    elides(counting_along(65532, "(i32.const 2)"));
+    keeps(counting_along(64, "(i32.and (local.get $n) (i32.const 2047))"));
+    keeps(counting_along(64, "(local.get $n)"));
+    keeps(counting_along(-4, "(i32.const 1000)"));
+}
+
 #[test]
 fn dominated_checks() {
     let elides = |body: &str| elides("dominated", CheckFate::Dominated, body);

@@ -75,8 +75,7 @@ pub(crate) fn run(arguments: &Arguments, rounds: usize) -> anyhow::Result<Lab> {
     let folder = arguments.keep.as_deref().unwrap_or(temporary.path());
     let chosen = || KERNELS.iter().filter(|kernel| kernel.name.contains(&arguments.only));
     anyhow::ensure!(chosen().count() > 0, "no kernel has {:?} in its name", arguments.only);
-    let without = |passes: Passes, name: &String| passes.without(name);
-    let passes = arguments.disable_pass.iter().try_fold(Passes::ALL, without)?;
+    let passes = Passes::ALL.without_each(&arguments.disable_pass)?;
     let all_engines = Engine::all();
     let engines = match &arguments.engines[..] {
         [] => &all_engines,

@@ -1,14 +1,14 @@
 //! Acting upon proofs.
 
-use super::{Action, Check, Proof};
-use crate::target::clif_trap;
+use super::check::{Action, Check, Elision};
+use crate::emit::trap::clif_trap;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Function, InstBuilder, InstructionData, Value};
 use wfaas_abi::TrapCode;
 
 /// Removes a check, or makes an assertion of it.
-pub(super) fn apply(func: &mut Function, check: &Check, proof: Proof, verify: bool) {
+pub(super) fn apply(func: &mut Function, check: &Check, elision: Elision, verify: bool) {
     match check.action {
         Action::Trap { inst, .. } if verify => {
             if let InstructionData::CondTrap { code, .. } = &mut func.dfg.insts[inst] {
@@ -25,7 +25,7 @@ pub(super) fn apply(func: &mut Function, check: &Check, proof: Proof, verify: bo
             replace(func, clamped, start);
         }
     }
-    if let (Some(guarded), Some(unmasked)) = (check.guarded, proof.unmasked) {
+    if let (Some(guarded), Some(unmasked)) = (check.guarded, elision.unmasked) {
         replace(func, guarded.masked, unmasked);
     }
 }

@@ -1,9 +1,12 @@
-//! Checks that came before. An index that was good is good for ever: memories never shrink.
+//! Redundant checks: those that an equal or stronger one dominates. An index that was good stays good,
+//! since memories never shrink.
+//!
+//! R. Gupta, "Optimizing Array Bound Checks Using Flow Analysis", 1993, calls such checks available.
 
-use super::query::{constant, extended_from, instruction};
-use super::scoped::ScopedMap;
-use super::{Action, Bound, Check, Guarded, Proof};
-use cranelift_codegen::ir::{Function, InstructionData, Opcode, Value};
+use super::check::{Action, Bound, Check, Elision, Guarded};
+use crate::analysis::ScopedMap;
+use crate::analysis::value::{extended_from, operands, unsigned_constant};
+use cranelift_codegen::ir::{Function, Opcode, Value};
 use wfaas_abi::CheckFate;
 
 /// Constants that are added one after the other.
@@ -31,9 +34,9 @@ impl Passed {
 
     /// Notes a check that has been made. One that was proved by a range says no more than the
     /// range does.
-    pub(super) fn add(&mut self, func: &Function, check: &Check, proof: Option<Proof>) {
+    pub(super) fn add(&mut self, func: &Function, check: &Check, elision: Option<Elision>) {
         let traps = matches!(check.action, Action::Trap { .. });
-        if proof.is_some() || !traps {
+        if elision.is_some() || !traps {
             return;
         }
         let strongest = Strongest { end: check.end, guarded: check.guarded };
@@ -41,14 +44,14 @@ impl Passed {
     }
 
     /// Whether a check that was made is at least as strong as `check`.
-    pub(super) fn covers(&self, func: &Function, check: &Check) -> Option<Proof> {
+    pub(super) fn covers(&self, func: &Function, check: &Check) -> Option<Elision> {
         let strongest = self.strongest(func, check)?;
         let resolve = |value| func.dfg.resolve_aliases(value);
         let same = |theirs: &Guarded| {
             check.guarded.is_some_and(|ours| resolve(ours.plain) == resolve(theirs.plain))
         };
         let unmasked = strongest.guarded.filter(same).map(|guarded| guarded.masked);
-        Some(Proof { fate: CheckFate::Dominated, unmasked })
+        Some(Elision { fate: CheckFate::Dominated, unmasked })
     }
 
     /// A check of the same index, or of one from which this one is a constant away: if that many
@@ -70,11 +73,7 @@ impl Passed {
 
 /// A value and a constant whose sum `value` is.
 fn summands(func: &Function, value: Value) -> Option<(Value, u64)> {
-    let Some(InstructionData::Binary { opcode: Opcode::Iadd, args: [left, right] }) =
-        instruction(func, value)
-    else {
-        return None;
-    };
-    let sum = |value, other| constant(func, other).map(|constant| (value, constant));
-    sum(*left, *right).or_else(|| sum(*right, *left))
+    let [left, right] = operands(func, value, Opcode::Iadd)?;
+    let sum = |value, other| unsigned_constant(func, other).map(|constant| (value, constant));
+    sum(left, right).or_else(|| sum(right, left))
 }

@@ -10,8 +10,8 @@
 //! A 32-bit index plus an offset that is small enough stays inside the slot's reservation whatever
 //! it is, so nothing else is reached even by a processor that mispredicts. Offsets that are too
 //! large for that are compared with the size under the guarding strategies too, and wrap around at
-//! 4 GiB under `none`. What a check lets pass of a 64-bit index is masked: who mispredicts the
-//! check uses zero.
+//! 4 GiB under `none`. A 64-bit index that a check lets pass is masked: a processor that
+//! mispredicts the check uses zero.
 //!
 //! Checks are faults (`trapnz`), like those of the guard: no block of their own, and nothing else
 //! to remove if [`bounds`](crate::bounds) proves them unnecessary.
@@ -19,7 +19,8 @@
 use super::FuncEmitter;
 use crate::CompileError;
 use crate::bounds::{Action, Bound, Check, Guarded};
-use crate::target::clif_trap;
+use crate::emit::trap::clif_trap;
+use crate::front::index::MemoryIndex;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I32, I64};
 use cranelift_codegen::ir::{InstBuilder, Type, Value};
@@ -29,7 +30,7 @@ use wfaas_abi::{BoundsStrategy, CheckFate, TrapCode};
 
 /// An access before its index is known to be good.
 struct Access {
-    memory: u32,
+    memory: MemoryIndex,
     index: Value,
     offset: u64,
     /// Bytes from the index to the end of the access.
@@ -213,14 +214,14 @@ impl FuncEmitter<'_> {
     }
 
     /// The size that a memory never falls below, in bytes.
-    fn least_bytes(&self, memory: u32) -> u64 {
-        let pages = self.code.module.memories[memory as usize].limits.minimum;
+    fn least_bytes(&self, memory: MemoryIndex) -> u64 {
+        let pages = self.code.module.memories[memory].limits.minimum;
         pages.saturating_mul(WASM_PAGE as u64)
     }
 
     /// The size of a memory in bytes, 64 bits.
-    fn memory_bytes(&mut self, memory: u32) -> Value {
-        let limits = self.code.module.memories[memory as usize].limits;
+    fn memory_bytes(&mut self, memory: MemoryIndex) -> Value {
+        let limits = self.code.module.memories[memory].limits;
         if limits.maximum == Some(limits.minimum) {
             let bytes = self.least_bytes(memory);
             return self.code.iconst(bytes.cast_signed());
@@ -231,9 +232,9 @@ impl FuncEmitter<'_> {
 }
 
 /// The memory that an access is to.
-pub(super) fn memory_of(memarg: MemArg) -> Result<u32, CompileError> {
+pub(super) fn memory_of(memarg: MemArg) -> Result<MemoryIndex, CompileError> {
     match memarg.target {
-        MemArgTarget::Memory(memory) => Ok(memory),
+        MemArgTarget::Memory(memory) => Ok(MemoryIndex::from_u32(memory)),
         MemArgTarget::Array(_) => Err(CompileError::Internal("an access to an array".to_owned())),
     }
 }

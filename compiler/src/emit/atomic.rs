@@ -147,7 +147,7 @@ impl FuncEmitter<'_> {
         Ok(())
     }
 
-    /// Pushes what was in memory, with zeros above it.
+    /// Pushes a value from memory, with zeros above it.
     fn push_widened(&mut self, value: Value, result: Type) {
         let widened = self.code.type_of(value) != result;
         let value = if widened { self.code.ins().uextend(result, value) } else { value };
@@ -211,6 +211,6 @@ impl FuncEmitter<'_> {
         let address = self.code.ins().iadd_imm_s(index, memarg.offset.cast_signed());
         let overflowed = self.code.ins().icmp(IntCC::UnsignedLessThan, address, index);
         self.code.trap_if(overflowed, TrapCode::MemoryOutOfBounds);
-        Ok((self.code.index(memory), address))
+        Ok((self.code.index(memory.as_u32()), address))
     }
 }

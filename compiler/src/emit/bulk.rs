@@ -1,7 +1,7 @@
 //! Bulk operators: memory and table ranges, and segments. The VM does the work.
 
 use super::{Emitted, FuncEmitter};
-use crate::builder::Region;
+use crate::emit::builder::Region;
 use crate::symbol::Symbol;
 use cranelift_codegen::ir::types::I8;
 use cranelift_codegen::ir::{InstBuilder, Value};

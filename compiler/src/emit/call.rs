@@ -1,12 +1,13 @@
 //! Calls, and calls that take the caller's place.
 
 use super::{Emitted, FuncEmitter, control};
+use crate::front::index::{FuncIndex, TableIndex, TypeIndex};
 use crate::symbol::Symbol;
 use cranelift_codegen::ir::types::{I32, I64};
 use cranelift_codegen::ir::{InstBuilder, SigRef, Value};
 use wfaas_abi::{FuncRef, TrapCode};
 
-/// What a call goes to: another piece of code, or an address.
+/// The target of a call: another piece of code, or an address.
 #[derive(Clone, Copy)]
 pub(super) enum Callee {
     Piece(Symbol),
@@ -19,22 +20,24 @@ struct Reference {
     /// Its upper half.
     id: Value,
     /// The type it must have.
-    ty: u32,
+    ty: TypeIndex,
     /// The trap if it is null.
     null: TrapCode,
 }
 
 impl FuncEmitter<'_> {
-    /// Of an import this is its thunk.
+    /// Calls a function, or the thunk of an import.
     pub(super) fn visit_call(&mut self, function: u32) -> Emitted {
-        let arguments = self.pop_arguments(self.code.module.funcs[function as usize])?;
+        let function = FuncIndex::from_u32(function);
+        let arguments = self.pop_arguments(self.code.module.funcs[function])?;
         let results = self.call(Callee::Piece(Symbol::Func(function)), &arguments);
         self.stack.extend(results);
         Ok(())
     }
 
     pub(super) fn visit_return_call(&mut self, function: u32) -> Emitted {
-        let arguments = self.pop_arguments(self.code.module.funcs[function as usize])?;
+        let function = FuncIndex::from_u32(function);
+        let arguments = self.pop_arguments(self.code.module.funcs[function])?;
         self.return_call(Callee::Piece(Symbol::Func(function)), &arguments);
         Ok(())
     }
@@ -63,7 +66,7 @@ impl FuncEmitter<'_> {
         Ok(())
     }
 
-    fn pop_arguments(&mut self, ty: u32) -> Result<Vec<Value>, crate::CompileError> {
+    fn pop_arguments(&mut self, ty: TypeIndex) -> Result<Vec<Value>, crate::CompileError> {
         let types = self.code.func_type(ty);
         self.complexity.add_operands(types.params().len() + types.results().len())?;
         Ok(self.pop_many(types.params().len()))
@@ -75,6 +78,7 @@ impl FuncEmitter<'_> {
         ty: u32,
         table: u32,
     ) -> Result<(Reference, Vec<Value>), crate::CompileError> {
+        let (ty, table) = (TypeIndex::from_u32(ty), TableIndex::from_u32(table));
         let index = self.pop_extended();
         let arguments = self.pop_arguments(ty)?;
         let value = self.table_element(table, index, TrapCode::UndefinedElement);
@@ -83,12 +87,13 @@ impl FuncEmitter<'_> {
 
     /// The operands of `call_ref`: a reference, and the arguments below.
     fn pop_reference(&mut self, ty: u32) -> Result<(Reference, Vec<Value>), crate::CompileError> {
+        let ty = TypeIndex::from_u32(ty);
         let value = self.pop();
         let arguments = self.pop_arguments(ty)?;
         Ok((self.reference(value, ty, TrapCode::NullFunctionReference), arguments))
     }
 
-    fn reference(&mut self, value: Value, ty: u32, null: TrapCode) -> Reference {
+    fn reference(&mut self, value: Value, ty: TypeIndex, null: TrapCode) -> Reference {
         let id = self.code.ins().ushr_imm_u(value, i64::from(FuncRef::TYPE_BIT));
         let id = self.code.ins().ireduce(I32, id);
         Reference { value, id, ty, null }
@@ -165,7 +170,7 @@ impl FuncEmitter<'_> {
     ) -> (cranelift_codegen::ir::Block, cranelift_codegen::ir::Block) {
         let fast = self.code.blocks().create_block();
         let slow = self.code.cold_block();
-        let expected = self.code.index(self.code.module.type_ids[reference.ty as usize]);
+        let expected = self.code.index(self.code.module.type_ids[reference.ty]);
         let same = self.code.equal(reference.id, expected);
         self.code.ins().brif(same, fast, &[], slow, &[]);
         (fast, slow)
@@ -187,11 +192,11 @@ impl FuncEmitter<'_> {
         let null = self.code.iconst(0);
         let is_null = self.code.equal(reference.value, null);
         self.code.trap_if(is_null, reference.null);
-        let id = self.code.module.type_ids[reference.ty as usize];
+        let id = self.code.module.type_ids[reference.ty];
         let expected = self.code.index(id | FuncRef::FOREIGN);
         let differs = self.code.different(reference.id, expected);
         self.code.trap_if(differs, TrapCode::IndirectCallTypeMismatch);
-        let thunk = Symbol::Foreign(self.code.module.first_equal[reference.ty as usize]);
+        let thunk = Symbol::Foreign(self.code.module.first_equal[reference.ty]);
         (Callee::Piece(thunk), self.code_of(reference.value))
     }
 

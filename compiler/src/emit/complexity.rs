@@ -2,9 +2,10 @@
 //!
 //! A few bytes of a body can stand for a thousand operands (a branch to a block with many
 //! results), the code generator keeps a table of locals by blocks, and it takes long over loops deep
-//! in one another. All of this is bounded here, far above what compilers emit.
+//! in one another. All of this is bounded here, far above the code of compilers.
 
 use crate::CompileError;
+use crate::front::index::FuncIndex;
 use wasmparser::FunctionBody;
 
 /// Operands of branches and calls that any function may have, whatever its size. Small, since a
@@ -27,7 +28,7 @@ const MOST_NESTED_LOOPS: u64 = 1000;
 
 /// How complex a function has got so far.
 pub(super) struct Complexity {
-    function: u32,
+    function: FuncIndex,
     offset: u64,
     loops: u64,
     operands: u64,
@@ -35,7 +36,7 @@ pub(super) struct Complexity {
 }
 
 impl Complexity {
-    pub(super) fn new(function: u32, body: &FunctionBody<'_>) -> Self {
+    pub(super) fn new(function: FuncIndex, body: &FunctionBody<'_>) -> Self {
         let bytes = body.as_bytes().len() as u64;
         Complexity {
             function,
@@ -81,6 +82,7 @@ impl Complexity {
     }
 
     fn error(&self, what: &'static str, limit: u64) -> CompileError {
-        CompileError::TooComplex { function: self.function, offset: self.offset, what, limit }
+        let (function, offset) = (self.function.as_u32(), self.offset);
+        CompileError::TooComplex { function, offset, what, limit }
     }
 }

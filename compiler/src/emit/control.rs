@@ -1,14 +1,15 @@
 //! Blocks, branches and traps.
 
 use super::{Emitted, FuncEmitter};
-use crate::target::clif_type;
+use crate::emit::signature::clif_type;
+use crate::front::index::{FuncIndex, TypeIndex};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, JumpTableData, Type, Value};
 use std::collections::HashMap;
 use wasmparser::{BlockType, BrTable, Catch};
 use wfaas_abi::{TrapCode, ValType};
 
-/// What an `end` or `else` has to do besides continuing after the block.
+/// The work of an `end` or `else` besides continuing after the block.
 pub(super) enum Kind {
     /// A block, an `else` part, or the function.
     Plain,
@@ -39,7 +40,7 @@ pub(super) struct Frame {
 
 impl FuncEmitter<'_> {
     /// Starts the outermost block.
-    pub(super) fn enter_function(&mut self, function: u32) {
+    pub(super) fn enter_function(&mut self, function: FuncIndex) {
         let results = types(self.code.module.func_type(function).results());
         let end = self.block_with(&results);
         self.control.push(Frame {
@@ -327,7 +328,7 @@ impl FuncEmitter<'_> {
                 (Vec::new(), vec![clif_type(ty)])
             }
             BlockType::FuncType(ty) => {
-                let ty = self.code.func_type(ty);
+                let ty = self.code.func_type(TypeIndex::from_u32(ty));
                 (types(ty.params()), types(ty.results()))
             }
         };

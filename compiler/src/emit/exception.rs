@@ -8,10 +8,12 @@
 use super::call::Callee;
 use super::control::Kind;
 use super::{Emitted, FuncEmitter};
-use crate::builder::Region;
+use crate::emit::builder::Region;
+use crate::emit::signature::POINTER;
+use crate::emit::thunk;
+use crate::front::index::TagIndex;
 use crate::symbol::Symbol;
-use crate::target::POINTER;
-use crate::thunk;
+use cranelift_codegen::entity::EntityRef;
 use cranelift_codegen::ir::{Block, InstBuilder, StackSlotData, StackSlotKind, Value};
 use std::mem::offset_of;
 use wasmparser::{Catch, TryTable};
@@ -62,12 +64,14 @@ impl FuncEmitter<'_> {
                 Catch::All { label } => return self.catch(label, vec![]),
                 Catch::AllRef { label } => return self.catch(label, vec![exception]),
                 Catch::One { tag: wanted, label } => {
+                    let wanted = TagIndex::from_u32(wanted);
                     let next = self.unless_tag(tag, wanted);
                     let values = self.exception_values(wanted, exception)?;
                     self.catch(label, values)?;
                     self.code.continue_in(next);
                 }
                 Catch::OneRef { tag: wanted, label } => {
+                    let wanted = TagIndex::from_u32(wanted);
                     let next = self.unless_tag(tag, wanted);
                     let mut values = self.exception_values(wanted, exception)?;
                     values.push(exception);
@@ -81,8 +85,8 @@ impl FuncEmitter<'_> {
     }
 
     /// Branches away unless the tag is the one of the clause; returns where to.
-    fn unless_tag(&mut self, tag: Value, wanted: u32) -> Block {
-        let record = self.code.layout.host.tags + wanted as usize * size_of::<TagInstance>();
+    fn unless_tag(&mut self, tag: Value, wanted: TagIndex) -> Block {
+        let record = self.code.layout.host.tags + wanted.index() * size_of::<TagInstance>();
         let wanted = self.code.host_load(record + offset_of!(TagInstance, id));
         let same = self.code.equal(tag, wanted);
         let (matching, next) = (self.code.cold_block(), self.code.cold_block());
@@ -111,10 +115,10 @@ impl FuncEmitter<'_> {
     /// The values an exception carries.
     fn exception_values(
         &mut self,
-        tag: u32,
+        tag: TagIndex,
         exception: Value,
     ) -> Result<Vec<Value>, crate::CompileError> {
-        let types = self.code.func_type(self.code.module.tags[tag as usize]).params();
+        let types = self.code.func_type(self.code.module.tags[tag]).params();
         self.complexity.add_operands(types.len())?;
         if types.is_empty() {
             return Ok(Vec::new());
@@ -126,7 +130,8 @@ impl FuncEmitter<'_> {
     }
 
     pub(super) fn visit_throw(&mut self, tag: u32) -> Emitted {
-        let types = self.code.func_type(self.code.module.tags[tag as usize]).params();
+        let tag = TagIndex::from_u32(tag);
+        let types = self.code.func_type(self.code.module.tags[tag]).params();
         self.complexity.add_operands(types.len())?;
         let values = self.pop_many(types.len());
         let cells = self.thrown_cells((cells_of(types) * CELL_BYTES) as u32);
@@ -134,7 +139,7 @@ impl FuncEmitter<'_> {
         for ((_, offset), value) in thunk::cells(types).zip(values) {
             self.code.ins().store(flags, value, cells, offset);
         }
-        let tag = self.code.index(tag);
+        let tag = self.code.index(tag.as_u32());
         self.leave_by(Hostcall::Throw, &[tag, cells]);
         Ok(())
     }

@@ -5,8 +5,10 @@
 
 use super::{Emitted, FuncEmitter};
 use crate::CompileError;
-use crate::builder::Region;
-use crate::target::clif_trap;
+use crate::emit::builder::Region;
+use crate::emit::trap::clif_trap;
+use crate::front::index::MemoryIndex;
+use cranelift_codegen::entity::EntityRef;
 use cranelift_codegen::ir::types::{F32, F64, I8, I16, I32, I64};
 use cranelift_codegen::ir::{Endianness, InstBuilder, MemFlagsData, Type, Value};
 use std::mem::offset_of;
@@ -105,7 +107,7 @@ impl FuncEmitter<'_> {
     }
 
     /// The address of a memory's first byte.
-    pub(super) fn memory_base(&mut self, memory: u32) -> Value {
+    pub(super) fn memory_base(&mut self, memory: MemoryIndex) -> Value {
         if self.is_at_base(memory) {
             return self.code.base();
         }
@@ -113,19 +115,19 @@ impl FuncEmitter<'_> {
     }
 
     /// Whether a memory is the one at BASE; the others are reached through records.
-    fn is_at_base(&self, memory: u32) -> bool {
+    fn is_at_base(&self, memory: MemoryIndex) -> bool {
         let defined = self.code.module.defined_memory(memory);
         defined.is_some_and(|defined| self.code.layout.places[defined] == 0)
     }
 
     /// The size of a memory in WebAssembly pages, 64 bits.
-    pub(super) fn memory_pages(&mut self, memory: u32) -> Value {
+    pub(super) fn memory_pages(&mut self, memory: MemoryIndex) -> Value {
         if self.is_at_base(memory) {
             return self.code.state_load(I64, Region::Tables, MEMORY_PAGES_OFFSET);
         }
         let pages = self.memory_record(memory, offset_of!(MemoryImport, pages));
         let flags = self.code.trusted(Region::Runtime);
-        if self.code.module.memories[memory as usize].shared {
+        if self.code.module.memories[memory].shared {
             // Others may grow it at any time.
             return self.code.ins().atomic_load(I64, flags, pages);
         }
@@ -133,22 +135,24 @@ impl FuncEmitter<'_> {
     }
 
     /// A pointer of a memory's record.
-    fn memory_record(&mut self, memory: u32, field: usize) -> Value {
-        let record = self.code.layout.host.memories + memory as usize * size_of::<MemoryImport>();
+    fn memory_record(&mut self, memory: MemoryIndex, field: usize) -> Value {
+        let record = self.code.layout.host.memories + memory.index() * size_of::<MemoryImport>();
         self.code.host_load(record + field)
     }
 
     pub(super) fn visit_memory_size(&mut self, memory: u32) -> Emitted {
+        let memory = MemoryIndex::from_u32(memory);
         let pages = self.memory_pages(memory);
-        self.push_size(pages, self.code.module.memories[memory as usize].limits.index64);
+        self.push_size(pages, self.code.module.memories[memory].limits.index64);
         Ok(())
     }
 
     pub(super) fn visit_memory_grow(&mut self, memory: u32) -> Emitted {
         let delta = self.pop_extended();
         let index = self.code.index(memory);
+        let memory = MemoryIndex::from_u32(memory);
         let old = self.code.hostcall(Hostcall::MemoryGrow, &[index, delta]);
-        self.push_size(old, self.code.module.memories[memory as usize].limits.index64);
+        self.push_size(old, self.code.module.memories[memory].limits.index64);
         Ok(())
     }
 

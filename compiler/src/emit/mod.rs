@@ -1,11 +1,12 @@
 //! Translating a function body, one operator after the other, by operator family.
 //!
 //! [`operators`] routes each operator of an accepted proposal to the method of its name, which is
-//! in the file of its family. What the operand stack and the control stack of WebAssembly hold is
+//! in the file of its family. The contents of WebAssembly's operand stack and control stack are
 //! known here at compile time, so neither exists at run time.
 
 mod address;
 mod atomic;
+pub(crate) mod builder;
 mod bulk;
 mod call;
 mod complexity;
@@ -16,14 +17,18 @@ mod memory;
 mod numeric;
 mod operators;
 mod reference;
+pub(crate) mod signature;
 mod simd;
 mod table;
+pub(crate) mod thunk;
+pub(crate) mod trap;
 mod variable;
 
 use crate::CompileError;
 use crate::bounds::{Check, Policy};
-use crate::builder::CodeBuilder;
-use crate::parse::Body;
+use crate::emit::builder::CodeBuilder;
+use crate::front::index::FuncIndex;
+use crate::front::parse::Body;
 use complexity::Complexity;
 use control::Frame;
 use cranelift_codegen::ir::{SourceLoc, StackSlot, Value};
@@ -33,7 +38,7 @@ use operators::Router;
 use wasmparser::{FuncValidator, FuncValidatorAllocations, Operator, ValidatorResources};
 use wfaas_abi::BoundsStats;
 
-/// What a method for an operator returns.
+/// The result of a method for an operator.
 type Emitted = Result<(), CompileError>;
 
 /// The state of a translation.
@@ -44,7 +49,7 @@ struct FuncEmitter<'c> {
     /// Enclosing blocks, outermost first: the function itself.
     control: Vec<Frame>,
     locals: Vec<Variable>,
-    /// Of each enclosing block that catches exceptions, outermost first.
+    /// Landings of the enclosing blocks that catch exceptions, outermost first.
     landings: Vec<Landing>,
     /// Where values of exceptions are put to throw them.
     thrown: Option<StackSlot>,
@@ -56,7 +61,7 @@ struct FuncEmitter<'c> {
     policy: Policy,
     /// The checks that were emitted.
     checks: Vec<Check>,
-    /// What became of the other accesses.
+    /// The fates of the other accesses.
     stats: BoundsStats,
     complexity: Complexity,
     /// Offsets from the start of the body, and whether the branch there is mostly taken.
@@ -66,7 +71,7 @@ struct FuncEmitter<'c> {
 }
 
 /// Validates `body` and translates it into `code`, whose arguments are `arguments`. Returns the
-/// checks of its memory accesses, and what became of those that need none.
+/// checks of its memory accesses, and the fates of accesses that need none.
 pub(crate) fn function<'c>(
     code: CodeBuilder<'c>,
     arguments: &[Value],
@@ -75,8 +80,8 @@ pub(crate) fn function<'c>(
     isa: &dyn cranelift_codegen::isa::TargetIsa,
     policy: Policy,
 ) -> Result<(Vec<Check>, BoundsStats), CompileError> {
+    let index = body.func();
     let Body { validation, body } = body;
-    let index = validation.index;
     let mut validator = validation.into_validator(std::mem::take(allocations));
     let mut emitter = FuncEmitter::new(code, index, &body, policy);
     emitter.enter_function(index);
@@ -91,7 +96,7 @@ pub(crate) fn function<'c>(
 impl<'c> FuncEmitter<'c> {
     fn new(
         code: CodeBuilder<'c>,
-        index: u32,
+        index: FuncIndex,
         body: &wasmparser::FunctionBody<'_>,
         policy: Policy,
     ) -> Self {

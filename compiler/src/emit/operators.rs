@@ -2,7 +2,7 @@
 
 use super::{Emitted, FuncEmitter};
 use crate::CompileError;
-use crate::proposals::GC;
+use crate::front::proposals::GC;
 use wasmparser::{Operator, VisitOperator, VisitSimdOperator};
 
 /// Calls the method of an operator. It is a type of its own so that a missing method is an error

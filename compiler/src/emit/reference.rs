@@ -1,8 +1,9 @@
 //! References: null is zero, a function is a [`FuncRef`](wfaas_abi::FuncRef).
 
 use super::{Emitted, FuncEmitter};
+use crate::emit::signature::POINTER;
+use crate::front::index::FuncIndex;
 use crate::symbol::Symbol;
-use crate::target::POINTER;
 use cranelift_codegen::ir::InstBuilder;
 use cranelift_codegen::ir::condcodes::IntCC;
 use wfaas_abi::{FuncRef, TrapCode};
@@ -31,6 +32,7 @@ impl FuncEmitter<'_> {
     /// The offset in the text is the distance of two addresses, so that no load-time relocation
     /// is needed, nor the offset known while code is generated.
     pub(super) fn visit_ref_func(&mut self, function: u32) -> Emitted {
+        let function = FuncIndex::from_u32(function);
         let code = self.code.function(Symbol::Func(function));
         let address = self.code.ins().func_addr(POINTER, code);
         let text = self.code.text();

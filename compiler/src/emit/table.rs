@@ -2,7 +2,8 @@
 //! whose elements are in their owner's terms.
 
 use super::{Emitted, FuncEmitter};
-use crate::builder::Region;
+use crate::emit::builder::Region;
+use crate::front::index::{DefinedTable, TableIndex};
 use crate::symbol::Symbol;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::I64;
@@ -12,6 +13,7 @@ use wfaas_abi::{Hostcall, TrapCode};
 
 impl FuncEmitter<'_> {
     pub(super) fn visit_table_get(&mut self, table: u32) -> Emitted {
+        let table = TableIndex::from_u32(table);
         let index = self.pop_extended();
         let value = self.table_element(table, index, TrapCode::TableOutOfBounds);
         self.push(value);
@@ -19,17 +21,18 @@ impl FuncEmitter<'_> {
     }
 
     pub(super) fn visit_table_set(&mut self, table: u32) -> Emitted {
+        let table = TableIndex::from_u32(table);
         let value = self.pop();
         let index = self.pop_extended();
         match self.code.module.defined_table(table) {
             Some(defined) => {
                 let address = self.element_address(defined, index, TrapCode::TableOutOfBounds);
                 let flags = self.code.trusted(Region::Tables);
-                let offset = self.code.layout.state.table_elements[defined];
+                let offset = self.code.layout.table_elements(defined);
                 self.code.ins().store(flags, value, address, offset);
             }
             None => {
-                let table = self.code.index(table);
+                let table = self.code.index(table.as_u32());
                 self.code.call(Symbol::Hostcall(Hostcall::TableSet), &[table, index, value]);
             }
         }
@@ -37,26 +40,33 @@ impl FuncEmitter<'_> {
     }
 
     pub(super) fn visit_table_size(&mut self, table: u32) -> Emitted {
+        let table = TableIndex::from_u32(table);
         let size = self.table_size(table);
-        self.push_size(size, self.code.module.tables[table as usize].limits.index64);
+        self.push_size(size, self.code.module.tables[table].limits.index64);
         Ok(())
     }
 
     pub(super) fn visit_table_grow(&mut self, table: u32) -> Emitted {
+        let table = TableIndex::from_u32(table);
         let delta = self.pop_extended();
         let value = self.pop();
-        let index = self.code.index(table);
+        let index = self.code.index(table.as_u32());
         let old = self.code.hostcall(Hostcall::TableGrow, &[index, value, delta]);
-        self.push_size(old, self.code.module.tables[table as usize].limits.index64);
+        self.push_size(old, self.code.module.tables[table].limits.index64);
         Ok(())
     }
 
     /// Element `index` (64 bits) of a table; `outside` is raised if there is none.
-    pub(super) fn table_element(&mut self, table: u32, index: Value, outside: TrapCode) -> Value {
+    pub(super) fn table_element(
+        &mut self,
+        table: TableIndex,
+        index: Value,
+        outside: TrapCode,
+    ) -> Value {
         if let Some(defined) = self.code.module.defined_table(table) {
             let address = self.element_address(defined, index, outside);
             let flags = self.code.trusted(Region::Tables);
-            let offset = self.code.layout.state.table_elements[defined];
+            let offset = self.code.layout.table_elements(defined);
             return self.code.ins().load(I64, flags, address, offset);
         }
         if outside != TrapCode::TableOutOfBounds {
@@ -65,13 +75,13 @@ impl FuncEmitter<'_> {
             let is_outside = self.code.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, size);
             self.code.trap_if(is_outside, outside);
         }
-        let table = self.code.index(table);
+        let table = self.code.index(table.as_u32());
         self.code.hostcall(Hostcall::TableGet, &[table, index])
     }
 
     /// BASE plus the bytes before element `index` of a defined table, after a check that the
     /// element exists. A processor that mispredicts the check gets element 0.
-    fn element_address(&mut self, defined: usize, index: Value, outside: TrapCode) -> Value {
+    fn element_address(&mut self, defined: DefinedTable, index: Value, outside: TrapCode) -> Value {
         let size = self.defined_table_size(defined);
         let is_outside = self.code.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, size);
         self.code.trap_if(is_outside, outside);
@@ -83,23 +93,23 @@ impl FuncEmitter<'_> {
     }
 
     /// The number of elements, 64 bits.
-    fn table_size(&mut self, table: u32) -> Value {
+    fn table_size(&mut self, table: TableIndex) -> Value {
         match self.code.module.defined_table(table) {
             Some(defined) => self.defined_table_size(defined),
             None => {
-                let table = self.code.index(table);
+                let table = self.code.index(table.as_u32());
                 self.code.hostcall(Hostcall::TableSize, &[table])
             }
         }
     }
 
-    fn defined_table_size(&mut self, defined: usize) -> Value {
-        let limits = self.code.module.defined_tables()[defined].limits;
+    fn defined_table_size(&mut self, defined: DefinedTable) -> Value {
+        let limits = self.code.module.table(defined).limits;
         if limits.maximum == Some(limits.minimum) {
             // At most 10 million.
             return self.code.iconst(limits.minimum as i64);
         }
-        let offset = self.code.layout.state.table_sizes[defined];
+        let offset = self.code.layout.table_size(defined);
         self.code.state_load(I64, Region::Tables, offset)
     }
 }

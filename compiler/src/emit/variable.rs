@@ -2,8 +2,10 @@
 
 use super::{Emitted, FuncEmitter};
 use crate::CompileError;
-use crate::builder::Region;
-use crate::target::clif_type;
+use crate::emit::builder::Region;
+use crate::emit::signature::clif_type;
+use crate::front::index::{FuncIndex, GlobalIndex};
+use cranelift_codegen::entity::EntityRef;
 use cranelift_codegen::ir::{InstBuilder, Type, Value, types};
 use cranelift_frontend::Variable;
 use std::mem::offset_of;
@@ -15,7 +17,7 @@ impl FuncEmitter<'_> {
     /// Makes parameters and declared locals known; the latter are zero.
     pub(super) fn declare_locals(
         &mut self,
-        function: u32,
+        function: FuncIndex,
         arguments: &[Value],
         validator: &mut FuncValidator<ValidatorResources>,
         body: &FunctionBody<'_>,
@@ -75,12 +77,13 @@ impl FuncEmitter<'_> {
     }
 
     pub(super) fn visit_global_get(&mut self, global: u32) -> Emitted {
-        let ty = self.code.module.globals[global as usize].ty;
+        let global = GlobalIndex::from_u32(global);
+        let ty = self.code.module.globals[global].ty;
         let value = if let Some(index) = self.code.module.defined_global(global) {
-            let offset = self.code.layout.state.globals[index];
+            let offset = self.code.layout.global(index);
             self.code.state_load(clif_type(ty), Region::Globals, offset)
         } else if ty.is_func_ref() {
-            let global = self.code.index(global);
+            let global = self.code.index(global.as_u32());
             self.code.hostcall(Hostcall::GlobalGet, &[global])
         } else {
             let cell = self.imported_global(global);
@@ -92,13 +95,14 @@ impl FuncEmitter<'_> {
     }
 
     pub(super) fn visit_global_set(&mut self, global: u32) -> Emitted {
+        let global = GlobalIndex::from_u32(global);
         let value = self.pop();
-        let ty = self.code.module.globals[global as usize].ty;
+        let ty = self.code.module.globals[global].ty;
         if let Some(index) = self.code.module.defined_global(global) {
-            let offset = self.code.layout.state.globals[index];
+            let offset = self.code.layout.global(index);
             self.code.state_store(value, Region::Globals, offset);
         } else if ty.is_func_ref() {
-            let global = self.code.index(global);
+            let global = self.code.index(global.as_u32());
             self.code.call(crate::symbol::Symbol::Hostcall(Hostcall::GlobalSet), &[global, value]);
         } else {
             let cell = self.imported_global(global);
@@ -109,8 +113,8 @@ impl FuncEmitter<'_> {
     }
 
     /// The address of an imported global's cell.
-    fn imported_global(&mut self, global: u32) -> Value {
-        let record = self.code.layout.host.globals + global as usize * size_of::<GlobalImport>();
+    fn imported_global(&mut self, global: GlobalIndex) -> Value {
+        let record = self.code.layout.host.globals + global.index() * size_of::<GlobalImport>();
         self.code.host_load(record + offset_of!(GlobalImport, cell))
     }
 

@@ -1,10 +1,10 @@
 //! Inlining: the code of a small function in the place of a call to it.
 //!
-//! Before any code is generated, the bodies of few bytes are translated. What is small in
+//! Before any code is generated, the bodies of few bytes are translated. A function that is small in
 //! intermediate code too, and neither catches exceptions nor ends with a tail call, becomes a
 //! [`Callee`]. Each function then takes copies of the callees it calls as they were translated,
 //! and of those that the copies call, round by round. So functions do not wait for one another,
-//! and what is generated does not depend on which thread comes first.
+//! and the code does not depend on which thread comes first.
 //!
 //! Any cycle of calls keeps at least one: the functions that a copy is inside of are not copied
 //! into it again. A callee remains a function of its own, since exports, tables and calls that
@@ -15,6 +15,7 @@ mod positions;
 
 pub(crate) use positions::{Positions, gather};
 
+use crate::front::index::FuncIndex;
 use crate::symbol::Symbol;
 use cranelift_codegen::inline::{Inline, InlineCommand};
 use cranelift_codegen::ir::{self, ExternalName, Function, Inst, Opcode, Value};
@@ -36,8 +37,8 @@ const MOST_AROUND_CALLS: usize = 15;
 /// Parameters and results of a callee.
 const MOST_VALUES: usize = 16;
 
-/// What an instruction of a callee may take and pass on: limits on it are by the bytes of a body,
-/// which a copy has none of.
+/// Operands that an instruction of a callee may take and pass on: other limits on them are by the
+/// bytes of a body, and a copy has none.
 const MOST_OPERANDS: usize = 32;
 
 /// How many callees a module has at most, since all of them are in memory while it is compiled.
@@ -64,7 +65,7 @@ pub(crate) struct Callee {
 }
 
 /// The functions of a module that may be inlined, by index.
-pub(crate) type Callees = HashMap<u32, Callee>;
+pub(crate) type Callees = HashMap<FuncIndex, Callee>;
 
 /// Whether a body is small enough to be a candidate.
 pub(crate) fn is_small(body: &wasmparser::FunctionBody<'_>) -> bool {
@@ -114,10 +115,10 @@ fn operands(function: &Function, inst: Inst) -> usize {
 /// Inlines calls in function `index`, which was just translated.
 pub(crate) fn run(
     context: &mut Context,
-    index: u32,
+    index: FuncIndex,
     callees: &Callees,
 ) -> Result<Positions, CodegenError> {
-    let mut positions = Positions::new(index);
+    let mut positions = Positions::of(index);
     if callees.is_empty() {
         return Ok(positions);
     }
@@ -153,7 +154,7 @@ struct Round<'c, 'p> {
 
 impl Round<'_, '_> {
     /// The function that an instruction calls, if it may be inlined there.
-    fn callee(&self, caller: &Function, call: Inst, name: &ExternalName) -> Option<u32> {
+    fn callee(&self, caller: &Function, call: Inst, name: &ExternalName) -> Option<FuncIndex> {
         let ExternalName::User(name) = name else { return None };
         let name = &caller.params.user_named_funcs()[*name];
         let Some(Symbol::Func(index)) = Symbol::from_external_name(name) else { return None };

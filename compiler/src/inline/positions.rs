@@ -8,6 +8,7 @@
 use super::Callee;
 use crate::CompileError;
 use crate::code::Code;
+use crate::front::index::FuncIndex;
 use cranelift_codegen::ir::{Block, Function, SourceLoc};
 use std::collections::HashMap;
 use wfaas_abi::artifact::records::{INLINED, InlinedRecord};
@@ -15,49 +16,50 @@ use wfaas_abi::artifact::records::{INLINED, InlinedRecord};
 /// The bit of a source location that marks inlined code. The code generator's locations have 31 bits,
 /// and a module at most 2^30 bytes.
 const MARK: u32 = 1 << 30;
-const _: () = assert!(crate::parse::MAX_MODULE_BYTES <= MARK as usize);
+const _: () = assert!(crate::front::parse::MAX_MODULE_BYTES <= MARK as usize);
 
 /// Where a piece of inlined code comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Position {
-    /// Of the operator, in the module.
+    /// Offset of the operator in the module.
     offset: u32,
     /// The source location of the call in whose place it is.
     call: u32,
     /// The function it was copied from.
-    function: u32,
+    function: FuncIndex,
 }
 
 /// The positions of the inlined code in a function.
 pub(crate) struct Positions {
-    function: u32,
+    /// `None` for code that is no guest function.
+    function: Option<FuncIndex>,
     list: Vec<Position>,
 }
 
 /// A copy of a callee, in the place of a call.
 pub(super) struct Copied<'c> {
-    pub(super) index: u32,
+    pub(super) index: FuncIndex,
     pub(super) callee: &'c Callee,
-    /// Of the blocks of the caller, the first that is a copy: they are in the order of their
+    /// The first of the caller's blocks that is a copy: they are in the order of their
     /// numbers.
     pub(super) first_block: usize,
-    /// Of the call.
+    /// Source location of the call.
     pub(super) call: SourceLoc,
 }
 
 impl Positions {
-    /// Those of a function without inlined code so far.
-    pub(super) fn new(function: u32) -> Positions {
-        Positions { function, list: Vec::new() }
+    /// The positions of a function without inlined code so far.
+    pub(super) fn of(function: FuncIndex) -> Positions {
+        Positions { function: Some(function), list: Vec::new() }
     }
 
-    /// None, for code that is no guest function.
+    /// No positions, for code that is no guest function.
     pub(crate) fn none() -> Positions {
-        Positions::new(u32::MAX)
+        Positions { function: None, list: Vec::new() }
     }
 
     /// Whether code of `function` is at `location` or called it, in the same machine code.
-    pub(super) fn is_inside(&self, location: SourceLoc, function: u32) -> bool {
+    pub(super) fn is_inside(&self, location: SourceLoc, function: FuncIndex) -> bool {
         let mut next = self.position(location.bits());
         while let Some(position) = next {
             if position.function == function {
@@ -65,7 +67,7 @@ impl Positions {
             }
             next = self.position(position.call);
         }
-        self.function == function
+        self.function == Some(function)
     }
 
     fn position(&self, location: u32) -> Option<Position> {

@@ -1,10 +1,13 @@
-//! Makes small loops of one block two rounds long.
+//! Loop unrolling: makes small loops of one block two rounds long.
 //!
-//! The second round counts on what the first one counted, so the code generator adds once for both;
-//! and a value that is needed before and after it was counted does not have to be moved for the next
-//! round. Each round keeps its own condition.
+//! The second round starts from the values of the first one, so the code generator adds once for both;
+//! and a value that is needed before and after its step does not have to be moved for the next round.
+//! Each round keeps its own condition.
+//!
+//! J. J. Dongarra and A. R. Hinds, "Unrolling Loops in FORTRAN", 1979; with its exits kept, as LLVM's
+//! runtime unrolling without a remainder.
 
-use crate::values::home;
+use crate::analysis::value::home;
 use cranelift_codegen::Context;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::{
@@ -54,7 +57,7 @@ pub(super) fn run(context: &mut Context) {
     context.flowgraph();
 }
 
-/// The loops to be unrolled, without what is used behind them.
+/// The loops to be unrolled, without the values used behind them.
 fn loops(func: &mut Function) -> BTreeMap<Block, Looping> {
     let mut found = BTreeMap::new();
     let mut budget = MOST_COPIED;
@@ -151,7 +154,7 @@ fn leave(func: &mut Function, looping: &mut Looping, leave: BlockCall) {
     FuncCursor::new(func).at_bottom(looping.end).ins().jump(target, &args);
 }
 
-/// Copies a round behind itself. Also what each value of the first one is in the second.
+/// Copies a round behind itself. Returns the values of the second round by those of the first.
 fn copy(func: &mut Function, block: Block, back: BlockCall) -> (Block, HashMap<Value, Value>) {
     let params = func.dfg.block_params(block).iter().copied();
     let args = back.args(&func.dfg.value_lists).filter_map(|arg| arg.as_value());

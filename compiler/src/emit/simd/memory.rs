@@ -1,4 +1,4 @@
-//! Loads and stores of vectors, of lanes, and of what becomes a vector on the way.
+//! Loads and stores of vectors, of lanes, and of numbers that become vectors on the way.
 
 use super::VECTOR;
 use crate::CompileError;
@@ -96,7 +96,7 @@ impl FuncEmitter<'_> {
         self.store(memarg, shape.lane_type())
     }
 
-    /// Pops an index and loads what is there.
+    /// Pops an index and loads the value there.
     fn load(&mut self, memarg: MemArg, ty: Type) -> Result<Value, CompileError> {
         let (flags, address, offset) = self.pop_place(memarg, ty)?;
         Ok(self.code.ins().load(ty, flags, address, offset))

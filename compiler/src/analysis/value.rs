@@ -1,0 +1,111 @@
+//! Values of intermediate code: their definitions, and those that are constants.
+
+use cranelift_codegen::ir::{
+    Block, Function, Inst, InstructionData, Opcode, Type, Value, ValueDef, types,
+};
+
+/// The instruction that a value is a result of, aliases resolved.
+pub(crate) fn definition(func: &Function, value: Value) -> Option<(Inst, &InstructionData)> {
+    match func.dfg.value_def(func.dfg.resolve_aliases(value)) {
+        ValueDef::Result(inst, _) => Some((inst, &func.dfg.insts[inst])),
+        _ => None,
+    }
+}
+
+/// The operation and operands that define a value.
+pub(crate) fn defining(func: &Function, value: Value) -> Option<&InstructionData> {
+    definition(func, value).map(|(_, data)| data)
+}
+
+/// The operands of a value that `wanted` computes from two.
+pub(crate) fn operands(func: &Function, value: Value, wanted: Opcode) -> Option<[Value; 2]> {
+    match defining(func, value)? {
+        InstructionData::Binary { opcode, args } if *opcode == wanted => Some(*args),
+        _ => None,
+    }
+}
+
+/// The block in which a value is defined, aliases resolved.
+pub(crate) fn home(func: &Function, value: Value) -> Option<Block> {
+    match func.dfg.value_def(func.dfg.resolve_aliases(value)) {
+        ValueDef::Result(inst, _) => func.layout.inst_block(inst),
+        ValueDef::Param(block, _) => Some(block),
+        ValueDef::Union(..) => None,
+    }
+}
+
+/// The number that a value of at most 64 bits is, if it is a constant, with its first bit as the
+/// sign.
+pub(crate) fn constant(func: &Function, value: Value) -> Option<i64> {
+    let ty = func.dfg.value_type(value);
+    match defining(func, value)? {
+        InstructionData::UnaryImm { opcode: Opcode::Iconst, imm } => Some(signed(imm.bits(), ty)),
+        InstructionData::Unary { opcode: Opcode::Uextend, arg } => {
+            Some(unsigned(constant(func, *arg)?, func.dfg.value_type(*arg)).cast_signed())
+        }
+        _ => None,
+    }
+}
+
+/// The same without a sign.
+pub(crate) fn unsigned_constant(func: &Function, value: Value) -> Option<u64> {
+    constant(func, value).map(|number| unsigned(number, func.dfg.value_type(value)))
+}
+
+/// The number with the same low bits whose first bit is the sign.
+pub(crate) fn signed(number: i64, ty: Type) -> i64 {
+    let unused = 64u32.saturating_sub(ty.bits());
+    number << unused >> unused
+}
+
+fn unsigned(number: i64, ty: Type) -> u64 {
+    number.cast_unsigned() & most(ty)
+}
+
+/// The largest number of a type of at most 64 bits.
+pub(crate) fn most(ty: Type) -> u64 {
+    let bits = ty.bits();
+    if ty.is_int() && bits < 64 { (1 << bits) - 1 } else { u64::MAX }
+}
+
+/// The value that another one is the zero extension of, or itself.
+pub(crate) fn extended_from(func: &Function, value: Value) -> Value {
+    let value = func.dfg.resolve_aliases(value);
+    match defining(func, value) {
+        Some(InstructionData::Unary { opcode: Opcode::Uextend, arg }) => {
+            func.dfg.resolve_aliases(*arg)
+        }
+        _ => value,
+    }
+}
+
+/// Whether a value is the outcome of a comparison of integers, zero-extended to 32 bits.
+pub(crate) fn is_flag(func: &Function, value: Value) -> bool {
+    let narrow = extended_from(func, value);
+    narrow != func.dfg.resolve_aliases(value)
+        && func.dfg.value_type(value) == types::I32
+        && matches!(defining(func, narrow), Some(InstructionData::IntCompare { .. }))
+}
+
+/// How much `value` is more than `from`, modulo its width, if that is a sum of at most `depth`
+/// constants.
+pub(crate) fn distance(func: &Function, value: Value, from: Value, depth: usize) -> Option<i64> {
+    let (mut value, mut sum) = (func.dfg.resolve_aliases(value), 0i64);
+    for _ in 0..depth {
+        if value == from {
+            return Some(sum);
+        }
+        let InstructionData::Binary { opcode, args: [left, right] } = *defining(func, value)?
+        else {
+            return None;
+        };
+        let (next, change) = match (opcode, constant(func, left), constant(func, right)) {
+            (Opcode::Iadd, _, Some(constant)) => (left, constant),
+            (Opcode::Iadd, Some(constant), None) => (right, constant),
+            (Opcode::Isub, _, Some(constant)) => (left, constant.wrapping_neg()),
+            _ => return None,
+        };
+        (value, sum) = (func.dfg.resolve_aliases(next), sum.wrapping_add(change));
+    }
+    None
+}

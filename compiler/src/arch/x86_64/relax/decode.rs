@@ -1,0 +1,243 @@
+//! Taking machine code apart.
+
+use super::{Form, Item, Narrow, Unit};
+use crate::code::Code;
+use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind};
+use std::collections::BTreeSet;
+
+/// Bytes that a shorter number saves.
+pub(super) const SAVED: u32 = 3;
+
+/// The code's items, or None if there is anything in it that is not understood.
+pub(super) fn decode(code: &Code, blocks: &[u32]) -> Option<Unit> {
+    u32::try_from(code.bytes.len()).ok()?;
+    let traps = code.traps.iter().map(|(offset, _)| *offset);
+    let handlers = code.handlers.iter().map(|handler| handler.handler_offset);
+    let mut relocations: Vec<u32> = code.relocations.iter().map(|known| known.offset).collect();
+    relocations.sort_unstable();
+    let mut reader = Reader {
+        bytes: &code.bytes,
+        decoder: Decoder::with_ip(64, &code.bytes, 0, DecoderOptions::NONE),
+        items: Vec::with_capacity(code.bytes.len() / 4),
+        tables: Vec::new(),
+        pointed: BTreeSet::new(),
+        tables_ahead: BTreeSet::new(),
+        furthest: traps.clone().chain(handlers).max().unwrap_or(0),
+        starts: blocks.iter().copied().chain(traps).collect(),
+        relocations,
+    };
+    reader.read()?;
+    reader.resolve(code)
+}
+
+struct Reader<'c> {
+    bytes: &'c [u8],
+    decoder: Decoder<'c>,
+    /// The items read so far; targets are still offsets in the old code.
+    items: Vec<Item>,
+    /// Where the entries of tables lead.
+    tables: Vec<u32>,
+    /// Where instructions point to: tables that have not been read yet, and constants.
+    pointed: BTreeSet<u32>,
+    /// The pointed places that are tables: their address is taken, and constants are read at once.
+    tables_ahead: BTreeSet<u32>,
+    /// The furthest offset known to be code.
+    furthest: u32,
+    /// Where code starts after a table.
+    starts: BTreeSet<u32>,
+    /// The offsets of relocations, ascending.
+    relocations: Vec<u32>,
+}
+
+impl Reader<'_> {
+    /// Reads all items. Code ends where nothing leads any further; constants come last.
+    fn read(&mut self) -> Option<()> {
+        let mut instruction = Instruction::default();
+        let mut goes_on = true;
+        while goes_on {
+            let start = self.position();
+            self.decoder.decode_out(&mut instruction);
+            if instruction.is_invalid() {
+                return None;
+            }
+            let form = self.form(&instruction, start)?;
+            match form {
+                Form::Relative { target, .. } => {
+                    let target = u32::try_from(target).ok()?;
+                    self.pointed.insert(target);
+                    if instruction.mnemonic() == Mnemonic::Lea {
+                        self.tables_ahead.insert(target);
+                    }
+                }
+                Form::Jump { target, .. } => {
+                    self.furthest = self.furthest.max(u32::try_from(target).ok()?);
+                }
+                _ => {}
+            }
+            let len = instruction.len() as u32;
+            self.push(start, len, form, fuses(instruction.mnemonic()));
+            let flow = instruction.flow_control();
+            if flow == FlowControl::IndirectBranch && self.tables_ahead.remove(&(start + len)) {
+                self.pointed.remove(&(start + len));
+                self.table(start + len)?;
+            }
+            let ends = matches!(
+                flow,
+                FlowControl::UnconditionalBranch
+                    | FlowControl::IndirectBranch
+                    | FlowControl::Return
+                    | FlowControl::Exception
+            );
+            goes_on = !ends || self.position() <= self.furthest;
+        }
+        let (end, total) = (self.position(), self.bytes.len() as u32);
+        let data = self.pointed.first().copied().unwrap_or(total);
+        if data < end || total <= data {
+            return (data >= end).then_some(());
+        }
+        self.push(data, total - data, Form::Data, false);
+        Some(())
+    }
+
+    fn position(&self) -> u32 {
+        self.decoder.position() as u32 // the length fits, see `decode`
+    }
+
+    fn push(&mut self, start: u32, len: u32, form: Form, fuses: bool) {
+        let is_target = false;
+        let (offset, size, filling, prefixes) = (start, len, 0, 0);
+        let item = Item { start, len, form, is_target, fuses, offset, size, filling, prefixes };
+        self.items.push(item);
+    }
+
+    fn form(&self, instruction: &Instruction, start: u32) -> Option<Form> {
+        let len = instruction.len() as u32;
+        let next = self.relocations.partition_point(|offset| *offset < start);
+        let relocated = self.relocations.get(next).is_some_and(|offset| *offset < start + len);
+        let bytes = self.bytes.get(start as usize..(start + len) as usize)?;
+        let narrow = narrow(instruction, bytes).filter(|_| !relocated);
+        match instruction.flow_control() {
+            FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch if !relocated => {
+                jump(instruction, bytes)
+            }
+            FlowControl::Next | FlowControl::Exception => {
+                if relocated || !instruction.is_ip_rel_memory_operand() {
+                    return Some(narrow.map_or(Form::Plain, Form::Narrow));
+                }
+                let offsets = self.decoder.get_constant_offsets(instruction);
+                let at = offsets.displacement_offset() as u32;
+                let target = usize::try_from(instruction.ip_rel_memory_address()).ok()?;
+                Some(Form::Relative { at, target, within: 0, narrow })
+            }
+            // Nothing is called or jumped to through a constant.
+            _ if instruction.is_ip_rel_memory_operand() => None,
+            FlowControl::Call | FlowControl::IndirectCall => Some(Form::Call),
+            _ => Some(Form::Leaves),
+        }
+    }
+
+    /// Reads a table of distances, which ends where code goes on or constants start.
+    fn table(&mut self, start: u32) -> Option<()> {
+        let after = |offsets: &BTreeSet<u32>| offsets.range(start + 1..).next().copied();
+        let ends = [after(&self.starts), after(&self.pointed), Some(self.bytes.len() as u32)];
+        let end = ends.into_iter().flatten().min()?;
+        let first = self.tables.len();
+        for entry in self.bytes.get(start as usize..end as usize)?.as_chunks().0 {
+            let distance = i32::from_le_bytes(*entry);
+            if distance == 0 {
+                // Before constants, there may be a gap.
+                break;
+            }
+            let target = start.checked_add_signed(distance)?;
+            self.furthest = self.furthest.max(target);
+            self.tables.push(target);
+        }
+        let len = (self.tables.len() - first) as u32 * 4;
+        Some(()).filter(|()| len > 0)?;
+        self.push(start, len, Form::Table { first }, false);
+        self.decoder.set_position((start + len) as usize).ok()?;
+        self.decoder.set_ip((start + len).into());
+        Some(())
+    }
+
+    /// Replaces offsets by the items there.
+    fn resolve(mut self, code: &Code) -> Option<Unit> {
+        let starts: Vec<u32> = self.items.iter().map(|item| item.start).collect();
+        let find = |offset: u32| starts.binary_search(&offset).ok();
+        let is_data = |item: &Item| matches!(item.form, Form::Table { .. } | Form::Data);
+        let data: Vec<bool> = self.items.iter().map(is_data).collect();
+        let mut targets = Vec::new();
+        for item in &mut self.items {
+            match &mut item.form {
+                Form::Jump { target, .. } => {
+                    *target = find(u32::try_from(*target).ok()?)?;
+                    targets.push(*target);
+                }
+                Form::Relative { target, within, .. } => {
+                    let offset = u32::try_from(*target).ok()?;
+                    // Constants keep their distances.
+                    *target = starts.partition_point(|start| *start <= offset).checked_sub(1)?;
+                    *within = offset - starts[*target];
+                    Some(()).filter(|()| data[*target])?;
+                }
+                _ => {}
+            }
+        }
+        let entries: Option<Vec<usize>> = self.tables.iter().map(|offset| find(*offset)).collect();
+        let entries = entries?;
+        for handler in &code.handlers {
+            targets.push(find(handler.handler_offset)?);
+        }
+        for target in targets.iter().chain(&entries) {
+            Some(()).filter(|()| !data[*target])?;
+            self.items[*target].is_target = true;
+        }
+        Some(Unit { items: self.items, entries })
+    }
+}
+
+/// A jump within the function.
+fn jump(instruction: &Instruction, bytes: &[u8]) -> Option<Form> {
+    let target = usize::try_from(instruction.near_branch_target()).ok()?;
+    let condition = match *bytes {
+        // The condition is the lower half of the opcode.
+        [0x0f, opcode @ 0x80..=0x8f, ..] | [opcode @ 0x70..=0x7f, ..] => Some(opcode & 0xf),
+        [0xe9 | 0xeb, ..] => None,
+        _ => return None,
+    };
+    Some(Form::Jump { condition, target, near: false })
+}
+
+/// Whether some processor decodes an instruction of this kind and a conditional jump as one.
+fn fuses(mnemonic: Mnemonic) -> bool {
+    matches!(
+        mnemonic,
+        Mnemonic::Cmp
+            | Mnemonic::Test
+            | Mnemonic::Add
+            | Mnemonic::Sub
+            | Mnemonic::And
+            | Mnemonic::Inc
+            | Mnemonic::Dec
+    )
+}
+
+/// The shorter form of an instruction with a number of four bytes at its end.
+fn narrow(instruction: &Instruction, bytes: &[u8]) -> Option<Narrow> {
+    let last = instruction.op_count().checked_sub(1)?;
+    if !matches!(instruction.op_kind(last), OpKind::Immediate32 | OpKind::Immediate32to64) {
+        return None;
+    }
+    let number = i32::from_le_bytes(bytes.last_chunk::<4>().copied()?);
+    i8::try_from(number).ok()?;
+    let is_prefix = |byte: &u8| matches!(byte, 0x40..=0x4f | 0xf0);
+    let at = bytes.iter().position(|byte| !is_prefix(byte))?;
+    let opcode = match bytes[at] {
+        // add, or, adc, sbb, and, sub, xor, cmp
+        0x81 => 0x83,
+        // imul
+        0x69 => 0x6b,
+        _ => return None,
+    };
+    Some(Narrow { at: at as u32, opcode })
+}

@@ -1,0 +1,156 @@
+//! Putting machine code together again.
+
+use super::{Form, Item, Narrow, Unit};
+use crate::code::Code;
+use std::ops::Range;
+
+/// A prefix that does nothing: the code segment, whose base counts as zero.
+const PREFIX: u8 = 0x2e;
+
+/// Fills gaps that are never run, before constants.
+const GAP: u8 = 0;
+
+/// Instructions that do nothing, of one byte and more ("Intel 64 and IA-32 Architectures Software
+/// Developer's Manual", volume 2, NOP).
+const NOTHING: [&[u8]; 9] = [
+    &[0x90],
+    &[0x66, 0x90],
+    &[0x0f, 0x1f, 0x00],
+    &[0x0f, 0x1f, 0x40, 0x00],
+    &[0x0f, 0x1f, 0x44, 0x00, 0x00],
+    &[0x66, 0x0f, 0x1f, 0x44, 0x00, 0x00],
+    &[0x0f, 0x1f, 0x80, 0x00, 0x00, 0x00, 0x00],
+    &[0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00],
+    &[0x66, 0x0f, 0x1f, 0x84, 0x00, 0x00, 0x00, 0x00, 0x00],
+];
+
+/// Replaces the code by `unit`, and moves everything that refers to places in it.
+pub(super) fn write(code: &mut Code, unit: &Unit) {
+    let places = Places { items: &unit.items };
+    for relocation in &mut code.relocations {
+        relocation.offset = places.inside(relocation.offset);
+    }
+    for (offset, _) in &mut code.traps {
+        *offset = places.start(*offset);
+    }
+    places.move_ranges(&mut code.sources);
+    for handler in &mut code.handlers {
+        handler.return_offset = places.end(handler.return_offset);
+        handler.handler_offset = places.start(handler.handler_offset);
+    }
+    for (offset, _) in &mut code.unwind {
+        *offset = places.end(*offset);
+    }
+    code.bytes = bytes(&code.bytes, unit);
+}
+
+/// Where things have gone.
+struct Places<'u> {
+    items: &'u [Item],
+}
+
+impl Places<'_> {
+    /// The item that an offset in the old code is in.
+    fn item(&self, old: u32) -> &Item {
+        let next = self.items.partition_point(|item| item.start <= old);
+        &self.items[next.saturating_sub(1)]
+    }
+
+    /// The start of the instruction that started there.
+    fn start(&self, old: u32) -> u32 {
+        self.item(old).offset
+    }
+
+    /// The end of the instruction that ended there.
+    fn end(&self, old: u32) -> u32 {
+        old.checked_sub(1).map_or(0, |last| {
+            let item = self.item(last);
+            item.offset + item.size
+        })
+    }
+
+    /// A place inside of an instruction whose own bytes have not changed.
+    fn inside(&self, old: u32) -> u32 {
+        let item = self.item(old);
+        item.offset + item.prefixes + (old - item.start)
+    }
+
+    /// Ranges that touched do so again, with what fills the gap between them.
+    fn move_ranges<T>(&self, ranges: &mut [(Range<u32>, T)]) {
+        let mut ranges = ranges.iter_mut().peekable();
+        while let Some((range, _)) = ranges.next() {
+            let start = self.start(range.start);
+            let next = ranges.peek().filter(|(next, _)| next.start == range.end);
+            let end = match next {
+                Some((next, _)) => self.start(next.start),
+                None => self.end(range.end),
+            };
+            *range = start..end.max(start);
+        }
+    }
+}
+
+fn bytes(old: &[u8], unit: &Unit) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(old.len());
+    for item in &unit.items {
+        match item.form {
+            Form::Data => bytes.resize(item.offset as usize, GAP),
+            _ => fill(&mut bytes, item.filling as usize),
+        }
+        bytes.extend(std::iter::repeat_n(PREFIX, item.prefixes as usize));
+        let copy = &old[item.start as usize..(item.start + item.len) as usize];
+        match item.form {
+            Form::Plain | Form::Call | Form::Leaves | Form::Data => bytes.extend_from_slice(copy),
+            Form::Narrow(narrow) => push_narrow(&mut bytes, copy, narrow),
+            Form::Relative { at, target, within, narrow } => {
+                let from = bytes.len() + at as usize;
+                match narrow {
+                    Some(narrow) => push_narrow(&mut bytes, copy, narrow),
+                    None => bytes.extend_from_slice(copy),
+                }
+                let distance = distance(item, unit.items[target].offset + within);
+                bytes[from..from + 4].copy_from_slice(&distance.to_le_bytes());
+            }
+            Form::Jump { condition, target, near } => {
+                push_jump(&mut bytes, condition, near, distance(item, unit.items[target].offset));
+            }
+            Form::Table { first } => {
+                for target in &unit.entries[first..first + copy.len() / 4] {
+                    let entry = unit.items[*target].offset.wrapping_sub(item.offset);
+                    bytes.extend_from_slice(&entry.to_le_bytes());
+                }
+            }
+        }
+    }
+    bytes
+}
+
+/// From the end of an instruction to a place, modulo 2^32 as the processor adds it.
+fn distance(item: &Item, to: u32) -> u32 {
+    to.wrapping_sub(item.offset + item.size)
+}
+
+fn fill(bytes: &mut Vec<u8>, mut count: usize) {
+    while count > 0 {
+        let nothing = NOTHING[count.min(NOTHING.len()) - 1];
+        bytes.extend_from_slice(nothing);
+        count -= nothing.len();
+    }
+}
+
+fn push_narrow(bytes: &mut Vec<u8>, copy: &[u8], narrow: Narrow) {
+    let start = bytes.len();
+    bytes.extend_from_slice(&copy[..copy.len() - super::decode::SAVED as usize]);
+    bytes[start + narrow.at as usize] = narrow.opcode;
+}
+
+fn push_jump(bytes: &mut Vec<u8>, condition: Option<u8>, near: bool, distance: u32) {
+    match (condition, near) {
+        (Some(condition), true) => bytes.extend_from_slice(&[0x0f, 0x80 | condition]),
+        (None, true) => bytes.push(0xe9),
+        (Some(condition), false) => bytes.push(0x70 | condition),
+        (None, false) => bytes.push(0xeb),
+    }
+    let distance = distance.to_le_bytes();
+    bytes.extend_from_slice(if near { &distance } else { &distance[..1] });
+}

@@ -1,0 +1,79 @@
+//! The layout of an instance, as far as a module decides it.
+
+use super::index::{DefinedGlobal, DefinedMemory, DefinedTable};
+use super::module::{Module, Table};
+use crate::CompileError;
+use cranelift_codegen::entity::{EntityRef, PrimaryMap};
+use wfaas_abi::context::{FuncImport, HostLayout, ImportCounts};
+use wfaas_abi::layout::MAX_MEMORY_PAGES;
+use wfaas_abi::memories;
+use wfaas_abi::state::StateLayout;
+
+/// The layout of an instance: state and host context, at constant distances below BASE.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    pub(crate) state: StateLayout,
+    pub(crate) host: HostLayout,
+    /// The place of each defined memory: zero at BASE.
+    pub(crate) places: PrimaryMap<DefinedMemory, usize>,
+}
+
+impl Layout {
+    /// Lays out the state and the host context of a module.
+    pub(crate) fn new(module: &Module<'_>) -> Result<Self, CompileError> {
+        check_minima(module)?;
+        let capacities: Vec<u64> = module.defined_tables().iter().map(Table::capacity).collect();
+        let state = StateLayout::new(
+            module.global_values.len(),
+            &capacities,
+            module.data.len(),
+            module.elements.len(),
+        )?;
+        let shared = module.defined_memories().iter().map(|memory| memory.shared);
+        let places = PrimaryMap::from_iter(memories::places(shared));
+        let imported = module.counts.memories as usize;
+        let records = memories::record_count(imported, places.as_values_slice());
+        let tags = module.tags.len() as u32;
+        let counts = ImportCounts { memories: records as u32, tags, ..module.counts };
+        let limit = wfaas_abi::layout::MAX_HOST_BYTES / size_of::<FuncImport>();
+        let host = HostLayout::new(counts).ok_or(CompileError::TooLarge {
+            what: "the number of imports",
+            actual: module.imports.len() as u64,
+            limit: limit as u64,
+        })?;
+        Ok(Layout { state, host, places })
+    }
+
+    /// The cell of a defined global, in bytes from BASE.
+    pub(crate) fn global(&self, global: DefinedGlobal) -> i32 {
+        self.state.globals[global.index()]
+    }
+
+    /// The size of a defined table, in bytes from BASE.
+    pub(crate) fn table_size(&self, table: DefinedTable) -> i32 {
+        self.state.table_sizes[table.index()]
+    }
+
+    /// The elements of a defined table, in bytes from BASE.
+    pub(crate) fn table_elements(&self, table: DefinedTable) -> i32 {
+        self.state.table_elements[table.index()]
+    }
+
+    /// The place at `offset` in the host context, in bytes from BASE.
+    pub(crate) fn host_offset(&self, offset: usize) -> i32 {
+        // Both areas together are smaller than 512 MiB.
+        offset as i32 - (self.state.state_bytes + self.host.host_bytes) as i32
+    }
+}
+
+/// A slot has room for 4 GiB of a memory, whatever the type of its index.
+fn check_minima(module: &Module<'_>) -> Result<(), CompileError> {
+    match module.defined_memories().iter().map(|memory| memory.limits.minimum).max() {
+        Some(actual) if actual > MAX_MEMORY_PAGES => Err(CompileError::TooLarge {
+            what: "the minimum of a memory in WebAssembly pages",
+            actual,
+            limit: MAX_MEMORY_PAGES,
+        }),
+        _ => Ok(()),
+    }
+}

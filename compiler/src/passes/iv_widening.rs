@@ -1,0 +1,88 @@
+//! Induction-variable widening: 64 bits for parameters of loops that are extended in each round.
+//!
+//! An index of 32 bits is zero-extended before it is added to BASE. The machine's additions do that
+//! by themselves, but nothing is known of the value that a round passes on to the next, so it takes a
+//! move for each access. Here such a parameter has 64 bits, the upper half zero, and is extended where
+//! it is passed on, which is where it was added up.
+//!
+//! As LLVM's `WidenIV` in `IndVarSimplify`; but there the variable must not wrap around. Where it is
+//! proved that it does not, [`reassociate`](super::reassociate) has widened it already.
+
+use super::reassociate;
+use cranelift_codegen::Context;
+use cranelift_codegen::cursor::{Cursor, FuncCursor};
+use cranelift_codegen::ir::types::{I32, I64};
+use cranelift_codegen::ir::{
+    Block, Function, Inst, InstBuilder, InstructionData, Opcode, Value, ValueDef,
+};
+use cranelift_codegen::loop_analysis::LoopAnalysis;
+use std::collections::{BTreeMap, BTreeSet};
+
+pub(super) fn run(context: &mut Context) {
+    let Context { func, cfg, loop_analysis: loops, .. } = context;
+    for (param, extensions) in extended(func, loops) {
+        let ValueDef::Param(header, place) = func.dfg.value_def(param) else { continue };
+        let mut preds: Vec<Inst> = cfg.pred_iter(header).map(|pred| pred.inst).collect();
+        preds.sort();
+        preds.dedup();
+        let jumps =
+            |pred: &Inst| matches!(func.dfg.insts[*pred].opcode(), Opcode::Jump | Opcode::Brif);
+        if preds.iter().all(jumps) {
+            widen(func, param, &extensions);
+            preds.into_iter().for_each(|pred| extend(func, pred, (header, place)));
+        }
+    }
+    // From here on the code generator does not look for any.
+    func.dfg.resolve_all_aliases();
+}
+
+/// Parameters of loop headers that are extended in the loop, but not in one inside of it, and all
+/// instructions that extend them.
+fn extended(func: &Function, loops: &LoopAnalysis) -> BTreeMap<Value, Vec<Inst>> {
+    let mut extended: BTreeMap<Value, (Vec<Inst>, bool)> = BTreeMap::new();
+    for block in func.layout.blocks() {
+        for inst in func.layout.block_insts(block) {
+            let InstructionData::Unary { opcode: Opcode::Uextend, arg } = func.dfg.insts[inst]
+            else {
+                continue;
+            };
+            let param = func.dfg.resolve_aliases(arg);
+            let ValueDef::Param(header, _) = func.dfg.value_def(param) else { continue };
+            let types = [param, func.dfg.first_result(inst)].map(|v| func.dfg.value_type(v));
+            if types == [I32, I64] && loops.is_loop_header(header).is_some() {
+                let (extensions, is_inside) = extended.entry(param).or_default();
+                extensions.push(inst);
+                *is_inside |= loops.innermost_loop(block) == loops.innermost_loop(header);
+            }
+        }
+    }
+    let inside = extended.into_iter().filter(|(_, (_, is_inside))| *is_inside);
+    inside.map(|(param, (extensions, _))| (param, extensions)).collect()
+}
+
+fn widen(func: &mut Function, param: Value, extensions: &[Inst]) {
+    let ValueDef::Param(header, _) = func.dfg.value_def(param) else { return };
+    let wide = func.dfg.replace_block_param(param, I64);
+    for extension in extensions {
+        let result = func.dfg.first_result(*extension);
+        func.dfg.clear_results(*extension);
+        func.dfg.change_to_alias(result, wide);
+        func.layout.remove_inst(*extension);
+    }
+    let narrow = FuncCursor::new(func).at_first_insertion_point(header).ins().ireduce(I32, wide);
+    func.dfg.change_to_alias(param, narrow);
+}
+
+/// Extends the argument that a branch passes on to a parameter.
+fn extend(func: &mut Function, branch: Inst, (header, place): (Block, usize)) {
+    let dfg = &func.dfg;
+    let calls = dfg.insts[branch].branch_destination(&dfg.jump_tables, &dfg.exception_tables);
+    let to_header = calls.iter().filter(|call| call.block(&dfg.value_lists) == header);
+    let args: BTreeSet<Value> =
+        to_header.filter_map(|call| call.args(&dfg.value_lists).nth(place)?.as_value()).collect();
+    let mut cursor = FuncCursor::new(func).at_inst(branch);
+    cursor.use_srcloc(branch);
+    let wide: BTreeMap<Value, Value> =
+        args.into_iter().map(|arg| (arg, cursor.ins().uextend(I64, arg))).collect();
+    reassociate::pass(func, branch, (header, place), |arg| wide[&arg]);
+}
