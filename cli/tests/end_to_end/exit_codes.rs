@@ -174,6 +174,31 @@ fn a_reader_that_goes_away_is_no_crash() {
     assert!(output.stderr.is_empty(), "{output:?}");
 }
 
+/// A pipe holds 64 KiB; the reader comes when it has long been full.
+#[test]
+fn a_slow_reader_gets_all_of_one_write() {
+    let folder = scratch();
+    // 1 MiB in two buffers; the exit code says whether one call wrote all of it.
+    let source = r#"(module
+        (import "wasi_snapshot_preview1" "fd_write"
+          (func $fd_write (param i32 i32 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+        (memory (export "memory") 18)
+        (data (i32.const 0) "\00\00\01\00\00\00\08\00\00\00\09\00\00\00\08\00")
+        (func (export "_start")
+          (drop (call $fd_write (i32.const 1) (i32.const 0) (i32.const 2) (i32.const 16)))
+          (call $exit (i32.ne (i32.load (i32.const 16)) (i32.const 0x100000)))))"#;
+    let artifact = build(folder.path(), "flood", source);
+    let script = format!(
+        "{} run {} | (sleep 0.5; wc -c); exit ${{PIPESTATUS[0]}}",
+        env!("CARGO_BIN_EXE_faascli"),
+        artifact.display()
+    );
+    let output = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "1048576", "{output:?}");
+}
+
 #[test]
 fn every_command_has_help_with_examples() {
     let overview = run(&["--help"]).expect(0, &[]).stdout;

@@ -29,6 +29,9 @@ pub(super) trait Calling {
     /// Whether it has waited.
     fn has_waited(&self) -> bool;
 
+    /// Bytes that were transferred before the waits, to go on behind them.
+    fn transferred(&mut self) -> &mut u32;
+
     /// The guest's WASI.
     fn wasi(&mut self) -> &mut Wasi {
         self.data().wasi()
@@ -42,6 +45,7 @@ struct Call<'a, T> {
     memory: Option<Memory>,
     began: Option<Instant>,
     has_waited: bool,
+    transferred: u32,
 }
 
 impl<T: HasWasi> Calling for Call<'_, T> {
@@ -70,6 +74,10 @@ impl<T: HasWasi> Calling for Call<'_, T> {
     fn has_waited(&self) -> bool {
         self.has_waited
     }
+
+    fn transferred(&mut self) -> &mut u32 {
+        &mut self.transferred
+    }
 }
 
 /// Calls a function, again after each wait it asks for; the error number that the guest gets.
@@ -77,7 +85,7 @@ pub(super) fn call<T: HasWasi>(
     caller: Caller<'_, T>,
     function: impl Fn(&mut Guest<'_>) -> Result<(), Failure>,
 ) -> Result<u32, BoxError> {
-    let mut call = Call { caller, memory: None, began: None, has_waited: false };
+    let mut call = Call { caller, memory: None, began: None, has_waited: false, transferred: 0 };
     loop {
         match function(&mut call) {
             Ok(()) => return Ok(Errno::Success as u32),

@@ -69,30 +69,35 @@ pub(super) fn fd_write(
         return Err(Errno::Badf.into());
     }
     guest::bytes(guest, written.slice(4))?;
-    let mut total = 0;
+    // Bytes before the end of the present buffer: none of those that were written is written again.
+    let mut end = 0;
     for slice in iovecs(guest, iovs, iovs_len)? {
-        let (len, refusal) = write_slice(guest, fd, slice);
-        total += len;
-        match refusal {
+        let start = end;
+        end += slice.len(); // `iovecs` has checked the sum
+        match write_slice(guest, fd, slice, start) {
+            Ok(()) => {}
             // The guest tries again with the rest; an error that lasts comes back then.
-            Some(Failure::Errno(_) | Failure::Wait(_)) if total > 0 => break,
-            Some(failure) => return Err(failure),
-            None => {}
+            Err(Failure::Errno(_)) if *guest.transferred() > 0 => break,
+            Err(failure) => return Err(failure),
         }
     }
+    let total = *guest.transferred();
     Ok(guest::write_u32(guest, written, total)?)
 }
 
-/// Writes one buffer; how many bytes, and why they are not all of them.
-fn write_slice(guest: &mut Guest<'_>, fd: u32, slice: GuestSlice) -> (u32, Option<Failure>) {
-    let mut done = 0;
-    while done < slice.len() {
-        match write_once(guest, fd, slice, done) {
-            Ok(len) => done += len,
-            Err(failure) => return (done, Some(failure)),
-        }
+/// Writes the rest of a buffer that begins behind `start` bytes of others. A blocking stream takes
+/// all of it, however often that has to wait: programs do not expect less of one.
+fn write_slice(
+    guest: &mut Guest<'_>,
+    fd: u32,
+    slice: GuestSlice,
+    start: u32,
+) -> Result<(), Failure> {
+    while *guest.transferred() - start < slice.len() {
+        let done = *guest.transferred() - start;
+        *guest.transferred() += write_once(guest, fd, slice, done)?;
     }
-    (done, None)
+    Ok(())
 }
 
 /// Writes as much of a buffer, from `done` on, as its stream takes at once.
