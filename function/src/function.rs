@@ -151,8 +151,10 @@ impl Function {
             }
             Streams::Log => (Input::default(), Output::log(log)),
         };
-        let wasi = Wasi::new(self.environment.clone(), stdin, stdout, Output::log(log));
-        let mut faaslet = self.pool.acquire(State::new(wasi, exchange))?;
+        let environment = self.environment.clone();
+        let state =
+            State::new(exchange, || Wasi::new(environment, stdin, stdout, Output::log(log)));
+        let mut faaslet = self.pool.acquire(state)?;
         faaslet.store().set_deadline(deadline);
         faaslet.store().set_memory_limit(Some(memory));
         let mut target = FaasletTarget { faaslet, exports: &self.exports };

@@ -146,7 +146,8 @@ fn store(engine: &Engine, spec: &Spec, options: &RunOptions) -> Result<Store<Sta
     for name in &options.dirs {
         wasi = wasi.directory(name);
     }
-    let mut store = Store::new(engine, State::new(wasi.build()?, Exchange::default()));
+    let wasi = wasi.build()?;
+    let mut store = Store::new(engine, State::new(Exchange::default(), || wasi));
     let time = spec.limits.time;
     store.set_deadline(time.and_then(|Span(time)| Instant::now().checked_add(time)));
     store.set_memory_limit(spec.limits.memory.map(|size| size.0));

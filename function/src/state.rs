@@ -16,11 +16,12 @@ pub(crate) struct Live {
 }
 
 impl State {
+    /// The state of an instance that takes part in `exchange`, with the streams of `wasi`.
     #[inline]
-    pub(crate) fn new(wasi: Wasi, exchange: Exchange) -> State {
-        // With the room there first, the value is written where it stays.
+    pub(crate) fn new(exchange: Exchange, wasi: impl FnOnce() -> Wasi) -> State {
+        // With the room there first, both are made where they stay.
         let room = Box::new_uninit();
-        State(Some(Box::write(room, Live { wasi, exchange })))
+        State(Some(Box::write(room, Live { wasi: wasi(), exchange })))
     }
 
     /// WASI and the exchange.
