@@ -60,3 +60,8 @@ bounds:
 # Reset ten million times after calls of all kinds; fails if memory, mappings or descriptors grow.
 soak:
     cargo run --release -p wfaas-benches -- soak
+
+# Attack a server with a thousand connections of each kind (ONLY=name for some); takes minutes.
+attack:
+    cargo build --release -p faascli
+    FAASCLI="$PWD/target/release/faascli" cargo test -p wfaas-gateway --test attack -- --ignored --nocapture

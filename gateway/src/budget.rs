@@ -1,48 +1,181 @@
-//! A budget of bytes that all requests share.
+//! Budgets that all requests share, and the part of one that a single holder may have.
+//!
+//! A holder is a connection, an address or a function. With a share of one half it may hold half
+//! of the units that the *other* holders leave: half of all when it is alone, a quarter beside one
+//! that holds half. So some is always left for the next one to come, however many there are
+//! (a dynamic threshold, as in the buffers of switches: Choudhury and Hahne, 1998). A client that
+//! has next to nothing gets a little while there is any, whatever the shares say: others who use
+//! the same function must not keep it from that function.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-/// What is left of a number of bytes. Cheap to clone.
+/// A number of units, and how many of them are taken. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct Budget(Arc<AtomicU64>);
+pub(crate) struct Budget(Arc<Inner>);
 
-/// Bytes taken from a budget, given back when dropped.
+#[derive(Debug)]
+struct Inner {
+    unit: Unit,
+    total: u64,
+    taken: Mutex<u64>,
+}
+
+/// What a budget is of. There is one of each.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Unit {
+    /// Bytes of bodies and answers.
+    Byte,
+    /// Places in the queue of the workers.
+    Place,
+}
+
+/// How much one holder has of each budget, and how long it was served.
+#[derive(Debug, Default)]
+pub(crate) struct Account {
+    /// Changed under the budget's lock only.
+    held: [AtomicU64; 2],
+    /// Nanoseconds of the workers' virtual time. Changed under the lock of their queue only.
+    pub(crate) served: AtomicU64,
+}
+
+impl Unit {
+    /// How many a client may have whatever the shares say.
+    fn few(self) -> u64 {
+        match self {
+            Unit::Byte => 64 << 10,
+            Unit::Place => 1,
+        }
+    }
+}
+
+impl Account {
+    fn of(&self, unit: Unit) -> &AtomicU64 {
+        &self.held[unit as usize]
+    }
+}
+
+/// A holder of a lease.
+#[derive(Debug)]
+pub(crate) struct Holder {
+    pub(crate) account: Arc<Account>,
+    /// In percent.
+    pub(crate) share: u8,
+    /// Whether it is a client, which may have a little in any case.
+    pub(crate) is_client: bool,
+}
+
+/// Units taken from a budget, given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Lease {
     budget: Budget,
-    bytes: u64,
+    holders: Vec<Holder>,
+    units: u64,
 }
 
-/// Nothing is left.
+/// Nothing is left, or nothing for this holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Exhausted;
 
 impl Budget {
-    pub(crate) fn new(bytes: u64) -> Budget {
-        Budget(Arc::new(AtomicU64::new(bytes)))
+    pub(crate) fn new(unit: Unit, total: u64) -> Budget {
+        Budget(Arc::new(Inner { unit, total, taken: Mutex::new(0) }))
     }
 
     /// A lease of nothing, to be grown.
-    pub(crate) fn lease(&self) -> Lease {
-        Lease { budget: self.clone(), bytes: 0 }
+    pub(crate) fn lease(&self, holders: Vec<Holder>) -> Lease {
+        Lease { budget: self.clone(), holders, units: 0 }
     }
+
+    fn taken(&self) -> MutexGuard<'_, u64> {
+        self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a holder of `own` units may have `more`, when all holders together have `taken`.
+pub(crate) fn is_granted(total: u64, taken: u64, own: u64, more: u64, share: u8) -> bool {
+    let others_leave = u128::from(total.saturating_sub(taken.saturating_sub(own)));
+    let wanted = u128::from(own) + u128::from(more);
+    wanted <= 1 || wanted * 100 <= others_leave * u128::from(share)
 }
 
 impl Lease {
     /// Takes more, or nothing if there is not enough.
-    pub(crate) fn grow(&mut self, bytes: u64) -> Result<(), Exhausted> {
-        let take = |left: u64| left.checked_sub(bytes);
-        let order = Ordering::Relaxed; // it guards no other memory
-        self.budget.0.try_update(order, order, take).map_err(|_| Exhausted)?;
-        self.bytes += bytes;
+    pub(crate) fn grow(&mut self, units: u64) -> Result<(), Exhausted> {
+        let Inner { unit, total, .. } = *self.budget.0;
+        let mut taken = self.budget.taken();
+        let sum = taken.checked_add(units).filter(|sum| *sum <= total).ok_or(Exhausted)?;
+        let order = Ordering::Relaxed; // the lock orders
+        let own = |holder: &Holder| holder.account.of(unit).load(order);
+        let has_few = |holder: &Holder| holder.is_client && own(holder) + units <= unit.few();
+        let is_within =
+            |holder: &Holder| is_granted(total, *taken, own(holder), units, holder.share);
+        if !self.holders.iter().any(has_few) && !self.holders.iter().all(is_within) {
+            return Err(Exhausted);
+        }
+        for Holder { account, .. } in &self.holders {
+            account.of(unit).fetch_add(units, order);
+        }
+        *taken = sum;
+        drop(taken);
+        self.units += units;
         Ok(())
+    }
+}
+
+impl Lease {
+    /// The account of the client, or of another holder if there is none.
+    pub(crate) fn payer(&self) -> Arc<Account> {
+        let client = self.holders.iter().find(|holder| holder.is_client);
+        let holder = client.or(self.holders.first());
+        holder.map(|holder| holder.account.clone()).unwrap_or_default()
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.budget.0.fetch_add(self.bytes, Ordering::Relaxed);
+        let unit = self.budget.0.unit;
+        let mut taken = self.budget.taken();
+        *taken -= self.units;
+        for Holder { account, .. } in &self.holders {
+            account.of(unit).fetch_sub(self.units, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The accounts of holders of one kind, by key. An account lives as long as someone holds it.
+#[derive(Debug)]
+pub(crate) struct Accounts<K>(Mutex<Open<K>>);
+
+#[derive(Debug)]
+struct Open<K> {
+    by_key: BTreeMap<K, Weak<Account>>,
+    /// How many may be listed before those that nobody holds are removed.
+    sweep_at: usize,
+}
+
+/// Least number of accounts that are worth a sweep.
+const SWEEP: usize = 64;
+
+impl<K: Ord + Clone> Accounts<K> {
+    pub(crate) fn new() -> Accounts<K> {
+        Accounts(Mutex::new(Open { by_key: BTreeMap::new(), sweep_at: SWEEP }))
+    }
+
+    /// The account of `key`.
+    pub(crate) fn of(&self, key: &K) -> Arc<Account> {
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(account) = open.by_key.get(key).and_then(Weak::upgrade) {
+            return account;
+        }
+        if open.by_key.len() >= open.sweep_at {
+            open.by_key.retain(|_, account| account.strong_count() > 0);
+            open.sweep_at = SWEEP.max(open.by_key.len() * 2);
+        }
+        let account = Arc::new(Account::default());
+        open.by_key.insert(key.clone(), Arc::downgrade(&account));
+        account
     }
 }
 
@@ -50,14 +183,71 @@ impl Drop for Lease {
 mod tests {
     use super::*;
 
+    fn holder(account: &Arc<Account>, share: u8, is_client: bool) -> Vec<Holder> {
+        vec![Holder { account: account.clone(), share, is_client }]
+    }
+
     #[test]
     fn a_lease_comes_back() {
-        let budget = Budget::new(10);
-        let mut first = budget.lease();
+        let budget = Budget::new(Unit::Byte, 10);
+        let mut first = budget.lease(Vec::new());
         assert_eq!(first.grow(6), Ok(()));
-        assert_eq!(budget.lease().grow(5), Err(Exhausted));
+        assert_eq!(budget.lease(Vec::new()).grow(5), Err(Exhausted));
         assert_eq!(first.grow(4), Ok(()));
         drop(first);
-        assert_eq!(budget.lease().grow(10), Ok(()));
+        assert_eq!(budget.lease(Vec::new()).grow(10), Ok(()));
+    }
+
+    #[test]
+    fn each_holder_leaves_some_for_the_next() {
+        let budget = Budget::new(Unit::Byte, 1 << 20);
+        let mut leases = Vec::new();
+        for number in 0..10 {
+            let account = Arc::new(Account::default());
+            let mut all = 0;
+            loop {
+                // Many small leases hold no more than one large one.
+                let mut lease = budget.lease(holder(&account, 50, false));
+                if lease.grow(64).is_err() {
+                    break;
+                }
+                all += 64;
+                leases.push(lease);
+            }
+            assert_eq!(all, (1 << 19) >> number, "holder {number}");
+        }
+        drop(leases);
+        assert_eq!(*budget.taken(), 0);
+    }
+
+    #[test]
+    fn a_client_gets_a_little_while_there_is_any() {
+        let budget = Budget::new(Unit::Place, 10);
+        let function = Arc::new(Account::default());
+        let mut all = budget.lease(holder(&function, 80, false));
+        assert_eq!(all.grow(8), Ok(()));
+        let ask = |client: &Arc<Account>| {
+            let holders = [holder(&function, 80, false), holder(client, 50, true)];
+            let mut lease = budget.lease(holders.into_iter().flatten().collect());
+            lease.grow(1).map(|()| lease)
+        };
+        let clients: [Arc<Account>; 3] = Default::default();
+        let first = ask(&clients[0]).unwrap();
+        assert_eq!(ask(&clients[0]).err(), Some(Exhausted), "the function has its share");
+        let second = ask(&clients[1]).unwrap();
+        assert_eq!(ask(&clients[2]).err(), Some(Exhausted), "nothing is left");
+        drop((first, second));
+        assert!(ask(&clients[2]).is_ok());
+    }
+
+    #[test]
+    fn accounts_of_holders_that_left_are_forgotten() {
+        let accounts = Accounts::new();
+        let held = accounts.of(&0);
+        for key in 1..10_000 {
+            accounts.of(&key);
+        }
+        assert!(Arc::ptr_eq(&held, &accounts.of(&0)));
+        assert!(accounts.0.lock().unwrap().by_key.len() <= SWEEP);
     }
 }

@@ -1,5 +1,6 @@
 //! How a gateway works.
 
+use crate::limits::ClientLimits;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,7 +20,7 @@ pub struct Config {
     pub workers: usize,
     /// Most requests that wait for a worker; more are answered with 503.
     pub queue: usize,
-    /// Most open connections; more wait to be accepted.
+    /// Most open connections. For more, those that wait for their clients have to make room.
     pub max_connections: usize,
     /// Most bytes of a request's body.
     pub max_body: u64,
@@ -27,14 +28,17 @@ pub struct Config {
     pub max_artifact: u64,
     /// Most bytes of bodies and answers in memory at the same time, all requests together.
     pub max_buffered: u64,
-    /// Longest time to receive a request's headers.
+    /// Longest time to receive a request's headers, from their first byte.
     pub header_timeout: Duration,
-    /// Longest time to receive a request's body; of an upload, longest time without any progress.
+    /// Longest time to wait for the bytes of a body or an upload. Bytes that come buy more of it,
+    /// at the least rate of `clients`, up to as much.
     pub body_timeout: Duration,
-    /// Longest time a connection may be open without a request or any progress.
+    /// Longest time a connection may be open without a request, whatever else arrives on it.
     pub idle_timeout: Duration,
     /// Longest time that requests in flight get to finish at the end.
     pub drain_timeout: Duration,
+    /// Limits that keep clients from taking the server from each other.
+    pub clients: ClientLimits,
     /// The lowest layer: what holds for a function whose specification leaves it open.
     pub defaults: Spec,
     /// The VM's configuration.
@@ -58,6 +62,7 @@ impl Config {
             body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(15),
+            clients: ClientLimits::default(),
             defaults: Spec { limits: Limits::of_server(), ..Spec::default() },
             engine: wfaas_vm::Config::default(),
         }

@@ -11,8 +11,8 @@
 //!   side; a full queue is answered with 503;
 //! * management is under `/v1`: see [`Client`] for the other end of it.
 //!
-//! The way of a request, each step a file: `server` accepts, `connection` watches for silence,
-//! `http` routes, `http::invoke` reads the body and queues, `workers` run the function, and
+//! The way of a request, each step a file: `server` accepts, `admission` finds a place,
+//! `connection` watches what the client does, `http` routes, `http::invoke` reads the body and queues, `workers` run the function, and
 //! `http::answer` says how it went. The way of a deployment: `http::manage` stages the upload,
 //! `deploy` checks it and commits it to `store` and `registry`.
 //!
@@ -29,12 +29,16 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod admission;
 mod budget;
 mod client;
 mod config;
 mod connection;
 mod deploy;
 mod http;
+mod limits;
+mod network;
+mod pace;
 mod registry;
 mod server;
 mod store;
@@ -43,6 +47,8 @@ mod workers;
 pub use client::{Client, ClientError};
 pub use config::Config;
 pub use deploy::DeployError;
+pub use limits::{ClientAddress, ClientLimits};
+pub use network::{Network, NetworkError};
 pub use registry::{FunctionInfo, RouteTaken};
 pub use server::{Gateway, GatewayError, termination};
 pub use store::StoreError;

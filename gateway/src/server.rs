@@ -1,19 +1,20 @@
 //! The server: listening, accepting, and ending well.
 
-use crate::budget::Budget;
+use crate::admission::Admission;
+use crate::budget::{Accounts, Budget, Unit};
 use crate::config::Config;
-use crate::connection;
+use crate::connection::{self, State};
 use crate::deploy::{DeployError, Deployer};
-use crate::http::RequestIds;
+use crate::http::{Refusals, RequestIds};
+use crate::network::Client;
 use crate::registry::FunctionInfo;
 use crate::store::{Store, StoreError};
 use crate::workers::Workers;
-use hyper_util::server::graceful::GracefulShutdown;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use wfaas_function::{FunctionName, Spec};
 use wfaas_vm::Engine;
@@ -30,7 +31,13 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) deployer: Deployer,
     pub(crate) workers: Workers,
+    /// Bytes of bodies and answers.
     pub(crate) buffered: Budget,
+    /// Places in the queue of the workers.
+    pub(crate) places: Budget,
+    pub(crate) addresses: Accounts<Client>,
+    pub(crate) functions: Accounts<FunctionName>,
+    pub(crate) refusals: Refusals,
     pub(crate) ids: RequestIds,
 }
 
@@ -65,6 +72,9 @@ pub enum GatewayError {
     },
 }
 
+/// Most connections that wait to be accepted; the kernel's own limit is often 4096.
+const BACKLOG: i32 = 4096;
+
 /// How long to wait after a connection could not be accepted, as when descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -86,6 +96,8 @@ impl Gateway {
         }
         let listen = |source| GatewayError::Listen { address: config.listen, source };
         let listener = std::net::TcpListener::bind(config.listen).map_err(listen)?;
+        // Clients that come all at once should not have to try again after a second.
+        socket2::SockRef::from(&listener).listen(BACKLOG).map_err(listen)?;
         listener.set_nonblocking(true).map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
         let store = Store::open(&config.store_dir)?;
@@ -95,8 +107,21 @@ impl Gateway {
             .map_err(|source| GatewayError::Io { what: "starting worker threads", source })?;
         let ids = RequestIds::new()
             .map_err(|source| GatewayError::Io { what: "asking for random bytes", source })?;
-        let buffered = Budget::new(config.max_buffered);
-        let shared = Shared { config, deployer, workers, buffered, ids };
+        let buffered = Budget::new(Unit::Byte, config.max_buffered);
+        let places = Budget::new(Unit::Place, (config.queue + config.workers.max(1)) as u64);
+        let (addresses, functions) = (Accounts::new(), Accounts::new());
+        let refusals = Refusals::default();
+        let shared = Shared {
+            config,
+            deployer,
+            workers,
+            buffered,
+            places,
+            addresses,
+            functions,
+            refusals,
+            ids,
+        };
         Ok(Gateway { listener, address, shared: Arc::new(shared) })
     }
 
@@ -132,16 +157,18 @@ impl Gateway {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), GatewayError> {
         let listener = TcpListener::from_std(self.listener)
             .map_err(|source| GatewayError::Io { what: "listening", source })?;
-        let graceful = GracefulShutdown::new();
+        let (end, ending) = watch::channel(false);
         let mut connections = JoinSet::new();
         tokio::select! {
-            () = accept(&listener, &self.shared, &graceful, &mut connections) => {}
+            () = accept(&listener, &self.shared, &ending, &mut connections) => {}
             () = give_back_idle(&self.shared) => {}
             () = shutdown => {}
         }
         drop(listener);
+        end.send_replace(true);
         let drain = self.shared.config.drain_timeout;
-        if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
+        let drained = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(drain, drained).await.is_err() {
             tracing::warn!("requests were still in flight after {drain:?}: they are cut off");
         }
         connections.shutdown().await;
@@ -165,30 +192,34 @@ async fn give_back_idle(shared: &Arc<Shared>) {
     }
 }
 
-/// Accepts connections for ever.
+/// Accepts connections, and closes those that there is no place for.
 async fn accept(
     listener: &TcpListener,
     shared: &Arc<Shared>,
-    graceful: &GracefulShutdown,
+    ending: &watch::Receiver<bool>,
     connections: &mut JoinSet<()>,
 ) {
-    let room = Arc::new(Semaphore::new(shared.config.max_connections));
+    let config = &shared.config;
+    let admission = Arc::new(Admission::new(config));
     loop {
-        let Ok(permit) = room.clone().acquire_owned().await else { return };
         while connections.try_join_next().is_some() {}
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let (shared, watcher) = (shared.clone(), graceful.watcher());
-                connections.spawn(async move {
-                    connection::serve(stream, shared, watcher).await;
-                    drop(permit);
-                });
-            }
+        let (stream, address) = match listener.accept().await {
+            Ok((stream, address)) => (stream, address.ip()),
             Err(error) => {
                 tracing::warn!("cannot accept a connection: {error}");
+                // Descriptors may have run out.
+                admission.shed_one();
                 tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
             }
-        }
+        };
+        let client = (!config.clients.is_trusted(address)).then(|| Client::of(address));
+        let Some(place) = admission.admit(client, State::new(config)) else {
+            tracing::debug!("no place for a connection of {address}");
+            continue;
+        };
+        let (shared, ending) = (shared.clone(), ending.clone());
+        connections.spawn(connection::serve(stream, address, shared, place, ending));
     }
 }
 

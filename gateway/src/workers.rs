@@ -1,11 +1,25 @@
 //! Threads that run guests.
+//!
+//! The next job is one of the payer that was served the least, by start-time fair queueing (Goyal,
+//! Vin and Cheng, 1996): a payer that comes anew starts where the one that is served now stands. So
+//! many jobs, or long ones, are in the way of their own payer only.
+//!
+//! Results that nobody has picked up yet are few: workers that are faster than the network side
+//! wait for it, since those who are served the least would else wait behind these results.
 
-use std::collections::VecDeque;
+use crate::budget::Account;
+use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
-type Job = Box<dyn FnOnce() + Send>;
+/// Gets a claim, or nothing if it has to make room for another one and is not run.
+type Job = Box<dyn FnOnce(Option<Claim>) + Send>;
+
+/// Most results, for each thread, that nobody has picked up yet.
+const UNCLAIMED: usize = 16;
 
 /// A fixed number of threads behind a queue of a fixed length.
 pub(crate) struct Workers {
@@ -17,11 +31,30 @@ struct Queue {
     state: Mutex<State>,
     changed: Condvar,
     limit: usize,
+    most_unclaimed: usize,
+}
+
+/// A result that nobody has picked up yet, until it is dropped.
+pub(crate) struct Claim(Arc<Queue>);
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.unclaimed -= 1;
+        // Threads that wait for a job wait for the same.
+        if state.unclaimed + 1 == self.0.most_unclaimed {
+            self.0.changed.notify_all();
+        }
+    }
 }
 
 #[derive(Default)]
 struct State {
-    jobs: VecDeque<Job>,
+    jobs: VecDeque<(Arc<Account>, Job)>,
+    /// The virtual time: how long the payer of the last job had been served.
+    now: u64,
+    /// Claims, of jobs under way too.
+    unclaimed: usize,
     idle: usize,
     closed: bool,
 }
@@ -33,7 +66,9 @@ pub(crate) struct QueueFull;
 impl Workers {
     /// Starts `threads` threads; at most `limit` jobs wait for one.
     pub(crate) fn start(threads: usize, limit: usize) -> std::io::Result<Workers> {
-        let queue = Queue { state: Mutex::default(), changed: Condvar::new(), limit };
+        let most_unclaimed = UNCLAIMED * threads.max(1);
+        let (state, changed) = (Mutex::default(), Condvar::new());
+        let queue = Queue { state, changed, limit, most_unclaimed };
         let mut workers = Workers { queue: Arc::new(queue), threads: Vec::new() };
         for index in 0..threads.max(1) {
             let queue = workers.queue.clone();
@@ -44,15 +79,42 @@ impl Workers {
         Ok(workers)
     }
 
-    /// Has a thread run `job`.
-    pub(crate) fn submit(&self, job: impl FnOnce() + Send + 'static) -> Result<(), QueueFull> {
+    /// Has a thread run `job`, in the time of `payer`. The job hands its claim on with its result.
+    pub(crate) fn submit(
+        &self,
+        payer: Arc<Account>,
+        job: impl FnOnce(Option<Claim>) + Send + 'static,
+    ) -> Result<(), QueueFull> {
         let mut state = self.queue.lock();
         if state.jobs.len() >= self.queue.limit + state.idle {
             return Err(QueueFull);
         }
-        state.jobs.push_back(Box::new(job));
+        payer.served.fetch_max(state.now, Ordering::Relaxed);
+        state.jobs.push_back((payer, Box::new(job)));
         self.queue.changed.notify_one();
         Ok(())
+    }
+}
+
+impl Workers {
+    /// Takes a place from the payer with most of them, for one that has none: the longest queue is
+    /// the one to drop from. `false` if there is none with two.
+    pub(crate) fn make_room(&self, payer: &Arc<Account>) -> bool {
+        let mut state = self.queue.lock();
+        if state.jobs.iter().any(|(other, _)| Arc::ptr_eq(other, payer)) {
+            return false;
+        }
+        let mut counts: HashMap<*const Account, usize> = HashMap::new();
+        for (other, _) in &state.jobs {
+            *counts.entry(Arc::as_ptr(other)).or_default() += 1;
+        }
+        let longest = counts.into_iter().max_by_key(|(_, count)| *count);
+        let Some((longest, 2..)) = longest else { return false };
+        let last = state.jobs.iter().rposition(|(other, _)| Arc::as_ptr(other) == longest);
+        let Some((_, job)) = last.and_then(|last| state.jobs.remove(last)) else { return false };
+        drop(state);
+        job(None);
+        true
     }
 }
 
@@ -76,24 +138,35 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn work(&self) {
-        while let Some(job) = self.next() {
+    fn work(self: &Arc<Self>) {
+        while let Some((payer, job)) = self.next() {
+            let claim = Claim(self.clone());
+            let began = Instant::now();
             // A panic is a bug of ours and costs its own request, not a thread.
-            if catch_unwind(AssertUnwindSafe(job)).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| job(Some(claim)))).is_err() {
                 tracing::error!("a worker panicked while it ran a request");
             }
+            let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            let _state = self.lock();
+            let served = payer.served.load(Ordering::Relaxed);
+            payer.served.store(served.saturating_add(took), Ordering::Relaxed);
         }
     }
 
     /// Waits for a job; `None` at the end.
-    fn next(&self) -> Option<Job> {
+    fn next(&self) -> Option<(Arc<Account>, Job)> {
         let mut state = self.lock();
         state.idle += 1;
-        while state.jobs.is_empty() && !state.closed {
+        while (state.jobs.is_empty() || state.unclaimed >= self.most_unclaimed) && !state.closed {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.idle -= 1;
-        state.jobs.pop_front()
+        let served = |(payer, _): &(Arc<Account>, Job)| payer.served.load(Ordering::Relaxed);
+        let (index, served) =
+            state.jobs.iter().map(served).enumerate().min_by_key(|(_, served)| *served)?;
+        state.now = state.now.max(served);
+        state.unclaimed += 1;
+        state.jobs.remove(index)
     }
 }
 
@@ -109,14 +182,14 @@ mod tests {
         let (release, released) = mpsc::channel::<()>();
         let (done, is_done) = mpsc::channel();
         workers
-            .submit(move || {
+            .submit(Arc::default(), move |_| {
                 started.send(()).unwrap();
                 released.recv().unwrap();
             })
             .unwrap();
         is_started.recv().unwrap();
-        workers.submit(move || done.send(1).unwrap()).unwrap();
-        assert_eq!(workers.submit(|| ()), Err(QueueFull));
+        workers.submit(Arc::default(), move |_| done.send(1).unwrap()).unwrap();
+        assert_eq!(workers.submit(Arc::default(), |_| ()), Err(QueueFull));
         release.send(()).unwrap();
         assert_eq!(is_done.recv(), Ok(1));
     }
@@ -125,8 +198,68 @@ mod tests {
     fn a_panic_costs_one_job() {
         let workers = Workers::start(1, 4).unwrap();
         let (done, is_done) = mpsc::channel();
-        workers.submit(|| panic!("a test's panic")).unwrap();
-        workers.submit(move || done.send(2).unwrap()).unwrap();
+        workers.submit(Arc::default(), |_| panic!("a test's panic")).unwrap();
+        workers.submit(Arc::default(), move |_| done.send(2).unwrap()).unwrap();
         assert_eq!(is_done.recv(), Ok(2));
+    }
+
+    #[test]
+    fn a_payer_is_in_its_own_way_only() {
+        let workers = Workers::start(1, 100).unwrap();
+        let (done, is_done) = mpsc::channel();
+        let [many, few]: [Arc<Account>; 2] = Default::default();
+        let submit = |payer: &Arc<Account>, name: &'static str| {
+            let done = done.clone();
+            let job = move |_| {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+                done.send(name).unwrap();
+            };
+            workers.submit(payer.clone(), job).unwrap();
+        };
+        (0..20).for_each(|_| submit(&many, "many"));
+        assert_eq!(is_done.recv(), Ok("many"));
+        submit(&few, "few");
+        let before = is_done.iter().take_while(|name| *name == "many").count();
+        assert!(before <= 2, "{before} of the other's jobs came first");
+        assert_eq!(
+            is_done.iter().take(19 - before).filter(|name| *name == "many").count(),
+            19 - before
+        );
+    }
+
+    #[test]
+    fn workers_wait_for_those_who_pick_up_results() {
+        let workers = Workers::start(1, 100).unwrap();
+        let (done, is_done) = mpsc::channel();
+        for _ in 0..2 * UNCLAIMED {
+            let done = done.clone();
+            workers.submit(Arc::default(), move |claim| drop(done.send(claim))).unwrap();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let claims: Vec<_> = is_done.try_iter().collect();
+        assert_eq!(claims.len(), UNCLAIMED);
+        drop(claims);
+        assert_eq!(is_done.iter().take(UNCLAIMED).count(), UNCLAIMED);
+    }
+
+    #[test]
+    fn who_has_nothing_gets_a_place_of_the_one_with_most() {
+        let workers = Workers::start(1, 100).unwrap();
+        let (release, released) = mpsc::channel::<()>();
+        workers.submit(Arc::default(), move |_| released.recv().unwrap()).unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let (done, is_done) = mpsc::channel();
+        let [many, few, none]: [Arc<Account>; 3] = Default::default();
+        for (payer, name) in [(&many, "first"), (&few, "few"), (&many, "last")] {
+            let done = done.clone();
+            let job = move |claim: Option<Claim>| done.send((name, claim.is_some())).unwrap();
+            workers.submit(payer.clone(), job).unwrap();
+        }
+        assert!(!workers.make_room(&few), "it has one");
+        assert!(workers.make_room(&none));
+        assert_eq!(is_done.recv(), Ok(("last", false)));
+        assert!(!workers.make_room(&none), "all have one");
+        release.send(()).unwrap();
+        assert!(is_done.iter().take(2).all(|(_, is_run)| is_run));
     }
 }

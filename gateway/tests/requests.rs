@@ -2,29 +2,12 @@
 
 mod common;
 
-use common::{
-    ECHO, FOREVER, Server, TRAP, artifact, config, exchange, head, read_response, says, time_limit,
-};
+use common::{ECHO, FOREVER, SLEEP, TRAP, exchange, head, read_response, says, serve, time_limit};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 use wfaas_function::Spec;
-use wfaas_gateway::{Config, Gateway};
-
-/// A gateway with these functions, and the directory of its store.
-fn serve(
-    change: impl FnOnce(&mut Config),
-    functions: &[(&str, Spec, &str)],
-) -> (Server, tempfile::TempDir) {
-    let dir = tempfile::tempdir().unwrap();
-    let mut config = config(dir.path());
-    change(&mut config);
-    let gateway = Gateway::bind(config).unwrap();
-    for (name, config, wat) in functions {
-        gateway.install(name.parse().unwrap(), config.clone(), &artifact(wat)).unwrap();
-    }
-    (Server::start(gateway), dir)
-}
+use wfaas_gateway::Config;
 
 fn on(route: &str) -> Spec {
     Spec { route: Some(route.parse().unwrap()), ..Spec::default() }
@@ -167,7 +150,12 @@ fn large_bodies_are_413() {
 
 #[test]
 fn bodies_together_have_a_limit() {
-    let limit = |config: &mut Config| config.max_buffered = 100_000;
+    let limit = |config: &mut Config| {
+        config.max_buffered = 100_000;
+        let clients = &mut config.clients;
+        (clients.connection_share, clients.address_share) = (100, 100);
+        clients.function_share = 100;
+    };
     let (server, _dir) = serve(limit, &[("echo", Spec::default(), ECHO)]);
     for _ in 0..5 {
         // Body and answer are counted.
@@ -248,18 +236,7 @@ fn nonsense_is_refused() {
 
 #[test]
 fn requests_in_flight_finish_at_the_end() {
-    // Sleeps 500 ms (0x1dcd6500 ns) in poll_oneoff, then answers.
-    let wat = r#"(module
-      (import "wasi_snapshot_preview1" "poll_oneoff"
-        (func $poll (param i32 i32 i32 i32) (result i32)))
-      (memory (export "memory") 1)
-      (data (i32.const 1024) "done")
-      (data (i32.const 528) "\01") (data (i32.const 536) "\00\65\cd\1d\00\00\00\00")
-      (func (export "faas_alloc") (param i32) (result i32) i32.const 2048)
-      (func (export "faas_handle") (param i32 i32) (result i64)
-        (drop (call $poll (i32.const 512) (i32.const 4100) (i32.const 1) (i32.const 4096)))
-        (i64.const 0x0000_0400_0000_0004)))"#;
-    let (server, _dir) = serve(|_| (), &[("slow", Spec::default(), wat)]);
+    let (server, _dir) = serve(|_| (), &[("slow", Spec::default(), SLEEP)]);
     let address = server.address;
     let request = std::thread::spawn(move || exchange(address, &head("GET", "/slow", &[], 0), b""));
     std::thread::sleep(Duration::from_millis(200));

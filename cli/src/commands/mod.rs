@@ -1,6 +1,7 @@
 //! The commands, one a file.
 
 mod build;
+mod clients;
 mod deploy;
 mod doctor;
 mod inspect;

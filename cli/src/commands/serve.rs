@@ -39,6 +39,9 @@ pub(crate) struct Args {
     /// Threads that run guests [default: the number of CPUs]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: Option<u16>,
+
+    #[command(flatten)]
+    clients: super::clients::Clients,
 }
 
 /// Runs the command.
@@ -47,6 +50,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     let mut config = Config::new(args.listen, store_folder(args)?);
     config.token = args.token.read()?;
     config.workers = args.workers.map_or(config.workers, usize::from);
+    args.clients.configure(&mut config);
     super::log_to_stderr();
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(serve(config, functions))

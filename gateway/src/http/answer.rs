@@ -58,6 +58,18 @@ impl Problem {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, message).with(RETRY_AFTER, "1")
     }
 
+    pub(super) fn is_busy(&self) -> bool {
+        self.status == StatusCode::SERVICE_UNAVAILABLE
+    }
+
+    pub(super) fn busy_workers() -> Problem {
+        Problem::busy("all workers are busy and the queue is full")
+    }
+
+    pub(super) fn too_much() -> Problem {
+        Problem::busy("too many large requests and answers at the same time")
+    }
+
     pub(super) fn unauthorized(message: &str) -> Problem {
         Problem::new(StatusCode::UNAUTHORIZED, message).with(WWW_AUTHENTICATE, "Bearer")
     }

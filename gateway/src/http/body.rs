@@ -1,16 +1,30 @@
 //! Bodies: received within limits, sent with what they hold.
 
 use super::answer::Problem;
-use crate::budget::{Budget, Lease};
+use crate::budget::Lease;
+use crate::connection::Exchange;
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full};
+use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use std::time::Duration;
 use tempfile::NamedTempFile;
 use tokio::io::AsyncWriteExt;
 
 /// The body of an answer.
-pub(crate) type Answer = Full<Bytes>;
+#[derive(Debug, Default)]
+pub(crate) struct Answer(Bytes);
+
+impl Answer {
+    pub(crate) fn into_bytes(self) -> Bytes {
+        self.0
+    }
+}
+
+impl From<Vec<u8>> for Answer {
+    fn from(bytes: Vec<u8>) -> Answer {
+        Answer(bytes.into())
+    }
+}
 
 /// A body in memory and the share of the common budget it takes.
 #[derive(Debug)]
@@ -31,35 +45,29 @@ impl AsRef<[u8]> for Leased {
     }
 }
 
-/// Receives a body of at most `limit` bytes within `time`.
+/// Receives a body of at most `limit` bytes, as long as the client sends it fast enough.
 pub(super) async fn receive(
     body: &mut Incoming,
     limit: u64,
-    time: Duration,
-    budget: &Budget,
+    lease: Lease,
+    exchange: &Exchange,
 ) -> Result<Received, Problem> {
     check_announced(body, limit, "the body")?;
-    let receiving = async {
-        let mut received = Received { bytes: Vec::new(), lease: budget.lease() };
-        while let Some(data) = next_data(body).await? {
-            if received.bytes.len() as u64 + data.len() as u64 > limit {
-                return Err(Problem::too_large("the body", limit));
-            }
-            received
-                .lease
-                .grow(data.len() as u64)
-                .map_err(|_| Problem::busy("too many large requests at the same time"))?;
-            received.bytes.extend_from_slice(&data);
+    let mut received = Received { bytes: Vec::new(), lease };
+    while let Some(data) = next_in_time(body, exchange).await? {
+        if received.bytes.len() as u64 + data.len() as u64 > limit {
+            return Err(Problem::too_large("the body", limit));
         }
-        Ok(received)
-    };
-    tokio::time::timeout(time, receiving).await.unwrap_or_else(|_| Err(Problem::slow_body()))
+        received.lease.grow(data.len() as u64).map_err(|_| Problem::too_much())?;
+        received.bytes.extend_from_slice(&data);
+    }
+    Ok(received)
 }
 
 /// The answer of these bytes; `None` if the budget has no room for them.
 pub(super) fn leased(bytes: Vec<u8>, mut lease: Lease) -> Option<Answer> {
     lease.grow(bytes.len() as u64).ok()?;
-    Some(Full::new(Bytes::from_owner(Leased { bytes, _lease: lease })))
+    Some(Answer(Bytes::from_owner(Leased { bytes, _lease: lease })))
 }
 
 /// Why an upload was not received.
@@ -76,21 +84,19 @@ impl From<Problem> for UploadError {
     }
 }
 
-/// Receives a body of at most `limit` bytes into a file, and has it written to the disk. No two
-/// pieces may be further apart than `pause`.
+/// Receives a body of at most `limit` bytes into a file, as long as the client sends it fast enough,
+/// and has it written to the disk.
 pub(super) async fn receive_file(
     body: &mut Incoming,
     limit: u64,
-    pause: Duration,
+    exchange: &Exchange,
     file: &NamedTempFile,
 ) -> Result<(), UploadError> {
     check_announced(body, limit, "the artifact")?;
     let file = file.as_file().try_clone().map_err(UploadError::Io)?;
     let mut file = tokio::fs::File::from_std(file);
     let mut received = 0;
-    loop {
-        let data = tokio::time::timeout(pause, next_data(body)).await;
-        let Some(data) = data.unwrap_or_else(|_| Err(Problem::slow_body()))? else { break };
+    while let Some(data) = next_in_time(body, exchange).await? {
         received += data.len() as u64;
         if received > limit {
             return Err(Problem::too_large("the artifact", limit).into());
@@ -107,6 +113,18 @@ fn check_announced(body: &Incoming, limit: u64, what: &str) -> Result<(), Proble
         return Err(Problem::too_large(what, limit));
     }
     Ok(())
+}
+
+/// The next piece of a body as long as there is patience left; `None` at its end.
+async fn next_in_time(body: &mut Incoming, exchange: &Exchange) -> Result<Option<Bytes>, Problem> {
+    if body.is_end_stream() {
+        return Ok(None);
+    }
+    let data = tokio::time::timeout(exchange.await_bytes(), next_data(body)).await;
+    let data = data.unwrap_or_else(|_| Err(Problem::slow_body()));
+    let length = data.as_ref().ok().and_then(Option::as_ref).map_or(0, Bytes::len);
+    exchange.received(length as u64);
+    data
 }
 
 /// The next piece of a body; `None` at its end.

@@ -2,9 +2,11 @@
 
 use super::answer::Problem;
 use super::body::{self, Answer};
+use super::peer::Caller;
 use crate::budget::Lease;
 use crate::registry::Deployed;
 use crate::server::Shared;
+use crate::workers::Claim;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
@@ -20,6 +22,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// Has a function answer a request of any method.
 pub(super) async fn handle(
     shared: &Arc<Shared>,
+    caller: &Caller<'_>,
     head: Parts,
     body: &mut Incoming,
     id: &str,
@@ -30,16 +33,16 @@ pub(super) async fn handle(
         .registry
         .find(path)
         .ok_or_else(|| Problem::not_found(format!("there is no function at {path}")))?;
-    let config = &shared.config;
-    let received =
-        body::receive(body, config.max_body, config.body_timeout, &shared.buffered).await?;
+    let lease = caller.bytes(deployed.name(), &head)?;
+    let received = body::receive(body, shared.config.max_body, lease, caller.exchange).await?;
     let deadline = Instant::now().checked_add(deployed.function.time_limit());
     let route_bytes = path.len() - deployed.route().rest(path).len();
     let request = Request::from_parts(head, Body::complete(received.bytes));
     let (id, exchange) = (id.to_owned(), Exchange::new(request));
     let exchange = Exchange { id: id.clone(), route_bytes, deadline, ..exchange };
-    let outcome = run(shared, &deployed, exchange).await?;
-    respond(&deployed, outcome, &id, received.lease)
+    let place = caller.place(deployed.name())?;
+    let outcome = run(shared, &deployed, exchange, place).await?;
+    respond(caller, &deployed, outcome, &id, received.lease)
 }
 
 type Outcome = Result<Response<Body>, InvokeError>;
@@ -49,27 +52,31 @@ async fn run(
     shared: &Shared,
     deployed: &Arc<Deployed>,
     exchange: Exchange,
+    place: Lease,
 ) -> Result<Outcome, Problem> {
     let deadline = exchange.deadline;
     let (reply, outcome) = oneshot::channel();
-    let job_deployed = deployed.clone();
-    let job = move || {
+    let (job_deployed, payer) = (deployed.clone(), place.payer());
+    let job = move |claim: Option<Claim>| {
+        drop(place); // it does not wait any more
+        let Some(claim) = claim else {
+            let _ = reply.send(None); // it made room
+            return;
+        };
         let late = deadline.is_some_and(|deadline| deadline <= Instant::now());
         // A client that has gone needs no answer; late requests get theirs below.
         if !reply.is_closed() && !late {
-            let _ = reply.send(job_deployed.function.handle(exchange));
+            let _ = reply.send(Some((job_deployed.function.handle(exchange), claim)));
         }
     };
-    shared
-        .workers
-        .submit(job)
-        .map_err(|_| Problem::busy("all workers are busy and the queue is full"))?;
+    shared.workers.submit(payer, job).map_err(|_| Problem::busy_workers())?;
     let outcome = match deadline {
         Some(deadline) => tokio::time::timeout_at((deadline + GRACE).into(), outcome).await,
         None => Ok(outcome.await),
     };
     match outcome {
-        Ok(Ok(outcome)) => Ok(outcome),
+        Ok(Ok(Some((outcome, _claim)))) => Ok(outcome),
+        Ok(Ok(None)) => Err(Problem::busy_workers()),
         // Not run in time, or not stopped in time.
         Ok(Err(_)) if deadline.is_some_and(|deadline| deadline <= Instant::now()) => {
             Err(time_limit(deployed))
@@ -80,6 +87,7 @@ async fn run(
 }
 
 fn respond(
+    caller: &Caller<'_>,
     deployed: &Deployed,
     outcome: Outcome,
     id: &str,
@@ -98,9 +106,8 @@ fn respond(
         }
     };
     let (head, body) = answer.into_parts();
-    let Some(body) = body::leased(body.into_bytes(), lease) else {
-        return Err(Problem::busy("too many large answers at the same time"));
-    };
+    let body = body::leased(body.into_bytes(), lease);
+    let body = body.ok_or_else(|| caller.refuse(deployed.name()))?;
     let mut response = Response::from_parts(head, body);
     let headers = response.headers_mut();
     headers.entry(CONTENT_TYPE).or_insert_with(|| deployed.content_type.clone());

@@ -3,6 +3,7 @@
 use super::answer::{Problem, json};
 use super::auth;
 use super::body::{self, Answer, UploadError};
+use crate::connection::Exchange;
 use crate::server::Shared;
 use crate::store::StoreError;
 use hyper::body::Incoming;
@@ -18,6 +19,7 @@ pub(crate) const CONFIG_HEADER: &str = "x-wfaas-config";
 /// Answers a management request.
 pub(super) async fn handle(
     shared: &Arc<Shared>,
+    exchange: &Exchange,
     head: &Parts,
     body: &mut Incoming,
 ) -> Result<Response<Answer>, Problem> {
@@ -38,7 +40,7 @@ pub(super) async fn handle(
             let name = name.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.to_string()))?;
             match head.method {
                 Method::GET => get(shared, &name),
-                Method::PUT => put(shared, name, head, body).await,
+                Method::PUT => put(shared, exchange, name, head, body).await,
                 Method::DELETE => delete(shared, name).await,
                 _ => Err(Problem::method("GET, PUT, DELETE")),
             }
@@ -75,15 +77,14 @@ fn get(shared: &Shared, name: &FunctionName) -> Result<Response<Answer>, Problem
 
 async fn put(
     shared: &Arc<Shared>,
+    exchange: &Exchange,
     name: FunctionName,
     head: &Parts,
     body: &mut Incoming,
 ) -> Result<Response<Answer>, Problem> {
     let spec = spec(head).map_err(crate::deploy::DeployError::from)?;
     let staged = shared.deployer.store.stage()?;
-    let received =
-        body::receive_file(body, shared.config.max_artifact, shared.config.body_timeout, &staged);
-    match received.await {
+    match body::receive_file(body, shared.config.max_artifact, exchange, &staged).await {
         Ok(()) => {}
         Err(UploadError::Problem(problem)) => return Err(problem),
         Err(UploadError::Io(error)) => return Err(StoreError::at(staged.path())(error).into()),

@@ -3,27 +3,38 @@
 mod answer;
 mod auth;
 mod body;
+mod forwarded;
+mod host;
 mod invoke;
 mod manage;
+mod peer;
+mod refusals;
 
+pub(crate) use body::Answer;
 pub(crate) use manage::CONFIG_HEADER;
+pub(crate) use peer::Peer;
+pub(crate) use refusals::Refusals;
 
+use crate::connection::Exchange;
 use crate::server::Shared;
 use answer::Problem;
-use body::Answer;
 use hyper::body::Incoming;
-use hyper::header::{EXPECT, HeaderValue};
-use hyper::{Request, Response};
+use hyper::header::{CONNECTION, EXPECT, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{Request, Response, StatusCode, Version};
 use rustix::rand::{GetRandomFlags, getrandom};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Where management begins. No function has a route below.
 const MANAGEMENT: &str = "/v1";
 
 /// Name of the header with a request's id.
 const REQUEST_ID: &str = "x-request-id";
+
+/// How long an answer takes that says that there is too much to do.
+const BUSY_PAUSE: Duration = Duration::from_millis(100);
 
 /// Makes ids for requests: unique in the process, and most likely among processes.
 #[derive(Debug)]
@@ -46,16 +57,32 @@ impl RequestIds {
 }
 
 /// Answers a request, whatever it is.
-pub(crate) async fn handle(shared: &Arc<Shared>, request: Request<Incoming>) -> Response<Answer> {
+pub(crate) async fn handle(
+    shared: &Arc<Shared>,
+    peer: &Peer,
+    exchange: &Exchange,
+    request: Request<Incoming>,
+) -> Response<Answer> {
     let began = Instant::now();
     let id = shared.ids.next();
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let (head, mut body) = request.into_parts();
-    let expects = head.headers.contains_key(EXPECT);
-    let outcome = if is_management(&path) {
-        manage::handle(shared, &head, &mut body).await
-    } else {
-        invoke::handle(shared, head, &mut body, &id).await
+    let (expects, version) = (head.headers.contains_key(EXPECT), head.version);
+    let checked = check(peer, exchange, &head);
+    let is_refused = checked.is_err();
+    let outcome = match checked {
+        Err(problem) => Err(problem),
+        Ok(()) if is_management(&path) => manage::handle(shared, exchange, &head, &mut body).await,
+        Ok(()) => {
+            let caller = peer.caller(shared, exchange, &head.headers);
+            let outcome = invoke::handle(shared, &caller, head, &mut body, &id).await;
+            if matches!(&outcome, Err(problem) if problem.is_busy()) {
+                // Who asks again as soon as there is an answer would keep the server busy with that.
+                exchange.await_bytes();
+                tokio::time::sleep(BUSY_PAUSE).await;
+            }
+            outcome
+        }
     };
     if outcome.is_err() && !expects {
         // A client that is still sending would take the reset of its connection for the answer.
@@ -64,6 +91,9 @@ pub(crate) async fn handle(shared: &Arc<Shared>, request: Request<Incoming>) -> 
     let mut response = outcome.unwrap_or_else(|problem: Problem| problem.into_response(&id));
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
+    }
+    if is_refused && version != Version::HTTP_2 {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     tracing::info!(
         request = id,
@@ -74,6 +104,19 @@ pub(crate) async fn handle(shared: &Arc<Shared>, request: Request<Incoming>) -> 
         "answered"
     );
     response
+}
+
+/// Refuses a request for how it was sent. Its connection is not used again.
+fn check(peer: &Peer, exchange: &Exchange, head: &Parts) -> Result<(), Problem> {
+    if exchange.bare_line_feed {
+        let message = "a line of the request does not end with a carriage return and a line feed";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, message));
+    }
+    host::check(head)?;
+    if peer.reserved && !is_management(head.uri.path()) {
+        return Err(Problem::busy("there are too many connections"));
+    }
+    Ok(())
 }
 
 fn is_management(path: &str) -> bool {

@@ -83,6 +83,22 @@ pub(crate) fn config(store: &Path) -> Config {
     config
 }
 
+/// A gateway with these functions, and the directory of its store.
+pub(crate) fn serve(
+    change: impl FnOnce(&mut Config),
+    functions: &[(&str, Spec, &str)],
+) -> (Server, tempfile::TempDir) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut config = config(dir.path());
+    change(&mut config);
+    let gateway = Gateway::bind(config).expect("it starts");
+    for (name, config, wat) in functions {
+        let name = name.parse().expect("a name");
+        gateway.install(name, config.clone(), &artifact(wat)).expect("it fits");
+    }
+    (Server::start(gateway), dir)
+}
+
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: u16,
@@ -168,6 +184,24 @@ pub(crate) const ECHO: &str = r#"(module (memory (export "memory") 161)
   (func (export "faas_handle") (param i32 i32) (result i64)
     (i64.or (i64.shl (i64.extend_i32_u (local.get 0)) (i64.const 32))
       (i64.extend_i32_u (local.get 1)))))"#;
+
+/// A reactor that answers 8 MiB.
+pub(crate) const BIG: &str = r#"(module (memory (export "memory") 130)
+  (func (export "faas_alloc") (param i32) (result i32) i32.const 1024)
+  (func (export "faas_handle") (param i32 i32) (result i64)
+    (i64.const 0x0001_0000_0080_0000)))"#;
+
+/// A reactor that sleeps 500 ms (0x1dcd6500 ns) in `poll_oneoff`, then answers "done".
+pub(crate) const SLEEP: &str = r#"(module
+  (import "wasi_snapshot_preview1" "poll_oneoff"
+    (func $poll (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 1024) "done")
+  (data (i32.const 528) "\01") (data (i32.const 536) "\00\65\cd\1d\00\00\00\00")
+  (func (export "faas_alloc") (param i32) (result i32) i32.const 2048)
+  (func (export "faas_handle") (param i32 i32) (result i64)
+    (drop (call $poll (i32.const 512) (i32.const 4100) (i32.const 1) (i32.const 4096)))
+    (i64.const 0x0000_0400_0000_0004)))"#;
 
 /// A command that never ends.
 pub(crate) const FOREVER: &str = r#"(module (func (export "_start") (loop br 0)))"#;

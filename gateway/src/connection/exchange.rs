@@ -1,0 +1,177 @@
+//! A request and its answer, from the head to the last byte taken: clocks, and an end from outside.
+
+use super::state::State;
+use crate::pace::Pace;
+use hyper::rt::Executor;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+use tokio::sync::Notify;
+
+/// One request. It is under way as long as anything holds it: the service, the body of the answer,
+/// or a piece of that body in a buffer of the protocol's.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    connection: Arc<State>,
+    number: u64,
+    /// Whether a line of its head, or of one before, ended with a line feed alone.
+    pub(crate) bare_line_feed: bool,
+    receive: Mutex<Pace>,
+    send: Mutex<Sending>,
+    cancel: Notify,
+    is_cancelled: AtomicBool,
+}
+
+/// The answer's bytes that are offered and not taken.
+#[derive(Debug)]
+struct Sending {
+    pace: Pace,
+    offered: u64,
+    answered: bool,
+    waker: Option<Waker>,
+}
+
+impl Exchange {
+    pub(super) fn new(
+        connection: Arc<State>,
+        number: u64,
+        bare_line_feed: bool,
+        (receive, send): (Pace, Pace),
+    ) -> Exchange {
+        Exchange {
+            connection,
+            number,
+            bare_line_feed,
+            receive: Mutex::new(receive),
+            send: Mutex::new(Sending { pace: send, offered: 0, answered: false, waker: None }),
+            cancel: Notify::new(),
+            is_cancelled: AtomicBool::new(false),
+        }
+    }
+
+    pub(crate) fn connection(&self) -> &State {
+        &self.connection
+    }
+
+    fn receiving(&self) -> MutexGuard<'_, Pace> {
+        self.receive.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sending(&self) -> MutexGuard<'_, Sending> {
+        self.send.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for the client's bytes from now on: how long at most until the next ones.
+    pub(crate) fn await_bytes(&self) -> Duration {
+        let (now, mut receive) = (Instant::now(), self.receiving());
+        receive.wait(now);
+        receive.left(now)
+    }
+
+    /// Bytes have come, or will not come any more.
+    pub(crate) fn received(&self, bytes: u64) {
+        let (now, mut receive) = (Instant::now(), self.receiving());
+        receive.moved(now, bytes);
+        receive.pause(now);
+    }
+
+    /// Bytes of the answer are there for the client.
+    pub(super) fn offer(&self, bytes: u64) {
+        let mut send = self.sending();
+        send.answered = true;
+        send.offered += bytes;
+        if send.offered > 0 {
+            send.pace.wait(Instant::now());
+        }
+    }
+
+    /// The client has taken bytes of the answer.
+    pub(super) fn taken(&self, bytes: u64) {
+        let mut send = self.sending();
+        send.offered = send.offered.saturating_sub(bytes);
+        if send.offered > 0 {
+            send.pace.moved(Instant::now(), bytes);
+            return;
+        }
+        send.pace.rest();
+        let waker = send.waker.take();
+        drop(send);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Ready when the client has taken everything that was offered.
+    pub(super) fn poll_taken(&self, context: &Context<'_>) -> Poll<()> {
+        let mut send = self.sending();
+        if send.offered == 0 {
+            return Poll::Ready(());
+        }
+        send.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// Whether the client has taken too long to take the answer.
+    pub(super) fn is_overdue(&self, now: Instant) -> bool {
+        self.sending().pace.is_over(now)
+    }
+
+    /// How much patience with the client is used up, if only the client keeps it from going on.
+    pub(super) fn strain(&self, now: Instant) -> Option<Duration> {
+        let receiving = self.receiving().strain(now);
+        receiving.or_else(|| self.sending().pace.strain(now))
+    }
+
+    /// Has its stream reset; `false` if that was tried before.
+    pub(super) fn cancel(&self) -> bool {
+        self.cancel.notify_one();
+        !self.is_cancelled.swap(true, Ordering::Relaxed)
+    }
+
+    async fn cancelled(&self) {
+        self.cancel.notified().await;
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let answered = self.sending().answered;
+        self.connection.finished(self.number, answered);
+    }
+}
+
+/// Runs the streams of an HTTP/2 connection, each until it is done or its exchange is cancelled:
+/// hyper resets the stream of a task that is dropped.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Streams {
+    /// The exchange that the service was just called for. hyper gives its task away next.
+    next: Arc<Mutex<Option<Arc<Exchange>>>>,
+}
+
+impl Streams {
+    /// Tells which exchange the next task is for.
+    pub(super) fn expect(&self, exchange: &Arc<Exchange>) {
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(exchange.clone());
+    }
+}
+
+impl<F> Executor<F> for Streams
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    fn execute(&self, task: F) {
+        let exchange = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
+        tokio::spawn(async move {
+            let Some(exchange) = exchange else {
+                task.await;
+                return;
+            };
+            tokio::select! {
+                _ = task => {}
+                () = exchange.cancelled() => {}
+            }
+        });
+    }
+}

@@ -1,0 +1,104 @@
+//! A connection's socket, which tells the connection's state what moves.
+
+use super::state::State;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::Sleep;
+
+pub(super) struct Socket {
+    stream: TcpStream,
+    /// Bytes that were read before, and come first.
+    early: Vec<u8>,
+    /// Runs while nothing is read.
+    pause: Option<Pin<Box<Sleep>>>,
+    state: Arc<State>,
+}
+
+impl Socket {
+    pub(super) fn new(stream: TcpStream, early: Vec<u8>, state: Arc<State>) -> Socket {
+        Socket { stream, early, pause: None, state }
+    }
+
+    /// Ready when the client may send more.
+    fn poll_pause(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if let Some(pause) = &mut self.pause {
+                ready!(pause.as_mut().poll(context));
+                self.pause = None;
+            }
+            match self.state.pause() {
+                None => return Poll::Ready(()),
+                Some(pause) => self.pause = Some(Box::pin(tokio::time::sleep(pause))),
+            }
+        }
+    }
+
+    /// Notes the result of a write.
+    fn note(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &written {
+            Poll::Pending => self.state.blocked(),
+            Poll::Ready(Ok(bytes)) => self.state.sent(*bytes),
+            Poll::Ready(Err(_)) => {}
+        }
+        written
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(self.poll_pause(context));
+        let before = buf.filled().len();
+        let read = if self.early.is_empty() {
+            Pin::new(&mut self.stream).poll_read(context, buf)
+        } else {
+            let length = self.early.len().min(buf.remaining());
+            buf.put_slice(&self.early[..length]);
+            self.early.drain(..length);
+            Poll::Ready(Ok(()))
+        };
+        if matches!(read, Poll::Ready(Ok(()))) {
+            self.state.received(&buf.filled()[before..]);
+        }
+        read
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.note(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.note(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}

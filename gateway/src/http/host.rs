@@ -1,0 +1,74 @@
+//! The `host` of a request (RFC 9112, 3.2; RFC 9113, 8.3.1).
+
+use super::answer::Problem;
+use hyper::header::HOST;
+use hyper::http::request::Parts;
+use hyper::http::uri::Authority;
+use hyper::{StatusCode, Version};
+
+/// Refuses a request that does not say once, and as it has to, which host it is for.
+pub(super) fn check(head: &Parts) -> Result<(), Problem> {
+    let refuse = |message: &str| Err(Problem::new(StatusCode::BAD_REQUEST, message));
+    let mut hosts = head.headers.get_all(HOST).iter();
+    let host = hosts.next();
+    if hosts.next().is_some() {
+        return refuse("there is more than one host header");
+    }
+    let Some(host) = host else {
+        return match head.version {
+            Version::HTTP_11 => refuse("there is no host header"),
+            _ => Ok(()),
+        };
+    };
+    let Some(host) = host.to_str().ok().filter(|host| is_host(host)) else {
+        return refuse("the host header is not a host");
+    };
+    let differs = |authority: &Authority| !authority.as_str().eq_ignore_ascii_case(host);
+    if head.version == Version::HTTP_2 && head.uri.authority().is_some_and(differs) {
+        return refuse("the host header differs from the authority");
+    }
+    Ok(())
+}
+
+/// `uri-host [ ":" port ]`, or nothing.
+fn is_host(text: &str) -> bool {
+    text.is_empty() || !text.contains('@') && text.parse::<Authority>().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::Request;
+
+    fn status(version: Version, uri: &str, hosts: &[&[u8]]) -> u16 {
+        let mut request = Request::get(uri).version(version);
+        for host in hosts {
+            request = request.header(HOST, *host);
+        }
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        check(&head).map_or_else(|problem| problem.status.as_u16(), |()| 200)
+    }
+
+    #[test]
+    fn a_host_is_named_once() {
+        for (version, hosts, expected) in [
+            (Version::HTTP_11, &[&b"a"[..]][..], 200),
+            (Version::HTTP_11, &[b""], 200),
+            (Version::HTTP_11, &[b"a:80"], 200),
+            (Version::HTTP_11, &[b"[::1]:80"], 200),
+            (Version::HTTP_11, &[], 400),
+            (Version::HTTP_10, &[], 200),
+            (Version::HTTP_2, &[], 200),
+            (Version::HTTP_11, &[b"a", b"a"], 400),
+            (Version::HTTP_10, &[b"a", b"b"], 400),
+            (Version::HTTP_2, &[b"a", b"a"], 400),
+        ] {
+            assert_eq!(status(version, "/", hosts), expected, "{version:?} {hosts:?}");
+        }
+        for wrong in [&b"a b"[..], b"a/b", b"u@a", b"a?b", b"a#b", b"\xff", b"http://a"] {
+            assert_eq!(status(Version::HTTP_11, "/", &[wrong]), 400, "{wrong:?}");
+        }
+        assert_eq!(status(Version::HTTP_2, "http://a/", &[b"A"]), 200);
+        assert_eq!(status(Version::HTTP_2, "http://a/", &[b"b"]), 400);
+    }
+}
