@@ -116,6 +116,13 @@ fn encode(shape: &Shape) -> Vec<u8> {
     }
     let mut module = Module::new();
     module.section(&types).section(&imports).section(&functions);
+    declare(&mut module, shape);
+    define(&mut module, shape);
+    module.finish()
+}
+
+/// Adds table, memory, global, exports and start function.
+fn declare(module: &mut Module, shape: &Shape) {
     if let Some((minimum, maximum)) = shape.table {
         let mut tables = TableSection::new();
         let element_type = RefType::FUNCREF;
@@ -149,6 +156,10 @@ fn encode(shape: &Shape) -> Vec<u8> {
     if let Some(function_index) = shape.start {
         module.section(&StartSection { function_index });
     }
+}
+
+/// Adds elements, code and data.
+fn define(module: &mut Module, shape: &Shape) {
     if let Some((at, items)) = &shape.elem_at {
         let mut elements = ElementSection::new();
         elements.active(
@@ -173,7 +184,6 @@ fn encode(shape: &Shape) -> Vec<u8> {
         data.active(0, &ConstExpr::i32_const(at), *b"data");
         module.section(&data);
     }
-    module.finish()
 }
 
 proptest! {
