@@ -15,6 +15,11 @@
 //! ```
 #![forbid(unsafe_code)]
 
+/// The README, for the program in it.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 mod init;
 mod warm_up;
 
