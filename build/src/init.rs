@@ -7,7 +7,7 @@
 //! What the guest knows at that time is the same in every faaslet: random seeds and times too.
 
 use std::time::{Duration, Instant};
-use wfaas_abi::artifact::{replace_image, write_proto};
+use wfaas_abi::artifact::replace_image;
 use wfaas_abi::{Artifact, ArtifactError, FuncType};
 use wfaas_function::{Spec, run::exported_functions};
 use wfaas_vm::{Capture, Engine, ExternType, Instance, Linker, Module, Store};
@@ -124,10 +124,9 @@ pub fn snapshot(
     spec: &Spec,
     init: &Init,
 ) -> Result<Vec<u8>, InitError> {
-    let parsed = Artifact::parse(artifact)?;
     let module = Module::from_bytes(engine, artifact)?;
     let capture = capture(engine, &module, spec, init)?.map_err(InitError::Impossible)?;
-    Ok(write_proto(&parsed, &capture.image, &capture.memory_pages))
+    Ok(capture.to_proto(&module))
 }
 
 /// The image after initialisation, or why there cannot be one.

@@ -1,7 +1,7 @@
 //! From the bytes of a module to a finished artifact: compile, initialise, warm up.
 //!
-//! Plain data goes in, an [`Options`] and a [`Spec`], and comes out, a [`Built`] with a [`Report`];
-//! who wants to see it happen passes a [`Progress`]. Nothing here reads or writes files.
+//! Plain data goes in, an [`Options`] and a [`Spec`], and comes out, a [`Built`] with a [`Report`]. A
+//! [`Progress`] sees it happen; `()` is one that does not look. Nothing here reads or writes files.
 //!
 //! ```
 //! use wfaas_build::{Options, build};
@@ -15,15 +15,20 @@
 //! ```
 #![forbid(unsafe_code)]
 
+/// The README, for the program in it.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 mod init;
 mod warm_up;
 
 pub use init::{DEFAULT_INIT, Init, InitError, Initialised, initialise, snapshot};
 pub use warm_up::{MAX_REQUESTS, WarmUp, WarmUpError, WarmedUp, warm_up};
+pub use {wfaas_compiler as compiler, wfaas_function::Spec};
 
 use std::time::{Duration, Instant};
 use wfaas_compiler::CompileError;
-use wfaas_function::Spec;
 use wfaas_vm::{Config, Engine};
 
 /// How an artifact is made.

@@ -337,8 +337,7 @@ fn a_proto_file_is_the_same_as_an_image_in_the_artifact() {
     let store_word = instance.get_typed_func::<(i32, i32), ()>(&mut store, "store").unwrap();
     store_word.call(&mut store, (4096, 77)).unwrap();
     let capture = instance.capture(&mut store).unwrap();
-    let proto =
-        wfaas_abi::artifact::write_proto(&raw.artifact(), &capture.image, &capture.memory_pages);
+    let proto = capture.to_proto(&raw);
     let pool = Pool::new(&linker, &raw.with_proto(&proto).unwrap()).unwrap();
     let mut faaslet = pool.acquire(()).unwrap();
     let instance = faaslet.instance();

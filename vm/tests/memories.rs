@@ -3,7 +3,7 @@
 mod common;
 use common::{engine, instance, module};
 use wfaas_abi::TrapCode;
-use wfaas_abi::artifact::{replace_image, write_proto};
+use wfaas_abi::artifact::replace_image;
 use wfaas_abi::memories::image_offset;
 use wfaas_abi::state::MEMORY_PAGES_OFFSET;
 use wfaas_vm::{Config, Engine, Error, Faaslet, Instance, Linker, Memory, Module, Pool, Store};
@@ -163,7 +163,7 @@ fn a_snapshot_holds_all_memories() {
     assert_eq!(capture.memory_pages, [2, 4, 3]);
     let file = replace_image(&raw.artifact(), &capture.image, &capture.memory_pages).unwrap();
     wfaas_abi::Artifact::parse(&file).unwrap().verify().unwrap();
-    let proto = write_proto(&raw.artifact(), &capture.image, &capture.memory_pages);
+    let proto = capture.to_proto(&raw);
     let on_disk = std::env::temp_dir().join(format!("wfaas-memories-{}.faas", std::process::id()));
     std::fs::write(&on_disk, &file).unwrap();
     for restored in [
@@ -271,7 +271,7 @@ fn a_size_that_is_not_that_of_the_image_is_refused() {
         let size_at = image_offset(place) + i64::from(MEMORY_PAGES_OFFSET);
         for (size, fits) in [(1u64, true), (0, false), (2, false), (1 << 40, false)] {
             capture.image.write(size_at, &size.to_le_bytes());
-            let proto = write_proto(&raw.artifact(), &capture.image, &capture.memory_pages);
+            let proto = capture.to_proto(&raw);
             let result = raw.with_proto(&proto);
             assert_eq!(result.is_ok(), fits, "{memories}: {size}: {result:?}");
         }

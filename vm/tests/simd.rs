@@ -221,11 +221,7 @@ fn images_hold_vectors() {
         let at = Val::I32(4096 - 8);
         call(&mut store, instance, "keep", &[at.clone(), Val::V128(A)]);
         let capture = instance.capture(&mut store).unwrap();
-        let proto = wfaas_abi::artifact::write_proto(
-            &raw.artifact(),
-            &capture.image,
-            &capture.memory_pages,
-        );
+        let proto = capture.to_proto(&raw);
         let pool = Pool::new(&linker, &raw.with_proto(&proto).unwrap()).unwrap();
         for _ in 0..3 {
             let mut faaslet = pool.acquire(()).unwrap();

@@ -53,7 +53,8 @@ impl Wasi {
         Wasi { environment: Some(environment), table, captured: Vec::new() }
     }
 
-    /// A state to be described step by step. To begin with it is the default one.
+    /// A state to be described step by step. To begin with it is the default one. It has arguments
+    /// and variables of its own; the instances of a pool share theirs by [`Wasi::new`].
     pub fn builder() -> WasiBuilder {
         WasiBuilder::default()
     }

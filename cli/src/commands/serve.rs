@@ -17,7 +17,7 @@ use wfaas_gateway::{Config, Gateway};
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   faascli serve examples/hello
-  faascli serve examples/* --listen 127.0.0.1:9000
+  faascli serve examples/hello examples/rust-words --listen 127.0.0.1:9000
   faascli serve --store /var/lib/wfaas --token-file /etc/wfaas/token --listen 0.0.0.0:80
   curl --data 'the cat the dog' http://127.0.0.1:8080/rust-words")]
 pub(crate) struct Args {

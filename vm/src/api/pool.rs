@@ -70,8 +70,10 @@ impl<T: Default + Send + 'static> Pool<T> {
     /// A pool of instances of `module`. The stores of idle ones hold `T::default()`.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if the module is not initialised (build it with a snapshot), or
-    /// imports anything but functions; otherwise as [`Linker::instantiate`].
+    /// [`Error::Unsupported`] if the module imports anything but functions, or if a start function
+    /// or segments would have to run in each instance: such a module needs the image of an
+    /// initialised instance ([`Instance::capture`], [`Module::with_proto`], or the crate
+    /// `wfaas-build`). Otherwise as [`Linker::instantiate`].
     pub fn new(linker: &Linker<T>, module: &Module) -> Result<Pool<T>, Error> {
         check_module(module)?;
         let engine = linker.engine().clone();

@@ -53,13 +53,16 @@ impl<T: 'static> Store<T> {
     }
 
     /// Ends calls at `deadline`, with
-    /// [`TrapCode::DeadlineExceeded`](crate::TrapCode::DeadlineExceeded); `None` lets them run. Compiled code pays nothing for it. Applies to the calls started from now on.
+    /// [`TrapCode::DeadlineExceeded`](crate::TrapCode::DeadlineExceeded); `None` lets them run.
+    /// Compiled code pays nothing for it. Applies to the calls started from now on, until it is set
+    /// again; a faaslet starts without one.
     pub fn set_deadline(&mut self, deadline: Option<Instant>) {
         self.0.inner.call.control().set_deadline(deadline);
     }
 
     /// Lets the memories of the store together not grow beyond `bytes`: `memory.grow` returns -1
-    /// there.
+    /// there. Holds until it is set again; a faaslet starts without one, and
+    /// [`Config::max_memory_bytes`](crate::Config::max_memory_bytes) holds always.
     pub fn set_memory_limit(&mut self, bytes: Option<u64>) {
         self.0.inner.set_memory_limit(bytes);
     }

@@ -1,8 +1,9 @@
 //! Capturing an instance as an image: its state and all memories that it defines.
 
 use crate::runtime::error::Error;
+use crate::runtime::module::Module;
 use crate::runtime::objects::Objects;
-use wfaas_abi::artifact::records::ExternKind;
+use wfaas_abi::artifact::{records::ExternKind, write_proto};
 use wfaas_abi::image::SparseImage;
 use wfaas_abi::layout::{PAGE, WASM_PAGE};
 use wfaas_abi::memories::{LEAD, image_offset};
@@ -17,6 +18,14 @@ pub struct Capture {
     /// Sizes in WebAssembly pages of the instance's own memories, by
     /// [place](wfaas_abi::memories).
     pub memory_pages: Vec<u64>,
+}
+
+impl Capture {
+    /// The bytes of a `.proto` file, for [`Module::with_proto`]. `module` is the module of the
+    /// captured instance.
+    pub fn to_proto(&self, module: &Module) -> Vec<u8> {
+        write_proto(&module.artifact(), &self.image, &self.memory_pages)
+    }
 }
 
 /// Captures an instance.

@@ -58,7 +58,8 @@ impl Module {
         })))
     }
 
-    /// The same module with the image of a `.proto` file: its instances start from there.
+    /// The same module with the image of a `.proto` file, which
+    /// [`Capture::to_proto`](crate::Capture::to_proto) makes: its instances start from there.
     ///
     /// # Errors
     /// [`Error::Artifact`] if the file is damaged or was captured from another artifact.

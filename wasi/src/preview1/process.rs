@@ -6,7 +6,14 @@ use crate::wait::Wait;
 use rustix::rand::{GetRandomFlags, getrandom};
 use wfaas_vm::BoxError;
 
-/// The guest called `proc_exit`. It travels as the error of that host function.
+/// The guest called `proc_exit`. It travels as the error of that host function, so that a call which
+/// ends like this, with whatever code, is an [`Error`](wfaas_vm::Error):
+///
+/// ```
+/// fn exit_code(error: &wfaas_vm::Error) -> Option<u32> {
+///     error.downcast_ref::<wfaas_wasi::Exit>().map(|exit| exit.code)
+/// }
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the guest exited with code {code}")]
 pub struct Exit {
