@@ -97,5 +97,5 @@ pub(super) fn zeroed(pages: u64, most_bytes: u64) -> Result<Image, Error> {
     if bytes as u64 > most_bytes {
         return Err(Error::Unsupported(format!("a memory of {bytes} bytes: too much here")));
     }
-    Ok(Image::from_pages(LEAD + bytes, &[], &[])?)
+    Ok(Image::zeroed(LEAD + bytes))
 }
