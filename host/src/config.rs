@@ -6,7 +6,8 @@ use std::time::Duration;
 /// What one request may use. Going beyond ends the request, not the process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Most bytes of linear memory; `memory.grow` beyond answers -1.
+    /// Most bytes of linear memory, tables and exceptions together; `memory.grow` and `table.grow`
+    /// beyond answer -1.
     pub memory_bytes: u64,
     /// Longest time a request may take.
     pub time: Duration,

@@ -7,6 +7,7 @@ use crate::runtime::error::Error;
 use crate::sys;
 use std::sync::Arc;
 use wfaas_abi::cpu::CpuFeatures;
+use wfaas_abi::layout::MAX_STATE_BYTES;
 use wfaas_snapshot::{ImageMemory, Tracking};
 
 /// How an engine runs guests.
@@ -14,8 +15,8 @@ use wfaas_snapshot::{ImageMemory, Tracking};
 pub struct Config {
     /// Bytes of stack a guest may use.
     pub stack_bytes: usize,
-    /// Most bytes that the linear memories of an instance may have together, whatever its module
-    /// declares.
+    /// Most bytes that the linear memories and tables of an instance may have together, whatever its
+    /// module declares; and as many, but never more than 64 MiB, the exceptions of its store.
     pub max_memory_bytes: u64,
     /// Most slots that the idle faaslets of a pool keep for the next requests. A faaslet takes one,
     /// and one more for each memory after the first.
@@ -38,7 +39,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             stack_bytes: 1 << 20,
-            max_memory_bytes: 4 << 30,
+            max_memory_bytes: (4 << 30) + MAX_STATE_BYTES as u64,
             idle_slots: 64,
             max_slots: 16 << 10,
             max_resident_bytes: None,

@@ -117,10 +117,8 @@ impl Objects {
         instance: u32,
         terms: SlotTerms<'_>,
     ) -> Result<Vec<u32>, Error> {
-        let (bytes, most) = (module.initial_memory_bytes(), terms.most_bytes);
-        if bytes > most {
-            return Err(Error::Unsupported(format!("a memory of {bytes} bytes: too much here")));
-        }
+        let (tables, most) = (module.initial_table_bytes(), terms.most_bytes);
+        self.check_start(module.initial_memory_bytes() - tables, tables)?;
         let artifact = module.artifact();
         let images = module.images()?;
         let mut types = vec![NONE; images.len()];

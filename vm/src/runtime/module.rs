@@ -149,6 +149,11 @@ impl Module {
         self.0.start.memory_bytes().saturating_add(self.0.start.table_bytes)
     }
 
+    /// The part of [`Module::initial_memory_bytes`] that is tables.
+    pub(super) fn initial_table_bytes(&self) -> u64 {
+        self.0.start.table_bytes
+    }
+
     /// The exports, in order: name and type.
     pub fn exports(&self) -> impl Iterator<Item = (&str, ExternType)> {
         let artifact = self.artifact();
