@@ -9,8 +9,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 use wfaas_snapshot::{
-    Binding, Bound, Extent, FaultSignal, Geometry, Growth, Image, LEARN_ALIGN, PAGE, Slot,
-    Tracking, WorkingSet, cost, handle_write_fault,
+    Binding, Bound, Extent, FaultSignal, Geometry, Growth, Image, ImageMemory, LEARN_ALIGN, PAGE,
+    Slot, Tracking, WorkingSet, cost, handle_write_fault,
 };
 
 const ROUNDS: usize = 401;
@@ -54,7 +54,8 @@ fn slot(tracking: Tracking, expected: Option<WorkingSet>) -> Bound {
 fn ones(pages: usize) -> Image {
     let stored = vec![1; pages * PAGE];
     let extents = [Extent { at: 0, file: 0, bytes: stored.len() }];
-    Image::from_pages(stored.len(), &extents, &stored).expect("memory")
+    let memory = ImageMemory::new(u64::MAX).expect("a descriptor");
+    memory.image(stored.len(), 0, &extents, &stored).expect("memory")
 }
 
 fn bound(tracking: Tracking, image: Image) -> Bound {

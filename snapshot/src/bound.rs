@@ -44,10 +44,11 @@ pub struct Bound {
     // Before the slot, as `grown`: handlers must not find them once another slot may be here.
     tracked: Tracked,
     grown: Grown,
-    image: Arc<Image>,
     lead: usize,
     head: usize,
     slot: Slot,
+    // After the slot: as long as anything of the image is mapped, nothing else may be in its place.
+    image: Arc<Image>,
 }
 
 impl Bound {
@@ -62,9 +63,15 @@ impl Bound {
         match map(&mut slot, &binding) {
             Ok((tracked, grown)) => {
                 let Binding { image, lead, head, tracking: _, growth: _ } = binding;
-                Ok(Bound { tracked, grown, image, lead, head, slot })
+                Ok(Bound { tracked, grown, lead, head, slot, image })
             }
-            Err(error) => Err(BindError { error, slot: slot.emptied().ok() }),
+            Err(error) => {
+                let slot = slot.emptied().ok();
+                if slot.is_none() {
+                    keep(binding.image);
+                }
+                Err(BindError { error, slot })
+            }
         }
     }
 
@@ -73,11 +80,16 @@ impl Bound {
     /// # Errors
     /// [`Error::Os`]; the slot is given up then.
     pub fn unbind(self) -> Result<Slot, Error> {
-        let Bound { tracked, grown, image: _, lead, head, mut slot } = self;
+        let Bound { tracked, grown, lead, head, mut slot, image } = self;
         let (before, end) = (lead + head, grown.mapped_end(&slot));
         drop((tracked, grown));
-        slot.reservation.close(slot.below() - before, before + end)?;
-        Ok(slot)
+        match slot.reservation.close(slot.below() - before, before + end) {
+            Ok(()) => Ok(slot),
+            Err(error) => {
+                keep(image);
+                Err(error)
+            }
+        }
     }
 
     /// Makes the slot identical to the image again, and closes opened memory. The head keeps its
@@ -204,6 +216,11 @@ impl Bound {
     }
 }
 
+/// Keeps an image that may still be mapped somewhere as long as the process.
+fn keep(image: Arc<Image>) {
+    std::mem::forget(image);
+}
+
 /// Maps all of an image that fits. If this fails, anything may be mapped.
 fn map(slot: &mut Slot, binding: &Binding) -> Result<(Tracked, Grown), Error> {
     let Binding { image, lead, head, tracking, growth } = binding;
@@ -229,15 +246,17 @@ fn map(slot: &mut Slot, binding: &Binding) -> Result<(Tracked, Grown), Error> {
 fn map_image(slot: &mut Slot, image: &Image, image_at: usize, head: usize) -> Result<(), Error> {
     let reservation = &mut slot.reservation;
     let mut mapped = image_at - head;
-    for extent in image.extents() {
-        let (start, end) = (image_at + extent.at, image_at + extent.at + extent.bytes);
-        // The head is of the same mapping if it can be: mappings are few, and slots many.
-        let with_head = start == image_at && head <= image.head_room();
-        let before = if with_head { head } else { 0 };
-        reservation.map_zeroed(mapped, start - before - mapped)?;
-        let from = extent.file - before as u64;
-        reservation.map_file(start - before, end - start + before, image.file(), from)?;
-        mapped = end;
+    if let Some(file) = image.file() {
+        for extent in image.extents() {
+            let (start, end) = (image_at + extent.at, image_at + extent.at + extent.bytes);
+            // The head is of the same mapping if it can be: mappings are few, and slots many.
+            let with_head = start == image_at && head <= image.head_room();
+            let before = if with_head { head } else { 0 };
+            reservation.map_zeroed(mapped, start - before - mapped)?;
+            let from = extent.file - before as u64;
+            reservation.map_file(start - before, end - start + before, file, from)?;
+            mapped = end;
+        }
     }
     reservation.map_zeroed(mapped, image_at + image.len() - mapped)
 }

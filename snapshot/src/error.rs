@@ -17,6 +17,16 @@ pub enum Error {
     /// An image whose extents cannot be.
     #[error("impossible image: {0}")]
     Image(&'static str),
+    /// More images than there may be.
+    #[error("no room for an image of {bytes} bytes: there are {present} of at most {most} already")]
+    ImageMemory {
+        /// Bytes of the image.
+        bytes: u64,
+        /// Bytes of all images that there are.
+        present: u64,
+        /// Most bytes of all images.
+        most: u64,
+    },
     /// A working set that cannot be, or not of this image.
     #[error("impossible working set: {0}")]
     WorkingSet(&'static str),

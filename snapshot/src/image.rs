@@ -1,11 +1,12 @@
-//! Images: the bytes that slots start from, in files.
+//! Images: the bytes that slots start from.
 
+use crate::image_memory::Region;
 use crate::sys::View;
-use crate::{Error, PAGE, WorkingSet, sys};
+use crate::{Error, PAGE, WorkingSet};
 use std::fs::File;
 use std::iter::once;
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// A range of an image that is stored in its file. The rest of the image is zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,77 +19,80 @@ pub struct Extent {
     pub bytes: usize,
 }
 
-/// More mappings than this are not made for one image: nearby extents share one, with the zeros
-/// between them stored.
+/// The offset in the file of the byte at `at` bytes in the image, if one of the extents has it.
+pub(crate) fn offset(extents: &[Extent], at: usize) -> Option<u64> {
+    let after = extents.partition_point(|extent| extent.at <= at);
+    let extent = extents[after.checked_sub(1)?];
+    let inside = at - extent.at;
+    (inside < extent.bytes).then_some(extent.file + inside as u64)
+}
+
+/// If an image has more extents than this, nearby ones share a mapping, with the zeros between them
+/// mapped from the file too.
 const MAX_EXTENTS: usize = 32;
 
-/// Zeros between two extents are stored rather than mapped apart if they are at most this many
-/// bytes: a mapping costs the kernel more than a few pages of page cache.
+/// Zeros between two extents are of the same mapping if they are at most this many bytes: a mapping
+/// costs the kernel more than a few pages of page cache.
 const SMALL_GAP: usize = 64 * PAGE;
 
-/// Bytes before an image in a file of its own, for the heads of slots: so that a head can be of the
-/// same mapping as the image. They are a hole, which takes no memory.
-const HEAD_ROOM: usize = 64 << 10;
+/// So many zeros and more are never mapped from a file, where the first look at a page would take
+/// memory that stays with the file: ordinary memory shows all of them as one page.
+const HOLE: usize = 1 << 20;
 
 /// An immutable image.
 #[derive(Debug)]
 pub struct Image {
-    file: File,
+    backing: Backing,
     bytes: usize,
     extents: Vec<Extent>,
     /// Bytes of zeros in the file before the image.
     head_room: usize,
-    /// Made when the first slot wants to copy pages back.
-    view: OnceLock<Option<View>>,
     /// The pages that guests are expected to write to, if that is known.
     working_set: Option<WorkingSet>,
+}
+
+/// The file that has the extents.
+#[derive(Debug)]
+pub(crate) enum Backing {
+    /// None: everything is zero.
+    Zeros,
+    /// The memory of images.
+    Region(Arc<Region>),
+    /// Somebody else's, with a view that is made when the first slot wants to copy pages back.
+    File(Arc<File>, OnceLock<Option<View>>),
 }
 
 /// A page that is not stored.
 static ZEROS: [u8; PAGE] = [0; PAGE];
 
 impl Image {
-    /// An image of `bytes` bytes that is zero but for `extents`, whose contents are read from
-    /// `stored` (where [`Extent::file`] is an offset in `stored`). They are copied to a memfd, so
-    /// nobody else can change them.
-    ///
-    /// # Errors
-    /// [`Error::Image`] if the extents are unaligned, unsorted, overlap or lie outside; otherwise
-    /// [`Error::Os`] (usually: out of memory or file descriptors).
-    pub fn from_pages(bytes: usize, extents: &[Extent], stored: &[u8]) -> Result<Image, Error> {
-        check(bytes, extents, stored.len() as u64)?;
-        let doing = "copying an image to memory";
-        let size = (HEAD_ROOM + bytes) as u64;
-        let file = sys::memfd("wfaas-image", size).map_err(Error::os(doing))?;
-        for extent in extents {
-            let (from, to) = (extent.file as usize, HEAD_ROOM + extent.at);
-            let pages = &stored[from..from + extent.bytes];
-            sys::write_all_at(&file, pages, to as u64).map_err(Error::os(doing))?;
-        }
-        let extents = merge(extents, bytes);
-        let (head_room, view) = (HEAD_ROOM, OnceLock::new());
-        Ok(Image { file, bytes, extents, head_room, view, working_set: None })
+    pub(crate) fn new(
+        backing: Backing,
+        bytes: usize,
+        extents: Vec<Extent>,
+        head_room: usize,
+    ) -> Image {
+        Image { backing, bytes, extents, head_room, working_set: None }
+    }
+
+    /// An image of `bytes` zeros, a multiple of [`PAGE`]: it needs no file.
+    pub fn zeroed(bytes: usize) -> Image {
+        Image::new(Backing::Zeros, bytes, Vec::new(), 0)
     }
 
     /// An image with its extents in `file`, mapped from there: for a process that uses it once.
     /// A change of the file is a change of the image.
     ///
     /// # Errors
-    /// As [`Image::from_pages`], and [`Error::Image`] if there are too many extents to map each.
-    pub fn from_file(file: File, bytes: usize, extents: &[Extent]) -> Result<Image, Error> {
+    /// [`Error::Image`] if the extents are unaligned, unsorted, overlap, lie outside, or are too many
+    /// to map each; [`Error::Os`] if the file's size cannot be asked for.
+    pub fn from_file(file: Arc<File>, bytes: usize, extents: &[Extent]) -> Result<Image, Error> {
         let metadata = file.metadata().map_err(Error::os("asking for the size of an image"))?;
         check(bytes, extents, metadata.len())?;
         if extents.len() > MAX_EXTENTS {
             return Err(Error::Image("too many extents to map each from the file"));
         }
-        Ok(Image {
-            file,
-            bytes,
-            extents: extents.to_vec(),
-            head_room: 0,
-            view: OnceLock::new(),
-            working_set: None,
-        })
+        Ok(Image::new(Backing::File(file, OnceLock::new()), bytes, extents.to_vec(), 0))
     }
 
     /// The same image, with the pages that guests are expected to write to.
@@ -121,6 +125,14 @@ impl Image {
         self.bytes == 0
     }
 
+    /// Bytes of [image memory](crate::ImageMemory) that it may take, shared with equal images.
+    pub fn stored_bytes(&self) -> u64 {
+        match &self.backing {
+            Backing::Region(region) => region.bytes(),
+            Backing::Zeros | Backing::File(..) => 0,
+        }
+    }
+
     /// The ranges that are mapped from the file, ascending.
     pub fn extents(&self) -> &[Extent] {
         &self.extents
@@ -128,18 +140,20 @@ impl Image {
 
     /// Makes sure that [`Image::stored_page`] works; whether it does.
     pub(crate) fn prepare_view(&self) -> bool {
-        self.view.get_or_init(|| View::new(&self.file).ok()).is_some()
+        self.extents.is_empty() || self.view().is_some()
+    }
+
+    fn view(&self) -> Option<&View> {
+        match &self.backing {
+            Backing::Zeros => None,
+            Backing::Region(region) => region.view(),
+            Backing::File(file, view) => view.get_or_init(|| View::of_all(file).ok()).as_ref(),
+        }
     }
 
     /// The address of the bytes of the page at `at` bytes in the image; `None` if it is zero.
     pub(crate) fn stored_page(&self, at: usize) -> Option<*const u8> {
-        let after = self.extents.partition_point(|extent| extent.at <= at);
-        let extent = self.extents[after.checked_sub(1)?];
-        let inside = at - extent.at;
-        if inside >= extent.bytes {
-            return None;
-        }
-        self.view.get()?.as_ref()?.page(extent.file + inside as u64)
+        Some(self.view()?.bytes(offset(&self.extents, at)?, PAGE)?.as_ptr())
     }
 
     /// The bytes of the page at `at` bytes in the image.
@@ -152,12 +166,17 @@ impl Image {
         }
     }
 
-    pub(crate) fn file(&self) -> &File {
-        &self.file
+    /// The file with the extents; `None` if there are none.
+    pub(crate) fn file(&self) -> Option<&File> {
+        match &self.backing {
+            Backing::Zeros => None,
+            Backing::Region(region) => Some(region.file()),
+            Backing::File(file, _) => Some(file),
+        }
     }
 }
 
-fn check(bytes: usize, extents: &[Extent], file_bytes: u64) -> Result<(), Error> {
+pub(crate) fn check(bytes: usize, extents: &[Extent], file_bytes: u64) -> Result<(), Error> {
     let aligned = |number: u64| number.is_multiple_of(PAGE as u64);
     let mut end = 0;
     for extent in extents {
@@ -178,69 +197,75 @@ fn check(bytes: usize, extents: &[Extent], file_bytes: u64) -> Result<(), Error>
     Ok(())
 }
 
-/// Joins extents until few enough are left, and with the ends of the image if those are near. Only
-/// for a file that is laid out like the image, behind the room for a head.
-fn merge(extents: &[Extent], bytes: usize) -> Vec<Extent> {
-    let mut gap = SMALL_GAP;
-    loop {
-        let mut merged: Vec<Range<usize>> = Vec::new();
-        // The empty ones are the ends of the image.
-        let ranges = extents.iter().map(|extent| extent.at..extent.at + extent.bytes);
-        for range in once(0..0).chain(ranges).chain(once(bytes..bytes)) {
-            match merged.last_mut() {
-                Some(last) if range.start - last.end <= gap => last.end = range.end,
-                _ => merged.push(range),
-            }
+/// The ranges of an image of `bytes` bytes that are mapped from a file, in which they lie one after
+/// the other: the stored ones (offset and length), joined if they are near each other or near the
+/// ends, and further apart if they are many.
+pub(crate) fn merge(stored: &[(usize, usize)], bytes: usize) -> Vec<Extent> {
+    let few = joined(stored, bytes, SMALL_GAP);
+    let ranges = if few.len() > MAX_EXTENTS { joined(stored, bytes, HOLE - PAGE) } else { few };
+    let mut file = 0;
+    let extent = |Range { start, end }: Range<usize>| {
+        let extent = Extent { at: start, file, bytes: end - start };
+        file += extent.bytes as u64;
+        extent
+    };
+    ranges.into_iter().map(extent).collect()
+}
+
+/// Ranges without the gaps of at most `gap` bytes.
+fn joined(stored: &[(usize, usize)], bytes: usize, gap: usize) -> Vec<Range<usize>> {
+    let mut joined: Vec<Range<usize>> = Vec::new();
+    // The empty ones are the ends of the image.
+    let ranges = stored.iter().map(|(at, bytes)| *at..at + bytes);
+    for range in once(0..0).chain(ranges).chain(once(bytes..bytes)) {
+        match joined.last_mut() {
+            Some(last) if range.start - last.end <= gap => last.end = range.end,
+            _ => joined.push(range),
         }
-        merged.retain(|range| !range.is_empty());
-        if merged.len() <= MAX_EXTENTS {
-            let extent = |Range { start, end }| Extent {
-                at: start,
-                file: (HEAD_ROOM + start) as u64,
-                bytes: end - start,
-            };
-            return merged.into_iter().map(extent).collect();
-        }
-        gap *= 4;
     }
+    joined.retain(|range| !range.is_empty());
+    joined
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ImageMemory;
 
     fn extent(at: usize, file: u64, bytes: usize) -> Extent {
         Extent { at: at * PAGE, file: file * PAGE as u64, bytes: bytes * PAGE }
     }
 
+    fn merged(stored: &[(usize, usize)], pages: usize) -> Vec<Extent> {
+        let stored: Vec<_> = stored.iter().map(|(at, n)| (at * PAGE, n * PAGE)).collect();
+        merge(&stored, pages * PAGE)
+    }
+
     #[test]
     fn near_extents_are_joined_and_far_ones_are_not() {
-        let few = [extent(100, 0, 1), extent(103, 1, 1), extent(1000, 2, 5)];
-        assert_eq!(merge(&few, 1100 * PAGE), [extent(100, 116, 4), extent(1000, 1016, 5)]);
+        let few = [(100, 1), (103, 1), (1000, 5)];
+        assert_eq!(merged(&few, 1100), [extent(100, 0, 4), extent(1000, 4, 5)]);
     }
 
     #[test]
     fn extents_near_the_ends_are_joined_with_them() {
-        assert_eq!(merge(&[extent(3, 0, 1)], 20 * PAGE), [extent(0, 16, 20)]);
-        assert_eq!(merge(&[], 20 * PAGE), [extent(0, 16, 20)], "all of a small image");
-        assert_eq!(merge(&[], 1000 * PAGE), []);
+        assert_eq!(merged(&[(3, 1)], 20), [extent(0, 0, 20)]);
+        assert_eq!(merged(&[(3, 1)], 1000), [extent(0, 0, 4)]);
     }
 
     #[test]
-    fn there_are_never_too_many_extents() {
-        let many: Vec<Extent> = (0..5000).map(|i| extent(i * 100, i as u64, 1)).collect();
-        let merged = merge(&many, 500_000 * PAGE);
-        assert!(merged.len() <= MAX_EXTENTS);
-        assert!(many.iter().all(|one| {
-            merged
-                .iter()
-                .any(|extent| extent.at <= one.at && one.at + one.bytes <= extent.at + extent.bytes)
-        }));
+    fn many_extents_are_joined_but_for_large_holes() {
+        let many: Vec<_> = (0..5000).map(|index| (index * 100, 1)).collect();
+        assert_eq!(merged(&many, 499_901), [extent(0, 0, 499_901)]);
+        let far: Vec<_> = (0..50).map(|index| (index * 257, 1)).collect();
+        assert_eq!(merged(&far, 49 * 257 + 1).len(), 50, "each hole is of 1 MiB");
+        let near: Vec<_> = (0..50).map(|index| (index * 256, 1)).collect();
+        assert_eq!(merged(&near, 49 * 256 + 1).len(), 1);
     }
 
     #[test]
     fn impossible_extents_are_refused() {
-        let stored = vec![1; 4 * PAGE];
+        let (memory, stored) = (ImageMemory::new(1 << 20).unwrap(), vec![1; 4 * PAGE]);
         for (bytes, extents) in [
             (4, vec![extent(3, 0, 2)]),
             (9, vec![extent(1, 0, 2), extent(2, 2, 1)]),
@@ -248,8 +273,9 @@ mod tests {
             (9, vec![extent(1, 3, 0)]),
             (9, vec![Extent { at: 5, file: 0, bytes: PAGE }]),
         ] {
-            let error = Image::from_pages(bytes * PAGE, &extents, &stored).unwrap_err();
+            let error = memory.image(bytes * PAGE, 0, &extents, &stored).unwrap_err();
             assert!(matches!(error, Error::Image(_)), "{extents:?}: {error}");
         }
+        assert_eq!(memory.bytes(), 0);
     }
 }

@@ -2,7 +2,8 @@
 //! it identical to the image again. Nothing here knows WebAssembly.
 //!
 //! * a [`Slot`] is a reservation of address space with one fixed address in it, *BASE*;
-//! * an [`Image`] is a file (usually a memfd) and the [`Extent`]s of it that are not zero;
+//! * an [`Image`] is zero but for [`Extent`]s, which are in a file: usually in an [`ImageMemory`], one
+//!   for all images, where equal ones are one;
 //! * *binding* maps an image into a slot so that its byte `lead` lies at BASE, privately, with a
 //!   *head* of ordinary memory before it, which belongs to no image: a [`Bound`];
 //! * *opening* makes more memory after the image accessible, zeroed, by one kind of [`Growth`];
@@ -14,12 +15,13 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use wfaas_snapshot::{Binding, Extent, Geometry, Growth, Image, Slot, Tracking};
+//! use wfaas_snapshot::{Binding, Extent, Geometry, Growth, ImageMemory, Slot, Tracking};
 //!
 //! let geometry = Geometry { below: 1 << 20, above: 1 << 20, align: 4096 };
 //! let slot = Slot::reserve(geometry)?;
 //! let page = [7u8; 4096];
-//! let image = Image::from_pages(8192, &[Extent { at: 4096, file: 0, bytes: 4096 }], &page)?;
+//! let images = ImageMemory::new(1 << 20)?;
+//! let image = images.image(8192, 4096, &[Extent { at: 4096, file: 0, bytes: 4096 }], &page)?;
 //! let (tracking, growth) = (Tracking::Discard, Growth::Protect);
 //! let mut slot = slot.bind(Binding { image: Arc::new(image), lead: 4096, head: 4096, tracking, growth })?;
 //! assert_eq!(slot.bytes(0, 4096)?, page);
@@ -36,8 +38,10 @@ mod granules;
 mod growth;
 mod history;
 mod image;
+mod image_memory;
 mod pager;
 mod pages;
+mod regions;
 mod restore;
 mod slot;
 mod sys;
@@ -51,6 +55,7 @@ pub use bound::{BindError, Binding, Bound};
 pub use error::Error;
 pub use growth::Growth;
 pub use image::{Extent, Image};
+pub use image_memory::ImageMemory;
 pub use pager::handle_missing_page;
 pub use slot::{Geometry, Slot};
 pub use table::LEARN_ALIGN;

@@ -1,7 +1,7 @@
 //! The system calls of this crate, each with the argument why it is sound.
 
 use crate::Error;
-use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
+use rustix::fs::{FallocateFlags, MemfdFlags, fallocate, ftruncate, memfd_create};
 use rustix::mm::{
     Advice, MapFlags, MprotectFlags, ProtFlags, madvise, mmap, mmap_anonymous, mprotect, munmap,
 };
@@ -173,10 +173,12 @@ fn unmap(start: usize, bytes: usize) {
     }
 }
 
-/// A whole file, mapped for reading.
+/// A range of a file, mapped for reading.
 #[derive(Debug)]
 pub(crate) struct View {
     start: *const u8,
+    /// Offset in the file.
+    from: u64,
     bytes: usize,
 }
 
@@ -187,22 +189,30 @@ unsafe impl Send for View {}
 unsafe impl Sync for View {}
 
 impl View {
-    pub(crate) fn new(file: &File) -> io::Result<View> {
-        let bytes = usize::try_from(file.metadata()?.len()).map_err(io::Error::other)?;
+    /// The `bytes` bytes from `from` on, a multiple of the page.
+    pub(crate) fn new(file: &File, from: u64, bytes: u64) -> io::Result<View> {
+        let bytes = usize::try_from(bytes).map_err(io::Error::other)?;
         if bytes == 0 {
-            return Ok(View { start: ptr::null(), bytes });
+            return Ok(View { start: ptr::null(), from, bytes });
         }
         // SAFETY: a fresh mapping at an address of the kernel's choice touches nothing.
         let start =
-            unsafe { mmap(ptr::null_mut(), bytes, ProtFlags::READ, MapFlags::SHARED, file, 0)? };
-        Ok(View { start: start.cast(), bytes })
+            unsafe { mmap(ptr::null_mut(), bytes, ProtFlags::READ, MapFlags::SHARED, file, from)? };
+        Ok(View { start: start.cast(), from, bytes })
     }
 
-    /// The address of the page at `offset` in the file.
-    pub(crate) fn page(&self, offset: u64) -> Option<*const u8> {
-        let offset = usize::try_from(offset).ok()?;
-        let inside = offset.checked_add(crate::PAGE)? <= self.bytes;
-        inside.then(|| self.start.wrapping_add(offset))
+    /// A whole file.
+    pub(crate) fn of_all(file: &File) -> io::Result<View> {
+        View::new(file, 0, file.metadata()?.len())
+    }
+
+    /// The bytes at `offset` in the file, which nobody changes as long as the view.
+    pub(crate) fn bytes(&self, offset: u64, bytes: usize) -> Option<&[u8]> {
+        let at = usize::try_from(offset.checked_sub(self.from)?).ok()?;
+        let inside = at.checked_add(bytes)? <= self.bytes;
+        // SAFETY: the range is in the mapping, which lives as long as the view. The file is an
+        // image's, which is written before it is viewed and never again.
+        inside.then(|| unsafe { std::slice::from_raw_parts(self.start.wrapping_add(at), bytes) })
     }
 }
 
@@ -212,11 +222,19 @@ impl Drop for View {
     }
 }
 
-/// A new file in memory.
-pub(crate) fn memfd(name: &str, bytes: u64) -> io::Result<File> {
-    let file = memfd_create(name, MemfdFlags::CLOEXEC)?;
-    ftruncate(&file, bytes)?;
-    Ok(File::from(file))
+/// A new, empty file in memory.
+pub(crate) fn memfd(name: &str) -> io::Result<File> {
+    Ok(File::from(memfd_create(name, MemfdFlags::CLOEXEC)?))
+}
+
+/// Sets a file's size; new bytes are zero and take no memory.
+pub(crate) fn resize(file: &File, bytes: u64) -> io::Result<()> {
+    Ok(ftruncate(file, bytes)?)
+}
+
+/// Makes a range of a file zero, and gives its memory back.
+pub(crate) fn punch_hole(file: &File, at: u64, bytes: u64) -> io::Result<()> {
+    Ok(fallocate(file, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, at, bytes)?)
 }
 
 pub(crate) fn write_all_at(file: &File, bytes: &[u8], at: u64) -> io::Result<()> {

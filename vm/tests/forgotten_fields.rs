@@ -9,7 +9,7 @@ const RESET: &[(&str, &str)] = &[
     ("StoreBox<T>", "api/store.rs"),
     ("Lent", "pool/lent.rs"),
     ("StoreInner", "runtime/store.rs"),
-    ("MemoryLimits", "runtime/store.rs"),
+    ("MemoryLimits", "runtime/limits.rs"),
     ("Objects", "runtime/objects.rs"),
     ("MemoryInner", "runtime/memory.rs"),
     ("SharedInner", "runtime/shared.rs"),

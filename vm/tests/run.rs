@@ -112,7 +112,7 @@ fn a_module_that_starts_beyond_the_engines_limit_is_refused() {
     let linker = Linker::new(&engine);
     linker.instantiate(&mut store, &module(&engine, "(module (memory 16 17))")).unwrap();
     let error = linker.instantiate(&mut store, &module(&engine, "(module (memory 17))"));
-    assert!(matches!(error, Err(Error::Unsupported(_))), "{error:?}");
+    assert!(matches!(error, Err(Error::MemoryLimit { what: "a memory", .. })), "{error:?}");
 }
 
 #[test]

@@ -61,7 +61,8 @@ layer! {
     /// What one request may use; a layer of it. Going beyond ends the request, not the process.
     #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
     pub struct Limits, "a table of limits" in "limits." {
-        /// Most bytes of linear memory; `memory.grow` beyond answers -1.
+        /// Most bytes of linear memory, tables and exceptions together; `memory.grow` and `table.grow`
+        /// beyond answer -1.
         #[serde(rename = "memory_bytes", skip_serializing_if = "Option::is_none")]
         pub memory: Option<ByteSize> { "memory" => ByteSize, "memory_bytes" => ByteSize },
         /// Longest time a request may take.

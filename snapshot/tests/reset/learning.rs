@@ -20,7 +20,7 @@ fn a_set_that_grows_too_large_is_learned_anew() {
     let pages = 5000;
     let stored = vec![3; PAGE];
     let extents = [Extent { at: 0, file: 0, bytes: PAGE }];
-    let image = Image::from_pages(pages * PAGE, &extents, &stored).unwrap();
+    let image = stored_image(pages * PAGE, &extents, &stored);
     let mut slot = bound_at(Tracking::Pages, image);
     slot.bytes_mut(0, pages * PAGE).unwrap().fill(9);
     slot.reset().unwrap();
@@ -35,7 +35,7 @@ fn a_set_that_grows_too_large_is_learned_anew() {
 #[test]
 fn a_slot_stops_learning_from_guests_that_do_not_repeat_themselves() {
     let pages = 4000;
-    let image = Image::from_pages(pages * PAGE, &[], &[]).unwrap();
+    let image = Image::zeroed(pages * PAGE);
     let mut slot = bound_at(Tracking::Pages, image);
     for round in 0..100 {
         for page in 0..8 {

@@ -87,7 +87,7 @@ fn a_slot_can_be_bound_to_another_image() {
         let mut slot = grown_by(growth, tracking, image().0, PAGE);
         slot.open(MAX_OPEN).unwrap();
         slot.bytes_mut(0, MAX_OPEN).unwrap().fill(1);
-        let image = Arc::new(Image::from_pages(2 * PAGE, &[], &[]).unwrap());
+        let image = Arc::new(Image::zeroed(2 * PAGE));
         let binding = Binding { image, lead: PAGE, head: PAGE, tracking, growth };
         let mut slot = slot.unbind().unwrap().bind(binding).unwrap();
         let all = slot.bytes(-(2 * PAGE as isize), 3 * PAGE).unwrap();
@@ -127,12 +127,12 @@ fn an_image_that_is_too_large_leaves_the_slot() {
         assert!(matches!(failed.error, Error::TooLarge { .. }), "{failed}");
         failed.slot.unwrap()
     };
-    let large = Image::from_pages(LEAD + GEOMETRY.above + PAGE, &[], &[]).unwrap();
-    let small = Image::from_pages(LEAD - PAGE, &[], &[]).unwrap();
+    let large = Image::zeroed(LEAD + GEOMETRY.above + PAGE);
+    let small = Image::zeroed(LEAD - PAGE);
     let (image, expected) = image();
     let slot = refused(Slot::reserve(GEOMETRY).unwrap(), large, 0);
     let slot = refused(slot, small, 0);
-    let slot = refused(slot, Image::from_pages(IMAGE, &[], &[]).unwrap(), GEOMETRY.below);
-    let slot = refused(slot, Image::from_pages(IMAGE, &[], &[]).unwrap(), usize::MAX);
+    let slot = refused(slot, Image::zeroed(IMAGE), GEOMETRY.below);
+    let slot = refused(slot, Image::zeroed(IMAGE), usize::MAX);
     assert_pristine(&slot.bind(binding(image, 0)).unwrap(), &expected);
 }

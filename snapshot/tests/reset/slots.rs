@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Once};
 use wfaas_snapshot::{
-    Binding, Bound, Extent, FaultSignal, Geometry, Growth, Image, LEARN_ALIGN, PAGE, Slot,
-    Tracking, handle_missing_page, handle_write_fault,
+    Binding, Bound, Extent, FaultSignal, Geometry, Growth, Image, ImageMemory, LEARN_ALIGN, PAGE,
+    Slot, Tracking, handle_missing_page, handle_write_fault,
 };
 
 pub(crate) const GEOMETRY: Geometry =
@@ -56,6 +56,11 @@ pub(crate) fn grown_by(growth: Growth, tracking: Tracking, image: Image, head: u
     slot
 }
 
+/// An image in memory of its own.
+pub(crate) fn stored_image(bytes: usize, extents: &[Extent], stored: &[u8]) -> Image {
+    ImageMemory::new(u64::MAX).unwrap().image(bytes, PAGE, extents, stored).unwrap()
+}
+
 /// An image with data in pages 0, 5, 6 and 39 and its bytes, computed independently.
 pub(crate) fn image() -> (Image, Vec<u8>) {
     let stored: Vec<u8> = (0..4 * PAGE).map(|i| (i / 7) as u8 | 1).collect();
@@ -68,7 +73,7 @@ pub(crate) fn image() -> (Image, Vec<u8>) {
     bytes[..PAGE].copy_from_slice(&stored[..PAGE]);
     bytes[5 * PAGE..7 * PAGE].copy_from_slice(&stored[PAGE..3 * PAGE]);
     bytes[39 * PAGE..].copy_from_slice(&stored[3 * PAGE..]);
-    (Image::from_pages(IMAGE, &extents, &stored).unwrap(), bytes)
+    (stored_image(IMAGE, &extents, &stored), bytes)
 }
 
 pub(crate) fn assert_pristine(slot: &Bound, expected: &[u8]) {
@@ -79,7 +84,7 @@ pub(crate) fn assert_pristine(slot: &Bound, expected: &[u8]) {
 
 /// A slot with an image of `pages` pages of zeros.
 pub(crate) fn zeros(tracking: Tracking, pages: usize) -> Bound {
-    let image = Image::from_pages(pages * PAGE, &[], &[]).unwrap();
+    let image = Image::zeroed(pages * PAGE);
     bound_at(tracking, image)
 }
 

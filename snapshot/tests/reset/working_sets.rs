@@ -90,10 +90,10 @@ fn impossible_working_sets_are_refused() {
 #[test]
 fn a_working_set_that_guests_do_not_write_to_is_forgotten() {
     let pages = 300;
-    let image = Image::from_pages(pages * PAGE, &[], &[]).unwrap();
+    let image = Image::zeroed(pages * PAGE);
     let set = WorkingSet { pages: vec![10..210], image: pages, grown: 0 };
     for tracking in [Tracking::Pages, Tracking::Granules] {
-        let image = Image::from_pages(image.len(), &[], &[]).unwrap();
+        let image = Image::zeroed(image.len());
         let mut slot = bound_at(tracking, image.expecting(set.clone()).unwrap());
         assert!(slot.learned() >= 50);
         for _ in 0..5000 {

@@ -4,17 +4,19 @@ use crate::arch;
 use crate::call::faults;
 use crate::pool::slots::Slots;
 use crate::runtime::error::Error;
+use crate::sys;
 use std::sync::Arc;
 use wfaas_abi::cpu::CpuFeatures;
-use wfaas_snapshot::Tracking;
+use wfaas_abi::layout::MAX_STATE_BYTES;
+use wfaas_snapshot::{ImageMemory, Tracking};
 
 /// How an engine runs guests.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Bytes of stack a guest may use.
     pub stack_bytes: usize,
-    /// Most bytes that the linear memories of an instance may have together, whatever its module
-    /// declares.
+    /// Most bytes that the linear memories and tables of an instance may have together, whatever its
+    /// module declares; and as many, but never more than 64 MiB, the exceptions of its store.
     pub max_memory_bytes: u64,
     /// Most slots that the idle faaslets of a pool keep for the next requests. A faaslet takes one,
     /// and one more for each memory after the first.
@@ -26,6 +28,9 @@ pub struct Config {
     /// faaslet that would pass it is dropped when it is released. `None` is half of the machine's
     /// memory.
     pub max_resident_bytes: Option<u64>,
+    /// Most bytes that the images of all modules take in memory; equal ones count once. A module that
+    /// would pass it is refused. `None` is half of the machine's memory.
+    pub max_image_bytes: Option<u64>,
     /// Way in which slots of pools track the pages that a reset has to restore.
     pub tracking: Tracking,
 }
@@ -34,10 +39,11 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             stack_bytes: 1 << 20,
-            max_memory_bytes: 4 << 30,
+            max_memory_bytes: (4 << 30) + MAX_STATE_BYTES as u64,
             idle_slots: 64,
             max_slots: 16 << 10,
             max_resident_bytes: None,
+            max_image_bytes: None,
             tracking: Tracking::Auto,
         }
     }
@@ -55,17 +61,21 @@ pub struct Engine(Arc<EngineInner>);
 struct EngineInner {
     config: Config,
     slots: Arc<Slots>,
+    images: ImageMemory,
 }
 
 impl Engine {
     /// Sets up signal handling (once for the process) and an engine.
     ///
     /// # Errors
-    /// [`Error::Os`] if a signal handler cannot be installed.
+    /// [`Error::Os`] if a signal handler cannot be installed, [`Error::Slot`] if there is no file
+    /// descriptor for the memory of images, which is the only one.
     pub fn new(config: Config) -> Result<Engine, Error> {
         faults::install().map_err(Error::os("installing signal handlers"))?;
         let slots = Arc::new(Slots::new(config.max_slots, config.max_resident_bytes));
-        Ok(Engine(Arc::new(EngineInner { config, slots })))
+        let images = config.max_image_bytes.unwrap_or_else(|| sys::memory_bytes() / 2);
+        let images = ImageMemory::new(images)?;
+        Ok(Engine(Arc::new(EngineInner { config, slots, images })))
     }
 
     /// The configuration.
@@ -82,6 +92,16 @@ impl Engine {
     /// The features of this machine's processor, of those an artifact may ask for.
     pub fn cpu_features(&self) -> CpuFeatures {
         arch::available_cpu_features()
+    }
+
+    /// Bytes that the images of modules may take in memory, equal ones counted once: see
+    /// [`Config::max_image_bytes`].
+    pub fn image_bytes(&self) -> u64 {
+        self.0.images.bytes()
+    }
+
+    pub(super) fn image_memory(&self) -> &ImageMemory {
+        &self.0.images
     }
 
     pub(super) fn slots(&self) -> &Arc<Slots> {

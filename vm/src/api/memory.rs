@@ -82,7 +82,7 @@ impl Memory {
     pub fn grow(&self, store: &mut impl AsContextMut, delta: u64) -> Option<u64> {
         let store = inner_mut(store);
         let index = self.index_in(&store.objects);
-        store.grow_memory(index as usize, delta)
+        store.objects.grow_memory(index as usize, delta)
     }
 
     /// The memory's type, with its present size as the minimum.

@@ -7,21 +7,22 @@ use std::fs::File;
 use std::path::Path;
 
 impl Module {
-    /// Loads an artifact from memory; the bytes are copied once.
+    /// Loads an artifact from memory; the bytes are copied once. The module needs no file descriptor.
     ///
     /// # Errors
     /// [`Error::Artifact`] if the header does not fit this VM or machine; [`Error::Os`] if mapping
     /// fails.
     pub fn from_bytes(engine: &Engine, bytes: &[u8]) -> Result<Module, Error> {
-        Module::load_bytes(bytes, engine.cpu_features())
+        Module::load_bytes(bytes, engine.cpu_features(), engine.image_memory())
     }
 
-    /// Loads an artifact by mapping its file, which must not be changed while it is in use.
+    /// Loads an artifact by mapping its file, which must not be changed while it is in use. It stays
+    /// open until there is a [`Pool`](crate::Pool) of the module, or none of the module is left.
     ///
     /// # Errors
     /// As [`Module::from_bytes`], and [`Error::Os`] if the file cannot be opened.
     pub fn from_file(engine: &Engine, path: &Path) -> Result<Module, Error> {
         let file = File::open(path).map_err(Error::os("opening the artifact"))?;
-        Module::load_file(file, engine.cpu_features())
+        Module::load_file(file, engine.cpu_features(), engine.image_memory())
     }
 }

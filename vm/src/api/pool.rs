@@ -15,7 +15,6 @@ use std::any::Any;
 use std::marker::PhantomData;
 use std::sync::{Arc, Weak};
 use wfaas_abi::artifact::records::ExternKind;
-use wfaas_snapshot::Tracking;
 
 /// Hands out instances of one module that are all alike, whatever their predecessors did. Cheap
 /// to clone; usable from any number of threads.
@@ -77,12 +76,9 @@ impl<T: Default + Send + 'static> Pool<T> {
     pub fn new(linker: &Linker<T>, module: &Module) -> Result<Pool<T>, Error> {
         check_module(module)?;
         let engine = linker.engine().clone();
-        let module = match engine.config().tracking {
-            Tracking::Discard => module.clone(),
-            _ => module.with_image_in_memory()?,
-        };
-        let most = engine.config().idle_slots.div_ceil(module.images().len());
-        let inner = PoolInner { linker: linker.clone(), module, idle: Idle::new(most) };
+        let images = module.keep_images_in_memory()?;
+        let idle = Idle::new(engine.config().idle_slots.div_ceil(images.len()));
+        let inner = PoolInner { linker: linker.clone(), module: module.clone(), idle };
         let pool = Pool(Arc::new(inner));
         let keeper: Weak<PoolInner<T>> = Arc::downgrade(&pool.0);
         engine.slots().add_keeper(keeper);

@@ -60,11 +60,16 @@ impl<T: 'static> Store<T> {
         self.0.inner.call.control().set_deadline(deadline);
     }
 
-    /// Lets the memories of the store together not grow beyond `bytes`: `memory.grow` returns -1
-    /// there. Holds until it is set again; a faaslet starts without one, and
+    /// Lets everything that guests of the store can make grow not grow beyond `bytes` together:
+    /// memories, tables (8 bytes an element), exceptions, references to functions of other instances.
+    /// `memory.grow` and `table.grow` return -1 there, a `throw` traps with
+    /// [`TrapCode::TooManyExceptions`](crate::TrapCode::TooManyExceptions), and an instance that starts
+    /// with more is refused with [`Error::MemoryLimit`](crate::Error::MemoryLimit). A faaslet of a pool
+    /// is there already: compare [`Module::initial_memory_bytes`](crate::Module::initial_memory_bytes).
+    /// Holds until it is set again; a faaslet starts without one, and
     /// [`Config::max_memory_bytes`](crate::Config::max_memory_bytes) holds always.
     pub fn set_memory_limit(&mut self, bytes: Option<u64>) {
-        self.0.inner.set_memory_limit(bytes);
+        self.0.inner.objects.set_memory_limit(bytes);
     }
 
     /// A handle with which other threads can end the call under way, or else the next one.

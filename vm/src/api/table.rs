@@ -17,7 +17,7 @@ impl Table {
     /// A table of the host's making, filled with `init`.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if it is too large, [`Error::TypeMismatch`] if `init` does not fit.
+    /// [`Error::Unsupported`] or [`Error::MemoryLimit`] if it is too large, [`Error::TypeMismatch`] if `init` does not fit.
     pub fn new(store: &mut impl AsContextMut, ty: TableType, init: Val) -> Result<Table, Error> {
         let objects = &mut inner_mut(store).objects;
         objects.check_types(std::slice::from_ref(&init), &[ty.element])?;

@@ -4,7 +4,6 @@ use crate::call::backtrace::MAX_FRAMES;
 use crate::call::text::{self, Registration};
 use memmap2::Mmap;
 use std::fmt;
-use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use wfaas_abi::artifact::records::{FunctionRecord, NONE};
 use wfaas_abi::{Artifact, ArtifactError};
@@ -16,29 +15,25 @@ pub(crate) struct Code {
     _registration: Option<Registration>,
     /// Never used again, unlike the text's address.
     id: u64,
-    file: File,
     map: Mmap,
     text: Option<Mmap>,
 }
 
 impl Code {
-    /// Code of an artifact that was parsed: its file, mapped, and its text, mapped for execution.
-    pub(super) fn new(file: File, map: Mmap, text: Option<Mmap>) -> Code {
+    /// Code of an artifact that was parsed: its file, mapped, and its text, mapped for execution. No
+    /// descriptor is needed for them.
+    pub(super) fn new(map: Mmap, text: Option<Mmap>) -> Code {
         static NEXT_ID: AtomicU64 = AtomicU64::new(0);
         let registration = text.as_ref().map(|text| {
             let start = text.as_ptr() as usize;
             text::register(start..start + text.len())
         });
         let id = NEXT_ID.fetch_add(1, Relaxed);
-        Code { _registration: registration, id, file, map, text }
+        Code { _registration: registration, id, map, text }
     }
 
     pub(super) fn artifact(&self) -> Artifact<'_> {
         Artifact::view(&self.map).expect("it was parsed before it was mapped as code")
-    }
-
-    pub(super) fn file(&self) -> &File {
-        &self.file
     }
 
     /// Number that tells the code apart from all other in the life of the process.

@@ -69,6 +69,14 @@ pub enum Error {
     /// The instance cannot become an image.
     #[error("cannot capture the instance: {0}")]
     Capture(String),
+    /// Something is larger than a limit of memory allows.
+    #[error("{what} of {bytes} bytes: too much here")]
+    MemoryLimit {
+        /// The thing.
+        what: &'static str,
+        /// Its bytes.
+        bytes: u64,
+    },
     /// Something the VM does not do.
     #[error("{0}")]
     Unsupported(String),

@@ -8,7 +8,7 @@
 
 use crate::call::state::CallState;
 use crate::runtime::error::{Error, without_frames};
-use crate::runtime::exception_list::{FIRST_LOOK, MOST_BYTES, bytes_of};
+use crate::runtime::exception_list::{Exceptions, FIRST_LOOK, MOST_BYTES, SLICE, bytes_of};
 use crate::runtime::objects::Objects;
 use crate::runtime::thrown::{Exception, Thrown};
 use std::sync::Arc;
@@ -23,11 +23,8 @@ impl Objects {
         values: Box<[u64]>,
     ) -> Result<Exception, Error> {
         let bytes = bytes_of(values.len());
-        if self.exceptions.bytes + bytes > self.exceptions.next_look {
-            self.forget_exceptions(call);
-        }
-        if self.exceptions.bytes + bytes > MOST_BYTES {
-            return Err(without_frames(TrapCode::TooManyExceptions));
+        if self.exceptions.bytes + bytes > self.exceptions.known_room {
+            self.make_exception_room(call, bytes)?;
         }
         let index = self.exceptions.free.pop().unwrap_or_else(|| {
             self.exceptions.slots.push(None);
@@ -37,6 +34,21 @@ impl Objects {
         self.exceptions.slots[index as usize] = Some(thrown.clone());
         self.exceptions.bytes += bytes;
         Ok(Exception(thrown))
+    }
+
+    /// Makes room for an exception of `bytes` bytes, by forgetting others if there are many.
+    #[cold]
+    fn make_exception_room(&mut self, call: &CallState, bytes: usize) -> Result<(), Error> {
+        let most = self.exception_room().min(MOST_BYTES);
+        if self.exceptions.bytes + bytes > self.exceptions.next_look.min(most) {
+            self.forget_exceptions(call);
+        }
+        let present = self.exceptions.bytes + bytes;
+        if present > most {
+            return Err(without_frames(TrapCode::TooManyExceptions));
+        }
+        self.exceptions.known_room = most.min(self.exceptions.next_look).min(present + SLICE);
+        Ok(())
     }
 
     /// A guest's reference to an exception, which must be one of this store, and not from before it
@@ -61,16 +73,15 @@ impl Objects {
 
     /// Drops the exceptions that nothing can refer to any more.
     fn forget_exceptions(&mut self, call: &CallState) {
-        let mut reached = vec![false; self.exceptions.slots.len()];
-        let mut todo = self.exception_roots(call);
-        while let Some(index) = todo.pop() {
-            if !std::mem::replace(&mut reached[index], true) {
-                let thrown = self.exceptions.slots[index].as_ref();
-                let values = thrown.map_or(&[][..], |thrown| &thrown.values);
-                todo.extend(values.iter().filter_map(|bits| self.exceptions.index_of(*bits)));
-            }
+        let mut reached = Reached::new(&self.exceptions);
+        self.reach_roots(call, &mut reached);
+        while let Some(index) = reached.todo.pop() {
+            let thrown = self.exceptions.slots[index].as_ref();
+            let values = thrown.map_or(&[][..], |thrown| &thrown.values);
+            values.iter().for_each(|bits| reached.add(*bits));
         }
-        for (index, reached) in reached.into_iter().enumerate() {
+        let found = reached.found;
+        for (index, reached) in found.into_iter().enumerate() {
             if !reached && let Some(thrown) = self.exceptions.slots[index].take() {
                 self.exceptions.bytes -= bytes_of(thrown.values.len());
                 self.exceptions.free.push(index as u32);
@@ -79,23 +90,50 @@ impl Objects {
         self.exceptions.next_look = (2 * self.exceptions.bytes).clamp(FIRST_LOOK, MOST_BYTES);
     }
 
-    /// Places of exceptions that are referred to from outside of exceptions.
-    fn exception_roots(&self, call: &CallState) -> Vec<usize> {
-        let mut roots = Vec::new();
-        let mut add = |bits: u64| roots.extend(self.exceptions.index_of(bits));
+    /// Adds the exceptions that are referred to from outside of exceptions.
+    fn reach_roots(&self, call: &CallState, reached: &mut Reached<'_>) {
         for global in self.globals.iter().filter(|global| global.ty().content.is_exn_ref()) {
-            add(global.read().0);
+            reached.add(global.read().0);
         }
         for table in self.tables.iter().filter(|table| table.element().is_exn_ref()) {
-            table.read(0, table.size()).unwrap_or_default().into_iter().for_each(&mut add);
+            (0..table.size())
+                .filter_map(|at| table.get(at).ok())
+                .for_each(|bits| reached.add(bits));
         }
-        call.scan_stack(add);
-        let held = |thrown: &Option<Arc<Thrown>>| {
-            thrown.as_ref().is_some_and(|thrown| Arc::strong_count(thrown) > 1)
-        };
-        let slots = self.exceptions.slots.iter().enumerate();
-        roots.extend(slots.filter(|(_, thrown)| held(thrown)).map(|(index, _)| index));
-        roots
+        call.scan_stack(|bits| reached.add(bits));
+        for (index, thrown) in self.exceptions.slots.iter().enumerate() {
+            if thrown.as_ref().is_some_and(|thrown| Arc::strong_count(thrown) > 1) {
+                reached.add_place(index);
+            }
+        }
+    }
+}
+
+/// The exceptions that were found to be referred to. However many references there are, each is
+/// noted once.
+struct Reached<'a> {
+    exceptions: &'a Exceptions,
+    found: Vec<bool>,
+    /// The ones of `found` with values that were not looked at.
+    todo: Vec<usize>,
+}
+
+impl Reached<'_> {
+    fn new(exceptions: &Exceptions) -> Reached<'_> {
+        Reached { exceptions, found: vec![false; exceptions.slots.len()], todo: Vec::new() }
+    }
+
+    /// Adds the exception that a word names, if it names one.
+    fn add(&mut self, bits: u64) {
+        if let Some(index) = self.exceptions.index_of(bits) {
+            self.add_place(index);
+        }
+    }
+
+    fn add_place(&mut self, index: usize) {
+        if !std::mem::replace(&mut self.found[index], true) {
+            self.todo.push(index);
+        }
     }
 }
 
@@ -107,7 +145,7 @@ mod tests {
 
     #[test]
     fn exceptions_are_forgotten_but_for_those_that_something_refers_to() {
-        let (mut objects, call) = (Objects::new(), CallState::new(0));
+        let (mut objects, call) = (Objects::new(MOST_BYTES as u64), CallState::new(0));
         let tag = objects.add_tag(FuncType::new([ValType::EXNREF], []));
         let add = |objects: &mut Objects, cells: Vec<u64>| {
             objects.add_exception(&call, tag, cells.into_boxed_slice()).unwrap()

@@ -33,6 +33,7 @@ impl Objects {
             }
         }
         self.add_type_id(ty.clone())?;
+        self.check_foreign()?;
         let record = self.func_import(func)?;
         let index = push(&mut self.foreign.records, Box::new(record));
         self.foreign.funcs.push(func);

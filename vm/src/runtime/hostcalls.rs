@@ -75,7 +75,7 @@ fn raise(_: Context<'_>, code: u32) -> Result<(), Error> {
 
 fn memory_grow(context: Context<'_>, memory: u32, delta: u64) -> Result<u64, Error> {
     let memory = context.store.objects.memory_index(context.instance, memory)?;
-    Ok(context.store.grow_memory(memory, delta).unwrap_or(FAILED))
+    Ok(context.store.objects.grow_memory(memory, delta).unwrap_or(FAILED))
 }
 
 fn memory_copy(
@@ -188,7 +188,7 @@ fn table_size(context: Context<'_>, table: u32) -> Result<u64, Error> {
 fn table_grow(context: Context<'_>, table: u32, value: u64, delta: u64) -> Result<u64, Error> {
     let table = context.store.objects.table_index(context.instance, table)?;
     let bits = context.store.objects.table_bits(context.instance, table, value)?;
-    Ok(context.store.objects.tables[table].grow(delta, bits).unwrap_or(FAILED))
+    Ok(context.store.objects.grow_table(table, delta, bits).unwrap_or(FAILED))
 }
 
 fn table_fill(

@@ -117,19 +117,18 @@ impl Objects {
         instance: u32,
         terms: SlotTerms<'_>,
     ) -> Result<Vec<u32>, Error> {
-        let (bytes, most) = (module.initial_memory_bytes(), terms.most_bytes);
-        if bytes > most {
-            return Err(Error::Unsupported(format!("a memory of {bytes} bytes: too much here")));
-        }
+        let (tables, most) = (module.initial_table_bytes(), terms.most_bytes);
+        self.check_start(module.initial_memory_bytes() - tables, tables)?;
         let artifact = module.artifact();
-        let mut types = vec![NONE; module.images().len()];
+        let images = module.images()?;
+        let mut types = vec![NONE; images.len()];
         for (record, place) in artifact.memories().iter().zip(artifact.memory_places()) {
             types[place] = MemoryType::of(record);
         }
         let (header, growth) = (artifact.header(), growth(artifact.bounds()));
         let (state, host) = (header.state_bytes.get() as usize, header.host_bytes.get() as usize);
         let mut slots = Vec::with_capacity(types.len());
-        for (place, (image, ty)) in module.images().iter().zip(types).enumerate() {
+        for (place, (image, ty)) in images.iter().zip(types).enumerate() {
             let (lead, head) = if place == 0 { (state, host) } else { (LEAD, 0) };
             let memory = if ty.shared {
                 let memory =

@@ -5,7 +5,7 @@
 //! | `code`, `images`, `module`, `profile`, `recording` | a loaded artifact: text, images, working sets |
 //! | `slot`, `memory`, `shared`, `table`, `global`, `cell`, `host_func`, `instance`, `thrown` | one object each |
 //! | `item`, `types` | names and types of objects |
-//! | `objects`, `reset` | all objects of a store, and their reset |
+//! | `objects`, `limits`, `room`, `reset` | all objects of a store, the memory they may have, and their reset |
 //! | `store` | the store: its objects and its call |
 //! | `instantiate`, `host_context`, `init` | making an instance |
 //! | `invoke`, `leave`, `hostcalls` | calling guests, and being called by them |
@@ -35,6 +35,7 @@ pub(crate) mod instantiate;
 pub(crate) mod invoke;
 pub(crate) mod item;
 pub(crate) mod leave;
+pub(crate) mod limits;
 pub(crate) mod memory;
 pub(crate) mod module;
 pub(crate) mod objects;
@@ -42,6 +43,7 @@ pub(crate) mod pending;
 pub(crate) mod profile;
 pub(crate) mod recording;
 pub(crate) mod reset;
+pub(crate) mod room;
 pub(crate) mod shared;
 pub(crate) mod slot;
 pub(crate) mod store;

@@ -2,96 +2,132 @@
 
 use crate::runtime::code::Code;
 use crate::runtime::error::Error;
-use crate::runtime::images::{images_in_file, images_in_memory, memory_pages};
+use crate::runtime::images::{ImageList, Source, Start};
 use crate::runtime::profile::working_sets;
 use crate::runtime::types::{ExternType, extern_type};
 use crate::sys;
 use std::fs::File;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wfaas_abi::artifact::records::{ExternKind, ExternType as ExternRecord};
-use wfaas_abi::artifact::{ImageRef, Proto, SectionId};
+use wfaas_abi::artifact::{Proto, SectionId};
 use wfaas_abi::cpu::CpuFeatures;
-use wfaas_abi::layout::WASM_PAGE;
 use wfaas_abi::{Artifact, ArtifactError};
-use wfaas_snapshot::{Image, WorkingSet};
+use wfaas_snapshot::ImageMemory;
 
-/// A loaded artifact; cheap to clone. Loading checks its header and maps it: nothing is parsed,
-/// relocated or copied, so it takes the same time for any size.
+/// A loaded artifact; cheap to clone. Loading checks its header and maps it: nothing is parsed or
+/// relocated, so it takes the same time for any size. Images are copied to memory once, for the first
+/// pool or the first instance, and shared by all modules of an engine with equal ones.
 #[derive(Debug, Clone)]
 pub struct Module(Arc<ModuleInner>);
 
 #[derive(Debug)]
 struct ModuleInner {
     code: Arc<Code>,
-    /// One for each slot that an instance takes: first the slot with the state, then the slots of
-    /// the extra memories, by place.
-    images: Vec<Arc<Image>>,
-    /// Whether the images' files are in memory and nobody else's.
-    image_in_memory: bool,
-    /// Sizes of the memories, by place.
-    memory_pages: Vec<u64>,
+    memory: ImageMemory,
+    images: Mutex<Images>,
+    start: Start,
     initialised: bool,
+}
+
+/// One image for each slot that an instance takes: first the slot with the state, then the slots of
+/// the extra memories, by place.
+#[derive(Debug)]
+enum Images {
+    /// Those of the artifact, which nobody needed yet.
+    Unmade,
+    /// In the artifact's file, as far as that needs few mappings. It stays open for them.
+    InFile(ImageList),
+    /// In the engine's memory of images.
+    InMemory(ImageList),
 }
 
 impl Module {
     /// Loads an artifact from a copy of it in memory.
-    pub(crate) fn load_bytes(bytes: &[u8], available: CpuFeatures) -> Result<Module, Error> {
+    pub(crate) fn load_bytes(
+        bytes: &[u8],
+        available: CpuFeatures,
+        memory: &ImageMemory,
+    ) -> Result<Module, Error> {
         Artifact::parse(bytes)?;
         let file = sys::file_in_memory("wfaas-artifact", bytes);
-        Self::load_file(file.map_err(Error::os("copying the artifact"))?, available)
+        let code = map_code(&file.map_err(Error::os("copying the artifact"))?)?;
+        Self::of_code(code, available, memory)
     }
 
     /// Loads an artifact by mapping its file, for a machine with these features.
-    pub(crate) fn load_file(file: File, available: CpuFeatures) -> Result<Module, Error> {
-        let code = map_code(file)?;
+    pub(crate) fn load_file(
+        file: File,
+        available: CpuFeatures,
+        memory: &ImageMemory,
+    ) -> Result<Module, Error> {
+        let module = Self::of_code(map_code(&file)?, available, memory)?;
+        let expected = working_sets(&module.artifact())?;
+        let images = module.source().in_file(&Arc::new(file), expected)?;
+        *module.lock_images() = Images::InFile(images);
+        Ok(module)
+    }
+
+    fn of_code(code: Code, available: CpuFeatures, memory: &ImageMemory) -> Result<Module, Error> {
         let artifact = code.artifact();
         artifact.check_cpu(available)?;
-        let images = images_in_file(code.file(), artifact.image(), working_sets(&artifact)?)?;
-        let memory_pages = memory_pages(artifact.image());
+        working_sets(&artifact)?;
+        let start = Start::new(&artifact, artifact.image())?;
         let initialised = artifact.is_initialised();
-        Ok(Module(Arc::new(ModuleInner {
-            code: Arc::new(code),
-            images,
-            image_in_memory: false,
-            memory_pages,
-            initialised,
-        })))
+        let (images, memory) = (Mutex::new(Images::Unmade), memory.clone());
+        let code = Arc::new(code);
+        Ok(Module(Arc::new(ModuleInner { code, memory, images, start, initialised })))
     }
 
     /// The same module with the image of a `.proto` file, which
     /// [`Capture::to_proto`](crate::Capture::to_proto) makes: its instances start from there.
     ///
     /// # Errors
-    /// [`Error::Artifact`] if the file is damaged or was captured from another artifact.
+    /// [`Error::Artifact`] if the file is damaged or was captured from another artifact;
+    /// [`Error::Slot`] if there is no memory for the image.
     pub fn with_proto(&self, proto_file: &[u8]) -> Result<Module, Error> {
         let proto = Proto::parse(proto_file)?;
-        proto.check_artifact(&self.artifact())?;
-        self.with_image(proto.image(), Vec::new(), true)
-    }
-
-    /// The same module with its image in memory, for slots that learn.
-    pub(crate) fn with_image_in_memory(&self) -> Result<Module, Error> {
-        if self.0.image_in_memory {
-            return Ok(self.clone());
-        }
         let artifact = self.artifact();
-        self.with_image(artifact.image(), working_sets(&artifact)?, self.0.initialised)
-    }
-
-    /// The same module with this image, in memory, and its working sets.
-    fn with_image(
-        &self,
-        image: ImageRef<'_>,
-        expected: Vec<WorkingSet>,
-        initialised: bool,
-    ) -> Result<Module, Error> {
+        proto.check_artifact(&artifact)?;
+        let start = Start::new(&artifact, proto.image())?;
+        let images = Source { image: proto.image(), ..self.source() }.in_memory(Vec::new())?;
         Ok(Module(Arc::new(ModuleInner {
             code: self.0.code.clone(),
-            images: images_in_memory(image, expected)?,
-            image_in_memory: true,
-            memory_pages: memory_pages(image),
-            initialised,
+            memory: self.0.memory.clone(),
+            images: Mutex::new(Images::InMemory(images)),
+            start,
+            initialised: true,
         })))
+    }
+
+    /// Moves the images to memory, for slots that learn, and so that the artifact's file need not
+    /// stay open.
+    pub(crate) fn keep_images_in_memory(&self) -> Result<ImageList, Error> {
+        let mut images = self.lock_images();
+        if let Images::InMemory(list) = &*images {
+            return Ok(list.clone());
+        }
+        let list = self.source().in_memory(working_sets(&self.artifact())?)?;
+        *images = Images::InMemory(list.clone());
+        Ok(list)
+    }
+
+    /// The images, by place.
+    pub(crate) fn images(&self) -> Result<ImageList, Error> {
+        if let Images::InFile(list) | Images::InMemory(list) = &*self.lock_images() {
+            return Ok(list.clone());
+        }
+        self.keep_images_in_memory()
+    }
+
+    fn lock_images(&self) -> MutexGuard<'_, Images> {
+        self.0.images.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The artifact's own image.
+    fn source(&self) -> Source<'_> {
+        let artifact = self.artifact();
+        let head = artifact.header().host_bytes.get() as usize;
+        Source { image: artifact.image(), head, memory: &self.0.memory }
     }
 
     /// The artifact.
@@ -106,12 +142,17 @@ impl Module {
 
     /// Sizes of its own memories in WebAssembly pages, by place.
     pub(crate) fn memory_pages(&self) -> &[u64] {
-        &self.0.memory_pages
+        &self.0.start.memory_pages
     }
 
-    /// Bytes of all its own linear memories together that an instance starts with.
+    /// Bytes of all its own linear memories and tables together that an instance starts with.
     pub fn initial_memory_bytes(&self) -> u64 {
-        self.0.memory_pages.iter().sum::<u64>() * WASM_PAGE as u64
+        self.0.start.memory_bytes().saturating_add(self.0.start.table_bytes)
+    }
+
+    /// The part of [`Module::initial_memory_bytes`] that is tables.
+    pub(super) fn initial_table_bytes(&self) -> u64 {
+        self.0.start.table_bytes
     }
 
     /// The exports, in order: name and type.
@@ -184,11 +225,6 @@ impl Module {
         extern_type(&artifact, &record)
     }
 
-    /// The images, by place.
-    pub(crate) fn images(&self) -> &[Arc<Image>] {
-        &self.0.images
-    }
-
     /// The code, shared with modules of other images.
     pub(super) fn code(&self) -> &Arc<Code> {
         &self.0.code
@@ -217,11 +253,11 @@ impl Module {
 }
 
 /// Maps a file that holds an artifact.
-fn map_code(file: File) -> Result<Code, Error> {
+fn map_code(file: &File) -> Result<Code, Error> {
     let os = Error::os("mapping the artifact");
     // SAFETY: the mapping is private and read-only. Changing the file under us breaks the contract
     // of `Module::from_file`.
-    let map = unsafe { sys::map(&file) }.map_err(os)?;
+    let map = unsafe { sys::map(file) }.map_err(os)?;
     let artifact = Artifact::parse(&map)?;
     let section = artifact.header().sections[SectionId::Text as usize];
     let text = match section.size.get() {
@@ -229,9 +265,9 @@ fn map_code(file: File) -> Result<Code, Error> {
         size => {
             let os = Error::os("mapping the artifact's code");
             // SAFETY: as above.
-            let text = unsafe { sys::map_code(&file, section.offset.get(), size as usize) };
+            let text = unsafe { sys::map_code(file, section.offset.get(), size as usize) };
             Some(text.map_err(os)?)
         }
     };
-    Ok(Code::new(file, map, text))
+    Ok(Code::new(map, text))
 }

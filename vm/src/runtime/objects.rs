@@ -7,6 +7,7 @@ use crate::runtime::global::GlobalInner;
 use crate::runtime::host_func::HostFunc;
 use crate::runtime::instance::InstanceInner;
 use crate::runtime::item::{FuncId, Item};
+use crate::runtime::limits::{MemoryLimits, element_bytes, page_bytes};
 use crate::runtime::memory::MemoryInner;
 use crate::runtime::module::Module;
 use crate::runtime::slot::SlotTerms;
@@ -44,6 +45,7 @@ pub(crate) struct Objects {
     pub(super) host_objects: Vec<HostObject>,
     /// Function types by type id, as far as the ids may meet a foreign reference.
     pub(super) type_ids: HashMap<u32, FuncType>,
+    pub(super) limits: MemoryLimits,
     /// The objects that a reset keeps.
     pub(super) made: Counts,
 }
@@ -75,8 +77,8 @@ pub(super) fn next_id() -> u32 {
 }
 
 impl Objects {
-    /// No objects.
-    pub(super) fn new() -> Objects {
+    /// No objects. Each instance may have `memory_bytes` bytes of memory, tables included.
+    pub(super) fn new(memory_bytes: u64) -> Objects {
         Objects {
             id: next_id(),
             instances: Vec::new(),
@@ -89,6 +91,7 @@ impl Objects {
             foreign: Foreign::default(),
             host_objects: Vec::new(),
             type_ids: HashMap::new(),
+            limits: MemoryLimits::new(memory_bytes),
             made: Counts::default(),
         }
     }
@@ -145,20 +148,23 @@ impl Objects {
     /// Adds a memory of the host's making, zeroed; its place.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if the minimum is too large, [`Error::Slot`] if there is no room.
+    /// [`Error::Unsupported`] or [`Error::MemoryLimit`] if the minimum is too large, [`Error::Slot`]
+    /// if there is no room.
     pub(crate) fn add_memory(
         &mut self,
         ty: MemoryType,
         terms: SlotTerms<'_>,
     ) -> Result<u32, Error> {
+        self.check_room("a memory", page_bytes(ty.limits.minimum))?;
         Ok(push(&mut self.memories, Box::new(MemoryInner::new(ty, terms)?)))
     }
 
     /// Adds a table of the host's making, filled with `bits`; its place.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if it is too large.
+    /// [`Error::Unsupported`] or [`Error::MemoryLimit`] if it is too large.
     pub(crate) fn add_table(&mut self, ty: TableType, bits: u64) -> Result<u32, Error> {
+        self.check_room("a table", element_bytes(ty.limits.minimum))?;
         Ok(push(&mut self.tables, Box::new(TableInner::new(ty, bits)?)))
     }
 

@@ -42,6 +42,7 @@ impl Objects {
             foreign,
             host_objects,
             type_ids,
+            limits,
             made,
         } = self;
         if present != *made {
@@ -63,6 +64,7 @@ impl Objects {
             type_ids.clear();
         }
         host_objects.clear();
+        limits.reset();
         true
     }
 }
@@ -99,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_reset_drops_functions_and_references_that_were_added() {
-        let (mut objects, object) = (Objects::new(), Arc::new(7));
+        let (mut objects, object) = (Objects::new(1 << 20), Arc::new(7));
         let kept = objects.add_host_func(holding(&object));
         objects.keep_present();
         let id = objects.id();
@@ -126,7 +128,7 @@ mod tests {
 
     #[test]
     fn a_store_with_other_new_objects_cannot_be_reset() {
-        let mut objects = Objects::new();
+        let mut objects = Objects::new(1 << 20);
         objects.keep_present();
         objects.add_tag(FuncType::new([], []));
         assert!(!objects.reset());

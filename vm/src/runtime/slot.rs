@@ -95,7 +95,7 @@ pub(super) fn zeroed(pages: u64, most_bytes: u64) -> Result<Image, Error> {
     }
     let bytes = pages as usize * WASM_PAGE;
     if bytes as u64 > most_bytes {
-        return Err(Error::Unsupported(format!("a memory of {bytes} bytes: too much here")));
+        return Err(Error::MemoryLimit { what: "a memory", bytes: bytes as u64 });
     }
-    Ok(Image::from_pages(LEAD + bytes, &[], &[])?)
+    Ok(Image::zeroed(LEAD + bytes))
 }
