@@ -36,6 +36,10 @@ miri:
 fuzz:
     cargo run --release -p wfaas-differential -- --jobs 2
 
+# Count instructions and memory of the compiler for hostile modules of growing sizes.
+growth:
+    ./test growth
+
 # Compile and run modules of real compilers; fetches them, and takes minutes.
 real:
     ./test real

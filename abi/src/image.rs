@@ -53,6 +53,20 @@ impl SparseImage {
         }
     }
 
+    /// Number of pages that `len` bytes at `at` bytes from BASE lie in and that are not stored.
+    ///
+    /// # Panics
+    /// As [`write`](Self::write).
+    pub fn missing(&self, at: i64, len: usize) -> usize {
+        let start = usize::try_from(at + self.state_bytes as i64).expect("inside the image");
+        let pages = start / PAGE..(start + len).div_ceil(PAGE);
+        if len == 0 {
+            return 0;
+        }
+        let index = |page: usize| u32::try_from(page).expect("inside the image");
+        pages.len() - self.pages.range(index(pages.start)..index(pages.end)).count()
+    }
+
     /// The bytes of page `index`, or `None` where the image is zero.
     pub fn page(&self, index: u32) -> Option<&[u8; PAGE]> {
         self.pages.get(&index).map(|page| &**page)
@@ -94,5 +108,16 @@ mod tests {
         assert_eq!(image.page(0).unwrap()[PAGE - 8..], [1; 8]);
         assert_eq!(image.page(1).unwrap()[..9], [1, 1, 1, 1, 1, 1, 1, 1, 0]);
         assert_eq!(image.page(2), None);
+    }
+
+    #[test]
+    fn pages_that_are_stored_are_not_missing() {
+        let mut image = SparseImage::new(PAGE);
+        image.write(0, &[1]);
+        assert_eq!(image.missing(PAGE as i64 - 1, 0), 0);
+        assert_eq!(image.missing(10, 100), 0);
+        assert_eq!(image.missing(10, PAGE), 1);
+        assert_eq!(image.missing(-1, 1), 1);
+        assert_eq!(image.missing(-1, 2 * PAGE + 2), 3);
     }
 }

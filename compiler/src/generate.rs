@@ -1,7 +1,7 @@
 //! Generating code: guest functions in parallel, then the thunks and stubs that they refer to.
 
 use crate::arch::x86_64::collect::collect;
-use crate::arch::x86_64::isa::{self, Allocator};
+use crate::arch::x86_64::isa::Generators;
 use crate::arch::x86_64::relax;
 use crate::bounds::{self, Policy};
 use crate::code::Code;
@@ -17,7 +17,6 @@ use crate::switches::{Pass, Passes};
 use crate::symbol::Symbol;
 use crate::{CompileError, OptLevel, Options, passes};
 use cranelift_codegen::ir::{Function, UserFuncName};
-use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_codegen::{CompiledCode, Context};
 use cranelift_frontend::FunctionBuilderContext;
 use rayon::prelude::*;
@@ -26,21 +25,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use wasmparser::FuncValidatorAllocations;
 use wfaas_abi::BoundsStats;
 
-/// Blocks of a function whose registers are allocated well: that takes time in proportion to the
-/// square of their number, some seconds for so many.
-const MOST_BLOCKS: usize = 1 << 16;
-
-/// Values that the branches of such a function may pass on to blocks.
-const MOST_PASSED: usize = 1 << 17;
-
 /// Everything that pieces of code have in common.
 pub(crate) struct Generator<'m> {
     pub(crate) module: &'m Module<'m>,
     pub(crate) layout: &'m Layout,
-    pub(crate) isa: OwnedTargetIsa,
+    pub(crate) isas: Generators,
     policy: Policy,
-    /// For functions that are too large for the other one.
-    linear: OwnedTargetIsa,
     passes: Passes,
 }
 
@@ -58,13 +48,12 @@ impl<'m> Generator<'m> {
         layout: &'m Layout,
         options: &Options<'_>,
     ) -> Result<Self, CompileError> {
-        let (allocator, passes) = match options.opt {
-            OptLevel::Speed => (Allocator::Thorough, options.passes),
-            OptLevel::Fast => (Allocator::Linear, Passes::NONE),
+        let passes = match options.opt {
+            OptLevel::Speed => options.passes,
+            OptLevel::Fast => Passes::NONE,
         };
-        let isa = isa::generator(options, allocator)?;
-        let linear = isa::generator(options, Allocator::Linear)?;
-        Ok(Generator { module, layout, isa, policy: Policy::new(options), linear, passes })
+        let isas = Generators::new(options)?;
+        Ok(Generator { module, layout, isas, policy: Policy::new(options), passes })
     }
 
     /// All code of the module, in the order of the text. The order of the threads does not show
@@ -193,7 +182,8 @@ impl<'m> Generator<'m> {
         let Worker { context, builder, allocations, .. } = worker;
         let (code, arguments) =
             CodeBuilder::new(&mut context.func, builder, self.module, self.layout);
-        let result = emit::function(code, &arguments, body, allocations, &*self.isa, self.policy);
+        let result =
+            emit::function(code, &arguments, body, allocations, &*self.isas.usual, self.policy);
         let Ok((checks, mut stats)) = result else {
             // It holds half a function.
             worker.builder = FunctionBuilderContext::new();
@@ -217,7 +207,7 @@ impl<'m> Generator<'m> {
             Symbol::Hostcall(call) => thunk::hostcall(&mut code, call, &arguments),
             Symbol::Trap(trap) => thunk::trap(&mut code, trap),
         }
-        code.finish(&*self.isa);
+        code.finish(&*self.isas.usual);
         self.compile(worker, symbol)
     }
 
@@ -243,7 +233,7 @@ impl<'m> Generator<'m> {
     fn compile(&self, worker: &mut Worker, symbol: Symbol) -> Result<Code, CompileError> {
         let compiled = self.run(worker, symbol)?;
         let mut code = collect(symbol, &worker.context.func, &compiled)?;
-        if self.passes.contains(Pass::Relax) {
+        if self.passes.contains(Pass::Relax) && !compiled.bb_starts.is_empty() {
             let mut blocks = compiled.bb_starts;
             blocks.sort_unstable();
             relax::run(&mut code, &blocks);
@@ -252,12 +242,8 @@ impl<'m> Generator<'m> {
     }
 
     fn run(&self, worker: &mut Worker, symbol: Symbol) -> Result<CompiledCode, CompileError> {
-        let function = &worker.context.func;
-        let large = function.dfg.num_blocks() > MOST_BLOCKS || passed(function) > MOST_PASSED;
-        let (isa, passes) =
-            if large { (&self.linear, Passes::NONE) } else { (&self.isa, self.passes) };
         let Worker { context, registers, .. } = worker;
-        let result = passes::compile(context, registers, &**isa, passes);
+        let result = passes::compile(context, registers, &self.isas, self.passes);
         result.map_err(|error| self.failed(symbol, error.to_string()))
     }
 
@@ -281,16 +267,6 @@ impl Worker {
     pub(crate) fn intermediate(&self) -> String {
         self.context.func.display().to_string()
     }
-}
-
-/// How many values all branches together pass on to blocks.
-fn passed(function: &Function) -> usize {
-    let (dfg, layout) = (&function.dfg, &function.layout);
-    let instructions = layout.blocks().flat_map(|block| layout.block_insts(block));
-    let targets = instructions.flat_map(|instruction| {
-        dfg.insts[instruction].branch_destination(&dfg.jump_tables, &dfg.exception_tables)
-    });
-    targets.map(|target| target.len(&dfg.value_lists)).sum()
 }
 
 /// The symbols that `code` refers to, but for functions and those `known`; they are known afterwards.

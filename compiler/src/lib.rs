@@ -77,7 +77,8 @@ pub fn compile(wasm_or_wat: &[u8], options: &Options<'_>) -> Result<Compiled, Co
     let initial = image::initial(&module, &layout, &linked);
     let sections = records::sections(&module, &layout, &linked, &inlined, &initial, &starts);
     let places = elf::Places::of(&sections);
-    let eh_frame = unwind::eh_frame(&*generator.isa, &linked.pieces, places.eh_frame_distance())?;
+    let eh_frame =
+        unwind::eh_frame(&*generator.isas.usual, &linked.pieces, places.eh_frame_distance())?;
     let header = header::header(&module, &layout, linked.stats, options);
     let artifact = elf::write(header, &places, &sections, &eh_frame, &linked.symbols(&module))?;
     Ok(Compiled {

@@ -122,6 +122,21 @@ fn what_depends_on_imports_is_left_to_instantiation() {
 }
 
 #[test]
+fn segments_that_share_pages_are_all_in_the_image() {
+    let segment = |index: u32| format!("(data (i32.const {}) \"x\")", index * 7 % 65_536);
+    let items = |index: u32| format!("(elem (i32.const {}) $f)", index % 1_000);
+    let module = format!(
+        "(module (memory 1) (table 1000 funcref) (func $f) {} {})",
+        (0..70_000).map(segment).collect::<String>(),
+        (0..30_000).map(items).collect::<String>()
+    );
+    let file = build(module.as_bytes());
+    let artifact = Artifact::parse(&file).unwrap();
+    assert_eq!(artifact.init_steps().len(), 0);
+    assert_eq!(image_bytes(&artifact, 0, 65_536), [b'x'; 65_536]);
+}
+
+#[test]
 fn a_segment_that_does_not_fit_traps_at_instantiation() {
     for (module, kind) in [
         ("(memory 1) (data (i32.const 65535) \"xy\")", InitKind::Data),

@@ -32,6 +32,18 @@ fn an_idle_faaslet_of_another_pool_gives_up_its_slot() {
 }
 
 #[test]
+fn a_module_of_many_small_segments_can_be_pooled() {
+    let engine = engine(Config::default());
+    let segment = |index: u32| format!("(data (i32.const {index}) \"x\")");
+    let segments: String = (0..65_536).chain(0..5_000).map(segment).collect();
+    let text = format!(
+        "(module (memory 1) {segments} (func (export \"run\")
+            (if (i32.ne (i32.load8_u (i32.const 65535)) (i32.const 120)) (then unreachable))))"
+    );
+    serve(&Pool::new(&Linker::new(&engine), &module(&engine, &text)).unwrap());
+}
+
+#[test]
 fn there_are_no_more_slots_than_configured() {
     let engine = engine(Config { max_slots: 3, ..Config::default() });
     let pool = pool(&engine, 1);

@@ -13,12 +13,13 @@ use crate::front::module::*;
 use cranelift_codegen::entity::PrimaryMap;
 use wfaas_abi::artifact::records::InitKind;
 use wfaas_abi::image::SparseImage;
-use wfaas_abi::layout::{PAGE, WASM_PAGE};
+use wfaas_abi::layout::WASM_PAGE;
 use wfaas_abi::memories::image_offset;
 use wfaas_abi::state::{ELEMENT_BYTES, MEMORY_PAGES_OFFSET};
 
-/// Pages that segments may take in the image of any module, and one more for so many bytes of it:
-/// tiny segments far apart, a page each, are better copied at instantiation.
+/// Pages that segments may add to the image of any module, and one more for so many bytes of it:
+/// tiny segments far apart, a page each, are better copied at instantiation. Segments that share a
+/// page take it once.
 const FREE_PAGES: usize = 16384;
 const BYTES_PER_PAGE: usize = 256;
 
@@ -54,6 +55,7 @@ pub(crate) fn initial(module: &Module<'_>, layout: &Layout, linked: &Linked) -> 
         steps: Vec::new(),
         globals: (0..module.counts.globals).map(|_| None).collect(),
         pages_left: FREE_PAGES + module.bytes / BYTES_PER_PAGE,
+        filling: false,
         deferring: false,
     };
     builder.sizes();
@@ -73,6 +75,8 @@ struct Builder<'m> {
     /// The initial value of each global so far, if that is known.
     globals: PrimaryMap<GlobalIndex, Option<u128>>,
     pages_left: usize,
+    /// Whether filling a table was left to instantiation.
+    filling: bool,
     /// Whether a segment was left to instantiation.
     deferring: bool,
 }
@@ -116,18 +120,21 @@ impl Builder<'_> {
         for (index, value) in self.module.table_values.iter() {
             let Some(value) = value else { continue };
             let len = self.module.table(index).initial_len() as usize;
+            let at = i64::from(self.layout.table_elements(index));
             match self.bits(value) {
-                Some(bits) if self.take_pages(len * ELEMENT_BYTES) => {
+                Some(bits) if self.take_pages(at, len * ELEMENT_BYTES) => {
                     let bytes = (bits as u64).to_le_bytes().repeat(len);
-                    let at = self.layout.table_elements(index);
-                    self.image.write(i64::from(at), &bytes);
+                    self.image.write(at, &bytes);
                 }
-                _ => self.steps.push(Step {
-                    kind: InitKind::TableFill,
-                    target: self.module.table_index(index).as_u32(),
-                    segment: 0,
-                    value: value.clone(),
-                }),
+                _ => {
+                    self.filling = true;
+                    self.steps.push(Step {
+                        kind: InitKind::TableFill,
+                        target: self.module.table_index(index).as_u32(),
+                        segment: 0,
+                        value: value.clone(),
+                    });
+                }
             }
         }
     }
@@ -166,12 +173,12 @@ impl Builder<'_> {
         };
         let size = self.module.table(table).initial_len();
         let Some(first) = self.start(offset, values.len(), size) else { return false };
-        if !self.take_pages(values.len() * ELEMENT_BYTES) {
+        let at = i64::from(self.layout.table_elements(table)) + first as i64 * ELEMENT_BYTES as i64;
+        if !self.take_pages(at, values.len() * ELEMENT_BYTES) {
             return false;
         }
         // References are 64 bits wide.
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-        let at = i64::from(self.layout.table_elements(table)) + first as i64 * ELEMENT_BYTES as i64;
         self.image.write(at, &bytes);
         true
     }
@@ -205,19 +212,18 @@ impl Builder<'_> {
         let Some(defined) = self.module.defined_memory(target) else { return false };
         let size = self.module.memories[target].limits.minimum * WASM_PAGE as u64;
         let Some(at) = self.start(offset, segment.bytes.len(), size) else { return false };
-        if !self.take_pages(segment.bytes.len()) {
+        let at = image_offset(self.layout.places[defined]) + at as i64;
+        if !self.take_pages(at, segment.bytes.len()) {
             return false;
         }
-        let memory = image_offset(self.layout.places[defined]);
-        self.image.write(memory + at as i64, segment.bytes);
+        self.image.write(at, segment.bytes);
         true
     }
 
     /// Whether a segment may be applied before all that is left to the VM.
     fn may_apply(&self, kind: InitKind) -> bool {
         // Filling a table would overwrite its elements.
-        let filling = || self.steps.iter().any(|step| step.kind == InitKind::TableFill);
-        !self.deferring && (kind == InitKind::Data || !filling())
+        !self.deferring && (kind == InitKind::Data || !self.filling)
     }
 
     fn defer(&mut self, kind: InitKind, target: u32, segment: u32, value: &Expr) {
@@ -229,9 +235,9 @@ impl Builder<'_> {
         self.image.write(i64::from(first) + i64::from(index), &[1]);
     }
 
-    /// Whether there are pages left for so many bytes anywhere.
-    fn take_pages(&mut self, bytes: usize) -> bool {
-        let pages = bytes / PAGE + 2;
+    /// Whether there are pages left for `bytes` bytes at `at`, besides those that are stored already.
+    fn take_pages(&mut self, at: i64, bytes: usize) -> bool {
+        let pages = self.image.missing(at, bytes);
         let enough = self.pages_left >= pages;
         self.pages_left -= if enough { pages } else { 0 };
         enough

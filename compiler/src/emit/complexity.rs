@@ -1,8 +1,7 @@
 //! Limits against functions that would need unreasonable memory to compile.
 //!
 //! A few bytes of a body can stand for a thousand operands (a branch to a block with many
-//! results), the code generator keeps a table of locals by blocks, and it takes long over loops deep
-//! in one another. All of this is bounded here, far above the code of compilers.
+//! results), and the code generator takes long over loops deep in one another. All of this is bounded here, far above the code of compilers.
 
 use crate::CompileError;
 use crate::front::index::FuncIndex;
@@ -15,9 +14,6 @@ const FREE_OPERANDS: u64 = 1 << 12;
 /// More such operands for each byte of the body. Each has to be pushed by an instruction, unless
 /// it is passed on from another call or branch.
 const OPERANDS_PER_BYTE: u64 = 16;
-
-/// Locals times blocks; four bytes each at worst.
-const MOST_LOCAL_STATES: u64 = 1 << 27;
 
 /// Blocks of a function; some hundred bytes each.
 const MOST_BLOCKS: u64 = 1 << 19;
@@ -70,13 +66,10 @@ impl Complexity {
         self.loops -= 1;
     }
 
-    /// Checks the number of blocks and locals.
-    pub(super) fn check(&self, blocks: usize, locals: usize) -> Result<(), CompileError> {
+    /// Checks the number of blocks.
+    pub(super) fn check(&self, blocks: usize) -> Result<(), CompileError> {
         if blocks as u64 > MOST_BLOCKS {
             return Err(self.error("blocks", MOST_BLOCKS));
-        }
-        if blocks as u64 * locals as u64 > MOST_LOCAL_STATES {
-            return Err(self.error("locals times blocks", MOST_LOCAL_STATES));
         }
         Ok(())
     }

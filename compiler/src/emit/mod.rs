@@ -32,9 +32,10 @@ use crate::front::parse::Body;
 use complexity::Complexity;
 use control::Frame;
 use cranelift_codegen::ir::{SourceLoc, StackSlot, Value};
-use cranelift_frontend::Variable;
 use exception::Landing;
 use operators::Router;
+use std::collections::HashMap;
+use variable::Local;
 use wasmparser::{FuncValidator, FuncValidatorAllocations, Operator, ValidatorResources};
 use wfaas_abi::BoundsStats;
 
@@ -48,7 +49,12 @@ struct FuncEmitter<'c> {
     stack: Vec<Value>,
     /// Enclosing blocks, outermost first: the function itself.
     control: Vec<Frame>,
-    locals: Vec<Variable>,
+    /// Parameters, and the declared locals if they are not many for the body's size.
+    locals: Vec<Local>,
+    /// The locals that are used, by their index, if most are not.
+    sparse_locals: HashMap<u32, Local>,
+    /// Whether locals are kept in memory: there are many, and many blocks.
+    locals_in_memory: bool,
     /// Landings of the enclosing blocks that catch exceptions, outermost first.
     landings: Vec<Landing>,
     /// Where values of exceptions are put to throw them.
@@ -108,6 +114,8 @@ impl<'c> FuncEmitter<'c> {
             stack: Vec::new(),
             control: Vec::new(),
             locals: Vec::new(),
+            sparse_locals: HashMap::new(),
+            locals_in_memory: false,
             landings: Vec::new(),
             thrown: None,
             reachable: true,
@@ -139,7 +147,7 @@ impl<'c> FuncEmitter<'c> {
             self.offset = offset;
             Router { emitter: self }.route(&operator)?;
             let blocks = self.code.blocks().func.dfg.num_blocks();
-            self.complexity.check(blocks, self.locals.len())?;
+            self.complexity.check(blocks)?;
         }
         reader.finish()?;
         Ok(())

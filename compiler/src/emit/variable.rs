@@ -3,15 +3,78 @@
 use super::{Emitted, FuncEmitter};
 use crate::CompileError;
 use crate::emit::builder::Region;
-use crate::emit::signature::clif_type;
+use crate::emit::signature::{POINTER, clif_type};
 use crate::front::index::{FuncIndex, GlobalIndex};
 use cranelift_codegen::entity::EntityRef;
-use cranelift_codegen::ir::{InstBuilder, Type, Value, types};
+use cranelift_codegen::ir::{
+    InstBuilder, MemFlagsData, StackSlot, StackSlotData, StackSlotKind, Type, Value, types,
+};
 use cranelift_frontend::Variable;
+use std::collections::BTreeSet;
 use std::mem::offset_of;
-use wasmparser::{FuncValidator, FunctionBody, ValidatorResources};
-use wfaas_abi::Hostcall;
+use wasmparser::{FuncValidator, FunctionBody, Operator, ValidatorResources};
 use wfaas_abi::context::GlobalImport;
+use wfaas_abi::{Hostcall, ValType};
+
+/// Functions with fewer locals, or a shorter body, are translated without a look at them.
+const FEW_LOCALS: usize = 64;
+const SHORT_BODY: usize = 1 << 12;
+
+/// Locals times blocks that any function may have, and more for each byte of the body. Each local
+/// of which the value is not known where blocks meet becomes a parameter of that block.
+const FREE_STATES: u64 = 1 << 20;
+const STATES_PER_BYTE: u64 = 64;
+
+/// The place of a local.
+#[derive(Clone, Copy)]
+pub(super) enum Local {
+    /// Wherever the code generator keeps its value.
+    Variable(Variable),
+    /// The frame, with the type.
+    Slot(StackSlot, Type),
+}
+
+/// The uses of locals in a body.
+struct Used {
+    locals: BTreeSet<u32>,
+    /// Number of operators that start or end blocks of the code generator.
+    blocks: u64,
+}
+
+impl Used {
+    fn of(body: &FunctionBody<'_>) -> Self {
+        let mut used = Used { locals: BTreeSet::new(), blocks: 0 };
+        let mut catches = false;
+        let Ok(mut reader) = body.get_operators_reader() else { return used };
+        // Bytes that are no operator are reported when they are translated.
+        while let Ok(operator) = reader.read() {
+            match operator {
+                Operator::LocalGet { local_index }
+                | Operator::LocalSet { local_index }
+                | Operator::LocalTee { local_index } => {
+                    used.locals.insert(local_index);
+                }
+                // Inside of a block that catches, a call ends a block.
+                Operator::Call { .. }
+                | Operator::CallIndirect { .. }
+                | Operator::CallRef { .. } => {
+                    used.blocks += u64::from(catches);
+                }
+                Operator::BrTable { targets } => used.blocks += u64::from(targets.len()),
+                Operator::TryTable { .. } => {
+                    catches = true;
+                    used.blocks += 1;
+                }
+                Operator::Block { .. }
+                | Operator::Loop { .. }
+                | Operator::If { .. }
+                | Operator::BrIf { .. } => used.blocks += 1,
+                _ => {}
+            }
+        }
+        used
+    }
+}
 
 impl FuncEmitter<'_> {
     /// Makes parameters and declared locals known; the latter are zero.
@@ -24,27 +87,93 @@ impl FuncEmitter<'_> {
     ) -> Emitted {
         let params = self.code.module.func_type(function).params();
         for (ty, argument) in params.iter().zip(arguments) {
-            self.declare_local(clif_type(*ty), *argument);
+            let local = self.declare_local(clif_type(*ty), *argument);
+            self.locals.push(local);
         }
         let mut reader = body.get_locals_reader()?;
+        let mut runs = Vec::new();
+        let mut end = params.len() as u32;
         for _ in 0..reader.get_count() {
             let offset = reader.original_position();
             let (count, ty) = reader.read()?;
             // This also limits their number.
             validator.define_locals(offset, count, ty)?;
-            let ty = clif_type(self.code.module.val_type(ty, offset)?);
-            let zero = self.zero(ty)?;
-            for _ in 0..count {
-                self.declare_local(ty, zero);
+            end += count;
+            runs.push((end, clif_type(self.code.module.val_type(ty, offset)?)));
+        }
+        let bytes = body.as_bytes().len();
+        let declared = end as usize;
+        if declared <= bytes && (declared < FEW_LOCALS || bytes < SHORT_BODY) {
+            return self.declare_all(&runs);
+        }
+        let used = Used::of(body);
+        let states = used.locals.len() as u64 * used.blocks;
+        if states > FREE_STATES.max(STATES_PER_BYTE * bytes as u64) {
+            self.demote_params(params, arguments);
+        }
+        // A use takes more than one byte.
+        if declared <= bytes { self.declare_all(&runs) } else { self.declare_used(&runs, &used) }
+    }
+
+    /// Keeps parameters in memory, and the locals that are declared after them.
+    fn demote_params(&mut self, params: &[ValType], arguments: &[Value]) {
+        self.locals_in_memory = true;
+        self.locals.clear();
+        for (ty, argument) in params.iter().zip(arguments) {
+            let local = self.declare_local(clif_type(*ty), *argument);
+            self.locals.push(local);
+        }
+    }
+
+    /// Declares the locals of these runs: the index after the last one, and their type.
+    fn declare_all(&mut self, runs: &[(u32, Type)]) -> Emitted {
+        for (end, ty) in runs {
+            let zero = self.zero(*ty)?;
+            while self.locals.len() < *end as usize {
+                let local = self.declare_local(*ty, zero);
+                self.locals.push(local);
             }
         }
         Ok(())
     }
 
-    fn declare_local(&mut self, ty: Type, value: Value) {
-        let local: Variable = self.code.blocks().declare_var(ty);
+    /// Declares the locals of these runs that are used: a few bytes can declare thousands.
+    fn declare_used(&mut self, runs: &[(u32, Type)], used: &Used) -> Emitted {
+        let mut start = self.locals.len() as u32;
+        for (end, ty) in runs {
+            let zero = self.zero(*ty)?;
+            for index in used.locals.range(start..*end) {
+                let local = self.declare_local(*ty, zero);
+                self.sparse_locals.insert(*index, local);
+            }
+            start = *end;
+        }
+        Ok(())
+    }
+
+    fn declare_local(&mut self, ty: Type, value: Value) -> Local {
+        if self.locals_in_memory {
+            let data = StackSlotData::new(StackSlotKind::ExplicitSlot, ty.bytes(), 4);
+            let slot = self.code.blocks().create_sized_stack_slot(data);
+            self.store_local(slot, value);
+            return Local::Slot(slot, ty);
+        }
+        let local = self.code.blocks().declare_var(ty);
         self.code.blocks().def_var(local, value);
-        self.locals.push(local);
+        Local::Variable(local)
+    }
+
+    fn store_local(&mut self, slot: StackSlot, value: Value) {
+        let address = self.code.ins().stack_addr(POINTER, slot, 0);
+        self.code.ins().store(MemFlagsData::trusted(), value, address, 0);
+    }
+
+    /// The place of a local that is used.
+    fn local(&self, index: u32) -> Local {
+        match self.locals.get(index as usize) {
+            Some(local) => *local,
+            None => self.sparse_locals[&index],
+        }
     }
 
     fn zero(&mut self, ty: Type) -> Result<Value, CompileError> {
@@ -58,16 +187,23 @@ impl FuncEmitter<'_> {
     }
 
     pub(super) fn visit_local_get(&mut self, local: u32) -> Emitted {
-        let local = self.locals[local as usize];
-        let value = self.code.blocks().use_var(local);
+        let value = match self.local(local) {
+            Local::Variable(local) => self.code.blocks().use_var(local),
+            Local::Slot(slot, ty) => {
+                let address = self.code.ins().stack_addr(POINTER, slot, 0);
+                self.code.ins().load(ty, MemFlagsData::trusted(), address, 0)
+            }
+        };
         self.push(value);
         Ok(())
     }
 
     pub(super) fn visit_local_set(&mut self, local: u32) -> Emitted {
         let value = self.pop();
-        let local = self.locals[local as usize];
-        self.code.blocks().def_var(local, value);
+        match self.local(local) {
+            Local::Variable(local) => self.code.blocks().def_var(local, value),
+            Local::Slot(slot, _) => self.store_local(slot, value),
+        }
         Ok(())
     }
 

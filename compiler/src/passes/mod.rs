@@ -5,6 +5,7 @@
 //! Each is a file, and a [switch](crate::switches::Pass). The order is that of [`compile`].
 
 mod base_remat;
+mod effort;
 mod iv_widening;
 mod lftr;
 mod reassociate;
@@ -13,18 +14,26 @@ mod tail_dup;
 mod unroll;
 mod wide_mul;
 
+use crate::arch::x86_64::isa::Generators;
 use crate::switches::{Pass, Passes};
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::{CodegenError, CompiledCode, Context};
+use effort::Effort;
 
 /// Optimises and compiles the function in `context`.
 pub(crate) fn compile(
     context: &mut Context,
     registers: &mut regalloc2::Ctx,
-    isa: &dyn TargetIsa,
+    isas: &Generators,
     passes: Passes,
 ) -> Result<CompiledCode, CodegenError> {
+    let effort = effort::before(context, isas);
+    let (isa, passes) = match effort {
+        Effort::Usual => (&*isas.usual, passes),
+        Effort::Linear => (&*isas.linear, Passes::NONE),
+        Effort::Least => (&*isas.least, Passes::NONE),
+    };
     context.verify_if(isa)?;
     if passes.contains(Pass::RedundantPhis) {
         reach(context, isa)?;
@@ -67,6 +76,10 @@ pub(crate) fn compile(
     // The order of blocks is that of the dominator tree's traversal.
     reach(context, isa)?;
     context.verify_if(isa)?;
+    let isa = match effort {
+        Effort::Least => isa,
+        _ => effort::after(context, isas, effort),
+    };
     let stencil = isa.compile_function(
         &context.func,
         &context.domtree,

@@ -5,39 +5,51 @@ use cranelift_codegen::isa::{self, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use wfaas_abi::cpu::CPU_FEATURES;
 
-/// How registers are allocated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Allocator {
-    /// Well: for functions of a usual size.
-    Thorough,
-    /// In time proportional to the function.
-    Linear,
+/// The code generator for functions of a usual size, and cheaper ones for others.
+pub(crate) struct Generators {
+    /// For functions of a usual size.
+    pub(crate) usual: OwnedTargetIsa,
+    /// Does not tell where blocks start.
+    pub(crate) unmapped: OwnedTargetIsa,
+    /// Allocates registers in one pass.
+    pub(crate) linear: OwnedTargetIsa,
+    /// Does both, and optimises nothing.
+    pub(crate) least: OwnedTargetIsa,
 }
 
-/// The code generator for these options.
-pub(crate) fn generator(
-    options: &Options<'_>,
-    allocator: Allocator,
-) -> Result<OwnedTargetIsa, CompileError> {
-    // Without these, rounding and shuffling would be calls of library functions.
-    for needed in ["ssse3", "sse4.1"] {
-        if !options.cpu.names().contains(&needed) {
-            return Err(CompileError::CpuTooOld(needed));
+impl Generators {
+    /// The code generators for these options.
+    pub(crate) fn new(options: &Options<'_>) -> Result<Self, CompileError> {
+        // Without these, rounding and shuffling would be calls of library functions.
+        for needed in ["ssse3", "sse4.1"] {
+            if !options.cpu.names().contains(&needed) {
+                return Err(CompileError::CpuTooOld(needed));
+            }
         }
+        let build = |opt_level, allocator, map| {
+            build_isa(options, opt_level, allocator, map)
+                .map_err(|message| CompileError::Internal(format!("settings: {message}")))
+        };
+        let least = build("none", "single_pass", "false")?;
+        if options.opt == OptLevel::Fast {
+            let same = || least.clone();
+            return Ok(Generators { usual: same(), unmapped: same(), linear: same(), least });
+        }
+        Ok(Generators {
+            usual: build("speed", "backtracking", "true")?,
+            unmapped: build("speed", "backtracking", "false")?,
+            linear: build("speed", "single_pass", "true")?,
+            least,
+        })
     }
-    build_isa(options, allocator)
-        .map_err(|message| CompileError::Internal(format!("settings: {message}")))
 }
 
-fn build_isa(options: &Options<'_>, allocator: Allocator) -> Result<OwnedTargetIsa, String> {
-    let allocator = match allocator {
-        Allocator::Thorough => "backtracking",
-        Allocator::Linear => "single_pass",
-    };
-    let opt_level = match options.opt {
-        OptLevel::Speed => "speed",
-        OptLevel::Fast => "none",
-    };
+fn build_isa(
+    options: &Options<'_>,
+    opt_level: &str,
+    allocator: &str,
+    map: &str,
+) -> Result<OwnedTargetIsa, String> {
     let mut shared = settings::builder();
     for (name, value) in [
         ("opt_level", opt_level),
@@ -50,7 +62,7 @@ fn build_isa(options: &Options<'_>, allocator: Allocator) -> Result<OwnedTargetI
         ("enable_pinned_reg", "true"),       // BASE lives there
         ("preserve_frame_pointers", "true"), // backtraces follow them
         ("unwind_info", "true"),
-        ("machine_code_cfg_info", "true"), // tables in the code end where blocks start
+        ("machine_code_cfg_info", map), // tables in the code end where blocks start
         ("enable_multi_ret_implicit_sret", "true"),
         ("enable_probestack", "true"), // a large frame must not jump over the guard page
         ("probestack_strategy", "inline"),

@@ -1,0 +1,116 @@
+//! Time and memory of the compiler grow in proportion to the module, whatever it is.
+//!
+//! The modules of each family of sizes n, 2n and 4n are compiled in a process of their own: under Callgrind,
+//! which counts instructions, and once more without it, for the peak of memory. From one size to
+//! the next, neither may grow by more than [`MOST_GROWTH`].
+
+mod families;
+
+use families::{FAMILIES, Family};
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::Mutex;
+use wfaas_compiler::{Options, compile};
+
+/// Growth that a doubling may cause.
+const MOST_GROWTH: f64 = 2.3;
+
+/// The variable that names the module that a child process compiles.
+const MODULE: &str = "WFAAS_GROWTH_MODULE";
+
+/// What starts the line with a child's peak of memory, in KiB.
+const PEAK: &str = "VmHWM:";
+
+/// Cost of a compilation.
+struct Cost {
+    instructions: f64,
+    kib: f64,
+}
+
+/// Families that once took time with the square of their size, or for nothing.
+const QUICK: [&str; 3] = ["table-of-one-target", "unused-locals", "values-alive"];
+
+#[test]
+fn twice_the_module_takes_twice_as_long() {
+    check(|family| QUICK.contains(&family.name));
+}
+
+#[test]
+#[ignore = "takes minutes: ./test growth"]
+fn twice_any_module_takes_twice_as_long() {
+    check(|_| true);
+}
+
+fn check(chosen: fn(&&Family) -> bool) {
+    let empty = measure("(module)");
+    let left = Mutex::new(FAMILIES.iter().filter(chosen));
+    let failures = Mutex::new(Vec::new());
+    let work = || {
+        while let Some(family) = { left.lock().unwrap().next() } {
+            let costs = [1, 2, 4].map(|times| {
+                let cost = measure(&(family.module)(family.size * times));
+                // A mebibyte is nothing.
+                let kib = (cost.kib - empty.kib).max(1024.0);
+                Cost { instructions: cost.instructions - empty.instructions, kib }
+            });
+            let line = line(family, &costs);
+            eprintln!("{line}");
+            if costs.windows(2).any(|pair| growth(&pair[0], &pair[1]) > MOST_GROWTH) {
+                failures.lock().unwrap().push(line);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(work);
+        scope.spawn(work);
+    });
+    let failures = failures.into_inner().unwrap();
+    assert!(failures.is_empty(), "grow too fast:\n{}", failures.join("\n"));
+}
+
+fn growth(small: &Cost, large: &Cost) -> f64 {
+    (large.instructions / small.instructions).max(large.kib / small.kib)
+}
+
+fn line(family: &Family, costs: &[Cost; 3]) -> String {
+    let cost = |cost: &Cost| format!("{:8.1} M {:7.0} KiB", cost.instructions / 1e6, cost.kib);
+    let costs: Vec<String> = costs.iter().map(cost).collect();
+    format!("{:26} {}", family.name, costs.join(", "))
+}
+
+/// Compiles a module in children.
+fn measure(text: &str) -> Cost {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, wat::parse_str(text).unwrap()).unwrap();
+    let this = std::env::current_exe().unwrap();
+    let peak = String::from_utf8(child(&mut Command::new(&this), file.path()).stderr).unwrap();
+    let mut counted = Command::new("valgrind");
+    counted.args(["--tool=callgrind", "--callgrind-out-file=/dev/null"]).arg(&this);
+    let count = String::from_utf8(child(&mut counted, file.path()).stderr).unwrap();
+    Cost { instructions: number(&count, "Collected :"), kib: number(&peak, PEAK) }
+}
+
+fn child(command: &mut Command, module: &Path) -> Output {
+    command.args(["--exact", "compiles", "--ignored", "--nocapture", "--test-threads=1"]);
+    let output = command.env(MODULE, module).env("RAYON_NUM_THREADS", "1").output();
+    let output = output.expect("valgrind is installed (./test setup)");
+    assert!(output.status.success(), "{output:?}");
+    output
+}
+
+/// The number after `name`.
+fn number(text: &str, name: &str) -> f64 {
+    let (_, rest) = text.split_once(name).unwrap_or_else(|| panic!("no {name} in {text}"));
+    rest.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// The child: a module that is compiled, or refused.
+#[test]
+#[ignore = "a part of the other test"]
+fn compiles() {
+    let Ok(module) = std::env::var(MODULE) else { return };
+    let module = std::fs::read(module).unwrap();
+    compile(&module, &Options::default()).expect("compiles");
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    eprintln!("\n{}", status.lines().find(|line| line.starts_with(PEAK)).unwrap());
+}
