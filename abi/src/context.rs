@@ -36,6 +36,9 @@ records! {
         /// A stub that finds the stack pointer below this address raises a stack overflow instead of
         /// calling the host: the head room for host code.
         stack_limit: u64,
+        /// Frame pointer of the innermost bridge under way in the innermost entry, or zero. A tail
+        /// call to another instance from a function that returns there needs no bridge of its own.
+        bridge_fp: u64,
     }
 }
 

@@ -1,6 +1,8 @@
 //! Walking the guest's frames. Also used in signal handlers: no allocation, no locks.
 
+use crate::arch::{Interrupted, SignalFrame};
 use crate::call::state::Activation;
+use crate::call::text;
 use std::cell::Cell;
 
 /// Most frames a backtrace keeps: those nearest to the trap.
@@ -40,10 +42,30 @@ impl RawBacktrace {
         LEFT.replace(RawBacktrace::EMPTY)
     }
 
-    /// Starts at an instruction.
-    pub(crate) fn at(pc: usize) -> RawBacktrace {
+    /// The frames of guest code that a signal interrupted in the entry `activation`.
+    ///
+    /// # Safety
+    /// `activation` must be under way on this thread, and `frame` be of guest code in it.
+    pub(crate) unsafe fn interrupted(
+        frame: &SignalFrame<'_>,
+        activation: &Activation,
+    ) -> RawBacktrace {
         let mut backtrace = RawBacktrace { exact_first: true, ..RawBacktrace::EMPTY };
-        backtrace.push(pc);
+        backtrace.push(frame.pc());
+        let Some(text) = text::around(frame.pc()) else { return backtrace };
+        // SAFETY: the code is mapped, since it runs.
+        let fp = match unsafe { frame.interrupted(text) } {
+            Interrupted::Frame(fp) => fp,
+            Interrupted::Frameless { return_address, caller } => {
+                if activation.stack().holds_frame(return_address) {
+                    // SAFETY: the address is on the stack, which is mapped.
+                    backtrace.push(unsafe { (return_address as *const usize).read() });
+                }
+                caller
+            }
+        };
+        // SAFETY: the frame is of the guest code that was interrupted.
+        unsafe { backtrace.walk(fp, activation) };
         backtrace
     }
 
@@ -96,7 +118,9 @@ impl RawBacktrace {
     }
 
     /// Calls `visit` with the return address and the frame pointer of each caller of the frame
-    /// with frame pointer `fp`, as long as it returns true.
+    /// with frame pointer `fp`, as long as it returns true. Ends early at a frame that is not on
+    /// the guest's stack, above the last: whatever a register or the stack holds, nothing else is
+    /// read.
     ///
     /// # Safety
     /// As [`RawBacktrace::walk`].
@@ -105,17 +129,19 @@ impl RawBacktrace {
         activation: &Activation,
         mut visit: impl FnMut(usize, usize) -> bool,
     ) {
-        let end = activation.entry_fp();
-        while fp != end && fp != 0 && fp.is_multiple_of(8) {
+        let (end, stack) = (activation.entry_fp(), activation.stack());
+        let mut lowest = 0;
+        while fp != end && fp >= lowest && stack.holds_frame(fp) {
             let frame = fp as *const usize;
-            // SAFETY: compiled code keeps frame pointers, so `fp` is a frame of it, up to the
-            // frame of `enter`: the saved frame pointer, then the return address.
+            // SAFETY: the stack is mapped. Compiled code keeps frame pointers, so `fp` is a frame of
+            // it, up to the frame of `enter`: the saved frame pointer, then the return address.
             let caller_fp = unsafe { frame.read() };
             // SAFETY: as above.
             let return_address = unsafe { frame.wrapping_add(1).read() };
             if !visit(return_address, caller_fp) {
                 return;
             }
+            lowest = fp + 2 * size_of::<usize>();
             fp = caller_fp;
         }
     }

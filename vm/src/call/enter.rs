@@ -69,6 +69,8 @@ pub(crate) unsafe fn call(
         prepare(state).map_err(Ended::Refused)?;
     }
     let top = state.stack.top();
+    // A call that was left in the middle leaves its own here.
+    state.runtime.bridge_fp = 0;
     state.bottom =
         Activation { back: WayBack::NONE, previous, call: &raw mut *state, outer_exit_fp: 0 };
     if state.control.begin(sys::thread_id()) {
@@ -120,6 +122,7 @@ unsafe fn call_nested(state: &mut CallState, callee: Callee, cells: *mut u64) ->
         return Err(Ended::Refused(Refused::OtherStack));
     }
     state.runtime.exit_fp = 0;
+    let outer_bridge_fp = std::mem::take(&mut state.runtime.bridge_fp);
     set_current(&raw const activation);
     let back = &raw mut activation.back;
     // SAFETY: the caller vouches for the callee; this call is nested in the one that uses the
@@ -127,6 +130,7 @@ unsafe fn call_nested(state: &mut CallState, callee: Callee, cells: *mut u64) ->
     let status = unsafe { enter(callee.code, cells, callee.base, callee.trampoline, 0, back) };
     set_current(previous);
     state.runtime.exit_fp = outer_exit_fp;
+    state.runtime.bridge_fp = outer_bridge_fp;
     ended(state, status)
 }
 

@@ -135,10 +135,8 @@ fn handle_fault(signal: i32, address: usize, frame: &mut SignalFrame<'_>) -> boo
 
 /// Leaves guest code that was interrupted at `frame`.
 fn end_call(activation: &Activation, code: Option<TrapCode>, frame: &mut SignalFrame<'_>) {
-    let mut backtrace = RawBacktrace::at(frame.pc());
-    // SAFETY: `pc` is in compiled code, which keeps frame pointers. At the very start or end of a
-    // function `fp` is still the caller's, which costs one frame of the backtrace.
-    unsafe { backtrace.walk(frame.fp(), activation) };
+    // SAFETY: the innermost entry was interrupted, in guest code.
+    let backtrace = unsafe { RawBacktrace::interrupted(frame, activation) };
     finish(activation, code, backtrace, frame);
 }
 

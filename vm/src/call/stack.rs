@@ -56,6 +56,13 @@ impl GuestStack {
         (self.low..self.low + GUARD).contains(&address)
     }
 
+    /// Whether two words at `address` are on this stack, above the guard: a frame's, perhaps.
+    pub(super) fn holds_frame(&self, address: usize) -> bool {
+        address.is_multiple_of(size_of::<usize>())
+            && address >= self.low + GUARD
+            && address < self.top.saturating_sub(size_of::<usize>())
+    }
+
     /// Whether `address` is on this stack.
     pub(crate) fn contains(&self, address: usize) -> bool {
         (self.low..self.top).contains(&address)

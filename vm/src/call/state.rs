@@ -106,7 +106,7 @@ impl CallState {
     /// The state of a store without a call. Its guests get `stack_bytes` bytes of stack.
     pub(crate) fn new(stack_bytes: usize) -> CallState {
         CallState {
-            runtime: RuntimeContext { exit_fp: 0, stack_limit: 0 },
+            runtime: RuntimeContext { exit_fp: 0, stack_limit: 0, bridge_fp: 0 },
             bottom: Activation::NONE,
             stack: GuestStack::default(),
             control: Arc::default(),
@@ -175,8 +175,8 @@ impl CallState {
     #[inline]
     pub(crate) fn reset(&mut self) -> bool {
         let CallState {
-            // Both are written anew by each call, and the first is zero between calls.
-            runtime: RuntimeContext { exit_fp, stack_limit: _ },
+            // All are written anew by each call, and the first is zero between calls.
+            runtime: RuntimeContext { exit_fp, stack_limit: _, bridge_fp: _ },
             // Read only while a call is under way, which writes it first.
             bottom: _,
             // A thread's, compared with the present one by each call.

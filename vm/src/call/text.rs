@@ -32,13 +32,19 @@ impl Drop for Registration {
 
 /// Whether `pc` is guest code. Async-signal-safe.
 pub(crate) fn contains(pc: usize) -> bool {
+    around(pc).is_some()
+}
+
+/// The range of guest code that `pc` is in. Async-signal-safe.
+pub(crate) fn around(pc: usize) -> Option<Range<usize>> {
     READERS.fetch_add(1, SeqCst);
     // SAFETY: `replace` frees a list only after it saw no readers since it took the list away;
     // this reader was counted before it looked.
     let ranges = unsafe { RANGES.load(SeqCst).as_ref() };
-    let found = ranges.is_some_and(|ranges| {
+    let found = ranges.and_then(|ranges| {
         let after = ranges.partition_point(|range| range.start <= pc);
-        after > 0 && ranges[after - 1].contains(&pc)
+        let range = ranges.get(after.checked_sub(1)?)?;
+        range.contains(&pc).then(|| range.clone())
     });
     READERS.fetch_sub(1, SeqCst);
     found

@@ -10,7 +10,7 @@ use cranelift_codegen::ir::{
     InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Value, types,
 };
 use std::mem::offset_of;
-use wfaas_abi::context::{FuncImport, HostContext};
+use wfaas_abi::context::{FuncImport, HostContext, RuntimeContext};
 use wfaas_abi::{Hostcall, ValType};
 
 /// The thunk of an imported function.
@@ -35,6 +35,21 @@ fn call_record(code: &mut CodeBuilder<'_>, ty: TypeIndex, record: Value, argumen
     code.ins().brif(base, guest, &[], host, &[]);
 
     code.continue_in(guest);
+    let onward = code.blocks().create_block();
+    let across = code.blocks().create_block();
+    let returns_to_bridge = returns_to_bridge(code);
+    code.ins().brif(returns_to_bridge, onward, &[], across, &[]);
+
+    // The bridge below restores its caller's BASE, whichever instance returns to it.
+    code.continue_in(onward);
+    let callee = code.constant_load(record, offset_of!(FuncImport, code) as i32);
+    let own_base = code.base();
+    let globalized = globalize(code, code.func_type(ty).params(), own_base, arguments);
+    code.set_base(base);
+    let signature = code.guest_signature(ty);
+    code.ins().return_call_indirect(signature, callee, &globalized);
+
+    code.continue_in(across);
     // A piece of its own: what it saves around the call, a call of the host need not.
     let bridge = Symbol::Bridge(code.module.first_equal[ty]);
     code.return_call(bridge, &[&[record], arguments].concat());
@@ -43,6 +58,28 @@ fn call_record(code: &mut CodeBuilder<'_>, ty: TypeIndex, record: Value, argumen
     let callee = code.constant_load(record, offset_of!(FuncImport, code) as i32);
     let env = code.constant_load(record, offset_of!(FuncImport, env) as i32);
     call_host(code, ty, callee, env, arguments);
+}
+
+/// Whether this thunk's caller made a tail call, and will return to the innermost bridge: that is
+/// the next frame then. The bridge has the results of this thunk's type, and only those matter.
+fn returns_to_bridge(code: &mut CodeBuilder<'_>) -> Value {
+    let flags = code.trusted(Region::Runtime);
+    let frame = code.ins().get_frame_pointer(POINTER);
+    let next = code.ins().load(POINTER, flags, frame, 0);
+    let runtime = code.host_load(offset_of!(HostContext, runtime));
+    let bridge_fp = offset_of!(RuntimeContext, bridge_fp) as i32;
+    let innermost = code.ins().load(POINTER, flags, runtime, bridge_fp);
+    code.equal(next, innermost)
+}
+
+/// Makes `bridge` the innermost bridge; the one before.
+fn set_bridge(code: &mut CodeBuilder<'_>, bridge: Value) -> Value {
+    let flags = code.trusted(Region::Runtime);
+    let runtime = code.host_load(offset_of!(HostContext, runtime));
+    let bridge_fp = offset_of!(RuntimeContext, bridge_fp) as i32;
+    let outer = code.ins().load(POINTER, flags, runtime, bridge_fp);
+    code.ins().store(flags, bridge, runtime, bridge_fp);
+    outer
 }
 
 /// The bridge of type `ty`: calls the function of another instance whose record is the first
@@ -59,15 +96,21 @@ pub(crate) fn bridge(code: &mut CodeBuilder<'_>, ty: TypeIndex, arguments: &[Val
     let exception = code.blocks().append_block_param(landing, POINTER);
     code.blocks().append_block_param(landing, POINTER);
 
+    let frame = code.ins().get_frame_pointer(POINTER);
+    let outer = set_bridge(code, frame);
     code.set_base(base);
     let results = code.try_call_indirect(signature, callee, &arguments, landing);
+    // After tail calls not the callee's, but that of the instance that returns.
+    let returning = code.base();
     code.set_base(own_base);
-    let results = globalize(code, types.results(), base, &results);
+    set_bridge(code, outer);
+    let results = globalize(code, types.results(), returning, &results);
     code.ins().return_(&results);
 
     // The exception comes with the BASE of the instance that threw it.
     code.continue_in(landing);
     code.set_base(own_base);
+    set_bridge(code, outer);
     code.call(Symbol::Hostcall(Hostcall::ThrowRef), &[exception]);
     code.never_reached();
 }

@@ -1,7 +1,10 @@
 //! Registers of interrupted code, as the kernel hands them to a signal handler.
 
 use super::enter::{FAULTED, WayBack, leave};
+use super::interrupted::{Interrupted, locate};
+use std::ops::Range;
 use std::ptr;
+use std::slice;
 
 /// The registers of the code that a signal interrupted. Changes take effect when the handler
 /// returns.
@@ -22,8 +25,21 @@ impl SignalFrame<'_> {
     }
 
     /// The frame pointer.
-    pub(crate) fn fp(&self) -> usize {
+    fn fp(&self) -> usize {
         self.0[libc::REG_RBP as usize] as usize
+    }
+
+    /// The place of the callers of the interrupted function, which is in the code in `text`.
+    ///
+    /// # Safety
+    /// `text` must be readable, and contain [`SignalFrame::pc`].
+    pub(crate) unsafe fn interrupted(&self, text: Range<usize>) -> Interrupted {
+        let (start, pc) = (text.start as *const u8, self.pc());
+        // SAFETY: the caller's contract.
+        let before = unsafe { slice::from_raw_parts(start, pc - text.start) };
+        // SAFETY: as above.
+        let code = unsafe { slice::from_raw_parts(pc as *const u8, text.end - pc) };
+        locate(before, code, self.sp(), self.fp())
     }
 
     /// The stack pointer.
