@@ -1,4 +1,4 @@
-//! What the kernel says of this process.
+//! Numbers of this process, from the kernel (`/proc/self`).
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! `start`: what a request costs besides its own work, on one thread and on two.
+//! `start`: the cost of a request besides its own work, on one thread and on two.
 
 use crate::peer::{Peer, Requests, default_engine, fastest};
 use crate::report::{Row, measure, measure_scaling};

@@ -1,10 +1,10 @@
-//! Initialisation: run what a module does once, keep the image it leaves behind.
+//! Initialisation: runs the part of a module that is done once, and keeps the image that it leaves behind.
 //!
 //! [`initialise`] puts the image into the artifact, [`snapshot`] into a `.proto` file beside it.
 //! Both instantiate the module with WASI, call `_initialize` if it is exported and has not run
 //! yet, then the init export, and capture state and memory. A program's own entry point is not run.
 //!
-//! What the guest knows at that time is the same in every faaslet: random seeds and times too.
+//! Everything that the guest has learned by then is the same in every faaslet: random seeds and times too.
 
 use std::time::{Duration, Instant};
 use wfaas_abi::artifact::replace_image;

@@ -1,4 +1,4 @@
-//! Warm-up requests: what they write to is in the artifact, and the same each time.
+//! Warm-up requests: the pages that they write to are in the artifact, and the same each time.
 
 mod common;
 

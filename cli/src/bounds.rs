@@ -1,4 +1,4 @@
-//! Bounds checks: what the command line says about them, and what it shows.
+//! Bounds checks: their options on the command line, and their listings.
 
 use crate::failure::Failure;
 use crate::output;

@@ -1,11 +1,11 @@
 //! `faascli`: build, run, serve and deploy WebAssembly functions.
 //!
-//! * a [`subject`] is what a PATH names: a function's folder, a module or an artifact;
+//! * a [`subject`] is the thing that a PATH names: a function's folder, a module or an artifact;
 //! * a [`manifest`] is a folder's `faas.toml`;
 //! * a [`recipe`] makes a module an artifact;
 //! * [`bounds`] is about how a guest's accesses are kept inside its memory;
 //! * a [`function`] is an artifact with its name, limits and environment;
-//! * [`commands`] has one file for each command: its options, its help, what it does;
+//! * [`commands`] has one file for each command: its options, its help, its work;
 //! * a [`failure`] is an error and whose it is, which decides the exit code; [`hints`] say what to do
 //!   about it.
 //!

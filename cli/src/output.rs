@@ -1,4 +1,4 @@
-//! Standard output: results only. What is said beside them goes to standard error.
+//! Standard output: results only. Everything said beside them goes to standard error.
 
 use serde::Serialize;
 use std::fmt::Display;

@@ -1,4 +1,4 @@
-//! What the command line says about making an artifact; [`wfaas_build`] makes it.
+//! The options for making an artifact; [`wfaas_build`] makes it.
 
 use crate::bounds::{self, listed, switch};
 use crate::failure::{Blame, Failure, Kind};

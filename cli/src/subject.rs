@@ -1,4 +1,4 @@
-//! What a PATH on the command line may name: a function's folder, a module, or an artifact.
+//! The things that a PATH on the command line may name: a function's folder, a module, or an artifact.
 
 use crate::failure::{Blame, Failure};
 use crate::manifest::Manifest;

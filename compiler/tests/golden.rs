@@ -1,6 +1,6 @@
 //! Golden tests: every file in `tests/golden` is a module with directives. A line `;;! clif N` or
 //! `;;! asm N` is followed by the code that function N must give, in comments; a bounds strategy
-//! may follow N. `BLESS=1` writes what it gives now instead.
+//! may follow N. `BLESS=1` writes the code that it gives now instead.
 
 use std::fs;
 use std::path::Path;

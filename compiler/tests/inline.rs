@@ -1,4 +1,4 @@
-//! What is inlined, what is not, and how much of it.
+//! Inlining: which calls are, which are not, and how much of them.
 
 use std::collections::BTreeSet;
 use wfaas_abi::Artifact;

@@ -1,4 +1,4 @@
-//! What is not supported is refused by name; what is invalid is refused with its place.
+//! Refusals: unsupported parts of a module by name, invalid ones with their place.
 
 use wfaas_abi::cpu::CpuFeatures;
 use wfaas_compiler::{CompileError, Options, Proposals, compile};

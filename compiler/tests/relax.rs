@@ -1,6 +1,6 @@
 //! Laying machine code out anew changes its form and its places, and nothing else.
 //!
-//! Both forms of a module's code are read side by side, from the start of each function along all
+//! Both forms of a module's code are read side by side, from the start of every function along all
 //! jumps and calls, and compared instruction by instruction.
 
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register};

@@ -1,4 +1,4 @@
-//! What a module exports, and the calls a seed makes of it.
+//! Exports of a module, and the calls that a seed makes of them.
 
 use crate::guest::Value;
 use crate::random::Random;

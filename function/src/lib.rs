@@ -1,4 +1,4 @@
-//! What a function is: a module that answers requests, in whatever way its guest ABI has it.
+//! Functions: modules that answer requests, in the way of their guest ABI.
 //!
 //! * a **[`Spec`]** is everything about a function but its code: name, route, arguments, environment,
 //!   [`Limits`]; it comes in layers, from the server's defaults to the command line;

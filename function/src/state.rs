@@ -1,4 +1,4 @@
-//! The data of a function's stores: what one instance has outside of its memory.
+//! The data of a function's stores: everything that one instance has outside of its memory.
 
 use crate::exchange::Exchange;
 use wfaas_wasi::{HasWasi, LogEvent, Wasi};

@@ -1,5 +1,5 @@
 //! The HTTP side of wfaas: a server that answers requests with functions, and takes new ones. It
-//! moves bytes between sockets and exchanges; what a function makes of an exchange is its own matter.
+//! moves bytes between sockets and exchanges; the use that a function makes of an exchange is its own matter.
 //!
 //! * a [`Gateway`] listens, and owns everything below;
 //! * the **store** keeps deployed functions on disk: artifacts by content hash, and one small file

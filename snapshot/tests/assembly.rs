@@ -1,5 +1,5 @@
-//! A golden look at the machine code that a reset lives by. `BLESS=1` writes what the compiler makes
-//! now; look at it before it is committed: zeros are to be found by one test of a whole vector
+//! A golden look at the machine code that a reset lives by. `BLESS=1` writes the present
+//! instructions; look at them before they are committed: zeros are to be found by one test of a whole vector
 //! (`vptestmd` and `kortestw`, or `vptest`), never by taking the vector apart (`vextract…`).
 #![cfg(target_arch = "x86_64")]
 

@@ -10,7 +10,7 @@
 //!
 //! On the route [`Route::Snapshot`] every instance that can be captured is captured as soon as it
 //! exists, written to an artifact, and loaded again from there into another slot; the directives
-//! then meet the restored instance. What a script says of an instance must hold for its copy too.
+//! then meet the restored instance. Every statement of a script about an instance must hold for its copy too.
 //! On the routes [`Route::Bounds`] modules are compiled with another bounds strategy.
 
 mod parts;

@@ -1,4 +1,4 @@
-//! The harness itself: what is wrong must fail, on both routes.
+//! The harness itself: a wrong script must fail, on both routes.
 
 use wfaas_compiler::Proposals;
 use wfaas_spec_tests::{Route, run_script};

@@ -2,7 +2,7 @@
 //!
 //! * a [`Wasi`] is the state of one instance: its [`Environment`] and its **descriptor table**, in
 //!   which standard streams and preopened directories are entries like any other;
-//! * [`HasWasi`] is what the data of a store implements, so that guests reach its [`Wasi`];
+//! * [`HasWasi`] is the trait that the data of a store implements, so that guests reach its [`Wasi`];
 //! * an [`Input`] and an [`Output`] say where a stream comes from and goes to: memory, the process,
 //!   or the log, line by line;
 //! * [`preview1`] has the functions. None of them blocks: a function that cannot go on returns a

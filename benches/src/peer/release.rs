@@ -1,4 +1,4 @@
-//! What is the same for each release of wasmtime, but for the crate it is from.
+//! The code that all releases of wasmtime share, with the crate as a parameter.
 
 /// A module `$name` that speaks to the release in the crate `$krate`.
 macro_rules! release {

@@ -1,10 +1,10 @@
-//! `faas.toml`: what a function's folder says about the function.
+//! `faas.toml`: the description of a function in its folder.
 //!
 //! ```toml
 //! name = "resize"                    # default: the folder's name
 //! build = ["make", "resize.wasm"]    # or one line for `sh -c`; nothing if the file is there
 //! wasm = "resize.wasm"               # or a `.wat`; relative to the folder
-//! abi = "reactor"                    # a guest ABI; default: what the exports say
+//! abi = "reactor"                    # a guest ABI; default: the one of the exports
 //! init = "prepare"                   # the export that prepares the image at build time
 //! warmup = ["a body", { path = "/x", body = "another" }]    # requests made at build time
 //! bounds = "guard"                   # how accesses are kept inside the memory; see docs/bounds.md

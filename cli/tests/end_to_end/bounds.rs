@@ -1,4 +1,4 @@
-//! Bounds strategies, from the command line to what the guest does.
+//! Bounds strategies, from the command line to the guest's accesses.
 
 use super::support::{Server, run, saying, scratch, write};
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! The state of a connection: what it waits for and since when, and which clock ends it.
+//! The state of a connection: the event that it waits for, since when, and which clock ends it.
 
 use super::exchange::Exchange;
 use super::wire::Wire;

@@ -1,4 +1,4 @@
-//! Bodies: received within limits, sent with what they hold.
+//! Bodies: received within limits, sent with the leases that they hold.
 
 use super::answer::Problem;
 use crate::budget::Lease;

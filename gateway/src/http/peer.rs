@@ -1,4 +1,4 @@
-//! Who sends requests, and the accounts of all who answer for what a request takes.
+//! Peers: the clients that send requests, and the accounts that a request is charged to.
 
 use super::answer::Problem;
 use super::forwarded;

@@ -4,7 +4,7 @@
 //!   lock                    held by the one gateway that uses the store
 //!   blobs/HASH.faas         artifacts, by content hash; never changed once they are there
 //!   functions/NAME.json     a function: its configuration, and the hash of its artifact
-//!   tmp/                    what is being written; emptied at start
+//!   tmp/                    files being written; emptied at start
 //! ```
 //!
 //! A deployment writes the blob, then the function's file, each to `tmp/` first: synced, renamed

@@ -1,4 +1,4 @@
-//! What the tests of this crate share: from text to a module.
+//! Parts that the tests of this crate share: from text to a module.
 #![allow(dead_code)] // each test binary uses a part
 
 use wfaas_compiler::Options;

@@ -1,4 +1,4 @@
-//! Preopened directories: a guest can ask for their names. What is in them is not supported yet;
+//! Preopened directories: a guest can ask for their names. Their contents are not supported yet;
 //! the functions for that answer `ENOSYS`.
 
 use super::errno::{Errno, Failure};

@@ -1,6 +1,6 @@
 //! The calling guest as the functions of preview1 see it: its memory, its state, and its call.
 //!
-//! What the guest calls a pointer is an allegation: it has its own type, and becomes bytes only
+//! A pointer of the guest is an allegation: it has its own type, and becomes bytes only
 //! here, after a check.
 
 use super::errno::{Errno, Failure};

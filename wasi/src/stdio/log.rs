@@ -1,4 +1,4 @@
-//! What a guest writes, as lines for the log.
+//! Output of a guest, as lines for the log.
 
 /// Longest line in the log, in bytes. Longer ones are cut into pieces.
 const MAX_LINE: usize = 4096;

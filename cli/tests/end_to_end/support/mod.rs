@@ -1,4 +1,4 @@
-//! What the end-to-end tests share: the real binary, the examples, a server, an HTTP client.
+//! Parts that the end-to-end tests share: the real binary, the examples, a server, an HTTP client.
 
 mod http;
 mod server;
