@@ -142,6 +142,7 @@ fn bad_pointers_are_an_error_number() {
             ("clock_res_get", format!("(i32.const 0) {bad}")),
             ("clock_time_get", format!("(i32.const 1) (i64.const 0) {bad}")),
             ("fd_fdstat_get", format!("(i32.const 1) {bad}")),
+            ("fd_filestat_get", format!("(i32.const 0) {bad}")),
             ("fd_read", format!("(i32.const 0) {bad} (i32.const 1) (i32.const 64)")),
             ("fd_read", format!("(i32.const 0) (i32.const 0) (i32.const 1) {bad}")),
             ("fd_write", format!("(i32.const 1) {bad} (i32.const 1) (i32.const 64)")),
@@ -200,6 +201,7 @@ fn impossible_arguments_are_named() {
         ("fd_prestat_get", "(i32.const 3) (i32.const 32)", 8),
         ("fd_prestat_dir_name", "(i32.const 3) (i32.const 32) (i32.const 4)", 8),
         ("fd_fdstat_get", "(i32.const 3) (i32.const 32)", 8),
+        ("fd_filestat_get", "(i32.const 3) (i32.const 64)", 8),
         ("poll_oneoff", "(i32.const 64) (i32.const 128) (i32.const 0) (i32.const 32)", 28),
         ("poll_oneoff", "(i32.const 64) (i32.const 128) (i32.const 2000) (i32.const 32)", 28),
         ("sched_yield", "", 0),
@@ -311,6 +313,23 @@ fn stdout_is_no_terminal_and_can_be_written() {
     assert_eq!(rights & (1 << 1 | 1 << 2 | 1 << 5), 0, "no fd_read, fd_seek, fd_tell");
     assert_eq!(bytes[16..24], [0; 8]);
 }
+
+/// GCC and PHP ask before they read.
+#[test]
+fn standard_streams_have_a_status_of_nothing_but_a_type() {
+    for fd in 0..3 {
+        // What was there before is overwritten.
+        let status = reading("fd_filestat_get", &format!("(i32.const {fd}) (i32.const 256)"), 65);
+        let status = status.replace("(memory (export \"memory\") 1)", FULL);
+        let bytes = answer(&status, b"").unwrap();
+        assert_eq!(bytes[..64], [0; 64], "descriptor {fd}");
+        assert_eq!(bytes[64], b'x', "64 bytes are written");
+    }
+}
+
+/// A memory with 65 bytes that are not zero from 256 on.
+const FULL: &str = r#"(memory (export "memory") 1)
+    (data (i32.const 256) "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx")"#;
 
 #[test]
 fn environments_are_checked_before_any_guest_runs() {

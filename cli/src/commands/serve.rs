@@ -52,6 +52,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     config.workers = args.workers.map_or(config.workers, usize::from);
     args.clients.configure(&mut config);
     super::log_to_stderr();
+    wfaas_gateway::raise_descriptor_limit().context("cannot raise the limit of open files")?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(serve(config, functions))
 }

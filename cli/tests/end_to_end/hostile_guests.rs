@@ -133,3 +133,21 @@ fn a_server_answers_others_meanwhile() {
     assert_eq!(server.get("/hello").text(), "hi");
     assert!(server.is_alive());
 }
+
+/// The soft limit of descriptors is often lower than the number of connections.
+#[test]
+fn a_server_uses_all_descriptors_that_it_may() {
+    let folder = scratch();
+    let artifact = build(folder.path(), "hello", &saying("hi"));
+    let mut command = std::process::Command::new("bash");
+    command.args(["-c", "ulimit -Sn 64; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_faascli")]);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--store"]).arg(folder.path().join("store"));
+    let server = Server::spawn({
+        command.arg(artifact);
+        command
+    });
+    let connect = |_| std::net::TcpStream::connect(server.address).expect("a connection");
+    let idle: Vec<_> = (0..200).map(connect).collect();
+    assert_eq!(server.get("/hello").status, 200);
+    drop(idle);
+}

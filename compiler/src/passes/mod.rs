@@ -2,7 +2,7 @@
 //! facts that its rewriting rules and register allocator cannot: that BASE is one value, how far an
 //! address goes, that an induction variable is stepped on.
 //!
-//! Each is a file, and a [switch](crate::switches::Pass). The order is that of [`compile`].
+//! Each is a file, and a [switch](crate::switches::Pass). The order is that of [`optimise`].
 
 mod base_remat;
 mod effort;
@@ -34,6 +34,27 @@ pub(crate) fn compile(
         Effort::Linear => (&*isas.linear, Passes::NONE),
         Effort::Least => (&*isas.least, Passes::NONE),
     };
+    optimise(context, isa, passes)?;
+    let isa = match effort {
+        Effort::Least => isa,
+        _ => effort::after(context, isas, effort),
+    };
+    let stencil = isa.compile_function(
+        &context.func,
+        &context.domtree,
+        registers,
+        context.want_disasm,
+        &mut ControlPlane::default(),
+    )?;
+    Ok(stencil.apply_params(&context.func.params))
+}
+
+/// Runs these passes and the code generator's own.
+fn optimise(
+    context: &mut Context,
+    isa: &dyn TargetIsa,
+    passes: Passes,
+) -> Result<(), CodegenError> {
     context.verify_if(isa)?;
     if passes.contains(Pass::RedundantPhis) {
         reach(context, isa)?;
@@ -76,18 +97,7 @@ pub(crate) fn compile(
     // The order of blocks is that of the dominator tree's traversal.
     reach(context, isa)?;
     context.verify_if(isa)?;
-    let isa = match effort {
-        Effort::Least => isa,
-        _ => effort::after(context, isas, effort),
-    };
-    let stencil = isa.compile_function(
-        &context.func,
-        &context.domtree,
-        registers,
-        context.want_disasm,
-        &mut ControlPlane::default(),
-    )?;
-    Ok(stencil.apply_params(&context.func.params))
+    Ok(())
 }
 
 /// Computes the flow of control anew, and removes code that it does not reach.

@@ -1,6 +1,6 @@
 //! The protocols, one a file.
 //!
-//! A new one is a file here and a line of [`TABLE`]; nothing else knows its name or its exports.
+//! A new one is a file here and a line of `TABLE`; nothing else knows its name or its exports.
 
 mod command;
 pub mod reactor;

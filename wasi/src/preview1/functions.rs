@@ -87,7 +87,7 @@ wasi_functions! {
     fd_fdstat_get(fd: u32, stat: u32) = streams::fd_fdstat_get;
     fd_fdstat_set_flags(fd: u32, flags: u32);
     fd_fdstat_set_rights(fd: u32, base: u64, inheriting: u64);
-    fd_filestat_get(fd: u32, stat: u32);
+    fd_filestat_get(fd: u32, stat: u32) = streams::fd_filestat_get;
     fd_filestat_set_size(fd: u32, size: u64);
     fd_filestat_set_times(fd: u32, access: u64, modification: u64, flags: u32);
     fd_pread(fd: u32, iovs: u32, iovs_len: u32, offset: u64, read: u32);

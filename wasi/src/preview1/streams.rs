@@ -173,6 +173,22 @@ pub(super) fn fd_fdstat_get(guest: &mut Guest<'_>, fd: u32, stat: GuestPtr) -> R
     Ok(guest::write(guest, stat, &record)?)
 }
 
+/// Writes a `filestat`: device (8 bytes), inode (8), file type (1 at 16), links (8 at 24), size (8 at
+/// 32), three times (8 each). A stream has nothing but its type; of a directory only the name is known.
+pub(super) fn fd_filestat_get(
+    guest: &mut Guest<'_>,
+    fd: u32,
+    stat: GuestPtr,
+) -> Result<(), Failure> {
+    let descriptor = guest.wasi().table.get(fd)?;
+    if matches!(descriptor, Descriptor::Directory(_)) {
+        return Err(Errno::Nosys.into());
+    }
+    let mut record = [0; 64];
+    record[16] = stream_type(descriptor);
+    Ok(guest::write(guest, stat, &record)?)
+}
+
 fn stream_type(descriptor: &Descriptor) -> u8 {
     let terminal = descriptor.process().is_some_and(|process| process.as_fd().is_terminal());
     if terminal { CHARACTER_DEVICE } else { 0 }
