@@ -1,25 +1,9 @@
 //! Calls end at their deadline or when they are cancelled, wherever they are, and the store goes on.
 
 mod common;
-use common::{engine, instance, module};
+use common::{LOOP, engine, instance, module, trap_of};
 use std::time::{Duration, Instant};
-use wfaas_vm::{Caller, Error, Linker, Store, Trap, TrapCode};
-
-fn trap_of(error: Error) -> Trap {
-    match error {
-        Error::Trap(trap) => trap,
-        other => panic!("not a trap: {other}"),
-    }
-}
-
-const LOOP: &str = r#"(module (memory 1)
-    (func (export "loop") (loop $l (br $l)))
-    (func (export "busy") (param i32) (result i32) (local i32)
-        (loop $l
-            (i32.store (i32.const 0) (local.get 1))
-            (local.set 1 (i32.add (local.get 1) (i32.const 1)))
-            (br_if $l (i32.lt_u (local.get 1) (local.get 0))))
-        local.get 1))"#;
+use wfaas_vm::{Caller, Linker, Store, TrapCode};
 
 #[test]
 fn a_deadline_holds_after_a_panic_too() {

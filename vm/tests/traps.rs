@@ -1,17 +1,10 @@
 //! Whatever a guest or a host function does wrong becomes a trap, and the process goes on.
 
 mod common;
-use common::{engine, instance, module};
+use common::{LOOP, engine, instance, module, trap_of};
 use std::time::{Duration, Instant};
 use wfaas_abi::TrapCode;
-use wfaas_vm::{BoxError, Caller, Config, Engine, Error, Linker, Module, Store, Trap};
-
-fn trap_of(error: Error) -> Trap {
-    match error {
-        Error::Trap(trap) => trap,
-        other => panic!("not a trap: {other}"),
-    }
-}
+use wfaas_vm::{BoxError, Caller, Config, Engine, Error, Linker, Module, Store};
 
 #[test]
 fn every_trap_has_its_code_and_place() {
@@ -259,15 +252,6 @@ fn a_trap_in_the_start_function_fails_the_instantiation() {
     let error = Linker::new(&engine).instantiate(&mut store, &module).unwrap_err();
     assert_eq!(trap_of(error).code, TrapCode::Unreachable);
 }
-
-const LOOP: &str = r#"(module (memory 1)
-    (func (export "loop") (loop $l (br $l)))
-    (func (export "busy") (param i32) (result i32) (local i32)
-        (loop $l
-            (i32.store (i32.const 0) (local.get 1))
-            (local.set 1 (i32.add (local.get 1) (i32.const 1)))
-            (br_if $l (i32.lt_u (local.get 1) (local.get 0))))
-        local.get 1))"#;
 
 #[test]
 fn threads_trap_independently() {

@@ -18,13 +18,13 @@ pub(crate) use latest::{Peer, default_engine, deserialize, one_shot_engine, pool
 /// How a pool keeps memories.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tuning {
-    /// Bytes of each memory that are kept and made what they were, instead of being given back.
+    /// Bytes at the start of a memory that are kept and restored, instead of being given back.
     resident: usize,
     /// Whether the kernel is asked which pages were written to.
     scan: bool,
 }
 
-/// What is tried for a row of `start`.
+/// The tunings that are tried for a row of `start`.
 const TUNINGS: [Tuning; 7] = [
     Tuning { resident: 0, scan: false },
     Tuning { resident: 64 << 10, scan: false },
@@ -108,7 +108,7 @@ pub(crate) fn fastest_caller(
     Ok(&mut callers[least(&medians)])
 }
 
-/// The median time of each side.
+/// The median times, side by side.
 fn trial<S: FnMut(u64) -> anyhow::Result<()>>(
     sides: impl Iterator<Item = S>,
 ) -> anyhow::Result<Vec<f64>> {
