@@ -2,13 +2,14 @@
 //! and signals the threads of the calls that are due.
 //!
 //! The signal handler (see `faults`) ends the guest if it finds guest code under way, and otherwise
-//! leaves a mark that hostcalls see on return. A thread that waits at a shared memory is woken too.
-//! The watchdog repeats this until the call has ended, so no signal is ever lost.
+//! leaves a mark that hostcalls see on return. A thread that waits at a shared memory is woken too,
+//! and so is the future of a suspended call. The watchdog repeats this until the call has ended, so no signal is ever lost.
 
 use crate::call::control::Control;
 use crate::call::parking;
 use crate::sys;
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
+use std::task::Waker;
 use std::time::Duration;
 
 /// How often the watchdog looks, and so how late a call may end.
@@ -46,19 +47,29 @@ pub(crate) fn watch(control: &Arc<Control>) {
 
 impl Watchdog {
     fn run(&self) {
-        let mut idle = 0;
+        let (mut idle, mut suspended) = (0, Vec::new());
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             watched.retain(|control| {
                 let Some(control) = control.upgrade() else { return false };
                 let keep = control.is_to_be_watched();
                 if keep && control.due().is_some() {
-                    let thread = control.thread();
-                    sys::signal_due(thread);
-                    parking::wake(thread);
+                    match control.thread() {
+                        0 => suspended.extend(control.suspended_waker()),
+                        thread => {
+                            sys::signal_due(thread);
+                            parking::wake(thread);
+                        }
+                    }
                 }
                 keep
             });
+            if !suspended.is_empty() {
+                // A waker may do anything, also look for this lock.
+                drop(watched);
+                suspended.drain(..).for_each(Waker::wake);
+                watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+            }
             idle = if watched.is_empty() { idle + 1 } else { 0 };
             watched = if idle > IDLE_TICKS {
                 idle = 0;
