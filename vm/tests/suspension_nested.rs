@@ -7,7 +7,8 @@ use common::{engine, module, trap_of};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 use wfaas_vm::{
-    BoxError, Caller, Config, Engine, Error, Exception, Instance, Linker, Store, TrapCode, TypedFunc,
+    BoxError, Caller, Config, Engine, Error, Exception, Instance, Linker, Store, TrapCode,
+    TypedFunc,
 };
 
 /// `tree(n)` is 1 + its host function's answer for n - 1, which calls `tree` again.

@@ -28,14 +28,7 @@ struct Watchdog {
 
 /// Has the watchdog look at a store's calls until none is under way.
 pub(crate) fn watch(control: &Arc<Control>) {
-    static WATCHDOG: OnceLock<&'static Watchdog> = OnceLock::new();
-    let watchdog = WATCHDOG.get_or_init(|| {
-        let watchdog: &'static Watchdog =
-            Box::leak(Box::new(Watchdog { watched: Mutex::default(), wake: Condvar::new() }));
-        let thread = std::thread::Builder::new().name("wfaas-watchdog".into());
-        thread.spawn(|| watchdog.run()).expect("a thread for the watchdog");
-        watchdog
-    });
+    let watchdog = watchdog();
     let mut watched = watchdog.watched.lock().unwrap_or_else(PoisonError::into_inner);
     if !watched.iter().any(|other| std::ptr::eq(other.as_ptr(), Arc::as_ptr(control))) {
         watched.push(Arc::downgrade(control));
@@ -45,40 +38,66 @@ pub(crate) fn watch(control: &Arc<Control>) {
     }
 }
 
+/// Has the watchdog look at the suspended calls that wait until some time, now that there is one.
+pub(crate) fn watch_timers() {
+    let watchdog = watchdog();
+    // With the lock it is either asleep, or looks before it falls asleep.
+    let watched = watchdog.watched.lock().unwrap_or_else(PoisonError::into_inner);
+    watchdog.wake.notify_one();
+    drop(watched);
+}
+
+fn watchdog() -> &'static Watchdog {
+    static WATCHDOG: OnceLock<&'static Watchdog> = OnceLock::new();
+    WATCHDOG.get_or_init(|| {
+        let watchdog: &'static Watchdog =
+            Box::leak(Box::new(Watchdog { watched: Mutex::default(), wake: Condvar::new() }));
+        let thread = std::thread::Builder::new().name("wfaas-watchdog".into());
+        thread.spawn(|| watchdog.run()).expect("a thread for the watchdog");
+        watchdog
+    })
+}
+
 impl Watchdog {
     fn run(&self) {
-        let (mut idle, mut suspended) = (0, Vec::new());
-        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = 0;
         loop {
-            watched.retain(|control| {
-                let Some(control) = control.upgrade() else { return false };
-                let keep = control.is_to_be_watched();
-                if keep && control.due().is_some() {
-                    match control.thread() {
-                        0 => suspended.extend(control.suspended_waker()),
-                        thread => {
-                            sys::signal_due(thread);
-                            parking::wake(thread);
-                        }
+            // Without the lock: a waker may do anything, also look for it.
+            let (suspended, watches) = self.look();
+            suspended.into_iter().for_each(Waker::wake);
+            parking::wake_timed_out();
+            idle = if watches || parking::has_timers() { 0 } else { idle + 1 };
+            if idle <= IDLE_TICKS {
+                std::thread::sleep(TICK);
+                continue;
+            }
+            idle = 0;
+            let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+            if watched.is_empty() && !parking::has_timers() {
+                drop(self.wake.wait(watched).unwrap_or_else(PoisonError::into_inner));
+            }
+        }
+    }
+
+    /// Signals the threads of the calls that are due. The wakers of suspended ones, and whether there
+    /// is anything to look at further.
+    fn look(&self) -> (Vec<Waker>, bool) {
+        let mut suspended = Vec::new();
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        watched.retain(|control| {
+            let Some(control) = control.upgrade() else { return false };
+            let keep = control.is_to_be_watched();
+            if keep && control.due().is_some() {
+                match control.thread() {
+                    0 => suspended.extend(control.suspended_waker()),
+                    thread => {
+                        sys::signal_due(thread);
+                        parking::wake(thread);
                     }
                 }
-                keep
-            });
-            if !suspended.is_empty() {
-                // A waker may do anything, also look for this lock.
-                drop(watched);
-                suspended.drain(..).for_each(Waker::wake);
-                watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
             }
-            idle = if watched.is_empty() { idle + 1 } else { 0 };
-            watched = if idle > IDLE_TICKS {
-                idle = 0;
-                self.wake.wait(watched).unwrap_or_else(PoisonError::into_inner)
-            } else {
-                drop(watched);
-                std::thread::sleep(TICK);
-                self.watched.lock().unwrap_or_else(PoisonError::into_inner)
-            };
-        }
+            keep
+        });
+        (suspended, !watched.is_empty())
     }
 }

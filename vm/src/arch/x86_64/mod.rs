@@ -13,5 +13,6 @@ pub(crate) use enter::{
 pub(crate) use interrupted::Interrupted;
 pub(crate) use signal_frame::SignalFrame;
 pub(crate) use suspend::{
-    Landing, WaitEnv, resume_suspended, wait_with_array, wait_with_registers,
+    Landing, WaitEnv, WaitHostcall, resume_suspended, wait_hostcall, wait_with_array,
+    wait_with_registers,
 };

@@ -105,6 +105,50 @@ pub(crate) unsafe extern "C" fn wait_with_array(
     )
 }
 
+/// A hostcall with four arguments after the instance that may wait.
+pub(crate) trait WaitHostcall {
+    /// As [`WaitEnv::begin`], with a cell for the result.
+    extern "C" fn begin(
+        instance: *mut (),
+        a0: u64,
+        a1: u64,
+        a2: u64,
+        a3: u64,
+        result: *mut u64,
+    ) -> *const WayBack;
+}
+
+/// The entry of a hostcall that may wait.
+///
+/// # Safety
+/// Must be called by compiled code, as the hostcall.
+#[unsafe(naked)]
+pub(crate) unsafe extern "C" fn wait_hostcall<H: WaitHostcall>(
+    instance: *mut (),
+    a0: u64,
+    a1: u64,
+    a2: u64,
+    a3: u64,
+) -> u64 {
+    naked_asm!(
+        "push rbp",
+        "mov rbp, rsp",
+        "sub rsp, 16",
+        "mov r9, rsp",
+        "call {begin}",
+        "test rax, rax",
+        "jz 2f",
+        "mov rdi, rax",
+        "call {suspend}",
+        "2:",
+        "mov rax, [rsp]",
+        "leave",
+        "ret",
+        begin = sym H::begin,
+        suspend = sym suspend,
+    )
+}
+
 /// Saves the registers that compiled code expects to be preserved, and returns [`SUSPENDED`] from
 /// whatever filled `back`. Returns itself when it is resumed.
 ///
