@@ -184,6 +184,25 @@ fn a_deadline_while_an_inner_call_is_suspended_has_the_frames_of_all() {
     }
 }
 
+/// Each inner call has a stack, so a guest must not have any number of them.
+#[test]
+fn inner_calls_without_end_are_a_stack_overflow() {
+    let engine = Engine::new(Config { stack_bytes: 64 << 10, ..Config::default() }).unwrap();
+    for before in [false, true] {
+        let mode = Mode::new(before, false, false);
+        let mut guest = tree(&engine, mode.clone());
+        let tree = func(&mut guest, "tree");
+        (0..200).for_each(|_| mode.gate.open(0));
+        assert_eq!(block_on(tree.call_async(&mut guest.0, 90)).unwrap(), 90);
+        (0..200).for_each(|_| mode.gate.open(0));
+        let mut error = &block_on(tree.call_async(&mut guest.0, 1 << 20)).unwrap_err();
+        while let Error::Host(host) = error {
+            error = host.source.downcast_ref().expect("an inner call's");
+        }
+        assert_eq!(error.trap().unwrap().code, TrapCode::StackOverflow);
+    }
+}
+
 /// A guest with a synchronous host function `next`, and an async one, `wait`.
 const MIXED: &str = r#"(module
     (import "host" "next" (func $next (param i32) (result i32)))

@@ -10,7 +10,6 @@ use crate::api::val::Val;
 use crate::api::wasm_ty::{MAX_CELLS, References};
 use crate::arch::{WaitEnv, WayBack};
 use crate::call::state::CallState;
-use crate::runtime::error::Error;
 use crate::runtime::host_func::{HostEntry, HostFunc, Shim};
 use crate::runtime::instance::InstanceInner;
 use crate::runtime::objects::Objects;
@@ -260,7 +259,7 @@ impl<T: 'static, F: AsyncHostFunc<T>> Waiter<T, F> {
     /// Leaves the results in the cells, if they are ready.
     #[inline(always)]
     fn poll_results(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        let Some(future) = &mut self.future else { return Poll::Ready(Err(Error::Leaked.into())) };
+        let future = self.future.as_mut().expect("it was not polled after it was ready");
         let Poll::Ready(results) = future.as_mut().poll(context) else { return Poll::Pending };
         self.future = None;
         let Waiter { function, store, instance, cells, .. } = *self;

@@ -27,6 +27,8 @@ pub(crate) struct Control {
     suspendable: AtomicBool,
     /// Wakes the future of the suspended call.
     waker: Mutex<Option<Waker>>,
+    /// Whether the watchdog has it in its list.
+    watched: AtomicBool,
 }
 
 impl Default for Control {
@@ -38,6 +40,7 @@ impl Default for Control {
             thread: AtomicI32::new(0),
             suspendable: AtomicBool::new(false),
             waker: Mutex::new(None),
+            watched: AtomicBool::new(false),
         }
     }
 }
@@ -129,8 +132,17 @@ impl Control {
     /// Forgets deadline, cancellation and mark, between two faaslets.
     #[inline]
     pub(super) fn reset(&self) {
-        // The last three say that there is no call, between calls.
-        let Control { deadline, cancelled, interrupt, thread: _, suspendable: _, waker: _ } = self;
+        let Control {
+            deadline,
+            cancelled,
+            interrupt,
+            // These say that there is no call, between calls.
+            thread: _,
+            suspendable: _,
+            waker: _,
+            // The watchdog's, with its lock.
+            watched: _,
+        } = self;
         deadline.store(NEVER, Release);
         cancelled.store(false, Release);
         interrupt.store(0, Release);
@@ -158,6 +170,11 @@ impl Control {
             0 => None,
             mark => TrapCode::from_u8(mark),
         }
+    }
+
+    /// Notes whether the watchdog has it in its list, which is locked; whether it had before.
+    pub(super) fn set_watched(&self, watched: bool) -> bool {
+        self.watched.swap(watched, Relaxed)
     }
 
     /// Whether a call is under way, or one is to be cancelled.

@@ -46,6 +46,8 @@ pub(crate) enum Refused {
     Leaked,
     /// A call that can be suspended was asked for inside of one that cannot.
     InsideSync,
+    /// Calls that can be suspended are nested too deeply.
+    TooDeep,
     /// As many calls are suspended as there may be.
     NoStack {
         /// How many there may be.

@@ -146,3 +146,29 @@ impl Owned {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_far_from_the_top_are_given_back() {
+        let mut stack = Owned::new(1 << 20).unwrap();
+        // As frames of a deep recursion leave it, and as one call does.
+        for (depth, kept) in [(512 << 10, false), (KEPT, true)] {
+            let addresses = || (stack.place.top - depth..stack.place.top).step_by(PAGE);
+            for at in addresses() {
+                // SAFETY: the address is on the stack, which nobody uses.
+                unsafe { (at as *mut usize).write(at) };
+            }
+            let words = addresses();
+            stack.trim();
+            for at in words {
+                // SAFETY: as above.
+                let word = unsafe { (at as *const usize).read() };
+                let near = at >= stack.place.top - KEPT;
+                assert_eq!(word, if near || kept { at } else { 0 });
+            }
+        }
+    }
+}

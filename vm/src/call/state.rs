@@ -56,6 +56,8 @@ pub(crate) struct Suspension {
     pub(super) stack: Option<Owned>,
     /// The exit frame, while it is suspended.
     pub(super) exit_fp: usize,
+    /// How many entries that can be suspended it is nested in.
+    pub(super) depth: u32,
     /// The context of the poll under way, while guest code runs.
     pub(super) context: *mut Context<'static>,
 }
@@ -76,7 +78,8 @@ pub(super) enum Phase {
 impl Suspension {
     /// Of an entry that was not begun.
     pub(super) fn new() -> Suspension {
-        Suspension { phase: Phase::Ended, stack: None, exit_fp: 0, context: ptr::null_mut() }
+        let context = ptr::null_mut();
+        Suspension { phase: Phase::Ended, stack: None, exit_fp: 0, depth: 0, context }
     }
 }
 
@@ -210,6 +213,13 @@ impl CallState {
     #[inline]
     pub(crate) fn interrupted(&self) -> Option<TrapCode> {
         self.control.interrupted()
+    }
+
+    /// The trap with which the call has to end, while a host function is polled that it waits for: no
+    /// mark is left then.
+    pub(crate) fn due_while_polled(&self) -> Option<TrapCode> {
+        let polled = !self.innermost.is_null() && self.innermost().phase() == Phase::Polled;
+        polled.then(|| self.control.due()).flatten()
     }
 
     /// The cells of typed calls.

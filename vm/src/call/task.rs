@@ -32,6 +32,9 @@ use std::task::{Context, Waker};
 use wfaas_abi::TrapCode;
 use wfaas_abi::context::RuntimeContext;
 
+/// Most tasks of a store that one is nested in: each has a stack, whatever the guest does.
+const DEEPEST: u32 = 100;
+
 /// A call that can be suspended.
 #[derive(Debug)]
 pub(crate) struct Task {
@@ -207,9 +210,13 @@ impl Task {
             return Err(Refused::Poisoned);
         }
         let outer = state.innermost();
+        let Some(suspension) = outer.suspension() else { return Err(Refused::InsideSync) };
+        if suspension.depth >= DEEPEST {
+            return Err(Refused::TooDeep);
+        }
+        self.suspension.depth = suspension.depth + 1;
         let here = 0u8;
-        match outer.phase() {
-            _ if outer.suspension().is_none() => return Err(Refused::InsideSync),
+        match suspension.phase {
             Phase::Ended | Phase::Suspended => return Err(Refused::Leaked),
             Phase::Running if !outer.stack().contains(&raw const here as usize) => {
                 return Err(Refused::OtherStack);

@@ -30,7 +30,7 @@ struct Watchdog {
 pub(crate) fn watch(control: &Arc<Control>) {
     let watchdog = watchdog();
     let mut watched = watchdog.watched.lock().unwrap_or_else(PoisonError::into_inner);
-    if !watched.iter().any(|other| std::ptr::eq(other.as_ptr(), Arc::as_ptr(control))) {
+    if !control.set_watched(true) {
         watched.push(Arc::downgrade(control));
         if watched.len() == 1 {
             watchdog.wake.notify_one();
@@ -87,6 +87,7 @@ impl Watchdog {
         watched.retain(|control| {
             let Some(control) = control.upgrade() else { return false };
             let keep = control.is_to_be_watched();
+            control.set_watched(keep);
             if keep && control.due().is_some() {
                 match control.thread() {
                     0 => suspended.extend(control.suspended_waker()),

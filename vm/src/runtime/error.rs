@@ -159,6 +159,7 @@ impl From<Refused> for Error {
             Refused::ThreadEnds => unsupported("a call of a guest while its thread ends"),
             Refused::Leaked => Error::Leaked,
             Refused::InsideSync => Error::NeedsAsync,
+            Refused::TooDeep => without_frames(TrapCode::StackOverflow),
             Refused::NoStack { max } => Error::NoStack { max },
             Refused::Os(what, source) => Error::Os { what, source },
         }
