@@ -87,23 +87,23 @@ impl<'a, T, P: WasmList, R: WasmList> TypedCall<'a, T, P, R> {
     }
 }
 
+/// Nothing of it is pinned: a task does not lie in its future.
+impl<T, P, R> Unpin for TypedCall<'_, T, P, R> {}
+
 impl<T, P: WasmList, R: WasmList> Future for TypedCall<'_, T, P, R> {
     type Output = Result<R, Error>;
 
     #[inline]
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        // SAFETY: only the call must not be moved, and it is not.
-        let this = unsafe { self.get_unchecked_mut() };
+        let this = self.get_mut();
         if let Some(params) = this.params.take() {
             let StoreInner { call, objects, .. } = this.call.store();
             params.to_cells(call.cells(), &mut References::new(objects, this.holder))?;
         }
         // Nested calls may use the cells too, but not between a call's end and this.
         let cells = this.call.store().call.cells().as_mut_ptr();
-        // SAFETY: the call is in what is pinned.
-        let call = unsafe { Pin::new_unchecked(&mut this.call) };
         // SAFETY: no `WasmList` is longer than the cells, which are part of the store.
-        ready!(unsafe { call.poll(context, cells) })?;
+        ready!(unsafe { this.call.poll(context, cells) })?;
         let StoreInner { call, objects, .. } = this.call.store();
         Poll::Ready(R::from_cells(call.cells(), &References::new(objects, this.holder)))
     }
@@ -143,8 +143,7 @@ impl<T> Future for DynamicCall<'_, T> {
     type Output = Result<Vec<Val>, Error>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        // SAFETY: only the call must not be moved, and it is not.
-        let this = unsafe { self.get_unchecked_mut() };
+        let this = self.get_mut();
         let call = match &mut this.call {
             Ok(call) => call,
             Err(error) => {
@@ -152,11 +151,9 @@ impl<T> Future for DynamicCall<'_, T> {
                 return Poll::Ready(Err(error));
             }
         };
-        // SAFETY: the call is in what is pinned.
-        let pinned = unsafe { Pin::new_unchecked(&mut *call) };
         // SAFETY: there are as many cells as the type needs, and they live as long as the call; if
         // it is leaked, so are they.
-        ready!(unsafe { pinned.poll(context, this.cells.as_mut_ptr()) })?;
+        ready!(unsafe { call.poll(context, this.cells.as_mut_ptr()) })?;
         let objects = &call.store().objects;
         Poll::Ready(objects.read_cells(&this.cells, this.ty.results(), this.holder))
     }

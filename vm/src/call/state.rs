@@ -11,8 +11,8 @@
 //!
 //! The outermost entry of a store into guest code is recorded in its call state, and its arguments
 //! and results lie there too. Entries that are nested in it, from host functions, are recorded on
-//! the host function's stack. Entries that can be suspended are recorded in their future (`task`):
-//! they outlive the poll in which they began.
+//! the host function's stack. Entries that can be suspended are recorded in a `Task` that outlives the
+//! poll in which they began.
 
 use crate::arch::WayBack;
 use crate::call::control::Control;
@@ -20,7 +20,7 @@ use crate::call::stack::{GuestStack, Owned};
 use crate::call::stack_pool::StackPool;
 use std::ptr;
 use std::sync::Arc;
-use std::task::Context;
+use std::task::{Context, Waker};
 use wfaas_abi::TrapCode;
 use wfaas_abi::context::RuntimeContext;
 
@@ -77,7 +77,7 @@ pub(super) enum Phase {
 
 impl Suspension {
     /// Of an entry that was not begun.
-    pub(super) fn new() -> Suspension {
+    fn new() -> Suspension {
         let context = ptr::null_mut();
         Suspension { phase: Phase::Ended, stack: None, exit_fp: 0, depth: 0, context }
     }
@@ -134,6 +134,29 @@ impl Activation {
     /// The stack it runs on.
     pub(super) fn stack(&self) -> GuestStack {
         self.stack
+    }
+}
+
+/// A call that can be suspended; see `task`. The chain of entries knows its address.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(super) entry: Activation,
+    pub(super) suspension: Suspension,
+    /// Of a nested task: the runtime context of the entry around it; while it is suspended, its own.
+    pub(super) other: RuntimeContext,
+    /// The waker that the control has already.
+    pub(super) noted: Option<Waker>,
+}
+
+// SAFETY: a task that is not running is used by nobody but its owner. Its stack holds only frames of
+// compiled code and stubs, which know no thread; the entries around it are its store's.
+unsafe impl Send for Task {}
+
+impl Task {
+    /// A task that was not begun.
+    pub(crate) fn new() -> Task {
+        let other = RuntimeContext { exit_fp: 0, stack_limit: 0, bridge_fp: 0 };
+        Task { entry: Activation::NONE, suspension: Suspension::new(), other, noted: None }
     }
 }
 

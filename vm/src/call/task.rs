@@ -7,8 +7,8 @@
 //!     └─────────────┘     └────────────────────────→ Suspended ←┘
 //! ```
 //!
-//! A task is recorded where it is, in a future that is pinned. It starts on a stack of the thread and
-//! takes that along when it is suspended. From then on everything it needs is its own: its stack, with
+//! The outermost task of a store is recorded in the store, others behind their futures. A task starts
+//! on a stack of the thread and takes that along when it is suspended. From then on everything it needs is its own: its stack, with
 //! frames of compiled code and of stubs on it, its entry, its way back, which is written anew by each
 //! thread that resumes it, and the part of the runtime context that goes with its frames.
 //!
@@ -23,32 +23,15 @@ use crate::call::enter::{
     Callee, Ended, Refused, choose_stack, ended, nest, prepare_outermost, prepare_thread,
 };
 use crate::call::stacks;
-use crate::call::state::{Activation, CallState, Phase, Suspension};
+use crate::call::state::{Activation, CallState, Phase, Task};
 use crate::call::watchdog;
 use crate::sys;
-use std::marker::PhantomPinned;
 use std::ptr;
 use std::task::{Context, Waker};
 use wfaas_abi::TrapCode;
-use wfaas_abi::context::RuntimeContext;
 
 /// Most tasks of a store that one is nested in: each has a stack, whatever the guest does.
 const DEEPEST: u32 = 100;
-
-/// A call that can be suspended.
-#[derive(Debug)]
-pub(crate) struct Task {
-    entry: Activation,
-    suspension: Suspension,
-    /// Of a nested task: the runtime context of the entry around it; while it is suspended, its own.
-    other: RuntimeContext,
-    /// The chain of entries, and compiled code, know the address.
-    _pinned: PhantomPinned,
-}
-
-// SAFETY: a task that is not running is used by nobody but its owner. Its stack holds only frames of
-// compiled code and stubs, which know no thread; the entries around it are its store's.
-unsafe impl Send for Task {}
 
 /// Progress of a task.
 #[derive(Debug, PartialEq, Eq)]
@@ -60,14 +43,6 @@ pub(crate) enum Progress {
 }
 
 impl Task {
-    /// A task that was not begun.
-    #[inline]
-    pub(crate) fn new() -> Task {
-        let other = RuntimeContext { exit_fp: 0, stack_limit: 0, bridge_fp: 0 };
-        let (entry, suspension) = (Activation::NONE, Suspension::new());
-        Task { entry, suspension, other, _pinned: PhantomPinned }
-    }
-
     /// Begins the call of a guest function with its arguments in `cells`, which hold the results
     /// afterwards. Host functions that wait are polled for the first time with `context`.
     ///
@@ -76,8 +51,7 @@ impl Task {
     ///
     /// # Safety
     /// As [`call`](crate::call::enter::call), and `cells` must stay where they are until the task has
-    /// ended. So must the task, which must not be under way; it must be ended before the state is
-    /// dropped, or never be dropped.
+    /// ended. So must the task, which must not be under way, and be dropped no sooner.
     #[inline]
     pub(crate) unsafe fn start(
         &mut self,
@@ -127,20 +101,40 @@ impl Task {
     /// Polls the host function that a suspended task waits for, which may call into the store.
     ///
     /// # Safety
-    /// The task must be suspended, and `state` be its call state and valid; nobody else may use it
-    /// but `poll`.
-    pub(crate) unsafe fn poll<R>(&mut self, state: *mut CallState, poll: impl FnOnce() -> R) -> R {
-        // SAFETY: the caller's contract.
-        let thread = self.set_polled(unsafe { &mut *state }, Phase::Polled, sys::thread_id());
+    /// The task must be suspended, and `state` be its call state; nobody else may use them but `poll`.
+    pub(crate) unsafe fn poll<R>(
+        task: *mut Task,
+        state: *mut CallState,
+        poll: impl FnOnce() -> R,
+    ) -> R {
+        let set_polled = |phase, thread| {
+            // SAFETY: the caller's contract; the host function does not run.
+            let (task, state) = unsafe { (&mut *task, &mut *state) };
+            task.suspension.phase = phase;
+            task.swap_contexts(state);
+            state.control.set_thread(thread)
+        };
+        let thread = set_polled(Phase::Polled, sys::thread_id());
         let result = poll();
-        // SAFETY: as above.
-        self.set_polled(unsafe { &mut *state }, Phase::Suspended, thread);
+        set_polled(Phase::Suspended, thread);
         result
     }
 
     /// Ends the task as it is: its frames are given up.
     #[inline]
     pub(crate) fn end(&mut self, state: &mut CallState) {
+        let alone = state.innermost == &raw const self.entry;
+        if !alone || self.is_nested() || self.suspension.stack.is_some() {
+            return self.end_in_any_case(state);
+        }
+        self.suspension.phase = Phase::Ended;
+        state.innermost = ptr::null();
+        state.runtime.exit_fp = 0;
+        state.control.end_suspendable(false);
+    }
+
+    #[inline(never)]
+    fn end_in_any_case(&mut self, state: &mut CallState) {
         let was_suspended = self.suspension.stack.is_some();
         let nested_and_runs = self.is_nested() && self.suspension.phase == Phase::Running;
         state.give_up_inside(&self.entry);
@@ -152,10 +146,11 @@ impl Task {
         if !self.is_nested() {
             state.runtime.exit_fp = 0;
             state.control.end_suspendable(was_suspended);
+            self.noted = None;
         }
     }
 
-    /// Whether the task is under way, and suspended.
+    /// Whether the task is suspended.
     pub(crate) fn is_suspended(&self) -> bool {
         self.suspension.phase == Phase::Suspended
     }
@@ -169,9 +164,12 @@ impl Task {
     }
 
     /// Has `waker` woken when the suspended task is due.
-    pub(crate) fn wake_when_due(&self, state: &CallState, waker: &Waker) {
-        if !self.is_nested() {
+    #[inline]
+    pub(crate) fn wake_when_due(&mut self, state: &CallState, waker: &Waker) {
+        let noted = self.noted.as_ref().is_some_and(|noted| noted.will_wake(waker));
+        if !self.is_nested() && !noted {
             state.control.wake_with(waker);
+            self.noted = Some(waker.clone());
         }
     }
 
@@ -195,6 +193,8 @@ impl Task {
         if state.runtime.exit_fp != 0 {
             return self.begin_nested(state);
         }
+        self.entry.outer = ptr::null();
+        self.suspension.depth = 0;
         prepare_outermost(state, current())?;
         self.entry.stack = state.bottom.stack;
         state.innermost = &raw const self.entry;
@@ -275,14 +275,6 @@ impl Task {
         self.suspension.phase = Phase::Suspended;
         self.swap_contexts(state);
         Ok(Progress::Suspended)
-    }
-
-    /// Sets the phase of a suspended task, and the thread that runs the store's calls; the one
-    /// before.
-    fn set_polled(&mut self, state: &mut CallState, phase: Phase, thread: i32) -> i32 {
-        self.suspension.phase = phase;
-        self.swap_contexts(state);
-        state.control.set_thread(thread)
     }
 
     /// Changes the runtime context from a nested task's to that of the entry around it, or back. The

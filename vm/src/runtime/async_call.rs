@@ -5,7 +5,8 @@
 
 use crate::arch::Landing;
 use crate::call::enter::{Callee, Ended};
-use crate::call::task::{self, Progress, Task};
+use crate::call::state::{CallState, Task};
+use crate::call::task::{self, Progress};
 use crate::runtime::error::Error;
 use crate::runtime::handlers::Handler;
 use crate::runtime::host_func::HostEntry;
@@ -13,7 +14,6 @@ use crate::runtime::pending::{Pending, Waiting};
 use crate::runtime::store::StoreInner;
 use crate::runtime::thrown::Exception;
 use std::marker::PhantomData;
-use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll};
 
@@ -33,9 +33,12 @@ pub(crate) struct AsyncCall<'a> {
     store: NonNull<StoreInner>,
     target: Target,
     stage: Stage,
+    /// Whether the task was begun for this call.
+    begun: bool,
     /// The host function that is waited for.
     waiting: Option<Waiting>,
-    task: Task,
+    /// Of a call that is nested in another. The outermost one's task is the store's.
+    nested: Option<Box<Task>>,
     borrowed: PhantomData<&'a mut StoreInner>,
 }
 
@@ -61,8 +64,9 @@ impl<'a> AsyncCall<'a> {
             store: NonNull::from(store),
             target,
             stage: Stage::New,
+            begun: false,
             waiting: None,
-            task: Task::new(),
+            nested: None,
             borrowed: PhantomData,
         }
     }
@@ -74,29 +78,39 @@ impl<'a> AsyncCall<'a> {
         unsafe { self.store.as_mut() }
     }
 
+    /// The call's task, and the state that it needs.
+    #[inline]
+    fn task(&mut self) -> (&mut Task, &mut CallState) {
+        // SAFETY: as in `store`.
+        let StoreInner { task, call, .. } = unsafe { self.store.as_mut() };
+        (self.nested.as_deref_mut().unwrap_or(task), call)
+    }
+
     /// Begins the call with its arguments in `cells`, or goes on with it. The results are there when
     /// it is ready.
     ///
     /// # Safety
-    /// `cells` must be the same in each call, and have room for parameters and results.
+    /// `cells` must be the same in each call, have room for parameters and results, and be freed no
+    /// sooner than this.
     #[inline]
     pub(crate) unsafe fn poll(
-        self: Pin<&mut Self>,
+        &mut self,
         context: &mut Context<'_>,
         cells: *mut u64,
     ) -> Poll<Result<(), Error>> {
-        // SAFETY: nothing is moved.
-        let this = unsafe { self.get_unchecked_mut() };
-        if let (Stage::New, Target::Guest(callee)) = (this.stage, this.target) {
-            this.stage = Stage::Done;
-            // SAFETY: as in `store`.
-            let call = unsafe { &mut this.store.as_mut().call };
+        if let (Stage::New, Target::Guest(callee)) = (self.stage, self.target) {
+            self.stage = Stage::Done;
+            self.begun = true;
+            if self.store().call.exit_fp() != 0 {
+                self.nested = Some(Box::new(Task::new()));
+            }
+            let (task, call) = self.task();
             // SAFETY: `new` was given a function of the store, and the caller the cells. The task is
-            // in what is pinned, and ended when that is dropped.
-            let progress = unsafe { this.task.start(call, callee, cells, context) };
-            return this.after(progress, context);
+            // the store's or in a box, and ended when this is dropped.
+            let progress = unsafe { task.start(call, callee, cells, context) };
+            return self.after(progress, context);
         }
-        this.poll_further(context, cells)
+        self.poll_further(context, cells)
     }
 
     fn poll_further(
@@ -145,36 +159,36 @@ impl<'a> AsyncCall<'a> {
 
     /// Polls the host function that is waited for, and goes on if it is ready.
     fn poll_waiting(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        let of_guest = self.task.is_suspended();
-        // SAFETY: as in `store`.
-        let due = self.task.due(unsafe { &self.store.as_ref().call });
-        if let Some(code) = due.filter(|_| of_guest) {
+        let Target::Guest(_) = self.target else { return self.poll_host(context) };
+        let (task, call) = self.task();
+        if let Some(code) = task.due(call) {
             return Poll::Ready(Err(self.end_with(Pending::Trap(code))));
         }
+        let (task, call): (*mut Task, *mut CallState) = (task, call);
         let Some(waiting) = &mut self.waiting else { unreachable!("it is being waited for") };
-        let mut poll = || waiting.future.as_mut().poll(context);
-        let polled = if of_guest {
-            let call = self.store.as_ptr().cast();
-            // SAFETY: the task is suspended; its state is the store's first field, and only the host
-            // function uses the store meanwhile.
-            unsafe { self.task.poll(call, poll) }
-        } else {
-            poll()
-        };
+        // SAFETY: the task is suspended, and only the host function uses the store meanwhile.
+        let polled = unsafe { Task::poll(task, call, || waiting.future.as_mut().poll(context)) };
         let Poll::Ready(result) = polled else {
-            if of_guest {
-                // SAFETY: as in `store`.
-                self.task.wake_when_due(unsafe { &self.store.as_ref().call }, context.waker());
-            }
+            let (task, call) = self.task();
+            task.wake_when_due(call, context.waker());
             return Poll::Pending;
         };
         let base = self.waiting.take().map_or(0, |waiting| waiting.base);
         match result {
-            Ok(()) if of_guest => self.resume(None, context),
-            Ok(()) => Poll::Ready(Ok(())),
-            Err(Pending::Exception(exception)) if of_guest => self.throw(exception, base, context),
+            Ok(()) => self.resume(None, context),
+            Err(Pending::Exception(exception)) => self.throw(exception, base, context),
             Err(pending) => Poll::Ready(Err(self.end_with(pending))),
         }
+    }
+
+    /// Polls a host function that the embedder called, not a guest.
+    fn poll_host(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let Some(waiting) = &mut self.waiting else { unreachable!("it is being waited for") };
+        let Poll::Ready(result) = waiting.future.as_mut().poll(context) else {
+            return Poll::Pending;
+        };
+        self.waiting = None;
+        Poll::Ready(result.map_err(|pending| self.store().error_with(pending)))
     }
 
     /// Lets the guest go on.
@@ -183,11 +197,10 @@ impl<'a> AsyncCall<'a> {
         landing: Option<Landing>,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
-        // SAFETY: as in `store`.
-        let call = unsafe { &mut self.store.as_mut().call };
+        let (task, call) = self.task();
         // SAFETY: the task is suspended, and the host function has left its results; a landing is one
         // of its frames'.
-        let progress = unsafe { self.task.resume(call, landing.as_ref(), context) };
+        let progress = unsafe { task.resume(call, landing.as_ref(), context) };
         self.after(progress, context)
     }
 
@@ -199,12 +212,12 @@ impl<'a> AsyncCall<'a> {
         context: &mut Context<'_>,
     ) -> Poll<Result<(), Error>> {
         // SAFETY: as in `store`.
-        let objects = unsafe { &self.store.as_ref().objects };
+        let StoreInner { objects, task, .. } = unsafe { self.store.as_ref() };
+        let (exit_fp, entry) = self.nested.as_deref().unwrap_or(task).exit();
         let Ok(bits) = objects.exception_to_bits(&exception) else {
             let foreign = Pending::Host(Box::new(Error::from(exception)));
             return Poll::Ready(Err(self.end_with(foreign)));
         };
-        let (exit_fp, entry) = self.task.exit();
         // SAFETY: the guest waits in a stub, which wrote its frame pointer before.
         let Some(Handler { pc, sp, fp }) = (unsafe { objects.find_handler(exit_fp, entry) }) else {
             return Poll::Ready(Err(self.end_with(Pending::Exception(exception))));
@@ -231,12 +244,11 @@ impl<'a> AsyncCall<'a> {
     #[inline(never)]
     fn wait(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         self.waiting = self.store().waiting.take();
-        // SAFETY: as in `store`.
-        let call = unsafe { &self.store.as_ref().call };
-        if let Some(code) = self.task.due(call) {
+        let (task, call) = self.task();
+        if let Some(code) = task.due(call) {
             return Poll::Ready(Err(self.end_with(Pending::Trap(code))));
         }
-        self.task.wake_when_due(call, context.waker());
+        task.wake_when_due(call, context.waker());
         self.stage = Stage::Waiting;
         Poll::Pending
     }
@@ -262,9 +274,10 @@ impl<'a> AsyncCall<'a> {
     fn give_up(&mut self) {
         // It may use the store for the last time.
         drop(self.waiting.take());
-        if self.task.is_suspended() {
-            // SAFETY: as in `store`.
-            self.task.end(unsafe { &mut self.store.as_mut().call });
+        let begun = self.begun;
+        let (task, call) = self.task();
+        if begun && task.is_suspended() {
+            task.end(call);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A store without the embedder's data: its objects and its call.
 
 use crate::call::stack_pool::StackPool;
-use crate::call::state::CallState;
+use crate::call::state::{CallState, Task};
 use crate::runtime::objects::Objects;
 use crate::runtime::pending::{Pending, Waiting};
 use std::sync::Arc;
@@ -20,6 +20,8 @@ pub(crate) struct StoreInner {
     /// The host function that the guest is about to be suspended for, until the future of its call
     /// takes it.
     pub(super) waiting: Option<Waiting>,
+    /// The outermost call, if it can be suspended.
+    pub(super) task: Task,
 }
 
 // SAFETY: the raw pointers in a store point into itself, and to futures of its calls, and are used only
@@ -40,6 +42,7 @@ impl StoreInner {
             objects: Objects::new(memory_bytes),
             pending: None,
             waiting: None,
+            task: Task::new(),
         }
     }
 
@@ -59,7 +62,8 @@ impl StoreInner {
     /// a new one does not compile until somebody has decided about it.
     #[inline]
     pub(crate) fn reset(&mut self) -> bool {
-        let StoreInner { call, objects, pending, waiting } = self;
+        // The task is over if the call state can be reset.
+        let StoreInner { call, objects, pending, waiting, task: _ } = self;
         debug_assert!(waiting.is_none(), "the future of its call has it");
         if pending.is_some() {
             *pending = None;
