@@ -18,6 +18,7 @@ use crate::arch::WayBack;
 use crate::call::control::Control;
 use crate::call::stack::{GuestStack, Owned};
 use crate::call::stack_pool::StackPool;
+use std::marker::PhantomPinned;
 use std::ptr;
 use std::sync::Arc;
 use std::task::{Context, Waker};
@@ -146,6 +147,8 @@ pub(crate) struct Task {
     pub(super) other: RuntimeContext,
     /// The waker that the control has already.
     pub(super) noted: Option<Waker>,
+    /// Others use it while there is a `&mut` to it.
+    _pinned: PhantomPinned,
 }
 
 // SAFETY: a task that is not running is used by nobody but its owner. Its stack holds only frames of
@@ -156,7 +159,8 @@ impl Task {
     /// A task that was not begun.
     pub(crate) fn new() -> Task {
         let other = RuntimeContext { exit_fp: 0, stack_limit: 0, bridge_fp: 0 };
-        Task { entry: Activation::NONE, suspension: Suspension::new(), other, noted: None }
+        let (entry, suspension) = (Activation::NONE, Suspension::new());
+        Task { entry, suspension, other, noted: None, _pinned: PhantomPinned }
     }
 }
 

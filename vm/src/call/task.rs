@@ -8,9 +8,10 @@
 //! ```
 //!
 //! The outermost task of a store is recorded in the store, others behind their futures. A task starts
-//! on a stack of the thread and takes that along when it is suspended. From then on everything it needs is its own: its stack, with
-//! frames of compiled code and of stubs on it, its entry, its way back, which is written anew by each
-//! thread that resumes it, and the part of the runtime context that goes with its frames.
+//! on a stack of the thread and takes that along when it is suspended. From then on everything it
+//! needs is its own: its stack, with frames of compiled code and of stubs on it, its entry, its way
+//! back, which each thread that resumes it writes anew, and the part of the runtime context that goes
+//! with its frames.
 //!
 //! Entries of one store are a chain from the innermost outwards. A task is nested in another if it was
 //! begun by a host function of the other, and then the other does not go on before it has ended. If a
@@ -185,6 +186,7 @@ impl Task {
     /// Makes the task the innermost entry of its store.
     #[inline]
     fn begin(&mut self, state: &mut CallState) -> Result<(), Refused> {
+        // Even if this call never waits: one that does would be refused in the middle.
         if !state.stacks.has_room() {
             return Err(Refused::NoStack { max: state.stacks.max() });
         }
