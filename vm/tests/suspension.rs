@@ -3,7 +3,7 @@
 mod common;
 use common::futures::{Alarm, Gate, block_on, poll, poll_with, yield_now};
 use common::{LOOP, engine, module, trap_of};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::task::Poll;
@@ -125,7 +125,7 @@ fn many_suspended_calls_take_turns_on_a_thread() {
     let engine = engine();
     let gates: Vec<Gate> = (0..50).map(|_| Gate::default()).collect();
     let mut guests: Vec<_> = gates.iter().map(|gate| guest(&engine, gate)).collect();
-    let mut calls: Vec<Pin<Box<dyn Future<Output = Result<i64, Error>> + Send>>> = Vec::new();
+    let mut calls = Vec::new();
     for (store, instance) in &mut guests {
         let run = instance.get_typed_func::<i32, i64>(&mut *store, "run").unwrap();
         calls.push(Box::pin(run.call_async(store, 20)));
@@ -500,4 +500,30 @@ fn the_store_has_its_data_until_the_host_future_is_dropped() {
     assert!(poll(owner.as_mut()).is_pending());
     drop(owner);
     assert_eq!(noted.load(SeqCst), 2);
+}
+
+/// A host function that computes while it is polled asks whether the call is due.
+#[test]
+fn a_host_function_sees_the_deadline_while_it_is_polled() {
+    let engine = engine();
+    let mut linker = Linker::<()>::new(&engine);
+    linker.func_wrap_async("host", "wait", |caller: Caller<'_, ()>, waits: i32| {
+        Box::new(async move {
+            if waits == 1 {
+                yield_now().await;
+            }
+            while caller.interrupted().is_none() {
+                std::thread::yield_now();
+            }
+            waits
+        })
+    });
+    let mut store = Store::new(&engine, ());
+    let instance = linker.instantiate(&mut store, &module(&engine, GUEST)).unwrap();
+    let once = instance.get_typed_func::<i32, i32>(&mut store, "once").unwrap();
+    for waits in [0, 1] {
+        store.set_deadline(Some(Instant::now() + Duration::from_millis(5)));
+        let error = block_on(once.call_async(&mut store, waits)).unwrap_err();
+        assert_eq!(trap_of(error).code, TrapCode::DeadlineExceeded);
+    }
 }

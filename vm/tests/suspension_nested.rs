@@ -115,7 +115,7 @@ fn dropping_a_call_with_inner_calls_frees_all_stacks_at_every_point() {
         }
         drop(call);
         // Nothing of it goes on.
-        while let Poll::Ready(_) = poll(std::pin::pin!(mode.gate.wait())) {}
+        while poll(std::pin::pin!(mode.gate.wait())).is_ready() {}
     }
     (0..14).for_each(|_| mode.gate.open(0));
     assert_eq!(block_on(tree.call_async(&mut guest.0, 7)).unwrap(), 7);

@@ -65,7 +65,8 @@ pub(super) struct TypedCall<'a, T, P, R> {
     params: Option<P>,
     /// The instance that references are relative to.
     holder: Option<u32>,
-    types: PhantomData<(&'a mut StoreBox<T>, fn() -> R)>,
+    store: PhantomData<&'a mut StoreBox<T>>,
+    results: PhantomData<fn() -> R>,
 }
 
 impl<'a, T, P: WasmList, R: WasmList> TypedCall<'a, T, P, R> {
@@ -83,7 +84,7 @@ impl<'a, T, P: WasmList, R: WasmList> TypedCall<'a, T, P, R> {
     ) -> Self {
         // SAFETY: the caller's contract.
         let call = unsafe { AsyncCall::new(&mut store.inner, target) };
-        TypedCall { call, params: Some(params), holder, types: PhantomData }
+        TypedCall { call, params: Some(params), holder, store: PhantomData, results: PhantomData }
     }
 }
 

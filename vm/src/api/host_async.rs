@@ -266,7 +266,9 @@ impl<T: 'static, F: AsyncHostFunc<T>> Waiter<T, F> {
         // SAFETY: as `new` says; the future, which had it, is gone.
         let objects = unsafe { &mut (*store).inner.objects };
         // SAFETY: as `new` says.
-        Poll::Ready(unsafe { (*function).write(results, objects, instance, cells) })
+        let function = unsafe { &*function };
+        // SAFETY: as `new` says.
+        Poll::Ready(unsafe { function.write(results, objects, instance, cells) })
     }
 }
 

@@ -110,7 +110,9 @@ impl Task {
     ) -> R {
         let set_polled = |phase, thread| {
             // SAFETY: the caller's contract; the host function does not run.
-            let (task, state) = unsafe { (&mut *task, &mut *state) };
+            let task = unsafe { &mut *task };
+            // SAFETY: as above.
+            let state = unsafe { &mut *state };
             task.suspension.phase = phase;
             task.swap_contexts(state);
             state.control.set_thread(thread)

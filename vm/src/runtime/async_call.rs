@@ -174,7 +174,11 @@ impl<'a> AsyncCall<'a> {
             return Poll::Pending;
         };
         let base = self.waiting.take().map_or(0, |waiting| waiting.base);
+        let (task, call) = self.task();
         match result {
+            Ok(()) | Err(Pending::Exception(_)) if let Some(code) = task.due(call) => {
+                Poll::Ready(Err(self.end_with(Pending::Trap(code))))
+            }
             Ok(()) => self.resume(None, context),
             Err(Pending::Exception(exception)) => self.throw(exception, base, context),
             Err(pending) => Poll::Ready(Err(self.end_with(pending))),

@@ -155,9 +155,7 @@ fn memory_atomic_wait32(
     expected: u32,
     timeout: u64,
 ) -> Result<u32, Error> {
-    let (expected, timeout) = (Expected::Bits32(expected), timeout.cast_signed());
-    let Context { store, instance } = context;
-    Ok(store.objects.atomic_wait(instance, memory, address, expected, timeout)? as u32)
+    atomic_wait(context, memory, address, Expected::Bits32(expected), timeout)
 }
 
 fn memory_atomic_wait64(
@@ -167,77 +165,65 @@ fn memory_atomic_wait64(
     expected: u64,
     timeout: u64,
 ) -> Result<u32, Error> {
-    let (expected, timeout) = (Expected::Bits64(expected), timeout.cast_signed());
-    let Context { store, instance } = context;
+    atomic_wait(context, memory, address, Expected::Bits64(expected), timeout)
+}
+
+fn atomic_wait(
+    context: Context<'_>,
+    memory: u32,
+    address: u64,
+    expected: Expected,
+    timeout: u64,
+) -> Result<u32, Error> {
+    let (Context { store, instance }, timeout) = (context, timeout.cast_signed());
     Ok(store.objects.atomic_wait(instance, memory, address, expected, timeout)? as u32)
 }
 
-/// `memory_atomic_wait32` of a guest that can be suspended, or of one that cannot.
-struct Wait32;
+macro_rules! wait_hostcalls {
+    ($($name:ident $expected:ident $ty:ty;)*) => {
+        $(
+            /// The hostcall of a guest that can be suspended, or of one that cannot.
+            struct $name;
 
-impl WaitHostcall for Wait32 {
-    extern "C" fn begin(
-        instance: *mut (),
-        memory: u64,
-        address: u64,
-        expected: u64,
-        timeout: u64,
-        result: *mut u64,
-    ) -> *const WayBack {
-        // The upper halves of arguments with 32 bits are undefined.
-        let (memory, expected) = (memory as u32, expected as u32);
-        let instance = instance.cast();
-        if can_wait() {
-            return suspend_at(
-                instance,
-                memory,
-                address,
-                Expected::Bits32(expected),
-                timeout,
-                result,
-            );
-        }
-        let outcome = entry::memory_atomic_wait32(instance, memory, address, expected, timeout);
-        // SAFETY: the stub has the cell.
-        unsafe { result.write(outcome.into()) };
-        ptr::null()
-    }
+            impl WaitHostcall for $name {
+                extern "C" fn begin(
+                    instance: *mut (),
+                    memory: u64,
+                    address: u64,
+                    expected: u64,
+                    timeout: u64,
+                    result: *mut u64,
+                ) -> *const WayBack {
+                    // The upper half of an argument with 32 bits is undefined.
+                    let (memory, expected) = (memory as u32, Expected::$expected(expected as $ty));
+                    begin_wait(instance.cast(), memory, address, expected, timeout, result)
+                }
+            }
+        )*
+    };
+}
+wait_hostcalls! {
+    Wait32 Bits32 u32;
+    Wait64 Bits64 u64;
 }
 
-/// The same of `memory_atomic_wait64`.
-struct Wait64;
-
-impl WaitHostcall for Wait64 {
-    extern "C" fn begin(
-        instance: *mut (),
-        memory: u64,
-        address: u64,
-        expected: u64,
-        timeout: u64,
-        result: *mut u64,
-    ) -> *const WayBack {
-        let (memory, instance) = (memory as u32, instance.cast());
-        if can_wait() {
-            return suspend_at(
-                instance,
-                memory,
-                address,
-                Expected::Bits64(expected),
-                timeout,
-                result,
-            );
-        }
-        let outcome = entry::memory_atomic_wait64(instance, memory, address, expected, timeout);
-        // SAFETY: the stub has the cell.
-        unsafe { result.write(outcome.into()) };
-        ptr::null()
-    }
-}
-
-/// Whether the guest that called can be suspended.
-fn can_wait() -> bool {
+fn begin_wait(
+    instance: *mut InstanceInner,
+    memory: u32,
+    address: u64,
+    expected: Expected,
+    timeout: u64,
+    result: *mut u64,
+) -> *const WayBack {
     // SAFETY: this is called by a hostcall, and keeps nothing.
-    unsafe { task::context() }.is_some()
+    if unsafe { task::context() }.is_some() {
+        return suspend_at(instance, memory, address, expected, timeout, result);
+    }
+    let wait = |context: Context<'_>| atomic_wait(context, memory, address, expected, timeout);
+    let outcome = run(instance, wait);
+    // SAFETY: the stub has the cell.
+    unsafe { result.write(outcome.into()) };
+    ptr::null()
 }
 
 fn suspend_at(
