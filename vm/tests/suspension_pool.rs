@@ -344,7 +344,7 @@ proptest! {
 
         let mut waiting = Linker::<AtomicU64>::new(&engine);
         // Two of three calls wait.
-        let waits = |caller: &Caller<'_, AtomicU64>| caller.data().fetch_add(1, Relaxed) % 3 != 0;
+        let waits = |caller: &Caller<'_, AtomicU64>| !caller.data().fetch_add(1, Relaxed).is_multiple_of(3);
         waiting.func_wrap_async("host", "host", move |caller: Caller<'_, AtomicU64>, n: i64| {
             Box::new(async move {
                 if waits(&caller) {
