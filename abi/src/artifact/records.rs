@@ -58,7 +58,7 @@ records! {
         /// Results, in the value types.
         results: Range,
         /// `FuncType::hash`.
-        hash: [u8; 16],
+        hash: [u8; 32],
         /// `FuncType::id`.
         id: U32,
         /// Text offset of the array trampoline, an

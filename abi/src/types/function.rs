@@ -4,10 +4,14 @@ use super::ValType;
 use super::group::{GroupMember, GroupValType, group_hash, member_hash};
 use core::fmt;
 
-/// The identity of a function type, the same in every module: a hash of its recursion group and
-/// its place in it (Core Specification 3.0, "Rolling and Unrolling").
+/// The identity of a function type, the same in every module: BLAKE3 of its recursion group and its
+/// place in it (Core Specification 3.0, "Rolling and Unrolling").
+///
+/// No table of types is needed to compare those of different modules, nor are they parsed when a
+/// module is loaded. The digest has its full length, since a guest may choose its types: two with one
+/// identity would take it 2¹²⁸ attempts, as two artifacts with one content hash would.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct TypeHash(pub [u8; 16]);
+pub struct TypeHash(pub [u8; 32]);
 
 impl fmt::Debug for TypeHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
