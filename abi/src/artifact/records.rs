@@ -59,7 +59,7 @@ records! {
         results: Range,
         /// `FuncType::hash`.
         hash: [u8; 32],
-        /// `FuncType::id`.
+        /// `FuncRef::type_id` of the first type that is equal to it.
         id: U32,
         /// Text offset of the array trampoline, an
         /// `extern "C" fn(code, cells: *mut u64)` that calls `code`; `NONE` if none was made.

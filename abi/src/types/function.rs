@@ -91,14 +91,6 @@ impl FuncType {
             && self.results.len() <= 1
             && self.params.iter().chain(&self.results).all(scalar)
     }
-
-    /// The short id in funcrefs: equal for equal types in every module, never zero, and without
-    /// the [`FOREIGN`](crate::FuncRef::FOREIGN) bit. Different types could share an id (it is 31
-    /// bits of the hash): a store that mixes types of different modules compares the types too.
-    pub fn id(&self) -> u32 {
-        let [a, b, c, d, ..] = self.hash.0;
-        (u32::from_le_bytes([a, b, c, d]) & !crate::FuncRef::FOREIGN).max(1)
-    }
 }
 
 /// Most parameters of a host function that are passed in registers: System V has six for integers,
@@ -126,12 +118,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_tell_parameters_from_results() {
+    fn hashes_tell_parameters_from_results() {
         let a = FuncType::new([ValType::I32], []);
         let b = FuncType::new([], [ValType::I32]);
         assert_ne!(a.hash(), b.hash());
-        assert_ne!(a.id(), b.id());
-        assert_eq!(a.id(), FuncType::new([ValType::I32], []).id());
-        assert_eq!(a.id() & crate::FuncRef::FOREIGN, 0);
+        assert_eq!(a.hash(), FuncType::new([ValType::I32], []).hash());
     }
 }
