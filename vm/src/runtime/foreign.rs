@@ -1,6 +1,7 @@
 //! Function references that cross from one instance's terms to another's.
 
 use crate::runtime::error::{Error, without_frames};
+use crate::runtime::instance::InstanceInner;
 use crate::runtime::item::FuncId;
 use crate::runtime::objects::{ForeignFunc, Objects, push};
 use wfaas_abi::context::FuncImport;
@@ -29,7 +30,8 @@ impl Objects {
     fn add_foreign(&mut self, func: FuncId) -> Result<u32, Error> {
         self.check_foreign()?;
         let (ty, record) = (self.type_hash(func)?, self.func_import(func)?);
-        let index = push(&mut self.foreign.funcs, Box::new(ForeignFunc { func, ty, record }));
+        let foreign = ForeignFunc { func, ty, called_as: None, record };
+        let index = push(&mut self.foreign.funcs, Box::new(foreign));
         self.foreign.indices.insert(func, index);
         Ok(index)
     }
@@ -40,22 +42,22 @@ impl Objects {
     }
 
     /// The record of the foreign function `index`, to be called as a function of type `ty` of the
-    /// module of instance `caller`.
+    /// module of instance `caller`. The check of the type is remembered: it takes longer than the rest
+    /// of the call, and a reference mostly has one place that calls it.
     ///
     /// # Errors
     /// [`Error::Trap`] if it is of another type.
+    #[inline]
     pub(super) fn foreign_record(
-        &self,
+        &mut self,
         index: u32,
         ty: u32,
         caller: u32,
     ) -> Result<&FuncImport, Error> {
-        let func = self.foreign_func(index)?;
-        let artifact = self.instances[caller as usize].module.artifact();
-        let expected = artifact.types().get(ty as usize);
-        let expected = expected.ok_or(ArtifactError::Corrupt("a type index is out of range"))?;
-        if func.ty != TypeHash(expected.hash) {
-            return Err(without_frames(TrapCode::IndirectCallTypeMismatch));
+        let func = self.foreign.funcs.get_mut(index as usize).ok_or_else(dangling)?;
+        if func.called_as != Some((caller, ty)) {
+            check_type(func, &self.instances[caller as usize], ty)?;
+            func.called_as = Some((caller, ty));
         }
         Ok(&func.record)
     }
@@ -94,6 +96,18 @@ impl Objects {
             Some(func) => Ok(self.func_to_ref(func, to)?.to_bits()),
         }
     }
+}
+
+/// A foreign function must be of type `ty` of an instance's module.
+#[cold]
+fn check_type(func: &ForeignFunc, caller: &InstanceInner, ty: u32) -> Result<(), Error> {
+    let artifact = caller.module.artifact();
+    let expected = artifact.types().get(ty as usize);
+    let expected = expected.ok_or(ArtifactError::Corrupt("a type index is out of range"))?;
+    if func.ty != TypeHash(expected.hash) {
+        return Err(without_frames(TrapCode::IndirectCallTypeMismatch));
+    }
+    Ok(())
 }
 
 fn dangling() -> Error {

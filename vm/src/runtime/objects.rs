@@ -61,6 +61,8 @@ pub(super) struct Foreign {
 pub(super) struct ForeignFunc {
     pub(super) func: FuncId,
     pub(super) ty: TypeHash,
+    /// The last caller that it was checked for: the instance, and `ty` among the types of its module.
+    pub(super) called_as: Option<(u32, u32)>,
     /// The record by which compiled code calls it.
     pub(super) record: FuncImport,
 }
