@@ -21,8 +21,6 @@ const MAX_BODY: u64 = 1 << 30;
 pub struct RunOptions {
     /// The guest's argument 0, if that is not the function's name.
     pub program: Option<String>,
-    /// Directories the guest is told about, by its names for them. Files are not supported yet.
-    pub dirs: Vec<String>,
     /// Call this export with the arguments of the [`Spec`], as numbers.
     pub invoke: Option<String>,
 }
@@ -137,16 +135,13 @@ pub fn exported_functions(module: &Module) -> String {
 }
 
 fn store(engine: &Engine, spec: &Spec, options: &RunOptions) -> Result<Store<State>, RunError> {
-    let mut wasi = Wasi::builder()
+    let wasi = Wasi::builder()
         .args(spec.guest_args(options.program.as_deref()))
         .envs(&spec.env)
         .stdin(Input::process_stdin())
         .stdout(Output::process_stdout())
-        .stderr(Output::process_stderr());
-    for name in &options.dirs {
-        wasi = wasi.directory(name);
-    }
-    let wasi = wasi.build()?;
+        .stderr(Output::process_stderr())
+        .build()?;
     let mut store = Store::new(engine, State::new(Exchange::default(), || wasi));
     let time = spec.limits.time;
     store.set_deadline(time.and_then(|Span(time)| Instant::now().checked_add(time)));

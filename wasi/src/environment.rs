@@ -31,12 +31,6 @@ pub enum EnvironmentError {
         /// The name.
         name: String,
     },
-    /// A directory's name that is empty or contains a NUL character.
-    #[error("{name:?} cannot be a guest's name for a directory")]
-    Directory {
-        /// The name.
-        name: String,
-    },
     /// More than the host is willing to copy into every instance.
     #[error(
         "args and env: together they take {bytes} bytes, at most {} are allowed",

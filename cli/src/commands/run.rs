@@ -29,7 +29,7 @@ pub(crate) struct Args {
     #[arg(value_name = "APP")]
     path: PathBuf,
 
-    /// Tell the guest of a directory (opening files in it is not supported yet)
+    /// A directory for the guest; not supported yet: the guest runs without it
     #[arg(long, value_name = "HOST::GUEST", value_parser = directory)]
     dir: Vec<String>,
 
@@ -64,10 +64,10 @@ pub(crate) struct Args {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
-    if !args.dir.is_empty() {
-        let warning = "warning: --dir names directories to the guest; opening files in them is \
-                       not supported yet and fails with ENOSYS";
-        output::note(warning);
+    for name in &args.dir {
+        output::note(format_args!(
+            "warning: --dir is not supported yet: the guest runs without the directory {name:?}"
+        ));
     }
     let engine = Engine::new(Config::default())?;
     let (module, below) = module(&engine, args)?;
@@ -78,7 +78,6 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     let options = RunOptions {
         program: below.name.is_none().then_some(program),
         invoke: args.invoke.clone(),
-        dirs: args.dir.clone(),
     };
     if !module.artifact().bounds().is_safe() {
         output::note("warning: built with --bounds none, the guest is not kept inside its memory");
