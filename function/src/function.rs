@@ -95,12 +95,8 @@ impl Function {
     ) -> Result<Function, FunctionError> {
         let spec = spec.over(Spec { limits: Limits::of_server(), ..Spec::default() });
         spec.limits.check()?;
-        let protocol = match &spec.abi {
-            Some(abi) => protocols.get(abi.as_str())?,
-            None => protocols.recognise(module)?,
-        };
+        let protocol = protocols.choose(spec.abi.as_ref(), module)?;
         let about = protocol.about();
-        about.check(&module.exports().collect::<Vec<_>>())?;
         if !module.is_initialised() && module.get_export(INITIALIZE).is_some() {
             return Err(FunctionError::NotInitialised);
         }

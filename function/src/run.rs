@@ -199,14 +199,7 @@ fn exchange(
     module: &Module,
     spec: &Spec,
 ) -> Result<Outcome, RunError> {
-    let protocols = Protocols::default();
-    let protocol = match &spec.abi {
-        Some(abi) => protocols.get(abi.as_str()),
-        None => protocols.recognise(module),
-    };
-    let protocol = protocol.and_then(|protocol| {
-        protocol.about().check(&module.exports().collect::<Vec<_>>()).map(|()| protocol)
-    });
+    let protocol = Protocols::default().choose(spec.abi.as_ref(), module);
     let protocol = protocol
         .map_err(|error| RunError::NothingToRun { error, exports: exported_functions(module) })?;
     let mut target = StoreTarget::new(store, instance);

@@ -33,9 +33,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "HOST::GUEST", value_parser = directory)]
     dir: Vec<String>,
 
-    /// Set an environment variable
-    #[arg(long, value_name = "K=V", value_parser = super::variable)]
-    env: Vec<(String, String)>,
+    #[command(flatten)]
+    guest: super::guest::Guest,
 
     /// Call this export with the arguments after `--` as numbers, and print what it returns
     #[arg(long, value_name = "EXPORT")]
@@ -56,10 +55,6 @@ pub(crate) struct Args {
     /// Trust an artifact's content without computing its hash
     #[arg(long)]
     no_verify: bool,
-
-    /// Arguments for the guest
-    #[arg(last = true, value_name = "ARGS")]
-    args: Vec<String>,
 }
 
 /// Runs the command.
@@ -70,19 +65,17 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
         ));
     }
     let engine = Engine::new(Config::default())?;
-    let (module, below) = module(&engine, args)?;
     let limits = Limits { time: args.timeout, memory: args.memory, ..Limits::default() };
-    let env = args.env.iter().cloned().collect();
-    let flags = Spec { args: args.args.clone(), env, limits, ..Spec::default() };
-    let program = args.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let flags = Spec { limits, ..args.guest.layer() };
+    let (module, spec) = module(&engine, args, flags)?;
     let options = RunOptions {
-        program: below.name.is_none().then_some(program),
+        program: spec.name.is_none().then(|| subject::stem(&args.path)),
         invoke: args.invoke.clone(),
     };
     if !module.artifact().bounds().is_safe() {
         output::note("warning: built with --bounds none, the guest is not kept inside its memory");
     }
-    match wfaas_function::run::run(&engine, &module, &flags.over(below), &options) {
+    match wfaas_function::run::run(&engine, &module, &spec, &options) {
         Ok(Outcome::Exit(code)) => Ok(exit_code(code)),
         Ok(Outcome::Results(values)) => {
             for value in values {
@@ -103,18 +96,16 @@ fn directory(text: &str) -> Result<String, String> {
     Ok(guest.to_owned())
 }
 
-/// The module to run, and what its folder says about it but for the time: that is a request's.
-fn module(engine: &Engine, args: &Args) -> Result<(Module, Spec), Failure> {
+/// The module to run, and `flags` over what its folder says about it but for the time: that is a
+/// request's.
+fn module(engine: &Engine, args: &Args, flags: Spec) -> Result<(Module, Spec), Failure> {
     let (bytes, spec) = match Subject::at(&args.path)? {
-        Subject::Artifact(path) => return Ok((mapped(engine, &path, args)?, Spec::default())),
-        Subject::Module(path) => {
-            let spec = Spec::default();
-            (Recipe::default().make(&path, &spec, &[])?.artifact, spec)
-        }
+        Subject::Artifact(path) => return Ok((mapped(engine, &path, args)?, flags)),
+        Subject::Module(path) => (Recipe::default().make(&path, &flags, &[])?.artifact, flags),
         Subject::Folder(manifest) => {
             let artifact = function::current_artifact(&manifest)?;
             let limits = Limits { time: None, ..manifest.spec.limits };
-            (artifact, Spec { limits, ..manifest.spec })
+            (artifact, flags.over(Spec { limits, ..manifest.spec }))
         }
     };
     let module = Module::from_bytes(engine, &bytes).map_err(|error| vm_failure(error, args))?;

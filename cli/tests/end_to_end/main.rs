@@ -6,5 +6,6 @@ mod deploy;
 mod examples;
 mod exit_codes;
 mod hostile_guests;
+mod settings;
 mod support;
 mod warm_up;
