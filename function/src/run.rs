@@ -2,6 +2,7 @@
 
 use crate::driver::{Resolver, StoreTarget, Target, drive};
 use crate::exchange::{Body, Exchange};
+use crate::function::wants_initialize;
 use crate::invoke::InvokeError;
 use crate::numbers::{self, ArgumentError};
 use crate::protocol::{AbiError, Protocols, Streams};
@@ -173,7 +174,7 @@ fn initialise(
     instance: Instance,
     module: &Module,
 ) -> Result<(), RunError> {
-    if !module.is_initialised() && module.get_export(INITIALIZE).is_some() {
+    if wants_initialize(module) {
         instance.get_typed_func::<(), ()>(store, INITIALIZE)?.call(store, ())?;
     }
     Ok(())

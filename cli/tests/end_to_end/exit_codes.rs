@@ -110,15 +110,50 @@ fn an_error_ends_with_the_option_that_helps() {
         .expect(2, &["neither `_start`", "functions exported: add"])
         .stderr;
     assert_eq!(stderr.lines().last(), Some("  hint: call one of its exports with `--invoke`"));
-    let wat = r#"(module (func (export "_initialize")) (func (export "_start")))"#;
+    let wat = r#"(module (func $f) (start $f) (func (export "_start")))"#;
     let wat = write(folder.path(), "reactor.wat", wat);
     run(&["build".as_ref(), wat.as_os_str(), "--no-init".as_ref()]).expect(0, &[]);
     let artifact = folder.path().join("reactor.faas");
     let store = folder.path().join("store");
     let serve = ["serve".as_ref(), artifact.as_os_str(), "--store".as_ref(), store.as_os_str()];
     let listen = ["--listen", "127.0.0.1:0"].map(std::ffi::OsStr::new);
-    let stderr = run(&[&serve[..], &listen[..]].concat()).expect(2, &["_initialize"]).stderr;
+    let stderr = run(&[&serve[..], &listen[..]].concat()).expect(2, &["start function"]).stderr;
     assert_eq!(stderr.lines().last(), Some("  hint: build it without `--no-init`"));
+}
+
+/// Variants of a start that ends the program, as other engines end it.
+#[test]
+fn an_exit_with_0_before_the_program_is_its_end() {
+    let folder = scratch();
+    for step in ["(start $end)", r#"(export "_initialize" (func $end))"#] {
+        let wat = format!(
+            r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+              (func $end (call $exit (i32.const 0))) {step}
+              (func (export "_start") (call $exit (i32.const 5))))"#
+        );
+        let wat = write(folder.path(), "end.wat", wat);
+        let built = run(&["build".as_ref(), wat.as_os_str()]).expect(0, &[]);
+        assert!(built.stdout.contains("exits with code 0"), "{}", built.stdout);
+        for path in [&wat, &wat.with_extension("faas")] {
+            run(&["run".as_ref(), path.as_os_str()]).expect(0, &[]);
+        }
+    }
+}
+
+#[test]
+fn an_init_export_without_an_image_fails_the_build() {
+    let folder = scratch();
+    let wat = r#"(module (tag $e) (global $g (mut exnref) (ref.null exn))
+        (func (export "wizer.initialize")
+          (block $h (result exnref) (try_table (catch_all_ref $h) (throw $e)) (unreachable))
+          (global.set $g))
+        (func (export "_start")))"#;
+    let wat = write(folder.path(), "lost.wat", wat);
+    let args = ["build".as_ref(), wat.as_os_str()];
+    let parts = ["lost.wat", "\"wizer.initialize\"", "global 0 holds an exception", "--no-init"];
+    run(&args).expect(2, &parts);
+    assert!(!wat.with_extension("faas").exists());
+    run(&[&args[..], &["--no-init".as_ref()]].concat()).expect(0, &[]);
 }
 
 #[test]

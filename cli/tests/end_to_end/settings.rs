@@ -1,6 +1,6 @@
 //! Everything about a function but its code: it reaches the guest, whichever command runs it.
 
-use super::support::{Finished, Server, build, run, run_with_stdin, scratch, write};
+use super::support::{Finished, Server, build, run, run_with_stdin, scratch, wait_until, write};
 use std::path::{Path, PathBuf};
 
 /// A module of these functions, which may call `$gather`: it puts arguments and variables to 4096,
@@ -91,7 +91,7 @@ fn run_and_serve_choose_the_same_guest_abi() {
         assert_eq!(server.post(as_reactor, b"body").text(), "body");
     }
     assert_eq!(server.post("/wasi", b"body").status, 500);
-    assert!(server.log().contains("exited with code 7"), "{}", server.log());
+    wait_until("the log says why", || server.log().contains("exited with code 7"));
 }
 
 #[test]
