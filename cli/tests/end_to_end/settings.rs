@@ -1,7 +1,11 @@
 //! Everything about a function but its code: it reaches the guest, whichever command runs it.
 
-use super::support::{Finished, Server, build, run, run_with_stdin, scratch, wait_until, write};
+use super::support::{
+    Finished, Server, build, run, run_with_stdin, saying, scratch, wait_until, write,
+};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+use wfaas_function::{Abi, ByteSize, Limits, Span, Spec};
 
 /// A module of these functions, which may call `$gather`: it puts arguments and variables to 4096,
 /// each with a NUL at its end, and tells their length.
@@ -149,4 +153,92 @@ fn environment_and_arguments_reach_the_initialisation() {
     assert_eq!(on("run", &folder, &[]).stdout, expected);
     on("build", &folder, &["--env", "B=2"]);
     assert_eq!(on("run", &folder, &[]).stdout, "k\0x\0A=1\0B=2\0");
+}
+
+/// A value for each field: a new one does not compile until it has one too.
+fn whole_spec() -> Spec {
+    Spec {
+        name: Some("whole".parse().unwrap()),
+        route: Some("/some/where".parse().unwrap()),
+        abi: Some(Abi::new("wasi")),
+        args: vec!["-q".into(), "é\n\u{7f}\"😀".into()],
+        env: [("A".to_owned(), "\u{1}\u{7f}ü".to_owned())].into(),
+        content_type: Some("text/html; charset=utf-8".into()),
+        limits: Limits {
+            memory: Some(ByteSize(3 << 20)),
+            time: Some(Span(Duration::from_millis(7001))),
+            output: Some(ByteSize(5001)),
+            log: Some(ByteSize(6001)),
+        },
+    }
+}
+
+#[test]
+fn every_field_of_a_file_reaches_server_and_guest() {
+    let scratch = scratch();
+    let store = scratch.path().join("store");
+    let spec = whole_spec();
+    let folder = folder_of(scratch.path(), "f", &teller(), &toml::to_string(&spec).unwrap());
+    let server = Server::start::<&str>(&store, &[]);
+    on("deploy", &folder, &["--server", &server.url()]);
+    let stored = std::fs::read(store.join("functions/whole.json")).unwrap();
+    let stored: serde_json::Value = serde_json::from_slice(&stored).unwrap();
+    let stored = Spec::from_json(&stored["config"].to_string()).unwrap();
+    // The file's name has the function's.
+    assert_eq!(stored, Spec { name: None, ..spec.clone() });
+
+    let answer = server.get("/some/where");
+    assert_eq!(answer.header("content-type"), spec.content_type.as_deref());
+    let told = answer.text();
+    assert!(told.starts_with("whole\0-q\0é\n\u{7f}\"😀\0"), "{told:?}");
+    assert!(told.ends_with("\0A=\u{1}\u{7f}ü\0"), "{told:?}");
+}
+
+#[test]
+fn answers_have_the_type_of_the_file_wherever_they_are_served() {
+    let scratch = scratch();
+    let png = r#"(module (memory (export "memory") 1) (data (i32.const 8) "\89PNG\0d\0a\1a\0a")
+        (func (export "faas_alloc") (param i32) (result i32) (i32.const 64))
+        (func (export "faas_handle") (param i32 i32) (result i64) (i64.const 0x800000008)))"#;
+    let folder = folder_of(scratch.path(), "png", png, "content_type = 'image/png'");
+    let check = |server: &Server| {
+        let answer = server.get("/png");
+        assert_eq!(answer.body, b"\x89PNG\r\n\x1a\n");
+        assert_eq!(answer.header("content-type"), Some("image/png"));
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    };
+    let store = scratch.path().join("store");
+    check(&Server::start(&store, &[&folder]));
+    let server = Server::start::<&str>(&store, &[]);
+    on("deploy", &folder, &["--server", &server.url()]);
+    check(&server);
+}
+
+#[test]
+fn a_configuration_that_no_header_holds_is_called_too_large() {
+    let scratch = scratch();
+    let wat = write(scratch.path(), "a.wat", "(module (func (export \"_start\")))");
+    let server = Server::start::<&str>(&scratch.path().join("store"), &[]);
+    let args = ["deploy", wat.to_str().unwrap(), "--server", &server.url(), "--env"];
+    let large = format!("A={}", "x".repeat(80 << 10));
+    run(&[&args[..], &[&large]].concat()).expect(2, &["431", "environment", "too large"]);
+}
+
+/// As in a Cargo workspace, where members share a `target`.
+#[test]
+fn a_module_outside_of_the_folder_is_built_served_and_built_again() {
+    let scratch = scratch();
+    let (target, folder) = (scratch.path().join("target"), scratch.path().join("member"));
+    std::fs::create_dir(&target).unwrap();
+    std::fs::create_dir(&folder).unwrap();
+    write(&folder, "faas.toml", "wasm = '../target/out.wat'");
+    run(&["run".as_ref(), folder.as_os_str()]).expect(2, &["there is no", "../target/out.wat"]);
+    for text in ["one", "two"] {
+        write(&target, "out.wat", saying(text));
+        assert_eq!(on("run", &folder, &[]).stdout, text);
+        let server = Server::start(&scratch.path().join("store"), &[&folder]);
+        assert_eq!(server.get("/member").text(), text);
+    }
+    // The artifact stays in the folder.
+    assert!(folder.join("target/member.faas").exists());
 }
