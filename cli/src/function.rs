@@ -72,13 +72,22 @@ pub(crate) fn artifact_path(manifest: &Manifest) -> PathBuf {
 }
 
 /// The folder's artifact, built again if anything in the folder is newer.
-pub(crate) fn current_artifact(manifest: &Manifest) -> Result<Vec<u8>, Failure> {
-    let path = artifact_path(manifest);
-    if is_current(manifest, &path)
-        && let Ok(bytes) = subject::read_artifact(&path)
-    {
-        return Ok(bytes);
+fn current_artifact(manifest: &Manifest) -> Result<Vec<u8>, Failure> {
+    match current_file(manifest).map(|path| subject::read_artifact(&path)) {
+        Some(Ok(bytes)) => Ok(bytes),
+        _ => rebuild(manifest),
     }
+}
+
+/// The file with the folder's artifact, unless anything in the folder is newer. It may be damaged.
+pub(crate) fn current_file(manifest: &Manifest) -> Option<PathBuf> {
+    let path = artifact_path(manifest);
+    is_current(manifest, &path).then_some(path)
+}
+
+/// Builds the folder's artifact and keeps it.
+pub(crate) fn rebuild(manifest: &Manifest) -> Result<Vec<u8>, Failure> {
+    let path = artifact_path(manifest);
     eprintln!("building {}", manifest.name);
     let built = build_folder(manifest, &Recipe::default())?;
     subject::write_atomically(&path, &built.artifact)?;

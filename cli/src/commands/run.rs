@@ -5,7 +5,9 @@ use crate::function;
 use crate::output;
 use crate::recipe::{Recipe, vm_kind};
 use crate::subject::{self, Subject};
+use crate::verified;
 use anyhow::Context;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use wfaas_function::run::{Outcome, RunError, RunOptions};
 use wfaas_function::{ByteSize, Limits, ShowValue, Span, Spec};
@@ -52,7 +54,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SIZE")]
     memory: Option<ByteSize>,
 
-    /// Trust an artifact's content without computing its hash
+    /// Trust an artifact's content without checking its hash, or that it was checked before
     #[arg(long)]
     no_verify: bool,
 }
@@ -99,31 +101,43 @@ fn directory(text: &str) -> Result<String, String> {
 /// The module to run, and `flags` over what its folder says about it but for the time: that is a
 /// request's.
 fn module(engine: &Engine, args: &Args, flags: Spec) -> Result<(Module, Spec), Failure> {
-    let (bytes, spec) = match Subject::at(&args.path)? {
-        Subject::Artifact(path) => return Ok((mapped(engine, &path, args)?, flags)),
-        Subject::Module(path) => (Recipe::default().make(&path, &flags, &[])?.artifact, flags),
+    let (module, spec) = match Subject::at(&args.path)? {
+        Subject::Artifact(path) => (mapped(engine, &path, args)?, flags),
+        Subject::Module(path) => {
+            let artifact = Recipe::default().make(&path, &flags, &[])?.artifact;
+            (copied(engine, &artifact, args)?, flags)
+        }
         Subject::Folder(manifest) => {
-            let artifact = function::current_artifact(&manifest)?;
+            let current = function::current_file(&manifest);
+            let module = match current.map(|path| mapped(engine, &path, args)) {
+                Some(Ok(module)) => module,
+                _ => copied(engine, &function::rebuild(&manifest)?, args)?,
+            };
             let limits = Limits { time: None, ..manifest.spec.limits };
-            (artifact, flags.over(Spec { limits, ..manifest.spec }))
+            (module, flags.over(Spec { limits, ..manifest.spec }))
         }
     };
-    let module = Module::from_bytes(engine, &bytes).map_err(|error| vm_failure(error, args))?;
     Ok((with_proto(module, args)?, spec))
+}
+
+/// The module of an artifact that was just built.
+fn copied(engine: &Engine, artifact: &[u8], args: &Args) -> Result<Module, Failure> {
+    Module::from_bytes(engine, artifact).map_err(|error| vm_failure(error, args))
 }
 
 /// An artifact's pages come straight from its file.
 fn mapped(engine: &Engine, path: &Path, args: &Args) -> Result<Module, Failure> {
     subject::check_file(path).user_error()?;
-    let module = Module::from_file(engine, path).map_err(|error| vm_failure(error, args))?;
+    let file =
+        File::open(path).with_context(|| format!("cannot read {}", path.display())).user_error()?;
+    let mapped = Module::from_open_file(engine, file.try_clone()?);
+    let module = mapped.map_err(|error| vm_failure(error, args))?;
     if !args.no_verify {
-        module
-            .artifact()
-            .verify()
+        verified::verify(&file, &module.artifact())
             .with_context(|| format!("{} cannot be run", path.display()))
             .user_error()?;
     }
-    with_proto(module, args)
+    Ok(module)
 }
 
 fn with_proto(module: Module, args: &Args) -> Result<Module, Failure> {

@@ -7,5 +7,6 @@ mod examples;
 mod exit_codes;
 mod hostile_guests;
 mod settings;
+mod starts;
 mod support;
 mod warm_up;
