@@ -38,7 +38,8 @@ pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<String> {
         Some(InitError::Vm(error)) => return of_vm(error),
         Some(InitError::Artifact(error)) => return of(error),
         Some(InitError::Lost { export, .. }) => {
-            let hint = format!("`--no-init` builds it all the same; nothing calls {export:?} then");
+            let hint =
+                format!("`build --no-init` makes it all the same; nothing calls {export:?} then");
             return Some(hint);
         }
         _ => {}
