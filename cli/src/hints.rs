@@ -54,7 +54,10 @@ pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<String> {
 
 fn of_function(error: &FunctionError) -> Option<String> {
     match error {
-        FunctionError::NotInitialised => Some("build it without `--no-init`".to_owned()),
+        FunctionError::NotInitialised => {
+            let hint = "build it without `--no-init`; `build` has a note if there can be no image";
+            Some(hint.to_owned())
+        }
         FunctionError::Vm(error) => of_vm(error),
         _ => None,
     }
