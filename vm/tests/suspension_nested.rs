@@ -19,6 +19,7 @@ const TREE: &str = r#"(module
             (then (i32.add (i32.const 1) (call $next (i32.sub (local.get $n) (i32.const 1)))))
             (else (i32.const 0))))
     (func (export "trap") (param i32) (result i32) unreachable)
+    (func (export "loop") (param i32) (result i32) (loop $l (br $l)) unreachable)
     (func (export "twice") (param i32) (result i32)
         (i32.add (call $tree (local.get 0)) (call $tree (local.get 0)))))"#;
 
@@ -281,6 +282,35 @@ fn a_leaked_inner_call_is_given_up_when_the_outer_one_goes_on() {
         assert_eq!(block_on(tree.call_async(&mut guest.0, 3)).unwrap(), 2);
         let trap = func(&mut guest, "trap").call(&mut guest.0, 1).unwrap_err();
         assert_eq!(trap_of(trap).code, TrapCode::Unreachable, "the store goes on");
+    }
+}
+
+/// The watchdog finds the thread on which the inner call runs, wherever the outer one was begun.
+#[test]
+fn a_deadline_ends_an_inner_call_that_loops() {
+    let engine = engine();
+    for (before, sync) in [(false, false), (true, false), (false, true), (true, true)] {
+        let mode = Mode { last: "loop", ..Mode::new(before, false, sync) };
+        let mut guest = tree(&engine, mode.clone());
+        let tree = func(&mut guest, "tree");
+        guest.0.set_deadline(Some(Instant::now() + Duration::from_millis(10)));
+        let mut call = Box::pin(tree.call_async(&mut guest.0, 1));
+        let mut polled = if before { poll(call.as_mut()) } else { Poll::Pending };
+        if polled.is_pending() {
+            mode.gate.open(0);
+            let elsewhere = || poll(call.as_mut());
+            polled = std::thread::scope(|scope| scope.spawn(elsewhere).join().unwrap());
+        }
+        let Poll::Ready(result) = polled else { panic!("it has to end") };
+        let mut error = &result.unwrap_err();
+        while let Error::Host(host) = error {
+            error = host.source.downcast_ref().expect("an inner call's");
+        }
+        assert_eq!(error.trap().unwrap().code, TrapCode::DeadlineExceeded, "{before} {sync}");
+        drop(call);
+        guest.0.set_deadline(None);
+        let once = func(&mut guest, "trap").call(&mut guest.0, 0).unwrap_err();
+        assert_eq!(trap_of(once).code, TrapCode::Unreachable, "the store goes on");
     }
 }
 
