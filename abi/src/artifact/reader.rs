@@ -230,24 +230,14 @@ impl<'a> Artifact<'a> {
         self.records(SectionId::InitSteps)
     }
 
-    /// Data segments.
+    /// Data segments, up to the last that may still be needed.
     pub fn data_segments(&self) -> &'a [DataSegment] {
         self.records(SectionId::DataSegments)
     }
 
-    /// Element segments.
+    /// Element segments, up to the last that may still be needed.
     pub fn elem_segments(&self) -> &'a [ElemSegment] {
         self.records(SectionId::ElemSegments)
-    }
-
-    /// Instructions that may fault, by text offset.
-    pub fn traps(&self) -> &'a [TrapRecord] {
-        self.records(SectionId::Traps)
-    }
-
-    /// Text offsets and where in the module they come from, by text offset.
-    pub fn source_map(&self) -> &'a [SourceRecord] {
-        self.records(SectionId::SourceMap)
     }
 
     /// The image.

@@ -1,6 +1,5 @@
 //! Code of a loaded artifact: the mapped file, its executable text, and the functions at addresses.
 
-use crate::call::backtrace::MAX_FRAMES;
 use crate::call::text::{self, Registration};
 use memmap2::Mmap;
 use std::fmt;
@@ -72,12 +71,17 @@ impl Code {
         if outermost.1.wasm_offset.get() == NONE {
             return Vec::new(); // the thunk of an import
         }
-        let mut inner: Vec<u32> = artifact.wasm_offsets_at(offset).take(MAX_FRAMES).collect();
-        let outer = inner.pop();
-        let inlined = inner.into_iter().filter_map(|place| {
-            Some(frame(&artifact, artifact.function_with(place)?, Some(place)))
+        let site = artifact.sites().last_to(offset);
+        let site = site.filter(|site| site.text_offset >= outermost.1.text_offset.get());
+        let exact = site.is_none_or(|site| site.text_offset == offset);
+        let places = site.as_ref().map_or(&[][..], |site| site.places());
+        let outer = places.first().copied();
+        // Between two sites it is known which function the code is of, but not whether it is inlined.
+        let inlined = if exact { places.get(1..).unwrap_or_default() } else { &[] };
+        let inlined = inlined.iter().rev().filter_map(|place| {
+            Some(frame(&artifact, artifact.function_with(*place)?, Some(*place), true))
         });
-        inlined.chain([frame(&artifact, outermost, outer)]).collect()
+        inlined.chain([frame(&artifact, outermost, outer, exact)]).collect()
     }
 }
 
@@ -85,9 +89,10 @@ fn frame(
     artifact: &Artifact<'_>,
     (func_index, record): (u32, &FunctionRecord),
     wasm_offset: Option<u32>,
+    exact: bool,
 ) -> Frame {
     let name = artifact.string(record.name).ok().filter(|name| !name.is_empty());
-    Frame { func_index, func_name: name.map(str::to_owned), wasm_offset }
+    Frame { func_index, func_name: name.map(str::to_owned), wasm_offset, exact }
 }
 
 /// One guest function under way.
@@ -99,6 +104,9 @@ pub struct Frame {
     pub func_name: Option<String>,
     /// Offset in the `.wasm`, in bytes, of the instruction under way.
     pub wasm_offset: Option<u32>,
+    /// Whether the function is at `wasm_offset`. A deadline ends a call at any instruction; the offset
+    /// is then the one of an instruction shortly before, in the order of the machine code.
+    pub exact: bool,
 }
 
 impl fmt::Display for Frame {
@@ -108,7 +116,8 @@ impl fmt::Display for Frame {
             None => write!(f, "func[{}]", self.func_index)?,
         }
         match self.wasm_offset {
-            Some(offset) => write!(f, " (wasm offset 0x{offset:x})"),
+            Some(offset) if self.exact => write!(f, " (wasm offset 0x{offset:x})"),
+            Some(offset) => write!(f, " (near wasm offset 0x{offset:x})"),
             None => Ok(()),
         }
     }
