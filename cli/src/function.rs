@@ -80,7 +80,7 @@ pub(crate) fn current_artifact(manifest: &Manifest) -> Result<Vec<u8>, Failure> 
     }
     eprintln!("building {}", manifest.name);
     let built = build_folder(manifest, &Recipe::default())?;
-    subject::write_atomically(&path, &built.artifact)?;
+    subject::write_built(&path, &built)?;
     Ok(built.artifact)
 }
 

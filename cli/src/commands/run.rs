@@ -106,26 +106,35 @@ fn directory(text: &str) -> Result<String, String> {
 
 /// The module to run, and what its folder says about it but for the time: that is a request's.
 fn module(engine: &Engine, args: &Args) -> Result<(Module, Spec), Failure> {
-    let (bytes, spec) = match Subject::at(&args.path)? {
-        Subject::Artifact(path) => return Ok((mapped(engine, &path, args)?, Spec::default())),
+    let load = |bytes: &[u8]| -> Result<Module, Failure> {
+        let module = Module::from_bytes(engine, bytes).map_err(|error| vm_failure(error, args))?;
+        with_proto(module, args)
+    };
+    match Subject::at(&args.path)? {
+        Subject::Artifact(path) => Ok((mapped(engine, &path, args)?, Spec::default())),
         Subject::Module(path) => {
             let spec = Spec::default();
-            (Recipe::default().make(&path, &spec, &[])?.artifact, spec)
+            let built = Recipe::default().make(&path, &spec, &[])?;
+            let module = load(&built.artifact)?;
+            module.set_debug_file(move || built.debug.clone());
+            Ok((module, spec))
         }
         Subject::Folder(manifest) => {
-            let artifact = function::current_artifact(&manifest)?;
+            let module = load(&function::current_artifact(&manifest)?)?;
+            let artifact = function::artifact_path(&manifest);
+            module.set_debug_file(move || subject::read_debug_file(&artifact));
             let limits = Limits { time: None, ..manifest.spec.limits };
-            (artifact, Spec { limits, ..manifest.spec })
+            Ok((module, Spec { limits, ..manifest.spec }))
         }
-    };
-    let module = Module::from_bytes(engine, &bytes).map_err(|error| vm_failure(error, args))?;
-    Ok((with_proto(module, args)?, spec))
+    }
 }
 
 /// An artifact's pages come straight from its file.
 fn mapped(engine: &Engine, path: &Path, args: &Args) -> Result<Module, Failure> {
     subject::check_file(path).user_error()?;
     let module = Module::from_file(engine, path).map_err(|error| vm_failure(error, args))?;
+    let artifact = path.to_owned();
+    module.set_debug_file(move || subject::read_debug_file(&artifact));
     if !args.no_verify {
         module
             .artifact()
