@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     args.clients.configure(&mut config);
     super::log_to_stderr();
     wfaas_gateway::raise_descriptor_limit().context("cannot raise the limit of open files")?;
-    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let runtime = wfaas_gateway::runtime().context("cannot start the runtime")?;
     runtime.block_on(serve(config, functions))
 }
 
