@@ -97,7 +97,7 @@ fn lookup_nanos(artifact: &Artifact<'_>) -> f64 {
     let mut random = 1u32;
     for _ in 0..LOOKUPS {
         random = random.wrapping_mul(0x915f_77f5).wrapping_add(1); // an LCG of full period
-        let offset = (u64::from(random) * u64::from(bytes) >> 32) as u32;
+        let offset = ((u64::from(random) * u64::from(bytes)) >> 32) as u32;
         black_box(artifact.sites().last_to(offset));
     }
     start.elapsed().as_nanos() as f64 / f64::from(LOOKUPS)
