@@ -44,8 +44,12 @@ impl Code {
 
     /// Adds lines of the source to frames of this code.
     pub(super) fn add_lines(&self, frames: &mut [&mut Frame]) {
-        if let (Some(source), false) = (self.debug.get(), frames.is_empty()) {
-            source.add_lines(&self.artifact(), frames);
+        let places: Vec<u32> =
+            frames.iter().map(|frame| frame.wasm_offset.unwrap_or(u32::MAX)).collect();
+        let source = self.debug.get().filter(|_| !places.is_empty());
+        let lines = source.and_then(|source| source.lines(&self.artifact(), &places));
+        for (frame, lines) in frames.iter_mut().zip(lines.unwrap_or_default()) {
+            frame.lines = lines;
         }
     }
 
