@@ -7,5 +7,7 @@ mod deploy;
 mod examples;
 mod exit_codes;
 mod hostile_guests;
+mod settings;
+mod starts;
 mod support;
 mod warm_up;
