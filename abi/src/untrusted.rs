@@ -194,7 +194,8 @@ mod tests {
 
     #[test]
     fn other_languages_are_shown() {
-        for word in ["naïve", "日本\u{3000}語", "नमस्ते", "👩\u{200d}🚀", "e\u{301}"] {
+        for word in ["naïve", "日本\u{3000}語", "नमस्ते", "👩\u{200d}🚀", "e\u{301}"]
+        {
             assert_eq!(name(word).to_string(), word);
         }
     }

@@ -6,7 +6,7 @@ use memmap2::Mmap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use wfaas_abi::artifact::records::{FunctionRecord, NONE};
-use wfaas_abi::{Artifact, ArtifactError};
+use wfaas_abi::{Artifact, ArtifactError, untrusted};
 
 /// The mapped file and its executable text, shared by a module and its protos.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ fn frame(
 pub struct Frame {
     /// Index in the module's function index space.
     pub func_index: u32,
-    /// Name, from the name section, an export or an import.
+    /// Name, from the name section, an export or an import, as it is there: it may hold anything.
     pub func_name: Option<String>,
     /// Offset in the `.wasm`, in bytes, of the instruction under way.
     pub wasm_offset: Option<u32>,
@@ -104,7 +104,7 @@ pub struct Frame {
 impl fmt::Display for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.func_name {
-            Some(name) => write!(f, "{name}")?,
+            Some(name) => write!(f, "{}", untrusted::name(name))?,
             None => write!(f, "func[{}]", self.func_index)?,
         }
         match self.wasm_offset {
