@@ -3,6 +3,7 @@
 use crate::bounds;
 use crate::failure::{Blame, Failure};
 use crate::manifest::{self, Manifest};
+use crate::output;
 use crate::recipe::Recipe;
 use crate::subject::{self, Subject};
 use crate::toolchain::TOOLS;
@@ -78,7 +79,7 @@ pub(crate) fn current_artifact(manifest: &Manifest) -> Result<Vec<u8>, Failure> 
     {
         return Ok(bytes);
     }
-    eprintln!("building {}", manifest.name);
+    output::note(format_args!("building {}", manifest.name));
     let built = build_folder(manifest, &Recipe::default())?;
     subject::write_atomically(&path, &built.artifact)?;
     Ok(built.artifact)

@@ -9,7 +9,8 @@
 //! * a [`failure`] is an error and whose it is, which decides the exit code; [`hints`] say what to do
 //!   about it.
 //!
-//! This is the only place in wfaas that prints or exits.
+//! This is the only place in wfaas that prints or exits, and [`output`] is the only place here that
+//! prints.
 #![forbid(unsafe_code)]
 
 mod bounds;
@@ -25,15 +26,25 @@ mod subject;
 mod toolchain;
 
 use clap::Parser;
+use failure::Failure;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match commands::Faascli::parse().run() {
+    output::report_panics();
+    match run() {
         Ok(code) => ExitCode::from(code),
         Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("error: {failure}");
+            output::note(format_args!("error: {failure}"));
             ExitCode::from(failure.exit_code())
         }
+    }
+}
+
+/// Runs the command of the command line; its exit code.
+fn run() -> Result<u8, Failure> {
+    match commands::Faascli::try_parse() {
+        Ok(command) => command.run(),
+        Err(answer) => Ok(output::usage(&answer)?),
     }
 }

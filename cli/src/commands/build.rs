@@ -112,7 +112,7 @@ fn summary(output: &Path, Built { artifact: bytes, report }: &Built) -> Result<S
     })
 }
 
-fn print(summary: &Summary) -> std::io::Result<()> {
+fn print(summary: &Summary) -> output::Result {
     let init = match summary.init_ms {
         Some(time) => format!("initialised in {time} ms"),
         None => "not initialised".to_owned(),

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use wfaas_abi::artifact::records::{ExternKind, ExternType, NO_MAXIMUM, limits};
 use wfaas_abi::artifact::{FORMAT_VERSION, SectionId};
 use wfaas_abi::layout::WASM_PAGE;
-use wfaas_abi::{Artifact, ArtifactError};
+use wfaas_abi::{Artifact, ArtifactError, untrusted};
 use wfaas_function::{About, Protocols};
 use wfaas_vm::diagnostics::{self, cost};
 use wfaas_vm::{Limits, MemoryType};
@@ -240,7 +240,7 @@ fn describe(artifact: &Artifact<'_>, ty: &ExternType) -> Result<String, Artifact
     })
 }
 
-fn print(report: &Report) -> std::io::Result<()> {
+fn print(report: &Report) -> output::Result {
     let image = &report.image;
     let initialised = if report.initialised { "initialised" } else { "not initialised" };
     output::line(format_args!("hash       {}", report.hash))?;
@@ -282,13 +282,13 @@ fn print(report: &Report) -> std::io::Result<()> {
     print_items("exports", &report.exports)
 }
 
-fn print_items(title: &str, items: &[Item]) -> std::io::Result<()> {
+fn print_items(title: &str, items: &[Item]) -> output::Result {
     output::line(format_args!("{title} ({})", items.len()))?;
     for item in items {
-        let module = item.module.as_ref().map_or(String::new(), |module| format!("{module}."));
+        let shown = |name| untrusted::name(name).to_string();
+        let module = item.module.as_ref().map_or(String::new(), |module| shown(module) + ".");
         let ty = item.ty.as_ref().map_or(String::new(), |ty| format!(" {ty}"));
-        // Names come from the module: no control characters to the terminal.
-        let name = format!("{module}{}", item.name).escape_debug().to_string();
+        let name = module + &shown(&item.name);
         output::line(format_args!("  {:8} {name}{ty}", item.kind))?;
     }
     Ok(())

@@ -2,7 +2,7 @@
 
 use crate::failure::{Blame, Failure, Kind};
 use crate::function;
-use crate::output;
+use crate::output::{self, OutputError};
 use crate::recipe::{Recipe, vm_kind};
 use crate::subject::{self, Subject};
 use anyhow::Context;
@@ -155,8 +155,12 @@ fn failure(error: RunError, path: &Path) -> Failure {
     let kind = match &error {
         RunError::Guest(_) => Kind::Trap,
         RunError::Vm(error) => vm_kind(error),
-        RunError::Io(_) => Kind::Host,
+        RunError::Io(_) | RunError::Output(_) => Kind::Host,
         _ => Kind::User,
+    };
+    let error = match error {
+        RunError::Output(error) => return OutputError(error).into(),
+        error => error,
     };
     Failure::new(kind, anyhow::Error::new(error).context(path.display().to_string()))
 }
