@@ -6,6 +6,7 @@
 //! * [`bounds`] is about how a guest's accesses are kept inside its memory;
 //! * a [`function`] is an artifact with its name, limits and environment;
 //! * [`commands`] has one file for each command: its options, its help, its work;
+//! * the [`log`] of a command goes to standard error without anybody waiting for it;
 //! * a [`failure`] is an error and whose it is, which decides the exit code; [`hints`] say what to do
 //!   about it.
 //!
@@ -18,6 +19,7 @@ mod commands;
 mod failure;
 mod function;
 mod hints;
+mod log;
 mod manifest;
 mod output;
 mod progress;

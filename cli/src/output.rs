@@ -8,6 +8,8 @@ use serde::Serialize;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::panic::PanicHookInfo;
+use std::sync::atomic::{AtomicBool, Ordering};
 use wfaas_abi::untrusted;
 
 /// Standard output did not take the result; most often its reader has gone away.
@@ -48,8 +50,19 @@ fn write(bytes: &[u8]) -> Result {
     stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(OutputError)
 }
 
+/// Whether standard error takes nothing, and does not refuse it either.
+static IS_SILENT: AtomicBool = AtomicBool::new(false);
+
+/// Says nothing on standard error any more: it is known that this would take for ever.
+pub(crate) fn fall_silent() {
+    IS_SILENT.store(true, Ordering::Relaxed);
+}
+
 /// Tells the person at the terminal something, on standard error. Nobody may be listening there.
 pub(crate) fn note(text: impl Display) {
+    if IS_SILENT.load(Ordering::Relaxed) {
+        return;
+    }
     let text = format!("{}\n", untrusted::text(text));
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
@@ -77,15 +90,18 @@ pub(crate) fn usage(answer: &clap::Error) -> Result<u8> {
     result.map(|()| u8::try_from(answer.exit_code()).unwrap_or(2))
 }
 
-/// Has panics, which are bugs of ours, reported like everything else.
+/// Has panics reported like everything else.
 pub(crate) fn report_panics() {
-    std::panic::set_hook(Box::new(|panic| {
-        let backtrace = Backtrace::capture();
-        match backtrace.status() {
-            BacktraceStatus::Captured => note(format_args!("bug: {panic}\n{backtrace}")),
-            _ => note(format_args!("bug: {panic}")),
-        }
-    }));
+    std::panic::set_hook(Box::new(|panic| note(describe_panic(panic))));
+}
+
+/// A panic, which is a bug of ours, in words; with a backtrace if the environment asks for it.
+pub(crate) fn describe_panic(panic: &PanicHookInfo<'_>) -> String {
+    let backtrace = Backtrace::capture();
+    match backtrace.status() {
+        BacktraceStatus::Captured => format!("bug: {panic}\n{backtrace}"),
+        _ => format!("bug: {panic}"),
+    }
 }
 
 /// A number of bytes as people read it: `1.5 MiB`.

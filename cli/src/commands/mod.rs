@@ -58,13 +58,3 @@ fn variable(text: &str) -> Result<(String, String), String> {
         _ => Err("write NAME=VALUE".to_owned()),
     }
 }
-
-/// Shows what the server logs from level `info` on, unless `RUST_LOG` says otherwise.
-fn log_to_stderr() {
-    use tracing_subscriber::filter::{EnvFilter, LevelFilter};
-    let filter =
-        EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
-    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours);
-    log.with_writer(std::io::stderr).init();
-}

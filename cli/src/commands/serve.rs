@@ -2,11 +2,12 @@
 
 use crate::failure::{Blame, Failure};
 use crate::function::Function;
-use crate::output;
+use crate::{log, output};
 use anyhow::{Context, anyhow};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use tracing_subscriber::filter::LevelFilter;
 use wfaas_gateway::{Config, Gateway};
 
 /// Answer HTTP requests with functions
@@ -51,7 +52,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     config.token = args.token.read()?;
     config.workers = args.workers.map_or(config.workers, usize::from);
     args.clients.configure(&mut config);
-    super::log_to_stderr();
+    let _log = log::start(LevelFilter::INFO)?;
     wfaas_gateway::raise_descriptor_limit().context("cannot raise the limit of open files")?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(serve(config, functions))

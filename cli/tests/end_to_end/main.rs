@@ -7,4 +7,5 @@ mod examples;
 mod exit_codes;
 mod hostile_guests;
 mod support;
+mod unwritable;
 mod warm_up;
