@@ -62,14 +62,15 @@ impl Failure {
 
 impl Display for Failure {
     /// The error, then each cause on a line of its own unless it only repeats what was said, and what
-    /// to do about it.
+    /// to do about it. All lines but the first are indented.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let indented = |text: &str| text.trim_end().replace('\n', "\n  ");
         let mut said = self.error.to_string();
-        f.write_str(said.trim_end())?;
+        f.write_str(&indented(&said))?;
         for cause in self.error.chain().skip(1) {
             let text = cause.to_string();
             if !said.contains(&text) {
-                write!(f, "\n  because: {}", text.trim_end().replace('\n', "\n  "))?;
+                write!(f, "\n  because: {}", indented(&text))?;
             }
             said = text;
         }

@@ -12,6 +12,8 @@ mod token;
 mod verify;
 
 use crate::failure::Failure;
+use crate::log;
+use tracing_subscriber::filter::LevelFilter;
 
 /// Build, run, serve and deploy WebAssembly functions
 #[derive(Debug, clap::Parser)]
@@ -38,6 +40,7 @@ enum Command {
 impl Faascli {
     /// Runs the command; its exit code.
     pub(crate) fn run(&self) -> Result<u8, Failure> {
+        let _log = self.log_level().map(log::start).transpose()?;
         match &self.command {
             Command::Build(args) => build::run(args),
             Command::Run(args) => run::run(args),
@@ -47,6 +50,18 @@ impl Faascli {
             Command::Inspect(args) => inspect::run(args),
             Command::Verify(args) => verify::run(args),
             Command::Doctor(args) => doctor::run(args),
+        }
+    }
+}
+
+impl Faascli {
+    /// The least level of what is logged, unless `RUST_LOG` says otherwise; none where nobody wants a
+    /// log, which takes a thread.
+    fn log_level(&self) -> Option<LevelFilter> {
+        match &self.command {
+            Command::Serve(_) => Some(LevelFilter::INFO),
+            Command::Run(args) if args.is_verbose() => Some(LevelFilter::DEBUG),
+            _ => log::is_asked_for().then_some(LevelFilter::ERROR),
         }
     }
 }

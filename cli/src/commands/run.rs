@@ -57,9 +57,20 @@ pub(crate) struct Args {
     #[arg(long)]
     no_verify: bool,
 
+    /// Say which functions of WASI the guest calls that are not supported
+    #[arg(short, long)]
+    verbose: bool,
+
     /// Arguments for the guest
     #[arg(last = true, value_name = "ARGS")]
     args: Vec<String>,
+}
+
+impl Args {
+    /// Whether the guest's doings are to be logged.
+    pub(super) fn is_verbose(&self) -> bool {
+        self.verbose
+    }
 }
 
 /// Runs the command.

@@ -2,12 +2,11 @@
 
 use crate::failure::{Blame, Failure};
 use crate::function::Function;
-use crate::{log, output};
+use crate::output;
 use anyhow::{Context, anyhow};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use tracing_subscriber::filter::LevelFilter;
 use wfaas_gateway::{Config, Gateway};
 
 /// Answer HTTP requests with functions
@@ -52,7 +51,6 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     config.token = args.token.read()?;
     config.workers = args.workers.map_or(config.workers, usize::from);
     args.clients.configure(&mut config);
-    let _log = log::start(LevelFilter::INFO)?;
     wfaas_gateway::raise_descriptor_limit().context("cannot raise the limit of open files")?;
     let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
     runtime.block_on(serve(config, functions))

@@ -7,5 +7,6 @@ mod examples;
 mod exit_codes;
 mod hostile_guests;
 mod support;
+mod untrusted_text;
 mod unwritable;
 mod warm_up;
