@@ -5,6 +5,8 @@ use anyhow::Context;
 use std::fs::File;
 use std::io::IsTerminal;
 use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 use tracing_subscriber::layer::SubscriberExt;
@@ -16,6 +18,13 @@ const FLUSH_TIME: Duration = Duration::from_secs(1);
 /// The log of a command, which is written to its end, or nearly so, when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Guard(Log);
+
+impl Guard {
+    /// The number of records that were dropped, as it is at any time.
+    pub(crate) fn dropped(&self) -> Arc<AtomicU64> {
+        self.0.dropped()
+    }
+}
 
 /// Starts the log of the process. It shows records from `level` on, unless `RUST_LOG` says otherwise.
 ///

@@ -40,11 +40,11 @@ enum Command {
 impl Faascli {
     /// Runs the command; its exit code.
     pub(crate) fn run(&self) -> Result<u8, Failure> {
-        let _log = self.log_level().map(log::start).transpose()?;
+        let log = self.log_level().map(log::start).transpose()?;
         match &self.command {
             Command::Build(args) => build::run(args),
             Command::Run(args) => run::run(args),
-            Command::Serve(args) => serve::run(args),
+            Command::Serve(args) => serve::run(args, log.as_ref()),
             Command::Deploy(args) => deploy::run(args),
             Command::Snapshot(args) => snapshot::run(args),
             Command::Inspect(args) => inspect::run(args),

@@ -1,7 +1,7 @@
 //! Names, output and headers of others in what `faascli` prints, logs and answers: nothing of them
 //! reaches a terminal as a command or a log as a record, and none of them makes it long.
 
-use super::support::{Server, build, request, run, saying, scratch, wait_until, write};
+use super::support::{LINES, Server, build, request, run, saying, scratch, wait_until, write};
 
 /// A name that clears the terminal, begins a new line, and turns the order of letters around.
 const EVIL: &str = r"\1b[2Jevil\0aERROR forged\e2\80\ae";
@@ -85,27 +85,11 @@ fn a_server_log_has_one_record_an_event_whoever_sends_it() {
     assert!(server.log().lines().all(year), "{}", server.log());
 }
 
-/// Writes 64 KiB of lines of one letter to stderr and stdout.
-const FLOOD: &str = r#"(module
-    (import "wasi_snapshot_preview1" "fd_write" (func $w (param i32 i32 i32 i32) (result i32)))
-    (memory (export "memory") 3)
-    (func (export "faas_alloc") (param i32) (result i32) (i32.const 1024))
-    (func (export "faas_handle") (param i32 i32) (result i64) (local $i i32)
-      (loop $l
-        (i32.store16 offset=4096 (local.get $i) (i32.const 0x0a61))
-        (br_if $l (i32.lt_u
-          (local.tee $i (i32.add (local.get $i) (i32.const 2))) (i32.const 65536))))
-      (i32.store (i32.const 16) (i32.const 4096))
-      (i32.store (i32.const 20) (i32.const 65536))
-      (drop (call $w (i32.const 1) (i32.const 16) (i32.const 1) (i32.const 32)))
-      (drop (call $w (i32.const 2) (i32.const 16) (i32.const 1) (i32.const 32)))
-      (i64.const 0)))"#;
-
 #[test]
 fn a_request_writes_to_the_log_what_its_limit_allows() {
     const LIMIT: usize = 64 << 10;
     let folder = scratch();
-    let flood = build(folder.path(), "flood", FLOOD);
+    let flood = build(folder.path(), "flood", LINES);
     let name = "x".repeat(90_000);
     let deep = format!(
         r#"(module (memory (export "memory") 1)

@@ -1,9 +1,12 @@
 //! Standard streams that take nothing: a full disk, a reader that has gone away, no descriptor. What
 //! is said beside the results changes no result; a result that is lost is an error.
 
-use super::support::{Finished, Server, build, copy_example, faascli, saying, scratch, write};
+use super::support::{
+    Finished, LINES, Server, build, copy_example, faascli, saying, scratch, write,
+};
 use std::ffi::OsString;
 use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -165,10 +168,37 @@ fn a_log_that_nobody_reads_stops_nothing() {
     let mut command = faascli(&["serve", "--listen", "127.0.0.1:0", "--store"]);
     command.arg(folder.path().join("store")).arg(&artifact).stderr(writer);
     let server = Server::spawn_with_log(command, None);
-    for _ in 0..1500 {
+    for _ in 0..800 {
         assert_eq!(server.get("/hello").text(), "hi");
     }
     assert_eq!(server.get("/v1/health").status, 200);
     assert_eq!(server.stop(), Some(0));
     drop(reader);
+}
+
+#[test]
+fn dropped_records_are_counted_and_told_of() {
+    let folder = scratch();
+    let artifact = build(folder.path(), "lines", LINES);
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    let mut command = faascli(&["serve", "--listen", "127.0.0.1:0", "--store"]);
+    command.arg(folder.path().join("store")).arg(&artifact).stderr(writer);
+    let server = Server::spawn_with_log(command, None);
+    for _ in 0..40 {
+        assert_eq!(server.get("/lines").status, 200);
+    }
+    let health: serde_json::Value = serde_json::from_str(&server.get("/v1/health").text()).unwrap();
+    let dropped = health["dropped_log_records"].as_u64().unwrap();
+    assert!(dropped > 0, "{health}");
+    let log = std::thread::spawn(move || {
+        let mut text = String::new();
+        reader.read_to_string(&mut text).expect("UTF-8");
+        text
+    });
+    assert_eq!(server.stop(), Some(0));
+    let log = log.join().unwrap();
+    let told = log.lines().filter_map(|line| line.split_once(" records were dropped"));
+    let told = told.map(|(before, _)| before.rsplit(' ').next().unwrap().parse::<u64>().unwrap());
+    assert!(told.sum::<u64>() >= dropped, "{dropped} were dropped");
+    assert!(log.lines().last().is_some_and(|line| line.contains("wfaas")), "it ends with a record");
 }

@@ -3,7 +3,7 @@
 use wfaas_vm::untrusted;
 
 /// Longest piece of a line, in bytes as the guest wrote them. Longer lines are cut into pieces.
-const MAX_PIECE: usize = 2048;
+const MAX_PIECE: usize = untrusted::MAX_LINE;
 
 /// Something for the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
