@@ -40,7 +40,7 @@ pub enum Error {
         /// The type that the module wants.
         ty: String,
         /// Module and field names of further imports that nobody defines.
-        others: Vec<(String, String)>,
+        others: Box<[(String, String)]>,
     },
     /// An import that is defined as something else.
     #[error(
