@@ -43,7 +43,7 @@ pub struct Config {
     pub clients: ClientLimits,
     /// The lowest layer: what holds for a function whose specification leaves it open.
     pub defaults: Spec,
-    /// Counter of the log's records that were dropped, which health shows; of whoever has the log.
+    /// Counter of dropped log records, for health to show. The log of the process counts in it.
     pub dropped_records: Arc<AtomicU64>,
     /// The VM's configuration.
     pub engine: wfaas_vm::Config,

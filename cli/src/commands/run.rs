@@ -102,6 +102,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
             }
             Ok(0)
         }
+        Err(RunError::Output(error)) => Err(OutputError(error).into()),
         Err(error) => Err(failure(error, &args.path)),
     }
 }
@@ -166,12 +167,8 @@ fn failure(error: RunError, path: &Path) -> Failure {
     let kind = match &error {
         RunError::Guest(_) => Kind::Trap,
         RunError::Vm(error) => vm_kind(error),
-        RunError::Io(_) | RunError::Output(_) => Kind::Host,
+        RunError::Io(_) => Kind::Host,
         _ => Kind::User,
-    };
-    let error = match error {
-        RunError::Output(error) => return OutputError(error).into(),
-        error => error,
     };
     Failure::new(kind, anyhow::Error::new(error).context(path.display().to_string()))
 }
