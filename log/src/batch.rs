@@ -1,13 +1,16 @@
 //! Batches: records one behind the other, in buffers that are used again.
 
 use crate::record::{Draft, Head, Value};
-use tracing::Level;
+use tracing::{Level, Metadata};
 
 /// Most records in a batch.
 pub(crate) const MAX_RECORDS: usize = 16 << 10;
 
 /// Most bytes of a batch.
 pub(crate) const MAX_BYTES: usize = 4 << 20;
+
+/// The target of lines that guests write.
+const GUEST_TARGET: &str = "wfaas::guest";
 
 /// Buffers that were larger are given back.
 const KEPT_BYTES: usize = 256 << 10;
@@ -30,11 +33,10 @@ pub(crate) struct Record<'a> {
 }
 
 impl Batch {
-    /// Adds a record, if there is room. A quarter is kept for warnings and errors, so that the many
-    /// records of requests do not take it all.
+    /// Adds a record, if there is room.
     pub(crate) fn push(&mut self, head: Head, draft: &Draft) -> bool {
-        let urgent = *head.metadata.level() <= Level::WARN;
-        let share = |all: usize| if urgent { all } else { all / 4 * 3 };
+        let quarters = quarters(head.metadata);
+        let share = |all: usize| all / 4 * quarters;
         let more = draft.text.len() + size_of_val(&*draft.values);
         if self.len() >= share(MAX_RECORDS) || self.bytes() + more > share(MAX_BYTES) {
             return false;
@@ -78,6 +80,16 @@ impl Batch {
         self.heads.clear();
         self.values.clear();
         self.text.clear();
+    }
+}
+
+/// The quarters of a batch that records of this kind may fill: guests' lines leave room for records of
+/// requests, and those for warnings and errors.
+fn quarters(metadata: &Metadata<'_>) -> usize {
+    match *metadata.level() {
+        Level::ERROR | Level::WARN => 4,
+        _ if metadata.target() == GUEST_TARGET => 2,
+        _ => 3,
     }
 }
 

@@ -6,7 +6,7 @@ use super::support::{
 };
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::Read;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -180,7 +180,7 @@ fn a_log_that_nobody_reads_stops_nothing() {
 fn dropped_records_are_counted_and_told_of() {
     let folder = scratch();
     let artifact = build(folder.path(), "lines", LINES);
-    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    let (reader, writer) = std::io::pipe().expect("a pipe");
     let mut command = faascli(&["serve", "--listen", "127.0.0.1:0", "--store"]);
     command.arg(folder.path().join("store")).arg(&artifact).stderr(writer);
     let server = Server::spawn_with_log(command, None);
@@ -190,15 +190,18 @@ fn dropped_records_are_counted_and_told_of() {
     let health: serde_json::Value = serde_json::from_str(&server.get("/v1/health").text()).unwrap();
     let dropped = health["dropped_log_records"].as_u64().unwrap();
     assert!(dropped > 0, "{health}");
-    let log = std::thread::spawn(move || {
-        let mut text = String::new();
-        reader.read_to_string(&mut text).expect("UTF-8");
-        text
+    let (sender, all_told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let mut told = 0;
+        for line in BufReader::new(reader).lines().map_while(Result::ok) {
+            if let Some((before, _)) = line.split_once(" records were dropped") {
+                told += before.rsplit(' ').next().unwrap().parse::<u64>().unwrap();
+            }
+            if told >= dropped {
+                let _ = sender.send(());
+            }
+        }
     });
+    all_told.recv_timeout(PATIENCE).expect("the log tells how many were dropped");
     assert_eq!(server.stop(), Some(0));
-    let log = log.join().unwrap();
-    let told = log.lines().filter_map(|line| line.split_once(" records were dropped"));
-    let told = told.map(|(before, _)| before.rsplit(' ').next().unwrap().parse::<u64>().unwrap());
-    assert!(told.sum::<u64>() >= dropped, "{dropped} were dropped");
-    assert!(log.lines().last().is_some_and(|line| line.contains("wfaas")), "it ends with a record");
 }
