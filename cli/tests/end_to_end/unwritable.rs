@@ -2,7 +2,7 @@
 //! is said beside the results changes no result; a result that is lost is an error.
 
 use super::support::{
-    Finished, LINES, Server, build, copy_example, faascli, saying, scratch, write,
+    Finished, LINES, PATIENCE, Server, build, copy_example, faascli, saying, scratch, write,
 };
 use std::ffi::OsString;
 use std::fs::File;
