@@ -4,6 +4,7 @@ mod build;
 mod clients;
 mod deploy;
 mod doctor;
+mod guest;
 mod inspect;
 mod run;
 mod serve;
@@ -40,7 +41,7 @@ enum Command {
 impl Faascli {
     /// Runs the command; its exit code.
     pub(crate) fn run(&self) -> Result<u8, Failure> {
-        let log = self.log_level().map(log::start).transpose()?;
+        let log = log_level(&self.command).map(log::start).transpose()?;
         match &self.command {
             Command::Build(args) => build::run(args),
             Command::Run(args) => run::run(args),
@@ -54,22 +55,12 @@ impl Faascli {
     }
 }
 
-impl Faascli {
-    /// The least level of what is logged, unless `RUST_LOG` says otherwise; none where nobody wants a
-    /// log, which takes a thread.
-    fn log_level(&self) -> Option<LevelFilter> {
-        match &self.command {
-            Command::Serve(_) => Some(LevelFilter::INFO),
-            Command::Run(args) if args.is_verbose() => Some(LevelFilter::DEBUG),
-            _ => log::is_asked_for().then_some(LevelFilter::ERROR),
-        }
-    }
-}
-
-/// Reads the value of `--env`.
-fn variable(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("write NAME=VALUE".to_owned()),
+/// The least level of what is logged, unless `RUST_LOG` says otherwise; none where nobody wants a log,
+/// which takes a thread.
+fn log_level(command: &Command) -> Option<LevelFilter> {
+    match command {
+        Command::Serve(_) => Some(LevelFilter::INFO),
+        Command::Run(args) if args.is_verbose() => Some(LevelFilter::DEBUG),
+        _ => log::is_asked_for().then_some(LevelFilter::ERROR),
     }
 }

@@ -6,6 +6,8 @@ mod deploy;
 mod examples;
 mod exit_codes;
 mod hostile_guests;
+mod settings;
+mod starts;
 mod support;
 mod untrusted_text;
 mod unwritable;
