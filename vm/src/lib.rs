@@ -109,6 +109,7 @@ pub use runtime::thrown::{Exception, Uncaught};
 pub use runtime::trap::{BoxError, HostError, Trap};
 pub use runtime::types::{ExternType, GlobalType, Limits, MemoryType, TableType};
 pub use wfaas_abi::cpu::CpuFeatures;
+pub use wfaas_abi::untrusted;
 pub use wfaas_abi::{Artifact, ArtifactError, artifact::Profile, image::SparseImage};
 pub use wfaas_abi::{FuncType, HeapType, RefType, TrapCode, TypeHash, ValType};
 pub use wfaas_snapshot::{Error as SlotError, Tracking, WorkingSet};

@@ -2,7 +2,7 @@
 
 use crate::failure::{Blame, Failure};
 use crate::function::Function;
-use crate::output;
+use crate::{log, output};
 use anyhow::{Context, anyhow};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -50,13 +50,13 @@ pub(crate) struct Args {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
+pub(crate) fn run(args: &Args, log: Option<&log::Guard>) -> Result<u8, Failure> {
     let functions = functions(&args.paths, &args.guest.layer())?;
     let mut config = Config::new(args.listen, store_folder(args)?);
     config.token = args.token.read()?;
     config.workers = args.workers.map_or(config.workers, usize::from);
     args.clients.configure(&mut config);
-    super::log_to_stderr();
+    config.dropped_records = log.map(log::Guard::dropped).unwrap_or_default();
     wfaas_gateway::raise_descriptor_limit().context("cannot raise the limit of open files")?;
     let runtime = wfaas_gateway::runtime().context("cannot start the runtime")?;
     runtime.block_on(serve(config, functions))

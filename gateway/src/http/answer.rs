@@ -6,6 +6,8 @@ use crate::store::StoreError;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
+use std::fmt::Display;
+use wfaas_abi::untrusted;
 
 /// Why a request did not get what it asked for: a status, and words for who sent it.
 #[derive(Debug)]
@@ -23,8 +25,9 @@ struct ProblemBody<'a> {
 }
 
 impl Problem {
-    pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Problem {
-        Problem { status, message: message.into(), header: None }
+    /// A problem in words that may hold text of a client or of a module.
+    pub(super) fn new(status: StatusCode, message: impl Display) -> Problem {
+        Problem { status, message: untrusted::text(message).to_string(), header: None }
     }
 
     fn with(mut self, name: HeaderName, value: &'static str) -> Problem {
@@ -32,7 +35,7 @@ impl Problem {
         self
     }
 
-    pub(super) fn not_found(message: impl Into<String>) -> Problem {
+    pub(super) fn not_found(message: impl Display) -> Problem {
         Problem::new(StatusCode::NOT_FOUND, message)
     }
 

@@ -11,6 +11,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 use serde_json::json;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use wfaas_function::{FunctionName, Spec, SpecError};
 
 /// Name of the header with a deployment's configuration.
@@ -57,6 +58,7 @@ fn health(shared: &Shared, method: &Method) -> Result<Response<Answer>, Problem>
         "status": "ok",
         "version": env!("CARGO_PKG_VERSION"),
         "functions": functions,
+        "dropped_log_records": shared.config.dropped_records.load(Ordering::Relaxed),
     });
     Ok(json(StatusCode::OK, &body))
 }

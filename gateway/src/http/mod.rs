@@ -97,7 +97,7 @@ pub(crate) async fn handle(
     }
     tracing::info!(
         request = id,
-        %method,
+        method = method.as_str(),
         path,
         status = response.status().as_u16(),
         micros = began.elapsed().as_micros() as u64,

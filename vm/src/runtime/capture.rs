@@ -8,7 +8,7 @@ use wfaas_abi::image::SparseImage;
 use wfaas_abi::layout::{PAGE, WASM_PAGE};
 use wfaas_abi::memories::{LEAD, image_offset};
 use wfaas_abi::state::MEMORY_PAGES_OFFSET;
-use wfaas_abi::{FuncRef, ValType};
+use wfaas_abi::{FuncRef, ValType, untrusted};
 
 /// State and memory of an instance at one moment.
 #[derive(Debug, Clone)]
@@ -38,7 +38,7 @@ pub(crate) fn capture(store: &Objects, index: u32) -> Result<Capture, Error> {
     for import in artifact.imports() {
         let kind = import.ty.extern_kind()?;
         if kind != ExternKind::Func {
-            let name = artifact.string(import.name)?;
+            let name = untrusted::name(artifact.string(import.name)?);
             return Err(Error::Capture(format!("it imports the {} \"{name}\"", kind.name())));
         }
     }
