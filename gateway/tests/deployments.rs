@@ -2,12 +2,13 @@
 
 mod common;
 
-use common::{ECHO, FOREVER, Server, artifact, config, says};
+use common::{ECHO, FOREVER, Server, artifact, config, head, says};
+use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 use wfaas_function::{Span, Spec};
-use wfaas_gateway::{Client, ClientError, Gateway, GatewayError, StoreError};
+use wfaas_gateway::{Client, ClientError, FunctionStatus, Gateway, GatewayError, StoreError};
 
 fn blobs(store: &Path) -> usize {
     std::fs::read_dir(store.join("blobs")).unwrap().count()
@@ -254,8 +255,9 @@ async fn the_client_manages() {
     config.env.insert("NAME".into(), "Zoë \n \"quoted\"".into());
     let info = client.deploy(&name, artifact(&says("hi")), &config).await.unwrap();
     assert_eq!(info.route.as_str(), "/hi");
-    assert_eq!(client.list().await.unwrap(), std::slice::from_ref(&info));
-    assert_eq!(client.get(&name).await.unwrap(), info);
+    let ready = FunctionStatus::Ready(info);
+    assert_eq!(client.list().await.unwrap(), std::slice::from_ref(&ready));
+    assert_eq!(client.get(&name).await.unwrap(), ready);
     client.delete(&name).await.unwrap();
     let error = client.delete(&name).await.unwrap_err();
     assert!(matches!(error, ClientError::Refused { status: 404, .. }), "{error}");
@@ -288,4 +290,35 @@ fn a_busy_function_does_not_hold_up_management() {
             assert_eq!(request.join().unwrap(), 504);
         }
     });
+}
+
+#[test]
+fn artifacts_that_are_being_received_have_a_limit() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path());
+    config.max_artifact = 1 << 20;
+    let server = Server::start(Gateway::bind(config).unwrap());
+    // Four uploads that lack their last byte.
+    let waiting: Vec<_> = (0..4)
+        .map(|_| {
+            let mut stream = std::net::TcpStream::connect(server.address).unwrap();
+            stream.write_all(head("PUT", "/v1/functions/f", &[], 1 << 20).as_bytes()).unwrap();
+            stream.write_all(&[0; (1 << 20) - 1]).unwrap();
+            stream
+        })
+        .collect();
+    let deploy = |status: u16| {
+        for _ in 0..200 {
+            let response = server.deploy("f", &says("f"));
+            if response.status == status {
+                return;
+            }
+            assert!(matches!(response.status, 200 | 201 | 503), "{}", response.text());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        panic!("no deployment has the status {status}");
+    };
+    deploy(503);
+    drop(waiting);
+    deploy(200);
 }
