@@ -80,8 +80,9 @@ impl Deployer {
         }
         let loaded = loaded.and_then(|deployed| {
             let route = self.registry.check_route(name, deployed.route());
-            let refuse = |taken: RouteTaken| {
-                FailedFunction { reason: taken.to_string(), ..failed.info.clone() }
+            let refuse = |taken: RouteTaken| FailedFunction {
+                reason: taken.to_string(),
+                ..failed.info.clone()
             };
             route.map_err(refuse)?;
             Ok(Arc::new(deployed))

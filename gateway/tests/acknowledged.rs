@@ -202,7 +202,8 @@ impl Pair {
         let expected = self.model.answers();
         for route in ROUTES.iter().copied().chain(["/c"]) {
             let response = self.server().request("GET", route, b"");
-            let below = |owner: &&String| route == **owner || route.starts_with(&format!("{owner}/"));
+            let below =
+                |owner: &&String| route == **owner || route.starts_with(&format!("{owner}/"));
             // `/r/s` is below `/r` as well.
             let owner = expected.keys().rev().find(below);
             let is_right = match owner {

@@ -105,11 +105,24 @@ fn bad_deployments_are_refused_and_the_old_function_stays() {
         (r#"{"route": "/v1/functions"}"#, "management"),
         (r#"{"abi": "cgi"}"#, "cgi"),
         (r#"{"limits": {"time_ms": 0}}"#, "time_ms"),
+        (r#"{"limits": {"memory_bytes": 0}}"#, "limits.memory"),
+        (r#"{"limits": {"output": "1 parsec"}}"#, "limits.output"),
+        (r#"{"limits": {"time": "1s", "tim": 1}}"#, "limits.tim"),
+        (r#"{"args": ["a\u0000b"]}"#, "args"),
+        (r#"{"args": "a"}"#, "args"),
+        (r#"{"env": {"": "x"}}"#, "env"),
+        (r#"{"env": {"A=B": "x"}}"#, "env"),
+        (r#"{"env": {"A": "\u0000"}}"#, "env"),
+        (r#"{"env": {"A": 1}}"#, "env.A"),
+        (r#"{"content_type": "a\nb"}"#, "content_type"),
+        (r#"{"name": "g"}"#, "name"),
     ] {
         let response = put(&[("x-wfaas-config", json)], &good);
         assert_eq!(response.status, 400, "{json}: {}", response.text());
         assert!(response.json()["error"].as_str().unwrap().contains(words), "{json}");
     }
+    let twice = [("x-wfaas-config", "{}"), ("x-wfaas-config", r#"{"route": "/x"}"#)];
+    assert_eq!(put(&twice, &good).status, 400);
     let response = put(&[("x-wfaas-config", r#"{"limits": {"memory_bytes": 1000}}"#)], &good);
     assert_eq!(response.status, 422, "{}", response.text());
     for name in ["..", "%2e%2e", "a%2fb", "A", "", "a/b", &"x".repeat(64)] {

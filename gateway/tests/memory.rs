@@ -63,7 +63,8 @@ fn begin(server: &Server, path: &str) -> TcpStream {
 
 fn begin_all(server: &Server) -> Vec<TcpStream> {
     std::thread::scope(|scope| {
-        let begun: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(|| begin(server, "/ignores"))).collect();
+        let begun: Vec<_> =
+            (0..CLIENTS).map(|_| scope.spawn(|| begin(server, "/ignores"))).collect();
         begun.into_iter().map(|begun| begun.join().unwrap()).collect()
     })
 }
@@ -100,10 +101,8 @@ fn clients_leave(server: &Server, busy: &str) -> bool {
 
 #[test]
 fn bytes_are_counted_until_they_are_freed_and_go_back_to_the_kernel() {
-    let mut functions = vec![
-        ("ignores", time_limit(60_000), IGNORES),
-        ("sleeps", Spec::default(), SLEEPS),
-    ];
+    let mut functions =
+        vec![("ignores", time_limit(60_000), IGNORES), ("sleeps", Spec::default(), SLEEPS)];
     functions.extend(BUSY.map(|(name, time)| (name, time_limit(time), FOREVER)));
     let (server, _dir) = serve(limits, &functions);
     assert_eq!(server.request("POST", "/ignores", &[1; 1000]).status, 200);

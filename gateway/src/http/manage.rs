@@ -138,9 +138,11 @@ async fn delete(shared: &Arc<Shared>, name: FunctionName) -> Result<Response<Ans
 }
 
 fn spec(head: &Parts) -> Result<Spec, SpecError> {
-    let Some(value) = head.headers.get(CONFIG_HEADER) else {
-        return Ok(Spec::default());
-    };
+    let mut values = head.headers.get_all(CONFIG_HEADER).iter();
+    let Some(value) = values.next() else { return Ok(Spec::default()) };
+    if values.next().is_some() {
+        return Err(SpecError::Json(format!("there is more than one {CONFIG_HEADER}")));
+    }
     let text = std::str::from_utf8(value.as_bytes());
     let text = text.map_err(|_| SpecError::Json(format!("{CONFIG_HEADER} is not UTF-8")))?;
     Spec::from_json(text)

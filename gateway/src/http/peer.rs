@@ -120,7 +120,8 @@ const HEADER_BYTES: usize = 32;
 fn head_bytes(head: &Parts) -> u64 {
     let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
     let headers = head.headers.iter();
-    let headers =
-        headers.map(|(name, value)| name.as_str().len() + value.len() + HEADER_BYTES).sum::<usize>();
+    let headers = headers
+        .map(|(name, value)| name.as_str().len() + value.len() + HEADER_BYTES)
+        .sum::<usize>();
     (target + headers) as u64
 }

@@ -69,7 +69,7 @@ pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, StoreError> {
 pub(super) fn list(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let entries = step().and_then(|()| fs::read_dir(dir)).map_err(StoreError::at(dir))?;
     let paths: io::Result<Vec<PathBuf>> =
-        entries.map(|entry| step().and_then(|()| entry).map(|entry| entry.path())).collect();
+        entries.map(|entry| step().and(entry).map(|entry| entry.path())).collect();
     let mut paths = paths.map_err(StoreError::at(dir))?;
     paths.sort();
     Ok(paths)

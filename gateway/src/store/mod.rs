@@ -136,6 +136,8 @@ impl Store {
             files::make_directory(&part)?;
         }
         let path = layout.lock();
+        // Whoever made the directories may have died before they were sure to last.
+        files::sync_directory_of(&path)?;
         let lock = File::create(&path).map_err(StoreError::at(&path))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
@@ -195,7 +197,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::Unsynced`] if the function is there, but may not last. After any other error,
     /// the function that was there before is untouched.
-    pub(crate) fn commit(&mut self, staged: NamedTempFile, entry: &Entry) -> Result<(), StoreError> {
+    pub(crate) fn commit(
+        &mut self,
+        staged: NamedTempFile,
+        entry: &Entry,
+    ) -> Result<(), StoreError> {
         let path = self.layout.function(&entry.name);
         if let Err(error) = self.place(staged, entry, &path) {
             self.drop_unused(Before::Artifact(entry.artifact.clone()));
@@ -265,7 +271,9 @@ impl Store {
         });
         match removed {
             Ok(removed) if removed.is_empty() => {}
-            Ok(removed) => tracing::info!("removed {} artifacts that no function uses", removed.len()),
+            Ok(removed) => {
+                tracing::info!("removed {} artifacts that no function uses", removed.len())
+            }
             Err(error) => tracing::warn!("cannot remove unused artifacts: {error}"),
         }
     }
