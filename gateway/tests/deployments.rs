@@ -320,18 +320,21 @@ fn artifacts_that_are_being_received_have_a_limit() {
             stream
         })
         .collect();
-    let deploy = |status: u16| {
-        for _ in 0..200 {
-            let response = server.deploy("f", &says("f"));
-            if response.status == status {
-                return;
-            }
-            assert!(matches!(response.status, 200 | 201 | 503), "{}", response.text());
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        panic!("no deployment has the status {status}");
+    let received = || {
+        let files = std::fs::read_dir(dir.path().join("tmp")).unwrap();
+        files.map(|file| file.unwrap().metadata().unwrap().len()).sum::<u64>()
     };
-    deploy(503);
+    let eventually = |bytes: u64| {
+        let is_so = (0..400).any(|_| {
+            std::thread::sleep(Duration::from_millis(50));
+            received() == bytes
+        });
+        assert!(is_so, "{} bytes are received", received());
+    };
+    eventually((4 << 20) - 4);
+    let refused = server.deploy("f", &says("f"));
+    assert_eq!(refused.status, 503, "{}", refused.text());
     drop(waiting);
-    deploy(200);
+    eventually(0);
+    assert_eq!(server.deploy("f", &says("f")).status, 201);
 }

@@ -153,7 +153,7 @@ impl From<StoreError> for Problem {
             StoreError::Unsynced { .. } => Problem::internal(
                 "the change was made, but may be lost if the machine loses power: make it again",
             ),
-            _ => Problem::of_fault(error.fault(), ""),
+            _ => Problem::of_fault(error.fault(), "its log says how"),
         }
     }
 }

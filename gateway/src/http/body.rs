@@ -19,10 +19,12 @@ impl Answer {
         self.0
     }
 
-    /// The answer with the lease of its bytes; `None` if the budget has no room for them.
-    pub(super) fn leased(self, mut lease: Lease) -> Option<Answer> {
-        lease.grow(self.0.len() as u64).ok()?;
-        Some(Answer(Bytes::from_owner(Leased { bytes: self.0, _lease: lease })))
+    /// The answer with the lease of its bytes, or without if the budget has no room for them.
+    pub(super) fn leased(self, mut lease: Lease) -> Result<Answer, Answer> {
+        match lease.grow(self.0.len() as u64) {
+            Ok(()) => Ok(Answer(Bytes::from_owner(Leased { bytes: self.0, _lease: lease }))),
+            Err(Exhausted) => Err(self),
+        }
     }
 }
 

@@ -109,7 +109,7 @@ async fn run(
 /// The answer with the lease of its bytes and of those of its request.
 fn leased(answer: Response<Body>, lease: Lease) -> Option<Response<Answer>> {
     let (head, body) = answer.into_parts();
-    let answer = Answer::from(body.into_bytes()).leased(lease)?;
+    let answer = Answer::from(body.into_bytes()).leased(lease).ok()?;
     Some(Response::from_parts(head, answer))
 }
 

@@ -37,9 +37,13 @@ pub(super) async fn handle(
     auth::check(&shared.config, head)?;
     let lease = caller.managing(head)?;
     let response = functions(shared, caller.exchange, rest, head, body).await?;
-    let (head, answer) = response.into_parts();
-    let answer = answer.leased(lease).ok_or_else(Problem::too_much)?;
-    Ok(Response::from_parts(head, answer))
+    let (parts, answer) = response.into_parts();
+    let answer = match answer.leased(lease) {
+        Err(_) if head.method == Method::GET => return Err(Problem::too_much()),
+        // A change that was made is acknowledged.
+        Ok(answer) | Err(answer) => answer,
+    };
+    Ok(Response::from_parts(parts, answer))
 }
 
 /// Answers a request for `/v1/functions` and what follows.
@@ -108,8 +112,9 @@ async fn put(
     body: &mut Incoming,
 ) -> Result<Response<Answer>, Problem> {
     let spec = spec(head).map_err(crate::deploy::DeployError::from)?;
-    let staged = shared.deployer.layout.stage()?;
+    // Before the file, so that it outlives the file's bytes.
     let mut lease = shared.staged.lease(Vec::new());
+    let staged = shared.deployer.layout.stage()?;
     let limit = shared.config.max_artifact;
     match body::receive_file(body, limit, exchange, &staged, &mut lease).await {
         Ok(()) => {}
