@@ -84,11 +84,35 @@ pub(crate) const FAMILIES: &[Family] = &[
         let export = |n: usize| format!("(export \"e{n}\" (func 0))");
         format!("(module (func) {})", (0..n).map(export).collect::<String>())
     }),
+    family("types", 1_000, |n| {
+        let ty = |n: usize| format!("(type (func (param {})))", bits(n, "i32 ", "i64 "));
+        format!("(module {})", (0..n).map(ty).collect::<String>())
+    }),
+    family("chain-of-types", 1_000, |n| {
+        let ty = |n: usize| format!("(type (func (param (ref null {n}) (ref null {n}))))");
+        format!("(module (type (func)) {})", (0..n).map(ty).collect::<String>())
+    }),
+    family("types-of-one-group", 1_000, |n| {
+        format!("(module (rec {}))", "(type (func (param (ref null 0))))".repeat(n))
+    }),
+    family("indirect-calls-by-type", 50, |n| {
+        let ty = |n: usize| {
+            let (params, arguments) =
+                (bits(n, "i32 ", "i64 "), bits(n, "(i32.const 0)", "(i64.const 0)"));
+            format!("(func (call_indirect (param {params}) {arguments} (i32.const 0)))")
+        };
+        format!("(module (table 1 funcref) {})", (0..n).map(ty).collect::<String>())
+    }),
     family("globals", 1_000, |n| {
         let global = |n: usize| format!("(global (mut i64) (i64.const {n}))");
         format!("(module {})", (0..n).map(global).collect::<String>())
     }),
 ];
+
+/// The lowest 16 bits of a number: `one` or `zero` for each.
+fn bits(number: usize, one: &str, zero: &str) -> String {
+    (0..16).map(|at| if number >> at & 1_usize == 1 { one } else { zero }).collect()
+}
 
 /// Functions that declare 50 000 locals each; as text, that would be long.
 fn unused_locals(n: usize) -> String {

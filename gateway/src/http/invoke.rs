@@ -7,7 +7,7 @@ use super::peer::Caller;
 use crate::budget::Lease;
 use crate::registry::{Deployed, Registered};
 use crate::server::Shared;
-use crate::workers::Claim;
+use crate::workers::Fate;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
@@ -72,17 +72,17 @@ async fn run(
     let deadline = exchange.deadline;
     let (reply, outcome) = oneshot::channel();
     let (job_deployed, payer) = (deployed.clone(), place.payer());
-    let job = move |claim: Option<Claim>| {
+    let job = move |fate: Fate| {
         drop(place); // it does not wait any more
-        let Some(claim) = claim else {
-            let _ = reply.send(None); // it made room
+        if fate == Fate::MadeRoom {
+            let _ = reply.send(None);
             return;
-        };
+        }
         let late = deadline.is_some_and(|deadline| deadline <= Instant::now());
         // A client that has gone needs no answer; late requests get theirs below.
         if !reply.is_closed() && !late {
             let answer = job_deployed.function.handle(exchange);
-            let _ = reply.send(Some((answer.map(|answer| leased(answer, lease)), claim)));
+            let _ = reply.send(Some(answer.map(|answer| leased(answer, lease))));
         }
     };
     // Dropped with this future, when the client leaves.
@@ -92,7 +92,7 @@ async fn run(
         None => Ok(outcome.await),
     };
     match outcome {
-        Ok(Ok(Some((outcome, _claim)))) => {
+        Ok(Ok(Some(outcome))) => {
             ticket.redeem();
             Ok(outcome)
         }
