@@ -9,7 +9,7 @@ use crate::state::State;
 use http::Response;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wfaas_vm::{Engine, ExternType, Linker, Module, Pool};
+use wfaas_vm::{Engine, ExternType, Fault, Linker, Module, Pool};
 use wfaas_wasi::preview1::Support;
 use wfaas_wasi::{Environment, EnvironmentError, INITIALIZE, Input, Output, Wasi};
 
@@ -82,6 +82,20 @@ pub enum FunctionError {
     /// The VM cannot run it: most often, an import is not WASI.
     #[error(transparent)]
     Vm(#[from] wfaas_vm::Error),
+}
+
+impl FunctionError {
+    /// The side to blame. A specification that does not fit counts for the module.
+    pub fn fault(&self) -> Fault {
+        match self {
+            FunctionError::Vm(error) => error.fault(),
+            FunctionError::Abi(_)
+            | FunctionError::Spec(_)
+            | FunctionError::Environment(_)
+            | FunctionError::NotInitialised
+            | FunctionError::Memory { .. } => Fault::Module,
+        }
+    }
 }
 
 impl Function {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use wfaas_function::Spec;
-use wfaas_gateway::{Config, Gateway};
+use wfaas_gateway::{Config, FunctionStatus, Gateway};
 
 /// Answer HTTP requests with functions
 ///
@@ -74,7 +74,14 @@ async fn serve(config: Config, functions: Vec<Function>) -> Result<u8, Failure> 
     let address = gateway.local_addr();
     output::line(format_args!("serving on http://{address}"))?;
     for function in gateway.functions() {
-        output::line(format_args!("  http://{address}{}", function.route))?;
+        match function {
+            FunctionStatus::Ready(function) => {
+                output::line(format_args!("  http://{address}{}", function.route))?;
+            }
+            FunctionStatus::Failed(function) => {
+                output::line(format_args!("  {} (not loaded)", function.name))?;
+            }
+        }
     }
     gateway.run(wfaas_gateway::termination()).await?;
     Ok(0)

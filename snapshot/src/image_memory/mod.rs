@@ -88,6 +88,11 @@ impl ImageMemory {
         self.0.state().bytes
     }
 
+    /// Most bytes that the images may take.
+    pub fn most_bytes(&self) -> u64 {
+        self.0.most_bytes
+    }
+
     /// An image of `bytes` bytes that is zero but for `extents`. Their contents are copied from
     /// `stored`, where [`Extent::file`] is an offset, so nobody else can change them. `head` is for
     /// the heads of slots: one that is not longer is of the same mapping as the image.

@@ -11,7 +11,7 @@
 //! | `invoke`, `leave`, `hostcalls` | calling guests, and being called by them |
 //! | `bulk`, `atomic`, `foreign`, `exceptions`, `exception_list`, `handlers` | operations that hostcalls ask for |
 //! | `capture` | making an image of an instance |
-//! | `error`, `trap`, `pending` | outcomes |
+//! | `error`, `fault`, `trap`, `pending` | outcomes |
 //!
 
 pub(crate) mod atomic;
@@ -22,6 +22,7 @@ pub(crate) mod code;
 pub(crate) mod error;
 pub(crate) mod exception_list;
 pub(crate) mod exceptions;
+pub(crate) mod fault;
 pub(crate) mod foreign;
 pub(crate) mod global;
 pub(crate) mod handlers;
