@@ -14,14 +14,16 @@ records! {
     ///   | code offset | type id    |     zero = null
     /// ```
     ///
-    /// *Native* references (mark clear) name a function by its offset in the text of the instance
-    /// that holds the value. *Foreign* ones (mark set) name a function of another instance or of the
-    /// host by its index in the store's list of foreign functions. Since the mark is part of the type
-    /// id, one compare in `call_indirect` tells null, wrong type and foreign from the fast path.
+    /// *Native* references name a function by its offset in the text of the instance that holds the
+    /// value, and its type by a number that only the instance's module knows. *Foreign* ones have
+    /// [`FuncRef::FOREIGN`] in place of a type: they name a function of another instance or of the host
+    /// by its index in the store's list of foreign functions, which has its type. So they mean the same
+    /// in every instance, and one compare in `call_indirect` tells null, wrong type and foreign from
+    /// the fast path.
     FuncRef {
         /// Bytes from the start of the text, or the index of a foreign function.
         code: u32,
-        /// [`FuncType::id`](crate::FuncType::id), with [`FuncRef::FOREIGN`] for foreign functions.
+        /// [`FuncRef::type_id`], or [`FuncRef::FOREIGN`].
         type_id: u32,
     }
 }
@@ -30,7 +32,7 @@ impl FuncRef {
     /// The null reference.
     pub const NULL: FuncRef = FuncRef { code: 0, type_id: 0 };
 
-    /// The mark of a foreign function, in `type_id`. No type id has this bit.
+    /// The mark of a foreign function, in place of a type id. No type id has this bit.
     pub const FOREIGN: u32 = 1 << 31;
 
     /// The lowest bit of `code` in [`FuncRef::to_bits`].
@@ -39,14 +41,20 @@ impl FuncRef {
     /// The lowest bit of `type_id` in [`FuncRef::to_bits`].
     pub const TYPE_BIT: u32 = 8 * offset_of!(FuncRef, type_id) as u32;
 
+    /// The type id of a module's types that are equal to type `first`, the first of them. Never zero;
+    /// modules have at most a million types.
+    pub const fn type_id(first: u32) -> u32 {
+        first + 1
+    }
+
     /// A reference to the function at `code` bytes into the holder's text.
     pub const fn new(code: u32, type_id: u32) -> Self {
         FuncRef { code, type_id }
     }
 
     /// A reference to the foreign function `index` of the store.
-    pub const fn foreign(index: u32, type_id: u32) -> Self {
-        FuncRef { code: index, type_id: type_id | Self::FOREIGN }
+    pub const fn foreign(index: u32) -> Self {
+        FuncRef { code: index, type_id: Self::FOREIGN }
     }
 
     /// Whether this is the null reference.

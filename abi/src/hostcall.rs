@@ -53,8 +53,9 @@ macro_rules! for_each_hostcall {
             TableCopy table_copy(dst_table: I32, src_table: I32, dst: I64, src: I64, len: I64);
             /// `table.init` of `len` elements from `src` in element segment `segment`.
             TableInit table_init(table: I32, segment: I32, dst: I64, src: I64, len: I64);
-            /// The address of the [`FuncImport`](crate::context::FuncImport) of the store's foreign function `index`.
-            ForeignFunc foreign_func(index: I32) -> I64;
+            /// The address of the [`FuncImport`](crate::context::FuncImport) of the store's foreign function
+            /// `index`; traps if the function's type is not the caller's type `ty`.
+            ForeignFunc foreign_func(index: I32, ty: I32) -> I64;
             /// The reference `value`, held by the instance with the BASE `base`, in terms that
             /// hold in every instance of the store.
             Globalize globalize(base: I64, value: I64) -> I64;

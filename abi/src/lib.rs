@@ -13,10 +13,9 @@
 //! Everything here encodes, decodes or looks up. There is no I/O and no unsafe code.
 //!
 //! ```
-//! use wfaas_abi::{FuncRef, FuncType, ValType};
+//! use wfaas_abi::FuncRef;
 //!
-//! let ty = FuncType::new([ValType::I32], [ValType::I32]);
-//! let add_one = FuncRef::new(0x40, ty.id());
+//! let add_one = FuncRef::new(0x40, FuncRef::type_id(0));
 //! assert!(!add_one.is_null());
 //! assert_eq!(FuncRef::from_bits(add_one.to_bits()), add_one);
 //! assert!(FuncRef::NULL.is_null());

@@ -32,7 +32,8 @@ pub struct Init {
 pub enum Initialised {
     /// The artifact with the image of the initialised instance.
     Artifact(Vec<u8>),
-    /// The artifact stays as it is: every instance has to do its own initialisation.
+    /// The artifact stays as it is: every instance runs its start function and `_initialize` itself.
+    /// There is no init export.
     Kept {
         /// Why, for the user.
         reason: String,
@@ -84,18 +85,27 @@ pub enum InitError {
         /// The exit code.
         code: u32,
     },
-    /// The instance cannot be captured, and the user asked for it.
+    /// There is an init export and no image to keep its work in. Instances never run it.
+    #[error("the work of the init export {export:?} cannot be kept: {reason}")]
+    Lost {
+        /// Its name.
+        export: String,
+        /// Why there is no image.
+        reason: String,
+    },
+    /// There is no image for a snapshot.
     #[error("the module cannot be initialised in advance: {0}")]
     Impossible(String),
 }
 
 /// Runs a module's initialisation and puts the image into its artifact.
 ///
-/// A module that cannot be initialised in advance (it imports what only its embedder has, or
-/// refers to host objects) is kept as it is, unless `init` names an export to run.
+/// A module that cannot be initialised in advance (it imports what only its embedder has, holds an
+/// exception, or exits) is kept as it is, unless it has an init export.
 ///
 /// # Errors
-/// [`InitError`]: no such export, a trap or a non-zero exit of the guest, or a bad artifact.
+/// [`InitError`]: no such export, work that cannot be kept, a trap or a non-zero exit of the guest,
+/// or a bad artifact.
 pub fn initialise(
     engine: &Engine,
     artifact: &[u8],
@@ -109,8 +119,10 @@ pub fn initialise(
             let file = replace_image(&parsed, &capture.image, &capture.memory_pages)?;
             Ok(Initialised::Artifact(file))
         }
-        Err(reason) if init.export.is_none() => Ok(Initialised::Kept { reason }),
-        Err(reason) => Err(InitError::Impossible(reason)),
+        Err(reason) => match init_export(&module, init) {
+            None => Ok(Initialised::Kept { reason }),
+            Some(export) => Err(InitError::Lost { export: export.to_owned(), reason }),
+        },
     }
 }
 
@@ -145,10 +157,15 @@ fn capture(
     let mut store = store(engine, spec, init)?;
     let instance = match linker.instantiate(&mut store, module) {
         Ok(instance) => instance,
-        Err(error) => return Err(failed("instantiation", error)),
+        Err(error) => return ended(failed("instantiation", error)),
     };
     for step in steps {
-        run_step(&mut store, instance, step)?;
+        match run_step(&mut store, instance, step) {
+            // It belongs to every instance, as a start function does.
+            Err(error) if step == INITIALIZE => return ended(error),
+            Err(InitError::Exit { code: 0, .. }) | Ok(()) => {}
+            Err(error) => return Err(error),
+        }
     }
     match instance.capture(&mut store) {
         Ok(capture) => Ok(Ok(capture)),
@@ -167,18 +184,29 @@ fn foreign_import(module: &Module, linker: &Linker<Wasi>) -> Option<String> {
     })
 }
 
+/// Why there is no image if the instance has exited with code 0: so does every other one, and what
+/// comes after is not reached.
+fn ended<T>(error: InitError) -> Result<Result<T, String>, InitError> {
+    match error {
+        InitError::Exit { step, code: 0 } => Ok(Err(format!("{step} exits with code 0"))),
+        error => Err(error),
+    }
+}
+
+/// The init export: asked for by name, or there by convention.
+fn init_export<'a>(module: &Module, init: &'a Init) -> Option<&'a str> {
+    let by_convention = || module.get_export(DEFAULT_INIT).map(|_| DEFAULT_INIT);
+    init.export.as_deref().or_else(by_convention)
+}
+
 /// The exports to call, in order.
 fn steps<'a>(module: &Module, init: &'a Init) -> Result<Vec<&'a str>, InitError> {
     let mut steps = Vec::new();
     if !module.is_initialised() && module.get_export(INITIALIZE).is_some() {
         steps.push(INITIALIZE);
     }
-    match init.export.as_deref() {
-        None if module.get_export(DEFAULT_INIT).is_some() => steps.push(DEFAULT_INIT),
-        None => {}
-        Some(INITIALIZE) if !steps.is_empty() => {}
-        Some(name) => steps.push(name),
-    }
+    let init_export = init_export(module, init).filter(|name| !steps.contains(name));
+    steps.extend(init_export);
     for name in &steps {
         check_step(module, name)?;
     }
@@ -212,13 +240,8 @@ fn store(engine: &Engine, spec: &Spec, init: &Init) -> Result<Store<Wasi>, InitE
 
 fn run_step(store: &mut Store<Wasi>, instance: Instance, export: &str) -> Result<(), InitError> {
     let function = instance.get_typed_func::<(), ()>(store, export)?;
-    match function.call(store, ()) {
-        Ok(()) => Ok(()),
-        Err(error) => match failed(&format!("the init export {export:?}"), error) {
-            InitError::Exit { code: 0, .. } => Ok(()),
-            error => Err(error),
-        },
-    }
+    let called = if export == INITIALIZE { "" } else { "the init export " };
+    function.call(store, ()).map_err(|error| failed(&format!("{called}{export:?}"), error))
 }
 
 fn failed(step: &str, error: wfaas_vm::Error) -> InitError {

@@ -146,13 +146,85 @@ fn an_exit_in_init_counts_by_its_code() {
     assert_eq!(answer(&engine, &image(&engine, &exit(0), None)), "");
 }
 
+/// Everything for which there is no image: the beginning of a module, functions that leave it so,
+/// and a part of the reason.
+const NO_IMAGE: &[(&str, &str, &str)] = &[
+    (r#"(import "env" "memory" (memory 1))"#, "", r#"imports "env" "memory""#),
+    (r#"(import "env" "table" (table 1 funcref))"#, "", r#"imports "env" "table""#),
+    (r#"(import "env" "global" (global i32))"#, "", r#"imports "env" "global""#),
+    (r#"(import "env" "tag" (tag))"#, "", r#"imports "env" "tag""#),
+    (r#"(import "env" "func" (func))"#, "", r#"imports "env" "func""#),
+    (
+        "(tag $e) (global $g (mut exnref) (ref.null exn))",
+        "(block $h (result exnref) (try_table (catch_all_ref $h) (throw $e)) (unreachable))
+         (global.set $g)",
+        "global 0 holds an exception",
+    ),
+    (
+        "(tag $e) (table $t 2 exnref)",
+        "(i32.const 1)
+         (block $h (result exnref) (try_table (catch_all_ref $h) (throw $e)) (unreachable))
+         (table.set $t)",
+        "table 0 holds an exception",
+    ),
+];
+
+fn exports(names: &[&str], body: &str) -> String {
+    names.iter().map(|name| format!("(func (export {name:?}) {body})")).collect()
+}
+
 #[test]
-fn modules_for_other_embedders_are_kept() {
+fn what_has_no_image_initialises_each_instance() {
     let engine = engine();
-    let wat = r#"(module (import "env" "memory" (memory 1)) (func (export "init")))"#;
-    let kept = initialise(&engine, &compile(wat), &spec(), &init(None)).unwrap();
-    let Initialised::Kept { reason } = kept else { panic!("initialised") };
-    assert!(reason.contains("\"env\" \"memory\""), "{reason}");
-    let error = initialise(&engine, &compile(wat), &spec(), &init(Some("init"))).unwrap_err();
-    assert!(matches!(error, InitError::Impossible(_)), "{error}");
+    for (head, body, reason) in NO_IMAGE {
+        let wat = format!("(module {head} {})", exports(&["_initialize"], body));
+        let artifact = compile(&wat);
+        let kept = initialise(&engine, &artifact, &spec(), &init(None)).unwrap();
+        let Initialised::Kept { reason: told } = kept else { panic!("{wat} has an image") };
+        assert!(told.contains(reason), "{told}");
+        let error = snapshot(&engine, &artifact, &spec(), &init(None)).unwrap_err();
+        assert!(matches!(&error, InitError::Impossible(told) if told.contains(reason)), "{error}");
+    }
+}
+
+#[test]
+fn the_work_of_an_init_export_is_never_lost() {
+    let engine = engine();
+    for (head, body, reason) in NO_IMAGE {
+        let exported = ["_initialize", "wizer.initialize", "init"];
+        let wat = format!("(module {head} {})", exports(&exported, body));
+        for (asked, export) in [
+            (None, "wizer.initialize"),
+            (Some("init"), "init"),
+            (Some("_initialize"), "_initialize"),
+        ] {
+            let error = initialise(&engine, &compile(&wat), &spec(), &init(asked)).unwrap_err();
+            let InitError::Lost { export: lost, reason: told } = error else { panic!("{error}") };
+            assert!(lost == export && told.contains(reason), "{lost}: {told}");
+        }
+    }
+}
+
+/// A program may end in its start function: so does every instance, under other engines too.
+#[test]
+fn an_exit_before_the_init_export_belongs_to_each_instance() {
+    let engine = engine();
+    let wat = |step: &str, more: &str, code: u32| {
+        compile(&format!(
+            r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+              (func $end (call $exit (i32.const {code}))) {step} {more}
+              (func (export "_start")))"#
+        ))
+    };
+    let start = ("(start $end)", "instantiation exits with code 0");
+    let initialize = (r#"(export "_initialize" (func $end))"#, "\"_initialize\" exits with code 0");
+    for (step, reason) in [start, initialize] {
+        let kept = initialise(&engine, &wat(step, "", 0), &spec(), &init(None)).unwrap();
+        assert_eq!(kept, Initialised::Kept { reason: reason.to_owned() });
+        let export = r#"(func (export "wizer.initialize"))"#;
+        let error = initialise(&engine, &wat(step, export, 0), &spec(), &init(None)).unwrap_err();
+        assert!(matches!(&error, InitError::Lost { reason: why, .. } if why == reason), "{error}");
+        let error = initialise(&engine, &wat(step, "", 3), &spec(), &init(None)).unwrap_err();
+        assert!(matches!(error, InitError::Exit { code: 3, .. }), "{error}");
+    }
 }

@@ -24,34 +24,35 @@ pub(crate) struct Function {
 }
 
 impl Function {
-    /// The function that `path` names, built if it is not built yet or has changed since.
+    /// The function that `path` names, built if it is not built yet or has changed since, with
+    /// `layer` over what its folder says.
     ///
     /// # Errors
     /// As those of reading and building; a user's mistake if nothing keeps the guest inside its
     /// memory.
-    pub(crate) fn load(path: &Path) -> Result<Function, Failure> {
-        let function = Function::read(path)?;
+    pub(crate) fn load(path: &Path, layer: Spec) -> Result<Function, Failure> {
+        let function = Function::read(path, layer)?;
         bounds::check_servable(&function.artifact, path.display())?;
         Ok(function)
     }
 
-    fn read(path: &Path) -> Result<Function, Failure> {
+    fn read(path: &Path, layer: Spec) -> Result<Function, Failure> {
         match Subject::at(path)? {
             Subject::Folder(manifest) => Ok(Function {
                 artifact: current_artifact(&manifest)?,
-                spec: manifest.spec,
+                spec: layer.over(manifest.spec),
                 name: manifest.name,
             }),
             Subject::Module(path) => {
                 let name = name_of_file(&path)?;
-                let spec = Spec::named(name.clone());
+                let spec = layer.over(Spec::named(name.clone()));
                 let artifact = Recipe::default().make(&path, &spec, &[])?.artifact;
                 Ok(Function { name, spec, artifact })
             }
             Subject::Artifact(path) => {
                 let name = name_of_file(&path)?;
                 let artifact = subject::read_artifact(&path)?;
-                Ok(Function { spec: Spec::named(name.clone()), name, artifact })
+                Ok(Function { spec: layer.over(Spec::named(name.clone())), name, artifact })
             }
         }
     }
@@ -71,13 +72,22 @@ pub(crate) fn artifact_path(manifest: &Manifest) -> PathBuf {
 }
 
 /// The folder's artifact, built again if anything in the folder is newer.
-pub(crate) fn current_artifact(manifest: &Manifest) -> Result<Vec<u8>, Failure> {
-    let path = artifact_path(manifest);
-    if is_current(manifest, &path)
-        && let Ok(bytes) = subject::read_artifact(&path)
-    {
-        return Ok(bytes);
+fn current_artifact(manifest: &Manifest) -> Result<Vec<u8>, Failure> {
+    match current_file(manifest).map(|path| subject::read_artifact(&path)) {
+        Some(Ok(bytes)) => Ok(bytes),
+        _ => rebuild(manifest),
     }
+}
+
+/// The file with the folder's artifact, unless anything in the folder is newer. It may be damaged.
+pub(crate) fn current_file(manifest: &Manifest) -> Option<PathBuf> {
+    let path = artifact_path(manifest);
+    is_current(manifest, &path).then_some(path)
+}
+
+/// Builds the folder's artifact and keeps it.
+pub(crate) fn rebuild(manifest: &Manifest) -> Result<Vec<u8>, Failure> {
+    let path = artifact_path(manifest);
     eprintln!("building {}", manifest.name);
     let built = build_folder(manifest, &Recipe::default())?;
     subject::write_atomically(&path, &built.artifact)?;

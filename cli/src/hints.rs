@@ -37,6 +37,11 @@ pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<String> {
     match error.downcast_ref::<InitError>() {
         Some(InitError::Vm(error)) => return of_vm(error),
         Some(InitError::Artifact(error)) => return of(error),
+        Some(InitError::Lost { export, .. }) => {
+            let hint =
+                format!("`build --no-init` makes it all the same; nothing calls {export:?} then");
+            return Some(hint);
+        }
         _ => {}
     }
     match error.downcast_ref::<WarmUpError>() {
@@ -49,7 +54,10 @@ pub(crate) fn of(error: &(dyn Error + 'static)) -> Option<String> {
 
 fn of_function(error: &FunctionError) -> Option<String> {
     match error {
-        FunctionError::NotInitialised => Some("build it without `--no-init`".to_owned()),
+        FunctionError::NotInitialised => {
+            let hint = "build it without `--no-init`; `build` has a note if there can be no image";
+            Some(hint.to_owned())
+        }
         FunctionError::Vm(error) => of_vm(error),
         _ => None,
     }
@@ -81,8 +89,10 @@ mod tests {
         ] {
             assert!(of(&*error).is_some_and(|hint| hint.contains("--cpu")), "{error}");
         }
-        let hint = of(&FunctionError::NotInitialised).unwrap();
-        assert!(hint.contains("--no-init"), "{hint}");
+        let lost = InitError::Lost { export: "prepare".into(), reason: String::new() };
+        for error in [Box::new(FunctionError::NotInitialised) as Box<dyn Error>, Box::new(lost)] {
+            assert!(of(&*error).is_some_and(|hint| hint.contains("--no-init")), "{error}");
+        }
         assert_eq!(of(&ArtifactError::ContentHash), None);
     }
 }

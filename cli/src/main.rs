@@ -5,6 +5,7 @@
 //! * a [`recipe`] makes a module an artifact;
 //! * [`bounds`] is about how a guest's accesses are kept inside its memory;
 //! * a [`function`] is an artifact with its name, limits and environment;
+//! * [`verified`] remembers which artifacts were checked, so that starts need not do it again;
 //! * [`commands`] has one file for each command: its options, its help, its work;
 //! * a [`failure`] is an error and whose it is, which decides the exit code; [`hints`] say what to do
 //!   about it.
@@ -23,6 +24,7 @@ mod progress;
 mod recipe;
 mod subject;
 mod toolchain;
+mod verified;
 
 use clap::Parser;
 use std::process::ExitCode;

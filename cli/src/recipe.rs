@@ -84,6 +84,7 @@ impl Recipe {
     }
 
     /// Makes the artifact of the module in the file `wasm`, and these requests while it is warmed up.
+    /// Without a name in `spec`, the guest is called as the file is.
     ///
     /// # Errors
     /// A user's mistake if the module does not compile, a trap if it traps while it is run.
@@ -94,12 +95,13 @@ impl Recipe {
         warm_up: &[WarmUp],
     ) -> Result<Built, Failure> {
         let module = subject::read(wasm)?;
-        let options = self.options(warm_up)?;
+        let program = spec.name.is_none().then(|| subject::stem(wasm));
+        let options = self.options(program, warm_up)?;
         let built = wfaas_build::build(&module, spec, &options, &Progress::start());
         built.map_err(|error| build_failure(error, wasm, spec))
     }
 
-    fn options(&self, warm_up: &[WarmUp]) -> Result<Options, Failure> {
+    fn options(&self, program: Option<String>, warm_up: &[WarmUp]) -> Result<Options, Failure> {
         let accept = |accepted: Proposals, name: &String| accepted.without(name);
         let proposals = self.disable.iter().try_fold(Proposals::ALL, accept).user_error()?;
         let opt = match self.opt {
@@ -109,7 +111,7 @@ impl Recipe {
         let compile =
             wfaas_compiler::Options { opt, cpu: self.cpu, proposals, ..Default::default() };
         let (export, time) = (self.init.clone(), Some(self.init_time.0));
-        let init = Init { export, time, ..Init::default() };
+        let init = Init { program, export, time };
         Ok(Options {
             compile: self.bounds.apply(compile)?,
             init: (!self.no_init).then_some(init),

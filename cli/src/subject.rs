@@ -41,6 +41,11 @@ impl Subject {
     }
 }
 
+/// A file's name without its extension: a program's argument 0 if nothing names it otherwise.
+pub(crate) fn stem(path: &Path) -> String {
+    path.file_stem().unwrap_or_default().to_string_lossy().into_owned()
+}
+
 fn starts_as_elf(path: &Path) -> anyhow::Result<bool> {
     use std::io::Read;
     check_file(path)?;

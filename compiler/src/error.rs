@@ -73,17 +73,6 @@ pub enum CompileError {
     /// Globals, tables and segments do not fit into a slot.
     #[error(transparent)]
     State(#[from] StateTooLarge),
-    /// Two function types share an id.
-    #[error(
-        "function types {first} and {second} have the same type id; \
-         change one of them, for example by an unused parameter"
-    )]
-    TypeIdCollision {
-        /// One type.
-        first: String,
-        /// The other one.
-        second: String,
-    },
     /// A CPU name that is not known.
     #[error("unknown CPU or CPU feature '{name}'; known are {known}")]
     UnknownCpu {

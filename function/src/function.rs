@@ -1,6 +1,6 @@
 //! Functions: modules that answer requests.
 
-use crate::driver::{FaasletTarget, PoolExports, Resolver, Target, drive};
+use crate::driver::{Entry, FaasletTarget, PoolExports, Resolver, Target, drive};
 use crate::exchange::{Body, Exchange};
 use crate::invoke::InvokeError;
 use crate::protocol::{AbiError, About, Conversation, Protocols, Streams};
@@ -17,6 +17,8 @@ pub struct Function {
     spec: Spec,
     about: &'static About,
     conversation: Box<dyn Conversation>,
+    /// What every instance has to call first, since the image does not have it.
+    initialize: Option<Entry<(), ()>>,
     exports: PoolExports,
     environment: Arc<Environment>,
     limits: Numbers,
@@ -57,8 +59,11 @@ pub enum FunctionError {
     /// Arguments or variables do not fit; the message names the field.
     #[error(transparent)]
     Environment(#[from] EnvironmentError),
-    /// The module needs its `_initialize` run before anything else.
-    #[error("the module exports `{INITIALIZE}`, but its image was captured before that ran")]
+    /// The image is from before segments and the start function have run.
+    #[error(
+        "the module has no image of an initialised instance, and instances of a server do not run \
+         its start function and segments"
+    )]
     NotInitialised,
     /// Instances are larger than the limit from the start.
     #[error("instances start with {bytes} bytes of memory, the limit is {limit} bytes")]
@@ -95,13 +100,9 @@ impl Function {
     ) -> Result<Function, FunctionError> {
         let spec = spec.over(Spec { limits: Limits::of_server(), ..Spec::default() });
         spec.limits.check()?;
-        let protocol = match &spec.abi {
-            Some(abi) => protocols.get(abi.as_str())?,
-            None => protocols.recognise(module)?,
-        };
+        let protocol = protocols.choose(spec.abi.as_ref(), module)?;
         let about = protocol.about();
-        about.check(&module.exports().collect::<Vec<_>>())?;
-        if !module.is_initialised() && module.get_export(INITIALIZE).is_some() {
+        if !module.has_complete_image() {
             return Err(FunctionError::NotInitialised);
         }
         let limits = Numbers::from(&spec.limits);
@@ -114,8 +115,10 @@ impl Function {
         wfaas_wasi::add_to_linker(&mut linker);
         let pool = Pool::new(&linker, module)?;
         let mut exports = PoolExports::default();
-        let conversation = protocol.prepare(&mut Resolver::of_pool(&pool, &mut exports))?;
-        Ok(Function { spec, about, conversation, exports, environment, limits, pool })
+        let mut resolver = Resolver::of_pool(&pool, &mut exports);
+        let initialize = wants_initialize(module).then(|| resolver.func(INITIALIZE)).transpose()?;
+        let conversation = protocol.prepare(&mut resolver)?;
+        Ok(Function { spec, about, conversation, initialize, exports, environment, limits, pool })
     }
 
     /// The guest ABI.
@@ -158,9 +161,17 @@ impl Function {
         faaslet.store().set_deadline(deadline);
         faaslet.store().set_memory_limit(Some(memory));
         let mut target = FaasletTarget { faaslet, exports: &self.exports };
+        if let Some(initialize) = &self.initialize {
+            target.call(initialize.index, &mut Default::default())?;
+        }
         drive(&*self.conversation, &mut target, output)?;
         Ok(std::mem::take(&mut target.state().live().exchange.answer))
     }
+}
+
+/// Whether instances have to call [`INITIALIZE`] before anything else.
+pub(crate) fn wants_initialize(module: &Module) -> bool {
+    !module.is_initialised() && module.get_export(INITIALIZE).is_some()
 }
 
 impl std::fmt::Debug for Function {

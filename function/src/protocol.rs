@@ -13,6 +13,7 @@ use crate::driver::{Entry, GuestMemory, Resolver, Target};
 use crate::exchange::Exchange;
 use crate::invoke::InvokeError;
 use crate::protocols::TABLE;
+use crate::spec::Abi;
 use std::fmt;
 use wfaas_vm::{ExternType, FuncType, Module, ValType};
 
@@ -187,6 +188,22 @@ impl Protocols {
                 self.iter().map(|protocol| format!("`{}`", protocol.about().name)).collect();
             AbiError::Unknown { name: name.to_owned(), known: known.join(", ") }
         })
+    }
+
+    /// The protocol of a function: the one that its specification names, or else the one that its
+    /// module's exports speak for.
+    ///
+    /// # Errors
+    /// [`AbiError`] names what is missing or has the wrong type.
+    pub fn choose(
+        &self,
+        abi: Option<&Abi>,
+        module: &Module,
+    ) -> Result<&'static dyn Protocol, AbiError> {
+        let Some(abi) = abi else { return self.recognise(module) };
+        let protocol = self.get(abi.as_str())?;
+        protocol.about().check(&module.exports().collect::<Vec<_>>())?;
+        Ok(protocol)
     }
 
     /// Finds out from the exports which protocol a module speaks: the last one of the set for which

@@ -2,6 +2,7 @@
 
 use crate::driver::{Resolver, StoreTarget, Target, drive};
 use crate::exchange::{Body, Exchange};
+use crate::function::wants_initialize;
 use crate::invoke::InvokeError;
 use crate::numbers::{self, ArgumentError};
 use crate::protocol::{AbiError, Protocols, Streams};
@@ -21,8 +22,6 @@ const MAX_BODY: u64 = 1 << 30;
 pub struct RunOptions {
     /// The guest's argument 0, if that is not the function's name.
     pub program: Option<String>,
-    /// Directories the guest is told about, by its names for them. Files are not supported yet.
-    pub dirs: Vec<String>,
     /// Call this export with the arguments of the [`Spec`], as numbers.
     pub invoke: Option<String>,
 }
@@ -137,16 +136,13 @@ pub fn exported_functions(module: &Module) -> String {
 }
 
 fn store(engine: &Engine, spec: &Spec, options: &RunOptions) -> Result<Store<State>, RunError> {
-    let mut wasi = Wasi::builder()
+    let wasi = Wasi::builder()
         .args(spec.guest_args(options.program.as_deref()))
         .envs(&spec.env)
         .stdin(Input::process_stdin())
         .stdout(Output::process_stdout())
-        .stderr(Output::process_stderr());
-    for name in &options.dirs {
-        wasi = wasi.directory(name);
-    }
-    let wasi = wasi.build()?;
+        .stderr(Output::process_stderr())
+        .build()?;
     let mut store = Store::new(engine, State::new(Exchange::default(), || wasi));
     let time = spec.limits.time;
     store.set_deadline(time.and_then(|Span(time)| Instant::now().checked_add(time)));
@@ -178,7 +174,7 @@ fn initialise(
     instance: Instance,
     module: &Module,
 ) -> Result<(), RunError> {
-    if !module.is_initialised() && module.get_export(INITIALIZE).is_some() {
+    if wants_initialize(module) {
         instance.get_typed_func::<(), ()>(store, INITIALIZE)?.call(store, ())?;
     }
     Ok(())
@@ -204,14 +200,7 @@ fn exchange(
     module: &Module,
     spec: &Spec,
 ) -> Result<Outcome, RunError> {
-    let protocols = Protocols::default();
-    let protocol = match &spec.abi {
-        Some(abi) => protocols.get(abi.as_str()),
-        None => protocols.recognise(module),
-    };
-    let protocol = protocol.and_then(|protocol| {
-        protocol.about().check(&module.exports().collect::<Vec<_>>()).map(|()| protocol)
-    });
+    let protocol = Protocols::default().choose(spec.abi.as_ref(), module);
     let protocol = protocol
         .map_err(|error| RunError::NothingToRun { error, exports: exported_functions(module) })?;
     let mut target = StoreTarget::new(store, instance);

@@ -196,10 +196,40 @@ fn imports_that_nobody_defines_are_named() {
     assert!(error.contains("env") && error.contains("clock"), "{error}");
 }
 
+/// It has no image if that could not be captured, or nobody tried.
 #[test]
-fn an_image_from_before_initialize_is_refused() {
+fn instances_without_an_image_run_initialize_for_each_request() {
     let engine = engine();
-    let wat = r#"(module (func (export "_initialize")) (func (export "_start")))"#;
+    let wat = |body: &str| {
+        format!(
+            r#"(module (tag $e) (memory (export "memory") 1)
+              (global $g (mut exnref) (ref.null exn))
+              (func (export "_initialize")
+                (i32.store8 (i32.const 8) (i32.add (i32.load8_u (i32.const 8)) (i32.const 65)))
+                {body})
+              (func (export "faas_alloc") (param i32) (result i32) (i32.const 64))
+              (func (export "faas_handle") (param i32 i32) (result i64)
+                (i64.const 0x800000001)))"#
+        )
+    };
+    let exception = "(block $h (result exnref) (try_table (catch_all_ref $h) (throw $e))
+        (unreachable)) (global.set $g)";
+    for artifact in [build(&wat(exception)), compile(&wat("")), build(&wat(""))] {
+        let module = Module::from_bytes(&engine, &artifact).unwrap();
+        let function = Function::new(&engine, &module, spec()).unwrap();
+        for _ in 0..3 {
+            assert_eq!(handle(&function, "").unwrap(), b"A");
+        }
+    }
+    let module = Module::from_bytes(&engine, &compile(&wat("unreachable"))).unwrap();
+    let function = Function::new(&engine, &module, spec()).unwrap();
+    assert!(matches!(handle(&function, ""), Err(InvokeError::Trap(_))));
+}
+
+#[test]
+fn a_start_function_that_each_instance_has_to_run_is_refused() {
+    let engine = engine();
+    let wat = "(module (func $f) (start $f) (func (export \"_start\")))";
     let module = Module::from_bytes(&engine, &compile(wat)).unwrap();
     let error = Function::new(&engine, &module, spec()).unwrap_err();
     assert!(matches!(error, FunctionError::NotInitialised), "{error}");

@@ -38,6 +38,10 @@ pub(crate) struct Account {
     held: [AtomicU64; 2],
     /// Nanoseconds of the workers' virtual time. Changed under the lock of their queue only.
     pub(crate) served: AtomicU64,
+    /// Nanoseconds of the turns' virtual time. Changed under their lock only.
+    pub(crate) polled: AtomicU64,
+    /// When its tasks came to wait for turns. Changed under the same lock only.
+    pub(crate) arrived: AtomicU64,
 }
 
 impl Unit {

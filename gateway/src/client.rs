@@ -126,10 +126,8 @@ impl Client {
     ) -> Result<FunctionInfo, ClientError> {
         // The name is in the path.
         let spec = Spec { name: None, ..spec.clone() };
-        let value = HeaderValue::from_bytes(spec.to_json().as_bytes());
-        let value = value.map_err(|_| ClientError::Header("the specification"))?;
         let mut request = self.request(Method::PUT, name.as_str(), artifact.into())?;
-        request.headers_mut().insert(CONFIG_HEADER, value);
+        request.headers_mut().insert(CONFIG_HEADER, header_value(&spec.to_json())?);
         self.read(&self.send(request).await?)
     }
 
@@ -195,6 +193,9 @@ impl Client {
         }
         let message = match serde_json::from_slice::<Refusal>(&body) {
             Ok(refusal) => refusal.error,
+            Err(_) if status == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+                "arguments, environment and the rest of the configuration are too large".to_owned()
+            }
             Err(_) => "it is not a wfaas server, or not its management interface".to_owned(),
         };
         Err(ClientError::Refused { status: status.as_u16(), message })
@@ -230,9 +231,34 @@ impl Client {
     }
 }
 
+/// JSON for a header, which takes visible ASCII: only inside of strings is anything else, and there
+/// it can be escaped.
+fn header_value(json: &str) -> Result<HeaderValue, ClientError> {
+    let mut text = String::with_capacity(json.len());
+    for character in json.chars() {
+        if matches!(character, ' '..='~') {
+            text.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                text += &format!("\\u{unit:04x}");
+            }
+        }
+    }
+    text.parse().map_err(|_| ClientError::Header("the specification"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn any_text_can_be_sent_in_a_header() {
+        let text = "\0\t\n\r\u{1b} \"\\~\u{7f}\u{80}é\u{2028}😀";
+        let spec = Spec { args: vec![text.to_owned()], ..Spec::default() };
+        let value = header_value(&spec.to_json()).unwrap();
+        assert!(value.to_str().unwrap().contains(r"~\u007f\u0080\u00e9\u2028\ud83d\ude00"));
+        assert_eq!(Spec::from_json(value.to_str().unwrap()).unwrap(), spec);
+    }
 
     #[test]
     fn addresses_are_http_with_a_host_and_nothing_else() {

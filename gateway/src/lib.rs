@@ -1,5 +1,6 @@
 //! The HTTP side of wfaas: a server that answers requests with functions, and takes new ones. It
-//! moves bytes between sockets and exchanges; the use that a function makes of an exchange is its own matter.
+//! moves bytes between sockets and exchanges; the use that a function makes of an exchange is its
+//! own matter.
 //!
 //! * a [`Gateway`] listens, and owns everything below;
 //! * the **store** keeps deployed functions on disk: artifacts by content hash, and one small file
@@ -12,8 +13,9 @@
 //! * management is under `/v1`: see [`Client`] for the other end of it.
 //!
 //! The way of a request, each step a file: `server` accepts, `admission` finds a place,
-//! `connection` watches what the client does, `http` routes, `http::invoke` reads the body and queues, `workers` run the function, and
-//! `http::answer` says how it went. The way of a deployment: `http::manage` stages the upload,
+//! `connection` watches the client, `turns` says when its tasks go on, `http` routes,
+//! `http::invoke` reads the body and queues, `workers` run the function, and `http::answer` says
+//! how it went. The way of a deployment: `http::manage` stages the upload,
 //! `deploy` checks it and commits it to `store` and `registry`.
 //!
 //! ```no_run
@@ -43,6 +45,7 @@ mod pace;
 mod registry;
 mod server;
 mod store;
+mod turns;
 mod workers;
 
 pub use client::{Client, ClientError};
@@ -52,5 +55,5 @@ pub use descriptors::raise_descriptor_limit;
 pub use limits::{ClientAddress, ClientLimits};
 pub use network::{Network, NetworkError};
 pub use registry::{FunctionInfo, RouteTaken};
-pub use server::{Gateway, GatewayError, termination};
+pub use server::{Gateway, GatewayError, runtime, termination};
 pub use store::StoreError;

@@ -9,11 +9,13 @@ use crate::http::{Refusals, RequestIds};
 use crate::network::Client;
 use crate::registry::FunctionInfo;
 use crate::store::{Store, StoreError};
+use crate::turns::Turns;
 use crate::workers::Workers;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use wfaas_function::{FunctionName, Spec};
@@ -31,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) deployer: Deployer,
     pub(crate) workers: Workers,
+    pub(crate) turns: Arc<Turns>,
     /// Bytes of bodies and answers.
     pub(crate) buffered: Budget,
     /// Places in the queue of the workers.
@@ -111,10 +114,12 @@ impl Gateway {
         let places = Budget::new(Unit::Place, (config.queue + config.workers.max(1)) as u64);
         let (addresses, functions) = (Accounts::new(), Accounts::new());
         let refusals = Refusals::default();
+        let turns = Turns::new(std::thread::available_parallelism().map_or(1, usize::from));
         let shared = Shared {
             config,
             deployer,
             workers,
+            turns,
             buffered,
             places,
             addresses,
@@ -221,6 +226,17 @@ async fn accept(
         let (shared, ending) = (shared.clone(), ending.clone());
         connections.spawn(connection::serve(stream, address, shared, place, ending));
     }
+}
+
+/// The runtime to serve in.
+///
+/// # Errors
+/// If threads or I/O cannot be had.
+pub fn runtime() -> std::io::Result<Runtime> {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    // Threads look for work of their own for long: connections just accepted and results of guests
+    // would wait, with a turn that others could have had.
+    builder.enable_all().global_queue_interval(1).build()
 }
 
 /// Ready when the process is asked to end, by SIGTERM or SIGINT.

@@ -3,9 +3,6 @@
 //! The next job is one of the payer that was served the least, by start-time fair queueing (Goyal,
 //! Vin and Cheng, 1996): a payer that comes anew starts where the one that is served now stands. So
 //! many jobs, or long ones, are in the way of their own payer only.
-//!
-//! Results that nobody has picked up yet are few: workers that are faster than the network side
-//! wait for it, since those who are served the least would else wait behind these results.
 
 use crate::budget::Account;
 use std::collections::{HashMap, VecDeque};
@@ -15,11 +12,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-/// Gets a claim, or nothing if it has to make room for another one and is not run.
-type Job = Box<dyn FnOnce(Option<Claim>) + Send>;
+type Job = Box<dyn FnOnce(Fate) + Send>;
 
-/// Most results, for each thread, that nobody has picked up yet.
-const UNCLAIMED: usize = 16;
+/// The end of a job's wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// A thread runs it.
+    Run,
+    /// It makes room for another one.
+    MadeRoom,
+}
 
 /// A fixed number of threads behind a queue of a fixed length.
 pub(crate) struct Workers {
@@ -31,21 +33,6 @@ struct Queue {
     state: Mutex<State>,
     changed: Condvar,
     limit: usize,
-    most_unclaimed: usize,
-}
-
-/// A result that nobody has picked up yet, until it is dropped.
-pub(crate) struct Claim(Arc<Queue>);
-
-impl Drop for Claim {
-    fn drop(&mut self) {
-        let mut state = self.0.lock();
-        state.unclaimed -= 1;
-        // Threads that wait for a job wait for the same.
-        if state.unclaimed + 1 == self.0.most_unclaimed {
-            self.0.changed.notify_all();
-        }
-    }
 }
 
 #[derive(Default)]
@@ -53,8 +40,6 @@ struct State {
     jobs: VecDeque<(Arc<Account>, Job)>,
     /// The virtual time: how long the payer of the last job had been served.
     now: u64,
-    /// Claims, of jobs under way too.
-    unclaimed: usize,
     idle: usize,
     closed: bool,
 }
@@ -66,9 +51,8 @@ pub(crate) struct QueueFull;
 impl Workers {
     /// Starts `threads` threads; at most `limit` jobs wait for one.
     pub(crate) fn start(threads: usize, limit: usize) -> std::io::Result<Workers> {
-        let most_unclaimed = UNCLAIMED * threads.max(1);
         let (state, changed) = (Mutex::default(), Condvar::new());
-        let queue = Queue { state, changed, limit, most_unclaimed };
+        let queue = Queue { state, changed, limit };
         let mut workers = Workers { queue: Arc::new(queue), threads: Vec::new() };
         for index in 0..threads.max(1) {
             let queue = workers.queue.clone();
@@ -79,11 +63,11 @@ impl Workers {
         Ok(workers)
     }
 
-    /// Has a thread run `job`, in the time of `payer`. The job hands its claim on with its result.
+    /// Has a thread run `job`, in the time of `payer`.
     pub(crate) fn submit(
         &self,
         payer: Arc<Account>,
-        job: impl FnOnce(Option<Claim>) + Send + 'static,
+        job: impl FnOnce(Fate) + Send + 'static,
     ) -> Result<(), QueueFull> {
         let mut state = self.queue.lock();
         if state.jobs.len() >= self.queue.limit + state.idle {
@@ -113,7 +97,7 @@ impl Workers {
         let last = state.jobs.iter().rposition(|(other, _)| Arc::as_ptr(other) == longest);
         let Some((_, job)) = last.and_then(|last| state.jobs.remove(last)) else { return false };
         drop(state);
-        job(None);
+        job(Fate::MadeRoom);
         true
     }
 }
@@ -138,12 +122,11 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn work(self: &Arc<Self>) {
+    fn work(&self) {
         while let Some((payer, job)) = self.next() {
-            let claim = Claim(self.clone());
             let began = Instant::now();
             // A panic is a bug of ours and costs its own request, not a thread.
-            if catch_unwind(AssertUnwindSafe(|| job(Some(claim)))).is_err() {
+            if catch_unwind(AssertUnwindSafe(|| job(Fate::Run))).is_err() {
                 tracing::error!("a worker panicked while it ran a request");
             }
             let took = u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
@@ -157,7 +140,7 @@ impl Queue {
     fn next(&self) -> Option<(Arc<Account>, Job)> {
         let mut state = self.lock();
         state.idle += 1;
-        while (state.jobs.is_empty() || state.unclaimed >= self.most_unclaimed) && !state.closed {
+        while state.jobs.is_empty() && !state.closed {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.idle -= 1;
@@ -165,7 +148,6 @@ impl Queue {
         let (index, served) =
             state.jobs.iter().map(served).enumerate().min_by_key(|(_, served)| *served)?;
         state.now = state.now.max(served);
-        state.unclaimed += 1;
         state.jobs.remove(index)
     }
 }
@@ -228,21 +210,6 @@ mod tests {
     }
 
     #[test]
-    fn workers_wait_for_those_who_pick_up_results() {
-        let workers = Workers::start(1, 100).unwrap();
-        let (done, is_done) = mpsc::channel();
-        for _ in 0..2 * UNCLAIMED {
-            let done = done.clone();
-            workers.submit(Arc::default(), move |claim| drop(done.send(claim))).unwrap();
-        }
-        std::thread::sleep(std::time::Duration::from_millis(100));
-        let claims: Vec<_> = is_done.try_iter().collect();
-        assert_eq!(claims.len(), UNCLAIMED);
-        drop(claims);
-        assert_eq!(is_done.iter().take(UNCLAIMED).count(), UNCLAIMED);
-    }
-
-    #[test]
     fn who_has_nothing_gets_a_place_of_the_one_with_most() {
         let workers = Workers::start(1, 100).unwrap();
         let (release, released) = mpsc::channel::<()>();
@@ -252,7 +219,7 @@ mod tests {
         let [many, few, none]: [Arc<Account>; 3] = Default::default();
         for (payer, name) in [(&many, "first"), (&few, "few"), (&many, "last")] {
             let done = done.clone();
-            let job = move |claim: Option<Claim>| done.send((name, claim.is_some())).unwrap();
+            let job = move |fate: Fate| done.send((name, fate == Fate::Run)).unwrap();
             workers.submit(payer.clone(), job).unwrap();
         }
         assert!(!workers.make_room(&few), "it has one");

@@ -181,6 +181,8 @@ fn idle_connections_make_room_for_others() {
             if what == "requests before" {
                 // Answered or shed: a connection whose request is being answered is not idle.
                 attackers.iter_mut().for_each(|stream| drop(stream.read(&mut [0; 1])));
+                // While all were busy, none was looked for to make room.
+                std::thread::sleep(Duration::from_millis(200));
             }
             for _ in 0..20 {
                 for path in ["/hello", "/v1/health"] {

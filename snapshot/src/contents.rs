@@ -57,7 +57,7 @@ fn append(ranges: &mut Vec<Range<usize>>, range: Range<usize>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Binding, Bound, Geometry, Growth, ImageMemory, Slot, Tracking, image::Extent};
+    use crate::{Binding, Geometry, Growth, ImageMemory, Slot, Tracking, image::Extent};
     use std::sync::Arc;
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::environment::{Environment, EnvironmentError};
 use crate::stdio::{Input, LogEvent, Output, WriteError, Written};
-use crate::table::{Descriptor, Directory, Table};
+use crate::table::{Descriptor, Table};
 use std::sync::Arc;
 
 /// Data of a store whose guests may call WASI.
@@ -89,7 +89,6 @@ impl Wasi {
 pub struct WasiBuilder {
     args: Vec<String>,
     env: Vec<(String, String)>,
-    directories: Vec<String>,
     stdin: Input,
     stdout: Output,
     stderr: Output,
@@ -141,22 +140,12 @@ impl WasiBuilder {
         self
     }
 
-    /// Tells the guest of a directory, by its name for it. Files are not supported yet.
-    pub fn directory(mut self, name: impl Into<String>) -> Self {
-        self.directories.push(name.into());
-        self
-    }
-
     /// The state.
     ///
     /// # Errors
-    /// [`EnvironmentError`] names the argument, variable or directory that no guest can be given.
+    /// [`EnvironmentError`] names the argument or variable that no guest can be given.
     pub fn build(self) -> Result<Wasi, EnvironmentError> {
         let environment = Arc::new(Environment::new(self.args, self.env)?);
-        let mut wasi = Wasi::new(environment, self.stdin, self.stdout, self.stderr);
-        for name in self.directories {
-            wasi.table.insert(Descriptor::Directory(Directory::new(name)?));
-        }
-        Ok(wasi)
+        Ok(Wasi::new(environment, self.stdin, self.stdout, self.stderr))
     }
 }

@@ -31,12 +31,6 @@ pub enum EnvironmentError {
         /// The name.
         name: String,
     },
-    /// A directory's name that is empty or contains a NUL character.
-    #[error("{name:?} cannot be a guest's name for a directory")]
-    Directory {
-        /// The name.
-        name: String,
-    },
     /// More than the host is willing to copy into every instance.
     #[error(
         "args and env: together they take {bytes} bytes, at most {} are allowed",
@@ -68,20 +62,27 @@ impl Environment {
         if let Some(index) = args.iter().position(|arg| arg.contains('\0')) {
             return Err(EnvironmentError::NulInArgument { index });
         }
-        for (name, value) in &env {
-            if name.contains('\0') || value.contains('\0') {
-                return Err(EnvironmentError::NulInVariable { name: name.clone() });
-            }
-            if name.is_empty() || name.contains('=') {
-                return Err(EnvironmentError::Name { name: name.clone() });
-            }
-        }
+        env.iter().try_for_each(|(name, value)| Environment::check_variable(name, value))?;
         let bytes = args.iter().map(|arg| arg.len() + 1).sum::<usize>()
             + env.iter().map(|(name, value)| name.len() + value.len() + 2).sum::<usize>();
         if bytes > MAX_ENVIRONMENT_BYTES {
             return Err(EnvironmentError::TooLarge { bytes });
         }
         Ok(Environment { args, env })
+    }
+
+    /// Checks a variable by itself.
+    ///
+    /// # Errors
+    /// [`EnvironmentError`] if name or value contain a NUL, or the name is not one.
+    pub fn check_variable(name: &str, value: &str) -> Result<(), EnvironmentError> {
+        if name.contains('\0') || value.contains('\0') {
+            return Err(EnvironmentError::NulInVariable { name: name.to_owned() });
+        }
+        if name.is_empty() || name.contains('=') {
+            return Err(EnvironmentError::Name { name: name.to_owned() });
+        }
+        Ok(())
     }
 
     /// The arguments, the program's name first.

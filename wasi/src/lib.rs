@@ -1,7 +1,7 @@
 //! WASI for guests of `wfaas-vm`: all of preview1, linked into stores with data of the embedder's.
 //!
 //! * a [`Wasi`] is the state of one instance: its [`Environment`] and its **descriptor table**, in
-//!   which standard streams and preopened directories are entries like any other;
+//!   which standard streams are entries like any other;
 //! * [`HasWasi`] is the trait that the data of a store implements, so that guests reach its [`Wasi`];
 //! * an [`Input`] and an [`Output`] say where a stream comes from and goes to: memory, the process,
 //!   or the log, line by line;

@@ -58,8 +58,8 @@ records! {
         /// Results, in the value types.
         results: Range,
         /// `FuncType::hash`.
-        hash: [u8; 16],
-        /// `FuncType::id`.
+        hash: [u8; 32],
+        /// `FuncRef::type_id` of the first type that is equal to it.
         id: U32,
         /// Text offset of the array trampoline, an
         /// `extern "C" fn(code, cells: *mut u64)` that calls `code`; `NONE` if none was made.

@@ -4,10 +4,14 @@ use super::ValType;
 use super::group::{GroupMember, GroupValType, group_hash, member_hash};
 use core::fmt;
 
-/// The identity of a function type, the same in every module: a hash of its recursion group and
-/// its place in it (Core Specification 3.0, "Rolling and Unrolling").
+/// The identity of a function type, the same in every module: BLAKE3 of its recursion group and its
+/// place in it (Core Specification 3.0, "Rolling and Unrolling").
+///
+/// No table of types is needed to compare those of different modules, nor are they parsed when a
+/// module is loaded. The digest has its full length, since a guest may choose its types: two with one
+/// identity would take it 2¹²⁸ attempts, as two artifacts with one content hash would.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct TypeHash(pub [u8; 16]);
+pub struct TypeHash(pub [u8; 32]);
 
 impl fmt::Debug for TypeHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -87,14 +91,6 @@ impl FuncType {
             && self.results.len() <= 1
             && self.params.iter().chain(&self.results).all(scalar)
     }
-
-    /// The short id in funcrefs: equal for equal types in every module, never zero, and without
-    /// the [`FOREIGN`](crate::FuncRef::FOREIGN) bit. Different types could share an id (it is 31
-    /// bits of the hash): a store that mixes types of different modules compares the types too.
-    pub fn id(&self) -> u32 {
-        let [a, b, c, d, ..] = self.hash.0;
-        (u32::from_le_bytes([a, b, c, d]) & !crate::FuncRef::FOREIGN).max(1)
-    }
 }
 
 /// Most parameters of a host function that are passed in registers: System V has six for integers,
@@ -122,12 +118,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_tell_parameters_from_results() {
+    fn hashes_tell_parameters_from_results() {
         let a = FuncType::new([ValType::I32], []);
         let b = FuncType::new([], [ValType::I32]);
         assert_ne!(a.hash(), b.hash());
-        assert_ne!(a.id(), b.id());
-        assert_eq!(a.id(), FuncType::new([ValType::I32], []).id());
-        assert_eq!(a.id() & crate::FuncRef::FOREIGN, 0);
+        assert_eq!(a.hash(), FuncType::new([ValType::I32], []).hash());
     }
 }

@@ -89,9 +89,7 @@ pub(super) fn group_hash(members: &[GroupMember]) -> blake3::Hash {
 pub(super) fn member_hash(group: blake3::Hash, index: usize) -> TypeHash {
     let mut hasher = blake3::Hasher::new();
     hasher.update(group.as_bytes()).update(&(index as u64).to_le_bytes());
-    let mut hash = TypeHash::default();
-    hash.0.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-    hash
+    TypeHash(*hasher.finalize().as_bytes())
 }
 
 #[cfg(test)]

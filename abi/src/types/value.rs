@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn codes_and_types_agree() {
-        let hash = TypeHash([7; 16]);
+        let hash = TypeHash([7; 32]);
         let mut known = 0;
         for code in 0..=0x1ff {
             let decoded = ValType::decode(code, |index| (index == 1).then_some(hash));
@@ -236,7 +236,7 @@ mod tests {
 
     #[test]
     fn subtypes_are_those_of_the_specification() {
-        let concrete = HeapType::Concrete(TypeHash([1; 16]));
+        let concrete = HeapType::Concrete(TypeHash([1; 32]));
         let of = |nullable, heap| ValType::Ref(RefType { nullable, heap });
         assert!(of(false, concrete).matches(ValType::FUNCREF));
         assert!(of(true, HeapType::NoFunc).matches(of(true, concrete)));

@@ -10,19 +10,20 @@ use serde::Serialize;
 use std::path::{Path, PathBuf};
 use wfaas_abi::Artifact;
 use wfaas_build::Built;
-use wfaas_function::Spec;
 
 /// Compile a function to native code, initialise it, and keep both in one artifact
 ///
 /// PATH is a folder with a faas.toml, or a .wasm or .wat file. Initialisation calls `_initialize`
 /// if it is exported, then the init export; the memory it leaves is what every instance starts
-/// from. What it prints is shown; a trap fails the build. The warm-up requests of a faas.toml are
-/// made after that, to find out what requests write to.
+/// from. What it prints is shown; a trap fails the build. Environment and arguments are those of the
+/// faas.toml and the command line. The warm-up requests of a faas.toml are made after that, to find
+/// out what requests write to.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   faascli build                                # the function in this folder
   faascli build examples/rust-words
   faascli build app.wasm -o app.faas --init warm_up
+  faascli build app.wasm --env MODEL=small -- --verbose
   faascli build app.wat --cpu native --json
   faascli build app.wasm --bounds trap --explain-bounds")]
 pub(crate) struct Args {
@@ -33,6 +34,9 @@ pub(crate) struct Args {
     /// Where to write the artifact [default: target/NAME.faas in a folder, beside a file]
     #[arg(short, long, value_name = "OUT.faas")]
     output: Option<PathBuf>,
+
+    #[command(flatten)]
+    guest: super::guest::Guest,
 
     #[command(flatten)]
     recipe: Recipe,
@@ -65,13 +69,14 @@ struct Summary {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
+    let layer = args.guest.layer();
     let (built, default_output) = match Subject::at(&args.path)? {
-        Subject::Folder(manifest) => {
+        Subject::Folder(mut manifest) => {
+            manifest.spec = layer.over(manifest.spec);
             (function::build_folder(&manifest, &args.recipe)?, function::artifact_path(&manifest))
         }
         Subject::Module(path) => {
-            let spec = Spec::default();
-            (args.recipe.make(&path, &spec, &[])?, path.with_extension("faas"))
+            (args.recipe.make(&path, &layer, &[])?, path.with_extension("faas"))
         }
         Subject::Artifact(path) => {
             return Err(Failure::user(format_args!(

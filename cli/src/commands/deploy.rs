@@ -17,6 +17,7 @@ use wfaas_gateway::{Client, ClientError, FunctionInfo};
 #[command(after_help = "Examples:
   faascli deploy examples/hello
   faascli deploy app.faas --name hello-2 --server http://127.0.0.1:9000
+  faascli deploy app.wasm --env MODEL=small -- --verbose
   WFAAS_TOKEN=... faascli deploy . --server http://functions.example:8080")]
 pub(crate) struct Args {
     /// A folder with a faas.toml, or a .faas, .wasm or .wat file
@@ -30,6 +31,9 @@ pub(crate) struct Args {
     /// Deploy under this name; it is served as /NAME then [default: that of the folder or file]
     #[arg(long)]
     name: Option<FunctionName>,
+
+    #[command(flatten)]
+    guest: super::guest::Guest,
 
     #[command(flatten)]
     token: super::token::Token,
@@ -50,7 +54,7 @@ struct Summary {
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     let token = args.token.read()?;
-    let mut function = Function::load(&args.path)?;
+    let mut function = Function::load(&args.path, args.guest.layer())?;
     if let Some(name) = &args.name {
         function.spec.name = Some(name.clone());
         function.spec.route = None;

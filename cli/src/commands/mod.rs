@@ -4,6 +4,7 @@ mod build;
 mod clients;
 mod deploy;
 mod doctor;
+mod guest;
 mod inspect;
 mod run;
 mod serve;
@@ -48,14 +49,6 @@ impl Faascli {
             Command::Verify(args) => verify::run(args),
             Command::Doctor(args) => doctor::run(args),
         }
-    }
-}
-
-/// Reads the value of `--env`.
-fn variable(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
-        _ => Err("write NAME=VALUE".to_owned()),
     }
 }
 

@@ -5,7 +5,9 @@ use crate::function;
 use crate::output;
 use crate::recipe::{Recipe, vm_kind};
 use crate::subject::{self, Subject};
+use crate::verified;
 use anyhow::Context;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use wfaas_function::run::{Outcome, RunError, RunOptions};
 use wfaas_function::{ByteSize, Limits, ShowValue, Span, Spec};
@@ -29,13 +31,12 @@ pub(crate) struct Args {
     #[arg(value_name = "APP")]
     path: PathBuf,
 
-    /// Tell the guest of a directory (opening files in it is not supported yet)
+    /// A directory for the guest; not supported yet: the guest runs without it
     #[arg(long, value_name = "HOST::GUEST", value_parser = directory)]
     dir: Vec<String>,
 
-    /// Set an environment variable
-    #[arg(long, value_name = "K=V", value_parser = super::variable)]
-    env: Vec<(String, String)>,
+    #[command(flatten)]
+    guest: super::guest::Guest,
 
     /// Call this export with the arguments after `--` as numbers, and print what it returns
     #[arg(long, value_name = "EXPORT")]
@@ -53,37 +54,30 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SIZE")]
     memory: Option<ByteSize>,
 
-    /// Trust an artifact's content without computing its hash
+    /// Trust an artifact's content without checking its hash, or that it was checked before
     #[arg(long)]
     no_verify: bool,
-
-    /// Arguments for the guest
-    #[arg(last = true, value_name = "ARGS")]
-    args: Vec<String>,
 }
 
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
-    if !args.dir.is_empty() {
-        let warning = "warning: --dir names directories to the guest; opening files in them is \
-                       not supported yet and fails with ENOSYS";
-        output::note(warning);
+    for name in &args.dir {
+        output::note(format_args!(
+            "warning: --dir is not supported yet: the guest runs without the directory {name:?}"
+        ));
     }
     let engine = Engine::new(Config::default())?;
-    let (module, below) = module(&engine, args)?;
     let limits = Limits { time: args.timeout, memory: args.memory, ..Limits::default() };
-    let env = args.env.iter().cloned().collect();
-    let flags = Spec { args: args.args.clone(), env, limits, ..Spec::default() };
-    let program = args.path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let flags = Spec { limits, ..args.guest.layer() };
+    let (module, spec) = module(&engine, args, flags)?;
     let options = RunOptions {
-        program: below.name.is_none().then_some(program),
+        program: spec.name.is_none().then(|| subject::stem(&args.path)),
         invoke: args.invoke.clone(),
-        dirs: args.dir.clone(),
     };
     if !module.artifact().bounds().is_safe() {
         output::note("warning: built with --bounds none, the guest is not kept inside its memory");
     }
-    match wfaas_function::run::run(&engine, &module, &flags.over(below), &options) {
+    match wfaas_function::run::run(&engine, &module, &spec, &options) {
         Ok(Outcome::Exit(code)) => Ok(exit_code(code)),
         Ok(Outcome::Results(values)) => {
             for value in values {
@@ -104,36 +98,46 @@ fn directory(text: &str) -> Result<String, String> {
     Ok(guest.to_owned())
 }
 
-/// The module to run, and what its folder says about it but for the time: that is a request's.
-fn module(engine: &Engine, args: &Args) -> Result<(Module, Spec), Failure> {
-    let (bytes, spec) = match Subject::at(&args.path)? {
-        Subject::Artifact(path) => return Ok((mapped(engine, &path, args)?, Spec::default())),
+/// The module to run, and `flags` over what its folder says about it but for the time: that is a
+/// request's.
+fn module(engine: &Engine, args: &Args, flags: Spec) -> Result<(Module, Spec), Failure> {
+    let (module, spec) = match Subject::at(&args.path)? {
+        Subject::Artifact(path) => (mapped(engine, &path, args)?, flags),
         Subject::Module(path) => {
-            let spec = Spec::default();
-            (Recipe::default().make(&path, &spec, &[])?.artifact, spec)
+            let artifact = Recipe::default().make(&path, &flags, &[])?.artifact;
+            (copied(engine, &artifact, args)?, flags)
         }
         Subject::Folder(manifest) => {
-            let artifact = function::current_artifact(&manifest)?;
+            let current = function::current_file(&manifest);
+            let module = match current.map(|path| mapped(engine, &path, args)) {
+                Some(Ok(module)) => module,
+                _ => copied(engine, &function::rebuild(&manifest)?, args)?,
+            };
             let limits = Limits { time: None, ..manifest.spec.limits };
-            (artifact, Spec { limits, ..manifest.spec })
+            (module, flags.over(Spec { limits, ..manifest.spec }))
         }
     };
-    let module = Module::from_bytes(engine, &bytes).map_err(|error| vm_failure(error, args))?;
     Ok((with_proto(module, args)?, spec))
+}
+
+/// The module of an artifact that was just built.
+fn copied(engine: &Engine, artifact: &[u8], args: &Args) -> Result<Module, Failure> {
+    Module::from_bytes(engine, artifact).map_err(|error| vm_failure(error, args))
 }
 
 /// An artifact's pages come straight from its file.
 fn mapped(engine: &Engine, path: &Path, args: &Args) -> Result<Module, Failure> {
     subject::check_file(path).user_error()?;
-    let module = Module::from_file(engine, path).map_err(|error| vm_failure(error, args))?;
+    let file =
+        File::open(path).with_context(|| format!("cannot read {}", path.display())).user_error()?;
+    let mapped = Module::from_open_file(engine, file.try_clone()?);
+    let module = mapped.map_err(|error| vm_failure(error, args))?;
     if !args.no_verify {
-        module
-            .artifact()
-            .verify()
+        verified::verify(&file, &module.artifact())
             .with_context(|| format!("{} cannot be run", path.display()))
             .user_error()?;
     }
-    with_proto(module, args)
+    Ok(module)
 }
 
 fn with_proto(module: Module, args: &Args) -> Result<Module, Failure> {

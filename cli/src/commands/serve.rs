@@ -7,6 +7,7 @@ use anyhow::{Context, anyhow};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use wfaas_function::Spec;
 use wfaas_gateway::{Config, Gateway};
 
 /// Answer HTTP requests with functions
@@ -18,6 +19,7 @@ use wfaas_gateway::{Config, Gateway};
 #[command(after_help = "Examples:
   faascli serve examples/hello
   faascli serve examples/hello examples/rust-words --listen 127.0.0.1:9000
+  faascli serve app.wasm --env MODEL=small
   faascli serve --store /var/lib/wfaas --token-file /etc/wfaas/token --listen 0.0.0.0:80
   curl --data 'the cat the dog' http://127.0.0.1:8080/rust-words")]
 pub(crate) struct Args {
@@ -34,6 +36,9 @@ pub(crate) struct Args {
     store: Option<PathBuf>,
 
     #[command(flatten)]
+    guest: super::guest::Guest,
+
+    #[command(flatten)]
     token: super::token::Token,
 
     /// Threads that run guests [default: the number of CPUs]
@@ -46,14 +51,14 @@ pub(crate) struct Args {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
-    let functions = functions(&args.paths)?;
+    let functions = functions(&args.paths, &args.guest.layer())?;
     let mut config = Config::new(args.listen, store_folder(args)?);
     config.token = args.token.read()?;
     config.workers = args.workers.map_or(config.workers, usize::from);
     args.clients.configure(&mut config);
     super::log_to_stderr();
     wfaas_gateway::raise_descriptor_limit().context("cannot raise the limit of open files")?;
-    let runtime = tokio::runtime::Runtime::new().context("cannot start the runtime")?;
+    let runtime = wfaas_gateway::runtime().context("cannot start the runtime")?;
     runtime.block_on(serve(config, functions))
 }
 
@@ -76,11 +81,11 @@ async fn serve(config: Config, functions: Vec<Function>) -> Result<u8, Failure> 
 }
 
 /// Loads all functions before anything is served, so that mistakes in one leave no server behind.
-fn functions(paths: &[PathBuf]) -> Result<Vec<Function>, Failure> {
+fn functions(paths: &[PathBuf], layer: &Spec) -> Result<Vec<Function>, Failure> {
     let mut by_name: BTreeMap<String, &PathBuf> = BTreeMap::new();
     let mut functions = Vec::new();
     for path in paths {
-        let function = Function::load(path)?;
+        let function = Function::load(path, layer.clone())?;
         if let Some(other) = by_name.insert(function.name.to_string(), path) {
             return Err(Failure::user(format_args!(
                 "{} and {} are both called `{}`: give one another name",

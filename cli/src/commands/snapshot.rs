@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use wfaas_abi::Artifact;
 use wfaas_abi::artifact::Proto;
 use wfaas_build::{Init, snapshot};
-use wfaas_function::{Span, Spec};
+use wfaas_function::Span;
 use wfaas_vm::{Config, Engine};
 
 /// Initialise an artifact once more and keep the image in a file of its own
@@ -34,9 +34,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "TIME", default_value = crate::recipe::INIT_TIME)]
     init_time: Span,
 
-    /// Set an environment variable
-    #[arg(long, value_name = "K=V", value_parser = super::variable)]
-    env: Vec<(String, String)>,
+    #[command(flatten)]
+    guest: super::guest::Guest,
 
     /// Where to write the image [default: beside the artifact]
     #[arg(short, long, value_name = "OUT.proto")]
@@ -61,12 +60,9 @@ struct Summary {
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     let artifact = subject::read_artifact(&args.artifact)?;
     let engine = Engine::new(Config::default())?;
-    let env = args.env.iter().cloned().collect();
-    let spec = Spec { env, ..Spec::default() };
-    let program = args.artifact.file_stem().unwrap_or_default().to_string_lossy().into_owned();
     let (export, time) = (args.init.clone(), Some(args.init_time.0));
-    let init = Init { program: Some(program), export, time };
-    let bytes = snapshot(&engine, &artifact, &spec, &init).map_err(|error| {
+    let init = Init { program: Some(subject::stem(&args.artifact)), export, time };
+    let bytes = snapshot(&engine, &artifact, &args.guest.layer(), &init).map_err(|error| {
         init_failure(error, &format!("make a snapshot of {}", args.artifact.display()))
     })?;
     let path = args.output.clone().unwrap_or_else(|| args.artifact.with_extension("proto"));

@@ -3,7 +3,7 @@
 //! ```toml
 //! name = "resize"                    # default: the folder's name
 //! build = ["make", "resize.wasm"]    # or one line for `sh -c`; nothing if the file is there
-//! wasm = "resize.wasm"               # or a `.wat`; relative to the folder
+//! wasm = "resize.wasm"               # or a `.wat`; relative to the folder, in it or not
 //! abi = "reactor"                    # a guest ABI; default: the one of the exports
 //! init = "prepare"                   # the export that prepares the image at build time
 //! warmup = ["a body", { path = "/x", body = "another" }]    # requests made at build time
@@ -27,7 +27,7 @@ use anyhow::{Context, anyhow, bail};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use std::path::{Path, PathBuf};
-use values::{Bounds, Command, InsidePath, WarmUpRequest};
+use values::{Bounds, Command, FilePath, WarmUpRequest};
 use wfaas_abi::BoundsStrategy;
 use wfaas_build::WarmUp;
 use wfaas_function::{Fields, FunctionName, Key, Spec};
@@ -63,7 +63,7 @@ pub(crate) struct Manifest {
 #[derive(Default)]
 struct File {
     build: Option<Command>,
-    wasm: Option<InsidePath>,
+    wasm: Option<FilePath>,
     init: Option<String>,
     warmup: Vec<WarmUpRequest>,
     bounds: Option<Bounds>,

@@ -3,24 +3,24 @@
 //! The rules are part of reading the type, so that a message shows the line it is about.
 
 use serde::Deserialize;
-use std::path::{Component, PathBuf};
+use std::path::PathBuf;
 use wfaas_abi::BoundsStrategy;
 use wfaas_build::WarmUp;
 
-/// A path that stays inside the function's folder.
+/// The path of a file, anywhere: whoever writes a `faas.toml` may read with it what they may read
+/// without. Servers get the artifact, and no paths.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "PathBuf")]
-pub(super) struct InsidePath(pub(super) PathBuf);
+pub(super) struct FilePath(pub(super) PathBuf);
 
-impl TryFrom<PathBuf> for InsidePath {
+impl TryFrom<PathBuf> for FilePath {
     type Error = String;
 
     fn try_from(path: PathBuf) -> Result<Self, String> {
-        let plain = |part| matches!(part, Component::Normal(_) | Component::CurDir);
-        if path.components().all(plain) && path.file_name().is_some() {
-            return Ok(InsidePath(path));
+        match path.file_name() {
+            Some(_) => Ok(FilePath(path)),
+            None => Err(format!("`{}` is not the path of a file", path.display())),
         }
-        Err(format!("`{}` is not the path of a file inside the folder", path.display()))
     }
 }
 

@@ -110,15 +110,51 @@ fn an_error_ends_with_the_option_that_helps() {
         .expect(2, &["neither `_start`", "functions exported: add"])
         .stderr;
     assert_eq!(stderr.lines().last(), Some("  hint: call one of its exports with `--invoke`"));
-    let wat = r#"(module (func (export "_initialize")) (func (export "_start")))"#;
+    let wat = r#"(module (func $f) (start $f) (func (export "_start")))"#;
     let wat = write(folder.path(), "reactor.wat", wat);
     run(&["build".as_ref(), wat.as_os_str(), "--no-init".as_ref()]).expect(0, &[]);
     let artifact = folder.path().join("reactor.faas");
     let store = folder.path().join("store");
     let serve = ["serve".as_ref(), artifact.as_os_str(), "--store".as_ref(), store.as_os_str()];
     let listen = ["--listen", "127.0.0.1:0"].map(std::ffi::OsStr::new);
-    let stderr = run(&[&serve[..], &listen[..]].concat()).expect(2, &["_initialize"]).stderr;
-    assert_eq!(stderr.lines().last(), Some("  hint: build it without `--no-init`"));
+    let stderr = run(&[&serve[..], &listen[..]].concat()).expect(2, &["start function"]).stderr;
+    let hint = stderr.lines().last().unwrap();
+    assert!(hint.starts_with("  hint: build it without `--no-init`"), "{stderr}");
+}
+
+/// Variants of a start that ends the program, as other engines end it.
+#[test]
+fn an_exit_with_0_before_the_program_is_its_end() {
+    let folder = scratch();
+    for step in ["(start $end)", r#"(export "_initialize" (func $end))"#] {
+        let wat = format!(
+            r#"(module (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
+              (func $end (call $exit (i32.const 0))) {step}
+              (func (export "_start") (call $exit (i32.const 5))))"#
+        );
+        let wat = write(folder.path(), "end.wat", wat);
+        let built = run(&["build".as_ref(), wat.as_os_str()]).expect(0, &[]);
+        assert!(built.stdout.contains("exits with code 0"), "{}", built.stdout);
+        for path in [&wat, &wat.with_extension("faas")] {
+            run(&["run".as_ref(), path.as_os_str()]).expect(0, &[]);
+        }
+    }
+}
+
+#[test]
+fn an_init_export_without_an_image_fails_the_build() {
+    let folder = scratch();
+    let wat = r#"(module (tag $e) (global $g (mut exnref) (ref.null exn))
+        (func (export "wizer.initialize")
+          (block $h (result exnref) (try_table (catch_all_ref $h) (throw $e)) (unreachable))
+          (global.set $g))
+        (func (export "_start")))"#;
+    let wat = write(folder.path(), "lost.wat", wat);
+    let args = ["build".as_ref(), wat.as_os_str()];
+    let parts = ["lost.wat", "\"wizer.initialize\"", "global 0 holds an exception", "--no-init"];
+    run(&args).expect(2, &parts);
+    assert!(!wat.with_extension("faas").exists());
+    run(&[&args[..], &["--no-init".as_ref()]].concat()).expect(0, &[]);
 }
 
 #[test]
@@ -240,32 +276,25 @@ fn exports_are_called_with_numbers() {
     invoke("add", &["2", "two"]).expect(2, &["two"]);
 }
 
+/// Programs that do without a directory give up over one that they cannot open.
 #[test]
-fn a_preopened_directory_has_its_name_and_no_files() {
+fn no_directory_is_announced_before_it_can_be_opened() {
     let folder = scratch();
-    // Prints the name of descriptor 3, then exits with what path_open answers.
+    // Exits with what the first descriptor after the streams is told to be: 8, EBADF.
     let wat = r#"(module
         (import "wasi_snapshot_preview1" "fd_prestat_get" (func $get (param i32 i32) (result i32)))
-        (import "wasi_snapshot_preview1" "fd_prestat_dir_name"
-            (func $name (param i32 i32 i32) (result i32)))
-        (import "wasi_snapshot_preview1" "fd_write"
-            (func $write (param i32 i32 i32 i32) (result i32)))
-        (import "wasi_snapshot_preview1" "path_open"
-            (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
         (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
         (memory (export "memory") 1)
-        (func (export "_start")
-            (if (call $get (i32.const 3) (i32.const 0)) (then (call $exit (i32.const 1))))
-            (if (call $name (i32.const 3) (i32.const 100) (i32.load (i32.const 4)))
-                (then (call $exit (i32.const 2))))
-            (i32.store (i32.const 0) (i32.const 100))
-            (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))
-            (call $exit (call $open (i32.const 3) (i32.const 0) (i32.const 100) (i32.const 1)
-                (i32.const 0) (i64.const 0) (i64.const 0) (i32.const 0) (i32.const 24)))))"#;
+        (func (export "_start") (call $exit (call $get (i32.const 3) (i32.const 0)))))"#;
     let wat = write(folder.path(), "name.wat", wat);
     let dir = format!("{}::/data", folder.path().display());
-    let finished = run(&["run".as_ref(), wat.as_os_str(), "--dir".as_ref(), dir.as_ref()]);
-    let finished = finished.expect(52, &["not supported yet"]);
-    assert_eq!(finished.stdout, "/data");
-    run(&["run".as_ref(), wat.as_os_str()]).expect(1, &[]);
+    let run_with = |dirs: &[&str]| {
+        let dirs: Vec<_> = dirs.iter().flat_map(|dir| ["--dir", dir]).collect();
+        run(&[&["run", wat.to_str().unwrap()], &dirs[..]].concat())
+    };
+    let warned =
+        run_with(&[&dir, "."]).expect(8, &["--dir is not supported yet", "/data", "\".\""]);
+    assert_eq!(warned.stderr.lines().count(), 2, "{}", warned.stderr);
+    let silent = run_with(&[]).expect(8, &[]);
+    assert_eq!(silent.stderr, "");
 }

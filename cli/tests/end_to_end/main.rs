@@ -6,5 +6,7 @@ mod deploy;
 mod examples;
 mod exit_codes;
 mod hostile_guests;
+mod settings;
+mod starts;
 mod support;
 mod warm_up;

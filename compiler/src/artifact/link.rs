@@ -65,7 +65,7 @@ impl Linked {
     /// A reference to function `index`.
     pub(crate) fn func_ref(&self, module: &Module<'_>, index: FuncIndex) -> FuncRef {
         // All functions of the index space are in the text.
-        FuncRef::new(self.offsets[&Symbol::Func(index)], module.func_type_id(index))
+        module.func_ref(index, self.offsets[&Symbol::Func(index)])
     }
 }
 

@@ -72,7 +72,7 @@ fn types(sections: &mut Sections, module: &Module<'_>, linked: &Linked) {
             params: val_types(sections, module, ty.params()),
             results: val_types(sections, module, ty.results()),
             hash: FuncType::hash(ty).0,
-            id: module.type_ids[index].into(),
+            id: module.type_id(index).into(),
             trampoline: trampoline.unwrap_or(NONE).into(),
         };
         sections.push(SectionId::Types, &[record]);

@@ -170,7 +170,7 @@ impl FuncEmitter<'_> {
     ) -> (cranelift_codegen::ir::Block, cranelift_codegen::ir::Block) {
         let fast = self.code.blocks().create_block();
         let slow = self.code.cold_block();
-        let expected = self.code.index(self.code.module.type_ids[reference.ty]);
+        let expected = self.code.index(self.code.module.type_id(reference.ty));
         let same = self.code.equal(reference.id, expected);
         self.code.ins().brif(same, fast, &[], slow, &[]);
         (fast, slow)
@@ -186,16 +186,15 @@ impl FuncEmitter<'_> {
         Callee::Address(signature, address)
     }
 
-    /// A function of another instance or of the host: a thunk and the index it takes. Anything
-    /// else raises a trap.
+    /// A function of another instance or of the host: a thunk, which compares the types, and the index
+    /// it takes. Anything else raises a trap.
     fn foreign_callee(&mut self, reference: &Reference) -> (Callee, Value) {
         let null = self.code.iconst(0);
         let is_null = self.code.equal(reference.value, null);
         self.code.trap_if(is_null, reference.null);
-        let id = self.code.module.type_ids[reference.ty];
-        let expected = self.code.index(id | FuncRef::FOREIGN);
-        let differs = self.code.different(reference.id, expected);
-        self.code.trap_if(differs, TrapCode::IndirectCallTypeMismatch);
+        let foreign = self.code.index(FuncRef::FOREIGN);
+        let native = self.code.different(reference.id, foreign);
+        self.code.trap_if(native, TrapCode::IndirectCallTypeMismatch);
         let thunk = Symbol::Foreign(self.code.module.first_equal[reference.ty]);
         (Callee::Piece(thunk), self.code_of(reference.value))
     }

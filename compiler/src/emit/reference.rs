@@ -38,7 +38,7 @@ impl FuncEmitter<'_> {
         let text = self.code.text();
         let offset = self.code.ins().isub(address, text);
         const { assert!(FuncRef::CODE_BIT == 0) };
-        let ty = FuncRef::new(0, self.code.module.func_type_id(function)).to_bits();
+        let ty = self.code.module.func_ref(function, 0).to_bits();
         let ty = self.code.iconst(ty.cast_signed());
         let value = self.code.ins().bor(offset, ty);
         self.push(value);

@@ -7,21 +7,17 @@ use std::collections::HashMap;
 use wfaas_abi::artifact::records::ConstOpcode;
 use wfaas_abi::context::ImportCounts;
 use wfaas_abi::state::StateLayout;
-use wfaas_abi::{FuncType, TypeHash, ValType};
+use wfaas_abi::{FuncRef, FuncType, TypeHash, ValType};
 
 /// Everything of a module but the bodies of its functions. Index spaces start with the imports.
 #[derive(Debug, Default)]
 pub(crate) struct Module<'a> {
     /// Function types.
     pub(crate) types: PrimaryMap<TypeIndex, FuncType>,
-    /// The id of each type.
-    pub(crate) type_ids: PrimaryMap<TypeIndex, u32>,
     /// The first type equal to each.
     pub(crate) first_equal: PrimaryMap<TypeIndex, TypeIndex>,
     /// The first type with each identity.
     pub(crate) index_of: HashMap<TypeHash, TypeIndex>,
-    /// The first type with each id.
-    pub(crate) index_of_id: HashMap<u32, TypeIndex>,
     /// Imports of all kinds, in order.
     pub(crate) imports: Vec<Import<'a>>,
     /// How many of them there are of each kind.
@@ -175,9 +171,14 @@ impl<'a> Module<'a> {
         &self.types[self.funcs[func]]
     }
 
-    /// The id of the type of a function.
-    pub(crate) fn func_type_id(&self, func: FuncIndex) -> u32 {
-        self.type_ids[self.funcs[func]]
+    /// The number by which references to functions know a type.
+    pub(crate) fn type_id(&self, ty: TypeIndex) -> u32 {
+        FuncRef::type_id(self.first_equal[ty].as_u32())
+    }
+
+    /// A reference to a function at `code` bytes into the text.
+    pub(crate) fn func_ref(&self, func: FuncIndex, code: u32) -> FuncRef {
+        FuncRef::new(code, self.type_id(self.funcs[func]))
     }
 
     /// The place of a function among the defined ones; `None` for an import.

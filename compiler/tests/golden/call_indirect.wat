@@ -25,7 +25,7 @@
 ;;   movq -0x2000(%rcx, %rax, 8), %rdi
 ;;   movq %rdi, %rax
 ;;   shrq $0x20, %rax
-;;   cmpl $0x56c9844b, %eax
+;;   cmpl $0x1, %eax
 ;;   jz      label7; j label2
 ;; block7:
 ;;   movq    %r15, %rcx
@@ -43,7 +43,7 @@
 ;;   testq %rdi, %rdi
 ;;   jz      label6; j label3
 ;; block3:
-;;   cmpl $0xd6c9844b, %eax
+;;   cmpl $0x80000000, %eax
 ;;   jnz     label5; j label4
 ;; block4:
 ;;   movl $0x1, %esi
@@ -96,8 +96,8 @@
 ;; @002c                               v15 = iconst.i64 32
 ;; @002c                               v16 = ushr v14, v15  ; v15 = 32
 ;; @002c                               v17 = ireduce.i32 v16
-;; @002c                               v19 = iconst.i32 0x56c9_844b
-;; @002c                               v20 = icmp eq v17, v19  ; v19 = 0x56c9_844b
+;; @002c                               v19 = iconst.i32 1
+;; @002c                               v20 = icmp eq v17, v19  ; v19 = 1
 ;; @002c                               brif v20, block5, block6
 ;;
 ;;                                 block5:
@@ -119,8 +119,8 @@
 ;; @002c                               trap user16
 ;;
 ;;                                 block8 cold:
-;; @002c                               v29 = iconst.i32 -691436469
-;; @002c                               v30 = icmp.i32 ne v17, v29  ; v29 = -691436469
+;; @002c                               v29 = iconst.i32 -2147483648
+;; @002c                               v30 = icmp.i32 ne v17, v29  ; v29 = -2147483648
 ;; @002c                               brif v30, block9, block10
 ;;
 ;;                                 block9 cold:

@@ -82,8 +82,8 @@
 ;; @0073                               v7 = iconst.i64 32
 ;; @0073                               v8 = ushr v6, v7  ; v7 = 32
 ;; @0073                               v9 = ireduce.i32 v8
-;; @0073                               v10 = iconst.i32 0x0cfc_8129
-;; @0073                               v11 = icmp eq v9, v10  ; v10 = 0x0cfc_8129
+;; @0073                               v10 = iconst.i32 4
+;; @0073                               v11 = icmp eq v9, v10  ; v10 = 4
 ;; @0073                               brif v11, block5, block6
 ;;
 ;;                                 block5:
@@ -105,8 +105,8 @@
 ;; @0073                               trap user16
 ;;
 ;;                                 block8 cold:
-;; @0073                               v19 = iconst.i32 -1929608919
-;; @0073                               v20 = icmp.i32 ne v9, v19  ; v19 = -1929608919
+;; @0073                               v19 = iconst.i32 -2147483648
+;; @0073                               v20 = icmp.i32 ne v9, v19  ; v19 = -2147483648
 ;; @0073                               brif v20, block9, block10
 ;;
 ;;                                 block9 cold:

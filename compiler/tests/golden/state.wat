@@ -50,8 +50,8 @@
 ;; @004e                               v17 = func_addr.i64 fn1
 ;; @004e                               v18 = load.i64 notrap aligned readonly can_move v14-0x2ff0
 ;; @004e                               v19 = isub v17, v18
-;; @004e                               v20 = iconst.i64 0x2f72_2692_0000_0000
-;; @004e                               v21 = bor v19, v20  ; v20 = 0x2f72_2692_0000_0000
+;; @004e                               v20 = iconst.i64 0x0001_0000_0000
+;; @004e                               v21 = bor v19, v20  ; v20 = 0x0001_0000_0000
 ;; @0051                               v22 = load.i64 notrap aligned region1 v14-16
 ;; @0051                               v23 = ireduce.i32 v22
 ;; @0053                               v24 = iconst.i32 3

@@ -10,6 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
+use wfaas_wasi::Environment;
 
 /// A structure that can be read key by key.
 pub trait Fields: Default {
@@ -97,18 +98,18 @@ impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Named<'_, T> {
     }
 }
 
-/// An error with the name of a field before it. One that names a part of the field stays as it is,
-/// and with it its place in the document.
+/// An error with the name of a field before it. One that names the field or a part of it stays as it
+/// is, and with it its place in the document.
 fn named<E: Error>(field: &str, error: E) -> E {
     let text = error.to_string();
-    if text.strip_prefix(field).is_some_and(|rest| rest.starts_with('.')) {
+    if text.strip_prefix(field).is_some_and(|rest| rest.starts_with(['.', ':'])) {
         return error;
     }
     // Further lines say where, which the format itself adds to the new error.
     E::custom(format_args!("{field}: {}", text.lines().next().unwrap_or_default()))
 }
 
-/// Environment variables: a table of strings.
+/// Environment variables: a table of strings, no name twice.
 pub(super) struct Variables(BTreeMap<String, String>);
 
 impl From<Variables> for BTreeMap<String, String> {
@@ -127,14 +128,43 @@ impl<'de> Deserialize<'de> for Variables {
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Variables, A::Error> {
                 let mut variables = BTreeMap::new();
-                while let Some(name) = map.next_key::<String>()? {
-                    let field = format!("env.{name}");
-                    variables.insert(name, map.next_value_seed(Named::<String>::new(&field))?);
+                while let Some(name) = map.next_key_seed(NewVariable(&variables))? {
+                    let value = map.next_value_seed(VariableOf(&name))?;
+                    variables.insert(name, value);
                 }
                 Ok(Variables(variables))
             }
         }
         from.deserialize_map(Reader)
+    }
+}
+
+/// Reads the name of a variable that is not one of these.
+struct NewVariable<'a>(&'a BTreeMap<String, String>);
+
+impl<'de> DeserializeSeed<'de> for NewVariable<'_> {
+    type Value = String;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<String, D::Error> {
+        let name = String::deserialize(from)?;
+        Environment::check_variable(&name, "").map_err(D::Error::custom)?;
+        if self.0.contains_key(&name) {
+            return Err(D::Error::custom(format_args!("env: {name:?} is there twice")));
+        }
+        Ok(name)
+    }
+}
+
+/// Reads the value of the variable of this name.
+struct VariableOf<'a>(&'a str);
+
+impl<'de> DeserializeSeed<'de> for VariableOf<'_> {
+    type Value = String;
+
+    fn deserialize<D: Deserializer<'de>>(self, from: D) -> Result<String, D::Error> {
+        let value = Named::<String>::new(&format!("env.{}", self.0)).deserialize(from)?;
+        Environment::check_variable(self.0, &value).map_err(D::Error::custom)?;
+        Ok(value)
     }
 }
 

@@ -50,6 +50,11 @@ fn mistakes_name_the_field() {
         (r#"{"limits": {"time_ms": -1}}"#, &["limits.time_ms: "]),
         (r#"{"env": {"A": 1}}"#, &["env.A: ", "expected a string"]),
         (r#"{"env": []}"#, &["env: ", "a table of strings"]),
+        (r#"{"env": {"A": "1", "B": "2", "A": "1"}}"#, &["env: \"A\" is there twice"]),
+        (r#"{"env": {"": "1"}}"#, &["env: \"\" ", "empty"]),
+        (r#"{"env": {"A=B": "1"}}"#, &["env: \"A=B\" ", "`=`"]),
+        (r#"{"env": {"A\u0000": "1"}}"#, &["env: ", "\"A\\0\"", "NUL"]),
+        (r#"{"env": {"A": "\u0000"}}"#, &["env: ", "\"A\"", "NUL"]),
         (r#"{"args": "one"}"#, &["args: ", "sequence"]),
         (r#"{"args": [1]}"#, &["args: ", "expected a string"]),
         (r#"{"abi": "cgi"}"#, &["abi: ", "cgi", "`reactor`"]),
@@ -76,6 +81,10 @@ fn mistakes_in_toml_point_to_their_line() {
         ("abi = 'wasi'\n[limits]\nmemory = true", &["line 3", "limits.memory", "64MiB"]),
         ("abi = 'wasi'\n[limits]\ncpu = 1", &["line 3", "limits.cpu"]),
         ("args = []\n\n[env]\nA = 1", &["line 4", "env.A"]),
+        ("args = []\n[env]\nB = ''\n'A=B' = '1'", &["line 4", "A=B", "`=`"]),
+        ("args = []\n[env]\n'' = '1'", &["line 3", "empty"]),
+        ("[env]\nA = '1'\nA = '2'", &["line 3", "duplicate key"]),
+        ("[env]\nA = \"1\\u0000\"", &["line 2", "NUL"]),
         ("args = []\nrout = '/'", &["line 2", "`rout`"]),
     ];
     for (text, parts) in cases {

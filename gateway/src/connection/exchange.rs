@@ -1,7 +1,9 @@
 //! A request and its answer, from the head to the last byte taken: clocks, and an end from outside.
 
 use super::state::State;
+use crate::budget::Account;
 use crate::pace::Pace;
+use crate::turns::Turns;
 use hyper::rt::Executor;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -143,13 +145,20 @@ impl Drop for Exchange {
 
 /// Runs the streams of an HTTP/2 connection, each until it is done or its exchange is cancelled:
 /// hyper resets the stream of a task that is dropped.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Streams {
+    turns: Arc<Turns>,
+    payer: Arc<Account>,
     /// The exchange that the service was just called for. hyper gives its task away next.
     next: Arc<Mutex<Option<Arc<Exchange>>>>,
 }
 
 impl Streams {
+    /// Streams that go on in turns, in the time of `payer`.
+    pub(super) fn new(turns: &Arc<Turns>, payer: &Arc<Account>) -> Streams {
+        Streams { turns: turns.clone(), payer: payer.clone(), next: Arc::default() }
+    }
+
     /// Tells which exchange the next task is for.
     pub(super) fn expect(&self, exchange: &Arc<Exchange>) {
         *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(exchange.clone());
@@ -163,7 +172,7 @@ where
 {
     fn execute(&self, task: F) {
         let exchange = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
-        tokio::spawn(async move {
+        tokio::spawn(self.turns.of(&self.payer, async move {
             let Some(exchange) = exchange else {
                 task.await;
                 return;
@@ -172,6 +181,6 @@ where
                 _ = task => {}
                 () = exchange.cancelled() => {}
             }
-        });
+        }));
     }
 }

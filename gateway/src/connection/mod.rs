@@ -65,7 +65,9 @@ pub(crate) async fn serve(
         _ = ending.wait_for(|ending| *ending) => return,
     };
     let Some((peer, early)) = early else { return };
-    let (peer, streams) = (Arc::new(peer), Streams::default());
+    let payer = peer.client.map(|client| shared.addresses.of(&client));
+    let payer = payer.unwrap_or_else(|| state.account.clone());
+    let (peer, streams) = (Arc::new(peer), Streams::new(&shared.turns, &payer));
     let io = TokioIo::new(Socket::new(stream, early, state.clone()));
     let builder = builder(streams.clone());
     let service = service_fn(|request: Request<Incoming>| {
@@ -79,7 +81,8 @@ pub(crate) async fn serve(
             Ok::<_, Infallible>(response.map(|answer| Sending::new(answer, exchange)))
         }
     });
-    let mut connection = pin!(builder.serve_connection(io, service));
+    let connection = builder.serve_connection(io, service);
+    let mut connection = pin!(shared.turns.of(&payer, connection));
     let mut told = false;
     loop {
         let leave = tokio::select! {
@@ -99,7 +102,7 @@ pub(crate) async fn serve(
             () = state.is_shed() => true,
             _ = ending.wait_for(|ending| *ending), if !told => false,
         };
-        connection.as_mut().graceful_shutdown();
+        connection.as_mut().task().graceful_shutdown();
         told = true;
         if leave {
             let _ = tokio::time::timeout(FAREWELL, connection.as_mut()).await;

@@ -6,7 +6,7 @@ use super::peer::Caller;
 use crate::budget::Lease;
 use crate::registry::Deployed;
 use crate::server::Shared;
-use crate::workers::Claim;
+use crate::workers::Fate;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
@@ -57,16 +57,16 @@ async fn run(
     let deadline = exchange.deadline;
     let (reply, outcome) = oneshot::channel();
     let (job_deployed, payer) = (deployed.clone(), place.payer());
-    let job = move |claim: Option<Claim>| {
+    let job = move |fate: Fate| {
         drop(place); // it does not wait any more
-        let Some(claim) = claim else {
-            let _ = reply.send(None); // it made room
+        if fate == Fate::MadeRoom {
+            let _ = reply.send(None);
             return;
-        };
+        }
         let late = deadline.is_some_and(|deadline| deadline <= Instant::now());
         // A client that has gone needs no answer; late requests get theirs below.
         if !reply.is_closed() && !late {
-            let _ = reply.send(Some((job_deployed.function.handle(exchange), claim)));
+            let _ = reply.send(Some(job_deployed.function.handle(exchange)));
         }
     };
     shared.workers.submit(payer, job).map_err(|_| Problem::busy_workers())?;
@@ -75,7 +75,7 @@ async fn run(
         None => Ok(outcome.await),
     };
     match outcome {
-        Ok(Ok(Some((outcome, _claim)))) => Ok(outcome),
+        Ok(Ok(Some(outcome))) => Ok(outcome),
         Ok(Ok(None)) => Err(Problem::busy_workers()),
         // Not run in time, or not stopped in time.
         Ok(Err(_)) if deadline.is_some_and(|deadline| deadline <= Instant::now()) => {

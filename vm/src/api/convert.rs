@@ -50,7 +50,7 @@ impl Objects {
         let ValType::Ref(RefType { nullable, heap }) = ty else { return value.ty() == ty };
         match (value, heap) {
             (Val::FuncRef(Some(func)), HeapType::Concrete(hash)) => {
-                self.func_type(func.id).hash() == hash
+                self.type_hash(func.id).is_ok_and(|found| found == hash)
             }
             (Val::FuncRef(None), _) => nullable && ty.is_func_ref(),
             (Val::ExternRef(None), _) => nullable && ty.is_extern_ref(),

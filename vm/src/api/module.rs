@@ -23,6 +23,14 @@ impl Module {
     /// As [`Module::from_bytes`], and [`Error::Os`] if the file cannot be opened.
     pub fn from_file(engine: &Engine, path: &Path) -> Result<Module, Error> {
         let file = File::open(path).map_err(Error::os("opening the artifact"))?;
+        Module::from_open_file(engine, file)
+    }
+
+    /// The same with a file that is open, so that it can be looked at too.
+    ///
+    /// # Errors
+    /// As [`Module::from_bytes`].
+    pub fn from_open_file(engine: &Engine, file: File) -> Result<Module, Error> {
         Module::load_file(file, engine.cpu_features(), engine.image_memory())
     }
 }

@@ -160,8 +160,7 @@ fn check_module(module: &Module) -> Result<(), Error> {
             return Err(Error::Unsupported(message + " is not supported"));
         }
     }
-    let complete = artifact.init_steps().is_empty() && artifact.start().is_none();
-    if !module.is_initialised() && !complete {
+    if !module.has_complete_image() {
         let message = "a pool needs a module whose image is of an initialised instance";
         return Err(Error::Unsupported(message.into()));
     }

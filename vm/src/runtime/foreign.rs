@@ -1,9 +1,11 @@
 //! Function references that cross from one instance's terms to another's.
 
-use crate::runtime::error::Error;
+use crate::runtime::error::{Error, without_frames};
+use crate::runtime::instance::InstanceInner;
 use crate::runtime::item::FuncId;
-use crate::runtime::objects::{Objects, push};
-use wfaas_abi::{FuncRef, FuncType};
+use crate::runtime::objects::{ForeignFunc, Objects, push};
+use wfaas_abi::context::FuncImport;
+use wfaas_abi::{ArtifactError, FuncRef, TrapCode, TypeHash};
 
 impl Objects {
     /// A reference to `func` in the terms of instance `holder`: native if it is one of its own,
@@ -18,27 +20,46 @@ impl Objects {
         {
             return self.instances[instance as usize].native_ref(index);
         }
-        let ty = self.func_type(func);
         let index = match self.foreign.indices.get(&func) {
             Some(index) => *index,
-            None => self.add_foreign(func, &ty)?,
+            None => self.add_foreign(func)?,
         };
-        Ok(FuncRef::foreign(index, ty.id()))
+        Ok(FuncRef::foreign(index))
     }
 
-    fn add_foreign(&mut self, func: FuncId, ty: &FuncType) -> Result<u32, Error> {
-        if self.type_ids.is_empty() {
-            for instance in 0..self.instances.len() {
-                self.add_type_ids(instance)?;
-            }
-        }
-        self.add_type_id(ty.clone())?;
+    fn add_foreign(&mut self, func: FuncId) -> Result<u32, Error> {
         self.check_foreign()?;
-        let record = self.func_import(func)?;
-        let index = push(&mut self.foreign.records, Box::new(record));
-        self.foreign.funcs.push(func);
+        let (ty, record) = (self.type_hash(func)?, self.func_import(func)?);
+        let foreign = ForeignFunc { func, ty, called_as: None, record };
+        let index = push(&mut self.foreign.funcs, Box::new(foreign));
         self.foreign.indices.insert(func, index);
         Ok(index)
+    }
+
+    fn foreign_func(&self, index: u32) -> Result<&ForeignFunc, Error> {
+        let func = self.foreign.funcs.get(index as usize);
+        func.map(|func| &**func).ok_or_else(dangling)
+    }
+
+    /// The record of the foreign function `index`, to be called as a function of type `ty` of the
+    /// module of instance `caller`. The check of the type is remembered: it takes longer than the rest
+    /// of the call, and a reference mostly has one place that calls it.
+    ///
+    /// # Errors
+    /// [`Error::Trap`] if it is of another type.
+    #[inline]
+    pub(super) fn foreign_record(
+        &mut self,
+        index: u32,
+        ty: u32,
+        caller: u32,
+    ) -> Result<&FuncImport, Error> {
+        let func = self.foreign.funcs.get_mut(index as usize).ok_or_else(dangling)?;
+        if func.called_as != Some((caller, ty)) {
+            check_type(func, &self.instances[caller as usize], ty)?;
+            func.called_as = Some((caller, ty));
+        }
+        Ok(&func.record)
     }
 
     /// The function that a reference in the terms of instance `holder` names.
@@ -47,13 +68,11 @@ impl Objects {
         reference: FuncRef,
         holder: Option<u32>,
     ) -> Result<Option<FuncId>, Error> {
-        let dangling = || Error::Unsupported("a function reference names no function".into());
         if reference.is_null() {
             return Ok(None);
         }
         if reference.is_foreign() {
-            let func = self.foreign.funcs.get(reference.code as usize);
-            return func.copied().map(Some).ok_or_else(dangling);
+            return Ok(Some(self.foreign_func(reference.code)?.func));
         }
         let instance = holder.ok_or_else(dangling)?;
         let artifact = self.instances[instance as usize].module.artifact();
@@ -77,23 +96,20 @@ impl Objects {
             Some(func) => Ok(self.func_to_ref(func, to)?.to_bits()),
         }
     }
+}
 
-    /// Notes the type ids of an instance, so that no two types of the store share one.
-    pub(crate) fn add_type_ids(&mut self, instance: usize) -> Result<(), Error> {
-        let module = self.instances[instance].module.clone();
-        let artifact = module.artifact();
-        for index in 0..artifact.types().len() {
-            self.add_type_id(artifact.func_type(index as u32)?)?;
-        }
-        Ok(())
+/// A foreign function must be of type `ty` of an instance's module.
+#[cold]
+fn check_type(func: &ForeignFunc, caller: &InstanceInner, ty: u32) -> Result<(), Error> {
+    let artifact = caller.module.artifact();
+    let expected = artifact.types().get(ty as usize);
+    let expected = expected.ok_or(ArtifactError::Corrupt("a type index is out of range"))?;
+    if func.ty != TypeHash(expected.hash) {
+        return Err(without_frames(TrapCode::IndirectCallTypeMismatch));
     }
+    Ok(())
+}
 
-    fn add_type_id(&mut self, ty: FuncType) -> Result<(), Error> {
-        let known = self.type_ids.entry(ty.id()).or_insert_with(|| ty.clone());
-        if *known == ty {
-            return Ok(());
-        }
-        let message = format!("function types {known} and {ty} have the same id");
-        Err(Error::Unsupported(message))
-    }
+fn dangling() -> Error {
+    Error::Unsupported("a function reference names no function".into())
 }

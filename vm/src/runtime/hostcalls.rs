@@ -227,10 +227,9 @@ fn table_init(
     context.store.table_init(context.instance, table, segment, dst, src, len)
 }
 
-fn foreign_func(context: Context<'_>, index: u32) -> Result<u64, Error> {
-    let record = context.store.objects.foreign.records.get(index as usize);
-    let missing = || Error::Unsupported("a function reference names no function".into());
-    Ok(std::ptr::from_ref(&**record.ok_or_else(missing)?) as u64)
+fn foreign_func(context: Context<'_>, index: u32, ty: u32) -> Result<u64, Error> {
+    let record = context.store.objects.foreign_record(index, ty, context.instance)?;
+    Ok(std::ptr::from_ref(record) as u64)
 }
 
 fn globalize(context: Context<'_>, base: u64, value: u64) -> Result<u64, Error> {

@@ -6,7 +6,7 @@ use crate::runtime::error::Error;
 use crate::runtime::item::FuncId;
 use crate::runtime::module::Module;
 use wfaas_abi::artifact::records::{FunctionRecord, TypeRecord};
-use wfaas_abi::{ArtifactError, FuncRef};
+use wfaas_abi::{ArtifactError, FuncRef, TypeHash};
 
 /// An instance. Hostcalls get its address.
 #[derive(Debug)]
@@ -72,6 +72,12 @@ impl InstanceInner {
     pub(crate) fn native_ref(&self, index: u32) -> Result<FuncRef, Error> {
         let (function, ty) = self.function(index)?;
         Ok(FuncRef::new(function.text_offset.get(), ty.id.get()))
+    }
+
+    /// The identity of the type of function `index`.
+    pub(super) fn type_hash(&self, index: u32) -> Result<TypeHash, Error> {
+        let (_, ty) = self.function(index)?;
+        Ok(TypeHash(ty.hash))
     }
 
     /// The address `offset` bytes from BASE, if `bytes` from there are state.

@@ -55,9 +55,6 @@ impl Objects {
         self.write_host_context(&mut instance, records)?;
         self.add_own(&mut instance)?;
         self.instances.push(instance);
-        if !self.type_ids.is_empty() {
-            self.add_type_ids(index as usize)?;
-        }
         Ok(index)
     }
 

@@ -140,6 +140,13 @@ impl Module {
         self.0.initialised
     }
 
+    /// Whether instances start as they are after an instantiation: initialised, or without a segment
+    /// or start function that has to run in each.
+    pub fn has_complete_image(&self) -> bool {
+        let artifact = self.artifact();
+        self.0.initialised || artifact.init_steps().is_empty() && artifact.start().is_none()
+    }
+
     /// Sizes of its own memories in WebAssembly pages, by place.
     pub(crate) fn memory_pages(&self) -> &[u64] {
         &self.0.start.memory_pages

@@ -17,9 +17,9 @@ use std::any::Any;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use wfaas_abi::FuncType;
 use wfaas_abi::artifact::records::ExternKind;
 use wfaas_abi::context::FuncImport;
+use wfaas_abi::{FuncType, TypeHash};
 
 /// An object of the host that guests hold references to.
 pub(crate) type HostObject = Arc<dyn Any + Send + Sync>;
@@ -43,8 +43,6 @@ pub(crate) struct Objects {
     pub(super) host_funcs: Vec<Arc<HostFunc>>,
     pub(super) foreign: Foreign,
     pub(super) host_objects: Vec<HostObject>,
-    /// Function types by type id, as far as the ids may meet a foreign reference.
-    pub(super) type_ids: HashMap<u32, FuncType>,
     pub(super) limits: MemoryLimits,
     /// The objects that a reset keeps.
     pub(super) made: Counts,
@@ -53,10 +51,20 @@ pub(crate) struct Objects {
 /// Functions that are referred to from outside their instance.
 #[derive(Debug, Default)]
 pub(super) struct Foreign {
-    #[expect(clippy::vec_box)] // compiled code holds the addresses while it calls
-    pub(super) records: Vec<Box<FuncImport>>,
-    pub(super) funcs: Vec<FuncId>,
+    #[expect(clippy::vec_box)] // compiled code holds the records' addresses while it calls
+    pub(super) funcs: Vec<Box<ForeignFunc>>,
     pub(super) indices: HashMap<FuncId, u32>,
+}
+
+/// A function that is referred to from outside its instance.
+#[derive(Debug)]
+pub(super) struct ForeignFunc {
+    pub(super) func: FuncId,
+    pub(super) ty: TypeHash,
+    /// The last caller that it was checked for: the instance, and `ty` among the types of its module.
+    pub(super) called_as: Option<(u32, u32)>,
+    /// The record by which compiled code calls it.
+    pub(super) record: FuncImport,
 }
 
 /// Numbers of objects, by the kinds that the embedder can add.
@@ -90,7 +98,6 @@ impl Objects {
             host_funcs: Vec::new(),
             foreign: Foreign::default(),
             host_objects: Vec::new(),
-            type_ids: HashMap::new(),
             limits: MemoryLimits::new(memory_bytes),
             made: Counts::default(),
         }
@@ -214,6 +221,14 @@ impl Objects {
                 artifact.func_type(record.type_index.get()).expect("checked when it was exported")
             }
             FuncId::Host(index) => self.host_funcs[index as usize].ty.clone(),
+        }
+    }
+
+    /// The identity of a function's type.
+    pub(crate) fn type_hash(&self, func: FuncId) -> Result<TypeHash, Error> {
+        match func {
+            FuncId::Guest { instance, index } => self.instances[instance as usize].type_hash(index),
+            FuncId::Host(index) => Ok(self.host_funcs[index as usize].ty.hash()),
         }
     }
 

@@ -41,7 +41,6 @@ impl Objects {
             host_funcs,
             foreign,
             host_objects,
-            type_ids,
             limits,
             made,
         } = self;
@@ -61,7 +60,6 @@ impl Objects {
         }
         if !foreign.funcs.is_empty() {
             *foreign = Foreign::default();
-            type_ids.clear();
         }
         host_objects.clear();
         limits.reset();
@@ -120,7 +118,6 @@ mod tests {
         assert_ne!(objects.id(), id, "handles to the second are none of the next request");
         assert!(objects.object_from_bits(bits).is_none());
         assert!(references.iter().all(|dangling| objects.func_from_ref(*dangling, None).is_err()));
-        assert!(objects.type_ids.is_empty());
         let id = objects.id();
         assert!(objects.reset());
         assert_eq!(objects.id(), id, "nothing was added");

@@ -5,9 +5,9 @@ use crate::runtime::error::Error;
 use crate::runtime::limits::{element_bytes, page_bytes};
 use crate::runtime::objects::{HostObject, Objects};
 
-/// Bytes that a reference to a function of another instance takes: its record, its name, and the
-/// index by name.
-const FOREIGN_BYTES: u64 = 128;
+/// Bytes that a reference to a function of another instance takes: its record, its name, its type,
+/// and the index by name.
+const FOREIGN_BYTES: u64 = 160;
 
 impl Objects {
     /// Lets everything in the store that counts not grow beyond `bytes`.

@@ -21,8 +21,6 @@ pub(crate) enum Errno {
     Inval = 28,
     /// A device failed.
     Io = 29,
-    /// A name longer than the room for it.
-    Nametoolong = 37,
     /// A result that does not fit its type.
     Overflow = 61,
     /// No space left on the device.

@@ -1,8 +1,8 @@
 //! WASI preview1.
 //!
 //! [`FUNCTIONS`] lists all of it; a function without an implementation is linked as well and
-//! answers `ENOSYS`, so that a module which only mentions it can run. There are no files: streams
-//! can be read and written, and of a preopened directory a guest gets to know the name.
+//! answers `ENOSYS`, so that a module which only mentions it can run. There are no files and no
+//! directories: streams can be read and written.
 //!
 //! A function is called as often as it has to wait, once more each time, and begins anew; it must
 //! not have changed anything before it asks for a wait.

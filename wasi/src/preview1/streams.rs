@@ -148,8 +148,6 @@ fn iovecs(guest: &mut Guest<'_>, iovs: GuestPtr, count: u32) -> Result<Vec<Guest
 
 /// `filetype` of a terminal.
 const CHARACTER_DEVICE: u8 = 2;
-/// `filetype` of a directory.
-const DIRECTORY: u8 = 3;
 /// The right to `fd_read`.
 const RIGHT_FD_READ: u64 = 1 << 1;
 /// The right to `fd_write`.
@@ -159,33 +157,28 @@ const RIGHT_POLL: u64 = 1 << 27;
 
 /// Writes an `fdstat`: file type (u8), flags (u16 at 2), rights (u64 at 8), inherited rights (u64
 /// at 16). A guest takes a character device without the right to seek for a terminal, and buffers
-/// its output by lines; any other stream is of unknown type. A directory comes without rights.
+/// its output by lines; any other stream is of unknown type.
 pub(super) fn fd_fdstat_get(guest: &mut Guest<'_>, fd: u32, stat: GuestPtr) -> Result<(), Failure> {
     let descriptor = guest.wasi().table.get(fd)?;
-    let (file_type, rights) = match descriptor {
-        Descriptor::Directory(_) => (DIRECTORY, 0),
-        Descriptor::Input(_) => (stream_type(descriptor), RIGHT_FD_READ | RIGHT_POLL),
-        Descriptor::Output(_) => (stream_type(descriptor), RIGHT_FD_WRITE | RIGHT_POLL),
+    let rights = match descriptor {
+        Descriptor::Input(_) => RIGHT_FD_READ | RIGHT_POLL,
+        Descriptor::Output(_) => RIGHT_FD_WRITE | RIGHT_POLL,
     };
     let mut record = [0; 24];
-    record[0] = file_type;
+    record[0] = stream_type(descriptor);
     record[8..16].copy_from_slice(&rights.to_le_bytes());
     Ok(guest::write(guest, stat, &record)?)
 }
 
 /// Writes a `filestat`: device (8 bytes), inode (8), file type (1 at 16), links (8 at 24), size (8 at
-/// 32), three times (8 each). A stream has nothing but its type; of a directory only the name is known.
+/// 32), three times (8 each). A stream has nothing but its type.
 pub(super) fn fd_filestat_get(
     guest: &mut Guest<'_>,
     fd: u32,
     stat: GuestPtr,
 ) -> Result<(), Failure> {
-    let descriptor = guest.wasi().table.get(fd)?;
-    if matches!(descriptor, Descriptor::Directory(_)) {
-        return Err(Errno::Nosys.into());
-    }
     let mut record = [0; 64];
-    record[16] = stream_type(descriptor);
+    record[16] = stream_type(guest.wasi().table.get(fd)?);
     Ok(guest::write(guest, stat, &record)?)
 }
 
@@ -219,6 +212,5 @@ pub(super) fn fd_tell(guest: &mut Guest<'_>, fd: u32, _position: GuestPtr) -> Re
 fn cannot_seek(guest: &mut Guest<'_>, fd: u32) -> Result<(), Failure> {
     match guest.wasi().table.get(fd)? {
         Descriptor::Input(_) | Descriptor::Output(_) => Err(Errno::Spipe.into()),
-        Descriptor::Directory(_) => Err(Errno::Badf.into()),
     }
 }

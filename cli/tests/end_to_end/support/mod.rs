@@ -20,7 +20,8 @@ pub(crate) const EXAMPLES_FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/.
 /// `faascli` with these arguments.
 pub(crate) fn faascli<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_faascli"));
-    command.args(args).stdin(Stdio::null());
+    // Tests leave nothing in anybody's cache.
+    command.args(args).stdin(Stdio::null()).env("XDG_CACHE_HOME", "/proc/nowhere");
     command
 }
 

@@ -21,9 +21,11 @@ pub(crate) fn import(code: &mut CodeBuilder<'_>, func: FuncIndex, arguments: &[V
     call_record(code, ty, record, arguments);
 }
 
-/// The thunk that calls a foreign function of type `ty`: its index is the first argument.
+/// The thunk that calls a foreign function, which must be of type `ty`: its index is the first
+/// argument.
 pub(crate) fn foreign(code: &mut CodeBuilder<'_>, ty: TypeIndex, arguments: &[Value]) {
-    let record = code.hostcall(Hostcall::ForeignFunc, &arguments[..1]);
+    let expected = code.index(ty.as_u32());
+    let record = code.hostcall(Hostcall::ForeignFunc, &[arguments[0], expected]);
     call_record(code, ty, record, &arguments[1..]);
 }
 

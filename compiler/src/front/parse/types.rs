@@ -4,7 +4,6 @@ use crate::CompileError;
 use crate::front::index::TypeIndex;
 use crate::front::module::{GlobalType, Limits, Memory, Module, Table};
 use crate::front::proposals::GC;
-use std::collections::hash_map::Entry;
 use wasmparser::{AbstractHeapType, CompositeInnerType, RecGroup, SubType, UnpackedIndex};
 use wfaas_abi::types::{GroupMember, GroupValType};
 use wfaas_abi::{FuncType, HeapType, RefType, ValType};
@@ -18,36 +17,12 @@ impl Module<'_> {
             .map(|ty| self.group_member(&ty, first, offset))
             .collect::<Result<Vec<GroupMember>, CompileError>>()?;
         for ty in FuncType::group(&members) {
-            self.add_type(ty)?;
+            let index = self.types.next_key();
+            let first = *self.index_of.entry(ty.hash()).or_insert(index);
+            self.types.push(ty);
+            self.first_equal.push(first);
         }
         Ok(())
-    }
-
-    /// Adds a type, with its id and the first type equal to it.
-    fn add_type(&mut self, ty: FuncType) -> Result<(), CompileError> {
-        let (index, id) = (self.types.next_key(), ty.id());
-        let first = *self.index_of.entry(ty.hash()).or_insert(index);
-        if first == index {
-            self.check_id(&ty, id, index)?;
-        }
-        self.types.push(ty);
-        self.type_ids.push(id);
-        self.first_equal.push(first);
-        Ok(())
-    }
-
-    /// A new type must not have the id of another one.
-    fn check_id(&mut self, ty: &FuncType, id: u32, index: TypeIndex) -> Result<(), CompileError> {
-        match self.index_of_id.entry(id) {
-            Entry::Vacant(entry) => {
-                entry.insert(index);
-                Ok(())
-            }
-            Entry::Occupied(other) => Err(CompileError::TypeIdCollision {
-                first: self.types[*other.get()].to_string(),
-                second: ty.to_string(),
-            }),
-        }
     }
 
     fn group_member(

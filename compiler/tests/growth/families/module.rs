@@ -41,6 +41,24 @@ pub(super) const FAMILIES: &[Family] = &[
         let next = |n: usize| format!("(type $t{} (func (param (ref null $t{n}))))", n + 1);
         format!("(module {first}{})", each(n, next))
     }),
+    family("types-that-refer-twice", 1_000, |n| {
+        let ty = |n: usize| format!("(type (func (param (ref null {n}) (ref null {n}))))");
+        format!("(module (type (func)) {})", each(n, ty))
+    }),
+    family("types-of-one-group", 1_000, |n| {
+        format!("(module (rec {}))", "(type (func (param (ref null 0))))".repeat(n))
+    }),
+    family("indirect-calls-by-type", 50, |n| {
+        let bits = |n: usize, one: &str, zero: &str| {
+            each(16, |bit| if n >> bit & 1 == 1 { one } else { zero }.to_owned())
+        };
+        let call = |n: usize| {
+            let params = bits(n, "i32 ", "i64 ");
+            let arguments = bits(n, "(i32.const 0)", "(i64.const 0)");
+            format!("(func (call_indirect (param {params}) {arguments} (i32.const 0)))")
+        };
+        format!("(module (table 1 funcref) {})", each(n, call))
+    }),
     family("equal-types", 1_000, |n| module(n, |_| "(type (func (param i32)))".to_owned())),
     family("imports", 100, |n| {
         module(n, |n| format!("(import \"m\" \"f{n}\" (func (param i32)))"))
