@@ -20,6 +20,7 @@ mod machine;
 mod peer;
 mod procfs;
 mod report;
+mod size;
 mod soak;
 mod start;
 mod steady;
@@ -58,6 +59,12 @@ enum Command {
     Load,
     /// From WebAssembly to machine code: the kernels of `exec`, and other modules.
     Compile {
+        /// Modules.
+        #[arg(value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Bytes of artifacts and of their parts.
+    Size {
         /// Modules.
         #[arg(value_name = "FILE")]
         files: Vec<PathBuf>,
@@ -111,6 +118,11 @@ fn main() -> anyhow::Result<()> {
         Command::Calls => calls::run(rounds)?,
         Command::Load => load::run(rounds)?,
         Command::Compile { files } => compile::run(&files, rounds)?,
+        Command::Size { files } => {
+            let rows = size::run(&files)?;
+            size::print(&rows);
+            return json.map_or(Ok(()), |file| report::write_json(&rows, &file));
+        }
         Command::Density { count } => {
             let rows = density::run(count)?;
             density::print(&rows);

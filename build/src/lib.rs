@@ -29,7 +29,8 @@ pub use {wfaas_compiler as compiler, wfaas_function::Spec};
 
 use std::time::{Duration, Instant};
 use wfaas_compiler::CompileError;
-use wfaas_vm::{Config, Engine};
+use wfaas_symbolize::DebugFile;
+use wfaas_vm::{Artifact, Config, Engine};
 
 /// How an artifact is made.
 #[derive(Clone)]
@@ -65,6 +66,8 @@ impl Progress for () {}
 pub struct Built {
     /// The artifact, a whole file.
     pub artifact: Vec<u8>,
+    /// The debug file, if the module has DWARF: with it, backtraces show files and lines.
+    pub debug: Option<Vec<u8>>,
     /// How it came to be.
     pub report: Report,
 }
@@ -115,9 +118,11 @@ pub fn build(
     let compiled = |done, total| progress.compiled(done, total);
     let compile = wfaas_compiler::Options { progress: Some(&compiled), ..options.compile };
     let mut artifact = wfaas_compiler::compile(module, &compile)?.artifact;
+    let code_hash = Artifact::parse(&artifact).map_err(wfaas_vm::Error::from)?.code_hash();
+    let debug = DebugFile::write(module, code_hash);
     let mut report = Report { compile: started.elapsed(), ..Report::default() };
     progress.linked();
-    let Some(init) = &options.init else { return Ok(Built { artifact, report }) };
+    let Some(init) = &options.init else { return Ok(Built { artifact, debug, report }) };
 
     let started = Instant::now();
     let engine = Engine::new(Config::default())?;
@@ -129,7 +134,7 @@ pub fn build(
     }
     report.init = Some(started.elapsed());
     if options.warm_up.is_empty() {
-        return Ok(Built { artifact, report });
+        return Ok(Built { artifact, debug, report });
     }
 
     let started = Instant::now();
@@ -139,5 +144,5 @@ pub fn build(
         artifact = with_profile;
     }
     report.warm_up = Some(started.elapsed());
-    Ok(Built { artifact, report })
+    Ok(Built { artifact, debug, report })
 }

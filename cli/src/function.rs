@@ -90,7 +90,7 @@ pub(crate) fn rebuild(manifest: &Manifest) -> Result<Vec<u8>, Failure> {
     let path = artifact_path(manifest);
     eprintln!("building {}", manifest.name);
     let built = build_folder(manifest, &Recipe::default())?;
-    subject::write_atomically(&path, &built.artifact)?;
+    subject::write_built(&path, &built)?;
     Ok(built.artifact)
 }
 

@@ -5,6 +5,7 @@ use crate::manifest::Manifest;
 use anyhow::{Context, bail};
 use std::path::{Path, PathBuf};
 use wfaas_abi::Artifact;
+use wfaas_build::Built;
 
 /// Larger files are refused before they are read, in bytes.
 const MAX_FILE_BYTES: u64 = 4 << 30;
@@ -92,6 +93,31 @@ pub(crate) fn read_artifact(path: &Path) -> Result<Vec<u8>, Failure> {
         .with_context(|| format!("{} cannot be run", path.display()))
         .user_error()?;
     Ok(bytes)
+}
+
+/// Where the debug file of an artifact is: beside it.
+pub(crate) fn debug_path(artifact: &Path) -> PathBuf {
+    let mut path = artifact.as_os_str().to_owned();
+    path.push(".debug");
+    path.into()
+}
+
+/// The bytes of an artifact's debug file, if there is one that can be read.
+pub(crate) fn read_debug_file(artifact: &Path) -> Option<Vec<u8>> {
+    let path = debug_path(artifact);
+    check_file(&path).ok()?;
+    std::fs::read(path).ok()
+}
+
+/// Writes an artifact, and its debug file beside it.
+///
+/// # Errors
+/// As [`write_atomically`].
+pub(crate) fn write_built(path: &Path, built: &Built) -> Result<(), Failure> {
+    if let Some(debug) = &built.debug {
+        write_atomically(&debug_path(path), debug)?;
+    }
+    write_atomically(path, &built.artifact)
 }
 
 /// Writes a file so that `path` holds either what it held before or all of `bytes`.

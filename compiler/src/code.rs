@@ -3,7 +3,7 @@
 use crate::arch::x86_64::prologue::FrameStep;
 use crate::inline::Positions;
 use crate::symbol::Symbol;
-use std::ops::Range;
+use cranelift_codegen::ir::SourceLoc;
 use wfaas_abi::{BoundsStats, TrapCode};
 
 /// Machine code of one piece, with offsets from its start.
@@ -11,10 +11,8 @@ pub(crate) struct Code {
     pub(crate) symbol: Symbol,
     pub(crate) bytes: Vec<u8>,
     pub(crate) relocations: Vec<Relocation>,
-    /// Instructions that may fault, and why.
-    pub(crate) traps: Vec<(u32, TrapCode)>,
-    /// Ranges of code and the offset in the module they come from, or their position.
-    pub(crate) sources: Vec<(Range<u32>, u32)>,
+    /// Instructions that may fault, and calls, ascending.
+    pub(crate) sites: Vec<Site>,
     /// Positions of the inlined code.
     pub(crate) positions: Positions,
     /// Calls that exceptions may end.
@@ -22,6 +20,17 @@ pub(crate) struct Code {
     /// The steps of the prologue, each with the offset behind its instruction.
     pub(crate) unwind: Vec<(u32, FrameStep)>,
     pub(crate) stats: BoundsStats,
+}
+
+/// An instruction at which guest code can stop.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Site {
+    /// Offset of the instruction that may fault, or of a call's last byte.
+    pub(crate) offset: u32,
+    /// The reason of the fault; `None` for a call.
+    pub(crate) trap: Option<TrapCode>,
+    /// The offset in the module that it comes from, or its position.
+    pub(crate) location: SourceLoc,
 }
 
 /// The way to go on if a call ends with an exception.

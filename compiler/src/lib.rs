@@ -71,17 +71,16 @@ pub fn compile(wasm_or_wat: &[u8], options: &Options<'_>) -> Result<Compiled, Co
     let layout = Layout::new(&module)?;
     let starts = parse::starts(&bodies);
     let generator = Generator::new(&module, &layout, options)?;
-    let mut code = generator.generate(bodies, options)?;
-    let inlined = inline::gather(&mut code)?;
+    let code = generator.generate(bodies, options)?;
     let linked = link::link(code)?;
     let initial = image::initial(&module, &layout, &linked);
-    let sections = records::sections(&module, &layout, &linked, &inlined, &initial, &starts);
+    let (sections, symbols) = records::sections(&module, &layout, &linked, &initial, &starts);
     drop(initial); // its pages are in the sections
     let places = elf::Places::of(&sections);
     let eh_frame =
         unwind::eh_frame(&*generator.isas.usual, &linked.pieces, places.eh_frame_distance())?;
     let header = header::header(&module, &layout, linked.stats, options);
-    let artifact = elf::write(header, &places, &sections, &eh_frame, &linked.symbols(&module))?;
+    let artifact = elf::write(header, &places, &sections, &eh_frame, &symbols)?;
     Ok(Compiled {
         artifact,
         functions: starts.len(),

@@ -1,8 +1,9 @@
 //! The artifacts: their content, their determinism, and that damage to them is noticed.
 
+use iced_x86::{Decoder, DecoderOptions, Mnemonic};
 use std::collections::BTreeSet;
 use std::process::Command;
-use wfaas_abi::artifact::records::{ConstOpcode, InitKind};
+use wfaas_abi::artifact::records::{ConstOpcode, InitKind, NONE};
 use wfaas_abi::artifact::{HEADER_OFFSET, Header, SectionId, replace_image};
 use wfaas_abi::image::SparseImage;
 use wfaas_abi::memories::STRIDE;
@@ -118,7 +119,7 @@ fn what_depends_on_imports_is_left_to_instantiation() {
     let segment = |index: usize| artifact.data(artifact.data_segments()[index].bytes).unwrap();
     assert_eq!([segment(0), segment(1), segment(2)], [&b""[..], b"later", b"where?"]);
     let items = artifact.elem_segments().iter().map(|segment| segment.items.len.get());
-    assert_eq!(items.collect::<Vec<_>>(), [0, 1, 0]);
+    assert_eq!(items.collect::<Vec<_>>(), [0, 1], "the last one is in the image");
 }
 
 #[test]
@@ -152,26 +153,61 @@ fn a_segment_that_does_not_fit_traps_at_instantiation() {
 }
 
 #[test]
-fn traps_and_sources_ascend_and_point_into_functions() {
+fn sites_ascend_and_point_into_functions() {
     let file = build(EVERYTHING);
     let artifact = Artifact::parse(&file).unwrap();
-    let traps: Vec<u32> = artifact.traps().iter().map(|trap| trap.text_offset.get()).collect();
-    assert!(traps.is_sorted_by(|a, b| a < b));
-    let sources = artifact.source_map();
-    assert!(sources.is_sorted_by(|a, b| a.text_offset.get() < b.text_offset.get()));
+    assert!(artifact.sites().iter().is_sorted_by(|a, b| a.text_offset < b.text_offset));
     // Function 3 stores twice and loads once; the offset of one access is compared first.
     let access = &artifact.functions()[3];
-    let faults = artifact.traps().iter().filter(|trap| {
-        let at = trap.text_offset.get().wrapping_sub(access.text_offset.get());
-        at < access.text_size.get() && trap.code.get() == TrapCode::MemoryOutOfBounds as u32
+    let faults = artifact.sites().iter().filter(|site| {
+        let at = site.text_offset.wrapping_sub(access.text_offset.get());
+        at < access.text_size.get() && site.trap == Some(TrapCode::MemoryOutOfBounds)
     });
-    let places: Vec<u32> = faults
-        .map(|trap| artifact.wasm_offsets_at(trap.text_offset.get()).next().unwrap())
-        .collect();
+    let places: Vec<u32> = faults.map(|site| *site.places().last().unwrap()).collect();
     assert_eq!(places.len(), 4);
     assert_eq!(places.iter().collect::<BTreeSet<_>>().len(), 3, "{places:?}");
     assert!(places.iter().all(|place| *place > access.wasm_offset.get()));
-    assert_eq!(artifact.wasm_offsets_at(0).next(), None, "an import's thunk comes from nowhere");
+    let thunk = artifact.sites().last_to(artifact.functions()[0].text_size.get());
+    assert!(thunk.is_some_and(|site| site.places().is_empty()), "a thunk comes from nowhere");
+}
+
+#[test]
+fn each_call_of_a_function_has_a_place() {
+    let file = build(EVERYTHING);
+    let artifact = Artifact::parse(&file).unwrap();
+    let mut calls = 0;
+    for record in artifact.functions().iter().filter(|record| record.wasm_offset != NONE) {
+        let (start, size) = (record.text_offset.get(), record.text_size.get());
+        let code = &artifact.text()[start as usize..(start + size) as usize];
+        let ends: Vec<u64> = Decoder::with_ip(64, code, start.into(), DecoderOptions::NONE)
+            .into_iter()
+            .filter(|instruction| instruction.mnemonic() == Mnemonic::Call)
+            .map(|call| call.next_ip())
+            .collect();
+        for end in &ends {
+            let site = artifact.site_at(*end as u32 - 1).expect("a site for the call");
+            assert_eq!(site.trap, None);
+            assert!(site.places()[0] > record.wasm_offset.get());
+        }
+        calls += ends.len();
+    }
+    assert!(calls > 5, "{calls}");
+}
+
+#[test]
+fn a_name_is_in_the_file_once() {
+    let name = "a_function_with_two_exports_and_a_symbol";
+    let module = format!("(module (func ${name} (export \"{name}\") (export \"f\")))");
+    let file = build(module.as_bytes());
+    let found = file.windows(name.len()).filter(|bytes| *bytes == name.as_bytes());
+    assert_eq!(found.count(), 1);
+}
+
+#[test]
+fn segments_that_nothing_needs_have_no_records() {
+    let segments = "(data (i32.const 7) \"x\")".repeat(50_000);
+    let file = build(format!("(module (memory 1) {segments})").as_bytes());
+    assert!(Artifact::parse(&file).unwrap().data_segments().is_empty());
 }
 
 #[test]

@@ -62,9 +62,10 @@ fn read(artifact: &Artifact<'_>) {
     }
     let image = artifact.image();
     std::hint::black_box((image.runs.len(), image.bytes.len()));
+    std::hint::black_box(artifact.sites().iter().count());
     for offset in [0, 1, 0x40, u32::MAX] {
         std::hint::black_box((artifact.function_at(offset), artifact.trap_at(offset)));
-        std::hint::black_box(artifact.wasm_offsets_at(offset).count());
+        std::hint::black_box((artifact.site_at(offset), artifact.sites().last_to(offset)));
     }
     std::hint::black_box((artifact.start(), artifact.bounds_stats(), artifact.is_initialised()));
 }

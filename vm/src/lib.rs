@@ -112,3 +112,4 @@ pub use wfaas_abi::cpu::CpuFeatures;
 pub use wfaas_abi::{Artifact, ArtifactError, artifact::Profile, image::SparseImage};
 pub use wfaas_abi::{FuncType, HeapType, RefType, TrapCode, TypeHash, ValType};
 pub use wfaas_snapshot::{Error as SlotError, Tracking, WorkingSet};
+pub use wfaas_symbolize::Line;

@@ -3,7 +3,9 @@
 
 use super::header::SectionId;
 use super::reader::Artifact;
-use super::records::{FunctionRecord, HandlerRecord, INLINED, InlinedRecord, NONE};
+use super::records::{FunctionRecord, HandlerRecord, NONE};
+use super::sites::{Site, Sites};
+use crate::trap::TrapCode;
 
 impl<'a> Artifact<'a> {
     /// The handler of the call that returns to `text_offset`.
@@ -25,33 +27,19 @@ impl<'a> Artifact<'a> {
         inside.then_some((index as u32, record))
     }
 
-    /// The reason for which the instruction at `text_offset` may fault, as a number of `TrapCode`.
-    pub fn trap_at(&self, text_offset: u32) -> Option<u32> {
-        let traps = self.traps();
-        let index =
-            traps.binary_search_by_key(&text_offset, |record| record.text_offset.get()).ok()?;
-        Some(traps[index].code.get())
+    /// The instructions at which guest code can stop.
+    pub fn sites(&self) -> Sites<'a> {
+        Sites::new(self.records(SectionId::SiteBlocks), self.section(SectionId::Sites))
     }
 
-    /// The place in the module, in bytes, from which the code at `text_offset` comes. If it was
-    /// inlined, the place of the call comes next, and so on.
-    pub fn wasm_offsets_at(&self, text_offset: u32) -> impl Iterator<Item = u32> {
-        let map = self.source_map();
-        let after = map.partition_point(|record| record.text_offset.get() <= text_offset);
-        let record = after.checked_sub(1).map(|index| &map[index]);
-        let inlined: &[InlinedRecord] = self.records(SectionId::Inlined);
-        // A record refers to a record before it, so this ends.
-        let mut next = record.map(|record| (record.wasm_offset.get(), inlined));
-        std::iter::from_fn(move || {
-            let (place, inlined) = next.take().filter(|(place, _)| *place != NONE)?;
-            if place & INLINED == 0 {
-                return Some(place);
-            }
-            let index = (place & !INLINED) as usize;
-            let record = inlined.get(index)?;
-            next = Some((record.call.get(), &inlined[..index]));
-            Some(record.wasm_offset.get())
-        })
+    /// The instruction at `text_offset`, if guest code can stop there; a call by its last byte.
+    pub fn site_at(&self, text_offset: u32) -> Option<Site> {
+        self.sites().last_to(text_offset).filter(|site| site.text_offset == text_offset)
+    }
+
+    /// The reason for which the instruction at `text_offset` may fault.
+    pub fn trap_at(&self, text_offset: u32) -> Option<TrapCode> {
+        self.site_at(text_offset)?.trap
     }
 
     /// The function with the operator at `wasm_offset`, with its index.

@@ -81,21 +81,19 @@ sections! {
     ConstOps, ".wfaas.constops", ConstOp;
     /// The steps that instantiation still has to take, in order.
     InitSteps, ".wfaas.init", InitStep;
-    /// Data segments.
+    /// Data segments, up to the last that may still be needed.
     DataSegments, ".wfaas.datasegs", DataSegment;
-    /// Element segments.
+    /// Element segments, up to the last that may still be needed.
     ElemSegments, ".wfaas.elemsegs", ElemSegment;
     /// Bytes of the data segments that may still be needed.
     Data, ".wfaas.data", u8;
-    /// Instructions that may fault, by text offset.
-    Traps, ".wfaas.traps", TrapRecord;
     /// Calls with a handler of exceptions, by the text offset of the return address.
     Handlers, ".wfaas.handlers", HandlerRecord;
-    /// Text offsets and the wasm offsets they come from, by text offset.
-    SourceMap, ".wfaas.sourcemap", SourceRecord;
-    /// Where inlined code comes from.
-    Inlined, ".wfaas.inlined", InlinedRecord;
-    /// UTF-8 strings that the other records refer to.
+    /// Blocks of sites, by text offset.
+    SiteBlocks, ".wfaas.siteblocks", SiteBlock;
+    /// The instructions at which guest code can stop: the reason and the places in the module.
+    Sites, ".wfaas.sites", u8;
+    /// UTF-8 strings that the other records and the symbol table refer to, each once.
     Strings, ".wfaas.strings", u8;
     /// Sizes in WebAssembly pages of the memories in the image, by place; zero where there is none.
     MemorySizes, ".wfaas.memsizes", U64;

@@ -5,13 +5,13 @@
 //!   512    Header: magic, versions, hashes, and where each section is
 //!   4096   text, page-aligned (position independent, no relocations)
 //!   ...    the records of the other sections, in the order of `SectionId`
-//!   ...    .eh_frame, .symtab, .strtab, section headers
+//!   ...    .eh_frame, .symtab, section headers
 //!   last   image runs, profile runs, and image pages, page-aligned: replaced when a proto is
 //!          captured or a profile recorded, and so are the sizes of the memories
 //! ```
 //!
-//! All numbers are little-endian. Every section but the image is an array of one of the fixed-width
-//! records of [`records`]; nothing is parsed when an artifact is loaded. [`Artifact::parse`] takes
+//! All numbers are little-endian. Every section but the image and the sites is an array of one of the
+//! fixed-width records of [`records`]; nothing is parsed when an artifact is loaded. [`Artifact::parse`] takes
 //! constant time: it checks the header and that every section lies inside the file. The indices
 //! inside records are checked when they are used; [`Artifact::verify`] checks the content hash.
 //!
@@ -25,6 +25,7 @@ mod profile;
 mod proto;
 mod reader;
 pub mod records;
+mod sites;
 mod writer;
 
 pub use error::ArtifactError;
@@ -35,4 +36,5 @@ pub use profile::{MAX_PROFILE_PAGES, Profile, ProfilePart, ProfileRef, set_profi
 pub(crate) use proto::PROTO_RECORDS;
 pub use proto::{PROTO_MAGIC, Proto, ProtoHeader, write_proto};
 pub use reader::Artifact;
-pub use writer::{Sections, Symbol, replace_image, seal};
+pub use sites::{MAX_PLACES, SITES_IN_BLOCK, Site, SiteWriter, Sites};
+pub use writer::{Sections, replace_image, seal};

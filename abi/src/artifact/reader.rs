@@ -168,6 +168,12 @@ impl<'a> Artifact<'a> {
         <[T]>::ref_from_bytes(self.section(id)).unwrap_or(&[])
     }
 
+    /// BLAKE3 of the machine code: what a debug file belongs to. Initialisation and warm-up requests
+    /// leave it as it is. Takes time in proportion to the code.
+    pub fn code_hash(&self) -> [u8; 32] {
+        *blake3::hash(self.text()).as_bytes()
+    }
+
     /// Native code.
     pub fn text(&self) -> &'a [u8] {
         self.section(SectionId::Text)
@@ -230,24 +236,14 @@ impl<'a> Artifact<'a> {
         self.records(SectionId::InitSteps)
     }
 
-    /// Data segments.
+    /// Data segments, up to the last that may still be needed.
     pub fn data_segments(&self) -> &'a [DataSegment] {
         self.records(SectionId::DataSegments)
     }
 
-    /// Element segments.
+    /// Element segments, up to the last that may still be needed.
     pub fn elem_segments(&self) -> &'a [ElemSegment] {
         self.records(SectionId::ElemSegments)
-    }
-
-    /// Instructions that may fault, by text offset.
-    pub fn traps(&self) -> &'a [TrapRecord] {
-        self.records(SectionId::Traps)
-    }
-
-    /// Text offsets and where in the module they come from, by text offset.
-    pub fn source_map(&self) -> &'a [SourceRecord] {
-        self.records(SectionId::SourceMap)
     }
 
     /// The image.

@@ -18,10 +18,6 @@ pub mod limits {
 /// Stands for "none" in 32-bit offsets and indices.
 pub const NONE: u32 = u32::MAX;
 
-/// Marks the index of an [`InlinedRecord`] in the place of an offset in the module. Modules are
-/// smaller than this.
-pub const INLINED: u32 = 1 << 31;
-
 records! {
     RECORDS = derive(
         Debug, Clone, Copy, PartialEq, Eq, Default,
@@ -187,13 +183,13 @@ records! {
         expr: Range,
     }
 
-    /// A data segment: empty if nothing can need it after instantiation.
+    /// A data segment: empty if nothing can need it, as those that have no record.
     DataSegment {
         /// In the data section.
         bytes: Range,
     }
 
-    /// An element segment: empty if nothing can need it after instantiation.
+    /// An element segment: empty if nothing can need it, as those that have no record.
     ElemSegment {
         /// In the constant expressions, one operation an item.
         items: Range,
@@ -201,30 +197,12 @@ records! {
         ty: U32,
     }
 
-    /// An instruction that may fault.
-    TrapRecord {
-        /// Bytes from the start of the text.
+    /// A block of sites; it ends where the next one starts.
+    SiteBlock {
+        /// The first site, in bytes from the start of the text.
         text_offset: U32,
-        /// `TrapCode` as a number.
-        code: U32,
-    }
-
-    /// From this text offset on, code comes from this place in the module.
-    SourceRecord {
-        /// Bytes from the start of the text.
-        text_offset: U32,
-        /// Bytes from the start of the module; `NONE` where code comes from no place in it. With
-        /// the mark `INLINED`, the index of an `InlinedRecord`.
-        wasm_offset: U32,
-    }
-
-    /// The origin of inlined code.
-    InlinedRecord {
-        /// Bytes from the start of the module.
-        wasm_offset: U32,
-        /// The call's place: bytes from the start of the module or, with the mark `INLINED`, the
-        /// index of a record before this one.
-        call: U32,
+        /// Where its bytes start in the sites.
+        start: U32,
     }
 
     /// Consecutive stored pages of the image.

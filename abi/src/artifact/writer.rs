@@ -8,24 +8,16 @@ use super::reader::Artifact;
 use super::records::{Range, RunRecord};
 use crate::image::{Run, SparseImage};
 use crate::layout::PAGE;
+use std::collections::HashMap;
 use zerocopy::little_endian::U64;
 use zerocopy::{FromBytes, Immutable, IntoBytes};
-
-/// A named range of the text, for `.symtab`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Symbol {
-    /// Name.
-    pub name: String,
-    /// Bytes from the start of the text.
-    pub offset: u32,
-    /// Bytes.
-    pub size: u32,
-}
 
 /// The contents of an artifact's sections while they are collected.
 #[derive(Debug, Clone, Default)]
 pub struct Sections {
     contents: [Vec<u8>; SectionId::ALL.len()],
+    /// The strings so far.
+    strings: HashMap<Box<str>, Range>,
 }
 
 impl Sections {
@@ -54,9 +46,22 @@ impl Sections {
         }
     }
 
-    /// Appends a string.
+    /// The place of a string, which is appended unless it is there already. The section is an ELF
+    /// string table as well: it starts with a zero, and each string ends with one.
     pub fn string(&mut self, text: &str) -> Range {
-        self.push(SectionId::Strings, text.as_bytes())
+        if text.is_empty() {
+            return Range::default();
+        }
+        if let Some(known) = self.strings.get(text) {
+            return *known;
+        }
+        if self.strings.is_empty() {
+            self.push(SectionId::Strings, &[0u8]);
+        }
+        let range = self.push(SectionId::Strings, text.as_bytes());
+        self.push(SectionId::Strings, &[0u8]);
+        self.strings.insert(text.into(), range);
+        range
     }
 
     /// Sets the two sections of the image.

@@ -43,7 +43,6 @@ const LISTS: &[List] = &[
             records::limits::SHARED,
             records::NO_MAXIMUM,
             records::NONE,
-            records::INLINED,
             FuncRef::FOREIGN,
         ],
     },
@@ -51,6 +50,8 @@ const LISTS: &[List] = &[
         name: "numbers",
         items: numbers![
             artifact::HEADER_OFFSET,
+            artifact::SITES_IN_BLOCK,
+            artifact::MAX_PLACES,
             layout::PAGE,
             layout::WASM_PAGE,
             layout::MAX_MEMORY_PAGES,

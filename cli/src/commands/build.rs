@@ -54,6 +54,8 @@ pub(crate) struct Args {
 #[derive(Serialize)]
 struct Summary {
     artifact: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    debug: Option<PathBuf>,
     hash: String,
     bytes: usize,
     functions: usize,
@@ -86,7 +88,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
         }
     };
     let output = args.output.clone().unwrap_or(default_output);
-    subject::write_atomically(&output, &built.artifact)?;
+    subject::write_built(&output, &built)?;
     let summary = summary(&output, &built)?;
     if args.json {
         output::json(&summary)?;
@@ -99,10 +101,12 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn summary(output: &Path, Built { artifact: bytes, report }: &Built) -> Result<Summary, Failure> {
+fn summary(output: &Path, built: &Built) -> Result<Summary, Failure> {
+    let Built { artifact: bytes, debug, report } = built;
     let artifact = Artifact::parse(bytes)?;
     Ok(Summary {
         artifact: output.to_owned(),
+        debug: debug.as_ref().map(|_| subject::debug_path(output)),
         hash: artifact.content_hash_hex(),
         bytes: bytes.len(),
         functions: artifact.functions().len(),
@@ -132,6 +136,9 @@ fn print(summary: &Summary) -> std::io::Result<()> {
     ))?;
     if let (Some(pages), Some(time)) = (summary.profile_pages, summary.warm_up_ms) {
         output::line(format_args!("warmed up in {time} ms: requests write to {pages} pages"))?;
+    }
+    if let Some(debug) = &summary.debug {
+        output::line(format_args!("{}: files and lines for backtraces", debug.display()))?;
     }
     if let Some(note) = &summary.note {
         output::line(format_args!("note: {note}"))?;

@@ -104,8 +104,10 @@ fn module(engine: &Engine, args: &Args, flags: Spec) -> Result<(Module, Spec), F
     let (module, spec) = match Subject::at(&args.path)? {
         Subject::Artifact(path) => (mapped(engine, &path, args)?, flags),
         Subject::Module(path) => {
-            let artifact = Recipe::default().make(&path, &flags, &[])?.artifact;
-            (copied(engine, &artifact, args)?, flags)
+            let built = Recipe::default().make(&path, &flags, &[])?;
+            let module = copied(engine, &built.artifact, args)?;
+            module.set_debug_file(move || built.debug.clone());
+            (module, flags)
         }
         Subject::Folder(manifest) => {
             let current = function::current_file(&manifest);
@@ -113,6 +115,8 @@ fn module(engine: &Engine, args: &Args, flags: Spec) -> Result<(Module, Spec), F
                 Some(Ok(module)) => module,
                 _ => copied(engine, &function::rebuild(&manifest)?, args)?,
             };
+            let artifact = function::artifact_path(&manifest);
+            module.set_debug_file(move || subject::read_debug_file(&artifact));
             let limits = Limits { time: None, ..manifest.spec.limits };
             (module, flags.over(Spec { limits, ..manifest.spec }))
         }
@@ -132,6 +136,8 @@ fn mapped(engine: &Engine, path: &Path, args: &Args) -> Result<Module, Failure> 
         File::open(path).with_context(|| format!("cannot read {}", path.display())).user_error()?;
     let mapped = Module::from_open_file(engine, file.try_clone()?);
     let module = mapped.map_err(|error| vm_failure(error, args))?;
+    let artifact = path.to_owned();
+    module.set_debug_file(move || subject::read_debug_file(&artifact));
     if !args.no_verify {
         verified::verify(&file, &module.artifact())
             .with_context(|| format!("{} cannot be run", path.display()))

@@ -2,6 +2,7 @@
 
 mod bad_files;
 mod bounds;
+mod debug_lines;
 mod deploy;
 mod examples;
 mod exit_codes;

@@ -2,10 +2,13 @@
 //! picture. Addresses are file offsets.
 
 use crate::CompileError;
-use object::elf;
+use object::elf::{self, Sym64};
+use object::endian::{LittleEndian, U16, U32, U64};
+use object::pod::bytes_of_slice;
 use object::write::StringId;
-use object::write::elf::{FileHeader, ProgramHeader, SectionHeader, SectionIndex, Sym, Writer};
-use wfaas_abi::artifact::{HEADER_OFFSET, Header, SectionId, SectionRef, Sections, Symbol, seal};
+use object::write::elf::{FileHeader, ProgramHeader, SectionHeader, SectionIndex, Writer};
+use std::slice;
+use wfaas_abi::artifact::{HEADER_OFFSET, Header, SectionId, SectionRef, Sections, seal};
 use wfaas_abi::layout;
 use zerocopy::IntoBytes;
 
@@ -14,6 +17,12 @@ const ALIGN: u64 = 8;
 
 /// Bytes of an ELF64 section header.
 const SECTION_HEADER_BYTES: u64 = 64;
+
+/// Bytes of an ELF64 symbol.
+const SYMBOL_BYTES: u32 = size_of::<Sym64<LittleEndian>>() as u32;
+
+/// The text is the first section after the empty one.
+const TEXT_INDEX: elf::SymbolSection = elf::SymbolSection(1);
 
 /// Where the text is, in bytes from the start of the file.
 const TEXT_OFFSET: u64 = PAGE;
@@ -57,6 +66,16 @@ impl Places {
     }
 }
 
+/// A named range of the text.
+pub(crate) struct Symbol {
+    /// The place of its name in the strings, which end at a zero.
+    pub(crate) name: u32,
+    /// Bytes from the start of the text.
+    pub(crate) offset: u32,
+    /// Bytes.
+    pub(crate) size: u32,
+}
+
 /// Writes the file. Positions, sizes and hashes are filled into `header`.
 pub(crate) fn write(
     mut header: Header,
@@ -65,14 +84,12 @@ pub(crate) fn write(
     eh_frame: &[u8],
     symbols: &[Symbol],
 ) -> Result<Vec<u8>, CompileError> {
-    // A string table ends names at a zero.
-    let names: Vec<String> =
-        symbols.iter().map(|symbol| symbol.name.replace('\0', "\u{fffd}")).collect();
+    let symbols = symbol_table(symbols);
     let mut file = Vec::new();
     let mut writer = Writer::new(object::Endianness::Little, true, &mut file);
-    let plan = Plan::reserve(&mut writer, places, sections, eh_frame, &names)?;
+    let plan = Plan::reserve(&mut writer, places, sections, eh_frame, bytes_of_slice(&symbols))?;
     plan.fill(&mut header);
-    plan.write(&mut writer, &header, symbols)?;
+    plan.write(&mut writer, &header)?;
     seal(&mut file);
     Ok(file)
 }
@@ -91,8 +108,9 @@ struct Plan<'s> {
     loaded: Vec<Placed<'s>>,
     /// Image runs, profile runs and image.
     image: Vec<Placed<'s>>,
-    text: SectionIndex,
-    symbol_names: Vec<StringId>,
+    symbols: Placed<'s>,
+    /// The section with the names of the symbols.
+    strings: SectionIndex,
     /// Offset of the section header of the image runs.
     image_header: u64,
     file_size: u64,
@@ -104,7 +122,7 @@ impl<'s> Plan<'s> {
         places: &Places,
         sections: &'s Sections,
         eh_frame: &'s [u8],
-        names: &'s [String],
+        symbols: &'s [u8],
     ) -> Result<Self, CompileError> {
         writer.reserve_file_header();
         writer.reserve_program_headers(3);
@@ -116,7 +134,12 @@ impl<'s> Plan<'s> {
         loaded.push(reserve_at(writer, None, ".eh_frame", eh_frame, places.eh_frame));
         let indices: Vec<SectionIndex> =
             loaded.iter().map(|_| writer.reserve_section_index()).collect();
-        let symbol_names = reserve_symbols(writer, indices[0], names).map_err(failed)?;
+        let is_strings = |section: &Placed<'_>| section.id == Some(SectionId::Strings);
+        let strings = loaded.iter().position(is_strings).map(|index| indices[index]);
+        let strings = strings.ok_or_else(|| CompileError::Internal("ELF: no strings".into()))?;
+        let symbols_at = writer.reserve(size(symbols), ALIGN);
+        let symbols = named(writer, None, ".symtab", symbols, symbols_at);
+        writer.reserve_section_index();
         let mut image: Vec<Placed<'s>> = IMAGE
             .iter()
             .map(|id| named(writer, Some(*id), id.elf_name(), sections.get(*id), 0))
@@ -134,7 +157,7 @@ impl<'s> Plan<'s> {
         image[1].offset = writer.reserve(size(image[1].bytes), ALIGN);
         image[2].offset = writer.reserve(size(image[2].bytes), PAGE);
         let file_size = writer.reserved_len();
-        Ok(Plan { loaded, image, text: indices[0], symbol_names, image_header, file_size })
+        Ok(Plan { loaded, image, symbols, strings, image_header, file_size })
     }
 
     fn fill(&self, header: &mut Header) {
@@ -148,12 +171,7 @@ impl<'s> Plan<'s> {
         header.file_size = self.file_size.into();
     }
 
-    fn write(
-        &self,
-        writer: &mut Writer<'s>,
-        header: &Header,
-        symbols: &[Symbol],
-    ) -> Result<(), CompileError> {
+    fn write(&self, writer: &mut Writer<'s>, header: &Header) -> Result<(), CompileError> {
         let file_header = FileHeader {
             os_abi: elf::ELFOSABI_SYSV,
             abi_version: 0,
@@ -167,10 +185,9 @@ impl<'s> Plan<'s> {
         writer.pad_until(HEADER_OFFSET as u64);
         writer.write(header.as_bytes());
         write_contents(writer, &self.loaded);
-        self.write_symbols(writer, symbols);
-        writer.write_strtab();
+        write_contents(writer, slice::from_ref(&self.symbols));
         writer.write_shstrtab();
-        self.write_section_headers(writer, symbols.len());
+        self.write_section_headers(writer);
         write_contents(writer, &self.image);
         Ok(())
     }
@@ -204,22 +221,7 @@ impl<'s> Plan<'s> {
         }
     }
 
-    fn write_symbols(&self, writer: &mut Writer<'s>, symbols: &[Symbol]) {
-        writer.write_null_symbol();
-        for (symbol, name) in symbols.iter().zip(&self.symbol_names) {
-            writer.write_symbol(&Sym {
-                section: Some(self.text.0),
-                st_name: writer.string_offset(Some(*name)),
-                st_info: elf::SymbolInfo::new(elf::STB_LOCAL, elf::STT_FUNC),
-                st_other: elf::STV_DEFAULT.into(),
-                st_shndx: elf::SHN_UNDEF,
-                st_value: TEXT_OFFSET + u64::from(symbol.offset),
-                st_size: u64::from(symbol.size),
-            });
-        }
-    }
-
-    fn write_section_headers(&self, writer: &mut Writer<'s>, symbols: usize) {
+    fn write_section_headers(&self, writer: &mut Writer<'s>) {
         writer.write_null_section_header();
         for section in &self.loaded {
             let is_text = section.id == Some(SectionId::Text);
@@ -228,9 +230,14 @@ impl<'s> Plan<'s> {
             let name = writer.section_name_offset(Some(section.name));
             writer.write_section_header(&section_header(section, name, flags, section.offset));
         }
-        // All symbols are local; the table starts with an empty one.
-        writer.write_symtab_section_header(symbols as u32 + 1);
-        writer.write_strtab_section_header();
+        let name = writer.section_name_offset(Some(self.symbols.name));
+        writer.write_section_header(&SectionHeader {
+            sh_type: elf::SHT_SYMTAB,
+            sh_link: self.strings.0,
+            sh_info: self.symbols.bytes.len() as u32 / SYMBOL_BYTES, // all of them are local
+            sh_entsize: SYMBOL_BYTES.into(),
+            ..section_header(&self.symbols, name, elf::SectionFlags(0), 0)
+        });
         writer.write_shstrtab_section_header();
         for section in &self.image {
             let name = writer.section_name_offset(Some(section.name));
@@ -261,21 +268,17 @@ fn named<'s>(
     Placed { id, bytes, offset, name: writer.add_section_name(name.as_bytes()) }
 }
 
-fn reserve_symbols<'s>(
-    writer: &mut Writer<'s>,
-    text: SectionIndex,
-    names: &'s [String],
-) -> object::write::Result<Vec<StringId>> {
-    let ids = names.iter().map(|name| writer.add_string(name.as_bytes())).collect();
-    writer.reserve_null_symbol_index();
-    for _ in names {
-        writer.reserve_symbol_index(Some(text));
-    }
-    writer.reserve_symtab_section_index();
-    writer.reserve_strtab_section_index();
-    writer.reserve_symtab();
-    writer.reserve_strtab()?;
-    Ok(ids)
+/// The symbol table, which starts with an empty one.
+fn symbol_table(symbols: &[Symbol]) -> Vec<Sym64<LittleEndian>> {
+    let symbol = |symbol: &Symbol| Sym64 {
+        st_name: U32::new(LittleEndian, symbol.name),
+        st_info: elf::SymbolInfo::new(elf::STB_LOCAL, elf::STT_FUNC),
+        st_other: elf::STV_DEFAULT.into(),
+        st_shndx: U16::new(LittleEndian, TEXT_INDEX),
+        st_value: U64::new(LittleEndian, TEXT_OFFSET + u64::from(symbol.offset)),
+        st_size: U64::new(LittleEndian, symbol.size.into()),
+    };
+    std::iter::once(Sym64::default()).chain(symbols.iter().map(symbol)).collect()
 }
 
 fn write_contents(writer: &mut Writer<'_>, sections: &[Placed<'_>]) {
@@ -297,7 +300,10 @@ fn section_header(
     };
     SectionHeader {
         sh_name: name,
-        sh_type: elf::SHT_PROGBITS,
+        sh_type: match section.id {
+            Some(SectionId::Strings) => elf::SHT_STRTAB,
+            _ => elf::SHT_PROGBITS,
+        },
         sh_flags: flags,
         sh_addr: address,
         sh_offset: section.offset,

@@ -5,11 +5,10 @@ use crate::arch::x86_64::prologue::FrameStep;
 use crate::code::Code;
 use crate::front::index::FuncIndex;
 use crate::front::module::Module;
-use crate::front::names;
 use crate::symbol::Symbol;
 use std::collections::HashMap;
-use wfaas_abi::artifact;
-use wfaas_abi::artifact::records::{HandlerRecord, NONE, SourceRecord, TrapRecord};
+use wfaas_abi::artifact::records::HandlerRecord;
+use wfaas_abi::artifact::{Site, SiteWriter};
 use wfaas_abi::{BoundsStats, FuncRef};
 
 /// Alignment of each piece, in bytes: what the processor fetches at once. With 16 a loop with a call
@@ -27,10 +26,7 @@ pub(crate) struct Linked {
     pub(crate) text: Vec<u8>,
     /// The pieces, in order.
     pub(crate) pieces: Vec<Piece>,
-    /// Instructions that may fault, ascending.
-    pub(crate) traps: Vec<TrapRecord>,
-    /// Where code comes from, ascending.
-    pub(crate) sources: Vec<SourceRecord>,
+    pub(crate) sites: SiteWriter,
     /// Calls with a handler of exceptions, ascending.
     pub(crate) handlers: Vec<HandlerRecord>,
     pub(crate) stats: BoundsStats,
@@ -51,17 +47,6 @@ impl Linked {
         self.offsets.get(&symbol).copied()
     }
 
-    /// The symbol table, in the order of the text.
-    pub(crate) fn symbols(&self, module: &Module<'_>) -> Vec<artifact::Symbol> {
-        let names = names::of_functions(module);
-        let symbol = |piece: &Piece| artifact::Symbol {
-            name: piece.symbol.name(module, &names),
-            offset: piece.offset,
-            size: piece.size,
-        };
-        self.pieces.iter().map(symbol).collect()
-    }
-
     /// A reference to function `index`.
     pub(crate) fn func_ref(&self, module: &Module<'_>, index: FuncIndex) -> FuncRef {
         // All functions of the index space are in the text.
@@ -75,8 +60,7 @@ pub(crate) fn link(code: Vec<Code>) -> Result<Linked, CompileError> {
     let mut linked = Linked {
         text: Vec::new(),
         pieces: Vec::with_capacity(code.len()),
-        traps: Vec::new(),
-        sources: Vec::new(),
+        sites: SiteWriter::default(),
         handlers: Vec::new(),
         stats: BoundsStats::default(),
         offsets,
@@ -118,8 +102,7 @@ impl Linked {
             let at = start + relocation.offset;
             self.patch(at, i64::from(target) + relocation.addend - i64::from(at))?;
         }
-        self.add_traps(start, &code);
-        self.add_sources(start, &code);
+        self.add_sites(start, &code)?;
         self.add_handlers(start, &code);
         self.stats += code.stats;
         let size = code.bytes.len() as u32;
@@ -135,14 +118,15 @@ impl Linked {
         Ok(())
     }
 
-    fn add_traps(&mut self, start: u32, code: &Code) {
-        let mut traps = code.traps.clone();
-        traps.sort_by_key(|(offset, code)| (*offset, *code as u8));
-        traps.dedup_by_key(|(offset, _)| *offset);
-        self.traps.extend(traps.iter().map(|(offset, code)| TrapRecord {
-            text_offset: (start + offset).into(),
-            code: u32::from(*code as u8).into(),
-        }));
+    fn add_sites(&mut self, start: u32, code: &Code) -> Result<(), CompileError> {
+        for site in &code.sites {
+            let mut places: Vec<u32> = code.positions.places(site.location).collect();
+            places.reverse();
+            let site = Site::new(start + site.offset, site.trap, &places);
+            self.sites
+                .push(&site.ok_or_else(|| CompileError::Internal("inlined too deeply".into()))?);
+        }
+        Ok(())
     }
 
     fn add_handlers(&mut self, start: u32, code: &Code) {
@@ -153,33 +137,5 @@ impl Linked {
             frame_bytes: handler.frame_bytes.into(),
         }));
         self.handlers[first..].sort_by_key(|handler| handler.return_offset.get());
-    }
-
-    fn add_sources(&mut self, start: u32, code: &Code) {
-        let mut end = 0;
-        for (range, location) in &code.sources {
-            if range.start > end || end == 0 {
-                self.add_source(start + end, NONE);
-            }
-            self.add_source(start + range.start, *location);
-            end = range.end;
-        }
-        if (end as usize) < code.bytes.len() {
-            self.add_source(start + end, NONE);
-        }
-    }
-
-    /// From `text_offset` on, code comes from `wasm_offset`.
-    fn add_source(&mut self, text_offset: u32, wasm_offset: u32) {
-        if self.sources.last().is_some_and(|last| last.text_offset.get() == text_offset) {
-            self.sources.pop();
-        }
-        if self.sources.last().is_some_and(|last| last.wasm_offset.get() == wasm_offset) {
-            return;
-        }
-        self.sources.push(SourceRecord {
-            text_offset: text_offset.into(),
-            wasm_offset: wasm_offset.into(),
-        });
     }
 }

@@ -1,8 +1,9 @@
 //! Everything about a module that is not code, as the records of an artifact.
 
+use crate::artifact::elf;
 use crate::artifact::image::{Initial, Step};
 use crate::artifact::link::Linked;
-use crate::front::index::DefinedFunc;
+use crate::front::index::{DefinedFunc, FuncIndex};
 use crate::front::layout::Layout;
 use crate::front::module::{Const, Expr, ImportType, Limits, Memory, Module};
 use crate::front::names;
@@ -13,18 +14,18 @@ use wfaas_abi::artifact::{SectionId, Sections};
 use wfaas_abi::{FuncType, ValType, memories};
 use zerocopy::little_endian::{U32, U64};
 
-/// Fills all sections.
+/// Fills all sections; with the symbol table, in the order of the text.
 pub(crate) fn sections(
     module: &Module<'_>,
     layout: &Layout,
     linked: &Linked,
-    inlined: &[InlinedRecord],
     initial: &Initial,
     bodies: &PrimaryMap<DefinedFunc, u32>,
-) -> Sections {
+) -> (Sections, Vec<elf::Symbol>) {
+    let names = names::of_functions(module);
     let mut sections = Sections::default();
     sections.set(SectionId::Text, linked.text.clone());
-    functions(&mut sections, module, linked, bodies);
+    functions(&mut sections, module, linked, bodies, &names);
     types(&mut sections, module, linked);
     imports_and_exports(&mut sections, module);
     globals(&mut sections, module, layout);
@@ -36,12 +37,27 @@ pub(crate) fn sections(
     }
     elements(&mut sections, module, initial);
     data(&mut sections, module, initial);
-    sections.push(SectionId::Traps, &linked.traps);
     sections.push(SectionId::Handlers, &linked.handlers);
-    sections.push(SectionId::SourceMap, &linked.sources);
-    sections.push(SectionId::Inlined, inlined);
+    sections.push(SectionId::SiteBlocks, linked.sites.blocks());
+    sections.push(SectionId::Sites, linked.sites.bytes());
     sections.set_image(&initial.image);
-    sections
+    let symbols = symbols(&mut sections, module, linked, &names);
+    (sections, symbols)
+}
+
+fn symbols(
+    sections: &mut Sections,
+    module: &Module<'_>,
+    linked: &Linked,
+    names: &PrimaryMap<FuncIndex, Option<String>>,
+) -> Vec<elf::Symbol> {
+    let pieces = linked.pieces.iter();
+    let symbols = pieces.map(|piece| elf::Symbol {
+        name: sections.string(&piece.symbol.name(module, names)).start.get(),
+        offset: piece.offset,
+        size: piece.size,
+    });
+    symbols.collect()
 }
 
 fn functions(
@@ -49,8 +65,8 @@ fn functions(
     module: &Module<'_>,
     linked: &Linked,
     bodies: &PrimaryMap<DefinedFunc, u32>,
+    names: &PrimaryMap<FuncIndex, Option<String>>,
 ) {
-    let names = names::of_functions(module);
     // Functions come first in the text, in the order of the index space.
     for ((index, ty), piece) in module.funcs.iter().zip(&linked.pieces) {
         let body = module.defined_func(index).map(|defined| bodies[defined]);
@@ -217,7 +233,7 @@ fn init_step(sections: &mut Sections, step: &Step) {
 }
 
 fn elements(sections: &mut Sections, module: &Module<'_>, initial: &Initial) {
-    for (segment, keep) in module.elements.values().zip(&initial.keep_elements) {
+    for (segment, keep) in module.elements.values().zip(up_to_the_last(&initial.keep_elements)) {
         let items: &[Expr] = if *keep { &segment.items } else { &[] };
         // Operations that make references are whole expressions by themselves.
         let items = items.iter().flat_map(Expr::operations);
@@ -228,8 +244,14 @@ fn elements(sections: &mut Sections, module: &Module<'_>, initial: &Initial) {
     }
 }
 
+/// The segments up to the last that is kept.
+fn up_to_the_last(keep: &[bool]) -> &[bool] {
+    let end = keep.iter().rposition(|keep| *keep).map_or(0, |last| last + 1);
+    &keep[..end]
+}
+
 fn data(sections: &mut Sections, module: &Module<'_>, initial: &Initial) {
-    for (segment, keep) in module.data.values().zip(&initial.keep_data) {
+    for (segment, keep) in module.data.values().zip(up_to_the_last(&initial.keep_data)) {
         let bytes = sections.push(SectionId::Data, if *keep { segment.bytes } else { &[] });
         sections.push(SectionId::DataSegments, &[DataSegment { bytes }]);
     }

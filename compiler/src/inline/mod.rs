@@ -13,7 +13,7 @@
 
 mod positions;
 
-pub(crate) use positions::{Positions, gather};
+pub(crate) use positions::Positions;
 
 use crate::front::index::FuncIndex;
 use crate::symbol::Symbol;

@@ -2,21 +2,21 @@
 //!
 //! A source location is the offset of an operator in the module. A location of inlined code is
 //! [marked](MARK) and is an index of the function's [`Positions`], where the call is noted as well:
-//! an offset, or marked again. The artifact marks locations with [`INLINED`], and has the positions
-//! of all functions in one section.
+//! an offset, or marked again. The artifact has all places of a site in its [record](wfaas_abi::artifact::Site).
 
 use super::Callee;
-use crate::CompileError;
-use crate::code::Code;
 use crate::front::index::FuncIndex;
 use cranelift_codegen::ir::{Block, Function, SourceLoc};
 use std::collections::HashMap;
-use wfaas_abi::artifact::records::{INLINED, InlinedRecord};
+use wfaas_abi::artifact::MAX_PLACES;
 
 /// The bit of a source location that marks inlined code. The code generator's locations have 31 bits,
 /// and a module at most 2^30 bytes.
 const MARK: u32 = 1 << 30;
 const _: () = assert!(crate::front::parse::MAX_MODULE_BYTES <= MARK as usize);
+
+// One more place than copies are deep in one another.
+const _: () = assert!(super::MOST_ROUNDS < MAX_PLACES);
 
 /// Where a piece of inlined code comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -70,6 +70,17 @@ impl Positions {
         self.function == Some(function)
     }
 
+    /// The offsets in the module that code at `location` comes from, innermost first.
+    pub(crate) fn places(&self, location: SourceLoc) -> impl Iterator<Item = u32> {
+        let mut next = (!location.is_default()).then_some(location.bits());
+        std::iter::from_fn(move || {
+            let location = next.take()?;
+            let Some(position) = self.position(location) else { return Some(location) };
+            next = Some(position.call);
+            Some(position.offset)
+        })
+    }
+
     fn position(&self, location: u32) -> Option<Position> {
         marked(location).map(|index| self.list[index])
     }
@@ -108,46 +119,4 @@ impl Positions {
 fn marked(location: u32) -> Option<usize> {
     let is_marked = location & MARK != 0 && location != SourceLoc::default().bits();
     is_marked.then_some((location & !MARK) as usize)
-}
-
-/// The positions that the source locations of all pieces refer to, as the artifact has them. The
-/// locations then refer to these.
-///
-/// # Errors
-/// [`CompileError::TooLarge`] if they cannot be numbered.
-pub(crate) fn gather(code: &mut [Code]) -> Result<Vec<InlinedRecord>, CompileError> {
-    let mut records = Vec::new();
-    for piece in code {
-        let mut known = HashMap::new();
-        for (_, location) in &mut piece.sources {
-            *location = gathered(&piece.positions, *location, &mut known, &mut records);
-        }
-    }
-    let limit = (INLINED - 1) as usize;
-    if records.len() > limit {
-        let (actual, limit) = (records.len() as u64, limit as u64);
-        return Err(CompileError::TooLarge { what: "the inlined code", actual, limit });
-    }
-    Ok(records)
-}
-
-/// A location as the artifact has it.
-fn gathered(
-    positions: &Positions,
-    location: u32,
-    known: &mut HashMap<u32, u32>,
-    records: &mut Vec<InlinedRecord>,
-) -> u32 {
-    let Some(Position { offset, call, .. }) = positions.position(location) else {
-        return location;
-    };
-    if let Some(known) = known.get(&location) {
-        return *known;
-    }
-    // Calls first: a record only refers to those before it. As deep as copies are in one another.
-    let call = gathered(positions, call, known, records);
-    let record = INLINED | records.len() as u32;
-    records.push(InlinedRecord { wasm_offset: offset.into(), call: call.into() });
-    known.insert(location, record);
-    record
 }

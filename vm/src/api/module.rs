@@ -2,6 +2,7 @@
 
 use crate::api::engine::Engine;
 use crate::runtime::error::Error;
+use crate::runtime::lines::DebugSource;
 use crate::runtime::module::Module;
 use std::fs::File;
 use std::path::Path;
@@ -32,5 +33,13 @@ impl Module {
     /// As [`Module::from_bytes`].
     pub fn from_open_file(engine: &Engine, file: File) -> Result<Module, Error> {
         Module::load_file(file, engine.cpu_features(), engine.image_memory())
+    }
+
+    /// Has backtraces of this module, and of others with its code, show files and lines. `read` gives
+    /// the bytes of the debug file that was made with the artifact. It
+    /// is called whenever a backtrace is printed or its frames are asked for, and never before; a file
+    /// that belongs to other code is not used. The first call counts.
+    pub fn set_debug_file(&self, read: impl Fn() -> Option<Vec<u8>> + Send + Sync + 'static) {
+        self.code().set_debug(DebugSource::new(read));
     }
 }

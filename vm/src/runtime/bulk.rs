@@ -44,8 +44,7 @@ impl Objects {
     /// long as the module.
     pub(super) fn data_bytes(&self, instance: u32, segment: u32) -> Result<&[u8], Error> {
         let artifact = self.instances[instance as usize].module.artifact();
-        let record = artifact.data_segments().get(segment as usize);
-        let record = record.ok_or(ArtifactError::Corrupt("no such data segment"))?;
+        let Some(record) = artifact.data_segments().get(segment as usize) else { return Ok(&[]) };
         let dropped = self.dropped_cell(instance, artifact.header().data_dropped.get(), segment)?;
         if dropped.get() { Ok(&[]) } else { Ok(artifact.data(record.bytes)?) }
     }
@@ -59,8 +58,7 @@ impl Objects {
     /// The items of an element segment, none once it has been dropped.
     pub(super) fn elem_items(&self, instance: u32, segment: u32) -> Result<&[ConstOp], Error> {
         let artifact = self.instances[instance as usize].module.artifact();
-        let record = artifact.elem_segments().get(segment as usize);
-        let record = record.ok_or(ArtifactError::Corrupt("no such element segment"))?;
+        let Some(record) = artifact.elem_segments().get(segment as usize) else { return Ok(&[]) };
         let dropped = self.dropped_cell(instance, artifact.header().elem_dropped.get(), segment)?;
         if dropped.get() { Ok(&[]) } else { Ok(artifact.const_ops(record.items)?) }
     }

@@ -92,7 +92,7 @@ impl StoreInner {
     fn error_of_fault(&mut self, Fault { code, pc }: Fault) -> Error {
         let recorded = || {
             let (module, offset) = self.objects.code_at(pc)?;
-            TrapCode::from_u8(module.artifact().trap_at(offset)? as u8)
+            module.artifact().trap_at(offset)
         };
         let code = code.or_else(recorded).unwrap_or(TrapCode::InternalFault);
         if matches!(code, TrapCode::HostFault | TrapCode::InternalFault) {

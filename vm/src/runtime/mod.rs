@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `code`, `images`, `module`, `profile`, `recording` | a loaded artifact: text, images, working sets |
+//! | `code`, `images`, `module`, `profile`, `recording`, `lines` | a loaded artifact: text, images, working sets, lines of the source |
 //! | `slot`, `memory`, `shared`, `table`, `global`, `cell`, `host_func`, `instance`, `thrown` | one object each |
 //! | `item`, `types` | names and types of objects |
 //! | `objects`, `limits`, `room`, `reset` | all objects of a store, the memory they may have, and their reset |
@@ -36,6 +36,7 @@ pub(crate) mod invoke;
 pub(crate) mod item;
 pub(crate) mod leave;
 pub(crate) mod limits;
+pub(crate) mod lines;
 pub(crate) mod memory;
 pub(crate) mod module;
 pub(crate) mod objects;

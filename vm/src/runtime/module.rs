@@ -233,7 +233,7 @@ impl Module {
     }
 
     /// The code, shared with modules of other images.
-    pub(super) fn code(&self) -> &Arc<Code> {
+    pub(crate) fn code(&self) -> &Arc<Code> {
         &self.0.code
     }
 

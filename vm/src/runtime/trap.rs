@@ -95,13 +95,17 @@ impl Backtrace {
         // A return address may already belong to the next instruction, or even function.
         let addresses =
             self.pcs.iter().enumerate().map(|(index, pc)| if exact(index) { *pc } else { *pc - 1 });
-        addresses
-            .flat_map(|pc| {
-                let mut frames = self.code.iter().map(|code| code.frames_at(pc));
-                frames.find(|frames| !frames.is_empty()).unwrap_or_default()
-            })
-            .take(MAX_FRAMES)
-            .collect()
+        let found = addresses.flat_map(|pc| {
+            let frames = self.code.iter().map(|code| (code, code.frames_at(pc)));
+            let found = frames.into_iter().find(|(_, frames)| !frames.is_empty());
+            found.into_iter().flat_map(|(code, frames)| frames.into_iter().map(move |f| (code, f)))
+        });
+        let (codes, mut frames): (Vec<_>, Vec<_>) = found.take(MAX_FRAMES).unzip();
+        for code in &self.code {
+            let own = frames.iter_mut().zip(&codes).filter(|(_, of)| Arc::ptr_eq(of, code));
+            code.add_lines(&mut own.map(|(frame, _)| frame).collect::<Vec<_>>());
+        }
+        frames
     }
 }
 
@@ -112,9 +116,10 @@ impl fmt::Display for Backtrace {
             return Ok(());
         }
         write!(f, "\nguest backtrace:")?;
-        for (index, frame) in frames.iter().enumerate() {
-            write!(f, "\n  {index:>2}: {frame}")?;
+        let rows: Vec<_> = frames.iter().flat_map(Frame::rows).collect();
+        for (index, row) in rows.iter().take(MAX_FRAMES).enumerate() {
+            write!(f, "\n  {index:>2}: {row}")?;
         }
-        if self.pcs.len().max(frames.len()) == MAX_FRAMES { write!(f, "\n  ...") } else { Ok(()) }
+        if self.pcs.len().max(rows.len()) >= MAX_FRAMES { write!(f, "\n  ...") } else { Ok(()) }
     }
 }

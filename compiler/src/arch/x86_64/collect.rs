@@ -1,16 +1,15 @@
-//! Collecting the code that the code generator made, with its relocations, traps, handlers and sources.
+//! Collecting the code that the code generator made, with its relocations, sites and handlers.
 
 use super::prologue;
 use crate::CompileError;
-use crate::code::{Code, Handler, Relocation};
+use crate::code::{Code, Handler, Relocation, Site};
 use crate::emit::trap::trap_code;
 use crate::inline::Positions;
 use crate::symbol::Symbol;
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::ir::{ExternalName, Function, SourceLoc};
 use cranelift_codegen::{CompiledCode, MachExceptionHandler, RelocTarget};
-use std::ops::Range;
-use wfaas_abi::{BoundsStats, TrapCode};
+use wfaas_abi::BoundsStats;
 
 /// The code that was generated for `function`, from which nothing was inlined.
 pub(crate) fn collect(
@@ -22,8 +21,7 @@ pub(crate) fn collect(
         symbol,
         bytes: compiled.code_buffer().to_vec(),
         relocations: relocations(function, compiled)?,
-        traps: traps(compiled)?,
-        sources: sources(compiled),
+        sites: sites(compiled)?,
         handlers: handlers(compiled)?,
         unwind: prologue::read(compiled.code_buffer()),
         positions: Positions::none(),
@@ -53,14 +51,30 @@ fn relocations(
     Ok(relocations)
 }
 
-fn traps(compiled: &CompiledCode) -> Result<Vec<(u32, TrapCode)>, CompileError> {
-    let traps = compiled.buffer.traps().iter();
-    traps
-        .map(|trap| match trap_code(trap.code) {
-            Some(code) => Ok((trap.offset, code)),
-            None => Err(CompileError::Internal(format!("unexpected trap: {}", trap.code))),
-        })
-        .collect()
+fn sites(compiled: &CompiledCode) -> Result<Vec<Site>, CompileError> {
+    let mut sites = Vec::new();
+    for trap in compiled.buffer.traps() {
+        let unexpected = || CompileError::Internal(format!("unexpected trap: {}", trap.code));
+        let code = trap_code(trap.code).ok_or_else(unexpected)?;
+        sites.push((trap.offset, Some(code)));
+    }
+    sites.extend(compiled.buffer.call_sites().map(|call| (call.ret_addr - 1, None)));
+    sites.sort_by_key(|(offset, trap)| (*offset, trap.map(|code| code as u8)));
+    sites.dedup_by_key(|(offset, _)| *offset);
+    let locations = compiled.buffer.get_srclocs_sorted();
+    let located = |(offset, trap)| {
+        let after = locations.partition_point(|location| location.start <= offset);
+        let location = after.checked_sub(1).map(|index| &locations[index]);
+        let location = location.filter(|location| offset < location.end);
+        Site {
+            offset,
+            trap,
+            location: location.map_or_else(SourceLoc::default, |location| location.loc.as_abs()),
+        }
+    };
+    // What neither faults nor comes from the module is never looked up.
+    let is_used = |site: &Site| site.trap.is_some() || !site.location.is_default();
+    Ok(sites.into_iter().map(located).filter(is_used).collect())
 }
 
 fn handlers(compiled: &CompiledCode) -> Result<Vec<Handler>, CompileError> {
@@ -77,13 +91,4 @@ fn handlers(compiled: &CompiledCode) -> Result<Vec<Handler>, CompileError> {
         }
     }
     Ok(handlers)
-}
-
-fn sources(compiled: &CompiledCode) -> Vec<(Range<u32>, u32)> {
-    let locations = compiled.buffer.get_srclocs_sorted().iter();
-    locations
-        .map(|location| (location.start..location.end, location.loc.as_abs()))
-        .filter(|(_, location)| *location != SourceLoc::default())
-        .map(|(range, location)| (range, location.bits()))
-        .collect()
 }

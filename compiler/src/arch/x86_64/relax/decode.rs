@@ -11,7 +11,7 @@ pub(super) const SAVED: u32 = 3;
 /// The code's items, or None if there is anything in it that is not understood.
 pub(super) fn decode(code: &Code, blocks: &[u32]) -> Option<Unit> {
     u32::try_from(code.bytes.len()).ok()?;
-    let traps = code.traps.iter().map(|(offset, _)| *offset);
+    let traps = code.sites.iter().filter(|site| site.trap.is_some()).map(|site| site.offset);
     let handlers = code.handlers.iter().map(|handler| handler.handler_offset);
     let mut relocations: Vec<u32> = code.relocations.iter().map(|known| known.offset).collect();
     relocations.sort_unstable();

@@ -2,7 +2,6 @@
 
 use super::{Form, Item, Narrow, Unit};
 use crate::code::Code;
-use std::ops::Range;
 
 /// A prefix that does nothing: the code segment, whose base counts as zero.
 const PREFIX: u8 = 0x2e;
@@ -30,10 +29,12 @@ pub(super) fn write(code: &mut Code, unit: &Unit) {
     for relocation in &mut code.relocations {
         relocation.offset = places.inside(relocation.offset);
     }
-    for (offset, _) in &mut code.traps {
-        *offset = places.start(*offset);
+    for site in &mut code.sites {
+        site.offset = match site.trap {
+            Some(_) => places.start(site.offset),
+            None => places.end(site.offset + 1) - 1,
+        };
     }
-    places.move_ranges(&mut code.sources);
     for handler in &mut code.handlers {
         handler.return_offset = places.end(handler.return_offset);
         handler.handler_offset = places.start(handler.handler_offset);
@@ -73,20 +74,6 @@ impl Places<'_> {
     fn inside(&self, old: u32) -> u32 {
         let item = self.item(old);
         item.offset + item.prefixes + (old - item.start)
-    }
-
-    /// Ranges that touched do so again, with what fills the gap between them.
-    fn move_ranges<T>(&self, ranges: &mut [(Range<u32>, T)]) {
-        let mut ranges = ranges.iter_mut().peekable();
-        while let Some((range, _)) = ranges.next() {
-            let start = self.start(range.start);
-            let next = ranges.peek().filter(|(next, _)| next.start == range.end);
-            let end = match next {
-                Some((next, _)) => self.start(next.start),
-                None => self.end(range.end),
-            };
-            *range = start..end.max(start);
-        }
     }
 }
 
