@@ -218,6 +218,11 @@ impl Region {
         self.layout == *layout && self.layout.stored.iter().zip(pages).all(same)
     }
 
+    /// Offset and length of the image's ranges that were stored, ascending.
+    pub(crate) fn stored(&self) -> &[(usize, usize)] {
+        &self.layout.stored
+    }
+
     /// Its bytes, mapped for reading; `None` if that was not possible.
     pub(crate) fn view(&self) -> Option<&View> {
         let view = || View::new(&self.memory.file, self.at, self.bytes).ok();

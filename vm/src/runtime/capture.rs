@@ -52,9 +52,11 @@ pub(crate) fn capture(store: &Objects, index: u32) -> Result<Capture, Error> {
         let bytes = memory.bytes();
         let pages = (bytes / WASM_PAGE) as u64;
         memory_pages.push(pages);
-        for at in (-(lead as i64)..bytes as i64).step_by(PAGE) {
-            let page = memory.page(at as isize)?;
-            image.write(image_offset(place) + at, &page);
+        for range in memory.contents(lead) {
+            // A slot may keep pages behind the end of its memory.
+            for at in (range.start..range.end.min(bytes as isize)).step_by(PAGE) {
+                image.write(image_offset(place) + at as i64, &memory.page(at)?);
+            }
         }
         // A shared memory may have grown meanwhile.
         let size_at = image_offset(place) + i64::from(MEMORY_PAGES_OFFSET);
