@@ -1,6 +1,7 @@
 //! `calls`: crossing the border between host and guest, and traps.
 
-use crate::peer::{Calls, Named, callers, fastest_caller};
+use crate::executor::{block_on, yield_now};
+use crate::peer::{Calls, Named, async_callers, callers, fastest_caller};
 use crate::report::{Row, measure};
 use wfaas_compiler::{Options, Passes};
 use wfaas_vm::{Caller, Config, Engine, Linker, Module, Store};
@@ -23,6 +24,17 @@ const GUEST: &str = r#"(module
     (func $trap (export "trap") (param i32)
         (if (local.get 0) (then (call $trap (i32.sub (local.get 0) (i32.const 1)))) (else unreachable))))"#;
 
+/// A host function that is ready when it is first asked, and one that is not.
+const ASYNC_GUEST: &str = r#"(module
+    (import "host" "ready" (func $ready (param i32) (result i32)))
+    (import "host" "pending" (func $pending (param i32) (result i32)))
+    (func (export "empty"))
+    (func (export "to_ready") (param i32)
+        (loop $l (local.set 0 (call $ready (local.get 0))) (br_if $l (local.get 0))))
+    (func (export "to_pending") (param i32)
+        (loop $l (local.set 0 (call $pending (local.get 0))) (br_if $l (local.get 0))))
+    (func (export "trap") (param i32) unreachable))"#;
+
 /// Measures all kinds of calls.
 pub(crate) fn run(rounds: usize) -> anyhow::Result<Vec<Row>> {
     let mut ours = Ours::new()?;
@@ -40,6 +52,23 @@ pub(crate) fn run(rounds: usize) -> anyhow::Result<Vec<Row>> {
         let trap = |calls: &mut dyn Calls, count| calls.trap(depth, count);
         rows.push(row(name, rounds, &mut ours, &mut peers, trap)?);
     }
+    rows.extend(async_rows(rounds)?);
+    Ok(rows)
+}
+
+/// Calls that can be suspended: without a wait, with a host function that is ready at once, and with
+/// one that is pending, woken, and ready then.
+fn async_rows(rounds: usize) -> anyhow::Result<Vec<Row>> {
+    let mut ours = OursAsync::new()?;
+    let mut peers = async_callers(&wat::parse_str(ASYNC_GUEST)?)?;
+    let empty = |calls: &mut dyn Calls, count| calls.empty(count);
+    let mut rows = vec![row("async, host to guest", rounds, &mut ours, &mut peers, empty)?];
+    for (name, export) in
+        [("async, ready", "to_ready"), ("async, pending and resumed", "to_pending")]
+    {
+        let repeat = |calls: &mut dyn Calls, count| calls.repeat(export, count);
+        rows.push(row(name, rounds, &mut ours, &mut peers, repeat)?);
+    }
     Ok(rows)
 }
 
@@ -47,7 +76,7 @@ pub(crate) fn run(rounds: usize) -> anyhow::Result<Vec<Row>> {
 fn row(
     name: &str,
     rounds: usize,
-    ours: &mut Ours,
+    ours: &mut dyn Calls,
     peers: &mut [Named<Box<dyn Calls>>],
     operation: impl Fn(&mut dyn Calls, u64) -> anyhow::Result<()>,
 ) -> anyhow::Result<Row> {
@@ -69,17 +98,73 @@ struct Ours {
 
 impl Ours {
     fn new() -> anyhow::Result<Ours> {
-        let engine = Engine::new(Config::default())?;
-        // Inlined, there would be no call to measure.
-        let passes = Passes::ALL.without("inline")?;
-        let options = Options { passes, ..Options::default() };
-        let compiled = wfaas_compiler::compile(GUEST.as_bytes(), &options)?;
-        let module = Module::from_bytes(&engine, &compiled.artifact)?;
-        let mut linker = Linker::<()>::new(&engine);
-        linker.func_wrap("host", "nop", |_: Caller<'_, ()>, value: i32| value - 1);
-        let mut store = Store::new(&engine, ());
-        let instance = linker.instantiate(&mut store, &module)?;
+        let (store, instance) = instantiate(GUEST, |linker| {
+            linker.func_wrap("host", "nop", |_: Caller<'_, ()>, value: i32| value - 1);
+        })?;
         Ok(Ours { store, instance })
+    }
+}
+
+fn instantiate(
+    wat: &str,
+    define: impl FnOnce(&mut Linker<()>),
+) -> anyhow::Result<(Store<()>, wfaas_vm::Instance)> {
+    let engine = Engine::new(Config::default())?;
+    // Inlined, there would be no call to measure.
+    let passes = Passes::ALL.without("inline")?;
+    let options = Options { passes, ..Options::default() };
+    let compiled = wfaas_compiler::compile(wat.as_bytes(), &options)?;
+    let module = Module::from_bytes(&engine, &compiled.artifact)?;
+    let mut linker = Linker::<()>::new(&engine);
+    define(&mut linker);
+    let mut store = Store::new(&engine, ());
+    let instance = linker.instantiate(&mut store, &module)?;
+    Ok((store, instance))
+}
+
+struct OursAsync {
+    store: Store<()>,
+    instance: wfaas_vm::Instance,
+}
+
+impl OursAsync {
+    fn new() -> anyhow::Result<OursAsync> {
+        let (store, instance) = instantiate(ASYNC_GUEST, |linker| {
+            linker.func_wrap_async("host", "ready", |_: Caller<'_, ()>, value: i32| {
+                Box::new(async move { value - 1 })
+            });
+            linker.func_wrap_async("host", "pending", |_: Caller<'_, ()>, value: i32| {
+                Box::new(async move {
+                    yield_now().await;
+                    value - 1
+                })
+            });
+        })?;
+        Ok(OursAsync { store, instance })
+    }
+}
+
+impl Calls for OursAsync {
+    fn empty(&mut self, count: u64) -> anyhow::Result<()> {
+        let empty = self.instance.get_typed_func::<(), ()>(&mut self.store, "empty")?;
+        for _ in 0..count {
+            block_on(empty.call_async(&mut self.store, ()))?;
+        }
+        Ok(())
+    }
+
+    fn repeat(&mut self, export: &str, count: u64) -> anyhow::Result<()> {
+        let function = self.instance.get_typed_func::<i32, ()>(&mut self.store, export)?;
+        Ok(block_on(function.call_async(&mut self.store, count as i32))?)
+    }
+
+    fn trap(&mut self, depth: i32, count: u64) -> anyhow::Result<()> {
+        let trap = self.instance.get_typed_func::<i32, ()>(&mut self.store, "trap")?;
+        for _ in 0..count {
+            let trapped = block_on(trap.call_async(&mut self.store, depth)).is_err();
+            anyhow::ensure!(trapped, "did not trap");
+        }
+        Ok(())
     }
 }
 

@@ -15,6 +15,7 @@ mod compile;
 mod deadlines;
 mod density;
 mod exec;
+mod executor;
 mod load;
 mod machine;
 mod peer;

@@ -2,8 +2,11 @@
 
 // The page begins here.
 
+use std::collections::VecDeque;
 use std::error::Error;
-use std::sync::Arc;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use wfaas_build::{Options, Spec, build};
 use wfaas_vm::{BoxError, Caller, Config, Engine, ExternRef, Func};
@@ -182,6 +185,72 @@ fn values(engine: &Engine) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+const WAITER: &str = r#"(module
+    (import "host" "fetch" (func $fetch (param i32) (result i64)))
+    (func (export "double") (param i64) (result i64) (i64.mul (local.get 0) (i64.const 2)))
+    (func (export "total") (param $count i32) (result i64) (local $sum i64)
+        (loop $again
+            (local.set $sum (i64.add (local.get $sum) (call $fetch (local.get $count))))
+            (br_if $again (local.tee $count (i32.sub (local.get $count) (i32.const 1)))))
+        (local.get $sum)))"#;
+
+/// The numbers that come from elsewhere: each call waits for the next one.
+type Numbers = Arc<Mutex<Receiver>>;
+
+#[derive(Default)]
+struct Receiver {
+    numbers: VecDeque<i64>,
+    waker: Option<Waker>,
+}
+
+async fn fetch(mut caller: Caller<'_, Numbers>, item: i32) -> Result<i64, BoxError> {
+    let numbers = caller.data().clone();
+    let number = poll_fn(|context| {
+        let mut receiver = numbers.lock().expect("no panic");
+        receiver.waker = Some(context.waker().clone());
+        receiver.numbers.pop_front().map_or(Poll::Pending, Poll::Ready)
+    })
+    .await;
+    // The guest is suspended, and its functions can be called.
+    let double = caller.get_export("double").and_then(|export| export.into_func());
+    let double = double.ok_or("no function")?.typed::<i64, i64>(&mut caller)?;
+    Ok(double.call_async(&mut caller, number).await? + i64::from(item))
+}
+
+fn waiting(engine: &Engine) -> Result<(), Box<dyn Error>> {
+    let module = Module::from_bytes(engine, &artifact(WAITER.as_bytes())?)?;
+    let mut linker = Linker::<Numbers>::new(engine);
+    linker.func_wrap_async("host", "fetch", |caller: Caller<'_, Numbers>, item: i32| {
+        Box::new(fetch(caller, item))
+    });
+    let pool = Pool::new(&linker, &module)?;
+    let total = pool.typed_func::<i32, i64>("total")?;
+
+    let numbers = Numbers::default();
+    let mut faaslet = pool.acquire(numbers.clone())?;
+    // A synchronous call must not wait.
+    let error = faaslet.call(&total, 2).unwrap_err();
+    assert!(matches!(error.downcast_ref(), Some(wfaas_vm::Error::NeedsAsync)));
+
+    // Any executor polls the call; here it is done by hand, on two threads.
+    let mut call = Box::pin(faaslet.call_async(&total, 2));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(call.as_mut().poll(&mut context).is_pending());
+    numbers.lock().expect("no panic").numbers.extend([10, 100]);
+    let result = std::thread::scope(|scope| {
+        let elsewhere = || call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        scope.spawn(elsewhere).join().expect("no panic")
+    });
+    assert!(matches!(result, Poll::Ready(Ok(223))));
+    drop(call);
+
+    // Dropping a call that waits ends it.
+    let mut call = Box::pin(faaslet.call_async(&total, 1));
+    assert!(call.as_mut().poll(&mut context).is_pending());
+    drop(call);
+    Ok(())
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let engine = Engine::new(Config::default())?;
     let linker = linker(&engine);
@@ -194,7 +263,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         assert!(answers.iter().all(|(_, output)| output == b"sold\n"));
     });
     ends(&shop.pool)?;
-    values(&engine)
+    values(&engine)?;
+    waiting(&engine)
 }
 
 // The page ends here.

@@ -9,6 +9,8 @@
 //!   store;
 //! * a [`SharedMemory`] belongs to no store; instances in many can use it at the same time;
 //! * a [`Trap`] says why a guest stopped, and where;
+//! * a guest called with [`TypedFunc::call_async`] or its likes is suspended, without a thread, while a
+//!   host function of [`Linker::func_wrap_async`] waits;
 //! * [`Instance::capture`] makes the image of a *Proto-Faaslet*; a [`Pool`] restores it for every
 //!   [`Faaslet`] it hands out.
 //!

@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Write};
 use std::mem::MaybeUninit;
+use std::ops::Range;
 use std::ptr;
 
 /// A signal handler, as `sigaction(2)` has it with `SA_SIGINFO`.
@@ -140,6 +141,12 @@ fn ask_thread_id() -> i32 {
 /// Memory for a stack, with a guard at its low end; unmapped when it is dropped.
 pub(crate) struct StackMemory(DefaultStack);
 
+impl std::fmt::Debug for StackMemory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "StackMemory({:#x}..{:#x})", self.low(), self.top())
+    }
+}
+
 impl StackMemory {
     /// Memory of `bytes` bytes, of which the lowest `guard` are inaccessible.
     ///
@@ -162,6 +169,16 @@ impl StackMemory {
     /// The end.
     pub(crate) fn top(&self) -> usize {
         self.0.base().get()
+    }
+
+    /// Gives the pages of a range back, which is zeros then. It is only advice: nothing is said if
+    /// the kernel does not follow it.
+    pub(crate) fn discard(&mut self, range: Range<usize>) {
+        assert!(range.start >= self.low() && range.end <= self.top(), "inside the stack");
+        let start = range.start as *mut std::ffi::c_void;
+        // SAFETY: the range is inside this memory, which is exclusively ours.
+        let _ =
+            unsafe { rustix::mm::madvise(start, range.len(), rustix::mm::Advice::LinuxDontNeed) };
     }
 }
 

@@ -96,6 +96,11 @@ pub(crate) fn callers(wasm: &[u8]) -> anyhow::Result<Vec<Named<Box<dyn Calls>>>>
     Ok(vec![latest::calls(wasm)?, lts::calls(wasm)?])
 }
 
+/// Instances of both releases that import the async functions `host.ready` and `host.pending`.
+pub(crate) fn async_callers(wasm: &[u8]) -> anyhow::Result<Vec<Named<Box<dyn Calls>>>> {
+    Ok(vec![latest::async_calls(wasm)?, lts::async_calls(wasm)?])
+}
+
 /// Which of these is the fastest at `operation`.
 pub(crate) fn fastest_caller(
     callers: &mut [Named<Box<dyn Calls>>],

@@ -6,6 +6,7 @@ macro_rules! release {
         #[allow(dead_code, reason = "not every bench measures every release")]
         pub(crate) mod $name {
             use super::{Calls, Named, Requests, TUNED, Tuning};
+            use crate::executor::{block_on, yield_now};
             use std::path::Path;
             use $krate::{
                 Config, Enabled, Engine, Instance, InstanceAllocationStrategy, InstancePre, Linker,
@@ -113,6 +114,55 @@ macro_rules! release {
                 let mut store = Store::new(&engine, ());
                 let instance = linker.instantiate(&mut store, &module)?;
                 Ok(Named { name: $version.into(), peer: Box::new(Caller { store, instance }) })
+            }
+
+            /// An instance of a module that imports `host.ready` and `host.pending`.
+            pub(super) fn async_calls(wasm: &[u8]) -> anyhow::Result<Named<Box<dyn Calls>>> {
+                let engine = pooling_engine(64)?;
+                let module = Module::new(&engine, wasm)?;
+                let mut linker = Linker::<()>::new(&engine);
+                linker.func_wrap_async("host", "ready", |_, (value,): (i32,)| {
+                    Box::new(async move { value - 1 })
+                })?;
+                linker.func_wrap_async("host", "pending", |_, (value,): (i32,)| {
+                    Box::new(async move {
+                        yield_now().await;
+                        value - 1
+                    })
+                })?;
+                let mut store = Store::new(&engine, ());
+                let instance = block_on(linker.instantiate_async(&mut store, &module))?;
+                Ok(Named { name: $version.into(), peer: Box::new(AsyncCaller { store, instance }) })
+            }
+
+            struct AsyncCaller {
+                store: Store<()>,
+                instance: Instance,
+            }
+
+            impl Calls for AsyncCaller {
+                fn empty(&mut self, count: u64) -> anyhow::Result<()> {
+                    let empty = self.instance.get_typed_func::<(), ()>(&mut self.store, "empty")?;
+                    for _ in 0..count {
+                        block_on(empty.call_async(&mut self.store, ()))?;
+                    }
+                    Ok(())
+                }
+
+                fn repeat(&mut self, export: &str, count: u64) -> anyhow::Result<()> {
+                    let repeat =
+                        self.instance.get_typed_func::<i32, ()>(&mut self.store, export)?;
+                    Ok(block_on(repeat.call_async(&mut self.store, count as i32))?)
+                }
+
+                fn trap(&mut self, depth: i32, count: u64) -> anyhow::Result<()> {
+                    let trap = self.instance.get_typed_func::<i32, ()>(&mut self.store, "trap")?;
+                    for _ in 0..count {
+                        let trapped = block_on(trap.call_async(&mut self.store, depth)).is_err();
+                        anyhow::ensure!(trapped, "did not trap");
+                    }
+                    Ok(())
+                }
             }
 
             impl Calls for Caller {

@@ -57,7 +57,8 @@ impl<'a, T: 'static> Caller<'a, T> {
     /// Whether the call under way has to end: return soon, with any value, and it will. A host
     /// function that blocks in a system call finds it interrupted then.
     pub fn interrupted(&self) -> Option<TrapCode> {
-        self.store.inner.call.interrupted()
+        let call = &self.store.inner.call;
+        call.interrupted().or_else(|| call.due_while_polled())
     }
 }
 

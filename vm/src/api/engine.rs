@@ -2,6 +2,7 @@
 
 use crate::arch;
 use crate::call::faults;
+use crate::call::stack_pool::StackPool;
 use crate::pool::slots::Slots;
 use crate::runtime::error::Error;
 use crate::sys;
@@ -15,6 +16,9 @@ use wfaas_snapshot::{ImageMemory, Tracking};
 pub struct Config {
     /// Bytes of stack a guest may use.
     pub stack_bytes: usize,
+    /// Most calls that may be suspended at the same time, each with a stack of its own: beyond it
+    /// [`Error::NoStack`].
+    pub max_suspended: usize,
     /// Most bytes that the linear memories and tables of an instance may have together, whatever its
     /// module declares; and as many, but never more than 64 MiB, the exceptions of its store.
     pub max_memory_bytes: u64,
@@ -39,6 +43,7 @@ impl Default for Config {
     fn default() -> Self {
         Config {
             stack_bytes: 1 << 20,
+            max_suspended: 4 << 10,
             max_memory_bytes: (4 << 30) + MAX_STATE_BYTES as u64,
             idle_slots: 64,
             max_slots: 16 << 10,
@@ -61,6 +66,7 @@ pub struct Engine(Arc<EngineInner>);
 struct EngineInner {
     config: Config,
     slots: Arc<Slots>,
+    stacks: Arc<StackPool>,
     images: ImageMemory,
 }
 
@@ -73,9 +79,10 @@ impl Engine {
     pub fn new(config: Config) -> Result<Engine, Error> {
         faults::install().map_err(Error::os("installing signal handlers"))?;
         let slots = Arc::new(Slots::new(config.max_slots, config.max_resident_bytes));
+        let stacks = Arc::new(StackPool::new(config.stack_bytes, config.max_suspended));
         let images = config.max_image_bytes.unwrap_or_else(|| sys::memory_bytes() / 2);
         let images = ImageMemory::new(images)?;
-        Ok(Engine(Arc::new(EngineInner { config, slots, images })))
+        Ok(Engine(Arc::new(EngineInner { config, slots, stacks, images })))
     }
 
     /// The configuration.
@@ -83,9 +90,10 @@ impl Engine {
         &self.0.config
     }
 
-    /// Drops the idle faaslets of all pools that have not been used since the last call of this;
-    /// how many. To be called now and then, so that the memory of a busy hour is given back.
+    /// Drops the idle faaslets of all pools that have not been used since the last call of this, and
+    /// the free stacks of suspended calls; how many faaslets. To be called now and then, so that the memory of a busy hour is given back.
     pub fn give_back_idle(&self) -> usize {
+        self.0.stacks.give_back_free();
         self.0.slots.give_back_idle()
     }
 
@@ -112,6 +120,10 @@ impl Engine {
 
     pub(super) fn slots(&self) -> &Arc<Slots> {
         &self.0.slots
+    }
+
+    pub(super) fn stacks(&self) -> &Arc<StackPool> {
+        &self.0.stacks
     }
 }
 

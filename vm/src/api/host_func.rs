@@ -10,7 +10,7 @@ use crate::api::store::StoreBox;
 use crate::api::val::Val;
 use crate::api::wasm_ty::{MAX_CELLS, References, WasmList, WasmTy, for_each_tuple};
 use crate::call::state::CallState;
-use crate::runtime::host_func::{HostFunc, Shim};
+use crate::runtime::host_func::{HostEntry, HostFunc, Shim};
 use crate::runtime::instance::{InstanceInner, caller};
 use crate::runtime::leave::return_or_leave;
 use crate::runtime::pending::Pending;
@@ -103,7 +103,7 @@ where
     Arc::new(HostFunc {
         shim: typed_shim::<T, F, P, R>(&ty),
         ty,
-        invoke: invoke_typed::<T, F, P, R>,
+        entry: HostEntry::Sync(invoke_typed::<T, F, P, R>),
         closure: Box::new(function),
     })
 }
@@ -246,7 +246,7 @@ pub(super) fn dynamic<T: 'static>(
     } else {
         Shim::Array(dynamic_with_array::<T>)
     };
-    Arc::new(HostFunc { ty, shim, invoke: invoke_dynamic::<T>, closure })
+    Arc::new(HostFunc { ty, shim, entry: HostEntry::Sync(invoke_dynamic::<T>), closure })
 }
 
 extern "C" fn dynamic_with_registers<T: 'static>(

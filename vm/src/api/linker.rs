@@ -3,6 +3,7 @@
 use crate::api::caller::Caller;
 use crate::api::engine::Engine;
 use crate::api::externs::Extern;
+use crate::api::host_async;
 use crate::api::host_func::{self, HostParams, HostResults, IntoHostFunc};
 use crate::api::instance::Instance;
 use crate::api::store::{AsContextMut, StoreBox};
@@ -83,6 +84,57 @@ impl<T: 'static> Linker<T> {
         + 'static,
     ) -> &mut Self {
         self.insert(module, name, Definition::Host(host_func::dynamic(ty, function)))
+    }
+
+    /// Defines a host function that may wait, by a closure that returns a future. The guest that calls
+    /// it is suspended until the future is ready; it must have been called with
+    /// [`TypedFunc::call_async`](crate::TypedFunc::call_async) or its likes. Parameters are one value
+    /// or a tuple. The future may call back into the store.
+    ///
+    /// ```
+    /// # use wfaas_vm::{Caller, Config, Engine, Linker};
+    /// # let engine = Engine::new(Config::default())?;
+    /// let mut linker = Linker::<u64>::new(&engine);
+    /// linker.func_wrap_async("host", "sum", |mut caller: Caller<'_, u64>, (a, b): (u64, u64)| {
+    ///     Box::new(async move {
+    ///         std::future::ready(()).await;
+    ///         *caller.data_mut() += 1;
+    ///         a + b
+    ///     })
+    /// });
+    /// # Ok::<(), wfaas_vm::Error>(())
+    /// ```
+    pub fn func_wrap_async<P: HostParams, R: HostResults>(
+        &mut self,
+        module: &str,
+        name: &str,
+        function: impl for<'a> Fn(Caller<'a, T>, P) -> Box<dyn Future<Output = R> + Send + 'a>
+        + Send
+        + Sync
+        + 'static,
+    ) -> &mut Self {
+        let func = host_async::typed::<T, _, P, R>(function);
+        self.insert(module, name, Definition::Host(func))
+    }
+
+    /// Defines a host function that may wait, with a type known at run time; see
+    /// [`Linker::func_wrap_async`]. The closure gets the arguments, and its future returns the results.
+    pub fn func_new_async(
+        &mut self,
+        module: &str,
+        name: &str,
+        ty: FuncType,
+        function: impl for<'a> Fn(
+            Caller<'a, T>,
+            Vec<Val>,
+        )
+            -> Box<dyn Future<Output = Result<Vec<Val>, BoxError>> + Send + 'a>
+        + Send
+        + Sync
+        + 'static,
+    ) -> &mut Self {
+        let func = host_async::dynamic::<T, _>(ty, function);
+        self.insert(module, name, Definition::Host(func))
     }
 
     /// Defines something of a store, or a shared memory.

@@ -1,6 +1,7 @@
 //! The embedding API: handles to a store's objects, and everything that is generic over the
 //! embedder's data.
 
+pub(crate) mod call_async;
 pub(crate) mod caller;
 pub(crate) mod cancel;
 pub(crate) mod convert;
@@ -10,6 +11,7 @@ pub(crate) mod exception;
 pub(crate) mod externs;
 pub(crate) mod func;
 pub(crate) mod global;
+pub(crate) mod host_async;
 pub(crate) mod host_func;
 pub(crate) mod instance;
 pub(crate) mod linker;

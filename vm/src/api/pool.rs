@@ -1,5 +1,6 @@
 //! Pools: a pristine faaslet for every request.
 
+use crate::api::call_async::TypedCall;
 use crate::api::engine::Engine;
 use crate::api::instance::Instance;
 use crate::api::linker::Linker;
@@ -9,6 +10,7 @@ use crate::api::wasm_ty::WasmList;
 use crate::call::enter::Callee;
 use crate::pool::idle::Idle;
 use crate::pool::slots::Keeper;
+use crate::runtime::async_call::Target;
 use crate::runtime::error::Error;
 use crate::runtime::module::Module;
 use std::any::Any;
@@ -176,7 +178,7 @@ impl<T: Send + 'static> Keeper for PoolInner<T> {
     }
 }
 
-impl<T: Default + Send + 'static> Faaslet<'_, T> {
+impl<'pool, T: Default + Send + 'static> Faaslet<'pool, T> {
     /// Calls a function of the pool's module; see [`Pool::typed_func`].
     ///
     /// # Errors
@@ -190,13 +192,37 @@ impl<T: Default + Send + 'static> Faaslet<'_, T> {
         func: &PoolFunc<P, R>,
         params: P,
     ) -> Result<R, Error> {
-        let store = &mut self.store().0.inner;
-        let instance = store.objects.instance(0);
-        assert_eq!(func.code_id, instance.module().code_id(), "a function of another module");
-        let callee = Callee { base: instance.base(), ..func.callee };
+        let callee = self.callee(func);
         // SAFETY: `typed_func` found the function in the module and checked its type; the instance
         // is one of that module.
-        unsafe { call_guest(store, callee, Some(0), params) }
+        unsafe { call_guest(&mut self.store().0.inner, callee, Some(0), params) }
+    }
+
+    /// Calls a function of the pool's module; host functions that it calls may wait. See
+    /// [`TypedFunc::call_async`](crate::TypedFunc::call_async).
+    ///
+    /// # Errors
+    /// As [`Faaslet::call`] and [`TypedFunc::call_async`](crate::TypedFunc::call_async).
+    ///
+    /// # Panics
+    /// If `func` is of another module's pool.
+    #[inline]
+    pub fn call_async<'a, P: WasmList, R: WasmList>(
+        &'a mut self,
+        func: &PoolFunc<P, R>,
+        params: P,
+    ) -> impl Future<Output = Result<R, Error>> + Send + use<'a, 'pool, T, P, R> {
+        let target = Target::Guest(self.callee(func));
+        // SAFETY: as in `call`.
+        unsafe { TypedCall::new(&mut *self.store().0, target, Some(0), params) }
+    }
+
+    /// The addresses of a function in this instance.
+    #[inline]
+    fn callee<P, R>(&mut self, func: &PoolFunc<P, R>) -> Callee {
+        let instance = self.store().0.inner.objects.instance(0);
+        assert_eq!(func.code_id, instance.module().code_id(), "a function of another module");
+        Callee { base: instance.base(), ..func.callee }
     }
 
     /// The store.

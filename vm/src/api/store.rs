@@ -32,7 +32,7 @@ impl<T: 'static> Store<T> {
     /// An empty store. Its slots track by `tracking` the pages that a reset has to restore.
     pub(super) fn with_tracking(engine: &Engine, data: T, tracking: Tracking) -> Store<T> {
         let config = engine.config();
-        let inner = StoreInner::new(config.stack_bytes, config.max_memory_bytes);
+        let inner = StoreInner::new(engine.stacks().clone(), config.max_memory_bytes);
         let lent = Lent::new(engine.slots(), config.max_memory_bytes, tracking);
         Store(Box::new(StoreBox { inner, lent, data }))
     }

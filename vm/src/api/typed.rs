@@ -48,6 +48,12 @@ impl<P: WasmList, R: WasmList> TypedFunc<P, R> {
         self.callee
     }
 
+    /// The function.
+    #[inline]
+    pub(super) fn func(&self) -> Func {
+        self.func
+    }
+
     /// Calls the function.
     ///
     /// # Errors

@@ -28,7 +28,7 @@ impl<'a> References<'a> {
 
 /// A Rust type that stands for a WebAssembly type: a number, `u128` for a vector, or an `Option` of
 /// [`Func`], [`ExternRef`] or [`Exception`] for a reference that may be null.
-pub trait WasmTy: Sized + 'static {
+pub trait WasmTy: Sized + Send + 'static {
     /// The WebAssembly type.
     const TYPE: ValType;
     /// Cells that it takes.
@@ -131,7 +131,7 @@ impl WasmTy for Option<Exception> {
 }
 
 /// Parameters or results of a typed function: `()`, one value, or a tuple of up to ten.
-pub trait WasmList: Sized + 'static {
+pub trait WasmList: Sized + Send + 'static {
     /// Cells that they take.
     #[doc(hidden)]
     const CELLS: usize;

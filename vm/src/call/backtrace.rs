@@ -79,34 +79,19 @@ impl RawBacktrace {
     }
 
     /// Adds the callers of the frame with frame pointer `fp` in the entry `activation`, then the
-    /// frames of the entries it is nested in, in the same store.
+    /// frames of the entries it is nested in, in the same store, suspended ones included.
     ///
     /// # Safety
-    /// `activation` must be under way on this thread, and `fp` the frame pointer of one of its
-    /// frames.
-    pub(crate) unsafe fn walk(&mut self, mut fp: usize, activation: &Activation) {
-        let mut activation = activation;
-        loop {
+    /// `activation` must be under way on this thread or suspended, and `fp` the frame pointer of one
+    /// of its frames.
+    pub(crate) unsafe fn walk(&mut self, fp: usize, activation: &Activation) {
+        let (mut fp, mut present) = (fp, Some(activation));
+        while let Some(activation) = present {
             // SAFETY: the caller vouches for the first round; later ones start at the frame
-            // pointer the stub of the outer call left.
+            // pointer the stub of the outer entry left.
             unsafe { self.walk_one(fp, activation) };
             fp = activation.outer_exit_fp as usize;
-            let call = activation.call;
-            let mut previous = activation.previous;
-            loop {
-                // SAFETY: activations under way are alive, on the stack of their callers.
-                match unsafe { previous.as_ref() } {
-                    Some(outer) if outer.call == call => {
-                        activation = outer;
-                        break;
-                    }
-                    Some(outer) => previous = outer.previous,
-                    None => return,
-                }
-            }
-            if fp == 0 {
-                return;
-            }
+            present = activation.outer();
         }
     }
 
@@ -129,12 +114,12 @@ impl RawBacktrace {
         activation: &Activation,
         mut visit: impl FnMut(usize, usize) -> bool,
     ) {
-        let (end, stack) = (activation.entry_fp(), activation.stack());
+        let stack = activation.stack();
         let mut lowest = 0;
-        while fp != end && fp >= lowest && stack.holds_frame(fp) {
+        while fp >= lowest && stack.holds_frame(fp) {
             let frame = fp as *const usize;
             // SAFETY: the stack is mapped. Compiled code keeps frame pointers, so `fp` is a frame of
-            // it, up to the frame of `enter`: the saved frame pointer, then the return address.
+            // it, up to the zero that `enter` left: the saved frame pointer, then the return address.
             let caller_fp = unsafe { frame.read() };
             // SAFETY: as above.
             let return_address = unsafe { frame.wrapping_add(1).read() };

@@ -1,11 +1,12 @@
 //! Deadline and cancellation of a store's calls, as other threads see and set them. No instruction
 //! in compiled code pays for them, and no system call per call; see `watchdog`.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{
     AtomicBool, AtomicI32, AtomicU8, AtomicU64,
     Ordering::{Relaxed, Release, SeqCst},
 };
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 use wfaas_abi::TrapCode;
 
@@ -20,8 +21,14 @@ pub(crate) struct Control {
     cancelled: AtomicBool,
     /// The trap a signal could not deliver at once, as a number; zero for none.
     interrupt: AtomicU8,
-    /// Thread that runs the store's outermost call, or zero.
+    /// Thread that runs the store's calls, or zero.
     thread: AtomicI32,
+    /// Whether a call is under way that may be suspended.
+    suspendable: AtomicBool,
+    /// Wakes the future of the suspended call.
+    waker: Mutex<Option<Waker>>,
+    /// Whether the watchdog has it in its list.
+    watched: AtomicBool,
 }
 
 impl Default for Control {
@@ -31,6 +38,9 @@ impl Default for Control {
             cancelled: AtomicBool::new(false),
             interrupt: AtomicU8::new(0),
             thread: AtomicI32::new(0),
+            suspendable: AtomicBool::new(false),
+            waker: Mutex::new(None),
+            watched: AtomicBool::new(false),
         }
     }
 }
@@ -61,6 +71,51 @@ impl Control {
         self.deadline.load(Relaxed) != NEVER || self.cancelled.load(Relaxed)
     }
 
+    /// As [`Control::begin`], for a call that may be suspended. It ends with
+    /// [`Control::end_suspendable`].
+    #[inline]
+    pub(super) fn begin_suspendable(&self, thread: i32) -> bool {
+        self.suspendable.store(true, Release);
+        self.begin(thread)
+    }
+
+    /// Marks the end of an outermost call that may be suspended; `was` says whether it was.
+    #[inline]
+    pub(super) fn end_suspendable(&self, was: bool) {
+        self.suspendable.store(false, Release);
+        self.end();
+        if was {
+            drop(self.waker().take());
+        }
+    }
+
+    /// Notes who has to be woken if the suspended call is due.
+    pub(crate) fn wake_with(&self, waker: &Waker) {
+        let mut noted = self.waker();
+        match &mut *noted {
+            Some(noted) => noted.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+    }
+
+    /// Wakes the future of the call if it is suspended; a clone, since the caller may hold locks.
+    pub(super) fn suspended_waker(&self) -> Option<Waker> {
+        self.waker().clone()
+    }
+
+    /// No code that could panic runs under this lock but a waker's.
+    fn waker(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.waker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets the thread that runs the store's calls; the one before.
+    #[inline]
+    pub(super) fn set_thread(&self, thread: i32) -> i32 {
+        let before = self.thread.load(Relaxed);
+        self.thread.store(thread, Release);
+        before
+    }
+
     /// Marks the end of the outermost call.
     #[inline]
     pub(super) fn end(&self) {
@@ -77,15 +132,24 @@ impl Control {
     /// Forgets deadline, cancellation and mark, between two faaslets.
     #[inline]
     pub(super) fn reset(&self) {
-        // Zero between calls.
-        let Control { deadline, cancelled, interrupt, thread: _ } = self;
+        let Control {
+            deadline,
+            cancelled,
+            interrupt,
+            // These say that there is no call, between calls.
+            thread: _,
+            suspendable: _,
+            waker: _,
+            // The watchdog's, with its lock.
+            watched: _,
+        } = self;
         deadline.store(NEVER, Release);
         cancelled.store(false, Release);
         interrupt.store(0, Release);
     }
 
     /// The trap with which calls of this store have to end now. Async-signal-safe.
-    pub(super) fn due(&self) -> Option<TrapCode> {
+    pub(crate) fn due(&self) -> Option<TrapCode> {
         if self.cancelled.load(SeqCst) {
             return Some(TrapCode::Cancelled);
         }
@@ -108,12 +172,18 @@ impl Control {
         }
     }
 
-    /// Whether a call is under way, or one is to be cancelled.
-    pub(super) fn is_to_be_watched(&self) -> bool {
-        self.thread.load(Relaxed) != 0 || self.cancelled.load(SeqCst)
+    /// Notes whether the watchdog has it in its list, which is locked; whether it had before.
+    pub(super) fn set_watched(&self, watched: bool) -> bool {
+        self.watched.swap(watched, Relaxed)
     }
 
-    /// The thread that runs the outermost call, or zero.
+    /// Whether a call is under way, or one is to be cancelled.
+    pub(super) fn is_to_be_watched(&self) -> bool {
+        let under_way = self.thread.load(Relaxed) != 0 || self.suspendable.load(Relaxed);
+        under_way || self.cancelled.load(SeqCst)
+    }
+
+    /// The thread that runs the store's calls, or zero.
     pub(super) fn thread(&self) -> i32 {
         self.thread.load(SeqCst)
     }

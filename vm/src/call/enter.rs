@@ -1,13 +1,15 @@
 //! Making a call of guest code from the host.
 
-use crate::arch::{FAULTED, FINISHED, WayBack, enter};
+use crate::arch::{FAULTED, FINISHED, enter};
 use crate::call::current::{current, set_current};
 use crate::call::faults;
+use crate::call::stack::GuestStack;
 use crate::call::stacks;
-use crate::call::state::{Activation, CallState, Fault};
+use crate::call::state::{Activation, CallState, Fault, Phase};
 use crate::call::watchdog;
 use crate::sys;
 use std::io;
+use wfaas_abi::context::RuntimeContext;
 
 /// Addresses by which a guest function is called.
 #[derive(Debug, Clone, Copy)]
@@ -40,6 +42,17 @@ pub(crate) enum Refused {
     OtherStack,
     /// The thread ends, and has no stacks any more.
     ThreadEnds,
+    /// A suspended call of the store was leaked.
+    Leaked,
+    /// A call that can be suspended was asked for inside of one that cannot.
+    InsideSync,
+    /// Calls that can be suspended are nested too deeply.
+    TooDeep,
+    /// As many calls are suspended as there may be.
+    NoStack {
+        /// How many there may be.
+        max: usize,
+    },
     /// The kernel has no memory for this.
     Os(&'static str, io::Error),
 }
@@ -63,16 +76,9 @@ pub(crate) unsafe fn call(
         return unsafe { call_nested(state, callee, cells) };
     }
     let previous = current();
-    // A thread has a first stack only if it is ready for signals too.
-    let ready = previous.is_null() && stacks::is_first_here(state.stack) && !state.poisoned;
-    if !ready {
-        prepare(state).map_err(Ended::Refused)?;
-    }
-    let top = state.stack.top();
-    // A call that was left in the middle leaves its own here.
-    state.runtime.bridge_fp = 0;
-    state.bottom =
-        Activation { back: WayBack::NONE, previous, call: &raw mut *state, outer_exit_fp: 0 };
+    prepare_outermost(state, previous).map_err(Ended::Refused)?;
+    let top = state.bottom.stack.top();
+    (state.bottom.previous, state.bottom.call) = (previous, &raw mut *state);
     if state.control.begin(sys::thread_id()) {
         watchdog::watch(&state.control);
     }
@@ -105,38 +111,60 @@ pub(crate) unsafe fn call_with_own_cells(
 }
 
 /// A call from a host function that the same store's guest called. It goes on below the host
-/// function, on the guest's stack.
+/// function, on the guest's stack; or on another of the thread's, if the guest is suspended.
 ///
 /// # Safety
 /// As [`call`].
 #[inline(never)]
 unsafe fn call_nested(state: &mut CallState, callee: Callee, cells: *mut u64) -> Result<(), Ended> {
-    let previous = current();
-    let outer_exit_fp = state.runtime.exit_fp;
-    let mut activation =
-        Activation { back: WayBack::NONE, previous, call: &raw mut *state, outer_exit_fp };
+    let (previous, outer) = (current(), state.innermost());
+    let mut activation = Activation { previous, call: &raw mut *state, ..Activation::NONE };
     if state.poisoned {
         return Err(Ended::Refused(Refused::Poisoned));
     }
-    if !state.stack.contains(&raw const activation as usize) {
-        return Err(Ended::Refused(Refused::OtherStack));
-    }
-    state.runtime.exit_fp = 0;
-    let outer_bridge_fp = std::mem::take(&mut state.runtime.bridge_fp);
+    let top = match outer.phase() {
+        Phase::Suspended | Phase::Ended => return Err(Ended::Refused(Refused::Leaked)),
+        Phase::Running if outer.stack().contains(&raw const activation as usize) => {
+            activation.stack = outer.stack();
+            0
+        }
+        Phase::Running => return Err(Ended::Refused(Refused::OtherStack)),
+        Phase::Polled => {
+            activation.stack = choose_stack(state).map_err(Ended::Refused)?;
+            activation.stack.top()
+        }
+    };
+    let before = state.innermost;
+    let outer_runtime = nest(state, outer, &mut activation);
+    let outer_thread = state.control.set_thread(sys::thread_id());
     set_current(&raw const activation);
     let back = &raw mut activation.back;
-    // SAFETY: the caller vouches for the callee; this call is nested in the one that uses the
-    // stack, and goes on below the stack pointer.
-    let status = unsafe { enter(callee.code, cells, callee.base, callee.trampoline, 0, back) };
+    // SAFETY: the caller vouches for the callee; this call goes on below the stack pointer, on the
+    // stack of the call it is nested in, or no call under way uses its stack.
+    let status = unsafe { enter(callee.code, cells, callee.base, callee.trampoline, top, back) };
     set_current(previous);
-    state.runtime.exit_fp = outer_exit_fp;
-    state.runtime.bridge_fp = outer_bridge_fp;
+    state.control.set_thread(outer_thread);
+    state.innermost = before;
+    state.runtime = outer_runtime;
     ended(state, status)
+}
+
+/// Makes `entry`, with its stack, the innermost one, nested in `outer`; the runtime context of
+/// `outer`, for later.
+pub(super) fn nest(
+    state: &mut CallState,
+    outer: &Activation,
+    entry: &mut Activation,
+) -> RuntimeContext {
+    (entry.outer, entry.outer_exit_fp) = (outer, state.runtime.exit_fp);
+    state.innermost = entry;
+    let stack_limit = entry.stack.host_limit() as u64;
+    std::mem::replace(&mut state.runtime, RuntimeContext { exit_fp: 0, stack_limit, bridge_fp: 0 })
 }
 
 /// The outcome that a status of `enter` means.
 #[inline]
-fn ended(state: &mut CallState, status: u64) -> Result<(), Ended> {
+pub(super) fn ended(state: &mut CallState, status: u64) -> Result<(), Ended> {
     match status {
         FINISHED => Ok(()),
         FAULTED => Err(Ended::Faulted(std::mem::take(&mut state.fault))),
@@ -144,17 +172,46 @@ fn ended(state: &mut CallState, status: u64) -> Result<(), Ended> {
     }
 }
 
-/// Gives an outermost call, other than a thread's usual one, everything it needs: a stack, and a
-/// thread that can handle signals.
+/// Gives an outermost call everything it needs; `previous` is the innermost entry on this thread.
+#[inline]
+pub(super) fn prepare_outermost(
+    state: &mut CallState,
+    previous: *const Activation,
+) -> Result<(), Refused> {
+    // A thread has a first stack only if it is ready for signals too.
+    let ready = previous.is_null() && stacks::is_first_here(state.bottom.stack) && !state.poisoned;
+    if !ready {
+        prepare(state)?;
+    }
+    // A call that was left in the middle leaves its own here.
+    state.runtime.bridge_fp = 0;
+    Ok(())
+}
+
+/// Gives an outermost call, other than a thread's usual one, a stack, and a thread that can handle
+/// signals.
 #[cold]
 fn prepare(state: &mut CallState) -> Result<(), Refused> {
     if state.poisoned {
         return Err(Refused::Poisoned);
     }
-    let os = |what| move |error| Refused::Os(what, error);
-    faults::prepare_thread().map_err(os("allocating a signal stack"))?;
-    let stack = stacks::choose(state.stack_bytes).map_err(os("allocating a guest stack"))?;
-    state.stack = stack.ok_or(Refused::ThreadEnds)?;
-    state.runtime.stack_limit = state.stack.host_limit() as u64;
+    state.bottom.stack = choose_stack(state)?;
+    state.runtime.stack_limit = state.bottom.stack.host_limit() as u64;
     Ok(())
+}
+
+/// A stack of this thread that no call under way uses, once the thread can handle signals.
+pub(super) fn choose_stack(state: &CallState) -> Result<GuestStack, Refused> {
+    prepare_thread()?;
+    let stack = stacks::choose(&state.stacks).map_err(os("allocating a guest stack"))?;
+    stack.ok_or(Refused::ThreadEnds)
+}
+
+/// Makes sure that this thread can handle signals of guests.
+pub(super) fn prepare_thread() -> Result<(), Refused> {
+    faults::prepare_thread().map_err(os("allocating a signal stack"))
+}
+
+fn os(what: &'static str) -> impl FnOnce(io::Error) -> Refused {
+    move |error| Refused::Os(what, error)
 }

@@ -158,7 +158,8 @@ fn finish(
     backtrace: RawBacktrace,
     frame: &mut SignalFrame<'_>,
 ) {
-    let (call, fault) = (activation.call, Fault { code, pc: frame.pc() });
+    let (call, stack) = (activation.call, activation.stack());
+    let fault = Fault { code, pc: frame.pc(), stack };
     // SAFETY: as in `end_host_call`; nobody else looks at this field while a guest runs.
     unsafe { (*call).fault = fault };
     backtrace.note();

@@ -7,7 +7,8 @@
 //! | `state` | the state of a store's call: the way back, marks, argument cells |
 //! | `enter` | making a call |
 //! | `current` | the calls under way on a thread |
-//! | `stack`, `stacks` | a guest's stack; lending a thread's stacks |
+//! | `task` | calls that can be suspended |
+//! | `stack`, `stacks`, `stack_pool` | a guest's stack; lending a thread's; those of suspended calls |
 //! | `faults` | signals |
 //! | `control`, `watchdog` | deadlines and cancellation, and the thread that sees to them |
 //! | `parking` | threads that wait at a shared memory |
@@ -20,7 +21,9 @@ pub(crate) mod enter;
 pub(crate) mod faults;
 pub(crate) mod parking;
 pub(crate) mod stack;
+pub(crate) mod stack_pool;
 pub(crate) mod stacks;
 pub(crate) mod state;
+pub(crate) mod task;
 pub(crate) mod text;
 pub(crate) mod watchdog;

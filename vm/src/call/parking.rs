@@ -1,13 +1,15 @@
-//! Threads that wait for a change of a shared memory, without taking any CPU.
+//! Threads and suspended calls that wait for a change of a shared memory, without taking any CPU.
 //!
 //! Each shared memory has a queue of waiters for each address, first come, first served. A waiter
-//! is woken by a notification, at the end of its time, or by the watchdog if a call on its thread
-//! has to end: signals do not wake it, so the watchdog does, after each signal it sends.
+//! is woken by a notification or at the end of its time. A thread is woken by the watchdog too if a
+//! call on it has to end: signals do not wake it, so the watchdog does, after each signal it sends. A
+//! suspended call has no thread that could look at a clock: the watchdog does that for it.
 
 use crate::call::current;
 use crate::sys::thread_id;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 use wfaas_abi::TrapCode;
 
@@ -15,11 +17,18 @@ use wfaas_abi::TrapCode;
 #[derive(Debug, Default)]
 pub(crate) struct Parking(Mutex<HashMap<u64, VecDeque<Arc<Waiter>>>>);
 
-/// A thread that waits.
+/// A thread or a suspended call that waits.
 #[derive(Debug, Default)]
-struct Waiter {
-    notified: Mutex<bool>,
+pub(crate) struct Waiter {
+    state: Mutex<WaiterState>,
     wake: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct WaiterState {
+    notified: bool,
+    /// Of a suspended call.
+    waker: Option<Waker>,
 }
 
 /// End of a wait. Guests get it as this number.
@@ -45,15 +54,8 @@ impl Parking {
         unchanged: impl FnOnce() -> bool,
         end: Option<Instant>,
     ) -> Result<Outcome, TrapCode> {
-        let waiter = {
-            let mut queues = lock(&self.0);
-            // A thread that changes the value notifies afterwards, and for that needs the lock.
-            if !unchanged() {
-                return Ok(Outcome::Different);
-            }
-            let waiter = Arc::<Waiter>::default();
-            queues.entry(address).or_default().push_back(waiter.clone());
-            waiter
+        let Some(waiter) = self.enqueue(address, unchanged) else {
+            return Ok(Outcome::Different);
         };
         let registered = Registered::new(waiter.clone());
         let due = waiter.sleep(end);
@@ -66,23 +68,71 @@ impl Parking {
         }
     }
 
-    /// Wakes at most `count` threads that wait at `address`; how many.
-    pub(crate) fn notify(&self, address: u64, count: u32) -> u32 {
+    /// Adds a waiter at `address` if `unchanged`. Whoever waits with it takes it out again.
+    pub(crate) fn enqueue(
+        &self,
+        address: u64,
+        unchanged: impl FnOnce() -> bool,
+    ) -> Option<Arc<Waiter>> {
         let mut queues = lock(&self.0);
-        let Some(queue) = queues.get_mut(&address) else { return 0 };
-        let woken = queue.len().min(count as usize);
-        for waiter in queue.drain(..woken) {
-            *lock(&waiter.notified) = true;
-            waiter.wake.notify_one();
+        // A thread that changes the value notifies afterwards, and for that needs the lock.
+        if !unchanged() {
+            return None;
         }
-        if queue.is_empty() {
-            queues.remove(&address);
+        let waiter = Arc::<Waiter>::default();
+        queues.entry(address).or_default().push_back(waiter.clone());
+        Some(waiter)
+    }
+
+    /// Wakes at most `count` of those that wait at `address`; how many.
+    pub(crate) fn notify(&self, address: u64, count: u32) -> u32 {
+        let woken: Vec<Arc<Waiter>> = {
+            let mut queues = lock(&self.0);
+            let Some(queue) = queues.get_mut(&address) else { return 0 };
+            let woken = queue.len().min(count as usize);
+            let woken = queue.drain(..woken).collect();
+            if queue.is_empty() {
+                queues.remove(&address);
+            }
+            woken
+        };
+        // Without the lock: a waker may do anything.
+        woken.iter().for_each(|waiter| waiter.notify());
+        woken.len() as u32
+    }
+
+    /// Looks whether a suspended call has to wait any longer with `waiter`; if so it wakes `waker`
+    /// when it has not.
+    pub(crate) fn poll(
+        &self,
+        address: u64,
+        waiter: &Arc<Waiter>,
+        end: Option<Instant>,
+        waker: &Waker,
+    ) -> Poll<Outcome> {
+        let mut state = lock(&waiter.state);
+        if state.notified {
+            return Poll::Ready(Outcome::Notified);
         }
-        woken as u32
+        if end.is_none_or(|end| Instant::now() < end) {
+            let first = state.waker.is_none();
+            match &mut state.waker {
+                Some(known) => known.clone_from(waker),
+                none => *none = Some(waker.clone()),
+            }
+            drop(state);
+            if let Some(end) = end.filter(|_| first) {
+                lock(&TIMERS).push((end, Arc::downgrade(waiter)));
+            }
+            return Poll::Pending;
+        }
+        drop(state);
+        let in_time = !self.remove(address, waiter);
+        Poll::Ready(if in_time { Outcome::Notified } else { Outcome::TimedOut })
     }
 
     /// Takes a waiter out of its queue; whether it was still there, and so was not notified.
-    fn remove(&self, address: u64, waiter: &Arc<Waiter>) -> bool {
+    pub(crate) fn remove(&self, address: u64, waiter: &Arc<Waiter>) -> bool {
         let mut queues = lock(&self.0);
         let Some(queue) = queues.get_mut(&address) else { return false };
         let before = queue.len();
@@ -96,23 +146,33 @@ impl Parking {
 }
 
 impl Waiter {
+    fn notify(&self) {
+        let waker = {
+            let mut state = lock(&self.state);
+            state.notified = true;
+            self.wake.notify_one();
+            state.waker.take()
+        };
+        waker.into_iter().for_each(Waker::wake);
+    }
+
     /// Sleeps until notified or until `end`; the trap if a call on this thread has to end.
     fn sleep(&self, end: Option<Instant>) -> Option<TrapCode> {
-        let mut notified = lock(&self.notified);
+        let mut state = lock(&self.state);
         loop {
             if let Some(code) = current::mark_due_calls() {
                 return Some(code);
             }
-            if *notified {
+            if state.notified {
                 return None;
             }
-            notified = match end.map(|end| end.saturating_duration_since(Instant::now())) {
+            state = match end.map(|end| end.saturating_duration_since(Instant::now())) {
                 Some(Duration::ZERO) => return None,
                 Some(left) => {
-                    let woken = self.wake.wait_timeout(notified, left);
+                    let woken = self.wake.wait_timeout(state, left);
                     woken.unwrap_or_else(PoisonError::into_inner).0
                 }
-                None => self.wake.wait(notified).unwrap_or_else(PoisonError::into_inner),
+                None => self.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
             };
         }
     }
@@ -144,6 +204,34 @@ pub(crate) fn wake(thread: i32) {
     if let Some((_, waiter)) = sleepers.iter().find(|(sleeper, _)| *sleeper == thread) {
         waiter.wake.notify_one();
     }
+}
+
+/// The suspended calls that wait until some time.
+static TIMERS: Mutex<Vec<(Instant, Weak<Waiter>)>> = Mutex::new(Vec::new());
+
+/// Wakes the suspended calls that have waited until their time.
+pub(super) fn wake_timed_out() {
+    let mut due = Vec::new();
+    let mut timers = lock(&TIMERS);
+    if timers.is_empty() {
+        return;
+    }
+    let now = Instant::now();
+    timers.retain(|(end, waiter)| {
+        let Some(waiter) = waiter.upgrade() else { return false };
+        let wait = now < *end;
+        if !wait {
+            due.extend(lock(&waiter.state).waker.clone());
+        }
+        wait
+    });
+    drop(timers);
+    due.into_iter().for_each(Waker::wake);
+}
+
+/// Whether suspended calls wait until some time.
+pub(super) fn has_timers() -> bool {
+    !lock(&TIMERS).is_empty()
 }
 
 /// No code that could panic runs under these locks.

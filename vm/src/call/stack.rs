@@ -24,7 +24,11 @@ const HOST_HEAD_ROOM: usize = 256 << 10;
 /// Bytes of the guard. The stack's own is one page.
 const GUARD: usize = 64 << 10;
 
-/// Place of a guest's stack. Its thread owns it, and keeps it while a call is under way there.
+/// Bytes at the top that a stack keeps in memory for its next call.
+const KEPT: usize = 32 << 10;
+
+/// Place of a guest's stack. Its thread owns it, and keeps it while a call is under way there; or a
+/// suspended call does.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct GuestStack {
     low: usize,
@@ -34,6 +38,9 @@ pub(crate) struct GuestStack {
 }
 
 impl GuestStack {
+    /// No stack.
+    pub(super) const NONE: GuestStack = GuestStack { low: 0, top: 0, id: 0 };
+
     /// The address to start at; a multiple of 16.
     #[inline]
     pub(crate) fn top(&self) -> usize {
@@ -68,30 +75,33 @@ impl GuestStack {
         (self.low..self.top).contains(&address)
     }
 
-    /// Shows every aligned word from here up to the top, and the registers that callers may have
-    /// left values in, if the thread is on this stack. If it is not, a host function may still be
-    /// waiting there for this thread: then all of the stack is shown.
+    /// Shows every aligned word of the part that is in use, and the registers that callers may have
+    /// left values in. In use is the part from here up to the top, if the thread is on this stack;
+    /// otherwise from `from`, if that is on it. If neither is, a host function may be waiting there
+    /// for this thread: then all of the stack is shown.
     ///
     /// # Safety
-    /// A call must be under way on this stack.
-    pub(crate) unsafe fn scan(&self, mut show: impl FnMut(u64)) {
+    /// A call must be under way on this stack, and none of its frames be below `from`.
+    pub(super) unsafe fn scan(&self, from: Option<usize>, mut show: impl FnMut(u64)) {
         let registers = preserved_registers();
         registers.into_iter().for_each(&mut show);
         let here = registers.as_ptr() as usize;
-        let lowest = if self.contains(here) { here } else { self.low + GUARD };
+        let known = [Some(here), from].into_iter().flatten().find(|at| self.contains(*at));
+        let lowest = known.unwrap_or(self.low + GUARD);
         for at in (lowest..self.top).step_by(size_of::<u64>()) {
             // SAFETY: between the guard and the top the stack is mapped, while there is a call; the
             // frames on it belong to callers of this function, on this thread or on one that waits
-            // for it.
+            // for it, or to a suspended call.
             show(unsafe { (at as *const u64).read_volatile() });
         }
     }
 }
 
-/// A stack that its thread owns.
+/// A stack and its owner's right to it.
+#[derive(Debug)]
 pub(super) struct Owned {
     /// Unmapped when it is dropped.
-    _memory: StackMemory,
+    memory: StackMemory,
     /// How many bytes of it are for a guest, as they were asked for.
     bytes: usize,
     place: GuestStack,
@@ -105,7 +115,7 @@ impl Owned {
         let memory = StackMemory::new(usable + HOST_HEAD_ROOM + GUARD, GUARD)?;
         let id = NEXT_ID.fetch_add(1, Relaxed);
         let place = GuestStack { low: memory.low(), top: memory.top() & !15, id };
-        Ok(Owned { _memory: memory, bytes, place })
+        Ok(Owned { memory, bytes, place })
     }
 
     /// How many bytes for a guest it was made with.
@@ -115,5 +125,50 @@ impl Owned {
 
     pub(super) fn place(&self) -> GuestStack {
         self.place
+    }
+
+    /// Gives the pages back that were touched far from the top, if there are such. No call may be
+    /// under way on it.
+    pub(super) fn trim(&mut self) {
+        let keep = self.place.top.saturating_sub(KEPT);
+        let below = keep.saturating_sub(2 * PAGE);
+        let lowest = self.place.low + GUARD;
+        if below <= lowest {
+            return;
+        }
+        // Frames touch the stack at least once in 4 KiB and a few words, mostly with an address.
+        let touched = (below..keep).step_by(size_of::<u64>()).any(|at| {
+            // SAFETY: this part of the stack is mapped, and nobody uses it.
+            unsafe { (at as *const u64).read() != 0 }
+        });
+        if touched {
+            self.memory.discard(lowest..keep);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_far_from_the_top_are_given_back() {
+        let mut stack = Owned::new(1 << 20).unwrap();
+        // As frames of a deep recursion leave it, and as one call does.
+        for (depth, kept) in [(512 << 10, false), (KEPT, true)] {
+            let addresses = || (stack.place.top - depth..stack.place.top).step_by(PAGE);
+            for at in addresses() {
+                // SAFETY: the address is on the stack, which nobody uses.
+                unsafe { (at as *mut usize).write(at) };
+            }
+            let words = addresses();
+            stack.trim();
+            for at in words {
+                // SAFETY: as above.
+                let word = unsafe { (at as *const usize).read() };
+                let near = at >= stack.place.top - KEPT;
+                assert_eq!(word, if near || kept { at } else { 0 });
+            }
+        }
     }
 }

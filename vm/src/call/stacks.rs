@@ -2,10 +2,12 @@
 //!
 //! Nothing of a guest is on a stack between its calls, so a store needs none then: thousands of
 //! idle faaslets share the stacks of a few threads. A thread's *first* stack is for its outermost
-//! calls. A call that is nested in a call of another store gets another, as large as the first.
+//! calls. A call that is nested in a call of another store gets another, as large as the first. A call
+//! that is suspended takes its stack along.
 
 use crate::call::current::{current, under_way};
 use crate::call::stack::{GuestStack, Owned};
+use crate::call::stack_pool::StackPool;
 use std::cell::{Cell, RefCell};
 use std::io;
 
@@ -55,13 +57,28 @@ pub(crate) fn retire(stack: GuestStack) {
     });
 }
 
-/// A stack of this thread with `bytes` bytes for a guest that no call under way uses. It becomes
+/// Takes a stack away from this thread: the call on it is suspended. `None` if it is not the
+/// thread's.
+pub(super) fn give_away(stack: GuestStack) -> Option<Owned> {
+    if is_first_here(stack) {
+        forget_first();
+    }
+    let given = STACKS.try_with(|Stacks(stacks)| {
+        let mut stacks = stacks.borrow_mut();
+        let at = stacks.iter().position(|owned| owned.place().id() == stack.id())?;
+        Some(stacks.swap_remove(at))
+    });
+    given.ok().flatten()
+}
+
+/// A stack of this thread, as large as those of `pool`, that no call under way uses. It becomes
 /// the thread's first if there is no call under way at all. `None` if the thread ends.
 ///
 /// # Errors
 /// [`io::Error`] if there is no memory for one more.
 #[cold]
-pub(crate) fn choose(bytes: usize) -> io::Result<Option<GuestStack>> {
+pub(crate) fn choose(pool: &StackPool) -> io::Result<Option<GuestStack>> {
+    let bytes = pool.bytes();
     let chosen = STACKS.try_with(|Stacks(stacks)| -> io::Result<GuestStack> {
         let in_use =
             |owned: &Owned| under_way().any(|call| call.stack().id() == owned.place().id());
@@ -70,7 +87,7 @@ pub(crate) fn choose(bytes: usize) -> io::Result<Option<GuestStack>> {
             return Ok(owned.place());
         }
         // Not while they are borrowed: a host function may be at the end of its own stack here.
-        let owned = Owned::new(bytes)?;
+        let owned = pool.take_free().map_or_else(|| Owned::new(bytes), Ok)?;
         let place = owned.place();
         let mut stacks = stacks.borrow_mut();
         if stacks.iter().filter(|owned| !in_use(owned)).count() >= MOST_UNUSED {

@@ -11,13 +11,17 @@
 //!
 //! The outermost entry of a store into guest code is recorded in its call state, and its arguments
 //! and results lie there too. Entries that are nested in it, from host functions, are recorded on
-//! the guest's own stack.
+//! the host function's stack. Entries that can be suspended are recorded in a `Task` that outlives the
+//! poll in which they began.
 
 use crate::arch::WayBack;
 use crate::call::control::Control;
-use crate::call::stack::GuestStack;
+use crate::call::stack::{GuestStack, Owned};
+use crate::call::stack_pool::StackPool;
+use std::marker::PhantomPinned;
 use std::ptr;
 use std::sync::Arc;
+use std::task::{Context, Waker};
 use wfaas_abi::TrapCode;
 use wfaas_abi::context::RuntimeContext;
 
@@ -28,23 +32,68 @@ pub(crate) const MAX_CELLS: usize = 20;
 #[repr(C)]
 #[derive(Debug)]
 pub(crate) struct Activation {
-    /// Written by `enter`.
+    /// Written by `enter`, and when it is resumed.
     pub(super) back: WayBack,
     /// The entry on this thread that this one is nested in, or null.
     pub(super) previous: *const Activation,
     /// The call it is a part of.
     pub(super) call: *mut CallState,
-    /// The exit frame of the entry in the same store that this one is nested in.
+    /// The entry in the same store that this one is nested in, or null.
+    pub(super) outer: *const Activation,
+    /// The exit frame of that entry.
     pub(super) outer_exit_fp: u64,
+    /// The stack it runs on. Between calls, the outermost entry of a store has that of the last
+    /// call here, which may be another's now, or gone.
+    pub(super) stack: GuestStack,
+    /// How it is suspended; null if it cannot be.
+    pub(super) suspension: *mut Suspension,
+}
+
+/// The part of an entry that can be suspended which the others of its store may have to know.
+#[derive(Debug)]
+pub(crate) struct Suspension {
+    pub(super) phase: Phase,
+    /// The stack, once the entry was suspended: its own then, until it ends.
+    pub(super) stack: Option<Owned>,
+    /// The exit frame, while it is suspended.
+    pub(super) exit_fp: usize,
+    /// How many entries that can be suspended it is nested in.
+    pub(super) depth: u32,
+    /// The context of the poll under way, while guest code runs.
+    pub(super) context: *mut Context<'static>,
+}
+
+/// Phase of an entry that can be suspended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Not begun, over, or given up.
+    Ended,
+    /// Its guest runs, or a host function that the guest called.
+    Running,
+    /// Suspended.
+    Suspended,
+    /// Suspended, and the host function it waits for is being polled.
+    Polled,
+}
+
+impl Suspension {
+    /// Of an entry that was not begun.
+    fn new() -> Suspension {
+        let context = ptr::null_mut();
+        Suspension { phase: Phase::Ended, stack: None, exit_fp: 0, depth: 0, context }
+    }
 }
 
 impl Activation {
     /// No entry.
-    const NONE: Activation = Activation {
+    pub(super) const NONE: Activation = Activation {
         back: WayBack::NONE,
         previous: ptr::null(),
         call: ptr::null_mut(),
+        outer: ptr::null(),
         outer_exit_fp: 0,
+        stack: GuestStack::NONE,
+        suspension: ptr::null_mut(),
     };
 
     /// The way back to the host.
@@ -52,22 +101,66 @@ impl Activation {
         &self.back
     }
 
-    /// The entry that this one is nested in.
+    /// The entry on this thread that this one is nested in.
     pub(crate) fn previous(&self) -> Option<&Activation> {
-        // SAFETY: entries under way are alive, in call states and on stacks in use, and outer ones
-        // live longer than those nested in them.
+        // SAFETY: entries under way are alive, in call states, tasks, and on stacks in use, and
+        // outer ones live longer than those nested in them.
         unsafe { self.previous.as_ref() }
     }
 
-    /// Frame pointer at the end of the guest's chain of frames.
-    pub(crate) fn entry_fp(&self) -> usize {
-        self.back.entry_fp()
+    /// The entry in the same store that this one is nested in.
+    pub(super) fn outer(&self) -> Option<&Activation> {
+        // SAFETY: as above.
+        unsafe { self.outer.as_ref() }
+    }
+
+    /// How it is suspended, if it can be.
+    pub(super) fn suspension(&self) -> Option<&Suspension> {
+        // SAFETY: a suspension does not move while its entry is under way; nobody changes it
+        // through anything but raw pointers meanwhile.
+        unsafe { self.suspension.as_ref() }
+    }
+
+    /// The phase.
+    pub(super) fn phase(&self) -> Phase {
+        self.suspension().map_or(Phase::Running, |suspension| suspension.phase)
+    }
+
+    /// The guest's stack pointer, if it is suspended.
+    fn suspended_sp(&self) -> Option<usize> {
+        let suspended = matches!(self.phase(), Phase::Suspended | Phase::Polled);
+        suspended.then(|| self.back.guest_sp())
     }
 
     /// The stack it runs on.
     pub(super) fn stack(&self) -> GuestStack {
-        // SAFETY: a call under way keeps its state alive, and this thread is the one that uses it.
-        unsafe { (*self.call).stack }
+        self.stack
+    }
+}
+
+/// A call that can be suspended; see `task`. The chain of entries knows its address.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(super) entry: Activation,
+    pub(super) suspension: Suspension,
+    /// Of a nested task: the runtime context of the entry around it; while it is suspended, its own.
+    pub(super) other: RuntimeContext,
+    /// The waker that the control has already.
+    pub(super) noted: Option<Waker>,
+    /// Others use it while there is a `&mut` to it.
+    _pinned: PhantomPinned,
+}
+
+// SAFETY: a task that is not running is used by nobody but its owner. Its stack holds only frames of
+// compiled code and stubs, which know no thread; the entries around it are its store's.
+unsafe impl Send for Task {}
+
+impl Task {
+    /// A task that was not begun.
+    pub(crate) fn new() -> Task {
+        let other = RuntimeContext { exit_fp: 0, stack_limit: 0, bridge_fp: 0 };
+        let (entry, suspension) = (Activation::NONE, Suspension::new());
+        Task { entry, suspension, other, noted: None, _pinned: PhantomPinned }
     }
 }
 
@@ -78,6 +171,8 @@ pub(crate) struct Fault {
     pub(crate) code: Option<TrapCode>,
     /// The address of the instruction.
     pub(crate) pc: usize,
+    /// The stack that was in use.
+    pub(crate) stack: GuestStack,
 }
 
 /// The state of a store's call. It does not move while a call is under way: compiled code, the
@@ -87,32 +182,32 @@ pub(crate) struct Fault {
 pub(crate) struct CallState {
     /// The part that compiled code reads and writes.
     pub(super) runtime: RuntimeContext,
-    /// The outermost entry, if a call is under way.
+    /// The outermost entry, if a call is under way that cannot be suspended.
     pub(super) bottom: Activation,
-    /// The stack of the last call, which may be another's now, or gone, unless one is under way.
-    pub(super) stack: GuestStack,
+    /// The innermost entry; null if there is none but the one above.
+    pub(super) innermost: *const Activation,
     pub(super) control: Arc<Control>,
     /// Whether a host function was left in the middle.
     pub(super) poisoned: bool,
     pub(super) fault: Fault,
-    /// Bytes of stack a guest may use.
-    pub(super) stack_bytes: usize,
+    /// The stacks of suspended calls.
+    pub(super) stacks: Arc<StackPool>,
     /// Arguments and results of typed calls. A nested call may use them too: the outer one has read
     /// its arguments before, and writes its results afterwards.
     pub(super) cells: [u64; MAX_CELLS],
 }
 
 impl CallState {
-    /// The state of a store without a call. Its guests get `stack_bytes` bytes of stack.
-    pub(crate) fn new(stack_bytes: usize) -> CallState {
+    /// The state of a store without a call. Its suspended calls keep their stacks among `stacks`.
+    pub(crate) fn new(stacks: Arc<StackPool>) -> CallState {
         CallState {
             runtime: RuntimeContext { exit_fp: 0, stack_limit: 0, bridge_fp: 0 },
             bottom: Activation::NONE,
-            stack: GuestStack::default(),
+            innermost: ptr::null(),
             control: Arc::default(),
             poisoned: false,
             fault: Fault::default(),
-            stack_bytes,
+            stacks,
             cells: [0; MAX_CELLS],
         }
     }
@@ -127,9 +222,12 @@ impl CallState {
         self.runtime.exit_fp as usize
     }
 
-    /// The stack of the last call.
-    pub(crate) fn stack(&self) -> GuestStack {
-        self.stack
+    /// The innermost entry, if a call is under way. The caller keeps it no longer than the call is.
+    pub(super) fn innermost<'a>(&self) -> &'a Activation {
+        let innermost =
+            if self.innermost.is_null() { &raw const self.bottom } else { self.innermost };
+        // SAFETY: entries under way are alive; the outermost one is a field of this.
+        unsafe { &*innermost }
     }
 
     /// Deadline, cancellation and mark.
@@ -142,6 +240,13 @@ impl CallState {
     #[inline]
     pub(crate) fn interrupted(&self) -> Option<TrapCode> {
         self.control.interrupted()
+    }
+
+    /// The trap with which the call has to end, while a host function is polled that it waits for: no
+    /// mark is left then.
+    pub(crate) fn due_while_polled(&self) -> Option<TrapCode> {
+        let polled = !self.innermost.is_null() && self.innermost().phase() == Phase::Polled;
+        polled.then(|| self.control.due()).flatten()
     }
 
     /// The cells of typed calls.
@@ -161,12 +266,22 @@ impl CallState {
         self.poisoned = true;
     }
 
-    /// Shows every word on the guest's stack, and in registers, if a call is under way and its
-    /// guest left through a stub.
-    pub(crate) fn scan_stack(&self, show: impl FnMut(u64)) {
-        if self.runtime.exit_fp != 0 {
-            // SAFETY: the guest left through a stub, to this: its call is under way.
-            unsafe { self.stack.scan(show) };
+    /// Shows every word that guests under way have on their stacks and may have in registers.
+    pub(crate) fn scan_stacks(&self, mut show: impl FnMut(u64)) {
+        if self.runtime.exit_fp == 0 {
+            return;
+        }
+        let mut inner: Option<&Activation> = None;
+        let mut entry = Some(self.innermost());
+        while let Some(present) = entry {
+            let stack = present.stack();
+            // The words of an entry on the same stack as its inner one were shown with that.
+            if inner.is_none_or(|inner| inner.stack().id() != stack.id()) {
+                let from = present.suspended_sp().or(inner.map(|inner| inner.back.host_sp()));
+                // SAFETY: a call is under way there.
+                unsafe { stack.scan(from, &mut show) };
+            }
+            (inner, entry) = (entry, present.outer());
         }
     }
 
@@ -177,17 +292,21 @@ impl CallState {
         let CallState {
             // All are written anew by each call, and the first is zero between calls.
             runtime: RuntimeContext { exit_fp, stack_limit: _, bridge_fp: _ },
-            // Read only while a call is under way, which writes it first.
+            // Read only while a call is under way, which writes it first; but for its stack, which
+            // is a thread's and compared with the present one by each call.
             bottom: _,
-            // A thread's, compared with the present one by each call.
-            stack: _,
+            innermost,
             control,
             poisoned,
             fault,
-            stack_bytes: _,
+            // The engine's.
+            stacks: _,
             // Read only where the same call has written.
             cells: _,
         } = self;
+        if !innermost.is_null() {
+            return false; // a suspended call was leaked
+        }
         debug_assert_eq!(*exit_fp, 0, "no call is under way");
         // A cancel handle that somebody kept must not reach the next faaslet.
         if Arc::strong_count(control) > 1 {
@@ -196,5 +315,40 @@ impl CallState {
         control.reset();
         *fault = Fault::default();
         !*poisoned
+    }
+}
+
+impl CallState {
+    /// Gives up the suspended entries that are nested in `outer`, or all if that is null: they were
+    /// leaked, and nobody resumes them any more.
+    pub(super) fn give_up_inside(&mut self, outer: *const Activation) {
+        while !self.innermost.is_null() && self.innermost != outer {
+            // SAFETY: a leaked entry is never freed.
+            let entry = unsafe { &*self.innermost };
+            // SAFETY: as above; entries that cannot be suspended end before those around them.
+            let Some(suspension) = (unsafe { entry.suspension.as_mut() }) else { return };
+            self.end_suspension(suspension);
+            self.innermost = entry.outer;
+        }
+    }
+
+    /// Ends an entry that can be suspended: its stack goes back to where it belongs.
+    pub(super) fn end_suspension(&self, suspension: &mut Suspension) {
+        suspension.phase = Phase::Ended;
+        match suspension.stack.take() {
+            // Others may still refer to the frames of a host function that was left in the middle.
+            Some(stack) if self.poisoned => {
+                self.stacks.discount();
+                std::mem::forget(stack);
+            }
+            Some(stack) => self.stacks.put_back(stack),
+            None => {}
+        }
+    }
+}
+
+impl Drop for CallState {
+    fn drop(&mut self) {
+        self.give_up_inside(ptr::null());
     }
 }

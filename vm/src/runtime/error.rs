@@ -96,6 +96,19 @@ pub enum Error {
         /// [`Config::max_slots`](crate::Config::max_slots).
         max: usize,
     },
+    /// As many calls are suspended as there may be.
+    #[error("all {max} stacks of suspended calls are in use: raise Config::max_suspended")]
+    NoStack {
+        /// [`Config::max_suspended`](crate::Config::max_suspended).
+        max: usize,
+    },
+    /// An async host function was called, or an asynchronous call begun, inside of a call that cannot
+    /// be suspended: a synchronous one is under way, perhaps of a synchronous host function.
+    #[error("an async function was called inside of a synchronous call, which cannot be suspended")]
+    NeedsAsync,
+    /// The future of a call was leaked while it was suspended, so the store cannot be used any more.
+    #[error("the store has a suspended call that was leaked")]
+    Leaked,
     /// The operating system refused something.
     #[error("{what}: {source}")]
     Os {
@@ -168,6 +181,10 @@ impl From<Refused> for Error {
                 unsupported("a call from a host function on a stack or thread of its own")
             }
             Refused::ThreadEnds => unsupported("a call of a guest while its thread ends"),
+            Refused::Leaked => Error::Leaked,
+            Refused::InsideSync => Error::NeedsAsync,
+            Refused::TooDeep => without_frames(TrapCode::StackOverflow),
+            Refused::NoStack { max } => Error::NoStack { max },
             Refused::Os(what, source) => Error::Os { what, source },
         }
     }

@@ -3,7 +3,7 @@
 //! A thrown exception is kept by its store, and a guest's reference to it is its place in the
 //! store's list, marked so that it looks like nothing else. Since compiled code owns nothing, the
 //! store finds out by itself which exceptions can still be reached, once there are many: from
-//! globals and tables, from the embedder's handles, and from words on the guest's stack that look
+//! globals and tables, from the embedder's handles, and from words on the guests' stacks that look
 //! like a reference.
 
 use crate::call::state::CallState;
@@ -100,7 +100,7 @@ impl Objects {
                 .filter_map(|at| table.get(at).ok())
                 .for_each(|bits| reached.add(bits));
         }
-        call.scan_stack(|bits| reached.add(bits));
+        call.scan_stacks(|bits| reached.add(bits));
         for (index, thrown) in self.exceptions.slots.iter().enumerate() {
             if thrown.as_ref().is_some_and(|thrown| Arc::strong_count(thrown) > 1) {
                 reached.add_place(index);
@@ -140,12 +140,14 @@ impl Reached<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::stack_pool::StackPool;
     use crate::runtime::types::GlobalType;
     use wfaas_abi::{FuncType, ValType};
 
     #[test]
     fn exceptions_are_forgotten_but_for_those_that_something_refers_to() {
-        let (mut objects, call) = (Objects::new(MOST_BYTES as u64), CallState::new(0));
+        let stacks = Arc::new(StackPool::new(0, 0));
+        let (mut objects, call) = (Objects::new(MOST_BYTES as u64), CallState::new(stacks));
         let tag = objects.add_tag(FuncType::new([ValType::EXNREF], []));
         let add = |objects: &mut Objects, cells: Vec<u64>| {
             objects.add_exception(&call, tag, cells.into_boxed_slice()).unwrap()

@@ -40,10 +40,12 @@ impl Error {
             | Error::Capture(_)
             | Error::MemoryLimit { .. }
             | Error::Unsupported(_) => Fault::Module,
-            Error::NoSlot { .. } => Fault::Exhausted,
+            Error::NoSlot { .. } | Error::NoStack { .. } => Fault::Exhausted,
             Error::Slot(error) => of_slot(error),
             Error::Os { source, .. } => Fault::of_os(source),
-            Error::TypeMismatch { .. } | Error::Poisoned => Fault::Host,
+            Error::TypeMismatch { .. } | Error::Poisoned | Error::NeedsAsync | Error::Leaked => {
+                Fault::Host
+            }
         }
     }
 }

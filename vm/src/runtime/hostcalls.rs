@@ -4,14 +4,18 @@
 //! the list, so that neither a missing one nor one with other types compiles. The entries leave
 //! the guest if the result is an error, or if the call is due.
 
+use crate::arch::{WaitHostcall, WayBack, wait_hostcall};
+use crate::call::task;
 use crate::runtime::atomic::Expected;
 use crate::runtime::error::{Error, without_frames};
 use crate::runtime::instance::{InstanceInner, caller};
 use crate::runtime::leave::return_or_leave;
 use crate::runtime::pending::Pending;
 use crate::runtime::store::StoreInner;
+use crate::runtime::wait::return_or_wait;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use wfaas_abi::hostcall::HOSTCALLS;
+use std::ptr;
+use wfaas_abi::hostcall::{HOSTCALLS, Hostcall};
 use wfaas_abi::types::cells_of;
 use wfaas_abi::{ArtifactError, FuncRef, TrapCode, for_each_hostcall};
 
@@ -43,8 +47,12 @@ macro_rules! entries {
         }
 
         /// The entries, in the order of the list.
-        pub(super) const HOSTCALL_TABLE: [*const (); HOSTCALLS] =
-            [$(entry::$name as *const (),)*];
+        pub(super) const HOSTCALL_TABLE: [*const (); HOSTCALLS] = {
+            let mut table = [$(entry::$name as *const (),)*];
+            table[Hostcall::MemoryAtomicWait32 as usize] = wait_hostcall::<Wait32> as *const ();
+            table[Hostcall::MemoryAtomicWait64 as usize] = wait_hostcall::<Wait64> as *const ();
+            table
+        };
     };
 }
 for_each_hostcall!(entries);
@@ -147,9 +155,7 @@ fn memory_atomic_wait32(
     expected: u32,
     timeout: u64,
 ) -> Result<u32, Error> {
-    let (expected, timeout) = (Expected::Bits32(expected), timeout.cast_signed());
-    let Context { store, instance } = context;
-    Ok(store.objects.atomic_wait(instance, memory, address, expected, timeout)? as u32)
+    atomic_wait(context, memory, address, Expected::Bits32(expected), timeout)
 }
 
 fn memory_atomic_wait64(
@@ -159,9 +165,85 @@ fn memory_atomic_wait64(
     expected: u64,
     timeout: u64,
 ) -> Result<u32, Error> {
-    let (expected, timeout) = (Expected::Bits64(expected), timeout.cast_signed());
-    let Context { store, instance } = context;
+    atomic_wait(context, memory, address, Expected::Bits64(expected), timeout)
+}
+
+fn atomic_wait(
+    context: Context<'_>,
+    memory: u32,
+    address: u64,
+    expected: Expected,
+    timeout: u64,
+) -> Result<u32, Error> {
+    let (Context { store, instance }, timeout) = (context, timeout.cast_signed());
     Ok(store.objects.atomic_wait(instance, memory, address, expected, timeout)? as u32)
+}
+
+macro_rules! wait_hostcalls {
+    ($($name:ident $expected:ident $ty:ty;)*) => {
+        $(
+            /// The hostcall of a guest that can be suspended, or of one that cannot.
+            struct $name;
+
+            impl WaitHostcall for $name {
+                extern "C" fn begin(
+                    instance: *mut (),
+                    memory: u64,
+                    address: u64,
+                    expected: u64,
+                    timeout: u64,
+                    result: *mut u64,
+                ) -> *const WayBack {
+                    // The upper half of an argument with 32 bits is undefined.
+                    let (memory, expected) = (memory as u32, Expected::$expected(expected as $ty));
+                    begin_wait(instance.cast(), memory, address, expected, timeout, result)
+                }
+            }
+        )*
+    };
+}
+wait_hostcalls! {
+    Wait32 Bits32 u32;
+    Wait64 Bits64 u64;
+}
+
+fn begin_wait(
+    instance: *mut InstanceInner,
+    memory: u32,
+    address: u64,
+    expected: Expected,
+    timeout: u64,
+    result: *mut u64,
+) -> *const WayBack {
+    // SAFETY: this is called by a hostcall, and keeps nothing.
+    if unsafe { task::context() }.is_some() {
+        return suspend_at(instance, memory, address, expected, timeout, result);
+    }
+    let wait = |context: Context<'_>| atomic_wait(context, memory, address, expected, timeout);
+    let outcome = run(instance, wait);
+    // SAFETY: the stub has the cell.
+    unsafe { result.write(outcome.into()) };
+    ptr::null()
+}
+
+fn suspend_at(
+    instance: *mut InstanceInner,
+    memory: u32,
+    address: u64,
+    expected: Expected,
+    timeout: u64,
+    result: *mut u64,
+) -> *const WayBack {
+    let begin = |call, index| {
+        // SAFETY: while its guest runs, the store is alive and ours.
+        let objects = unsafe { &mut StoreInner::of(call).objects };
+        let timeout = timeout.cast_signed();
+        // SAFETY: the stub has the cell, as long as the guest waits.
+        let wait = unsafe { objects.begin_wait(index, memory, address, expected, timeout, result) };
+        wait.map_err(Pending::from)
+    };
+    // SAFETY: this is called last by the stub's function, and nothing is left to drop.
+    unsafe { return_or_wait(instance, begin) }
 }
 
 fn table_get(context: Context<'_>, table: u32, index: u64) -> Result<u64, Error> {

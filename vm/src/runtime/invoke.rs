@@ -4,6 +4,7 @@ use crate::call::enter::{self, Callee, Ended};
 use crate::call::stacks;
 use crate::call::state::Fault;
 use crate::runtime::error::Error;
+use crate::runtime::host_func::HostEntry;
 use crate::runtime::item::FuncId;
 use crate::runtime::pending::Pending;
 use crate::runtime::store::StoreInner;
@@ -55,18 +56,22 @@ impl StoreInner {
         };
         let host = self.objects.host_func(index).clone();
         let store = std::ptr::from_mut(self).cast();
+        let HostEntry::Sync(invoke) = host.entry else { return Err(Error::NeedsAsync) };
         // SAFETY: the closure is the one `invoke` was made for, the store is exclusively ours and
         // has the type it was defined for, and the cells are sized by the type.
-        let result = unsafe { (host.invoke)(host.env(), store, None, cells.as_mut_ptr()) };
-        result.map_err(|pending| {
-            self.pending = Some(pending);
-            self.take_pending()
-        })
+        let result = unsafe { invoke(host.env(), store, None, cells.as_mut_ptr()) };
+        result.map_err(|pending| self.error_with(pending))
+    }
+
+    /// The error of a call that ends with `pending`.
+    pub(super) fn error_with(&mut self, pending: Pending) -> Error {
+        self.pending = Some(pending);
+        self.take_pending()
     }
 
     /// The error of a call that did not return.
     #[cold]
-    fn error_of(&mut self, ended: Ended) -> Error {
+    pub(super) fn error_of(&mut self, ended: Ended) -> Error {
         match ended {
             Ended::Left => self.take_pending(), // goes on with a host function's panic
             Ended::Faulted(fault) => self.error_of_fault(fault),
@@ -89,7 +94,7 @@ impl StoreInner {
     }
 
     /// The error of a call that a signal ended.
-    fn error_of_fault(&mut self, Fault { code, pc }: Fault) -> Error {
+    fn error_of_fault(&mut self, Fault { code, pc, stack }: Fault) -> Error {
         let recorded = || {
             let (module, offset) = self.objects.code_at(pc)?;
             module.artifact().trap_at(offset)
@@ -100,7 +105,7 @@ impl StoreInner {
         }
         let backtrace = self.take_backtrace();
         if self.call.is_poisoned() {
-            stacks::retire(self.call.stack());
+            stacks::retire(stack);
         }
         Error::Trap(Trap::new(code, backtrace))
     }

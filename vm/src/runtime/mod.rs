@@ -9,11 +9,13 @@
 //! | `store` | the store: its objects and its call |
 //! | `instantiate`, `host_context`, `init` | making an instance |
 //! | `invoke`, `leave`, `hostcalls` | calling guests, and being called by them |
+//! | `async_call`, `wait` | calls that can be suspended, and host functions that wait |
 //! | `bulk`, `atomic`, `foreign`, `exceptions`, `exception_list`, `handlers` | operations that hostcalls ask for |
 //! | `capture` | making an image of an instance |
 //! | `error`, `fault`, `trap`, `pending` | outcomes |
 //!
 
+pub(crate) mod async_call;
 pub(crate) mod atomic;
 pub(crate) mod bulk;
 pub(crate) mod capture;
@@ -53,3 +55,4 @@ pub(crate) mod table;
 pub(crate) mod thrown;
 pub(crate) mod trap;
 pub(crate) mod types;
+pub(crate) mod wait;

@@ -1,10 +1,27 @@
-//! Reasons for which a hostcall or a host function leaves guest code.
+//! Reasons for which a hostcall or a host function leaves guest code, or waits.
 
 use crate::runtime::error::Error;
 use crate::runtime::thrown::Exception;
 use crate::runtime::trap::BoxError;
 use std::any::Any;
+use std::pin::Pin;
 use wfaas_abi::TrapCode;
+
+/// The future of a host function or a hostcall. It leaves the results in the cells of its caller.
+pub(crate) type HostFuture = Pin<Box<dyn Future<Output = Result<(), Pending>> + Send>>;
+
+/// A host function that the guest waits for.
+pub(crate) struct Waiting {
+    pub(super) future: HostFuture,
+    /// BASE of the instance that called it.
+    pub(super) base: usize,
+}
+
+impl std::fmt::Debug for Waiting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Waiting")
+    }
+}
 
 /// Reason for leaving guest code, until the error of the call takes it.
 pub(crate) enum Pending {

@@ -71,7 +71,7 @@ impl Objects {
 mod tests {
     use super::*;
     use crate::call::state::CallState;
-    use crate::runtime::host_func::{HostFunc, Shim};
+    use crate::runtime::host_func::{HostEntry, HostFunc, Shim};
     use crate::runtime::instance::InstanceInner;
     use crate::runtime::objects::HostObject;
     use crate::runtime::pending::Pending;
@@ -94,7 +94,7 @@ mod tests {
     /// A host function that holds an object.
     fn holding(object: &Arc<u8>) -> Arc<HostFunc> {
         let (ty, closure) = (FuncType::new([], []), Box::new(object.clone()));
-        Arc::new(HostFunc { ty, shim: Shim::Array(shim), invoke, closure })
+        Arc::new(HostFunc { ty, shim: Shim::Array(shim), entry: HostEntry::Sync(invoke), closure })
     }
 
     #[test]

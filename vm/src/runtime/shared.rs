@@ -5,7 +5,7 @@
 //! pages are opened before the size says so, so a thread that has read a size may use as many.
 //! References to its bytes are to atomic cells only: guests change them at any time.
 
-use crate::call::parking::{Outcome, Parking};
+use crate::call::parking::Parking;
 use crate::runtime::error::{Error, OutOfBounds};
 use crate::runtime::slot::{OwnSlot, SlotSource, zeroed};
 use crate::runtime::types::{Limits, MemoryType};
@@ -14,11 +14,10 @@ use std::sync::atomic::{
     Ordering::{Relaxed, SeqCst},
 };
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use wfaas_abi::ArtifactError;
 use wfaas_abi::layout::WASM_PAGE;
 use wfaas_abi::memories::LEAD;
 use wfaas_abi::state::MEMORY_PAGES_OFFSET;
-use wfaas_abi::{ArtifactError, TrapCode};
 use wfaas_snapshot::{Binding, Growth, Image, Tracking};
 
 /// A shared memory; cheap to clone. Clones are the same memory, and so they are equal.
@@ -165,14 +164,9 @@ impl SharedMemory {
         self.0.parking.notify(at as u64, count)
     }
 
-    /// Waits at `at` if `unchanged`, until `end` if there is one.
-    pub(crate) fn wait(
-        &self,
-        at: u64,
-        unchanged: impl FnOnce() -> bool,
-        end: Option<Instant>,
-    ) -> Result<Outcome, TrapCode> {
-        self.0.parking.wait(at, unchanged, end)
+    /// The queues of those that wait at it.
+    pub(crate) fn parking(&self) -> &Parking {
+        &self.0.parking
     }
 
     pub(crate) fn has_guard(&self) -> bool {

@@ -1,8 +1,10 @@
 //! A store without the embedder's data: its objects and its call.
 
-use crate::call::state::CallState;
+use crate::call::stack_pool::StackPool;
+use crate::call::state::{CallState, Task};
 use crate::runtime::objects::Objects;
-use crate::runtime::pending::Pending;
+use crate::runtime::pending::{Pending, Waiting};
+use std::sync::Arc;
 
 /// A store without the embedder's data. Compiled code knows its address, which is the address of
 /// its call state too.
@@ -15,10 +17,16 @@ pub(crate) struct StoreInner {
     pub(crate) objects: Objects,
     /// Reason for which the guest was just left.
     pub(super) pending: Option<Pending>,
+    /// The host function that the guest is about to be suspended for, until the future of its call
+    /// takes it.
+    pub(super) waiting: Option<Waiting>,
+    /// The outermost call, if it can be suspended.
+    pub(super) task: Task,
 }
 
-// SAFETY: the raw pointers in a store point into itself and are used only through `&mut` access,
-// or by compiled code while a call holds it; host functions and host objects are Send and Sync.
+// SAFETY: the raw pointers in a store point into itself, and to futures of its calls, and are used only
+// through `&mut` access, or by compiled code while a call holds it; host functions and host objects
+// are Send and Sync.
 unsafe impl Send for StoreInner {}
 
 // SAFETY: through `&StoreInner` nothing is changed, and everything that is read (cells,
@@ -26,13 +34,15 @@ unsafe impl Send for StoreInner {}
 unsafe impl Sync for StoreInner {}
 
 impl StoreInner {
-    /// An empty store. Its guests get `stack_bytes` bytes of stack, its instances `memory_bytes`
-    /// bytes of memory, tables included.
-    pub(crate) fn new(stack_bytes: usize, memory_bytes: u64) -> StoreInner {
+    /// An empty store. Its guests get stacks as those of `stacks`, its instances `memory_bytes` bytes
+    /// of memory, tables included.
+    pub(crate) fn new(stacks: Arc<StackPool>, memory_bytes: u64) -> StoreInner {
         StoreInner {
-            call: CallState::new(stack_bytes),
+            call: CallState::new(stacks),
             objects: Objects::new(memory_bytes),
             pending: None,
+            waiting: None,
+            task: Task::new(),
         }
     }
 
@@ -52,7 +62,9 @@ impl StoreInner {
     /// a new one does not compile until somebody has decided about it.
     #[inline]
     pub(crate) fn reset(&mut self) -> bool {
-        let StoreInner { call, objects, pending } = self;
+        // The task is over if the call state can be reset.
+        let StoreInner { call, objects, pending, waiting, task: _ } = self;
+        debug_assert!(waiting.is_none(), "the future of its call has it");
         if pending.is_some() {
             *pending = None;
         }

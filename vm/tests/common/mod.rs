@@ -1,6 +1,8 @@
 //! Parts that the tests of this crate share: from text to a module.
 #![allow(dead_code)] // each test binary uses a part
 
+pub(crate) mod futures;
+
 use wfaas_compiler::Options;
 use wfaas_vm::{Config, Engine, Error, Instance, Linker, Module, Store, Trap};
 

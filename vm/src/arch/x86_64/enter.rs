@@ -1,4 +1,4 @@
-//! Entering and leaving guest code: the only assembly there is.
+//! Entering and leaving guest code. (`suspend` has the other assembly that there is.)
 //!
 //! ```text
 //!   host stack                          guest stack
@@ -10,8 +10,8 @@
 //! ```
 //!
 //! The guest's stack holds no address of the host's stack: `enter` finds its way back through the
-//! [`WayBack`], which belongs to the call. A call can therefore return to another thread than the
-//! one it was begun on, once somebody writes that thread's stack pointer there.
+//! [`WayBack`], which belongs to the call, and the chain of frame pointers ends with zero. A
+//! suspended call therefore returns to the thread that resumed it last.
 //!
 //! `leave` gives up everything on the guest stack and returns from `enter` with a status: the
 //! frames given up are compiled code's, which own nothing, and the last frame of a hostcall, which
@@ -23,18 +23,24 @@ use std::arch::naked_asm;
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct WayBack {
-    /// Stack pointer inside [`enter`], to return to. Written by `enter`.
-    host_sp: usize,
+    /// Stack pointer of the host, to return to. Written when guest code is entered or resumed.
+    pub(super) host_sp: usize,
+    /// Stack pointer of the guest, if it is suspended. Written by `suspend`.
+    pub(super) guest_sp: usize,
 }
 
 impl WayBack {
     /// No way back: nothing was entered.
-    pub(crate) const NONE: WayBack = WayBack { host_sp: 0 };
+    pub(crate) const NONE: WayBack = WayBack { host_sp: 0, guest_sp: 0 };
 
-    /// Frame pointer of [`enter`]: the end of the guest's chain of frames.
-    pub(crate) fn entry_fp(&self) -> usize {
-        // `enter` pushed five registers and eight bytes below the saved frame pointer.
-        self.host_sp + 6 * 8
+    /// The host's stack pointer when it entered or resumed guest code.
+    pub(crate) fn host_sp(&self) -> usize {
+        self.host_sp
+    }
+
+    /// The guest's stack pointer when it was suspended; its registers are above it.
+    pub(crate) fn guest_sp(&self) -> usize {
+        self.guest_sp
     }
 }
 
@@ -44,6 +50,8 @@ pub(crate) const FINISHED: u64 = 0;
 pub(crate) const LEFT: u64 = 1;
 /// Status of [`enter`]: guest code was left by the signal handler.
 pub(crate) const FAULTED: u64 = 2;
+/// Status of [`enter`]: guest code was switched away from, and can be resumed.
+pub(crate) const SUSPENDED: u64 = 3;
 
 /// Calls `trampoline(code, cells)` on the stack that ends at `stack_top` (or below the current
 /// stack pointer if that is zero) with BASE set to `base`.
@@ -64,13 +72,13 @@ pub(crate) unsafe extern "C" fn enter(
 ) -> u64 {
     naked_asm!(
         "push rbp",
-        "mov rbp, rsp",
         "push rbx",
         "push r12",
         "push r13",
         "push r14",
         "push r15",
         "sub rsp, 8",
+        "xor ebp, ebp", // the end of the guest's chain of frames
         "mov [r9], rsp",
         "mov rbx, r9", // the guest's functions preserve it
         "mov r15, rdx",
@@ -91,10 +99,10 @@ pub(crate) unsafe extern "C" fn enter(
     )
 }
 
-/// Returns from the `enter` that filled `back`, with `status`.
+/// Returns from whatever filled `back`, [`enter`] or a resumption, with `status`.
 ///
 /// # Safety
-/// That `enter` must be under way on this thread, and no frame since may still own anything.
+/// It must be under way on this thread, and no frame since may still own anything.
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn leave(back: *const WayBack, status: u64) -> ! {
     naked_asm!(

@@ -4,10 +4,15 @@ mod cpu;
 mod enter;
 mod interrupted;
 mod signal_frame;
+mod suspend;
 
 pub use cpu::available_cpu_features;
 pub(crate) use enter::{
-    FAULTED, FINISHED, LEFT, WayBack, enter, leave, preserved_registers, resume,
+    FAULTED, FINISHED, LEFT, SUSPENDED, WayBack, enter, leave, preserved_registers, resume,
 };
 pub(crate) use interrupted::Interrupted;
 pub(crate) use signal_frame::SignalFrame;
+pub(crate) use suspend::{
+    Landing, WaitEnv, WaitHostcall, resume_suspended, wait_hostcall, wait_with_array,
+    wait_with_registers,
+};

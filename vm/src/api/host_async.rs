@@ -1,0 +1,286 @@
+//! Async host functions: closures that return a future.
+//!
+//! Compiled code calls a stub, which calls `begin` below. It makes the future and polls it once, on the
+//! guest's stack. If it is not ready, the guest is suspended, and the future of its call polls it.
+
+use crate::api::caller::Caller;
+use crate::api::host_func::{HostParams, HostResults};
+use crate::api::store::StoreBox;
+use crate::api::val::Val;
+use crate::api::wasm_ty::{MAX_CELLS, References};
+use crate::arch::{WaitEnv, WayBack};
+use crate::call::state::CallState;
+use crate::runtime::host_func::{HostEntry, HostFunc, Shim};
+use crate::runtime::instance::InstanceInner;
+use crate::runtime::objects::Objects;
+use crate::runtime::pending::{HostFuture, Pending};
+use crate::runtime::trap::BoxError;
+use crate::runtime::wait::return_or_wait;
+use std::marker::PhantomData;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use wfaas_abi::FuncType;
+
+/// A future that an async host function returns.
+type ResultFuture<'a, R> = Box<dyn Future<Output = R> + Send + 'a>;
+
+/// An async host function, from cells to a future and back.
+trait AsyncHostFunc<T>: Send + Sync + 'static {
+    type Results;
+
+    /// Makes the future, with the arguments that are in the cells.
+    ///
+    /// # Safety
+    /// There must be as many cells as the parameters take.
+    unsafe fn call(
+        &self,
+        store: &'static mut StoreBox<T>,
+        instance: Option<u32>,
+        cells: *const u64,
+    ) -> Result<ResultFuture<'static, Self::Results>, BoxError>;
+
+    /// Writes the results to the cells.
+    ///
+    /// # Safety
+    /// There must be as many cells as the results take.
+    unsafe fn write(
+        &self,
+        results: Self::Results,
+        objects: &mut Objects,
+        instance: Option<u32>,
+        cells: *mut u64,
+    ) -> Result<(), BoxError>;
+}
+
+/// A host function with Rust's types.
+struct Typed<F, P, R> {
+    function: F,
+    types: PhantomData<fn(P) -> R>,
+}
+
+impl<T: 'static, F, P, R> AsyncHostFunc<T> for Typed<F, P, R>
+where
+    F: for<'a> Fn(Caller<'a, T>, P) -> ResultFuture<'a, R> + Send + Sync + 'static,
+    P: HostParams,
+    R: HostResults,
+{
+    type Results = R;
+
+    #[inline(always)]
+    unsafe fn call(
+        &self,
+        store: &'static mut StoreBox<T>,
+        instance: Option<u32>,
+        cells: *const u64,
+    ) -> Result<ResultFuture<'static, R>, BoxError> {
+        let mut buffer = [0; MAX_CELLS];
+        // SAFETY: the caller's contract.
+        unsafe { std::ptr::copy_nonoverlapping(cells, buffer.as_mut_ptr(), P::CELLS) };
+        let references = References::new(&mut store.inner.objects, instance);
+        let params = P::from_cells(&buffer, &references)?;
+        Ok((self.function)(Caller::new(store, instance), params))
+    }
+
+    #[inline(always)]
+    unsafe fn write(
+        &self,
+        results: R,
+        objects: &mut Objects,
+        instance: Option<u32>,
+        cells: *mut u64,
+    ) -> Result<(), BoxError> {
+        let mut buffer = [0; MAX_CELLS];
+        results.into_cells(&mut buffer, &mut References::new(objects, instance))?;
+        // SAFETY: the caller's contract.
+        unsafe { std::ptr::copy_nonoverlapping(buffer.as_ptr(), cells, R::CELLS) };
+        Ok(())
+    }
+}
+
+/// A host function with a type known at run time.
+struct Dynamic<F> {
+    function: F,
+    ty: FuncType,
+}
+
+impl<T: 'static, F> AsyncHostFunc<T> for Dynamic<F>
+where
+    F: for<'a> Fn(Caller<'a, T>, Vec<Val>) -> ResultFuture<'a, Result<Vec<Val>, BoxError>>
+        + Send
+        + Sync
+        + 'static,
+{
+    type Results = Result<Vec<Val>, BoxError>;
+
+    unsafe fn call(
+        &self,
+        store: &'static mut StoreBox<T>,
+        instance: Option<u32>,
+        cells: *const u64,
+    ) -> Result<ResultFuture<'static, Self::Results>, BoxError> {
+        // SAFETY: the caller's contract: as many cells as the type needs.
+        let cells = unsafe { std::slice::from_raw_parts(cells, self.ty.array_cells()) };
+        let params = store.inner.objects.read_cells(cells, self.ty.params(), instance)?;
+        Ok((self.function)(Caller::new(store, instance), params))
+    }
+
+    unsafe fn write(
+        &self,
+        results: Self::Results,
+        objects: &mut Objects,
+        instance: Option<u32>,
+        cells: *mut u64,
+    ) -> Result<(), BoxError> {
+        let results = results?;
+        // SAFETY: as in `call`.
+        let cells = unsafe { std::slice::from_raw_parts_mut(cells, self.ty.array_cells()) };
+        objects.check_types(&results, self.ty.results())?;
+        Ok(objects.write_cells(cells, results.iter(), instance)?)
+    }
+}
+
+/// An async host function with Rust's types.
+pub(super) fn typed<T: 'static, F, P, R>(function: F) -> Arc<HostFunc>
+where
+    F: for<'a> Fn(Caller<'a, T>, P) -> ResultFuture<'a, R> + Send + Sync + 'static,
+    P: HostParams,
+    R: HostResults,
+{
+    let ty = FuncType::new(P::types(), R::types());
+    host_func::<T, _>(ty, Typed { function, types: PhantomData })
+}
+
+/// An async host function with a type known at run time.
+pub(super) fn dynamic<T: 'static, F>(ty: FuncType, function: F) -> Arc<HostFunc>
+where
+    F: for<'a> Fn(Caller<'a, T>, Vec<Val>) -> ResultFuture<'a, Result<Vec<Val>, BoxError>>
+        + Send
+        + Sync
+        + 'static,
+{
+    host_func::<T, _>(ty.clone(), Dynamic { function, ty })
+}
+
+fn host_func<T: 'static, F: AsyncHostFunc<T>>(ty: FuncType, function: F) -> Arc<HostFunc> {
+    let closure = Box::new(Closure { env: WaitEnv { begin: begin::<T, F> }, function });
+    Arc::new(HostFunc {
+        ty,
+        shim: Shim::Wait,
+        entry: HostEntry::Async(begin_boxed::<T, F>),
+        closure,
+    })
+}
+
+/// A closure, behind the record by which the stub finds `begin`.
+#[repr(C)]
+struct Closure<F> {
+    env: WaitEnv,
+    function: F,
+}
+
+/// Begins a host function for the stub that compiled code called.
+extern "C" fn begin<T: 'static, F: AsyncHostFunc<T>>(
+    closure: *const (),
+    instance: *mut (),
+    cells: *mut u64,
+) -> *const WayBack {
+    let instance: *mut InstanceInner = instance.cast();
+    // Linking put the closure with the stub, into a store of its type.
+    let begin = |call, index| {
+        // SAFETY: as above; while the guest runs, the store is the call's; the stub has room for the
+        // type's cells, as long as the guest waits.
+        unsafe { Waiter::<T, F>::new(closure, call, Some(index), cells) }
+    };
+    // SAFETY: this is called by a stub, and nothing is left to drop.
+    unsafe { return_or_wait(instance, begin) }
+}
+
+/// # Safety
+/// As [`Waiter::new`].
+unsafe fn begin_boxed<T: 'static, F: AsyncHostFunc<T>>(
+    closure: *const (),
+    call: *mut CallState,
+    instance: Option<u32>,
+    cells: *mut u64,
+) -> Result<HostFuture, Pending> {
+    // SAFETY: the caller's contract.
+    Ok(Box::pin(unsafe { Waiter::<T, F>::new(closure, call, instance, cells)? }))
+}
+
+/// The future of an async host function, which leaves its results in cells.
+struct Waiter<T: 'static, F: AsyncHostFunc<T>> {
+    /// `None` once it is ready: it refers to the store.
+    future: Option<Pin<ResultFuture<'static, F::Results>>>,
+    function: *const F,
+    store: *mut StoreBox<T>,
+    instance: Option<u32>,
+    cells: *mut u64,
+}
+
+// SAFETY: the function can be shared; store and cells are used by this alone as long as it is polled;
+// whoever polls or drops it has the right to the store, and so to the data.
+unsafe impl<T: 'static, F: AsyncHostFunc<T>> Send for Waiter<T, F> {}
+
+impl<T: 'static, F: AsyncHostFunc<T>> Waiter<T, F> {
+    /// Makes the future, with the arguments that are in `cells`, where the results will be.
+    ///
+    /// # Safety
+    /// `closure` must point to a `Closure<F>`, `call` to the start of a `StoreBox<T>`; both must outlive
+    /// this, and the store be exclusively ours as long as this is polled or dropped, and have the
+    /// closure. `cells` must have room for parameters and results, as long as this is polled.
+    #[inline(always)]
+    unsafe fn new(
+        closure: *const (),
+        call: *mut CallState,
+        instance: Option<u32>,
+        cells: *mut u64,
+    ) -> Result<Self, Pending> {
+        let (closure, store) = (closure.cast::<Closure<F>>(), call.cast::<StoreBox<T>>());
+        // SAFETY: the caller's contract.
+        let function = unsafe { &(*closure).function };
+        let call = || {
+            // SAFETY: the caller's contract.
+            let store = unsafe { &mut *store };
+            // SAFETY: the caller's contract.
+            unsafe { function.call(store, instance, cells) }
+        };
+        match catch_unwind(AssertUnwindSafe(call)) {
+            Ok(Ok(future)) => {
+                let future = Some(Pin::from(future));
+                Ok(Waiter { future, function, store, instance, cells })
+            }
+            Ok(Err(error)) => Err(Pending::of_host(error)),
+            Err(panic) => Err(Pending::Panic(panic)),
+        }
+    }
+
+    /// Leaves the results in the cells, if they are ready.
+    #[inline(always)]
+    fn poll_results(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        let future = self.future.as_mut().expect("it was not polled after it was ready");
+        let Poll::Ready(results) = future.as_mut().poll(context) else { return Poll::Pending };
+        self.future = None;
+        let Waiter { function, store, instance, cells, .. } = *self;
+        // SAFETY: as `new` says; the future, which had it, is gone.
+        let objects = unsafe { &mut (*store).inner.objects };
+        // SAFETY: as `new` says.
+        let function = unsafe { &*function };
+        // SAFETY: as `new` says.
+        Poll::Ready(unsafe { function.write(results, objects, instance, cells) })
+    }
+}
+
+impl<T: 'static, F: AsyncHostFunc<T>> Future for Waiter<T, F> {
+    type Output = Result<(), Pending>;
+
+    #[inline(always)]
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match catch_unwind(AssertUnwindSafe(|| self.poll_results(context))) {
+            Ok(Poll::Ready(result)) => Poll::Ready(result.map_err(Pending::of_host)),
+            Ok(Poll::Pending) => Poll::Pending,
+            Err(panic) => Poll::Ready(Err(Pending::Panic(panic))),
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! Tasks: calls that can be suspended, and go on on any thread.
+//!
+//! ```text
+//!           start                    polled, the host function is ready
+//!   Ended ────────→ Running ←──────────────────────────── Polled
+//!     ↑  returned,  │     │ a host function waits         ↑    │ not ready
+//!     └─────────────┘     └────────────────────────→ Suspended ←┘
+//! ```
+//!
+//! The outermost task of a store is recorded in the store, others behind their futures. A task starts
+//! on a stack of the thread and takes that along when it is suspended. From then on everything it
+//! needs is its own: its stack, with frames of compiled code and of stubs on it, its entry, its way
+//! back, which each thread that resumes it writes anew, and the part of the runtime context that goes
+//! with its frames.
+//!
+//! Entries of one store are a chain from the innermost outwards. A task is nested in another if it was
+//! begun by a host function of the other, and then the other does not go on before it has ended. If a
+//! task is leaked instead, the store's calls are refused, until the entry around it goes on.
+
+use crate::arch::{Landing, SUSPENDED, WayBack, enter, resume_suspended};
+use crate::call::backtrace::RawBacktrace;
+use crate::call::current::{current, set_current};
+use crate::call::enter::{
+    Callee, Ended, Refused, choose_stack, ended, nest, prepare_outermost, prepare_thread,
+};
+use crate::call::stacks;
+use crate::call::state::{Activation, CallState, Phase, Task};
+use crate::call::watchdog;
+use crate::sys;
+use std::ptr;
+use std::task::{Context, Waker};
+use wfaas_abi::TrapCode;
+
+/// Most tasks of a store that one is nested in: each has a stack, whatever the guest does.
+const DEEPEST: u32 = 100;
+
+/// Progress of a task.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// The function has returned.
+    Finished,
+    /// A host function waits.
+    Suspended,
+}
+
+impl Task {
+    /// Begins the call of a guest function with its arguments in `cells`, which hold the results
+    /// afterwards. Host functions that wait are polled for the first time with `context`.
+    ///
+    /// # Errors
+    /// [`Ended`] if the function did not return, and is not suspended.
+    ///
+    /// # Safety
+    /// As [`call`](crate::call::enter::call), and `cells` must stay where they are until the task has
+    /// ended. So must the task, which must not be under way, and be dropped no sooner.
+    #[inline]
+    pub(crate) unsafe fn start(
+        &mut self,
+        state: &mut CallState,
+        callee: Callee,
+        cells: *mut u64,
+        context: &mut Context<'_>,
+    ) -> Result<Progress, Ended> {
+        self.begin(state).map_err(Ended::Refused)?;
+        let Callee { code, base, trampoline } = callee;
+        let top = self.entry.stack.top();
+        let enter = |back| {
+            // SAFETY: the caller vouches for the callee, and no call under way uses the stack.
+            unsafe { enter(code, cells, base, trampoline, top, back) }
+        };
+        // SAFETY: the caller's contract.
+        unsafe { self.run(state, context, enter) }
+    }
+
+    /// Resumes the guest: where it waits, or at a place where it catches an exception.
+    ///
+    /// # Errors
+    /// As [`Task::start`].
+    ///
+    /// # Safety
+    /// As [`Task::start`], but the task must be suspended, and the host function's results be where
+    /// its stub finds them; `landing` must be a handler in one of the task's frames.
+    pub(crate) unsafe fn resume(
+        &mut self,
+        state: &mut CallState,
+        landing: Option<&Landing>,
+        context: &mut Context<'_>,
+    ) -> Result<Progress, Ended> {
+        state.give_up_inside(&self.entry);
+        if let Err(refused) = prepare_thread() {
+            self.end(state);
+            return Err(Ended::Refused(refused));
+        }
+        self.swap_contexts(state);
+        let landing = landing.map_or(ptr::null(), ptr::from_ref);
+        // SAFETY: the caller vouches for the landing; the task is suspended, and exclusively ours.
+        let resume = |back| unsafe { resume_suspended(back, landing) };
+        // SAFETY: the caller's contract.
+        unsafe { self.run(state, context, resume) }
+    }
+
+    /// Polls the host function that a suspended task waits for, which may call into the store.
+    ///
+    /// # Safety
+    /// The task must be suspended, and `state` be its call state; nobody else may use them but `poll`.
+    pub(crate) unsafe fn poll<R>(
+        task: *mut Task,
+        state: *mut CallState,
+        poll: impl FnOnce() -> R,
+    ) -> R {
+        let set_polled = |phase, thread| {
+            // SAFETY: the caller's contract; the host function does not run.
+            let task = unsafe { &mut *task };
+            // SAFETY: as above.
+            let state = unsafe { &mut *state };
+            task.suspension.phase = phase;
+            task.swap_contexts(state);
+            state.control.set_thread(thread)
+        };
+        let thread = set_polled(Phase::Polled, sys::thread_id());
+        let result = poll();
+        set_polled(Phase::Suspended, thread);
+        result
+    }
+
+    /// Ends the task as it is: its frames are given up.
+    #[inline]
+    pub(crate) fn end(&mut self, state: &mut CallState) {
+        let alone = state.innermost == &raw const self.entry;
+        if !alone || self.is_nested() || self.suspension.stack.is_some() {
+            return self.end_in_any_case(state);
+        }
+        self.suspension.phase = Phase::Ended;
+        state.innermost = ptr::null();
+        state.runtime.exit_fp = 0;
+        state.control.end_suspendable(false);
+    }
+
+    #[inline(never)]
+    fn end_in_any_case(&mut self, state: &mut CallState) {
+        let was_suspended = self.suspension.stack.is_some();
+        let nested_and_runs = self.is_nested() && self.suspension.phase == Phase::Running;
+        state.give_up_inside(&self.entry);
+        if nested_and_runs {
+            self.swap_contexts(state);
+        }
+        state.innermost = self.entry.outer;
+        state.end_suspension(&mut self.suspension);
+        if !self.is_nested() {
+            state.runtime.exit_fp = 0;
+            state.control.end_suspendable(was_suspended);
+            self.noted = None;
+        }
+    }
+
+    /// Whether the task is suspended.
+    pub(crate) fn is_suspended(&self) -> bool {
+        self.suspension.phase == Phase::Suspended
+    }
+
+    /// The trap with which a suspended task has to end now. Nested ones end with the outermost.
+    pub(crate) fn due(&self, state: &CallState) -> Option<TrapCode> {
+        if self.is_nested() {
+            return None;
+        }
+        state.interrupted().or_else(|| state.control.due())
+    }
+
+    /// Has `waker` woken when the suspended task is due.
+    #[inline]
+    pub(crate) fn wake_when_due(&mut self, state: &CallState, waker: &Waker) {
+        let noted = self.noted.as_ref().is_some_and(|noted| noted.will_wake(waker));
+        if !self.is_nested() && !noted {
+            state.control.wake_with(waker);
+            self.noted = Some(waker.clone());
+        }
+    }
+
+    /// The frame pointer at which the task's guest waits, and its entry.
+    pub(crate) fn exit(&self) -> (usize, &Activation) {
+        (self.suspension.exit_fp, &self.entry)
+    }
+
+    fn is_nested(&self) -> bool {
+        !self.entry.outer.is_null()
+    }
+
+    /// Makes the task the innermost entry of its store.
+    #[inline]
+    fn begin(&mut self, state: &mut CallState) -> Result<(), Refused> {
+        // Even if this call never waits: one that does would be refused in the middle.
+        if !state.stacks.has_room() {
+            return Err(Refused::NoStack { max: state.stacks.max() });
+        }
+        self.entry.call = state;
+        self.entry.suspension = &raw mut self.suspension;
+        if state.runtime.exit_fp != 0 {
+            return self.begin_nested(state);
+        }
+        self.entry.outer = ptr::null();
+        self.suspension.depth = 0;
+        prepare_outermost(state, current())?;
+        self.entry.stack = state.bottom.stack;
+        state.innermost = &raw const self.entry;
+        if state.control.begin_suspendable(sys::thread_id()) {
+            watchdog::watch(&state.control);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn begin_nested(&mut self, state: &mut CallState) -> Result<(), Refused> {
+        if state.poisoned {
+            return Err(Refused::Poisoned);
+        }
+        let outer = state.innermost();
+        let Some(suspension) = outer.suspension() else { return Err(Refused::InsideSync) };
+        if suspension.depth >= DEEPEST {
+            return Err(Refused::TooDeep);
+        }
+        self.suspension.depth = suspension.depth + 1;
+        let here = 0u8;
+        match suspension.phase {
+            Phase::Ended | Phase::Suspended => return Err(Refused::Leaked),
+            Phase::Running if !outer.stack().contains(&raw const here as usize) => {
+                return Err(Refused::OtherStack);
+            }
+            Phase::Running | Phase::Polled => {}
+        }
+        self.entry.stack = choose_stack(state)?;
+        self.other = nest(state, outer, &mut self.entry);
+        Ok(())
+    }
+
+    /// Lets the guest run until it returns, is left or is suspended.
+    ///
+    /// # Safety
+    /// `switch` must enter or resume the task's guest with the way back it is given.
+    #[inline]
+    unsafe fn run(
+        &mut self,
+        state: &mut CallState,
+        context: &mut Context<'_>,
+        switch: impl FnOnce(*mut WayBack) -> u64,
+    ) -> Result<Progress, Ended> {
+        let previous = current();
+        let outer_thread = if self.is_nested() { state.control.thread() } else { 0 };
+        state.control.set_thread(sys::thread_id());
+        self.entry.previous = previous;
+        self.suspension.phase = Phase::Running;
+        self.suspension.context = ptr::from_mut(context).cast();
+        set_current(&raw const self.entry);
+        let status = switch(&raw mut self.entry.back);
+        set_current(previous);
+        self.suspension.context = ptr::null_mut();
+        state.control.set_thread(outer_thread);
+        if status == SUSPENDED {
+            return self.keep(state).map_err(Ended::Refused);
+        }
+        self.end(state);
+        ended(state, status).map(|()| Progress::Finished)
+    }
+
+    /// Keeps the frames of a guest that was switched away from, with their stack.
+    fn keep(&mut self, state: &mut CallState) -> Result<Progress, Refused> {
+        if self.suspension.stack.is_none() {
+            let counted = state.stacks.count();
+            let stack = if counted { stacks::give_away(self.entry.stack) } else { None };
+            if stack.is_none() {
+                if counted {
+                    state.stacks.discount();
+                }
+                self.end(state);
+                return Err(Refused::NoStack { max: state.stacks.max() });
+            }
+            self.suspension.stack = stack;
+        }
+        self.suspension.exit_fp = state.exit_fp();
+        self.suspension.phase = Phase::Suspended;
+        self.swap_contexts(state);
+        Ok(Progress::Suspended)
+    }
+
+    /// Changes the runtime context from a nested task's to that of the entry around it, or back. The
+    /// outermost one's stays: it says that a call is under way.
+    #[inline]
+    fn swap_contexts(&mut self, state: &mut CallState) {
+        if self.is_nested() {
+            std::mem::swap(&mut state.runtime, &mut self.other);
+        }
+    }
+}
+
+/// The context of the poll under way, if the guest that called this host function can be suspended.
+/// `None` inside of a call that cannot.
+///
+/// # Safety
+/// Must be called by a host function that a guest of this thread has called, and not be kept any
+/// longer than it runs.
+pub(crate) unsafe fn context<'a, 'b>() -> Option<&'a mut Context<'b>> {
+    // SAFETY: entries under way are alive.
+    let entry = unsafe { current().as_ref()? };
+    // SAFETY: the poll in which the guest runs has not returned, and does not use its context
+    // meanwhile.
+    unsafe { entry.suspension()?.context.cast::<Context<'b>>().as_mut() }
+}
+
+/// The way back by which the guest that called this host function is suspended.
+///
+/// # Safety
+/// As [`context`].
+pub(crate) unsafe fn way_to_suspend() -> *const WayBack {
+    // SAFETY: a guest runs, so there is an entry.
+    let entry = unsafe { &*current() };
+    entry.way_back()
+}
+
+/// Notes the backtrace of the innermost guest under way, which is suspended.
+pub(crate) fn note_suspended(state: &CallState) {
+    let innermost = state.innermost();
+    let exit_fp = innermost.suspension().map_or(0, |suspension| suspension.exit_fp);
+    let mut backtrace = RawBacktrace::EMPTY;
+    // SAFETY: its guest waits in a stub, which wrote its frame pointer before.
+    unsafe { backtrace.walk(exit_fp, innermost) };
+    backtrace.note();
+}

@@ -1,0 +1,380 @@
+//! Faaslets that are suspended, resumed on threads that come and go, dropped anywhere: the next one
+//! sees the image. And random programs: they compute the same whether or not their host functions wait.
+
+mod common;
+use common::futures::{Gate, block_on, poll, yield_now};
+use common::{engine, module, trap_of};
+use proptest::prelude::*;
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+use wfaas_vm::{
+    Caller, Config, Engine, Error, Faaslet, Instance, Linker, Pool, PoolFunc, Store, Tracking,
+    TrapCode,
+};
+
+/// Writes all over its memory, table and globals, and waits in between.
+const GUEST: &str = r#"(module
+    (import "host" "wait" (func $wait (param i32) (result i32)))
+    (memory (export "memory") 3 40)
+    (table $t (export "t") 10 200 funcref)
+    (global $a (mut i32) (i32.const 11)) (global $b (mut i64) (i64.const 22))
+    (data (i32.const 100) "some data at the start")
+    (data (i32.const 140000) "and some on another page")
+    (elem (i32.const 2) $scribble)
+    (func $scribble (param i32)
+        (i32.store (i32.and (i32.mul (local.get 0) (i32.const 4099)) (i32.const 0x1fffc))
+            (local.get 0)))
+    (func (export "run") (param $n i32) (param $seed i32) (result i32) (local $sum i32)
+        (loop $again
+            (call $scribble (i32.add (local.get $n) (local.get $seed)))
+            (local.set $sum (i32.add (local.get $sum) (call $wait (local.get $n))))
+            (memory.fill (i32.and (local.get $seed) (i32.const 0xffff)) (local.get $n)
+                (i32.const 3000))
+            (global.set $a (local.get $sum)) (global.set $b (i64.const 0))
+            (table.set $t (i32.rem_u (local.get $n) (i32.const 10)) (ref.null func))
+            (if (i32.eqz (i32.and (local.get $n) (i32.const 15))) (then
+                (drop (memory.grow (i32.const 1)))
+                (drop (table.grow $t (ref.func $scribble) (i32.const 1)))))
+            (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+        local.get $sum)
+    (func (export "spin") (param i32 i32) (result i32)
+        (drop (call $wait (i32.const 1)))
+        (loop $l (call $scribble (local.get 0))
+            (local.set 0 (i32.add (local.get 0) (i32.const 1))) (br $l))
+        unreachable))"#;
+
+type Snapshot = (Vec<(u32, Vec<u8>)>, Vec<u64>);
+
+fn snapshot(faaslet: &mut Faaslet<'_, Gate>) -> Snapshot {
+    let instance = faaslet.instance();
+    let capture = instance.capture(faaslet.store()).unwrap();
+    let pages = capture.image.stored().map(|(at, page)| (at, page.to_vec())).collect();
+    (pages, capture.memory_pages)
+}
+
+fn pool(config: Config) -> Pool<Gate> {
+    let engine = Engine::new(config).unwrap();
+    let mut linker = Linker::<Gate>::new(&engine);
+    linker.func_wrap_async("host", "wait", |caller: Caller<'_, Gate>, n: i32| {
+        Box::new(async move { caller.data().wait().await + n })
+    });
+    Pool::new(&linker, &module(&engine, GUEST)).unwrap()
+}
+
+type Run = PoolFunc<(i32, i32), i32>;
+
+fn run(pool: &Pool<Gate>, name: &str) -> Run {
+    pool.typed_func(name).unwrap()
+}
+
+/// Polls on a thread of its own.
+fn poll_elsewhere<F: Future + Send>(mut future: Pin<&mut F>) -> Poll<F::Output>
+where
+    F::Output: Send,
+{
+    std::thread::scope(|scope| scope.spawn(|| poll(future.as_mut())).join().unwrap())
+}
+
+#[test]
+fn the_next_guest_sees_the_image_after_thousands_of_suspensions_on_many_threads() {
+    let mut suspensions = 0;
+    for tracking in [Tracking::Pages, Tracking::Granules, Tracking::Discard, Tracking::Auto] {
+        let pool = pool(Config { tracking, ..Config::default() });
+        let run = run(&pool, "run");
+        let pristine = snapshot(&mut pool.acquire(Gate::default()).unwrap());
+        for life in 0..25u32 {
+            let gate = Gate::default();
+            let mut faaslet = pool.acquire(gate.clone()).unwrap();
+            let seed = (life * 7919) as i32;
+            let mut call = Box::pin(faaslet.call_async(&run, (40, seed)));
+            // Every other one is dropped in the middle.
+            let waits = if life % 2 == 0 { 40 } else { life };
+            for _ in 0..waits {
+                assert!(poll_elsewhere(call.as_mut()).is_pending());
+                suspensions += 1;
+                gate.open(1);
+            }
+            if life % 2 == 0 {
+                let Poll::Ready(Ok(sum)) = poll_elsewhere(call.as_mut()) else { panic!("a sum") };
+                assert_eq!(sum, (1..=40).sum::<i32>() + 40);
+            }
+            drop(call);
+            assert!(life == 1 || snapshot(&mut faaslet) != pristine);
+            drop(faaslet);
+            assert!(snapshot(&mut pool.acquire(Gate::default()).unwrap()) == pristine);
+        }
+    }
+    assert!(suspensions > 2500, "{suspensions}");
+}
+
+/// Calls wait in one list, and whichever thread is free goes on with any of them.
+#[test]
+fn faaslets_wander_between_threads_and_do_not_see_each_other() {
+    let pool = pool(Config::default());
+    let (run, gates) = (run(&pool, "run"), Mutex::new(Vec::new()));
+    let pristine = snapshot(&mut pool.acquire(Gate::default()).unwrap());
+    let serve = |index: i32| {
+        let (pool, gates, run) = (&pool, &gates, &run);
+        Box::pin(async move {
+            for life in 0..4 {
+                let gate = Gate::default();
+                gates.lock().unwrap().push(gate.clone());
+                let mut faaslet = pool.acquire(gate).unwrap();
+                let n = 10 + (index + life) % 7;
+                let sum = faaslet.call_async(run, (n, index)).await.unwrap();
+                assert_eq!(sum, (1..=n).sum::<i32>() + n);
+            }
+        })
+    };
+    let ready = Mutex::new((0..30).map(serve).collect::<Vec<_>>());
+    let threads = |_| {
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        let Some(mut task) = ready.lock().unwrap().pop() else { return };
+                        if poll(task.as_mut()).is_pending() {
+                            ready.lock().unwrap().insert(0, task);
+                        }
+                        gates.lock().unwrap().iter().for_each(|gate| gate.open(1));
+                    }
+                });
+            }
+        });
+        ready.lock().unwrap().is_empty()
+    };
+    assert!((0..1000).any(threads), "all were served");
+    assert!(snapshot(&mut pool.acquire(Gate::default()).unwrap()) == pristine);
+}
+
+#[test]
+fn a_faaslet_that_is_killed_after_it_was_resumed_elsewhere_leaves_nothing() {
+    for tracking in [Tracking::Pages, Tracking::Granules, Tracking::Discard] {
+        let pool = pool(Config { tracking, ..Config::default() });
+        let (run, spin) = (run(&pool, "run"), run(&pool, "spin"));
+        let pristine = snapshot(&mut pool.acquire(Gate::default()).unwrap());
+        for round in 0..10u64 {
+            let gate = Gate::default();
+            let mut faaslet = pool.acquire(gate.clone()).unwrap();
+            let due = Duration::from_micros(round * 397 % 2000);
+            faaslet.store().set_deadline(Some(Instant::now() + due));
+            let mut call = Box::pin(faaslet.call_async(&spin, (round as i32, 0)));
+            let mut polled = poll(call.as_mut());
+            if polled.is_pending() {
+                gate.open(1);
+                polled = poll_elsewhere(call.as_mut());
+            }
+            let Poll::Ready(result) = polled else { panic!("it has to end") };
+            assert_eq!(trap_of(result.unwrap_err()).code, TrapCode::DeadlineExceeded);
+            drop(call);
+            drop(faaslet);
+            let mut next = pool.acquire(gate.clone()).unwrap();
+            assert!(snapshot(&mut next) == pristine, "round {round}, {tracking:?}");
+            gate.open(1);
+            assert_eq!(block_on(next.call_async(&run, (1, 1))).unwrap(), 2);
+        }
+    }
+}
+
+#[test]
+fn a_faaslet_with_a_leaked_call_is_not_used_again() {
+    let pool = pool(Config { max_suspended: 1, ..Config::default() });
+    let run = run(&pool, "run");
+    for _ in 0..3 {
+        let gate = Gate::default();
+        let mut faaslet = pool.acquire(gate.clone()).unwrap();
+        let mut call = Box::pin(faaslet.call_async(&run, (1, 0)));
+        assert!(poll(call.as_mut()).is_pending());
+        std::mem::forget(call);
+        assert!(matches!(faaslet.call(&run, (1, 0)), Err(Error::Leaked)));
+        drop(faaslet);
+        let mut faaslet = pool.acquire(gate.clone()).unwrap();
+        gate.open(5);
+        assert_eq!(block_on(faaslet.call_async(&run, (1, 0))).unwrap(), 6);
+    }
+}
+
+#[test]
+fn suspended_calls_hold_no_thread() {
+    let pool = pool(Config::default());
+    let (run, gate) = (run(&pool, "run"), Gate::default());
+    let mut faaslets: Vec<_> = (0..1000).map(|_| pool.acquire(gate.clone()).unwrap()).collect();
+    let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+    let before = threads();
+    let mut calls: Vec<_> =
+        faaslets.iter_mut().map(|faaslet| Box::pin(faaslet.call_async(&run, (1, 3)))).collect();
+    assert!(calls.iter_mut().all(|call| poll(call.as_mut()).is_pending()));
+    // Other tests of this file have threads too, but not a thousand.
+    assert!(threads() < before + 100);
+    (0..1000).for_each(|_| gate.open(1));
+    for call in &mut calls {
+        assert!(matches!(poll(call.as_mut()), Poll::Ready(Ok(2))));
+    }
+}
+
+/// A random program over a few locals, memory and the host; ends after a bounded number of steps.
+struct Program {
+    state: u64,
+    text: String,
+}
+
+impl Program {
+    fn next(&mut self, below: u64) -> u64 {
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        self.state % below
+    }
+
+    fn int(&mut self) -> String {
+        match self.next(7) {
+            0 => format!("(i64.const {})", self.next(1 << 40) as i64 - (1 << 39)),
+            1 => {
+                let (local, at) = (self.next(6), self.next(60_000));
+                format!(
+                    "(i64.load (i32.add (i32.const {at}) (i32.and (i32.wrap_i64 (local.get $i{local})) (i32.const 1023))))"
+                )
+            }
+            2 => format!("(call $host (local.get $i{}))", self.next(6)),
+            3 => format!("(i64.trunc_sat_f64_s (local.get $f{}))", self.next(3)),
+            4 => format!("(i64x2.extract_lane 1 (local.get $v{}))", self.next(2)),
+            _ => format!("(local.get $i{})", self.next(6)),
+        }
+    }
+
+    fn statement(&mut self, depth: u32) {
+        let (a, b, to) = (self.int(), self.int(), self.next(6));
+        let text = match self.next(if depth == 0 { 7 } else { 9 }) {
+            0 => format!("(local.set $i{to} (i64.add {a} {b}))"),
+            1 => format!("(local.set $i{to} (i64.mul (i64.xor {a} (i64.const 5)) {b}))"),
+            2 => format!("(local.set $i{to} (i64.rotl {a} {b}))"),
+            3 => {
+                let f = self.next(3);
+                format!(
+                    "(local.set $f{f} (f64.add (f64.convert_i64_s {a}) (local.get $f{})))",
+                    self.next(3)
+                )
+            }
+            4 => format!("(i64.store (i32.and (i32.wrap_i64 {a}) (i32.const 0xfff8)) {b})"),
+            5 => {
+                let v = self.next(2);
+                format!(
+                    "(local.set $v{v} (i64x2.add (i64x2.splat {a}) (local.get $v{})))",
+                    self.next(2)
+                )
+            }
+            6 => format!(
+                "(local.set $i{to} (call $many (local.get $f0) {a} {b} (local.get $v1) (local.get $i{})))",
+                self.next(6)
+            ),
+            7 => {
+                self.text.push_str(&format!("(if (i64.gt_s {a} {b}) (then\n"));
+                (0..2).for_each(|_| self.statement(depth - 1));
+                "))".to_owned()
+            }
+            _ => {
+                let (n, label) = (2 + self.next(4), self.next(1 << 40));
+                self.text
+                    .push_str(&format!("(local.set $n{depth} (i64.const {n}))\n(loop $l{label}\n"));
+                (0..2).for_each(|_| self.statement(depth - 1));
+                let count =
+                    format!("(local.tee $n{depth} (i64.sub (local.get $n{depth}) (i64.const 1)))");
+                format!("(br_if $l{label} (i64.ne {count} (i64.const 0))))")
+            }
+        };
+        self.text.push_str(&text);
+        self.text.push('\n');
+    }
+
+    fn wat(seed: u64) -> String {
+        let mut program = Program { state: seed | 1, text: String::new() };
+        (0..25).for_each(|_| program.statement(3));
+        let locals: String = (0..6).map(|n| format!("(local $i{n} i64)")).collect::<String>()
+            + "(local $f0 f64) (local $f1 f64) (local $f2 f64) (local $v0 v128) (local $v1 v128)"
+            + "(local $n1 i64) (local $n2 i64) (local $n3 i64)";
+        let hash = (1..6).fold("(local.get $i0)".to_owned(), |all, n| {
+            format!("(i64.add (i64.rotl {all} (i64.const 9)) (local.get $i{n}))")
+        });
+        let text = program.text;
+        format!(
+            r#"(module
+            (import "host" "host" (func $host (param i64) (result i64)))
+            (import "host" "many" (func $many (param f64 i64 i64 v128 i64) (result i64)))
+            (memory (export "memory") 2)
+            (func (export "run") (param $seed i64) (result i64) {locals}
+                (local.set $i0 (local.get $seed))
+                {text}
+                (i64.add {hash} (i64.reinterpret_f64 (local.get $f0)))))"#
+        )
+    }
+}
+
+fn many(f: f64, a: i64, b: i64, v: u128, c: i64) -> i64 {
+    (f as i64).wrapping_add(a).rotate_left(3).wrapping_sub(b) ^ (v as i64) ^ c
+}
+
+fn host(n: i64) -> i64 {
+    n.wrapping_mul(0x9e37_79b9_7f4a_7c15u64 as i64).rotate_left(17)
+}
+
+fn outcome(mut store: Store<AtomicU64>, instance: Instance, result: i64) -> (i64, Vec<u8>) {
+    let memory = instance.get_memory(&mut store, "memory").unwrap();
+    (result, memory.data(&store).to_vec())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(25))]
+
+    #[test]
+    fn random_programs_compute_the_same_with_host_functions_that_wait(seed in any::<u64>()) {
+        let (engine, wat) = (engine(), Program::wat(seed));
+        let module = module(&engine, &wat);
+        let mut sync = Linker::<AtomicU64>::new(&engine);
+        sync.func_wrap("host", "host", |_: Caller<'_, AtomicU64>, n: i64| host(n));
+        sync.func_wrap("host", "many",
+            |_: Caller<'_, AtomicU64>, f: f64, a: i64, b: i64, v: u128, c: i64| many(f, a, b, v, c));
+        let mut store = Store::new(&engine, AtomicU64::new(0));
+        let instance = sync.instantiate(&mut store, &module).unwrap();
+        let run = instance.get_typed_func::<i64, i64>(&mut store, "run").unwrap();
+        let result = run.call(&mut store, 12345).unwrap();
+        let expected = outcome(store, instance, result);
+
+        let mut waiting = Linker::<AtomicU64>::new(&engine);
+        // Two of three calls wait.
+        let waits = |caller: &Caller<'_, AtomicU64>| !caller.data().fetch_add(1, Relaxed).is_multiple_of(3);
+        waiting.func_wrap_async("host", "host", move |caller: Caller<'_, AtomicU64>, n: i64| {
+            Box::new(async move {
+                if waits(&caller) {
+                    yield_now().await;
+                }
+                host(n)
+            })
+        });
+        waiting.func_wrap_async("host", "many",
+            move |caller: Caller<'_, AtomicU64>, (f, a, b, v, c): (f64, i64, i64, u128, i64)| {
+                Box::new(async move {
+                    if waits(&caller) {
+                        yield_now().await;
+                    }
+                    many(f, a, b, v, c)
+                })
+            });
+        let mut store = Store::new(&engine, AtomicU64::new(0));
+        let instance = waiting.instantiate(&mut store, &module).unwrap();
+        let run = instance.get_typed_func::<i64, i64>(&mut store, "run").unwrap();
+        let mut call = Box::pin(run.call_async(&mut store, 12345));
+        let mut polls = 0;
+        let result = loop {
+            polls += 1;
+            let polled = if polls % 4 == 0 { poll_elsewhere(call.as_mut()) } else { poll(call.as_mut()) };
+            if let Poll::Ready(result) = polled {
+                break result.unwrap();
+            }
+        };
+        drop(call);
+        prop_assert!(outcome(store, instance, result) == expected, "{wat}");
+    }
+}
