@@ -8,6 +8,7 @@
 //! * a [`TrapCode`] is the reason for which guest code stopped; [`hostcall`] lists the calls that it
 //!   may make to the VM;
 //! * an [`Artifact`] is a compiled module; [`artifact`] has its format, writer and reader;
+//! * text that is [`untrusted`] is escaped and bounded before anybody sees it;
 //! * the [`description`] of all this is `layout.txt`, and its hash the [`fingerprint`].
 //!
 //! Everything here encodes, decodes or looks up. There is no I/O and no unsafe code.
@@ -36,6 +37,7 @@ pub mod memories;
 pub mod state;
 pub mod trap;
 pub mod types;
+pub mod untrusted;
 
 pub use artifact::{Artifact, ArtifactError};
 pub use bounds::{BoundsStats, BoundsStrategy, CheckFate};

@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 use wfaas_abi::artifact::replace_image;
-use wfaas_abi::{Artifact, ArtifactError, FuncType};
+use wfaas_abi::{Artifact, ArtifactError, FuncType, untrusted};
 use wfaas_function::{Spec, run::exported_functions};
 use wfaas_vm::{Capture, Engine, ExternType, Instance, Linker, Module, Store};
 use wfaas_wasi::{EnvironmentError, Exit, INITIALIZE, Output, Wasi};
@@ -180,6 +180,8 @@ fn foreign_import(module: &Module, linker: &Linker<Wasi>) -> Option<String> {
         !matches!(ty, ExternType::Func(_)) || !linker.has(namespace, name)
     });
     foreign.map(|(namespace, name, ty)| {
+        let [namespace, name, ty] =
+            [namespace, name, &ty.to_string()].map(|text| untrusted::name(text).to_string());
         format!("it imports \"{namespace}\" \"{name}\" ({ty}), which is not WASI")
     })
 }

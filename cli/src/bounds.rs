@@ -127,7 +127,7 @@ impl Report {
     ///
     /// # Errors
     /// What the write reports.
-    pub(crate) fn explain(&self) -> std::io::Result<()> {
+    pub(crate) fn explain(&self) -> output::Result {
         output::line(format_args!(
             "bounds {}: {} accesses, of {} the check was proved to be unnecessary",
             self.strategy, self.accesses, self.elided

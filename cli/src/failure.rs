@@ -9,6 +9,7 @@
 //! An error that goes up by `?` alone is the host's; who knows better says so with [`Blame`].
 
 use crate::hints;
+use crate::output::OutputError;
 use std::fmt::Display;
 
 /// The exit code after a guest's trap: what a shell reports for a program that called `abort`.
@@ -54,24 +55,22 @@ impl Failure {
 
     /// Whether the reader of our output has gone away, which is no error in a pipeline.
     pub(crate) fn is_broken_pipe(&self) -> bool {
-        self.error.chain().any(|cause| {
-            cause
-                .downcast_ref::<std::io::Error>()
-                .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
-        })
+        let error = self.error.downcast_ref::<OutputError>();
+        error.is_some_and(|OutputError(error)| error.kind() == std::io::ErrorKind::BrokenPipe)
     }
 }
 
 impl Display for Failure {
     /// The error, then each cause on a line of its own unless it only repeats what was said, and what
-    /// to do about it.
+    /// to do about it. All lines but the first are indented.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let indented = |text: &str| text.trim_end().replace('\n', "\n  ");
         let mut said = self.error.to_string();
-        f.write_str(said.trim_end())?;
+        f.write_str(&indented(&said))?;
         for cause in self.error.chain().skip(1) {
             let text = cause.to_string();
             if !said.contains(&text) {
-                write!(f, "\n  because: {}", text.trim_end().replace('\n', "\n  "))?;
+                write!(f, "\n  because: {}", indented(&text))?;
             }
             said = text;
         }
@@ -112,6 +111,14 @@ mod tests {
         assert_eq!(error.to_string(), "cannot write\n  because: the disk is on fire");
         let repeated = anyhow::anyhow!("it hurts").context("no: it hurts");
         assert_eq!(Failure::from(repeated).to_string(), "no: it hurts");
+    }
+
+    #[test]
+    fn only_our_own_output_is_a_pipeline() {
+        let broken = || std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        assert!(Failure::from(OutputError(broken())).is_broken_pipe());
+        let connection = anyhow::Error::new(broken()).context("cannot deploy");
+        assert!(!Failure::from(connection).is_broken_pipe());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::bounds;
 use crate::failure::{Blame, Failure};
 use crate::manifest::{self, Manifest};
+use crate::output;
 use crate::recipe::Recipe;
 use crate::subject::{self, Subject};
 use crate::toolchain::TOOLS;
@@ -88,7 +89,7 @@ pub(crate) fn current_file(manifest: &Manifest) -> Option<PathBuf> {
 /// Builds the folder's artifact and keeps it.
 pub(crate) fn rebuild(manifest: &Manifest) -> Result<Vec<u8>, Failure> {
     let path = artifact_path(manifest);
-    eprintln!("building {}", manifest.name);
+    output::note(format_args!("building {}", manifest.name));
     let built = build_folder(manifest, &Recipe::default())?;
     subject::write_built(&path, &built)?;
     Ok(built.artifact)

@@ -7,10 +7,12 @@
 //! * a [`function`] is an artifact with its name, limits and environment;
 //! * [`verified`] remembers which artifacts were checked, so that starts need not do it again;
 //! * [`commands`] has one file for each command: its options, its help, its work;
+//! * the [`log`] of a command goes to standard error without anybody waiting for it;
 //! * a [`failure`] is an error and whose it is, which decides the exit code; [`hints`] say what to do
 //!   about it.
 //!
-//! This is the only place in wfaas that prints or exits.
+//! This is the only place in wfaas that prints or exits, and [`output`] is the only place here that
+//! prints.
 #![forbid(unsafe_code)]
 
 mod bounds;
@@ -18,6 +20,7 @@ mod commands;
 mod failure;
 mod function;
 mod hints;
+mod log;
 mod manifest;
 mod output;
 mod progress;
@@ -27,15 +30,25 @@ mod toolchain;
 mod verified;
 
 use clap::Parser;
+use failure::Failure;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match commands::Faascli::parse().run() {
+    output::report_panics();
+    match run() {
         Ok(code) => ExitCode::from(code),
         Err(failure) if failure.is_broken_pipe() => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("error: {failure}");
+            output::note(format_args!("error: {failure}"));
             ExitCode::from(failure.exit_code())
         }
+    }
+}
+
+/// Runs the command of the command line; its exit code.
+fn run() -> Result<u8, Failure> {
+    match commands::Faascli::try_parse() {
+        Ok(command) => command.run(),
+        Err(answer) => Ok(output::usage(&answer)?),
     }
 }

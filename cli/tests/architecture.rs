@@ -98,6 +98,7 @@ fn what_must_be_free_of_unsafe_code_says_so() {
         "function/src/lib.rs",
         "build/src/lib.rs",
         "gateway/src/lib.rs",
+        "log/src/lib.rs",
         "cli/src/main.rs",
     ] {
         let text = std::fs::read_to_string(format!("{ROOT}/{root}")).expect(root);
@@ -133,7 +134,9 @@ fn libraries_know_no_options() {
     assert_eq!(options(r#"    "build it with --no-init""#), Some(r#"--no-init""#));
     assert_eq!(options("//! for `--disable`"), None);
     let mut files = Vec::new();
-    for library in ["vm", "snapshot", "compiler", "wasi", "function", "build", "gateway", "abi"] {
+    for library in
+        ["vm", "snapshot", "compiler", "wasi", "function", "build", "gateway", "abi", "log"]
+    {
         sources(&Path::new(ROOT).join(library).join("src"), &mut files);
     }
     assert!(files.len() > 100);
@@ -144,4 +147,39 @@ fn libraries_know_no_options() {
             assert_eq!(options(line), None, "{place}: what to do about it is for cli/ to say");
         }
     }
+}
+
+/// Text that prints to a stream of the process, in code.
+const PRINTING: [&str; 8] = [
+    "println!",
+    "print!(",
+    "eprintln!",
+    "eprint!(",
+    "stdout().lock",
+    "stderr().lock",
+    ".print()",
+    ".exit()",
+];
+
+#[test]
+fn one_file_prints() {
+    let mut files = Vec::new();
+    let crates =
+        ["abi", "build", "cli", "compiler", "function", "gateway", "log", "snapshot", "vm"];
+    for folder in crates.iter().chain(&["wasi"]) {
+        sources(&Path::new(ROOT).join(folder).join("src"), &mut files);
+    }
+    // A guest's answer to `run` is bytes, which nobody changes.
+    let allowed = ["cli/src/output.rs", "function/src/run.rs"];
+    let mut printing = BTreeSet::new();
+    for path in files {
+        let text = std::fs::read_to_string(&path).expect("UTF-8");
+        let code = |line: &str| line.split("//").next().unwrap_or_default().to_owned();
+        let prints = |line: String| PRINTING.iter().any(|printing| line.contains(printing));
+        if text.lines().map(code).any(prints) {
+            let file = path.strip_prefix(ROOT).expect("below the root");
+            printing.insert(file.display().to_string());
+        }
+    }
+    assert_eq!(printing, allowed.map(str::to_owned).into(), "let cli/src/output.rs print it");
 }

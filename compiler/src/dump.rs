@@ -1,12 +1,10 @@
 //! Dumps of intermediate code and assembly, for tests and for people.
 
-use crate::front::index::FuncIndex;
 use crate::front::layout::Layout;
 use crate::front::module::Module;
 use crate::front::parse::{Body, binary, parse};
 use crate::generate::{Generator, Worker};
 use crate::inline::Callees;
-use crate::symbol::Symbol;
 use crate::{CompileError, Options};
 
 /// The intermediate code of function `function` of the index space, before optimisation, in
@@ -36,8 +34,7 @@ pub fn assembly(
     options: &Options<'_>,
 ) -> Result<String, CompileError> {
     with_function(wasm_or_wat, function, options, |generator, worker, body, callees| {
-        generator.prepare(worker, body, callees)?;
-        generator.assembly(worker, Symbol::Func(FuncIndex::from_u32(function)))
+        generator.assembly(worker, body, callees)
     })
 }
 

@@ -1,16 +1,17 @@
 //! Why a module could not be compiled.
 
 use wfaas_abi::state::StateTooLarge;
+use wfaas_abi::untrusted;
 
 /// Why a module could not be compiled. Offsets are in bytes from the start of the binary module.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CompileError {
     /// The input is neither a binary module nor valid text.
-    #[error("not a WebAssembly module: no binary header, and as text it does not parse: {0}")]
+    #[error("not a WebAssembly module: no binary header, and as text it does not parse: {}", untrusted::text(.0))]
     Text(String),
     /// The module breaks a rule of the specification.
-    #[error("invalid module: {message} (at offset 0x{offset:x})")]
+    #[error("invalid module: {} (at offset 0x{offset:x})", untrusted::line(.message))]
     Invalid {
         /// Which rule, in the validator's words.
         message: String,
@@ -85,7 +86,7 @@ pub enum CompileError {
     #[error("the CPU features lack {0}, which generated code needs; use x86-64-v2 or newer")]
     CpuTooOld(&'static str),
     /// The code generator failed.
-    #[error("cannot generate code for {function}: {message}")]
+    #[error("cannot generate code for {}: {message}", untrusted::name(.function))]
     Codegen {
         /// Name of the function.
         function: String,

@@ -6,7 +6,7 @@ use crate::arch::x86_64::relax;
 use crate::bounds::{self, Policy};
 use crate::code::Code;
 use crate::emit::builder::CodeBuilder;
-use crate::emit::{self, thunk};
+use crate::emit::{self, Storage, Translation, thunk};
 use crate::front::index::TypeIndex;
 use crate::front::layout::Layout;
 use crate::front::module::Module;
@@ -15,7 +15,7 @@ use crate::front::parse::Body;
 use crate::inline::{self, Callee, Callees, Positions};
 use crate::switches::{Pass, Passes};
 use crate::symbol::Symbol;
-use crate::{CompileError, OptLevel, Options, passes};
+use crate::{CompileError, Effort, OptLevel, Options, passes};
 use cranelift_codegen::ir::{Function, UserFuncName};
 use cranelift_codegen::{CompiledCode, Context};
 use cranelift_frontend::FunctionBuilderContext;
@@ -32,6 +32,7 @@ pub(crate) struct Generator<'m> {
     pub(crate) isas: Generators,
     policy: Policy,
     passes: Passes,
+    effort: Option<Effort>,
 }
 
 /// Buffers that a thread uses again and again.
@@ -40,6 +41,10 @@ pub(crate) struct Worker {
     registers: regalloc2::Ctx,
     builder: FunctionBuilderContext,
     allocations: FuncValidatorAllocations,
+    /// Where the function in the context keeps locals and operands.
+    storage: Storage,
+    /// Whether assembly is made too.
+    assembly: bool,
 }
 
 impl<'m> Generator<'m> {
@@ -52,8 +57,8 @@ impl<'m> Generator<'m> {
             OptLevel::Speed => options.passes,
             OptLevel::Fast => Passes::NONE,
         };
-        let isas = Generators::new(options)?;
-        Ok(Generator { module, layout, isas, policy: Policy::new(options), passes })
+        let (isas, effort) = (Generators::new(options)?, options.effort);
+        Ok(Generator { module, layout, isas, policy: Policy::new(options), passes, effort })
     }
 
     /// All code of the module, in the order of the text. The order of the threads does not show
@@ -145,9 +150,26 @@ impl<'m> Generator<'m> {
         callees: &Callees,
     ) -> Result<Code, CompileError> {
         let symbol = Symbol::Func(body.func());
-        let (stats, positions) = self.prepare(worker, body, callees)?;
-        let code = self.compile(worker, symbol)?;
+        let (compiled, stats, positions) = self.compiled(worker, body, callees)?;
+        let code = self.collect(worker, symbol, compiled)?;
         Ok(Code { stats, positions, ..code })
+    }
+
+    /// A guest function, with what is known about its code.
+    fn compiled(
+        &self,
+        worker: &mut Worker,
+        body: Body<'_>,
+        callees: &Callees,
+    ) -> Result<(CompiledCode, BoundsStats, Positions), CompileError> {
+        let index = body.func();
+        let (stats, positions) = self.prepare(worker, body.clone(), callees)?;
+        if let Some(compiled) = self.run(worker, Symbol::Func(index), self.effort)? {
+            return Ok((compiled, stats, positions));
+        }
+        let stats = self.translate_to_frame(worker, body)?;
+        let compiled = self.run(worker, Symbol::Func(index), self.effort)?;
+        Ok((compiled.ok_or_else(too_many_values)?, stats, Positions::of(index)))
     }
 
     /// Translates a guest function into the worker's context, and inlines functions that it calls.
@@ -162,10 +184,14 @@ impl<'m> Generator<'m> {
             Some(callee) => {
                 worker.context.clear();
                 worker.context.func.clone_from(&callee.function);
+                worker.storage = Storage::Values;
                 callee.stats
             }
             None => self.translate(worker, body)?,
         };
+        if worker.storage == Storage::Frame {
+            return Ok((stats, Positions::of(index)));
+        }
         let positions = inline::run(&mut worker.context, index, callees)
             .map_err(|error| self.failed(Symbol::Func(index), error.to_string()))?;
         Ok((stats, positions))
@@ -177,20 +203,49 @@ impl<'m> Generator<'m> {
         worker: &mut Worker,
         body: Body<'_>,
     ) -> Result<BoundsStats, CompileError> {
-        let index = body.func();
-        self.start(worker, Symbol::Func(index));
+        if self.effort == Some(Effort::Frame) {
+            return self.translate_to_frame(worker, body);
+        }
+        match self.translate_to(Storage::Values, worker, body.clone())? {
+            Some(stats) => Ok(stats),
+            None => self.translate_to_frame(worker, body),
+        }
+    }
+
+    /// The same, so that no local or operand is a value in more than one block.
+    fn translate_to_frame(
+        &self,
+        worker: &mut Worker,
+        body: Body<'_>,
+    ) -> Result<BoundsStats, CompileError> {
+        self.translate_to(Storage::Frame, worker, body)?.ok_or_else(too_many_values)
+    }
+
+    /// `None` if there would be too many values.
+    fn translate_to(
+        &self,
+        storage: Storage,
+        worker: &mut Worker,
+        body: Body<'_>,
+    ) -> Result<Option<BoundsStats>, CompileError> {
+        self.start(worker, Symbol::Func(body.func()));
         let Worker { context, builder, allocations, .. } = worker;
         let (code, arguments) =
             CodeBuilder::new(&mut context.func, builder, self.module, self.layout);
-        let result =
-            emit::function(code, &arguments, body, allocations, &*self.isas.usual, self.policy);
-        let Ok((checks, mut stats)) = result else {
+        let isa = &*self.isas.usual;
+        let result = emit::function(code, &arguments, body, allocations, isa, self.policy, storage);
+        let Ok(Some(translation)) = result else {
             // It holds half a function.
             worker.builder = FunctionBuilderContext::new();
-            return result.map(|(_, stats)| stats);
+            return result.map(|_| None);
         };
-        stats += bounds::elide(&mut worker.context, &checks, self.policy);
-        Ok(stats)
+        let Translation { checks, mut stats, storage } = translation;
+        worker.storage = storage;
+        stats += match storage {
+            Storage::Values => bounds::elide(&mut worker.context, &checks, self.policy),
+            Storage::Frame => bounds::keep(&checks),
+        };
+        Ok(Some(stats))
     }
 
     /// Generates anything but a guest function.
@@ -208,30 +263,40 @@ impl<'m> Generator<'m> {
             Symbol::Trap(trap) => thunk::trap(&mut code, trap),
         }
         code.finish(&*self.isas.usual);
-        self.compile(worker, symbol)
+        // A piece has no locals.
+        let least = |effort| if effort == Effort::Frame { Effort::Least } else { effort };
+        let compiled = self.run(worker, symbol, self.effort.map(least))?;
+        let compiled = compiled.ok_or_else(too_many_values)?;
+        self.collect(worker, symbol, compiled)
     }
 
     /// Starts a function in the worker's context.
     fn start(&self, worker: &mut Worker, symbol: Symbol) {
         worker.context.clear();
+        worker.storage = Storage::Values;
         let signature = symbol.signature(self.module);
         let name = UserFuncName::User(symbol.external_name());
         worker.context.func = Function::with_name_signature(name, signature);
     }
 
-    /// Generates code for the function translated last, as assembly.
+    /// Generates a guest function, as assembly.
     pub(crate) fn assembly(
         &self,
         worker: &mut Worker,
-        symbol: Symbol,
+        body: Body<'_>,
+        callees: &Callees,
     ) -> Result<String, CompileError> {
-        worker.context.set_disasm(true);
-        let compiled = self.run(worker, symbol)?;
+        worker.assembly = true;
+        let (compiled, ..) = self.compiled(worker, body, callees)?;
         Ok(compiled.vcode.unwrap_or_default())
     }
 
-    fn compile(&self, worker: &mut Worker, symbol: Symbol) -> Result<Code, CompileError> {
-        let compiled = self.run(worker, symbol)?;
+    fn collect(
+        &self,
+        worker: &Worker,
+        symbol: Symbol,
+        compiled: CompiledCode,
+    ) -> Result<Code, CompileError> {
         let mut code = collect(symbol, &worker.context.func, &compiled)?;
         if self.passes.contains(Pass::Relax) && !compiled.bb_starts.is_empty() {
             let mut blocks = compiled.bb_starts;
@@ -241,9 +306,17 @@ impl<'m> Generator<'m> {
         Ok(code)
     }
 
-    fn run(&self, worker: &mut Worker, symbol: Symbol) -> Result<CompiledCode, CompileError> {
-        let Worker { context, registers, .. } = worker;
-        let result = passes::compile(context, registers, &self.isas, self.passes);
+    /// Generates code for the function in the context; `None` if it has to be translated to
+    /// [`Storage::Frame`].
+    fn run(
+        &self,
+        worker: &mut Worker,
+        symbol: Symbol,
+        effort: Option<Effort>,
+    ) -> Result<Option<CompiledCode>, CompileError> {
+        let Worker { context, registers, storage, assembly, .. } = worker;
+        context.set_disasm(*assembly);
+        let result = passes::compile(context, registers, &self.isas, self.passes, *storage, effort);
         result.map_err(|error| self.failed(symbol, error.to_string()))
     }
 
@@ -260,6 +333,8 @@ impl Worker {
             registers: regalloc2::Ctx::default(),
             builder: FunctionBuilderContext::new(),
             allocations: FuncValidatorAllocations::default(),
+            storage: Storage::Values,
+            assembly: false,
         }
     }
 
@@ -267,6 +342,10 @@ impl Worker {
     pub(crate) fn intermediate(&self) -> String {
         self.context.func.display().to_string()
     }
+}
+
+fn too_many_values() -> CompileError {
+    CompileError::Internal("too many values in a function that keeps them in its frame".to_owned())
 }
 
 /// The symbols that `code` refers to, but for functions and those `known`; they are known afterwards.

@@ -38,7 +38,7 @@ mod symbol;
 pub use arch::x86_64::cpu::parse_cpu;
 pub use dump::{assembly, clif};
 pub use error::CompileError;
-pub use options::{OptLevel, Options, Progress};
+pub use options::{Effort, OptLevel, Options, Progress};
 pub use switches::{Entry, Pass, Passes, Proof, Proofs, Proposal, Proposals, Switch, Switches};
 
 use arch::x86_64::unwind;
@@ -75,6 +75,7 @@ pub fn compile(wasm_or_wat: &[u8], options: &Options<'_>) -> Result<Compiled, Co
     let linked = link::link(code)?;
     let initial = image::initial(&module, &layout, &linked);
     let (sections, symbols) = records::sections(&module, &layout, &linked, &initial, &starts);
+    drop(initial); // its pages are in the sections
     let places = elf::Places::of(&sections);
     let eh_frame =
         unwind::eh_frame(&*generator.isas.usual, &linked.pieces, places.eh_frame_distance())?;

@@ -14,6 +14,28 @@ pub enum OptLevel {
     Fast,
 }
 
+/// The ways to generate code for a function. Large functions get cheaper ones, of which the time is in
+/// proportion to their size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// All passes, and registers allocated with backtracking.
+    Usual,
+    /// The same without a map of where blocks start, so that jumps stay as they are.
+    Unmapped,
+    /// The code generator's own passes, and registers allocated in one pass.
+    Linear,
+    /// No passes and no map, and registers allocated in one pass.
+    Least,
+    /// The same, with locals and operands in the frame.
+    Frame,
+}
+
+impl Effort {
+    /// All of them, the dearest first.
+    pub const ALL: [Effort; 5] =
+        [Effort::Usual, Effort::Unmapped, Effort::Linear, Effort::Least, Effort::Frame];
+}
+
 /// Receives the number of functions done and of all functions, from any thread.
 pub type Progress<'a> = dyn Fn(usize, usize) + Sync + 'a;
 
@@ -35,6 +57,8 @@ pub struct Options<'a> {
     pub verify_bounds: bool,
     /// Passes of wfaas' own, for [`OptLevel::Speed`].
     pub passes: Passes,
+    /// How to generate code for all functions; `None` for the way that fits the size of each.
+    pub effort: Option<Effort>,
     /// Called after each function.
     pub progress: Option<&'a Progress<'a>>,
 }
@@ -49,6 +73,7 @@ impl Default for Options<'_> {
             elide: Proofs::ALL,
             verify_bounds: false,
             passes: Passes::ALL,
+            effort: None,
             progress: None,
         }
     }

@@ -369,3 +369,32 @@ fn many_values_passed_on_by_many_branches_compile() {
     );
     try_compile(module.as_bytes()).unwrap();
 }
+
+/// Few bytes declare a function of a type with many values, each of which takes code.
+#[test]
+fn signatures_of_all_functions_are_limited() {
+    let module = |fields: &str, count: usize| {
+        let values = "i64 ".repeat(1000);
+        format!("(module (type $t (func (param {values}))) {})", fields.repeat(count))
+    };
+    for field in ["(import \"m\" \"f\" (func (type $t)))", "(func (type $t))"] {
+        try_compile(module(field, 20).as_bytes()).unwrap();
+        let error = try_compile(module(field, 300).as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("parameters and results of all functions"), "{error}");
+    }
+}
+
+/// A budget of operands for any function would be one for every few bytes.
+#[test]
+fn functions_share_the_operands_that_need_no_bytes() {
+    let module = |functions: usize| {
+        let results = "i64 ".repeat(1000);
+        format!(
+            "(module (import \"m\" \"f\" (func $f (result {results}))) {})",
+            "(func call $f unreachable)".repeat(functions)
+        )
+    };
+    try_compile(module(20).as_bytes()).unwrap();
+    let error = try_compile(module(2000).as_bytes()).unwrap_err();
+    assert!(matches!(error, CompileError::TooComplex { function: 1, .. }), "{error}");
+}

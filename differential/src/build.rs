@@ -1,7 +1,7 @@
 //! How the module of a seed is compiled: with which bounds strategy, which proofs, which passes.
 
 use wfaas_abi::BoundsStrategy;
-use wfaas_compiler::{Options, Passes, Proofs};
+use wfaas_compiler::{Effort, Options, Passes, Proofs};
 
 /// A way to compile a module.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,18 +14,22 @@ pub struct Build {
     passes: Passes,
     /// The pass that is left out, if it is one.
     without_pass: &'static str,
+    /// How code is generated, if not as fits each function.
+    effort: Option<Effort>,
 }
 
 impl Build {
     /// The way of a seed, among these strategies. Each comes with all proofs, with all of them
     /// verified as the code runs, without any, and without one of them; and each of these with all
-    /// passes, without any, and without one of them.
+    /// passes, without any, and without one of them. One seed of two has code generated in a way that
+    /// only hostile functions would get otherwise.
     pub(crate) fn of(seed: u64, strategies: &[BoundsStrategy]) -> Build {
         let (rest, bounds) = pick(seed, strategies);
         let (passes, without_pass) = passes(seed);
+        let effort = effort(seed);
         let seed = rest;
         let (elide, without) = (Proofs::ALL, "");
-        let all = Build { bounds, elide, verify: false, without, passes, without_pass };
+        let all = Build { bounds, elide, verify: false, without, passes, without_pass, effort };
         let without = |name: &'static str| Build {
             elide: Proofs::ALL.without(name).expect("a proof's name"),
             without: name,
@@ -42,8 +46,8 @@ impl Build {
 
     /// What the compiler is told.
     pub(crate) fn options(self) -> Options<'static> {
-        let Build { bounds, elide, verify, passes, .. } = self;
-        Options { bounds, elide, verify_bounds: verify, passes, ..Options::default() }
+        let Build { bounds, elide, verify, passes, effort, .. } = self;
+        Options { bounds, elide, verify_bounds: verify, passes, effort, ..Options::default() }
     }
 
     /// Whether accesses outside of a memory trap.
@@ -69,8 +73,17 @@ impl std::fmt::Display for Build {
         if !self.without_pass.is_empty() {
             write!(f, ", without the passes: {}", self.without_pass)?;
         }
+        if let Some(effort) = self.effort {
+            write!(f, ", with the effort: {effort:?}")?;
+        }
         Ok(())
     }
+}
+
+/// The effort of a seed: the one that fits, or any. The choice is independent of the others.
+fn effort(seed: u64) -> Option<Effort> {
+    let (seed, fits) = pick(seed.wrapping_mul(0xd6e8_feb8_6659_fd93) >> 32, &[true, false]);
+    (!fits).then(|| pick(seed, &Effort::ALL).1)
 }
 
 /// The passes of a seed, and what is left out. The choice is independent of that of the proofs.

@@ -9,7 +9,8 @@ use crate::state::State;
 use http::Response;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wfaas_vm::{Engine, Linker, Module, Pool};
+use wfaas_vm::{Engine, ExternType, Fault, Linker, Module, Pool};
+use wfaas_wasi::preview1::Support;
 use wfaas_wasi::{Environment, EnvironmentError, INITIALIZE, Input, Output, Wasi};
 
 /// A module that answers requests, each in a pristine faaslet.
@@ -24,6 +25,11 @@ pub struct Function {
     limits: Numbers,
     pool: Pool<State>,
 }
+
+/// Bytes of a line of the log besides a guest's text and the names of function and request: a time, a
+/// level, and how they are called.
+const LINE_BYTES: usize =
+    "2026-01-01T00:00:00.000000Z  INFO wfaas::guest:  function=\"\" request=\"\"\n".len();
 
 /// Limits as they are needed for a request.
 #[derive(Debug, Clone, Copy)]
@@ -78,6 +84,20 @@ pub enum FunctionError {
     Vm(#[from] wfaas_vm::Error),
 }
 
+impl FunctionError {
+    /// The side to blame. A specification that does not fit counts for the module.
+    pub fn fault(&self) -> Fault {
+        match self {
+            FunctionError::Vm(error) => error.fault(),
+            FunctionError::Abi(_)
+            | FunctionError::Spec(_)
+            | FunctionError::Environment(_)
+            | FunctionError::NotInitialised
+            | FunctionError::Memory { .. } => Fault::Module,
+        }
+    }
+}
+
 impl Function {
     /// Makes a function of a module. Limits that `spec` leaves open are [those of a
     /// server](Limits::of_server).
@@ -121,6 +141,14 @@ impl Function {
         Ok(Function { spec, about, conversation, initialize, exports, environment, limits, pool })
     }
 
+    /// What functions are given for an import.
+    pub fn support(module: &str, name: &str, ty: &ExternType) -> Support {
+        match ty {
+            ExternType::Func(ty) => wfaas_wasi::preview1::support(module, name, ty),
+            _ => Support::Missing,
+        }
+    }
+
     /// The guest ABI.
     pub fn abi(&self) -> &'static About {
         self.about
@@ -147,16 +175,16 @@ impl Function {
     /// [`InvokeError`] if the guest fails, exceeds a limit, or there is no memory for it.
     pub fn handle(&self, mut exchange: Exchange) -> Result<Response<Body>, InvokeError> {
         let Numbers { memory, time, output, log } = self.limits;
+        let overhead = (LINE_BYTES + self.spec.name().len() + exchange.id.len()) as u64;
         let deadline = exchange.deadline.or_else(|| Instant::now().checked_add(time));
         let (stdin, stdout) = match self.conversation.streams() {
             Streams::Exchange => {
                 (Input::bytes(exchange.request.body_mut().take()), Output::capture(output))
             }
-            Streams::Log => (Input::default(), Output::log(log)),
+            Streams::Log => (Input::default(), Output::log_with(log, overhead)),
         };
-        let environment = self.environment.clone();
-        let state =
-            State::new(exchange, || Wasi::new(environment, stdin, stdout, Output::log(log)));
+        let (environment, stderr) = (self.environment.clone(), Output::log_with(log, overhead));
+        let state = State::new(exchange, || Wasi::new(environment, stdin, stdout, stderr));
         let mut faaslet = self.pool.acquire(state)?;
         faaslet.store().set_deadline(deadline);
         faaslet.store().set_memory_limit(Some(memory));

@@ -1,6 +1,6 @@
 //! What can go wrong with an exchange.
 
-use wfaas_vm::{BoxError, Trap, TrapCode, Uncaught};
+use wfaas_vm::{BoxError, Fault, Trap, TrapCode, Uncaught};
 use wfaas_wasi::{Exit, OutputLimit};
 
 /// Why a request was not answered.
@@ -34,6 +34,19 @@ impl InvokeError {
     /// That a guest did not keep to its ABI.
     pub fn protocol(error: impl Into<BoxError>) -> InvokeError {
         InvokeError::Protocol(error.into())
+    }
+
+    /// The side to blame.
+    pub fn fault(&self) -> Fault {
+        match self {
+            InvokeError::Vm(error) => error.fault(),
+            InvokeError::Trap(_)
+            | InvokeError::Exception(_)
+            | InvokeError::Deadline(_)
+            | InvokeError::Exit(_)
+            | InvokeError::OutputLimit(_)
+            | InvokeError::Protocol(_) => Fault::Module,
+        }
     }
 
     /// The protocol's error, if it is an `E`.

@@ -54,3 +54,4 @@ pub use spec::{
     SpecError,
 };
 pub use state::State;
+pub use wfaas_wasi::preview1::Support;

@@ -11,7 +11,7 @@ use crate::state::State;
 use http::Request;
 use std::io::{Read, Write};
 use std::time::Instant;
-use wfaas_vm::{Engine, ExternType, Instance, Linker, Module, Store, Val};
+use wfaas_vm::{Engine, ExternType, Instance, Linker, Module, Store, Val, untrusted};
 use wfaas_wasi::{EnvironmentError, INITIALIZE, Input, Output, Wasi};
 
 /// Most bytes of stdin that a guest gets as a body.
@@ -72,9 +72,12 @@ pub enum RunError {
     /// The module could not be instantiated.
     #[error(transparent)]
     Vm(wfaas_vm::Error),
-    /// stdin or stdout of this process.
-    #[error("{0}")]
-    Io(#[from] std::io::Error),
+    /// The stdin of this process.
+    #[error("cannot read standard input: {0}")]
+    Io(std::io::Error),
+    /// The stdout of this process did not take the answer.
+    #[error("cannot write to standard output: {0}")]
+    Output(std::io::Error),
 }
 
 impl From<InvokeError> for RunError {
@@ -131,7 +134,8 @@ pub fn run(
 pub fn exported_functions(module: &Module) -> String {
     let functions =
         module.exports().filter(|(_, ty)| matches!(ty, ExternType::Func(_))).map(|(name, _)| name);
-    let list = functions.take(50).collect::<Vec<_>>().join(", ");
+    let names = functions.map(|name| untrusted::name(name).to_string());
+    let list = names.take(50).collect::<Vec<_>>().join(", ");
     if list.is_empty() { "none".to_owned() } else { list }
 }
 
@@ -207,13 +211,13 @@ fn exchange(
     let conversation = protocol.prepare(&mut Resolver::of_store(&mut target))?;
     if conversation.streams() == Streams::Log {
         let mut body = Vec::new();
-        std::io::stdin().lock().take(MAX_BODY).read_to_end(&mut body)?;
+        let read = std::io::stdin().lock().take(MAX_BODY).read_to_end(&mut body);
+        read.map_err(RunError::Io)?;
         target.state().live().exchange = Exchange::new(Request::new(Body::complete(body)));
     }
     drive(&*conversation, &mut target, u64::MAX)?;
     let answer = target.state().live().exchange.answer.body_mut().take();
     let mut stdout = std::io::stdout().lock();
-    stdout.write_all(&answer)?;
-    stdout.flush()?;
+    stdout.write_all(&answer).and_then(|()| stdout.flush()).map_err(RunError::Output)?;
     Ok(Outcome::Exit(0))
 }

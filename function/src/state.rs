@@ -46,12 +46,26 @@ impl HasWasi for State {
             live.log(event);
         }
     }
+
+    fn missing(&self, name: &'static str) {
+        let function = self.0.as_ref().map_or("", |live| live.function());
+        tracing::debug!(
+            target: "wfaas::wasi",
+            function,
+            "{name} is not supported: it answers ENOSYS"
+        );
+    }
 }
 
 impl Live {
+    /// The name of the function.
+    fn function(&self) -> &str {
+        self.wasi.environment().args().first().map_or("", String::as_str)
+    }
+
     /// To the log, with the names of function and request.
     fn log(&self, event: LogEvent) {
-        let function = self.wasi.environment().args().first().map_or("", String::as_str);
+        let function = self.function();
         let request = self.exchange.id.as_str();
         match event {
             LogEvent::Line(line) => {

@@ -19,23 +19,36 @@ pub(crate) struct Budget(Arc<Inner>);
 struct Inner {
     unit: Unit,
     total: u64,
-    taken: Mutex<u64>,
+    taken: Mutex<Taken>,
+}
+
+#[derive(Debug, Default)]
+struct Taken {
+    units: u64,
+    /// Most units at a time, since somebody asked.
+    peak: u64,
 }
 
 /// What a budget is of. There is one of each.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Unit {
-    /// Bytes of bodies and answers.
+    /// Bytes of requests to functions and of their answers.
     Byte,
     /// Places in the queue of the workers.
     Place,
+    /// Bytes of requests for management and of their answers.
+    Managing,
+    /// Bytes on disk of artifacts that are being deployed.
+    Staged,
 }
+
+const UNITS: usize = 4;
 
 /// How much one holder has of each budget, and how long it was served.
 #[derive(Debug, Default)]
 pub(crate) struct Account {
     /// Changed under the budget's lock only.
-    held: [AtomicU64; 2],
+    held: [AtomicU64; UNITS],
     /// Nanoseconds of the workers' virtual time. Changed under the lock of their queue only.
     pub(crate) served: AtomicU64,
     /// Nanoseconds of the turns' virtual time. Changed under their lock only.
@@ -48,8 +61,9 @@ impl Unit {
     /// How many a client may have whatever the shares say.
     fn few(self) -> u64 {
         match self {
-            Unit::Byte => 64 << 10,
+            Unit::Byte | Unit::Managing => 64 << 10,
             Unit::Place => 1,
+            Unit::Staged => 0,
         }
     }
 }
@@ -84,7 +98,7 @@ pub(crate) struct Exhausted;
 
 impl Budget {
     pub(crate) fn new(unit: Unit, total: u64) -> Budget {
-        Budget(Arc::new(Inner { unit, total, taken: Mutex::new(0) }))
+        Budget(Arc::new(Inner { unit, total, taken: Mutex::default() }))
     }
 
     /// A lease of nothing, to be grown.
@@ -92,7 +106,19 @@ impl Budget {
         Lease { budget: self.clone(), holders, units: 0 }
     }
 
-    fn taken(&self) -> MutexGuard<'_, u64> {
+    /// How many units are taken.
+    pub(crate) fn taken_units(&self) -> u64 {
+        self.taken().units
+    }
+
+    /// Most units that were taken at a time since the last call.
+    pub(crate) fn peak(&self) -> u64 {
+        let mut taken = self.taken();
+        let present = taken.units;
+        std::mem::replace(&mut taken.peak, present)
+    }
+
+    fn taken(&self) -> MutexGuard<'_, Taken> {
         self.0.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -109,26 +135,37 @@ impl Lease {
     pub(crate) fn grow(&mut self, units: u64) -> Result<(), Exhausted> {
         let Inner { unit, total, .. } = *self.budget.0;
         let mut taken = self.budget.taken();
-        let sum = taken.checked_add(units).filter(|sum| *sum <= total).ok_or(Exhausted)?;
+        let sum = taken.units.checked_add(units).filter(|sum| *sum <= total).ok_or(Exhausted)?;
         let order = Ordering::Relaxed; // the lock orders
         let own = |holder: &Holder| holder.account.of(unit).load(order);
         let has_few = |holder: &Holder| holder.is_client && own(holder) + units <= unit.few();
         let is_within =
-            |holder: &Holder| is_granted(total, *taken, own(holder), units, holder.share);
+            |holder: &Holder| is_granted(total, taken.units, own(holder), units, holder.share);
         if !self.holders.iter().any(has_few) && !self.holders.iter().all(is_within) {
             return Err(Exhausted);
         }
         for Holder { account, .. } in &self.holders {
             account.of(unit).fetch_add(units, order);
         }
-        *taken = sum;
+        taken.units = sum;
+        taken.peak = taken.peak.max(sum);
         drop(taken);
         self.units += units;
         Ok(())
     }
-}
 
-impl Lease {
+    /// Gives back some.
+    pub(crate) fn shrink(&mut self, units: u64) {
+        let units = units.min(self.units);
+        self.units -= units;
+        let unit = self.budget.0.unit;
+        let mut taken = self.budget.taken();
+        taken.units -= units;
+        for Holder { account, .. } in &self.holders {
+            account.of(unit).fetch_sub(units, Ordering::Relaxed);
+        }
+    }
+
     /// The account of the client, or of another holder if there is none.
     pub(crate) fn payer(&self) -> Arc<Account> {
         let client = self.holders.iter().find(|holder| holder.is_client);
@@ -139,12 +176,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let unit = self.budget.0.unit;
-        let mut taken = self.budget.taken();
-        *taken -= self.units;
-        for Holder { account, .. } in &self.holders {
-            account.of(unit).fetch_sub(self.units, Ordering::Relaxed);
-        }
+        self.shrink(self.units);
     }
 }
 
@@ -221,7 +253,7 @@ mod tests {
             assert_eq!(all, (1 << 19) >> number, "holder {number}");
         }
         drop(leases);
-        assert_eq!(*budget.taken(), 0);
+        assert_eq!(budget.taken_units(), 0);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The other end of the management interface.
 
 use crate::http::CONFIG_HEADER;
-use crate::registry::FunctionInfo;
+use crate::registry::{FunctionInfo, FunctionStatus};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::header::{AUTHORIZATION, HOST, HeaderValue};
@@ -85,7 +85,7 @@ const MAX_ANSWER: usize = 64 << 20;
 
 #[derive(Deserialize)]
 struct List {
-    functions: Vec<FunctionInfo>,
+    functions: Vec<FunctionStatus>,
 }
 
 #[derive(Deserialize)]
@@ -135,7 +135,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`].
-    pub async fn list(&self) -> Result<Vec<FunctionInfo>, ClientError> {
+    pub async fn list(&self) -> Result<Vec<FunctionStatus>, ClientError> {
         let request = self.request(Method::GET, "", Bytes::new())?;
         let list: List = self.read(&self.send(request).await?)?;
         Ok(list.functions)
@@ -145,7 +145,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ClientError`]; [`ClientError::Refused`] with status 404 if there is no such function.
-    pub async fn get(&self, name: &FunctionName) -> Result<FunctionInfo, ClientError> {
+    pub async fn get(&self, name: &FunctionName) -> Result<FunctionStatus, ClientError> {
         let request = self.request(Method::GET, name.as_str(), Bytes::new())?;
         self.read(&self.send(request).await?)
     }

@@ -3,6 +3,8 @@
 use crate::limits::ClientLimits;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 use wfaas_function::{Limits, Spec};
 
@@ -41,6 +43,8 @@ pub struct Config {
     pub clients: ClientLimits,
     /// The lowest layer: what holds for a function whose specification leaves it open.
     pub defaults: Spec,
+    /// Counter of dropped log records, for health to show. The log of the process counts in it.
+    pub dropped_records: Arc<AtomicU64>,
     /// The VM's configuration.
     pub engine: wfaas_vm::Config,
 }
@@ -64,6 +68,7 @@ impl Config {
             drain_timeout: Duration::from_secs(15),
             clients: ClientLimits::default(),
             defaults: Spec { limits: Limits::of_server(), ..Spec::default() },
+            dropped_records: Arc::default(),
             engine: wfaas_vm::Config::default(),
         }
     }

@@ -1,15 +1,15 @@
 //! Deployments: from bytes to a function that can be reached.
 
-use crate::registry::{Deployed, FunctionInfo, Registry, RouteTaken};
-use crate::store::{Entry, Store, StoreError};
+use crate::registry::{Deployed, FunctionInfo, Registered, Registry, RouteTaken};
+use crate::store::{Entry, Layout, Store, StoreError};
 use hyper::header::HeaderValue;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tempfile::NamedTempFile;
 use wfaas_abi::ArtifactError;
 use wfaas_function::{
     Function, FunctionError, FunctionName, Protocols, Route, RouteError, Spec, SpecError,
 };
-use wfaas_vm::{Engine, Module};
+use wfaas_vm::{Engine, Fault, Module};
 
 /// Why a deployment was refused.
 #[derive(Debug, thiserror::Error)]
@@ -41,69 +41,50 @@ pub enum DeployError {
     Store(#[from] StoreError),
 }
 
+impl DeployError {
+    /// The side to blame. A specification that does not fit counts for the module.
+    pub(crate) fn fault(&self) -> Fault {
+        match self {
+            DeployError::Spec(_)
+            | DeployError::Environment(_)
+            | DeployError::Artifact(_)
+            | DeployError::UnsafeBounds
+            | DeployError::Route(_) => Fault::Module,
+            DeployError::Function(error) => error.fault(),
+            DeployError::Store(error) => error.fault(),
+        }
+    }
+}
+
 /// What changes the set of functions, on disk and in memory, one change after the other.
 pub(crate) struct Deployer {
-    engine: Engine,
-    defaults: Spec,
+    pub(crate) engine: Engine,
+    pub(crate) defaults: Spec,
     protocols: Protocols,
-    pub(crate) store: Store,
+    pub(crate) layout: Layout,
     pub(crate) registry: Registry,
-    changing: Mutex<()>,
+    /// Locked by the one change that is under way.
+    store: Mutex<Store>,
 }
 
 impl Deployer {
-    /// What runs the functions.
-    pub(crate) fn engine(&self) -> &Engine {
-        &self.engine
+    pub(crate) fn new(engine: Engine, defaults: Spec, store: Store) -> Deployer {
+        let (protocols, registry) = (Protocols::default(), Registry::default());
+        let layout = store.layout().clone();
+        Deployer { engine, defaults, protocols, layout, registry, store: Mutex::new(store) }
     }
 
-    /// With the functions in the store. Those that cannot be loaded are reported in the log and
-    /// left where they are.
-    pub(crate) fn load(engine: Engine, defaults: Spec, store: Store) -> Result<Self, StoreError> {
-        let deployer = Deployer {
-            engine,
-            defaults,
-            protocols: Protocols::default(),
-            store,
-            registry: Registry::default(),
-            changing: Mutex::new(()),
-        };
-        for entry in deployer.store.entries()? {
-            match entry {
-                Ok(entry) => deployer.load_entry(entry),
-                Err(error) => tracing::error!("a stored function cannot be loaded: {error}"),
-            }
-        }
-        let removed = deployer.store.collect_garbage()?;
-        if removed > 0 {
-            tracing::info!(removed, "removed artifacts that no function uses");
-        }
-        Ok(deployer)
-    }
-
-    fn load_entry(&self, entry: Entry) {
-        let name = entry.name.clone();
-        match self.try_load(entry) {
-            Ok(deployed) => drop(self.registry.insert(deployed)),
-            Err(error) => {
-                tracing::error!(function = %name, "a stored function cannot be loaded: {error}");
-            }
-        }
-    }
-
-    fn try_load(&self, entry: Entry) -> Result<Deployed, DeployError> {
-        let module = self.open(&self.store.blob(&entry.artifact))?;
-        if module.artifact().content_hash_hex() != entry.artifact {
-            return Err(ArtifactError::ContentHash.into());
-        }
-        self.check(entry.name, entry.config, &module, true)
+    /// Begins a change.
+    pub(crate) fn change(&self) -> MutexGuard<'_, Store> {
+        self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Deploys a staged file, whose content is on disk, and says whether it replaced a function.
     /// Blocks on disk work.
     ///
     /// # Errors
-    /// [`DeployError`]; what was deployed under the name before is untouched then.
+    /// [`DeployError`]; but for [`StoreError::Unsynced`], what was deployed under the name before is
+    /// untouched then.
     pub(crate) fn deploy(
         &self,
         name: FunctionName,
@@ -111,17 +92,16 @@ impl Deployer {
         staged: NamedTempFile,
     ) -> Result<(FunctionInfo, bool), DeployError> {
         let module = self.open(staged.path())?;
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut store = self.change();
         let deployed = self.check(name.clone(), spec.clone(), &module, true)?;
         let info = deployed.info.clone();
-        let committed = self.store.commit(staged, &Entry::new(name, info.artifact.clone(), spec));
-        if committed.is_ok() {
-            let replaced = self.registry.insert(deployed).is_some();
-            self.sweep();
-            return Ok((info, replaced));
+        let committed = store.commit(staged, &Entry::new(name, info.artifact.clone(), spec));
+        if matches!(&committed, Err(error) if !error.is_unsynced()) {
+            return committed.map(|()| (info, false)).map_err(DeployError::from);
         }
-        self.sweep();
-        committed.map(|()| (info, false)).map_err(DeployError::from)
+        // The memory is as the disk, whether that lasts or not.
+        let replaced = self.registry.insert(Registered::Ready(Arc::new(deployed)));
+        committed.map(|()| (info, replaced)).map_err(DeployError::from)
     }
 
     /// Makes a function reachable that is not in the store.
@@ -135,34 +115,36 @@ impl Deployer {
         artifact: &[u8],
     ) -> Result<FunctionInfo, DeployError> {
         let module = Module::from_bytes(&self.engine, artifact).map_err(FunctionError::from)?;
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _changing = self.change();
         let deployed = self.check(name, spec, &module, false)?;
         let info = deployed.info.clone();
-        self.registry.insert(deployed);
+        self.registry.insert(Registered::Ready(Arc::new(deployed)));
         Ok(info)
     }
 
     /// Removes a function from store and memory; whether there was one. Blocks on disk work.
     ///
     /// # Errors
-    /// [`StoreError`]; the function is still there then.
+    /// [`StoreError`]; but for [`StoreError::Unsynced`], the function is still there then.
     pub(crate) fn delete(&self, name: &FunctionName) -> Result<bool, StoreError> {
-        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let stored = self.store.remove(name)?;
-        let reachable = self.registry.remove(name).is_some();
-        self.sweep();
-        Ok(stored || reachable)
+        let mut store = self.change();
+        let stored = store.remove(name);
+        if matches!(&stored, Err(error) if !error.is_unsynced()) {
+            return stored;
+        }
+        let was_known = self.registry.remove(name);
+        stored.map(|stored| stored || was_known)
     }
 
     /// Loads an artifact and checks every byte of it.
-    fn open(&self, path: &std::path::Path) -> Result<Module, DeployError> {
+    pub(crate) fn open(&self, path: &std::path::Path) -> Result<Module, DeployError> {
         let module = Module::from_file(&self.engine, path).map_err(FunctionError::from)?;
         module.artifact().verify()?;
         Ok(module)
     }
 
     /// What can be reached under `name`: `spec` over the server's defaults.
-    fn check(
+    pub(crate) fn check(
         &self,
         name: FunctionName,
         spec: Spec,
@@ -190,14 +172,6 @@ impl Deployer {
         let artifact = module.artifact();
         let identity = (artifact.content_hash_hex(), artifact.bytes().len() as u64);
         Ok(Deployed::new(name, route, content_type, function, identity, stored))
-    }
-
-    /// Removes artifacts that are not used any more. That this fails is no reason to fail what
-    /// was done before: the next start tries again.
-    fn sweep(&self) {
-        if let Err(error) = self.store.collect_garbage() {
-            tracing::warn!("cannot remove unused artifacts: {error}");
-        }
     }
 }
 

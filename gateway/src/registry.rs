@@ -1,9 +1,10 @@
 //! The functions in memory, by name and by route.
 
+use crate::failed::{Failed, FailedFunction};
 use hyper::header::HeaderValue;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use wfaas_function::{ByteSize, Function, FunctionName, Route, Span, Spec};
 
 /// A function that can be reached. Requests hold it while they run, so replacing it in the
@@ -37,6 +38,23 @@ pub struct FunctionInfo {
     pub time_limit_ms: u64,
     /// Most bytes of an answer.
     pub output_limit_bytes: u64,
+}
+
+/// A function, by whether it can be reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum FunctionStatus {
+    /// It answers requests.
+    Ready(FunctionInfo),
+    /// It is stored, but could not be loaded.
+    Failed(FailedFunction),
+}
+
+/// A function as the registry has it.
+#[derive(Clone)]
+pub(crate) enum Registered {
+    Ready(Arc<Deployed>),
+    Failed(Arc<Failed>),
 }
 
 impl Deployed {
@@ -76,6 +94,36 @@ impl Deployed {
     }
 }
 
+impl Registered {
+    fn name(&self) -> &FunctionName {
+        match self {
+            Registered::Ready(deployed) => deployed.name(),
+            Registered::Failed(failed) => &failed.info.name,
+        }
+    }
+
+    fn route(&self) -> Option<&Route> {
+        match self {
+            Registered::Ready(deployed) => Some(deployed.route()),
+            Registered::Failed(failed) => failed.info.route.as_ref(),
+        }
+    }
+
+    fn is_stored(&self) -> bool {
+        match self {
+            Registered::Ready(deployed) => deployed.info.stored,
+            Registered::Failed(_) => true,
+        }
+    }
+
+    pub(crate) fn status(&self) -> FunctionStatus {
+        match self {
+            Registered::Ready(deployed) => FunctionStatus::Ready(deployed.info.clone()),
+            Registered::Failed(failed) => FunctionStatus::Failed(failed.info.clone()),
+        }
+    }
+}
+
 /// Another function has the route.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the route {route} belongs to the function {owner}; delete that or choose another route")]
@@ -87,68 +135,126 @@ pub struct RouteTaken {
 }
 
 /// All functions. Lookups never wait for a deployment's disk work.
+///
+/// A route belongs to one name: to a function that is reached there, to one that could not be loaded,
+/// or to a stored one that another function of its name hides. So stored functions never have a route
+/// in common, whichever others a server was started with.
 #[derive(Default)]
 pub(crate) struct Registry(RwLock<Functions>);
 
 #[derive(Default)]
 struct Functions {
-    by_name: BTreeMap<FunctionName, Arc<Deployed>>,
-    by_route: HashMap<String, Arc<Deployed>>,
+    by_name: BTreeMap<FunctionName, Registered>,
+    by_route: HashMap<String, Registered>,
+    hidden: Hidden,
+}
+
+/// Routes of stored functions that are hidden by one of the same name, and their owners.
+#[derive(Default)]
+struct Hidden {
+    by_name: HashMap<FunctionName, Route>,
+    by_route: HashMap<String, FunctionName>,
 }
 
 impl Registry {
+    fn read(&self) -> RwLockReadGuard<'_, Functions> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Functions> {
+        self.0.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The function for a path: that with the longest matching route.
-    pub(crate) fn find(&self, path: &str) -> Option<Arc<Deployed>> {
-        let functions = self.0.read().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn find(&self, path: &str) -> Option<Registered> {
+        let functions = self.read();
         candidates(path).find_map(|route| functions.by_route.get(route).cloned())
     }
 
     /// The function of this name.
-    pub(crate) fn get(&self, name: &FunctionName) -> Option<Arc<Deployed>> {
-        let functions = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        functions.by_name.get(name).cloned()
+    pub(crate) fn get(&self, name: &FunctionName) -> Option<Registered> {
+        self.read().by_name.get(name).cloned()
     }
 
     /// All functions, by name.
-    pub(crate) fn list(&self) -> Vec<FunctionInfo> {
-        let functions = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        functions.by_name.values().map(|deployed| deployed.info.clone()).collect()
+    pub(crate) fn list(&self) -> Vec<FunctionStatus> {
+        self.read().by_name.values().map(Registered::status).collect()
     }
 
-    /// How many functions there are.
-    pub(crate) fn len(&self) -> usize {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).by_name.len()
+    /// The functions that could not be loaded.
+    pub(crate) fn failed(&self) -> Vec<Arc<Failed>> {
+        let failed = |registered: &Registered| match registered {
+            Registered::Ready(_) => None,
+            Registered::Failed(failed) => Some(failed.clone()),
+        };
+        self.read().by_name.values().filter_map(failed).collect()
+    }
+
+    /// How many functions can be reached, and how many could not be loaded.
+    pub(crate) fn count(&self) -> (usize, usize) {
+        let functions = self.read();
+        let is_ready = |registered: &&Registered| matches!(registered, Registered::Ready(_));
+        let ready = functions.by_name.values().filter(is_ready).count();
+        (ready, functions.by_name.len() - ready)
     }
 
     /// Whether a function of this name may have this route.
     pub(crate) fn check_route(&self, name: &FunctionName, route: &Route) -> Result<(), RouteTaken> {
-        let functions = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        match functions.by_route.get(route.as_str()) {
-            Some(owner) if owner.name() != name => {
-                Err(RouteTaken { route: route.clone(), owner: owner.name().clone() })
-            }
-            _ => Ok(()),
+        let functions = self.read();
+        match functions.owner(route).filter(|owner| *owner != name) {
+            Some(owner) => Err(RouteTaken { route: route.clone(), owner: owner.clone() }),
+            None => Ok(()),
         }
     }
 
-    /// Makes a function reachable instead of the one of the same name; that one, if there was
-    /// one. The route has been checked by who alone may change the registry.
-    pub(crate) fn insert(&self, deployed: Deployed) -> Option<Arc<Deployed>> {
-        let deployed = Arc::new(deployed);
-        let mut functions = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let old = functions.by_name.insert(deployed.name().clone(), deployed.clone());
-        if let Some(old) = &old {
-            functions.by_route.remove(old.route().as_str());
+    /// Puts a function into the place of the one of the same name; whether there was one. The route
+    /// has been checked by the only one who may change the registry; a function that could not be
+    /// loaded has it only if it is free.
+    pub(crate) fn insert(&self, new: Registered) -> bool {
+        let (name, mut functions) = (new.name().clone(), self.write());
+        let hidden = functions.hidden.by_name.get(&name).cloned();
+        let old = functions.take(&name);
+        let stored = old.as_ref().filter(|old| old.is_stored());
+        let hidden = hidden.or_else(|| stored.and_then(Registered::route).cloned());
+        if let Some(route) = hidden.filter(|_| !new.is_stored())
+            && functions.owner(&route).is_none()
+        {
+            functions.hidden.by_route.insert(route.as_str().to_owned(), name.clone());
+            functions.hidden.by_name.insert(name.clone(), route);
         }
-        functions.by_route.insert(deployed.route().as_str().to_owned(), deployed);
-        old
+        if let Some(route) = new.route()
+            && functions.owner(route).is_none_or(|owner| *owner == name)
+        {
+            functions.by_route.insert(route.as_str().to_owned(), new.clone());
+        }
+        functions.by_name.insert(name, new);
+        old.is_some()
     }
 
-    /// Makes a function unreachable.
-    pub(crate) fn remove(&self, name: &FunctionName) -> Option<Arc<Deployed>> {
-        let mut functions = self.0.write().unwrap_or_else(PoisonError::into_inner);
-        let old = functions.by_name.remove(name)?;
-        functions.by_route.remove(old.route().as_str());
+    /// Makes a function unreachable; whether there was one.
+    pub(crate) fn remove(&self, name: &FunctionName) -> bool {
+        self.write().take(name).is_some()
+    }
+}
+
+impl Functions {
+    /// The name that a route belongs to.
+    fn owner(&self, route: &Route) -> Option<&FunctionName> {
+        let reached = self.by_route.get(route.as_str()).map(Registered::name);
+        reached.or_else(|| self.hidden.by_route.get(route.as_str()))
+    }
+
+    /// Removes all there is of a name.
+    fn take(&mut self, name: &FunctionName) -> Option<Registered> {
+        if let Some(route) = self.hidden.by_name.remove(name) {
+            self.hidden.by_route.remove(route.as_str());
+        }
+        let old = self.by_name.remove(name)?;
+        if let Some(route) = old.route()
+            && self.by_route.get(route.as_str()).is_some_and(|owner| owner.name() == name)
+        {
+            self.by_route.remove(route.as_str());
+        }
         Some(old)
     }
 }

@@ -7,9 +7,10 @@ use crate::connection::{self, State};
 use crate::deploy::{DeployError, Deployer};
 use crate::http::{Refusals, RequestIds};
 use crate::network::Client;
-use crate::registry::FunctionInfo;
+use crate::registry::{FunctionInfo, FunctionStatus};
 use crate::store::{Store, StoreError};
 use crate::turns::Turns;
+use crate::upkeep;
 use crate::workers::Workers;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -34,8 +35,12 @@ pub(crate) struct Shared {
     pub(crate) deployer: Deployer,
     pub(crate) workers: Workers,
     pub(crate) turns: Arc<Turns>,
-    /// Bytes of bodies and answers.
+    /// Bytes of requests and answers.
     pub(crate) buffered: Budget,
+    /// The same of management, so that it has room when functions have none.
+    pub(crate) managing: Budget,
+    /// Bytes on disk of artifacts that are being deployed.
+    pub(crate) staged: Budget,
     /// Places in the queue of the workers.
     pub(crate) places: Budget,
     pub(crate) addresses: Accounts<Client>,
@@ -81,8 +86,12 @@ const BACKLOG: i32 = 4096;
 /// How long to wait after a connection could not be accepted, as when descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// A faaslet that was not used for this long, or up to twice as long, gives back its memory.
-const IDLE_TIME: Duration = Duration::from_secs(60);
+/// Requests for management have this part of `max_buffered` for themselves, and at least so much.
+const MANAGING_SHARE: u64 = 8;
+const MANAGING_LEAST: u64 = 1 << 20;
+
+/// So many of the largest artifacts there may be are deployed at the same time.
+const MOST_STAGED: u64 = 4;
 
 impl Gateway {
     /// Listens, opens the store and loads the functions in it. Requests are answered once
@@ -111,6 +120,10 @@ impl Gateway {
         let ids = RequestIds::new()
             .map_err(|source| GatewayError::Io { what: "asking for random bytes", source })?;
         let buffered = Budget::new(Unit::Byte, config.max_buffered);
+        let managing = (config.max_buffered / MANAGING_SHARE).max(MANAGING_LEAST);
+        let managing = Budget::new(Unit::Managing, managing);
+        let staged = config.max_artifact.saturating_mul(MOST_STAGED);
+        let staged = Budget::new(Unit::Staged, staged);
         let places = Budget::new(Unit::Place, (config.queue + config.workers.max(1)) as u64);
         let (addresses, functions) = (Accounts::new(), Accounts::new());
         let refusals = Refusals::default();
@@ -121,6 +134,8 @@ impl Gateway {
             workers,
             turns,
             buffered,
+            managing,
+            staged,
             places,
             addresses,
             functions,
@@ -149,8 +164,8 @@ impl Gateway {
         self.shared.deployer.install(name, spec, artifact)
     }
 
-    /// The functions that can be reached, by name.
-    pub fn functions(&self) -> Vec<FunctionInfo> {
+    /// The functions, by name: those that can be reached, and those that could not be loaded.
+    pub fn functions(&self) -> Vec<FunctionStatus> {
         self.shared.deployer.registry.list()
     }
 
@@ -166,7 +181,7 @@ impl Gateway {
         let mut connections = JoinSet::new();
         tokio::select! {
             () = accept(&listener, &self.shared, &ending, &mut connections) => {}
-            () = give_back_idle(&self.shared) => {}
+            () = upkeep::keep_up(&self.shared) => {}
             () = shutdown => {}
         }
         drop(listener);
@@ -180,20 +195,6 @@ impl Gateway {
         // The last owner waits for the workers, which must not hold up the runtime.
         let _ = tokio::task::spawn_blocking(move || drop(self.shared)).await;
         Ok(())
-    }
-}
-
-/// Background task: unmaps the idle slots of functions that had no request for [`IDLE_TIME`].
-async fn give_back_idle(shared: &Arc<Shared>) {
-    let mut ticks = tokio::time::interval(IDLE_TIME);
-    loop {
-        ticks.tick().await;
-        let shared = shared.clone();
-        // Unmapping takes a while.
-        let given_back = move || shared.deployer.engine().give_back_idle();
-        if let Ok(count @ 1..) = tokio::task::spawn_blocking(given_back).await {
-            tracing::debug!("{count} idle faaslets were given back");
-        }
     }
 }
 

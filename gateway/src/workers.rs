@@ -35,9 +35,47 @@ struct Queue {
     limit: usize,
 }
 
+/// A job that waits for a thread.
+struct Waiting {
+    number: u64,
+    payer: Arc<Account>,
+    job: Job,
+}
+
+/// A job's place in the queue. Dropped, it takes the job out and drops it, unless a thread has
+/// begun it: nobody waits for it any more.
+#[must_use]
+pub(crate) struct Ticket {
+    queue: Arc<Queue>,
+    /// `None` once the job has begun.
+    number: Option<u64>,
+}
+
+impl Ticket {
+    /// The job has begun: there is nothing to take out.
+    pub(crate) fn redeem(mut self) {
+        self.number = None;
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let Some(number) = self.number else { return };
+        let mut state = self.queue.lock();
+        let place = state.jobs.binary_search_by_key(&number, |waiting| waiting.number);
+        let waiting = place.ok().and_then(|place| state.jobs.remove(place));
+        // A job gives back what it holds, which has locks of its own.
+        drop(state);
+        drop(waiting);
+    }
+}
+
 #[derive(Default)]
 struct State {
-    jobs: VecDeque<(Arc<Account>, Job)>,
+    /// By number.
+    jobs: VecDeque<Waiting>,
+    /// Number of the next job.
+    next: u64,
     /// The virtual time: how long the payer of the last job had been served.
     now: u64,
     idle: usize,
@@ -63,20 +101,22 @@ impl Workers {
         Ok(workers)
     }
 
-    /// Has a thread run `job`, in the time of `payer`.
+    /// Has a thread run `job`, in the time of `payer`, as long as the ticket is not dropped before.
     pub(crate) fn submit(
         &self,
         payer: Arc<Account>,
         job: impl FnOnce(Fate) + Send + 'static,
-    ) -> Result<(), QueueFull> {
+    ) -> Result<Ticket, QueueFull> {
         let mut state = self.queue.lock();
         if state.jobs.len() >= self.queue.limit + state.idle {
             return Err(QueueFull);
         }
         payer.served.fetch_max(state.now, Ordering::Relaxed);
-        state.jobs.push_back((payer, Box::new(job)));
+        let number = state.next;
+        state.next += 1;
+        state.jobs.push_back(Waiting { number, payer, job: Box::new(job) });
         self.queue.changed.notify_one();
-        Ok(())
+        Ok(Ticket { queue: self.queue.clone(), number: Some(number) })
     }
 }
 
@@ -85,19 +125,19 @@ impl Workers {
     /// the one to drop from. `false` if there is none with two.
     pub(crate) fn make_room(&self, payer: &Arc<Account>) -> bool {
         let mut state = self.queue.lock();
-        if state.jobs.iter().any(|(other, _)| Arc::ptr_eq(other, payer)) {
+        if state.jobs.iter().any(|waiting| Arc::ptr_eq(&waiting.payer, payer)) {
             return false;
         }
         let mut counts: HashMap<*const Account, usize> = HashMap::new();
-        for (other, _) in &state.jobs {
-            *counts.entry(Arc::as_ptr(other)).or_default() += 1;
+        for waiting in &state.jobs {
+            *counts.entry(Arc::as_ptr(&waiting.payer)).or_default() += 1;
         }
         let longest = counts.into_iter().max_by_key(|(_, count)| *count);
         let Some((longest, 2..)) = longest else { return false };
-        let last = state.jobs.iter().rposition(|(other, _)| Arc::as_ptr(other) == longest);
-        let Some((_, job)) = last.and_then(|last| state.jobs.remove(last)) else { return false };
+        let last = state.jobs.iter().rposition(|it| Arc::as_ptr(&it.payer) == longest);
+        let Some(last) = last.and_then(|last| state.jobs.remove(last)) else { return false };
         drop(state);
-        job(Fate::MadeRoom);
+        (last.job)(Fate::MadeRoom);
         true
     }
 }
@@ -107,8 +147,9 @@ impl Drop for Workers {
     fn drop(&mut self) {
         let mut state = self.queue.lock();
         state.closed = true;
-        state.jobs.clear();
+        let jobs = std::mem::take(&mut state.jobs);
         drop(state);
+        drop(jobs);
         self.queue.changed.notify_all();
         for thread in self.threads.drain(..) {
             // Jobs do not panic beyond `run`, so neither does the thread.
@@ -123,7 +164,7 @@ impl Queue {
     }
 
     fn work(&self) {
-        while let Some((payer, job)) = self.next() {
+        while let Some(Waiting { payer, job, .. }) = self.next() {
             let began = Instant::now();
             // A panic is a bug of ours and costs its own request, not a thread.
             if catch_unwind(AssertUnwindSafe(|| job(Fate::Run))).is_err() {
@@ -137,14 +178,14 @@ impl Queue {
     }
 
     /// Waits for a job; `None` at the end.
-    fn next(&self) -> Option<(Arc<Account>, Job)> {
+    fn next(&self) -> Option<Waiting> {
         let mut state = self.lock();
         state.idle += 1;
         while state.jobs.is_empty() && !state.closed {
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         state.idle -= 1;
-        let served = |(payer, _): &(Arc<Account>, Job)| payer.served.load(Ordering::Relaxed);
+        let served = |waiting: &Waiting| waiting.payer.served.load(Ordering::Relaxed);
         let (index, served) =
             state.jobs.iter().map(served).enumerate().min_by_key(|(_, served)| *served)?;
         state.now = state.now.max(served);
@@ -168,10 +209,11 @@ mod tests {
                 started.send(()).unwrap();
                 released.recv().unwrap();
             })
-            .unwrap();
+            .unwrap()
+            .redeem();
         is_started.recv().unwrap();
-        workers.submit(Arc::default(), move |_| done.send(1).unwrap()).unwrap();
-        assert_eq!(workers.submit(Arc::default(), |_| ()), Err(QueueFull));
+        workers.submit(Arc::default(), move |_| done.send(1).unwrap()).unwrap().redeem();
+        assert!(workers.submit(Arc::default(), |_| ()).is_err());
         release.send(()).unwrap();
         assert_eq!(is_done.recv(), Ok(1));
     }
@@ -180,8 +222,8 @@ mod tests {
     fn a_panic_costs_one_job() {
         let workers = Workers::start(1, 4).unwrap();
         let (done, is_done) = mpsc::channel();
-        workers.submit(Arc::default(), |_| panic!("a test's panic")).unwrap();
-        workers.submit(Arc::default(), move |_| done.send(2).unwrap()).unwrap();
+        workers.submit(Arc::default(), |_| panic!("a test's panic")).unwrap().redeem();
+        workers.submit(Arc::default(), move |_| done.send(2).unwrap()).unwrap().redeem();
         assert_eq!(is_done.recv(), Ok(2));
     }
 
@@ -196,7 +238,7 @@ mod tests {
                 std::thread::sleep(std::time::Duration::from_millis(10));
                 done.send(name).unwrap();
             };
-            workers.submit(payer.clone(), job).unwrap();
+            workers.submit(payer.clone(), job).unwrap().redeem();
         };
         (0..20).for_each(|_| submit(&many, "many"));
         assert_eq!(is_done.recv(), Ok("many"));
@@ -213,14 +255,14 @@ mod tests {
     fn who_has_nothing_gets_a_place_of_the_one_with_most() {
         let workers = Workers::start(1, 100).unwrap();
         let (release, released) = mpsc::channel::<()>();
-        workers.submit(Arc::default(), move |_| released.recv().unwrap()).unwrap();
+        workers.submit(Arc::default(), move |_| released.recv().unwrap()).unwrap().redeem();
         std::thread::sleep(std::time::Duration::from_millis(50));
         let (done, is_done) = mpsc::channel();
         let [many, few, none]: [Arc<Account>; 3] = Default::default();
         for (payer, name) in [(&many, "first"), (&few, "few"), (&many, "last")] {
             let done = done.clone();
             let job = move |fate: Fate| done.send((name, fate == Fate::Run)).unwrap();
-            workers.submit(payer.clone(), job).unwrap();
+            workers.submit(payer.clone(), job).unwrap().redeem();
         }
         assert!(!workers.make_room(&few), "it has one");
         assert!(workers.make_room(&none));
@@ -228,5 +270,28 @@ mod tests {
         assert!(!workers.make_room(&none), "all have one");
         release.send(()).unwrap();
         assert!(is_done.iter().take(2).all(|(_, is_run)| is_run));
+    }
+
+    #[test]
+    fn a_job_that_nobody_waits_for_leaves_at_once() {
+        let workers = Workers::start(1, 2).unwrap();
+        let (release, released) = mpsc::channel::<()>();
+        let wait = move |_| _ = released.recv();
+        workers.submit(Arc::default(), wait).unwrap().redeem();
+        while workers.queue.lock().idle > 0 || !workers.queue.lock().jobs.is_empty() {
+            std::thread::yield_now();
+        }
+        let held = Arc::new(());
+        let submit = || {
+            let held = held.clone();
+            workers.submit(Arc::default(), move |_| drop(held))
+        };
+        let tickets = [submit(), submit()].map(Result::unwrap);
+        assert!(submit().is_err());
+        assert_eq!(Arc::strong_count(&held), 3);
+        drop(tickets);
+        assert_eq!(Arc::strong_count(&held), 1, "what they hold is freed");
+        let _next = submit().unwrap();
+        drop(release);
     }
 }

@@ -2,12 +2,13 @@
 
 mod common;
 
-use common::{ECHO, FOREVER, Server, artifact, config, says};
+use common::{ECHO, FOREVER, Server, artifact, config, head, says};
+use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 use wfaas_function::{Span, Spec};
-use wfaas_gateway::{Client, ClientError, Gateway, GatewayError, StoreError};
+use wfaas_gateway::{Client, ClientError, FunctionStatus, Gateway, GatewayError, StoreError};
 
 fn blobs(store: &Path) -> usize {
     std::fs::read_dir(store.join("blobs")).unwrap().count()
@@ -104,11 +105,24 @@ fn bad_deployments_are_refused_and_the_old_function_stays() {
         (r#"{"route": "/v1/functions"}"#, "management"),
         (r#"{"abi": "cgi"}"#, "cgi"),
         (r#"{"limits": {"time_ms": 0}}"#, "time_ms"),
+        (r#"{"limits": {"memory_bytes": 0}}"#, "limits.memory"),
+        (r#"{"limits": {"output": "1 parsec"}}"#, "limits.output"),
+        (r#"{"limits": {"time": "1s", "tim": 1}}"#, "limits.tim"),
+        (r#"{"args": ["a\u0000b"]}"#, "args"),
+        (r#"{"args": "a"}"#, "args"),
+        (r#"{"env": {"": "x"}}"#, "env"),
+        (r#"{"env": {"A=B": "x"}}"#, "env"),
+        (r#"{"env": {"A": "\u0000"}}"#, "env"),
+        (r#"{"env": {"A": 1}}"#, "env.A"),
+        (r#"{"content_type": "a\nb"}"#, "content_type"),
+        (r#"{"name": "g"}"#, "name"),
     ] {
         let response = put(&[("x-wfaas-config", json)], &good);
         assert_eq!(response.status, 400, "{json}: {}", response.text());
         assert!(response.json()["error"].as_str().unwrap().contains(words), "{json}");
     }
+    let twice = [("x-wfaas-config", "{}"), ("x-wfaas-config", r#"{"route": "/x"}"#)];
+    assert_eq!(put(&twice, &good).status, 400);
     let response = put(&[("x-wfaas-config", r#"{"limits": {"memory_bytes": 1000}}"#)], &good);
     assert_eq!(response.status, 422, "{}", response.text());
     for name in ["..", "%2e%2e", "a%2fb", "A", "", "a/b", &"x".repeat(64)] {
@@ -254,8 +268,9 @@ async fn the_client_manages() {
     config.env.insert("NAME".into(), "Zoë \n \"quoted\"".into());
     let info = client.deploy(&name, artifact(&says("hi")), &config).await.unwrap();
     assert_eq!(info.route.as_str(), "/hi");
-    assert_eq!(client.list().await.unwrap(), std::slice::from_ref(&info));
-    assert_eq!(client.get(&name).await.unwrap(), info);
+    let ready = FunctionStatus::Ready(info);
+    assert_eq!(client.list().await.unwrap(), std::slice::from_ref(&ready));
+    assert_eq!(client.get(&name).await.unwrap(), ready);
     client.delete(&name).await.unwrap();
     let error = client.delete(&name).await.unwrap_err();
     assert!(matches!(error, ClientError::Refused { status: 404, .. }), "{error}");
@@ -288,4 +303,38 @@ fn a_busy_function_does_not_hold_up_management() {
             assert_eq!(request.join().unwrap(), 504);
         }
     });
+}
+
+#[test]
+fn artifacts_that_are_being_received_have_a_limit() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut config = config(dir.path());
+    config.max_artifact = 1 << 20;
+    let server = Server::start(Gateway::bind(config).unwrap());
+    // Four uploads that lack their last byte.
+    let waiting: Vec<_> = (0..4)
+        .map(|_| {
+            let mut stream = std::net::TcpStream::connect(server.address).unwrap();
+            stream.write_all(head("PUT", "/v1/functions/f", &[], 1 << 20).as_bytes()).unwrap();
+            stream.write_all(&[0; (1 << 20) - 1]).unwrap();
+            stream
+        })
+        .collect();
+    let received = || {
+        let files = std::fs::read_dir(dir.path().join("tmp")).unwrap();
+        files.map(|file| file.unwrap().metadata().unwrap().len()).sum::<u64>()
+    };
+    let eventually = |bytes: u64| {
+        let is_so = (0..400).any(|_| {
+            std::thread::sleep(Duration::from_millis(50));
+            received() == bytes
+        });
+        assert!(is_so, "{} bytes are received", received());
+    };
+    eventually((4 << 20) - 4);
+    let refused = server.deploy("f", &says("f"));
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    drop(waiting);
+    eventually(0);
+    assert_eq!(server.deploy("f", &says("f")).status, 201);
 }

@@ -28,11 +28,11 @@ fn damaged_functions_do_not_keep_the_others_from_starting() {
     std::fs::write(dir.path().join("functions/b.json"), b"{").unwrap();
 
     let server = Server::on(dir.path());
-    assert_eq!(server.request("GET", "/a", b"").status, 404);
-    assert_eq!(server.request("GET", "/b", b"").status, 404);
+    assert_eq!(server.request("GET", "/a", b"").status, 503);
+    assert_eq!(server.request("GET", "/b", b"").status, 503);
     assert_eq!(server.request("GET", "/c", b"").text(), "c");
     // They can be replaced and deleted.
-    assert_eq!(server.deploy("a", &says("a")).status, 201);
+    assert_eq!(server.deploy("a", &says("a")).status, 200);
     assert_eq!(server.request("GET", "/a", b"").text(), "a");
     assert_eq!(server.request("DELETE", "/v1/functions/b", b"").status, 204);
     server.stop();

@@ -151,7 +151,7 @@ fn large_bodies_are_413() {
 #[test]
 fn bodies_together_have_a_limit() {
     let limit = |config: &mut Config| {
-        config.max_buffered = 100_000;
+        config.max_buffered = 100_000 + 300; // for the head
         let clients = &mut config.clients;
         (clients.connection_share, clients.address_share) = (100, 100);
         clients.function_share = 100;
@@ -161,9 +161,44 @@ fn bodies_together_have_a_limit() {
         // Body and answer are counted.
         assert_eq!(server.request("POST", "/echo", &[1; 50_000]).status, 200);
     }
-    assert_eq!(server.request("POST", "/echo", &[1; 50_001]).status, 503);
-    assert_eq!(server.request("POST", "/echo", &[1; 100_001]).status, 503);
+    assert_eq!(server.request("POST", "/echo", &[1; 50_151]).status, 503);
+    assert_eq!(server.request("POST", "/echo", &[1; 100_301]).status, 503);
     assert_eq!(server.request("POST", "/echo", &[1; 50_000]).status, 200);
+    // Heads too.
+    let header = "x".repeat(1000);
+    let headers = [("x-large", &*header)];
+    assert_eq!(server.send("POST", "/echo", &headers, &[1; 50_000]).status, 503);
+}
+
+#[test]
+fn management_has_room_when_functions_have_none() {
+    let limit = |config: &mut Config| {
+        config.max_buffered = 60_500;
+        let clients = &mut config.clients;
+        (clients.connection_share, clients.address_share) = (100, 100);
+        clients.function_share = 100;
+    };
+    let (server, _dir) = serve(limit, &[("sleep", Spec::default(), SLEEP)]);
+    std::thread::scope(|scope| {
+        let busy = scope.spawn(|| server.request("POST", "/sleep", &[1; 60_000]).status);
+        std::thread::sleep(Duration::from_millis(200));
+        let header = "x".repeat(500);
+        let refused = server.send("GET", "/sleep", &[("x-large", &header)], b"");
+        assert_eq!(refused.status, 503, "{}", refused.text());
+        assert_eq!(server.request("GET", "/v1/health", b"").status, 200);
+        assert_eq!(server.deploy("f", &says("f")).status, 201);
+        assert_eq!(server.request("GET", "/v1/functions", b"").status, 200);
+        assert_eq!(busy.join().unwrap(), 200);
+    });
+}
+
+#[test]
+fn refusals_repeat_little_of_a_request() {
+    let (server, _dir) = serve(|_| {}, &[]);
+    let path = format!("/{}", "long/".repeat(8000));
+    let response = server.request("GET", &path, b"");
+    assert_eq!(response.status, 404);
+    assert!(response.body.len() < 1200, "{}", response.body.len());
 }
 
 #[test]

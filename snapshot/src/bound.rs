@@ -6,11 +6,14 @@
 //!    inaccessible                    BASE     grown by `open`     inaccessible
 //! ```
 
+use crate::contents;
 use crate::growth::Grown;
 use crate::history::Verdict;
 use crate::slot::Slot;
 use crate::tracking::{Mapped, Tracked};
 use crate::{Error, Growth, Image, PAGE, Tracking, WorkingSet};
+use std::iter;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// An image, and how it is to be in a slot.
@@ -203,6 +206,21 @@ impl Bound {
         let start = self.accessible(at, bytes)?;
         // SAFETY: the range is mapped and stays so while `&mut self` is borrowed, exclusively.
         Ok(unsafe { std::slice::from_raw_parts_mut(start, bytes) })
+    }
+
+    /// The ranges of bytes from BASE on, negative before it, that may be anything but zero: the image's
+    /// stored pages, and those touched since. Ascending, each of whole pages.
+    pub fn contents(&self) -> Vec<Range<isize>> {
+        let start = self.base() as usize - self.lead;
+        let end = self.base() as usize + self.open_bytes();
+        // Without a list from the kernel, any page may have been touched.
+        let mut ranges =
+            contents::touched(start..end).unwrap_or_else(|_| iter::once(start..end).collect());
+        let stored = self.image.stored();
+        ranges.extend(stored.iter().map(|(at, bytes)| start + at..start + at + bytes));
+        let from_base = |address: usize| address.wrapping_sub(self.base() as usize) as isize;
+        let ranges = contents::union(ranges).into_iter();
+        ranges.map(|range| from_base(range.start)..from_base(range.end)).collect()
     }
 
     fn accessible(&self, at: isize, bytes: usize) -> Result<*mut u8, Error> {

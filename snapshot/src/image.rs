@@ -3,6 +3,7 @@
 use crate::image_memory::Region;
 use crate::sys::View;
 use crate::{Error, PAGE, WorkingSet};
+use std::borrow::Cow;
 use std::fs::File;
 use std::iter::once;
 use std::ops::Range;
@@ -136,6 +137,16 @@ impl Image {
     /// The ranges that are mapped from the file, ascending.
     pub fn extents(&self) -> &[Extent] {
         &self.extents
+    }
+
+    /// Offset and length of the ranges that are stored, ascending.
+    pub(crate) fn stored(&self) -> Cow<'_, [(usize, usize)]> {
+        match &self.backing {
+            Backing::Region(region) => Cow::Borrowed(region.stored()),
+            Backing::Zeros | Backing::File(..) => {
+                self.extents.iter().map(|extent| (extent.at, extent.bytes)).collect()
+            }
+        }
     }
 
     /// Makes sure that [`Image::stored_page`] works; whether it does.

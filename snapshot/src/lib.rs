@@ -32,6 +32,7 @@
 //! ```
 
 mod bound;
+mod contents;
 pub mod cost;
 mod error;
 mod granules;

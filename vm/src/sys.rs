@@ -223,3 +223,33 @@ pub(crate) fn memory_bytes() -> u64 {
     let info = rustix::system::sysinfo();
     info.totalram.saturating_mul(info.mem_unit.into())
 }
+
+/// Whether the kernel says that there is nothing left of something: memory, descriptors, threads
+/// and locked memory (both `EAGAIN`), or room on a disk.
+pub(crate) fn is_exhausted(error: &io::Error) -> bool {
+    use libc::{EAGAIN, EDQUOT, EMFILE, ENFILE, ENOMEM, ENOSPC};
+    let code = error.raw_os_error();
+    code.is_some_and(|code| [EAGAIN, EDQUOT, EMFILE, ENFILE, ENOMEM, ENOSPC].contains(&code))
+}
+
+/// Gives the free pages of the process's allocator back to the kernel.
+pub(crate) fn trim_allocator() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: the allocator's own function, which locks what it looks at.
+    unsafe {
+        libc::malloc_trim(0)
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_kernel_is_out_of_something_or_fails() {
+        let said = |code| is_exhausted(&io::Error::from_raw_os_error(code));
+        assert!([libc::ENOMEM, libc::EMFILE, libc::ENFILE, libc::EAGAIN].into_iter().all(said));
+        assert!(![libc::EIO, libc::EPERM, libc::ENOENT, libc::EINVAL].into_iter().any(said));
+        assert!(!is_exhausted(&io::ErrorKind::UnexpectedEof.into()));
+    }
+}

@@ -148,13 +148,19 @@ fn host_functions_see_the_caller() {
 #[test]
 fn missing_and_wrong_imports_are_named() {
     let engine = engine();
-    let module = module(&engine, r#"(module (import "env" "f" (func (param i32))))"#);
+    let one = module(&engine, r#"(module (import "env" "f" (func (param i32))))"#);
     let mut linker = Linker::<()>::new(&engine);
     let mut store = Store::new(&engine, ());
-    let error = linker.instantiate(&mut store, &module).unwrap_err().to_string();
+    let error = linker.instantiate(&mut store, &one).unwrap_err().to_string();
     assert!(error.contains("unknown import: \"env\" \"f\" (function (i32) -> ())"), "{error}");
+    assert!(!error.contains("nor"), "{error}");
+    let several = r#"(module (import "env" "f" (func)) (import "env" "g" (func)) (import "x" "\1bh" (func)))"#;
+    let several = module(&engine, several);
+    linker.func_wrap("env", "g", |_: Caller<'_, ()>| ());
+    let error = linker.instantiate(&mut store, &several).unwrap_err().to_string();
+    assert!(error.ends_with("has not been defined, nor have \"x\" \"\\u{1b}h\""), "{error}");
     linker.func_wrap("env", "f", |_: Caller<'_, ()>| 1i32);
-    let error = linker.instantiate(&mut store, &module).unwrap_err().to_string();
+    let error = linker.instantiate(&mut store, &one).unwrap_err().to_string();
     assert!(error.contains("incompatible import type"), "{error}");
 }
 

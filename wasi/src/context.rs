@@ -1,7 +1,8 @@
 //! The state of one instance, and how guests reach it in the data of their store.
 
-use crate::environment::{Environment, EnvironmentError};
-use crate::stdio::{Input, LogEvent, Output, WriteError, Written};
+use crate::environment::{EMPTY, Environment, EnvironmentError};
+use crate::preview1::Errno;
+use crate::stdio::{Input, LogEvent, Output, Shared, WriteError, Written};
 use crate::table::{Descriptor, Table};
 use std::sync::Arc;
 
@@ -22,6 +23,12 @@ pub trait HasWasi: 'static {
             LogEvent::Limit => tracing::warn!(target: "wfaas::guest", "{}", LogEvent::LIMIT),
         }
     }
+
+    /// Takes note of a `function` of WASI that answered `ENOSYS`, because it does nothing here. It is
+    /// told of each once for all guests of one [`Environment`].
+    fn missing(&self, function: &'static str) {
+        tracing::debug!(target: "wfaas::wasi", "{function} is not supported: it answers ENOSYS");
+    }
 }
 
 /// The state of one instance: environment and descriptors. The default has neither arguments nor
@@ -30,8 +37,8 @@ pub trait HasWasi: 'static {
 pub struct Wasi {
     environment: Option<Arc<Environment>>,
     pub(crate) table: Table,
-    /// Bytes written to captured streams, which stay when the guest closes the descriptor.
-    captured: Vec<u8>,
+    /// Of all output streams, whether they are still open or not.
+    shared: Shared,
 }
 
 impl HasWasi for Wasi {
@@ -50,7 +57,7 @@ impl Wasi {
         stderr: Output,
     ) -> Wasi {
         let table = Table::with_streams(stdin, stdout, stderr);
-        Wasi { environment: Some(environment), table, captured: Vec::new() }
+        Wasi { environment: Some(environment), table, shared: Shared::default() }
     }
 
     /// A state to be described step by step. To begin with it is the default one. It has arguments
@@ -61,24 +68,31 @@ impl Wasi {
 
     /// Arguments and variables.
     pub fn environment(&self) -> &Environment {
-        self.environment.as_deref().unwrap_or(Environment::EMPTY)
+        self.environment.as_deref().unwrap_or(&EMPTY)
     }
 
     /// Takes what was written to the streams that are [captured](Output::capture).
     pub fn take_captured(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.captured)
+        std::mem::take(&mut self.shared.captured)
     }
 
     /// Takes a last line that no line end has completed, of any stream that goes to the log. To be
     /// called until there is none, when the guest has ended.
     pub fn take_unfinished_line(&mut self) -> Option<LogEvent> {
-        self.table.descriptors_mut().find_map(Descriptor::take_unfinished_line)
+        let Wasi { table, shared, .. } = self;
+        let unfinished = table.descriptors_mut().find_map(|one| one.take_unfinished_line(shared));
+        unfinished.or_else(|| shared.logged.take_limit())
+    }
+
+    /// Closes a descriptor; what it still had for the log.
+    pub(crate) fn close(&mut self, fd: u32) -> Result<Option<LogEvent>, Errno> {
+        Ok(self.table.remove(fd)?.take_unfinished_line(&mut self.shared))
     }
 
     /// Writes to a descriptor as much as it takes at once.
     pub(crate) fn write(&mut self, fd: u32, bytes: &[u8]) -> Result<Written, WriteError> {
         match self.table.get_mut(fd) {
-            Ok(Descriptor::Output(output)) => output.write(bytes, &mut self.captured),
+            Ok(Descriptor::Output(output)) => output.write(bytes, &mut self.shared),
             _ => Err(WriteError::NoOutput),
         }
     }

@@ -1,13 +1,16 @@
 //! Arguments and environment variables, checked to be such that a guest reads them as they are.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A guest's arguments and environment variables, checked to be representable as C strings.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub struct Environment {
     args: Vec<String>,
     /// By name, so that none is there twice.
     env: BTreeMap<String, String>,
+    /// A bit for each function of WASI that guests in this environment have called in vain.
+    missed: AtomicU64,
 }
 
 /// Why strings cannot be a guest's environment.
@@ -46,9 +49,6 @@ pub enum EnvironmentError {
 pub(crate) const MAX_ENVIRONMENT_BYTES: usize = 1 << 20;
 
 impl Environment {
-    /// Neither arguments nor variables.
-    pub(crate) const EMPTY: &Environment = &Environment { args: Vec::new(), env: BTreeMap::new() };
-
     /// Checks arguments (the program's name first) and variables; of two variables with the same
     /// name the later one counts.
     ///
@@ -68,7 +68,13 @@ impl Environment {
         if bytes > MAX_ENVIRONMENT_BYTES {
             return Err(EnvironmentError::TooLarge { bytes });
         }
-        Ok(Environment { args, env })
+        Ok(Environment { args, env, missed: AtomicU64::new(0) })
+    }
+
+    /// Notes that a guest has called function `number` of WASI in vain; whether it is the first to.
+    pub(crate) fn miss(&self, number: usize) -> bool {
+        let bit = 1 << (number % 64);
+        self.missed.fetch_or(bit, Ordering::Relaxed) & bit == 0
     }
 
     /// Checks a variable by itself.
@@ -95,6 +101,10 @@ impl Environment {
         self.env.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
+
+/// Neither arguments nor variables.
+pub(crate) static EMPTY: Environment =
+    Environment { args: Vec::new(), env: BTreeMap::new(), missed: AtomicU64::new(0) };
 
 #[cfg(test)]
 mod tests {

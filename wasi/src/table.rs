@@ -4,7 +4,7 @@
 //! so that an instance needs no allocation.
 
 use crate::preview1::Errno;
-use crate::stdio::{Input, LogEvent, Output};
+use crate::stdio::{Input, LogEvent, Output, Shared};
 use rustix::event::{PollFd, PollFlags};
 
 /// What a descriptor of the guest stands for.
@@ -28,9 +28,9 @@ impl Descriptor {
     }
 
     /// The end of a stream that goes to the log, if no line end has completed it.
-    pub(crate) fn take_unfinished_line(&mut self) -> Option<LogEvent> {
+    pub(crate) fn take_unfinished_line(&mut self, shared: &mut Shared) -> Option<LogEvent> {
         match self {
-            Descriptor::Output(output) => output.take_unfinished_line(),
+            Descriptor::Output(output) => output.take_unfinished_line(shared),
             Descriptor::Input(_) => None,
         }
     }

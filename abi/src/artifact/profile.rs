@@ -119,7 +119,7 @@ pub fn set_profile(artifact: &Artifact<'_>, profile: &Profile) -> Result<Vec<u8>
     let tail = Tail {
         image_runs: image.runs.as_bytes(),
         profile_runs: runs.as_bytes(),
-        pages: image.bytes,
+        pages: &[image.bytes],
         flags,
     };
     let file = tail.replace(artifact, &[(SectionId::ProfileSizes, &profile.memory_pages)])?;

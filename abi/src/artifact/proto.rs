@@ -11,7 +11,7 @@ use super::error::ArtifactError;
 use super::image::ImageRef;
 use super::reader::{Artifact, hex};
 use super::records::RunRecord;
-use super::writer::encode_image;
+use super::writer::{encode_runs, pages};
 use crate::description::records;
 use crate::image::SparseImage;
 use crate::layout::{MAX_STATE_BYTES, PAGE};
@@ -131,7 +131,7 @@ impl<'a> Proto<'a> {
 /// The bytes of a proto file for an image captured from an instance of `artifact`. Its memories
 /// have the sizes `memory_pages`, by place.
 pub fn write_proto(artifact: &Artifact<'_>, image: &SparseImage, memory_pages: &[u64]) -> Vec<u8> {
-    let (runs, pages) = encode_image(image);
+    let (runs, pages) = (encode_runs(image), pages(image).concat());
     let sizes: Vec<U64> = memory_pages.iter().map(|pages| U64::new(*pages)).collect();
     let image_at = image_offset(sizes.as_bytes().len(), runs.len());
     let header = ProtoHeader {

@@ -6,7 +6,7 @@ use super::error::ArtifactError;
 use super::header::{HEADER_OFFSET, Header, SectionId, flags};
 use super::reader::Artifact;
 use super::records::{Range, RunRecord};
-use crate::image::SparseImage;
+use crate::image::{Run, SparseImage};
 use crate::layout::PAGE;
 use std::collections::HashMap;
 use zerocopy::little_endian::U64;
@@ -66,24 +66,21 @@ impl Sections {
 
     /// Sets the two sections of the image.
     pub fn set_image(&mut self, image: &SparseImage) {
-        let (runs, bytes) = encode_image(image);
-        self.set(SectionId::ImageRuns, runs);
-        self.set(SectionId::Image, bytes);
+        self.set(SectionId::ImageRuns, encode_runs(image));
+        self.set(SectionId::Image, pages(image).concat());
     }
 }
 
-/// The run records and the stored pages of an image.
-pub(super) fn encode_image(image: &SparseImage) -> (Vec<u8>, Vec<u8>) {
-    let runs: Vec<RunRecord> = image
-        .runs()
-        .iter()
-        .map(|run| RunRecord { first: run.first.into(), pages: run.pages.into() })
-        .collect();
-    let mut bytes = Vec::new();
-    for (_, page) in image.stored() {
-        bytes.extend_from_slice(page);
-    }
-    (runs.as_bytes().to_vec(), bytes)
+/// The run records of an image.
+pub(super) fn encode_runs(image: &SparseImage) -> Vec<u8> {
+    let record = |run: &Run| RunRecord { first: run.first.into(), pages: run.pages.into() };
+    let runs: Vec<RunRecord> = image.runs().iter().map(record).collect();
+    runs.as_bytes().to_vec()
+}
+
+/// The stored pages of an image.
+pub(super) fn pages(image: &SparseImage) -> Vec<&[u8]> {
+    image.stored().map(|(_, page)| &page[..]).collect()
 }
 
 /// Computes the hashes of a finished file and writes them into its header.
@@ -121,7 +118,7 @@ pub fn replace_image(
     image: &SparseImage,
     memory_pages: &[u64],
 ) -> Result<Vec<u8>, ArtifactError> {
-    let (runs, pages) = encode_image(image);
+    let (runs, pages) = (encode_runs(image), pages(image));
     let none = vec![0; memory_pages.len()];
     let flags = artifact.header().flags.get() & !flags::PROFILE | flags::INITIALISED;
     Tail { image_runs: &runs, profile_runs: &[], pages: &pages, flags }.replace(
@@ -134,7 +131,7 @@ pub fn replace_image(
 pub(super) struct Tail<'a> {
     pub(super) image_runs: &'a [u8],
     pub(super) profile_runs: &'a [u8],
-    pub(super) pages: &'a [u8],
+    pub(super) pages: &'a [&'a [u8]],
     pub(super) flags: u32,
 }
 
@@ -154,18 +151,20 @@ impl Tail<'_> {
         if shdr_at.checked_add(3 * ELF_SHDR).is_none_or(|end| end > runs_at) {
             return Err(not_last);
         }
-        let mut file = artifact.bytes().get(..runs_at).ok_or(not_last)?.to_vec();
+        let pages_bytes: usize = self.pages.iter().map(|pages| pages.len()).sum();
+        let mut file = Vec::with_capacity(image_at + pages_bytes);
+        file.extend_from_slice(artifact.bytes().get(..runs_at).ok_or(not_last)?);
         for (id, pages) in sizes {
             write_sizes(&mut file, header, *id, pages)?;
         }
         file.extend_from_slice(self.image_runs);
         file.extend_from_slice(self.profile_runs);
         file.resize(image_at, 0);
-        file.extend_from_slice(self.pages);
+        self.pages.iter().for_each(|pages| file.extend_from_slice(pages));
         let places = [
             (SectionId::ImageRuns, runs_at, self.image_runs.len()),
             (SectionId::ProfileRuns, profile_at, self.profile_runs.len()),
-            (SectionId::Image, image_at, self.pages.len()),
+            (SectionId::Image, image_at, pages_bytes),
         ];
         for (index, (_, offset, size)) in places.iter().enumerate() {
             patch_shdr(&mut file[shdr_at + index * ELF_SHDR..], *offset, *size);

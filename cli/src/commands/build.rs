@@ -121,7 +121,7 @@ fn summary(output: &Path, built: &Built) -> Result<Summary, Failure> {
     })
 }
 
-fn print(summary: &Summary) -> std::io::Result<()> {
+fn print(summary: &Summary) -> output::Result {
     let init = match summary.init_ms {
         Some(time) => format!("initialised in {time} ms"),
         None => "not initialised".to_owned(),

@@ -64,7 +64,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     Ok(u8::from(report.checks.iter().any(|check| check.state == State::Bad)))
 }
 
-fn print(report: &Report) -> std::io::Result<()> {
+fn print(report: &Report) -> output::Result {
     for check in &report.checks {
         let mark = match check.state {
             State::Ok => "ok  ",

@@ -10,15 +10,15 @@ use std::path::PathBuf;
 use wfaas_abi::artifact::records::{ExternKind, ExternType, NO_MAXIMUM, limits};
 use wfaas_abi::artifact::{FORMAT_VERSION, SectionId};
 use wfaas_abi::layout::WASM_PAGE;
-use wfaas_abi::{Artifact, ArtifactError};
-use wfaas_function::{About, Protocols};
+use wfaas_abi::{Artifact, ArtifactError, untrusted};
+use wfaas_function::{About, Function, Protocols, Support};
 use wfaas_vm::diagnostics::{self, cost};
 use wfaas_vm::{Limits, MemoryType};
 
 /// Show what is in an artifact
 ///
-/// Sections and their sizes, imports, exports, the image, how memory accesses are kept in bounds,
-/// and what CPU the code needs. Nothing of it is run.
+/// Sections and their sizes, imports and what there is for them, exports, the image, how memory
+/// accesses are kept in bounds, and what CPU the code needs. Nothing of it is run.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   faascli inspect app.faas
@@ -98,6 +98,9 @@ struct Item {
     kind: &'static str,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     ty: Option<String>,
+    /// What a function is given for an import.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    support: Option<&'static str>,
 }
 
 /// Runs the command.
@@ -193,15 +196,36 @@ fn sections(artifact: &Artifact<'_>) -> Vec<Section> {
 
 fn imports(artifact: &Artifact<'_>) -> Result<Vec<Item>, ArtifactError> {
     let item = |record: &wfaas_abi::artifact::records::ImportRecord| {
+        let (module, name) = (artifact.string(record.module)?, artifact.string(record.name)?);
+        let support = match record.ty.extern_kind()? {
+            ExternKind::Func => {
+                let ty = artifact.func_type(record.ty.ty.get())?;
+                Function::support(module, name, &wfaas_vm::ExternType::Func(ty))
+            }
+            _ => Support::Missing,
+        };
         Ok(Item {
-            module: Some(artifact.string(record.module)?.to_owned()),
-            name: artifact.string(record.name)?.to_owned(),
+            module: Some(module.to_owned()),
+            name: name.to_owned(),
             kind: record.ty.extern_kind()?.name(),
             ty: Some(describe(artifact, &record.ty)?),
+            support: Some(in_words(support)),
         })
     };
     artifact.imports().iter().map(item).collect()
 }
+
+/// What there is for an import, as the report has it.
+fn in_words(support: Support) -> &'static str {
+    match support {
+        Support::Works => WORKS,
+        Support::Enosys => "answers ENOSYS",
+        Support::Missing => "missing",
+    }
+}
+
+/// The word for an import with which all is well.
+const WORKS: &str = "works";
 
 fn exports(artifact: &Artifact<'_>) -> Result<Vec<Item>, ArtifactError> {
     let item = |record: &wfaas_abi::artifact::records::ExportRecord| {
@@ -215,7 +239,7 @@ fn exports(artifact: &Artifact<'_>) -> Result<Vec<Item>, ArtifactError> {
             _ => None,
         };
         let name = artifact.string(record.name)?.to_owned();
-        Ok(Item { module: None, name, kind: kind.name(), ty })
+        Ok(Item { module: None, name, kind: kind.name(), ty, support: None })
     };
     artifact.exports().iter().map(item).collect()
 }
@@ -240,7 +264,7 @@ fn describe(artifact: &Artifact<'_>, ty: &ExternType) -> Result<String, Artifact
     })
 }
 
-fn print(report: &Report) -> std::io::Result<()> {
+fn print(report: &Report) -> output::Result {
     let image = &report.image;
     let initialised = if report.initialised { "initialised" } else { "not initialised" };
     output::line(format_args!("hash       {}", report.hash))?;
@@ -282,14 +306,16 @@ fn print(report: &Report) -> std::io::Result<()> {
     print_items("exports", &report.exports)
 }
 
-fn print_items(title: &str, items: &[Item]) -> std::io::Result<()> {
+fn print_items(title: &str, items: &[Item]) -> output::Result {
     output::line(format_args!("{title} ({})", items.len()))?;
     for item in items {
-        let module = item.module.as_ref().map_or(String::new(), |module| format!("{module}."));
+        let shown = |name| untrusted::name(name).to_string();
+        let module = item.module.as_ref().map_or(String::new(), |module| shown(module) + ".");
         let ty = item.ty.as_ref().map_or(String::new(), |ty| format!(" {ty}"));
-        // Names come from the module: no control characters to the terminal.
-        let name = format!("{module}{}", item.name).escape_debug().to_string();
-        output::line(format_args!("  {:8} {name}{ty}", item.kind))?;
+        let name = module + &shown(&item.name);
+        let support = item.support.filter(|support| *support != WORKS);
+        let support = support.map_or(String::new(), |support| format!(" ({support})"));
+        output::line(format_args!("  {:8} {name}{ty}{support}", item.kind))?;
     }
     Ok(())
 }

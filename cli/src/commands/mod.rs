@@ -13,6 +13,8 @@ mod token;
 mod verify;
 
 use crate::failure::Failure;
+use crate::log;
+use tracing_subscriber::filter::LevelFilter;
 
 /// Build, run, serve and deploy WebAssembly functions
 #[derive(Debug, clap::Parser)]
@@ -39,10 +41,11 @@ enum Command {
 impl Faascli {
     /// Runs the command; its exit code.
     pub(crate) fn run(&self) -> Result<u8, Failure> {
+        let log = log_level(&self.command).map(log::start).transpose()?;
         match &self.command {
             Command::Build(args) => build::run(args),
             Command::Run(args) => run::run(args),
-            Command::Serve(args) => serve::run(args),
+            Command::Serve(args) => serve::run(args, log.as_ref()),
             Command::Deploy(args) => deploy::run(args),
             Command::Snapshot(args) => snapshot::run(args),
             Command::Inspect(args) => inspect::run(args),
@@ -52,12 +55,12 @@ impl Faascli {
     }
 }
 
-/// Shows what the server logs from level `info` on, unless `RUST_LOG` says otherwise.
-fn log_to_stderr() {
-    use tracing_subscriber::filter::{EnvFilter, LevelFilter};
-    let filter =
-        EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
-    let colours = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours);
-    log.with_writer(std::io::stderr).init();
+/// The least level of what is logged, unless `RUST_LOG` says otherwise; none where nobody wants a log,
+/// which takes a thread.
+fn log_level(command: &Command) -> Option<LevelFilter> {
+    match command {
+        Command::Serve(_) => Some(LevelFilter::INFO),
+        Command::Run(args) if args.is_verbose() => Some(LevelFilter::DEBUG),
+        _ => log::is_asked_for().then_some(LevelFilter::ERROR),
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::failure::{Blame, Failure, Kind};
 use crate::function;
-use crate::output;
+use crate::output::{self, OutputError};
 use crate::recipe::{Recipe, vm_kind};
 use crate::subject::{self, Subject};
 use crate::verified;
@@ -57,6 +57,17 @@ pub(crate) struct Args {
     /// Trust an artifact's content without checking its hash, or that it was checked before
     #[arg(long)]
     no_verify: bool,
+
+    /// Say which functions of WASI the guest calls that are not supported
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+impl Args {
+    /// Whether the guest's doings are to be logged.
+    pub(super) fn is_verbose(&self) -> bool {
+        self.verbose
+    }
 }
 
 /// Runs the command.
@@ -85,6 +96,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
             }
             Ok(0)
         }
+        Err(RunError::Output(error)) => Err(OutputError(error).into()),
         Err(error) => Err(failure(error, &args.path)),
     }
 }

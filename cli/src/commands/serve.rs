@@ -2,13 +2,13 @@
 
 use crate::failure::{Blame, Failure};
 use crate::function::Function;
-use crate::output;
+use crate::{log, output};
 use anyhow::{Context, anyhow};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use wfaas_function::Spec;
-use wfaas_gateway::{Config, Gateway};
+use wfaas_gateway::{Config, FunctionStatus, Gateway};
 
 /// Answer HTTP requests with functions
 ///
@@ -50,13 +50,13 @@ pub(crate) struct Args {
 }
 
 /// Runs the command.
-pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
+pub(crate) fn run(args: &Args, log: Option<&log::Guard>) -> Result<u8, Failure> {
     let functions = functions(&args.paths, &args.guest.layer())?;
     let mut config = Config::new(args.listen, store_folder(args)?);
     config.token = args.token.read()?;
     config.workers = args.workers.map_or(config.workers, usize::from);
     args.clients.configure(&mut config);
-    super::log_to_stderr();
+    config.dropped_records = log.map(log::Guard::dropped).unwrap_or_default();
     wfaas_gateway::raise_descriptor_limit().context("cannot raise the limit of open files")?;
     let runtime = wfaas_gateway::runtime().context("cannot start the runtime")?;
     runtime.block_on(serve(config, functions))
@@ -74,7 +74,14 @@ async fn serve(config: Config, functions: Vec<Function>) -> Result<u8, Failure> 
     let address = gateway.local_addr();
     output::line(format_args!("serving on http://{address}"))?;
     for function in gateway.functions() {
-        output::line(format_args!("  http://{address}{}", function.route))?;
+        match function {
+            FunctionStatus::Ready(function) => {
+                output::line(format_args!("  http://{address}{}", function.route))?;
+            }
+            FunctionStatus::Failed(function) => {
+                output::line(format_args!("  {} (not loaded)", function.name))?;
+            }
+        }
     }
     gateway.run(wfaas_gateway::termination()).await?;
     Ok(0)

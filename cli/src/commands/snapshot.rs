@@ -83,7 +83,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn print(summary: &Summary) -> std::io::Result<()> {
+fn print(summary: &Summary) -> output::Result {
     output::line(format_args!(
         "{}: {}, {} image pages",
         summary.proto.display(),

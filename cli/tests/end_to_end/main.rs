@@ -10,4 +10,6 @@ mod hostile_guests;
 mod settings;
 mod starts;
 mod support;
+mod untrusted_text;
+mod unwritable;
 mod warm_up;

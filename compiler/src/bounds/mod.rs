@@ -79,3 +79,10 @@ pub(crate) fn elide(context: &mut Context, checks: &[Check], policy: Policy) -> 
     }
     stats
 }
+
+/// Keeps all checks of the function just translated, and counts them.
+pub(crate) fn keep(checks: &[Check]) -> BoundsStats {
+    let mut stats = BoundsStats::default();
+    checks.iter().for_each(|check| stats.add(check.kept));
+    stats
+}

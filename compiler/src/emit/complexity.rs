@@ -7,13 +7,23 @@ use crate::CompileError;
 use crate::front::index::FuncIndex;
 use wasmparser::FunctionBody;
 
-/// Operands of branches and calls that any function may have, whatever its size. Small, since a
-/// module may have a function for every few bytes.
-const FREE_OPERANDS: u64 = 1 << 12;
+/// Operands of branches and calls that the functions of a module may have together, whatever their
+/// sizes, and the least and the most that is for each: a module may have a function for every few bytes.
+const FREE_OPERANDS: u64 = 1 << 20;
+const LEAST_FREE_OPERANDS: u64 = 1 << 7;
+const MOST_FREE_OPERANDS: u64 = 1 << 12;
 
 /// More such operands for each byte of the body. Each has to be pushed by an instruction, unless
 /// it is passed on from another call or branch.
 const OPERANDS_PER_BYTE: u64 = 16;
+
+/// Values of a function besides its parameters that are not kept in the frame, and more for each byte of its body: at
+/// most 2.3 in PHP, CPython and esbuild. Most of so many are the parameters of blocks for locals.
+const FREE_VALUES: usize = 1 << 8;
+const VALUES_PER_BYTE: usize = 8;
+
+/// Blocks of such a function: each search for a local's value begins with a set of all of them.
+const MOST_BLOCKS_OF_VALUES: usize = 1 << 15;
 
 /// Blocks of a function; some hundred bytes each.
 const MOST_BLOCKS: u64 = 1 << 19;
@@ -29,17 +39,27 @@ pub(super) struct Complexity {
     loops: u64,
     operands: u64,
     most_operands: u64,
+    most_values: usize,
 }
 
 impl Complexity {
-    pub(super) fn new(function: FuncIndex, body: &FunctionBody<'_>) -> Self {
-        let bytes = body.as_bytes().len() as u64;
+    /// For a function with so many parameters, of a module with so many functions.
+    pub(super) fn new(
+        function: FuncIndex,
+        body: &FunctionBody<'_>,
+        params: usize,
+        functions: usize,
+    ) -> Self {
+        let bytes = body.as_bytes().len();
+        let free = FREE_OPERANDS / functions as u64;
+        let free = free.clamp(LEAST_FREE_OPERANDS, MOST_FREE_OPERANDS);
         Complexity {
             function,
             offset: body.range().start,
             loops: 0,
             operands: 0,
-            most_operands: FREE_OPERANDS + OPERANDS_PER_BYTE * bytes,
+            most_operands: free + OPERANDS_PER_BYTE * bytes as u64,
+            most_values: params + FREE_VALUES + VALUES_PER_BYTE * bytes,
         }
     }
 
@@ -72,6 +92,11 @@ impl Complexity {
             return Err(self.error("blocks", MOST_BLOCKS));
         }
         Ok(())
+    }
+
+    /// Whether there are more blocks or values than the code generator should look at.
+    pub(super) fn has_too_many(&self, blocks: usize, values: usize) -> bool {
+        blocks > MOST_BLOCKS_OF_VALUES || values > self.most_values
     }
 
     fn error(&self, what: &'static str, limit: u64) -> CompileError {

@@ -1,5 +1,6 @@
 //! Blocks, branches and traps.
 
+use super::operands::Operand;
 use super::{Emitted, FuncEmitter};
 use crate::emit::signature::clif_type;
 use crate::front::index::{FuncIndex, TypeIndex};
@@ -16,7 +17,7 @@ pub(super) enum Kind {
     /// Has no more jumps to its header.
     Loop { header: Block },
     /// Has an `else` part, written or not, that starts with the block's parameters.
-    If { otherwise: Block, params: Vec<Value> },
+    If { otherwise: Block, params: Vec<Operand> },
     /// Catches exceptions.
     Try { catches: Vec<Catch> },
     /// Control cannot get here, nothing was generated.
@@ -70,6 +71,7 @@ impl FuncEmitter<'_> {
         }
         let (params, results) = self.block_types(ty)?;
         let end = self.block_with(&results);
+        self.store_operands();
         self.enter(Kind::Plain, (end, results.len()), (end, results.len()), params.len());
         Ok(())
     }
@@ -82,6 +84,7 @@ impl FuncEmitter<'_> {
         self.complexity.enter_loop()?;
         let header = self.block_with(&params);
         let end = self.block_with(&results);
+        self.store_operands();
         let arguments = self.pop_many(params.len());
         self.jump(header, &arguments);
         // The header is sealed at the end, when all jumps to it are known.
@@ -102,6 +105,7 @@ impl FuncEmitter<'_> {
         }
         let (params, results) = self.block_types(ty)?;
         let condition = self.pop();
+        self.store_operands();
         let then = self.code.blocks().create_block();
         let otherwise = self.code.blocks().create_block();
         match self.hint() {
@@ -112,8 +116,8 @@ impl FuncEmitter<'_> {
         let end = self.block_with(&results);
         self.code.ins().brif(condition, then, &[], otherwise, &[]);
         self.code.continue_in(then);
-        let params = self.stack[self.stack.len() - params.len()..].to_vec();
         let arity = params.len();
+        let params = self.stack.top(arity);
         let kind = Kind::If { otherwise, params };
         self.enter(kind, (end, results.len()), (end, results.len()), arity);
         Ok(())
@@ -123,7 +127,7 @@ impl FuncEmitter<'_> {
         self.leave_part()?;
         let frame = self.control.last_mut().expect("validated");
         if let Kind::If { otherwise, params } = std::mem::replace(&mut frame.kind, Kind::Plain) {
-            self.stack.extend(params);
+            self.stack.restore(params);
             self.code.continue_in(otherwise);
             self.reachable = true;
         } else {
@@ -146,7 +150,10 @@ impl FuncEmitter<'_> {
             Kind::If { otherwise, params } => {
                 // Without an else part, the parameters are the results.
                 self.code.continue_in(otherwise);
-                self.jump(frame.end, &params);
+                let arity = params.len();
+                self.stack.restore(params);
+                let arguments = self.pop_many(arity);
+                self.jump(frame.end, &arguments);
                 frame.end_reached = true;
             }
         }
@@ -156,7 +163,8 @@ impl FuncEmitter<'_> {
             self.code.blocks().switch_to_block(frame.end);
             self.push_params_of(frame.end);
             if self.control.is_empty() {
-                self.code.ins().return_(&self.stack);
+                let results = self.pop_many(frame.end_arity);
+                self.code.ins().return_(&results);
             }
         }
         Ok(())
@@ -173,7 +181,8 @@ impl FuncEmitter<'_> {
     pub(super) fn visit_br_if(&mut self, depth: u32) -> Emitted {
         let condition = self.pop();
         let (label, arity) = self.branch_target(depth)?;
-        let arguments = self.stack[self.stack.len() - arity..].to_vec();
+        self.store_operands();
+        let arguments = self.peek_many(arity);
         let next = self.code.blocks().create_block();
         if self.hint() == Some(false) {
             // The label itself may be hot.
@@ -202,7 +211,7 @@ impl FuncEmitter<'_> {
 
     pub(super) fn visit_br_on_non_null(&mut self, depth: u32) -> Emitted {
         // The reference is the last of the label's operands.
-        let reference = *self.stack.last().expect("validated");
+        let reference = self.peek_many(1)[0];
         let is_there = self.code.ins().icmp_imm_u(IntCC::NotEqual, reference, 0);
         self.push(is_there);
         self.visit_br_if(depth)?;
@@ -313,7 +322,8 @@ impl FuncEmitter<'_> {
 
     /// Pushes the parameters of `block`.
     pub(super) fn push_params_of(&mut self, block: Block) {
-        self.stack.extend_from_slice(self.code.blocks().block_params(block));
+        let params = self.code.blocks().block_params(block).to_vec();
+        self.stack.extend(params);
     }
 
     /// The types of a block's parameters and results.

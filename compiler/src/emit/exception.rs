@@ -36,6 +36,7 @@ impl FuncEmitter<'_> {
         let end = self.block_with(&results);
         let landing = self.block_with(&[POINTER, POINTER]);
         self.code.blocks().set_cold_block(landing);
+        self.store_operands();
         self.landings.push(Landing { block: landing, used: false });
         let kind = Kind::Try { catches: table.catches };
         self.enter(kind, (end, results.len()), (end, results.len()), params.len());

@@ -15,6 +15,7 @@ mod conversion;
 mod exception;
 mod memory;
 mod numeric;
+mod operands;
 mod operators;
 mod reference;
 pub(crate) mod signature;
@@ -23,6 +24,8 @@ mod table;
 pub(crate) mod thunk;
 pub(crate) mod trap;
 mod variable;
+
+pub(crate) use operands::Storage;
 
 use crate::CompileError;
 use crate::bounds::{Check, Policy};
@@ -33,6 +36,7 @@ use complexity::Complexity;
 use control::Frame;
 use cranelift_codegen::ir::{SourceLoc, StackSlot, Value};
 use exception::Landing;
+use operands::Operands;
 use operators::Router;
 use std::collections::HashMap;
 use variable::Local;
@@ -45,16 +49,15 @@ type Emitted = Result<(), CompileError>;
 /// The state of a translation.
 struct FuncEmitter<'c> {
     code: CodeBuilder<'c>,
-    /// Operands, bottom first.
-    stack: Vec<Value>,
+    stack: Operands,
     /// Enclosing blocks, outermost first: the function itself.
     control: Vec<Frame>,
     /// Parameters, and the declared locals if they are not many for the body's size.
     locals: Vec<Local>,
     /// The locals that are used, by their index, if most are not.
     sparse_locals: HashMap<u32, Local>,
-    /// Whether locals are kept in memory: there are many, and many blocks.
-    locals_in_memory: bool,
+    /// Where locals and operands are kept from one block to the next.
+    storage: Storage,
     /// Landings of the enclosing blocks that catch exceptions, outermost first.
     landings: Vec<Landing>,
     /// Where values of exceptions are put to throw them.
@@ -76,8 +79,18 @@ struct FuncEmitter<'c> {
     start: u64,
 }
 
-/// Validates `body` and translates it into `code`, whose arguments are `arguments`. Returns the
-/// checks of its memory accesses, and the fates of accesses that need none.
+/// A body in intermediate code.
+pub(crate) struct Translation {
+    /// The checks of its memory accesses.
+    pub(crate) checks: Vec<Check>,
+    /// The fates of accesses that need none.
+    pub(crate) stats: BoundsStats,
+    /// Where it keeps locals and operands.
+    pub(crate) storage: Storage,
+}
+
+/// Validates `body` and translates it into `code`, whose arguments are `arguments`. `None` if it has
+/// too many values for its size, which none in [`Storage::Frame`] has.
 pub(crate) fn function<'c>(
     code: CodeBuilder<'c>,
     arguments: &[Value],
@@ -85,18 +98,21 @@ pub(crate) fn function<'c>(
     allocations: &mut FuncValidatorAllocations,
     isa: &dyn cranelift_codegen::isa::TargetIsa,
     policy: Policy,
-) -> Result<(Vec<Check>, BoundsStats), CompileError> {
+    storage: Storage,
+) -> Result<Option<Translation>, CompileError> {
     let index = body.func();
     let Body { validation, body } = body;
     let mut validator = validation.into_validator(std::mem::take(allocations));
-    let mut emitter = FuncEmitter::new(code, index, &body, policy);
+    let mut emitter = FuncEmitter::new(code, index, &body, policy, storage);
     emitter.enter_function(index);
     emitter.declare_locals(index, arguments, &mut validator, &body)?;
-    emitter.operators(&mut validator, &body)?;
+    if !emitter.operators(&mut validator, &body)? {
+        return Ok(None);
+    }
     *allocations = validator.into_allocations();
-    let FuncEmitter { code, checks, stats, .. } = emitter;
+    let FuncEmitter { code, checks, stats, storage, .. } = emitter;
     code.finish(isa);
-    Ok((checks, stats))
+    Ok(Some(Translation { checks, stats, storage }))
 }
 
 impl<'c> FuncEmitter<'c> {
@@ -105,17 +121,19 @@ impl<'c> FuncEmitter<'c> {
         index: FuncIndex,
         body: &wasmparser::FunctionBody<'_>,
         policy: Policy,
+        storage: Storage,
     ) -> Self {
+        let params = code.module.func_type(index).params().len();
         FuncEmitter {
             hints: code.module.branch_hints.of(index),
             start: body.range().start,
-            complexity: Complexity::new(index, body),
+            complexity: Complexity::new(index, body, params, code.module.funcs.len()),
             code,
-            stack: Vec::new(),
+            stack: Operands::default(),
             control: Vec::new(),
             locals: Vec::new(),
             sparse_locals: HashMap::new(),
-            locals_in_memory: false,
+            storage,
             landings: Vec::new(),
             thrown: None,
             reachable: true,
@@ -126,11 +144,12 @@ impl<'c> FuncEmitter<'c> {
         }
     }
 
+    /// Whether all operators were translated, without more values than they may need.
     fn operators(
         &mut self,
         validator: &mut FuncValidator<ValidatorResources>,
         body: &wasmparser::FunctionBody<'_>,
-    ) -> Emitted {
+    ) -> Result<bool, CompileError> {
         let mut reader = body.get_operators_reader()?;
         while !reader.eof() {
             let (operator, offset) = reader.read_with_offset()?;
@@ -146,11 +165,16 @@ impl<'c> FuncEmitter<'c> {
             self.code.blocks().set_srcloc(SourceLoc::new(offset as u32));
             self.offset = offset;
             Router { emitter: self }.route(&operator)?;
-            let blocks = self.code.blocks().func.dfg.num_blocks();
+            self.leave_operator();
+            let dfg = &self.code.blocks().func.dfg;
+            let (blocks, values) = (dfg.num_blocks(), dfg.num_values());
             self.complexity.check(blocks)?;
+            if self.storage == Storage::Values && self.complexity.has_too_many(blocks, values) {
+                return Ok(false);
+            }
         }
         reader.finish()?;
-        Ok(())
+        Ok(true)
     }
 
     /// Counts the operands of an operator that control cannot get to: the validator takes time for
@@ -166,33 +190,6 @@ impl<'c> FuncEmitter<'c> {
         let offset = u32::try_from(self.offset - self.start).ok()?;
         let index = self.hints.binary_search_by_key(&offset, |(offset, _)| *offset).ok()?;
         Some(self.hints[index].1)
-    }
-
-    fn push(&mut self, value: Value) {
-        self.stack.push(value);
-    }
-
-    /// Pops an operand; validation has seen to it that there is one.
-    fn pop(&mut self) -> Value {
-        self.stack.pop().expect("validated")
-    }
-
-    /// Pops two operands, in the order in which they were pushed.
-    fn pop2(&mut self) -> (Value, Value) {
-        let second = self.pop();
-        (self.pop(), second)
-    }
-
-    /// Pops three operands, in the order in which they were pushed.
-    fn pop3(&mut self) -> (Value, Value, Value) {
-        let third = self.pop();
-        let (first, second) = self.pop2();
-        (first, second, third)
-    }
-
-    /// Pops `count` operands, in the order in which they were pushed.
-    fn pop_many(&mut self, count: usize) -> Vec<Value> {
-        self.stack.split_off(self.stack.len() - count)
     }
 }
 

@@ -1,14 +1,12 @@
 //! Locals, globals, and operators that only move operands.
 
-use super::{Emitted, FuncEmitter};
+use super::{Emitted, FuncEmitter, Storage};
 use crate::CompileError;
 use crate::emit::builder::Region;
-use crate::emit::signature::{POINTER, clif_type};
+use crate::emit::signature::clif_type;
 use crate::front::index::{FuncIndex, GlobalIndex};
 use cranelift_codegen::entity::EntityRef;
-use cranelift_codegen::ir::{
-    InstBuilder, MemFlagsData, StackSlot, StackSlotData, StackSlotKind, Type, Value, types,
-};
+use cranelift_codegen::ir::{InstBuilder, StackSlot, Type, Value, types};
 use cranelift_frontend::Variable;
 use std::collections::BTreeSet;
 use std::mem::offset_of;
@@ -22,8 +20,13 @@ const SHORT_BODY: usize = 1 << 12;
 
 /// Locals times blocks that any function may have, and more for each byte of the body. Each local
 /// of which the value is not known where blocks meet becomes a parameter of that block.
-const FREE_STATES: u64 = 1 << 20;
+const FREE_STATES: u64 = 1 << 18;
 const STATES_PER_BYTE: u64 = 64;
+
+/// Locals times locals times loops that any function may have, and more for each byte of the body: a
+/// parameter of a loop that turns out to be the same in each round is taken out of a list of as many.
+const FREE_REMOVALS: u64 = 1 << 22;
+const REMOVALS_PER_BYTE: u64 = 1 << 8;
 
 /// The place of a local.
 #[derive(Clone, Copy)]
@@ -39,11 +42,12 @@ struct Used {
     locals: BTreeSet<u32>,
     /// Number of operators that start or end blocks of the code generator.
     blocks: u64,
+    loops: u64,
 }
 
 impl Used {
     fn of(body: &FunctionBody<'_>) -> Self {
-        let mut used = Used { locals: BTreeSet::new(), blocks: 0 };
+        let mut used = Used { locals: BTreeSet::new(), blocks: 0, loops: 0 };
         let mut catches = false;
         let Ok(mut reader) = body.get_operators_reader() else { return used };
         // Bytes that are no operator are reported when they are translated.
@@ -65,14 +69,25 @@ impl Used {
                     catches = true;
                     used.blocks += 1;
                 }
-                Operator::Block { .. }
-                | Operator::Loop { .. }
-                | Operator::If { .. }
-                | Operator::BrIf { .. } => used.blocks += 1,
+                Operator::Loop { .. } => {
+                    used.blocks += 1;
+                    used.loops += 1;
+                }
+                Operator::Block { .. } | Operator::If { .. } | Operator::BrIf { .. } => {
+                    used.blocks += 1
+                }
                 _ => {}
             }
         }
         used
+    }
+
+    /// Whether values of so many locals take too long to find.
+    fn are_too_many(&self, bytes: usize) -> bool {
+        let (locals, bytes) = (self.locals.len() as u64, bytes as u64);
+        let removals = locals.saturating_mul(locals).saturating_mul(self.loops);
+        locals * self.blocks > FREE_STATES.max(STATES_PER_BYTE * bytes)
+            || removals > FREE_REMOVALS.max(REMOVALS_PER_BYTE * bytes)
     }
 }
 
@@ -107,8 +122,7 @@ impl FuncEmitter<'_> {
             return self.declare_all(&runs);
         }
         let used = Used::of(body);
-        let states = used.locals.len() as u64 * used.blocks;
-        if states > FREE_STATES.max(STATES_PER_BYTE * bytes as u64) {
+        if self.storage == Storage::Values && used.are_too_many(bytes) {
             self.demote_params(params, arguments);
         }
         // A use takes more than one byte.
@@ -117,7 +131,7 @@ impl FuncEmitter<'_> {
 
     /// Keeps parameters in memory, and the locals that are declared after them.
     fn demote_params(&mut self, params: &[ValType], arguments: &[Value]) {
-        self.locals_in_memory = true;
+        self.storage = Storage::Frame;
         self.locals.clear();
         for (ty, argument) in params.iter().zip(arguments) {
             let local = self.declare_local(clif_type(*ty), *argument);
@@ -152,20 +166,14 @@ impl FuncEmitter<'_> {
     }
 
     fn declare_local(&mut self, ty: Type, value: Value) -> Local {
-        if self.locals_in_memory {
-            let data = StackSlotData::new(StackSlotKind::ExplicitSlot, ty.bytes(), 4);
-            let slot = self.code.blocks().create_sized_stack_slot(data);
-            self.store_local(slot, value);
+        if self.storage == Storage::Frame {
+            let slot = self.frame_slot(ty);
+            self.store_to(slot, value);
             return Local::Slot(slot, ty);
         }
         let local = self.code.blocks().declare_var(ty);
         self.code.blocks().def_var(local, value);
         Local::Variable(local)
-    }
-
-    fn store_local(&mut self, slot: StackSlot, value: Value) {
-        let address = self.code.ins().stack_addr(POINTER, slot, 0);
-        self.code.ins().store(MemFlagsData::trusted(), value, address, 0);
     }
 
     /// The place of a local that is used.
@@ -189,10 +197,7 @@ impl FuncEmitter<'_> {
     pub(super) fn visit_local_get(&mut self, local: u32) -> Emitted {
         let value = match self.local(local) {
             Local::Variable(local) => self.code.blocks().use_var(local),
-            Local::Slot(slot, ty) => {
-                let address = self.code.ins().stack_addr(POINTER, slot, 0);
-                self.code.ins().load(ty, MemFlagsData::trusted(), address, 0)
-            }
+            Local::Slot(slot, ty) => self.load_from(slot, ty),
         };
         self.push(value);
         Ok(())
@@ -202,7 +207,7 @@ impl FuncEmitter<'_> {
         let value = self.pop();
         match self.local(local) {
             Local::Variable(local) => self.code.blocks().def_var(local, value),
-            Local::Slot(slot, _) => self.store_local(slot, value),
+            Local::Slot(slot, _) => self.store_to(slot, value),
         }
         Ok(())
     }

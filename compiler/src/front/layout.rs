@@ -1,6 +1,6 @@
 //! The layout of an instance, as far as a module decides it.
 
-use super::index::{DefinedGlobal, DefinedMemory, DefinedTable};
+use super::index::{DefinedGlobal, DefinedMemory, DefinedTable, TypeIndex};
 use super::module::{Module, Table};
 use crate::CompileError;
 use cranelift_codegen::entity::{EntityRef, PrimaryMap};
@@ -22,6 +22,7 @@ impl Layout {
     /// Lays out the state and the host context of a module.
     pub(crate) fn new(module: &Module<'_>) -> Result<Self, CompileError> {
         check_minima(module)?;
+        check_signatures(module)?;
         let capacities: Vec<u64> = module.defined_tables().iter().map(Table::capacity).collect();
         let state = StateLayout::new(
             module.global_values.len(),
@@ -64,6 +65,28 @@ impl Layout {
         // Both areas together are smaller than 512 MiB.
         offset as i32 - (self.state.state_bytes + self.host.host_bytes) as i32
     }
+}
+
+/// Parameters and results of all functions of any module together, and more for each byte of it: few
+/// bytes declare a function with a thousand, which takes code for each of them.
+const FREE_SIGNATURES: usize = 1 << 18;
+const SIGNATURES_PER_BYTE: usize = 4;
+
+fn check_signatures(module: &Module<'_>) -> Result<(), CompileError> {
+    let values = |ty: &TypeIndex| {
+        let ty = &module.types[*ty];
+        ty.params().len() + ty.results().len()
+    };
+    let actual: usize = module.funcs.values().map(values).sum();
+    let limit = FREE_SIGNATURES + SIGNATURES_PER_BYTE * module.bytes;
+    if actual > limit {
+        return Err(CompileError::TooLarge {
+            what: "the number of parameters and results of all functions",
+            actual: actual as u64,
+            limit: limit as u64,
+        });
+    }
+    Ok(())
 }
 
 /// A slot has room for 4 GiB of a memory, whatever the type of its index.

@@ -49,7 +49,7 @@ pub(super) struct Copied<'c> {
 
 impl Positions {
     /// The positions of a function without inlined code so far.
-    pub(super) fn of(function: FuncIndex) -> Positions {
+    pub(crate) fn of(function: FuncIndex) -> Positions {
         Positions { function: Some(function), list: Vec::new() }
     }
 

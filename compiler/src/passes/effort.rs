@@ -2,11 +2,11 @@
 //! of a function's size, for some functions. Their work is estimated, and a function for which it
 //! is more than a constant for each instruction or block is left to parts that take linear time.
 
+use crate::Effort;
 use crate::arch::x86_64::isa::Generators;
 use cranelift_codegen::Context;
 use cranelift_codegen::entity::SecondaryMap;
-use cranelift_codegen::ir::{Block, Function, Inst, Opcode, ValueDef};
-use cranelift_codegen::isa::TargetIsa;
+use cranelift_codegen::ir::{Block, Function, Inst, Opcode, Value, ValueDef};
 use cranelift_codegen::loop_analysis::{Loop, LoopAnalysis};
 use cranelift_codegen::settings::OptLevel;
 
@@ -27,47 +27,62 @@ const MOST_DOMINATORS: u64 = 1 << 10;
 /// Values alive at an instruction, on average: the allocator compares each with all others.
 const MOST_ALIVE: u64 = 64;
 
+/// Values alive at the start of a block for each instruction of the function, on average: the
+/// allocator that takes one pass looks at them there. At most 120 in PHP, CPython and esbuild.
+const MOST_ENTERING: u64 = 128;
+
+/// Values that branches pass on to blocks, for each instruction of the function, on average: with
+/// more, the allocator that compares values is too slow, or any. At most 2 in PHP, CPython and
+/// esbuild.
+const MOST_PASSED_EACH: usize = 4;
+const MOST_PASSED_AT_ALL: usize = 16;
+
+/// Parameters and results of a function: all of them are alive at once.
+const MOST_IN_SIGNATURE: usize = 64;
+
 /// Empty blocks before a block, on average: the map of blocks goes back over all of them.
 const MOST_EMPTY: u64 = 1 << 11;
 
 /// Loops in one another.
 const MOST_NESTED: usize = 64;
 
-/// The effort before registers are allocated.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Effort {
-    /// All passes.
-    Usual,
-    /// The code generator's own passes, and one for registers.
-    Linear,
-    /// No passes.
-    Least,
-}
-
 /// The effort for a function that was just translated.
 pub(super) fn before(context: &mut Context, isas: &Generators) -> Effort {
+    let passed = passed(&context.func);
+    let each = passed / (context.func.dfg.num_insts() + SMALL);
+    if each > MOST_PASSED_AT_ALL {
+        return Effort::Frame;
+    }
     if isas.usual.flags().opt_level() == OptLevel::None || is_deep(context) {
         return Effort::Least;
     }
-    let function = &context.func;
-    if function.dfg.num_blocks() > MOST_BLOCKS || passed(function) > MOST_PASSED {
+    let signature = &context.func.signature;
+    if context.func.dfg.num_blocks() > MOST_BLOCKS
+        || passed > MOST_PASSED
+        || each > MOST_PASSED_EACH
+        || signature.params.len() + signature.returns.len() > MOST_IN_SIGNATURE
+    {
         Effort::Linear
     } else {
         Effort::Usual
     }
 }
 
-/// The code generator for an optimised function.
-pub(super) fn after<'i>(
-    context: &Context,
-    isas: &'i Generators,
-    effort: Effort,
-) -> &'i dyn TargetIsa {
-    match (effort == Effort::Linear || is_crowded(context), is_hollow(context)) {
-        (false, false) => &*isas.usual,
-        (false, true) => &*isas.unmapped,
-        (true, false) => &*isas.linear,
-        (true, true) => &*isas.least,
+/// The effort for an optimised function, on which that much was spent.
+pub(super) fn after(context: &mut Context, effort: Effort) -> Effort {
+    let crowd = crowd(context);
+    if crowd == Crowd::AtBlocks {
+        return Effort::Frame;
+    }
+    if effort == Effort::Least {
+        return effort;
+    }
+    let linear = effort == Effort::Linear || crowd == Crowd::Everywhere;
+    match (linear, is_hollow(context)) {
+        (false, false) => Effort::Usual,
+        (false, true) => Effort::Unmapped,
+        (true, false) => Effort::Linear,
+        (true, true) => Effort::Least,
     }
 }
 
@@ -123,63 +138,96 @@ fn is_hollow(context: &Context) -> bool {
 }
 
 /// Whether many values are alive at once.
-fn is_crowded(context: &Context) -> bool {
-    let function = &context.func;
-    if function.dfg.num_insts() <= SMALL {
-        return false;
-    }
-    let loops = &context.loop_analysis;
-    let mut places: SecondaryMap<Block, u64> = SecondaryMap::new();
-    let mut ends: SecondaryMap<Loop, u64> = SecondaryMap::new();
-    let mut instructions = 0;
-    for block in context.domtree.cfg_rpo() {
-        places[*block] = instructions;
-        instructions += function.layout.block_insts(*block).count() as u64;
-        let around = enclosing(loops, *block);
-        for (count, outer) in around.enumerate() {
-            if count > MOST_NESTED {
-                return true;
-            }
-            ends[outer] = instructions;
-        }
-    }
-    alive(context, &places, &ends) > MOST_ALIVE * instructions
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Crowd {
+    No,
+    /// Too many for the allocator that compares them.
+    Everywhere,
+    /// Too many to be looked at once a block.
+    AtBlocks,
 }
 
-/// Instructions that all values together are alive at, about.
+/// A place in the order of a function's code, or a distance there.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    instructions: u64,
+    blocks: u64,
+}
+
+fn crowd(context: &mut Context) -> Crowd {
+    if context.func.dfg.num_insts() <= SMALL {
+        return Crowd::No;
+    }
+    if !context.loop_analysis.is_valid() {
+        context.compute_loop_analysis();
+    }
+    let (function, loops) = (&context.func, &context.loop_analysis);
+    let mut places: SecondaryMap<Block, Place> = SecondaryMap::new();
+    let mut ends: SecondaryMap<Loop, Place> = SecondaryMap::new();
+    let (mut place, mut deep) = (Place::default(), false);
+    for block in context.domtree.cfg_rpo() {
+        places[*block] = place;
+        place.instructions += function.layout.block_insts(*block).count() as u64;
+        place.blocks += 1;
+        deep |= enclosing(loops, *block).nth(MOST_NESTED).is_some();
+        for outer in enclosing(loops, *block).take(MOST_NESTED) {
+            ends[outer] = place;
+        }
+    }
+    let alive = alive(context, &places, &ends);
+    if alive.blocks > MOST_ENTERING * place.instructions {
+        Crowd::AtBlocks
+    } else if deep || alive.instructions > MOST_ALIVE * place.instructions {
+        Crowd::Everywhere
+    } else {
+        Crowd::No
+    }
+}
+
+/// Instructions that all values together are alive at, and blocks that they are alive at the start
+/// of, about.
 fn alive(
     context: &Context,
-    places: &SecondaryMap<Block, u64>,
-    ends: &SecondaryMap<Loop, u64>,
-) -> u64 {
+    places: &SecondaryMap<Block, Place>,
+    ends: &SecondaryMap<Loop, Place>,
+) -> Place {
     let (function, loops) = (&context.func, &context.loop_analysis);
-    let mut numbers: SecondaryMap<Inst, u64> = SecondaryMap::new();
-    let mut last = SecondaryMap::new();
-    let mut total = 0;
+    let mut definitions: SecondaryMap<Inst, Place> = SecondaryMap::new();
+    let mut last: SecondaryMap<Value, Place> = SecondaryMap::new();
+    let mut total = Place::default();
     for block in context.domtree.cfg_rpo() {
-        for (inst, number) in function.layout.block_insts(*block).zip(places[*block]..) {
-            numbers[inst] = number;
+        let mut place = places[*block];
+        for inst in function.layout.block_insts(*block) {
+            definitions[inst] = place;
             for value in function.dfg.inst_values(inst) {
                 let (home, start) = match function.dfg.value_def(value) {
                     ValueDef::Result(def, _) if !is_constant(function, def) => {
                         let home = function.layout.inst_block(def);
-                        (home.unwrap_or(*block), numbers[def])
+                        (home.unwrap_or(*block), definitions[def])
                     }
                     ValueDef::Param(home, _) => (home, places[home]),
                     _ => continue,
                 };
                 // A value from before a loop is alive to the loop's end.
                 let left = |around: &Loop| !loops.is_in_loop(home, *around);
-                let outermost = enclosing(loops, *block).take_while(left).last();
-                let end = outermost.map_or(number, |outermost| ends[outermost]);
-                let before: &mut u64 = &mut last[value];
-                let since = start.max(*before);
-                total += end.saturating_sub(since);
-                *before = end.max(*before);
+                let around = enclosing(loops, *block).take(MOST_NESTED);
+                let end = around.take_while(left).last().map_or(place, |outer| ends[outer]);
+                let since = last[value].max(start);
+                total.instructions += end.instructions.saturating_sub(since.instructions);
+                total.blocks += end.blocks.saturating_sub(since.blocks);
+                last[value] = end.max(since);
             }
+            place.instructions += 1;
         }
     }
     total
+}
+
+impl Place {
+    /// The later one.
+    fn max(self, other: Place) -> Place {
+        if self.instructions < other.instructions { other } else { self }
+    }
 }
 
 /// Whether it is computed anew wherever it is used.

@@ -7,6 +7,7 @@
 mod base_remat;
 mod effort;
 mod iv_widening;
+mod jump_threading;
 mod lftr;
 mod reassociate;
 mod redundant_phis;
@@ -14,39 +15,51 @@ mod tail_dup;
 mod unroll;
 mod wide_mul;
 
+use crate::Effort;
 use crate::arch::x86_64::isa::Generators;
+use crate::emit::Storage;
 use crate::switches::{Pass, Passes};
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::{CodegenError, CompiledCode, Context};
-use effort::Effort;
 
-/// Optimises and compiles the function in `context`.
+/// Optimises and compiles the function in `context`, in this way or one that fits its size. `None`
+/// if it has to be translated anew, to [`Storage::Frame`].
 pub(crate) fn compile(
     context: &mut Context,
     registers: &mut regalloc2::Ctx,
     isas: &Generators,
     passes: Passes,
-) -> Result<CompiledCode, CodegenError> {
-    let effort = effort::before(context, isas);
-    let (isa, passes) = match effort {
-        Effort::Usual => (&*isas.usual, passes),
-        Effort::Linear => (&*isas.linear, Passes::NONE),
-        Effort::Least => (&*isas.least, Passes::NONE),
+    storage: Storage,
+    effort: Option<Effort>,
+) -> Result<Option<CompiledCode>, CodegenError> {
+    let fixed = if storage == Storage::Frame { Some(Effort::Frame) } else { effort };
+    let effort = fixed.unwrap_or_else(|| effort::before(context, isas));
+    if effort == Effort::Frame && storage == Storage::Values {
+        return Ok(None);
+    }
+    let passes = match effort {
+        Effort::Usual | Effort::Unmapped => passes,
+        Effort::Linear | Effort::Least | Effort::Frame => Passes::NONE,
     };
+    let isa = isas.of(effort);
     optimise(context, isa, passes)?;
-    let isa = match effort {
-        Effort::Least => isa,
-        _ => effort::after(context, isas, effort),
-    };
-    let stencil = isa.compile_function(
+    if jump_threading::run(context) {
+        reach(context, isa)?;
+        context.verify_if(isa)?;
+    }
+    let effort = fixed.unwrap_or_else(|| effort::after(context, effort));
+    if effort == Effort::Frame && storage == Storage::Values {
+        return Ok(None);
+    }
+    let stencil = isas.of(effort).compile_function(
         &context.func,
         &context.domtree,
         registers,
         context.want_disasm,
         &mut ControlPlane::default(),
     )?;
-    Ok(stencil.apply_params(&context.func.params))
+    Ok(Some(stencil.apply_params(&context.func.params)))
 }
 
 /// Runs these passes and the code generator's own.

@@ -6,6 +6,11 @@ use crate::store::StoreError;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Response, StatusCode};
 use serde::Serialize;
+use std::fmt::Display;
+use std::time::Duration;
+use wfaas_abi::untrusted;
+use wfaas_function::FunctionName;
+use wfaas_vm::Fault;
 
 /// Why a request did not get what it asked for: a status, and words for who sent it.
 #[derive(Debug)]
@@ -15,6 +20,9 @@ pub(super) struct Problem {
     header: Option<(HeaderName, HeaderValue)>,
 }
 
+/// Most bytes of a problem's words.
+const MAX_MESSAGE: usize = 1 << 10;
+
 /// The body of a problem.
 #[derive(Serialize)]
 struct ProblemBody<'a> {
@@ -23,8 +31,15 @@ struct ProblemBody<'a> {
 }
 
 impl Problem {
-    pub(super) fn new(status: StatusCode, message: impl Into<String>) -> Problem {
-        Problem { status, message: message.into(), header: None }
+    /// A problem in words that may hold text of a client or of a module.
+    pub(super) fn new(status: StatusCode, message: impl Display) -> Problem {
+        let mut message = untrusted::text(message).to_string();
+        // Nobody counts the bytes of a refusal, and its words may be the client's.
+        if message.len() > MAX_MESSAGE {
+            message.truncate(message.floor_char_boundary(MAX_MESSAGE));
+            message += "...";
+        }
+        Problem { status, message, header: None }
     }
 
     fn with(mut self, name: HeaderName, value: &'static str) -> Problem {
@@ -32,7 +47,7 @@ impl Problem {
         self
     }
 
-    pub(super) fn not_found(message: impl Into<String>) -> Problem {
+    pub(super) fn not_found(message: impl Display) -> Problem {
         Problem::new(StatusCode::NOT_FOUND, message)
     }
 
@@ -78,6 +93,25 @@ impl Problem {
         Problem::new(StatusCode::FORBIDDEN, message)
     }
 
+    /// A failure of a function or of the server, and words for it if they are for the client.
+    pub(super) fn of_fault(fault: Fault, details: &str) -> Problem {
+        let separator = if details.is_empty() { "" } else { ": " };
+        let message = |words: &str| format!("{words}{separator}{details}");
+        match fault {
+            Fault::Module => Problem::internal(&message("the function failed")),
+            Fault::Exhausted => Problem::busy(&message("the server has no room for this now")),
+            Fault::Host => Problem::internal(&message("the server failed")),
+        }
+    }
+
+    /// A function that is stored and could not be loaded; when it will be tried again.
+    pub(super) fn not_loaded(name: &FunctionName, left: Duration) -> Problem {
+        let message = format!("the function {name} is stored, but could not be loaded");
+        let seconds = left.as_secs().max(1);
+        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, message);
+        Problem { header: Some((RETRY_AFTER, seconds.into())), ..problem }
+    }
+
     /// What went wrong on our side or the guest's is in the log; the client gets the id.
     pub(super) fn internal(message: &str) -> Problem {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, message)
@@ -98,10 +132,14 @@ impl From<DeployError> for Problem {
         let status = match error {
             DeployError::Store(error) => return error.into(),
             DeployError::Spec(_) | DeployError::Environment(_) => StatusCode::BAD_REQUEST,
+            DeployError::Route(_) => StatusCode::CONFLICT,
             DeployError::Artifact(_) | DeployError::Function(_) | DeployError::UnsafeBounds => {
+                if error.fault() != Fault::Module {
+                    tracing::error!("{error}");
+                    return Problem::of_fault(error.fault(), &error.to_string());
+                }
                 StatusCode::UNPROCESSABLE_ENTITY
             }
-            DeployError::Route(_) => StatusCode::CONFLICT,
         };
         Problem::new(status, error.to_string())
     }
@@ -115,7 +153,10 @@ impl From<StoreError> for Problem {
                 let message = "the store's disk is full: nothing was deployed";
                 Problem::new(StatusCode::INSUFFICIENT_STORAGE, message)
             }
-            _ => Problem::internal("the store failed; the server's log says how"),
+            StoreError::Unsynced { .. } => Problem::internal(
+                "the change was made, but may be lost if the machine loses power: make it again",
+            ),
+            _ => Problem::of_fault(error.fault(), "its log says how"),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Bodies: received within limits, sent with the leases that they hold.
 
 use super::answer::Problem;
-use crate::budget::Lease;
+use crate::budget::{Exhausted, Lease};
 use crate::connection::Exchange;
 use bytes::Bytes;
 use http_body_util::BodyExt;
@@ -18,13 +18,28 @@ impl Answer {
     pub(crate) fn into_bytes(self) -> Bytes {
         self.0
     }
+
+    /// The answer with the lease of its bytes, or without if the budget has no room for them.
+    pub(super) fn leased(self, mut lease: Lease) -> Result<Answer, Answer> {
+        match lease.grow(self.0.len() as u64) {
+            Ok(()) => Ok(Answer(Bytes::from_owner(Leased { bytes: self.0, _lease: lease }))),
+            Err(Exhausted) => Err(self),
+        }
+    }
 }
 
 impl From<Vec<u8>> for Answer {
-    fn from(bytes: Vec<u8>) -> Answer {
+    fn from(mut bytes: Vec<u8>) -> Answer {
+        // Room for more than there is would not be counted.
+        if bytes.capacity() - bytes.len() > bytes.len() / 8 + SPARE {
+            bytes.shrink_to_fit();
+        }
         Answer(bytes.into())
     }
 }
+
+/// Bytes of unused room that are not worth a copy.
+const SPARE: usize = 1 << 10;
 
 /// A body in memory and the share of the common budget it takes.
 #[derive(Debug)]
@@ -35,7 +50,7 @@ pub(super) struct Received {
 
 /// Bytes that give their share of the budget back when they have been sent.
 struct Leased {
-    bytes: Vec<u8>,
+    bytes: Bytes,
     _lease: Lease,
 }
 
@@ -53,21 +68,36 @@ pub(super) async fn receive(
     exchange: &Exchange,
 ) -> Result<Received, Problem> {
     check_announced(body, limit, "the body")?;
+    let announced = body.size_hint().upper().unwrap_or(limit).min(limit);
     let mut received = Received { bytes: Vec::new(), lease };
     while let Some(data) = next_in_time(body, exchange).await? {
         if received.bytes.len() as u64 + data.len() as u64 > limit {
             return Err(Problem::too_large("the body", limit));
         }
-        received.lease.grow(data.len() as u64).map_err(|_| Problem::too_much())?;
-        received.bytes.extend_from_slice(&data);
+        received.push(&data, announced as usize).map_err(|_| Problem::too_much())?;
     }
     Ok(received)
 }
 
-/// The answer of these bytes; `None` if the budget has no room for them.
-pub(super) fn leased(bytes: Vec<u8>, mut lease: Lease) -> Option<Answer> {
-    lease.grow(bytes.len() as u64).ok()?;
-    Some(Answer(Bytes::from_owner(Leased { bytes, _lease: lease })))
+impl Received {
+    /// Adds a piece. The lease covers the room for the bytes too, which doubles as they come, but is
+    /// never larger than what is still `announced`.
+    fn push(&mut self, data: &[u8], announced: usize) -> Result<(), Exhausted> {
+        let (capacity, needed) = (self.bytes.capacity(), self.bytes.len() + data.len());
+        if needed > capacity {
+            let doubled = (capacity * 2).min(announced).max(needed);
+            let wanted = match self.lease.grow((doubled - capacity) as u64) {
+                Ok(()) => doubled,
+                Err(Exhausted) => {
+                    self.lease.grow((needed - capacity) as u64)?;
+                    needed
+                }
+            };
+            self.bytes.reserve_exact(wanted - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(data);
+        Ok(())
+    }
 }
 
 /// Why an upload was not received.
@@ -85,12 +115,13 @@ impl From<Problem> for UploadError {
 }
 
 /// Receives a body of at most `limit` bytes into a file, as long as the client sends it fast enough,
-/// and has it written to the disk.
+/// and has it written to the disk. `lease` is of the bytes in the file.
 pub(super) async fn receive_file(
     body: &mut Incoming,
     limit: u64,
     exchange: &Exchange,
     file: &NamedTempFile,
+    lease: &mut Lease,
 ) -> Result<(), UploadError> {
     check_announced(body, limit, "the artifact")?;
     let file = file.as_file().try_clone().map_err(UploadError::Io)?;
@@ -101,6 +132,8 @@ pub(super) async fn receive_file(
         if received > limit {
             return Err(Problem::too_large("the artifact", limit).into());
         }
+        let leased = lease.grow(data.len() as u64);
+        leased.map_err(|_| Problem::busy("too many deployments at the same time"))?;
         file.write_all(&data).await.map_err(UploadError::Io)?;
     }
     file.flush().await.map_err(UploadError::Io)?;

@@ -1,10 +1,11 @@
 //! Requests to functions.
 
 use super::answer::Problem;
+use super::blocking;
 use super::body::{self, Answer};
 use super::peer::Caller;
 use crate::budget::Lease;
-use crate::registry::Deployed;
+use crate::registry::{Deployed, Registered};
 use crate::server::Shared;
 use crate::workers::Fate;
 use hyper::body::Incoming;
@@ -28,11 +29,7 @@ pub(super) async fn handle(
     id: &str,
 ) -> Result<Response<Answer>, Problem> {
     let path = head.uri.path();
-    let deployed = shared
-        .deployer
-        .registry
-        .find(path)
-        .ok_or_else(|| Problem::not_found(format!("there is no function at {path}")))?;
+    let deployed = find(shared, path).await?;
     let lease = caller.bytes(deployed.name(), &head)?;
     let received = body::receive(body, shared.config.max_body, lease, caller.exchange).await?;
     let deadline = Instant::now().checked_add(deployed.function.time_limit());
@@ -41,18 +38,36 @@ pub(super) async fn handle(
     let (id, exchange) = (id.to_owned(), Exchange::new(request));
     let exchange = Exchange { id: id.clone(), route_bytes, deadline, ..exchange };
     let place = caller.place(deployed.name())?;
-    let outcome = run(shared, &deployed, exchange, place).await?;
-    respond(caller, &deployed, outcome, &id, received.lease)
+    let outcome = run(shared, &deployed, exchange, place, received.lease).await?;
+    respond(caller, &deployed, outcome, &id)
 }
 
-type Outcome = Result<Response<Body>, InvokeError>;
+/// The function at a path. One that could not be loaded is tried again, if it is time to.
+async fn find(shared: &Arc<Shared>, path: &str) -> Result<Arc<Deployed>, Problem> {
+    let failed = match shared.deployer.registry.find(path) {
+        Some(Registered::Ready(deployed)) => return Ok(deployed),
+        Some(Registered::Failed(failed)) => failed,
+        None => return Err(Problem::not_found(format!("there is no function at {path}"))),
+    };
+    let retried = failed.clone();
+    let deployed = match failed.time_left() {
+        Duration::ZERO => blocking(shared, move |it| it.deployer.retry(&retried)).await?,
+        _ => None,
+    };
+    deployed.ok_or_else(|| Problem::not_loaded(&failed.info.name, failed.time_left()))
+}
 
-/// Queues a request for a worker and waits for its outcome.
+/// An answer, or `None` if there is no room for it.
+type Outcome = Result<Option<Response<Answer>>, InvokeError>;
+
+/// Queues a request for a worker and waits for its outcome. The request's lease goes with its bytes:
+/// when the client has left, to the queue's end or through the worker, whoever frees them last.
 async fn run(
     shared: &Shared,
     deployed: &Arc<Deployed>,
     exchange: Exchange,
     place: Lease,
+    lease: Lease,
 ) -> Result<Outcome, Problem> {
     let deadline = exchange.deadline;
     let (reply, outcome) = oneshot::channel();
@@ -66,16 +81,21 @@ async fn run(
         let late = deadline.is_some_and(|deadline| deadline <= Instant::now());
         // A client that has gone needs no answer; late requests get theirs below.
         if !reply.is_closed() && !late {
-            let _ = reply.send(Some(job_deployed.function.handle(exchange)));
+            let answer = job_deployed.function.handle(exchange);
+            let _ = reply.send(Some(answer.map(|answer| leased(answer, lease))));
         }
     };
-    shared.workers.submit(payer, job).map_err(|_| Problem::busy_workers())?;
+    // Dropped with this future, when the client leaves.
+    let ticket = shared.workers.submit(payer, job).map_err(|_| Problem::busy_workers())?;
     let outcome = match deadline {
         Some(deadline) => tokio::time::timeout_at((deadline + GRACE).into(), outcome).await,
         None => Ok(outcome.await),
     };
     match outcome {
-        Ok(Ok(Some(outcome))) => Ok(outcome),
+        Ok(Ok(Some(outcome))) => {
+            ticket.redeem();
+            Ok(outcome)
+        }
         Ok(Ok(None)) => Err(Problem::busy_workers()),
         // Not run in time, or not stopped in time.
         Ok(Err(_)) if deadline.is_some_and(|deadline| deadline <= Instant::now()) => {
@@ -86,12 +106,18 @@ async fn run(
     }
 }
 
+/// The answer with the lease of its bytes and of those of its request.
+fn leased(answer: Response<Body>, lease: Lease) -> Option<Response<Answer>> {
+    let (head, body) = answer.into_parts();
+    let answer = Answer::from(body.into_bytes()).leased(lease).ok()?;
+    Some(Response::from_parts(head, answer))
+}
+
 fn respond(
     caller: &Caller<'_>,
     deployed: &Deployed,
     outcome: Outcome,
     id: &str,
-    lease: Lease,
 ) -> Result<Response<Answer>, Problem> {
     let function = deployed.name().as_str();
     let answer = match outcome {
@@ -102,13 +128,10 @@ fn respond(
         }
         Err(error) => {
             tracing::error!(request = id, function, "{error}");
-            return Err(Problem::internal("the function failed"));
+            return Err(Problem::of_fault(error.fault(), ""));
         }
     };
-    let (head, body) = answer.into_parts();
-    let body = body::leased(body.into_bytes(), lease);
-    let body = body.ok_or_else(|| caller.refuse(deployed.name()))?;
-    let mut response = Response::from_parts(head, body);
+    let mut response = answer.ok_or_else(|| caller.refuse(deployed.name()))?;
     let headers = response.headers_mut();
     headers.entry(CONTENT_TYPE).or_insert_with(|| deployed.content_type.clone());
     // What the guest sent is of that type and nothing else, whatever it looks like.

@@ -2,8 +2,11 @@
 
 use super::answer::{Problem, json};
 use super::auth;
+use super::blocking;
 use super::body::{self, Answer, UploadError};
+use super::peer::Caller;
 use crate::connection::Exchange;
+use crate::registry::FunctionStatus;
 use crate::server::Shared;
 use crate::store::StoreError;
 use hyper::body::Incoming;
@@ -11,6 +14,7 @@ use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 use serde_json::json;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use wfaas_function::{FunctionName, Spec, SpecError};
 
 /// Name of the header with a deployment's configuration.
@@ -19,7 +23,7 @@ pub(crate) const CONFIG_HEADER: &str = "x-wfaas-config";
 /// Answers a management request.
 pub(super) async fn handle(
     shared: &Arc<Shared>,
-    exchange: &Exchange,
+    caller: &Caller<'_>,
     head: &Parts,
     body: &mut Incoming,
 ) -> Result<Response<Answer>, Problem> {
@@ -32,6 +36,25 @@ pub(super) async fn handle(
         return Err(Problem::not_found("there is nothing here; see /v1/functions and /v1/health"));
     };
     auth::check(&shared.config, head)?;
+    let lease = caller.managing(head)?;
+    let response = functions(shared, caller.exchange, rest, head, body).await?;
+    let (parts, answer) = response.into_parts();
+    let answer = match answer.leased(lease) {
+        Err(_) if head.method == Method::GET => return Err(Problem::too_much()),
+        // A change that was made is acknowledged.
+        Ok(answer) | Err(answer) => answer,
+    };
+    Ok(Response::from_parts(parts, answer))
+}
+
+/// Answers a request for `/v1/functions` and what follows.
+async fn functions(
+    shared: &Arc<Shared>,
+    exchange: &Exchange,
+    rest: &str,
+    head: &Parts,
+    body: &mut Incoming,
+) -> Result<Response<Answer>, Problem> {
     match rest.strip_prefix('/') {
         None if rest.is_empty() => list(shared, &head.method),
         None => Err(Problem::not_found("there is nothing here; see /v1/functions")),
@@ -52,11 +75,19 @@ fn health(shared: &Shared, method: &Method) -> Result<Response<Answer>, Problem>
     if method != Method::GET {
         return Err(Problem::method("GET"));
     }
-    let functions = shared.deployer.registry.len();
+    let (functions, failed) = shared.deployer.registry.count();
+    let engine = &shared.deployer.engine;
+    // Not 503: the others are served, and would not be any more behind a balancer that reads it.
     let body = json!({
-        "status": "ok",
+        "status": if failed == 0 { "ok" } else { "degraded" },
         "version": env!("CARGO_PKG_VERSION"),
         "functions": functions,
+        "failed": failed,
+        "image_bytes": engine.image_bytes(),
+        "max_image_bytes": engine.max_image_bytes(),
+        "buffered_bytes": shared.buffered.taken_units(),
+        "max_buffered_bytes": shared.config.max_buffered,
+        "dropped_log_records": shared.config.dropped_records.load(Ordering::Relaxed),
     });
     Ok(json(StatusCode::OK, &body))
 }
@@ -70,7 +101,7 @@ fn list(shared: &Shared, method: &Method) -> Result<Response<Answer>, Problem> {
 
 fn get(shared: &Shared, name: &FunctionName) -> Result<Response<Answer>, Problem> {
     match shared.deployer.registry.get(name) {
-        Some(deployed) => Ok(json(StatusCode::OK, &deployed.info)),
+        Some(registered) => Ok(json(StatusCode::OK, &registered.status())),
         None => Err(unknown(name)),
     }
 }
@@ -83,17 +114,23 @@ async fn put(
     body: &mut Incoming,
 ) -> Result<Response<Answer>, Problem> {
     let spec = spec(head).map_err(crate::deploy::DeployError::from)?;
-    let staged = shared.deployer.store.stage()?;
-    match body::receive_file(body, shared.config.max_artifact, exchange, &staged).await {
+    // Before the file, so that it outlives the file's bytes.
+    let mut lease = shared.staged.lease(Vec::new());
+    let staged = shared.deployer.layout.stage()?;
+    let limit = shared.config.max_artifact;
+    match body::receive_file(body, limit, exchange, &staged, &mut lease).await {
         Ok(()) => {}
         Err(UploadError::Problem(problem)) => return Err(problem),
         Err(UploadError::Io(error)) => return Err(StoreError::at(staged.path())(error).into()),
     }
-    let (info, replaced) =
-        blocking(shared, move |shared| shared.deployer.deploy(name, spec, staged)).await??;
+    let deployed = blocking(shared, move |shared| {
+        let _staged = lease;
+        shared.deployer.deploy(name, spec, staged)
+    });
+    let (info, replaced) = deployed.await??;
     tracing::info!(function = %info.name, artifact = info.artifact, replaced, "deployed");
     let status = if replaced { StatusCode::OK } else { StatusCode::CREATED };
-    Ok(json(status, &info))
+    Ok(json(status, &FunctionStatus::Ready(info)))
 }
 
 async fn delete(shared: &Arc<Shared>, name: FunctionName) -> Result<Response<Answer>, Problem> {
@@ -107,23 +144,12 @@ async fn delete(shared: &Arc<Shared>, name: FunctionName) -> Result<Response<Ans
     Ok(response)
 }
 
-/// Runs what blocks where that stalls nobody. It goes on to its end even if the client leaves.
-async fn blocking<R: Send + 'static>(
-    shared: &Arc<Shared>,
-    work: impl FnOnce(&Shared) -> R + Send + 'static,
-) -> Result<R, Problem> {
-    let shared = shared.clone();
-    let done = tokio::task::spawn_blocking(move || work(&shared)).await;
-    done.map_err(|error| {
-        tracing::error!("a management request panicked: {error}");
-        Problem::internal("the server failed")
-    })
-}
-
 fn spec(head: &Parts) -> Result<Spec, SpecError> {
-    let Some(value) = head.headers.get(CONFIG_HEADER) else {
-        return Ok(Spec::default());
-    };
+    let mut values = head.headers.get_all(CONFIG_HEADER).iter();
+    let Some(value) = values.next() else { return Ok(Spec::default()) };
+    if values.next().is_some() {
+        return Err(SpecError::Json(format!("there is more than one {CONFIG_HEADER}")));
+    }
     let text = std::str::from_utf8(value.as_bytes());
     let text = text.map_err(|_| SpecError::Json(format!("{CONFIG_HEADER} is not UTF-8")))?;
     Spec::from_json(text)

@@ -72,7 +72,10 @@ pub(crate) async fn handle(
     let is_refused = checked.is_err();
     let outcome = match checked {
         Err(problem) => Err(problem),
-        Ok(()) if is_management(&path) => manage::handle(shared, exchange, &head, &mut body).await,
+        Ok(()) if is_management(&path) => {
+            let caller = peer.caller(shared, exchange, &head.headers);
+            manage::handle(shared, &caller, &head, &mut body).await
+        }
         Ok(()) => {
             let caller = peer.caller(shared, exchange, &head.headers);
             let outcome = invoke::handle(shared, &caller, head, &mut body, &id).await;
@@ -97,7 +100,7 @@ pub(crate) async fn handle(
     }
     tracing::info!(
         request = id,
-        %method,
+        method = method.as_str(),
         path,
         status = response.status().as_u16(),
         micros = began.elapsed().as_micros() as u64,
@@ -117,6 +120,19 @@ fn check(peer: &Peer, exchange: &Exchange, head: &Parts) -> Result<(), Problem> 
         return Err(Problem::busy("there are too many connections"));
     }
     Ok(())
+}
+
+/// Runs what blocks where that stalls nobody. It goes on to its end even if the client leaves.
+async fn blocking<R: Send + 'static>(
+    shared: &Arc<Shared>,
+    work: impl FnOnce(&Shared) -> R + Send + 'static,
+) -> Result<R, Problem> {
+    let shared = shared.clone();
+    let done = tokio::task::spawn_blocking(move || work(&shared)).await;
+    done.map_err(|error| {
+        tracing::error!("work for a request panicked: {error}");
+        Problem::internal("the server failed")
+    })
 }
 
 fn is_management(path: &str) -> bool {

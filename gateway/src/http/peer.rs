@@ -2,7 +2,7 @@
 
 use super::answer::Problem;
 use super::forwarded;
-use crate::budget::{Holder, Lease};
+use crate::budget::{Budget, Holder, Lease};
 use crate::connection::Exchange;
 use crate::limits::ClientAddress;
 use crate::network::Client;
@@ -11,9 +11,6 @@ use hyper::HeaderMap;
 use hyper::http::request::Parts;
 use std::net::IpAddr;
 use wfaas_function::FunctionName;
-
-/// Most bytes of headers that are not counted: the price of having a request at all.
-const SMALL_HEAD: usize = 4 << 10;
 
 /// The other end of a connection.
 #[derive(Debug)]
@@ -62,29 +59,38 @@ impl Caller<'_> {
         Problem::too_much()
     }
 
-    /// A lease of the bytes of a request to this function, its head's if that is large.
+    /// A lease of the bytes of a request to this function, so far its head's.
     pub(super) fn bytes(&self, function: &FunctionName, head: &Parts) -> Result<Lease, Problem> {
         if self.client.is_some_and(|client| self.shared.refusals.contains(client, function)) {
             return Err(Problem::too_much());
         }
-        let mut holders = self.holders(function);
+        self.lease_head(&self.shared.buffered, self.holders(Some(function)), head)
+    }
+
+    /// A lease of the bytes of a request for management, so far its head's.
+    pub(super) fn managing(&self, head: &Parts) -> Result<Lease, Problem> {
+        self.lease_head(&self.shared.managing, self.holders(None), head)
+    }
+
+    fn lease_head(
+        &self,
+        budget: &Budget,
+        mut holders: Vec<Holder>,
+        head: &Parts,
+    ) -> Result<Lease, Problem> {
         if !self.is_trusted {
             let account = self.exchange.connection().account.clone();
             let share = self.shared.config.clients.connection_share;
             holders.push(Holder { account, share, is_client: false });
         }
-        let mut lease = self.shared.buffered.lease(holders);
-        let headers = head.headers.iter();
-        let bytes: usize = headers.map(|(name, value)| name.as_str().len() + value.len()).sum();
-        if bytes > SMALL_HEAD {
-            lease.grow(bytes as u64).map_err(|_| Problem::too_much())?;
-        }
+        let mut lease = budget.lease(holders);
+        lease.grow(head_bytes(head)).map_err(|_| Problem::too_much())?;
         Ok(lease)
     }
 
     /// A place in the queue for a request to this function.
     pub(super) fn place(&self, function: &FunctionName) -> Result<Lease, Problem> {
-        let mut place = self.shared.places.lease(self.holders(function));
+        let mut place = self.shared.places.lease(self.holders(Some(function)));
         let mut granted = place.grow(1);
         if granted.is_err() && self.shared.workers.make_room(&place.payer()) {
             granted = place.grow(1);
@@ -92,14 +98,30 @@ impl Caller<'_> {
         granted.map(|()| place).map_err(|_| Problem::busy_workers())
     }
 
-    fn holders(&self, function: &FunctionName) -> Vec<Holder> {
+    fn holders(&self, function: Option<&FunctionName>) -> Vec<Holder> {
         let limits = &self.shared.config.clients;
-        let (account, share) = (self.shared.functions.of(function), limits.function_share);
-        let mut holders = vec![Holder { account, share, is_client: false }];
+        let mut holders = Vec::with_capacity(3);
+        if let Some(function) = function {
+            let (account, share) = (self.shared.functions.of(function), limits.function_share);
+            holders.push(Holder { account, share, is_client: false });
+        }
         if let Some(client) = &self.client {
             let (account, share) = (self.shared.addresses.of(client), limits.address_share);
             holders.push(Holder { account, share, is_client: true });
         }
         holders
     }
+}
+
+/// Bytes of memory beside its name and value that a header takes, by the rule of RFC 9113, 6.5.2.
+const HEADER_BYTES: usize = 32;
+
+/// Bytes of memory that the head of a request takes.
+fn head_bytes(head: &Parts) -> u64 {
+    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    let headers = head.headers.iter();
+    let headers = headers
+        .map(|(name, value)| name.as_str().len() + value.len() + HEADER_BYTES)
+        .sum::<usize>();
+    (target + headers) as u64
 }

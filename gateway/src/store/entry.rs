@@ -1,8 +1,7 @@
 //! The file of one function.
 
-use super::StoreError;
+use super::{StoreError, files};
 use serde::{Deserialize, Serialize};
-use std::io::Read;
 use std::path::Path;
 use wfaas_function::{FunctionName, Spec};
 
@@ -37,10 +36,7 @@ impl Entry {
     /// Reads and checks a file.
     pub(super) fn read(path: &Path) -> Result<Entry, StoreError> {
         let damaged = |reason: String| StoreError::Damaged { path: path.to_owned(), reason };
-        let mut json = Vec::new();
-        std::fs::File::open(path)
-            .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut json))
-            .map_err(StoreError::at(path))?;
+        let json = files::read(path, MAX_BYTES + 1)?;
         if json.len() as u64 > MAX_BYTES {
             return Err(damaged("it is too long".to_owned()));
         }

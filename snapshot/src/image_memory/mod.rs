@@ -88,6 +88,11 @@ impl ImageMemory {
         self.0.state().bytes
     }
 
+    /// Most bytes that the images may take.
+    pub fn most_bytes(&self) -> u64 {
+        self.0.most_bytes
+    }
+
     /// An image of `bytes` bytes that is zero but for `extents`. Their contents are copied from
     /// `stored`, where [`Extent::file`] is an offset, so nobody else can change them. `head` is for
     /// the heads of slots: one that is not longer is of the same mapping as the image.
@@ -211,6 +216,11 @@ impl Region {
             offset.and_then(|offset| self.view()?.bytes(offset, bytes.len())) == Some(*bytes)
         };
         self.layout == *layout && self.layout.stored.iter().zip(pages).all(same)
+    }
+
+    /// Offset and length of the image's ranges that were stored, ascending.
+    pub(crate) fn stored(&self) -> &[(usize, usize)] {
+        &self.layout.stored
     }
 
     /// Its bytes, mapped for reading; `None` if that was not possible.

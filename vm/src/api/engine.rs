@@ -108,6 +108,12 @@ impl Engine {
         self.0.images.bytes()
     }
 
+    /// Most bytes that the images of modules may take: [`Config::max_image_bytes`], or what it is if
+    /// that is `None`.
+    pub fn max_image_bytes(&self) -> u64 {
+        self.0.images.most_bytes()
+    }
+
     pub(super) fn image_memory(&self) -> &ImageMemory {
         &self.0.images
     }
@@ -119,4 +125,11 @@ impl Engine {
     pub(super) fn stacks(&self) -> &Arc<StackPool> {
         &self.0.stacks
     }
+}
+
+/// Has the allocator of this process give its free pages back to the kernel, as after many large
+/// requests. It takes milliseconds, in which other threads may have to wait for memory. Does nothing
+/// where the C library is not glibc.
+pub fn trim_allocator() {
+    sys::trim_allocator();
 }

@@ -177,37 +177,21 @@ impl<T: 'static> Linker<T> {
         let StoreBox { inner, lent, .. } = store.store_box_mut();
         let mut imports = Vec::new();
         for (module_name, name, ty) in module.imports() {
-            imports.push(self.resolve(&mut inner.objects, module_name, name, &ty)?);
+            let definition = self.get(module_name, name);
+            let unknown = || self.unknown_import(module, module_name, name, &ty);
+            let definition = definition.ok_or_else(unknown)?;
+            imports.push(resolve(&mut inner.objects, definition, module_name, name, &ty)?);
         }
         let index = inner.instantiate(module, &imports, lent.terms())?;
         Ok(Instance { store: inner.objects.id(), index })
     }
 
-    fn resolve(
-        &self,
-        objects: &mut Objects,
-        module: &str,
-        name: &str,
-        wanted: &ExternType,
-    ) -> Result<Item, Error> {
-        let Some(definition) = self.get(module, name) else {
-            let (module, name) = (module.into(), name.into());
-            return Err(Error::UnknownImport { module, name, ty: wanted.to_string() });
-        };
-        let item = match definition {
-            Definition::Item(item) => item.item_in(objects),
-            Definition::Host(func) => Item::Func(objects.known_host_func(func)),
-        };
-        let found = objects.type_of(&item);
-        if wanted.accepts(&found) {
-            return Ok(item);
-        }
-        Err(Error::IncompatibleImport {
-            module: module.into(),
-            name: name.into(),
-            expected: wanted.to_string(),
-            found: found.to_string(),
-        })
+    /// The first import of a module that is not defined, with the names of all others.
+    fn unknown_import(&self, of: &Module, module: &str, name: &str, ty: &ExternType) -> Error {
+        let unknown = of.imports().filter(|(module, name, _)| !self.has(module, name)).skip(1);
+        let others = unknown.map(|(module, name, _)| (module.into(), name.into())).collect();
+        let (module, name) = (module.into(), name.into());
+        Error::UnknownImport { module, name, ty: ty.to_string(), others }
     }
 
     fn get(&self, module: &str, name: &str) -> Option<&Definition> {
@@ -219,4 +203,28 @@ impl<T: 'static> Linker<T> {
         names.insert(name.to_owned(), definition);
         self
     }
+}
+
+/// The item of a definition, if it is of the type that the import wants.
+fn resolve(
+    objects: &mut Objects,
+    definition: &Definition,
+    module: &str,
+    name: &str,
+    wanted: &ExternType,
+) -> Result<Item, Error> {
+    let item = match definition {
+        Definition::Item(item) => item.item_in(objects),
+        Definition::Host(func) => Item::Func(objects.known_host_func(func)),
+    };
+    let found = objects.type_of(&item);
+    if wanted.accepts(&found) {
+        return Ok(item);
+    }
+    Err(Error::IncompatibleImport {
+        module: module.into(),
+        name: name.into(),
+        expected: wanted.to_string(),
+        found: found.to_string(),
+    })
 }

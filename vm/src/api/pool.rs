@@ -17,6 +17,7 @@ use std::any::Any;
 use std::marker::PhantomData;
 use std::sync::{Arc, Weak};
 use wfaas_abi::artifact::records::ExternKind;
+use wfaas_abi::untrusted;
 
 /// Hands out instances of one module that are all alike, whatever their predecessors did. Cheap
 /// to clone; usable from any number of threads.
@@ -157,7 +158,7 @@ fn check_module(module: &Module) -> Result<(), Error> {
     for import in artifact.imports() {
         let kind = import.ty.extern_kind()?;
         if kind != ExternKind::Func {
-            let name = artifact.string(import.name)?;
+            let name = untrusted::name(artifact.string(import.name)?);
             let message = format!("a pool of a module that imports the {} \"{name}\"", kind.name());
             return Err(Error::Unsupported(message + " is not supported"));
         }

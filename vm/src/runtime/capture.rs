@@ -8,7 +8,7 @@ use wfaas_abi::image::SparseImage;
 use wfaas_abi::layout::{PAGE, WASM_PAGE};
 use wfaas_abi::memories::{LEAD, image_offset};
 use wfaas_abi::state::MEMORY_PAGES_OFFSET;
-use wfaas_abi::{FuncRef, ValType};
+use wfaas_abi::{FuncRef, ValType, untrusted};
 
 /// State and memory of an instance at one moment.
 #[derive(Debug, Clone)]
@@ -38,7 +38,7 @@ pub(crate) fn capture(store: &Objects, index: u32) -> Result<Capture, Error> {
     for import in artifact.imports() {
         let kind = import.ty.extern_kind()?;
         if kind != ExternKind::Func {
-            let name = artifact.string(import.name)?;
+            let name = untrusted::name(artifact.string(import.name)?);
             return Err(Error::Capture(format!("it imports the {} \"{name}\"", kind.name())));
         }
     }
@@ -52,9 +52,11 @@ pub(crate) fn capture(store: &Objects, index: u32) -> Result<Capture, Error> {
         let bytes = memory.bytes();
         let pages = (bytes / WASM_PAGE) as u64;
         memory_pages.push(pages);
-        for at in (-(lead as i64)..bytes as i64).step_by(PAGE) {
-            let page = memory.page(at as isize)?;
-            image.write(image_offset(place) + at, &page);
+        for range in memory.contents(lead) {
+            // A slot may keep pages behind the end of its memory.
+            for at in (range.start..range.end.min(bytes as isize)).step_by(PAGE) {
+                image.write(image_offset(place) + at as i64, &memory.page(at)?);
+            }
         }
         // A shared memory may have grown meanwhile.
         let size_at = image_offset(place) + i64::from(MEMORY_PAGES_OFFSET);

@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use wfaas_abi::artifact::records::{FunctionRecord, NONE};
-use wfaas_abi::{Artifact, ArtifactError};
+use wfaas_abi::{Artifact, ArtifactError, untrusted};
 use wfaas_symbolize::{Line, demangle};
 
 /// The mapped file and its executable text, shared by a module and its protos.
@@ -123,7 +123,7 @@ fn frame(
 pub struct Frame {
     /// Index in the module's function index space.
     pub func_index: u32,
-    /// Name, from the name section, an export or an import.
+    /// Name, from the name section, an export or an import, as it is there: it may hold anything.
     pub func_name: Option<String>,
     /// Offset in the `.wasm`, in bytes, of the instruction under way.
     pub wasm_offset: Option<u32>,
@@ -162,24 +162,19 @@ impl fmt::Display for Row<'_> {
         let function = line.and_then(|line| line.function.as_deref()).map(Cow::Borrowed);
         let function = function.or_else(|| frame.func_name.as_deref().map(demangle));
         match function {
-            Some(name) => write!(f, "{}", shown(&name))?,
+            Some(name) => write!(f, "{}", untrusted::name(&name))?,
             None => write!(f, "func[{}]", frame.func_index)?,
         }
         let near = if frame.exact { "" } else { "near " };
         let file = line.and_then(|line| Some((line.file.as_deref()?, line.line, line.column)));
         match (file, frame.wasm_offset) {
-            (Some((file, 0, _)), _) => write!(f, " ({near}{})", shown(file)),
-            (Some((file, line, 0)), _) => write!(f, " ({near}{}:{line})", shown(file)),
+            (Some((file, 0, _)), _) => write!(f, " ({near}{})", untrusted::name(file)),
+            (Some((file, line, 0)), _) => write!(f, " ({near}{}:{line})", untrusted::name(file)),
             (Some((file, line, column)), _) => {
-                write!(f, " ({near}{}:{line}:{column})", shown(file))
+                write!(f, " ({near}{}:{line}:{column})", untrusted::name(file))
             }
             (None, Some(offset)) => write!(f, " ({near}wasm offset 0x{offset:x})"),
             (None, None) => Ok(()),
         }
     }
-}
-
-/// A name from the module: nothing in it moves a cursor or ends a line.
-fn shown(name: &str) -> String {
-    name.replace(char::is_control, "\u{fffd}")
 }

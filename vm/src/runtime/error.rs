@@ -3,6 +3,7 @@
 use crate::call::enter::Refused;
 use crate::runtime::thrown::{Exception, Uncaught};
 use crate::runtime::trap::{Backtrace, HostError, Trap};
+use wfaas_abi::untrusted::name as shown;
 use wfaas_abi::{ArtifactError, TrapCode};
 
 /// The range lies outside of the memory.
@@ -27,7 +28,10 @@ pub enum Error {
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
     /// An import that nobody defines.
-    #[error("unknown import: \"{module}\" \"{name}\" ({ty}) has not been defined")]
+    #[error(
+        "unknown import: \"{}\" \"{}\" ({}) has not been defined{}",
+        shown(.module), shown(.name), shown(.ty), nor(.others)
+    )]
     UnknownImport {
         /// Module name of the import.
         module: String,
@@ -35,10 +39,13 @@ pub enum Error {
         name: String,
         /// The type that the module wants.
         ty: String,
+        /// Module and field names of further imports that nobody defines.
+        others: Box<[(String, String)]>,
     },
     /// An import that is defined as something else.
     #[error(
-        "incompatible import type for \"{module}\" \"{name}\": expected {expected}, found {found}"
+        "incompatible import type for \"{}\" \"{}\": expected {}, found {}",
+        shown(.module), shown(.name), shown(.expected), shown(.found)
     )]
     IncompatibleImport {
         /// Module name of the import.
@@ -51,7 +58,7 @@ pub enum Error {
         found: String,
     },
     /// An export that is not there, or is something else.
-    #[error("no export \"{name}\": {reason}")]
+    #[error("no export \"{}\": {}", shown(.name), shown(.reason))]
     Export {
         /// Name looked for.
         name: String,
@@ -59,7 +66,7 @@ pub enum Error {
         reason: String,
     },
     /// Arguments or values of the wrong type or number.
-    #[error("type mismatch: expected {expected}, found {found}")]
+    #[error("type mismatch: expected {}, found {}", shown(.expected), shown(.found))]
     TypeMismatch {
         /// The types wanted.
         expected: String,
@@ -134,6 +141,23 @@ impl Error {
 
     pub(crate) fn os(what: &'static str) -> impl FnOnce(std::io::Error) -> Error {
         move |source| Error::Os { what, source }
+    }
+}
+
+/// Most further imports that a message names.
+const MAX_NAMED: usize = 20;
+
+/// That these imports are not defined either, in words.
+fn nor(others: &[(String, String)]) -> String {
+    let named = others.iter().take(MAX_NAMED);
+    let list = named
+        .map(|(module, name)| format!("\"{}\" \"{}\"", shown(module), shown(name)))
+        .collect::<Vec<_>>()
+        .join(", ");
+    match others.len().checked_sub(MAX_NAMED) {
+        _ if others.is_empty() => String::new(),
+        None | Some(0) => format!(", nor have {list}"),
+        Some(more) => format!(", nor have {list} and {more} more"),
     }
 }
 

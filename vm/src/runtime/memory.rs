@@ -5,6 +5,7 @@ use crate::runtime::shared::SharedMemory;
 use crate::runtime::slot::{OwnSlot, SlotSource, SlotTerms, zeroed};
 use crate::runtime::types::{Limits, MemoryType, index};
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::Arc;
 use wfaas_abi::layout::{PAGE, WASM_PAGE};
 use wfaas_abi::memories::LEAD;
@@ -127,6 +128,17 @@ impl MemoryInner {
         match &mut self.backing {
             Backing::Own(own) => own.get_mut().bytes_mut(0, bytes).unwrap_or(&mut []),
             Backing::Shared(_) => &mut [],
+        }
+    }
+
+    /// The ranges of pages, in bytes from the base, that may be anything but zero: of the memory, and
+    /// of its image's `lead` bytes before it.
+    pub(crate) fn contents(&self, lead: usize) -> Vec<Range<isize>> {
+        match &self.backing {
+            Backing::Own(own) => own.get().contents(),
+            Backing::Shared(memory) => {
+                std::iter::once(-(lead as isize)..memory.bytes() as isize).collect()
+            }
         }
     }
 

@@ -12,7 +12,7 @@
 //! | `async_call`, `wait` | calls that can be suspended, and host functions that wait |
 //! | `bulk`, `atomic`, `foreign`, `exceptions`, `exception_list`, `handlers` | operations that hostcalls ask for |
 //! | `capture` | making an image of an instance |
-//! | `error`, `trap`, `pending` | outcomes |
+//! | `error`, `fault`, `trap`, `pending` | outcomes |
 //!
 
 pub(crate) mod async_call;
@@ -24,6 +24,7 @@ pub(crate) mod code;
 pub(crate) mod error;
 pub(crate) mod exception_list;
 pub(crate) mod exceptions;
+pub(crate) mod fault;
 pub(crate) mod foreign;
 pub(crate) mod global;
 pub(crate) mod handlers;

@@ -4,7 +4,7 @@ use super::errno::{Errno, Failure};
 use super::guest::{Guest, call};
 use super::{MODULE, clocks, directories, environment, poll, process, streams};
 use crate::context::HasWasi;
-use wfaas_vm::{Caller, Linker, ValType};
+use wfaas_vm::{Caller, FuncType, Linker, ValType};
 
 /// A function of preview1, as listings show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +32,7 @@ macro_rules! wasi_functions {
                 MODULE,
                 stringify!($name),
                 |caller: Caller<'_, T>, $($param: $ty),*| {
-                    call(caller, |guest| handle!(guest, ($($param),*), $($($handler)::+)?))
+                    call(caller, stringify!($name), |guest| handle!(guest, ($($param),*), $($($handler)::+)?))
                 },
             );)*
             let exit = |_: Caller<'_, T>, code: u32| process::proc_exit(code);
@@ -71,6 +71,38 @@ macro_rules! handle {
         $($handler)::+($guest, $($param.into()),*)
     };
 }
+
+/// What there is for an import.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Support {
+    /// A function that does what it should.
+    Works,
+    /// A function that does nothing and answers `ENOSYS`.
+    Enosys,
+    /// Nothing: a module with this import cannot be linked.
+    Missing,
+}
+
+/// What [`add_to_linker`](crate::add_to_linker) has for an import of a function.
+pub fn support(module: &str, name: &str, ty: &FuncType) -> Support {
+    if module != MODULE {
+        return Support::Missing;
+    }
+    let is =
+        |params: &[ValType], results: &[ValType]| ty.params() == params && ty.results() == results;
+    if name == "proc_exit" && is(&[ValType::I32], &[]) {
+        return Support::Works;
+    }
+    match FUNCTIONS.iter().find(|function| function.name == name) {
+        Some(function) if !is(function.params, &[ValType::I32]) => Support::Missing,
+        Some(WasiFunction { implemented: true, .. }) => Support::Works,
+        Some(_) => Support::Enosys,
+        None => Support::Missing,
+    }
+}
+
+/// A bit of a word for each.
+const _: () = assert!(FUNCTIONS.len() <= u64::BITS as usize);
 
 // `proc_exit` is not in the list: it alone has no result.
 wasi_functions! {

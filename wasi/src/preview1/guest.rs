@@ -4,6 +4,7 @@
 //! here, after a check.
 
 use super::errno::{Errno, Failure};
+use super::functions::FUNCTIONS;
 use crate::context::{HasWasi, Wasi};
 use std::ops::Range;
 use std::time::Instant;
@@ -80,16 +81,34 @@ impl<T: HasWasi> Calling for Call<'_, T> {
     }
 }
 
-/// Calls a function, again after each wait it asks for; the error number that the guest gets.
+impl<T: HasWasi> Call<'_, T> {
+    /// Has the data take note of a function that is not there, if it is the first time.
+    #[cold]
+    fn miss(&mut self, name: &'static str) {
+        let number = FUNCTIONS.iter().position(|function| function.name == name);
+        let data = self.caller.data_mut();
+        if number.is_some_and(|number| data.wasi().environment().miss(number)) {
+            data.missing(name);
+        }
+    }
+}
+
+/// Calls the function `name`, again after each wait it asks for; the error number that the guest gets.
 pub(super) fn call<T: HasWasi>(
     caller: Caller<'_, T>,
+    name: &'static str,
     function: impl Fn(&mut Guest<'_>) -> Result<(), Failure>,
 ) -> Result<u32, BoxError> {
     let mut call = Call { caller, memory: None, began: None, has_waited: false, transferred: 0 };
     loop {
         match function(&mut call) {
             Ok(()) => return Ok(Errno::Success as u32),
-            Err(Failure::Errno(errno)) => return Ok(errno as u32),
+            Err(Failure::Errno(errno)) => {
+                if errno == Errno::Nosys {
+                    call.miss(name);
+                }
+                return Ok(errno as u32);
+            }
             Err(Failure::End(error)) => return Err(error),
             Err(Failure::Wait(wait)) => {
                 if let Err(errno) = wait.block(|| call.interrupted()) {

@@ -18,7 +18,7 @@ mod process;
 mod streams;
 
 pub(crate) use errno::Errno;
-pub use functions::{FUNCTIONS, WasiFunction};
+pub use functions::{FUNCTIONS, Support, WasiFunction, support};
 pub use process::Exit;
 
 use crate::context::HasWasi;

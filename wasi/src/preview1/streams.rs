@@ -188,8 +188,7 @@ fn stream_type(descriptor: &Descriptor) -> u8 {
 }
 
 pub(super) fn fd_close(guest: &mut Guest<'_>, fd: u32) -> Result<(), Failure> {
-    let mut descriptor = guest.wasi().table.remove(fd)?;
-    if let Some(event) = descriptor.take_unfinished_line() {
+    if let Some(event) = guest.wasi().close(fd)? {
         guest.data().log(event);
     }
     Ok(())

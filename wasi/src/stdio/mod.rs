@@ -10,4 +10,4 @@ mod output;
 pub use input::Input;
 pub use log::LogEvent;
 pub use output::{Output, OutputLimit};
-pub(crate) use output::{WriteError, Written};
+pub(crate) use output::{Shared, WriteError, Written};

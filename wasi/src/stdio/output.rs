@@ -1,6 +1,6 @@
 //! Where a guest's stdout and stderr go.
 
-use super::log::{Lines, LogEvent};
+use super::log::{Lines, LogEvent, Logged};
 use crate::wait;
 use rustix::io::Errno;
 use std::os::fd::BorrowedFd;
@@ -51,6 +51,15 @@ pub(crate) struct Written {
     pub(crate) event: Option<LogEvent>,
 }
 
+/// What the output streams of an instance have in common.
+#[derive(Debug, Default)]
+pub(crate) struct Shared {
+    /// Bytes written to captured streams, which stay when the guest closes the descriptor.
+    pub(crate) captured: Vec<u8>,
+    /// Bytes written to the log.
+    pub(crate) logged: Logged,
+}
+
 impl Default for Output {
     fn default() -> Output {
         Output::capture(0)
@@ -77,10 +86,17 @@ impl Output {
     }
 
     /// The log, line by line: [`HasWasi::log`](crate::HasWasi::log). What goes beyond `budget` bytes
-    /// is dropped.
+    /// is dropped, those of other such streams of the instance included.
     #[inline]
     pub fn log(budget: u64) -> Output {
-        Output(Sink::Log(Lines::new(budget)))
+        Output::log_with(budget, 0)
+    }
+
+    /// The same, where the log adds `overhead` bytes to each line, as a time and names, which count
+    /// like those of the guest.
+    #[inline]
+    pub fn log_with(budget: u64, overhead: u64) -> Output {
+        Output(Sink::Log(Lines::new(budget, overhead)))
     }
 
     /// Writes as much as is taken at once.
@@ -90,10 +106,11 @@ impl Output {
     pub(crate) fn write(
         &mut self,
         bytes: &[u8],
-        captured: &mut Vec<u8>,
+        shared: &mut Shared,
     ) -> Result<Written, WriteError> {
         match &mut self.0 {
             Sink::Capture { limit } => {
+                let captured = &mut shared.captured;
                 if captured.len() as u64 + bytes.len() as u64 > *limit {
                     return Err(WriteError::Limit(OutputLimit { bytes: *limit }));
                 }
@@ -101,7 +118,7 @@ impl Output {
                 Ok(Written { bytes: bytes.len(), event: None })
             }
             Sink::Log(lines) => {
-                let (bytes, event) = lines.write(bytes);
+                let (bytes, event) = lines.write(bytes, &mut shared.logged);
                 Ok(Written { bytes, event })
             }
             Sink::Process(descriptor) => {
@@ -112,9 +129,9 @@ impl Output {
     }
 
     /// The end of a stream that goes to the log, if no line end has completed it.
-    pub(crate) fn take_unfinished_line(&mut self) -> Option<LogEvent> {
+    pub(crate) fn take_unfinished_line(&mut self, shared: &mut Shared) -> Option<LogEvent> {
         match &mut self.0 {
-            Sink::Log(lines) => lines.take_unfinished(),
+            Sink::Log(lines) => lines.take_unfinished(&mut shared.logged),
             Sink::Capture { .. } | Sink::Process(_) => None,
         }
     }
@@ -146,15 +163,15 @@ mod tests {
 
     #[test]
     fn a_capture_takes_its_limit_and_not_a_byte_more() {
-        let (mut output, mut captured) = (Output::capture(5), Vec::new());
+        let (mut output, mut shared) = (Output::capture(5), Shared::default());
         let mut write =
-            |bytes: &[u8]| output.write(bytes, &mut captured).map(|written| written.bytes);
+            |bytes: &[u8]| output.write(bytes, &mut shared).map(|written| written.bytes);
         assert_eq!(write(b"abc"), Ok(3));
         assert_eq!(write(b"de"), Ok(2));
         assert_eq!(write(b""), Ok(0));
         let limit = OutputLimit { bytes: 5 };
         assert_eq!(write(b"f"), Err(WriteError::Limit(limit)));
         assert!(limit.to_string().starts_with("output limit exceeded"));
-        assert_eq!(captured, b"abcde");
+        assert_eq!(shared.captured, b"abcde");
     }
 }

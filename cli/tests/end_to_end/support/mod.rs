@@ -168,3 +168,19 @@ pub(crate) fn saying(text: &str) -> String {
         len = text.len()
     )
 }
+
+/// A reactor that writes 64 KiB of lines of one letter to stderr and stdout.
+pub(crate) const LINES: &str = r#"(module
+    (import "wasi_snapshot_preview1" "fd_write" (func $w (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 3)
+    (func (export "faas_alloc") (param i32) (result i32) (i32.const 1024))
+    (func (export "faas_handle") (param i32 i32) (result i64) (local $i i32)
+      (loop $l
+        (i32.store16 offset=4096 (local.get $i) (i32.const 0x0a61))
+        (br_if $l (i32.lt_u
+          (local.tee $i (i32.add (local.get $i) (i32.const 2))) (i32.const 65536))))
+      (i32.store (i32.const 16) (i32.const 4096))
+      (i32.store (i32.const 20) (i32.const 65536))
+      (drop (call $w (i32.const 1) (i32.const 16) (i32.const 1) (i32.const 32)))
+      (drop (call $w (i32.const 2) (i32.const 16) (i32.const 1) (i32.const 32)))
+      (i64.const 0)))"#;

@@ -1,12 +1,13 @@
 //! A running `faascli serve`.
 
 use super::{PATIENCE, Response, faascli, request, signal};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, PipeReader, Read};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// A server on a port of its own, killed when the test ends.
 pub(crate) struct Server {
@@ -26,12 +27,16 @@ impl Server {
 
     /// Starts a command that becomes a server and waits until it says where it listens.
     pub(crate) fn spawn(mut command: Command) -> Server {
-        let mut child = command
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the server starts");
-        let log = collect(child.stderr.take().expect("a pipe"));
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        command.stderr(writer);
+        Server::spawn_with_log(command, Some(reader))
+    }
+
+    /// The same with standard error as the command has it, of which `log` is the other end.
+    pub(crate) fn spawn_with_log(mut command: Command, log: Option<PipeReader>) -> Server {
+        let mut child = command.stdout(Stdio::piped()).spawn().expect("the server starts");
+        drop(command); // with its end of the pipe
+        let log = log.map_or_else(Default::default, collect);
         let (sender, receiver) = mpsc::channel();
         let stdout = child.stdout.take().expect("a pipe");
         std::thread::spawn(move || {
@@ -91,10 +96,17 @@ impl Server {
         self.child.try_wait().expect("our child").is_none()
     }
 
-    /// Sends SIGTERM and waits; the exit code.
+    /// Sends SIGTERM and waits; the exit code, or none if the server does not end in time.
     pub(crate) fn stop(mut self) -> Option<i32> {
         signal(self.child.id(), "TERM");
-        self.child.wait().expect("our child").code()
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE {
+            if let Some(status) = self.child.try_wait().expect("our child") {
+                return status.code();
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        None
     }
 
     /// Sends SIGKILL, which leaves no time to tidy up.

@@ -1,7 +1,7 @@
 //! The code generator, set up for x86-64.
 
-use crate::{CompileError, OptLevel, Options};
-use cranelift_codegen::isa::{self, OwnedTargetIsa};
+use crate::{CompileError, Effort, OptLevel, Options};
+use cranelift_codegen::isa::{self, OwnedTargetIsa, TargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use wfaas_abi::cpu::CPU_FEATURES;
 
@@ -18,6 +18,16 @@ pub(crate) struct Generators {
 }
 
 impl Generators {
+    /// The code generator for a way.
+    pub(crate) fn of(&self, effort: Effort) -> &dyn TargetIsa {
+        match effort {
+            Effort::Usual => &*self.usual,
+            Effort::Unmapped => &*self.unmapped,
+            Effort::Linear => &*self.linear,
+            Effort::Least | Effort::Frame => &*self.least,
+        }
+    }
+
     /// The code generators for these options.
     pub(crate) fn new(options: &Options<'_>) -> Result<Self, CompileError> {
         // Without these, rounding and shuffling would be calls of library functions.
