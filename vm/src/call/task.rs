@@ -177,7 +177,7 @@ impl Task {
     }
 
     /// The frame pointer at which the task's guest waits, and its entry.
-    pub(crate) fn exit(&self) -> (usize, &Activation) {
+    pub(crate) fn exit_frame(&self) -> (usize, &Activation) {
         (self.suspension.exit_fp, &self.entry)
     }
 

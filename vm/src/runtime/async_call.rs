@@ -217,7 +217,7 @@ impl<'a> AsyncCall<'a> {
     ) -> Poll<Result<(), Error>> {
         // SAFETY: as in `store`.
         let StoreInner { objects, task, .. } = unsafe { self.store.as_ref() };
-        let (exit_fp, entry) = self.nested.as_deref().unwrap_or(task).exit();
+        let (exit_fp, entry) = self.nested.as_deref().unwrap_or(task).exit_frame();
         let Ok(bits) = objects.exception_to_bits(&exception) else {
             let foreign = Pending::Host(Box::new(Error::from(exception)));
             return Poll::Ready(Err(self.end_with(foreign)));
