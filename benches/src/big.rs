@@ -15,7 +15,7 @@ const FUNCTIONS: u32 = 20_000;
 const OPERATIONS: u32 = 60;
 
 /// What the artifact has at least.
-const ARTIFACT_BYTES: u64 = 40 << 20;
+const ARTIFACT_BYTES: u64 = 20 << 20;
 
 /// One module, compiled by both sides.
 pub(crate) struct Files {
