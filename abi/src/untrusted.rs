@@ -88,7 +88,7 @@ impl<T: Display> Display for Untrusted<T> {
     }
 }
 
-/// Escapes what is written to it, and refuses what there is no room for.
+/// Escapes text that is written to it, and refuses text beyond its room.
 struct Escaper<'a, 'f> {
     out: &'a mut Formatter<'f>,
     rules: Rules,

@@ -1,4 +1,4 @@
-//! Sites: what was written is found, with random ones and at all distances; and any bytes are read
+//! Sites: all that were written are found, with random ones and at all distances; and any bytes are read
 //! without a panic, in bounded time.
 
 use proptest::prelude::*;

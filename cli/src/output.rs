@@ -53,7 +53,7 @@ fn write(bytes: &[u8]) -> Result {
 /// Whether standard error takes nothing, and does not refuse it either.
 static IS_SILENT: AtomicBool = AtomicBool::new(false);
 
-/// Says nothing on standard error any more: it is known that this would take for ever.
+/// Says nothing on standard error any more, since nobody reads it and a write would not return.
 pub(crate) fn fall_silent() {
     IS_SILENT.store(true, Ordering::Relaxed);
 }

@@ -168,7 +168,7 @@ impl<'a> Artifact<'a> {
         <[T]>::ref_from_bytes(self.section(id)).unwrap_or(&[])
     }
 
-    /// BLAKE3 of the machine code: what a debug file belongs to. Initialisation and warm-up requests
+    /// BLAKE3 of the machine code, by which a debug file is known to belong to it. Initialisation and warm-up requests
     /// leave it as it is. Takes time in proportion to the code.
     pub fn code_hash(&self) -> [u8; 32] {
         *blake3::hash(self.text()).as_bytes()

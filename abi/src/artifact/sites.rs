@@ -177,7 +177,7 @@ pub struct Sites<'a> {
 }
 
 impl<'a> Sites<'a> {
-    /// A view of what a [`SiteWriter`] wrote, or of anything.
+    /// A view of the bytes of a [`SiteWriter`], or of any others.
     pub fn new(blocks: &'a [SiteBlock], bytes: &'a [u8]) -> Sites<'a> {
         Sites { blocks, bytes }
     }

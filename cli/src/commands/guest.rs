@@ -2,7 +2,7 @@
 
 use wfaas_function::Spec;
 
-/// What a guest is told, over what its folder's faas.toml says.
+/// Environment and arguments of a guest, over those of its folder's faas.toml.
 #[derive(Debug, clap::Args)]
 pub(super) struct Guest {
     /// Set an environment variable of the guest; of several with one name the last counts

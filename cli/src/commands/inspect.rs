@@ -98,7 +98,7 @@ struct Item {
     kind: &'static str,
     #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
     ty: Option<String>,
-    /// What a function is given for an import.
+    /// The host's answer to an import of a function.
     #[serde(skip_serializing_if = "Option::is_none")]
     support: Option<&'static str>,
 }

@@ -55,7 +55,7 @@ impl Faascli {
     }
 }
 
-/// The least level of what is logged, unless `RUST_LOG` says otherwise; none where nobody wants a log,
+/// The least level of records in the log, unless `RUST_LOG` says otherwise; none where nobody wants a log,
 /// which takes a thread.
 fn log_level(command: &Command) -> Option<LevelFilter> {
     match command {

@@ -41,7 +41,7 @@ impl Scene {
         std::fs::read_dir(self.entries()).map_or(0, Iterator::count)
     }
 
-    /// What a start says of the file.
+    /// The outcome of a start with the file.
     fn start(&self) -> Result<(), ArtifactError> {
         let file = File::open(&self.artifact).unwrap();
         let bytes = std::fs::read(&self.artifact).unwrap();

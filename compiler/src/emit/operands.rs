@@ -35,7 +35,7 @@ pub(super) struct Operands {
     stack: Vec<Operand>,
     /// How many at the bottom are stored.
     stored: usize,
-    /// Slots by place, and bytes of what is stored there.
+    /// Slots by place, and the bytes of the value in each.
     slots: HashMap<(usize, u32), StackSlot>,
     /// The block in which the others are values.
     block: Option<Block>,

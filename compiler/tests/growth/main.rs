@@ -2,7 +2,7 @@
 //!
 //! The modules of each family of sizes n, 2n and 4n are compiled in a process of their own: under Callgrind,
 //! which counts instructions, and once more without it, for the peak of memory. From one size to
-//! the next, neither may grow by more than [`MOST_GROWTH`]. What the largest takes for each of its
+//! the next, neither may grow by more than [`MOST_GROWTH`]. The largest one's cost for each of its
 //! bytes is printed. `WFAAS_FAMILIES=table` leaves out families without that in their name.
 
 mod families;
