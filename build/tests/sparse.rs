@@ -9,7 +9,7 @@ const SEGMENTS: &str = "WFAAS_SPARSE_SEGMENTS";
 /// What starts the line with a process's peak of memory, in KiB.
 const PEAK: &str = "VmHWM:";
 
-/// Pages in memory at once for each that has bytes: the image, the file and what is mapped of it,
+/// Pages in memory at once for each page with bytes: the image, the file and its mapped part,
 /// before initialisation and after.
 const COPIES: usize = 8;
 

@@ -7,7 +7,7 @@ use core::fmt;
 /// The identity of a function type, the same in every module: BLAKE3 of its recursion group and its
 /// place in it (Core Specification 3.0, "Rolling and Unrolling").
 ///
-/// No table of types is needed to compare those of different modules, nor are they parsed when a
+/// No table of types is needed to compare types of different modules, nor are they parsed when a
 /// module is loaded. The digest has its full length, since a guest may choose its types: two with one
 /// identity would take it 2¹²⁸ attempts, as two artifacts with one content hash would.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]

@@ -15,7 +15,7 @@ use wfaas_build::Built;
 ///
 /// PATH is a folder with a faas.toml, or a .wasm or .wat file. Initialisation calls `_initialize`
 /// if it is exported, then the init export; the memory it leaves is what every instance starts
-/// from. What it prints is shown; a trap fails the build. Environment and arguments are those of the
+/// from. Its output is shown; a trap fails the build. Environment and arguments are taken from the
 /// faas.toml and the command line. The warm-up requests of a faas.toml are made after that, to find
 /// out what requests write to.
 #[derive(Debug, clap::Args)]

@@ -37,7 +37,7 @@ enum How {
 }
 
 impl Clients {
-    /// Sets what was given.
+    /// Sets the options that were given.
     pub(super) fn configure(&self, config: &mut Config) {
         if let Some(most) = self.max_connections {
             config.max_connections = most as usize;
