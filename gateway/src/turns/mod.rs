@@ -123,20 +123,29 @@ impl Turns {
 impl State {
     /// Takes a turn for a task, or puts it into its payer's line: what it is now.
     fn ask(&mut self, most: usize, ticket: &Arc<Ticket>) -> Standing {
-        let payer = &ticket.payer;
+        if self.taken >= most {
+            return self.join(ticket);
+        }
+        self.taken += 1;
+        // Nobody waits.
+        self.now = self.now.max(self.key(&ticket.payer).0);
+        Standing::Granted
+    }
+
+    /// Puts a task at the end of its payer's line.
+    fn join(&mut self, ticket: &Arc<Ticket>) -> Standing {
+        let key = self.key(&ticket.payer);
+        self.lines.entry(key).or_default().push_back(ticket.clone());
+        Standing::InLine
+    }
+
+    /// The key of a payer, with its head start if it comes anew.
+    fn key(&mut self, payer: &Account) -> Key {
         if !self.lines.contains_key(&key(payer)) {
-            // It comes anew.
             payer.polled.fetch_max(self.now.saturating_sub(CREDIT), Ordering::Relaxed);
             self.arrive(payer);
         }
-        if self.taken < most {
-            self.taken += 1;
-            // Nobody waits.
-            self.now = self.now.max(key(payer).0);
-            return Standing::Granted;
-        }
-        self.lines.entry(key(payer)).or_default().push_back(ticket.clone());
-        Standing::InLine
+        key(payer)
     }
 
     /// Counts a turn of `payer`, of so many nanoseconds.
@@ -206,8 +215,8 @@ impl Ticket {
         let mut task = self.lock();
         task.standing = match task.standing {
             _ if is_done => Standing::Left,
-            // The turn is still taken: it goes to the end of its line, if only for a moment.
-            Standing::RunningWoken => state.ask(0, self),
+            // Its turn is still taken: it waits, if only for a moment.
+            Standing::RunningWoken => state.join(self),
             _ => Standing::Asleep,
         };
         drop(task);
