@@ -10,6 +10,7 @@
 //! use wfaas_abi::untrusted;
 //!
 //! assert_eq!(untrusted::name("\u{1b}[31mred\n").to_string(), r"\u{1b}[31mred\n");
+//! assert_eq!(untrusted::text("four").within(2).to_string(), "fo…");
 //! assert_eq!(untrusted::name(&"x".repeat(1000)).to_string().len(), untrusted::MAX_NAME + "…".len());
 //! ```
 
@@ -24,7 +25,7 @@ pub const MAX_LINE: usize = 4096;
 /// Most bytes shown of a text of several lines, as of an error with a backtrace.
 pub const MAX_TEXT: usize = 32 << 10;
 
-/// A value whose text is escaped and bounded when it is shown. A text that is too long ends with an
+/// A value with text that is escaped and bounded when it is shown. A text that is too long ends with an
 /// ellipsis, and the rest of it is not even made.
 #[derive(Debug, Clone, Copy)]
 pub struct Untrusted<T> {
@@ -71,6 +72,13 @@ pub fn text<T: Display>(value: T) -> Untrusted<T> {
 /// The same with all lines but the first one indented, so that none looks like a new record.
 pub fn indented<T: Display>(value: T) -> Untrusted<T> {
     Untrusted { value, rules: Rules::Indented, limit: MAX_TEXT }
+}
+
+impl<T> Untrusted<T> {
+    /// The same with at most `limit` bytes.
+    pub fn within(self, limit: usize) -> Untrusted<T> {
+        Untrusted { limit: self.limit.min(limit), ..self }
+    }
 }
 
 impl<T: Display> Display for Untrusted<T> {

@@ -33,12 +33,8 @@ struct ProblemBody<'a> {
 impl Problem {
     /// A problem in words that may hold text of a client or of a module.
     pub(super) fn new(status: StatusCode, message: impl Display) -> Problem {
-        let mut message = untrusted::text(message).to_string();
         // Nobody counts the bytes of a refusal, and its words may be the client's.
-        if message.len() > MAX_MESSAGE {
-            message.truncate(message.floor_char_boundary(MAX_MESSAGE));
-            message += "...";
-        }
+        let message = untrusted::text(message).within(MAX_MESSAGE).to_string();
         Problem { status, message, header: None }
     }
 
