@@ -305,6 +305,14 @@ pub(crate) unsafe fn context<'a, 'b>() -> Option<&'a mut Context<'b>> {
     unsafe { entry.suspension()?.context.cast::<Context<'b>>().as_mut() }
 }
 
+/// Whether the innermost guest under way on this thread can be suspended.
+pub(crate) fn can_suspend() -> bool {
+    // SAFETY: entries under way are alive.
+    let entry = unsafe { current().as_ref() };
+    let suspension = entry.and_then(Activation::suspension);
+    suspension.is_some_and(|suspension| !suspension.context.is_null())
+}
+
 /// The way back by which the guest that called this host function is suspended.
 ///
 /// # Safety
