@@ -13,14 +13,21 @@ use wfaas_abi::TrapCode;
 /// No deadline.
 const NEVER: u64 = u64::MAX;
 
+/// The mark of a slice that is over: no trap's number.
+const SLICE: u8 = u8::MAX;
+const _: () = assert!(TrapCode::from_u8(SLICE).is_none());
+
 /// The part of a store's calls that other threads may know.
 #[derive(Debug)]
 pub(crate) struct Control {
     /// Nanoseconds since [`anchor`], or [`NEVER`].
     deadline: AtomicU64,
     cancelled: AtomicBool,
-    /// The trap a signal could not deliver at once, as a number; zero for none.
+    /// The mark: the trap a signal could not deliver at once, as a number, or [`SLICE`]; zero for
+    /// none.
     interrupt: AtomicU8,
+    /// Whether the time slice of the call under way is over.
+    slice_over: AtomicBool,
     /// Thread that runs the store's calls, or zero.
     thread: AtomicI32,
     /// Whether a call is under way that may be suspended.
@@ -37,6 +44,7 @@ impl Default for Control {
             deadline: AtomicU64::new(NEVER),
             cancelled: AtomicBool::new(false),
             interrupt: AtomicU8::new(0),
+            slice_over: AtomicBool::new(false),
             thread: AtomicI32::new(0),
             suspendable: AtomicBool::new(false),
             waker: Mutex::new(None),
@@ -76,6 +84,7 @@ impl Control {
     #[inline]
     pub(super) fn begin_suspendable(&self, thread: i32) -> bool {
         self.suspendable.store(true, Release);
+        self.slice_over.store(false, Relaxed);
         self.begin(thread)
     }
 
@@ -136,6 +145,7 @@ impl Control {
             deadline,
             cancelled,
             interrupt,
+            slice_over,
             // These say that there is no call, between calls.
             thread: _,
             suspendable: _,
@@ -146,6 +156,7 @@ impl Control {
         deadline.store(NEVER, Release);
         cancelled.store(false, Release);
         interrupt.store(0, Release);
+        slice_over.store(false, Relaxed);
     }
 
     /// The trap with which calls of this store have to end now. Async-signal-safe.
@@ -169,6 +180,36 @@ impl Control {
         match self.interrupt.load(Relaxed) {
             0 => None,
             mark => TrapCode::from_u8(mark),
+        }
+    }
+
+    /// Whether there is a mark of either kind.
+    #[inline]
+    pub(crate) fn is_marked(&self) -> bool {
+        self.interrupt.load(Relaxed) != 0
+    }
+
+    /// Ends the time slice of the call under way: the next of the watchdog's signals suspends it.
+    pub(crate) fn end_slice(&self) {
+        self.slice_over.store(true, SeqCst);
+    }
+
+    /// Whether the slice of a call that can be suspended is over. Async-signal-safe.
+    pub(super) fn slice_is_over(&self) -> bool {
+        self.slice_over.load(SeqCst) && self.suspendable.load(Relaxed)
+    }
+
+    /// Leaves the mark of a slice that is over, unless there is one of a trap. Async-signal-safe.
+    pub(super) fn mark_slice(&self) {
+        let _ = self.interrupt.compare_exchange(0, SLICE, SeqCst, Relaxed);
+    }
+
+    /// Forgets that a slice is over: the call is suspended.
+    #[inline]
+    pub(super) fn begin_slice(&self) {
+        self.slice_over.store(false, Relaxed);
+        if self.interrupt.load(Relaxed) == SLICE {
+            let _ = self.interrupt.compare_exchange(SLICE, 0, Relaxed, Relaxed);
         }
     }
 
