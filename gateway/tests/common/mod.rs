@@ -78,7 +78,7 @@ impl Drop for Server {
 
 pub(crate) fn config(store: &Path) -> Config {
     let mut config = Config::new("127.0.0.1:0".parse().expect("an address"), store);
-    config.workers = 2;
+    config.threads = 2;
     config.drain_timeout = Duration::from_secs(5);
     config
 }
