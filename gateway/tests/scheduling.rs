@@ -4,7 +4,7 @@ mod clients;
 mod common;
 
 use clients::{Frames, get, status, wait_until};
-use common::{FOREVER, SLEEP, Server, artifact, says, serve, time_limit};
+use common::{COMPUTES, FOREVER, SLEEP, Server, artifact, says, serve, time_limit};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::net::TcpStream;
@@ -14,17 +14,6 @@ use wfaas_function::{OnDisconnect, Spec, TenantName};
 use wfaas_gateway::TenantTerms;
 
 const SOON: Duration = Duration::from_secs(10);
-
-/// A reactor that computes for some 5 ms, then answers "done".
-const COMPUTES: &str = r#"(module (memory (export "memory") 1) (data (i32.const 1024) "done")
-  (func (export "faas_alloc") (param i32) (result i32) i32.const 2048)
-  (func (export "faas_handle") (param i32 i32) (result i64) (local i32 i64)
-    (local.set 2 (i32.const 5000000))
-    (loop
-      (local.set 3 (i64.mul (i64.add (local.get 3) (i64.const 7)) (i64.const 0x5851f42d4c957f2d)))
-      (br_if 0 (local.tee 2 (i32.sub (local.get 2) (i32.const 1)))))
-    (i64.store (i32.const 4096) (local.get 3))
-    (i64.const 0x0000_0400_0000_0004)))"#;
 
 fn tenant(name: &str) -> TenantTerms {
     let token = Some(format!("token-of-{name}"));

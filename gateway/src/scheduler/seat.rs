@@ -123,6 +123,12 @@ impl Seat {
     /// Whether the deadline of a guest in line is over. If not, its task is woken when it is.
     fn is_late(&mut self, context: &mut Context<'_>) -> bool {
         let Some(deadline) = self.deadline else { return false };
+        if deadline <= Instant::now() {
+            return true;
+        }
+        if self.has_begun {
+            return false; // the VM wakes it
+        }
         let sleep = || Box::pin(tokio::time::sleep_until(deadline.into()));
         self.late.get_or_insert_with(sleep).as_mut().poll(context).is_ready()
     }

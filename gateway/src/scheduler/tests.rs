@@ -264,6 +264,36 @@ async fn a_guest_that_is_late_before_it_begins_never_does() {
 }
 
 #[test]
+fn a_guest_that_is_late_in_line_goes_on_out_of_turn() {
+    let (scheduler, places) = (Scheduler::new(1), places());
+    let payer = payer("f", &tenant("a", 0, 100));
+    let waker = Rc::new(Cell::new(None));
+    let work = {
+        let (waker, mut polls) = (waker.clone(), 0);
+        poll_fn(move |context: &mut Context<'_>| {
+            polls += 1;
+            waker.set(Some(context.waker().clone()));
+            context.waker().wake_by_ref(); // its slice is over
+            if polls == 2 { Poll::Ready(()) } else { Poll::Pending }
+        })
+    };
+    let mut terms_of_it = terms(&payer, &Arc::default(), &places);
+    terms_of_it.deadline = Some(Instant::now() + Duration::from_millis(20));
+    let done = Rc::new(Cell::new(0));
+    let mut granted =
+        Runner::new(&scheduler, terms(&payer, &Arc::default(), &places), slices(9, done.clone()));
+    assert!(!granted.step());
+    let mut late = Runner::new(&scheduler, terms_of_it, work);
+    assert!(late.go().is_pending());
+    std::thread::sleep(Duration::from_millis(30));
+    assert!(late.go().is_pending(), "nobody has woken it");
+    waker.take().unwrap().wake();
+    assert_eq!(late.go(), Poll::Ready(Ok(())));
+    drop((late, granted));
+    assert_eq!(places.taken_units(), 0);
+}
+
+#[test]
 fn a_tenants_memory_is_reserved_and_comes_back() {
     let name = "a".parse().unwrap();
     let terms = TenantTerms { max_memory: Some(10), ..TenantTerms::new(name) };

@@ -55,15 +55,18 @@ impl Wake for Ticket {
     fn wake_by_ref(self: &Arc<Self>) {
         let mut task = self.lock();
         match task.standing {
-            Standing::Asleep => {
-                task.standing = Standing::Woken;
-                let waker = task.waker.clone();
-                drop(task);
-                waker.wake();
+            Standing::Asleep => task.standing = Standing::Woken,
+            // It may be late: then it does not wait for its turn.
+            Standing::InLine => {}
+            Standing::Running => {
+                task.standing = Standing::RunningWoken;
+                return;
             }
-            Standing::Running => task.standing = Standing::RunningWoken,
-            _ => {}
+            _ => return,
         }
+        let waker = task.waker.clone();
+        drop(task);
+        waker.wake();
     }
 }
 
