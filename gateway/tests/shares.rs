@@ -156,7 +156,8 @@ fn ten_tenants_with_endless_work_have_equal_shares() {
         for (number, name) in names.iter().enumerate() {
             // Some have more clients than others.
             for _ in 0..4 + 2 * number {
-                scope.spawn(|| keep_asking(address, &format!("/{name}"), &ends));
+                let ends = &ends;
+                scope.spawn(move || keep_asking(address, &format!("/{name}"), ends));
             }
         }
         std::thread::sleep(Duration::from_secs(1));

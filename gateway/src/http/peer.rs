@@ -101,7 +101,7 @@ impl Caller<'_> {
         holders.push(self.tenant(deployed, tenant.max_requests));
         let mut lease = self.shared.places.lease(holders);
         let mut granted = lease.grow(1);
-        if granted.is_err() && self.shared.scheduler.make_room(&lease.payer()) {
+        if granted.is_err() && self.shared.scheduler.make_room(&lease.payer(), tenant) {
             granted = lease.grow(1);
         }
         granted.map_err(|_| Problem::busy_server())?;

@@ -97,11 +97,11 @@ impl Scheduler {
         poll_fn(|context| seat.poll(context, work.as_mut())).await
     }
 
-    /// Ends the youngest guest of the client with most of them, for one that has none: the longest queue
-    /// is the one to drop from. Looks at guests that were put off only, the others will have ended
-    /// soon. `false` if there is no client with two.
-    pub(crate) fn make_room(&self, client: &Arc<Account>) -> bool {
-        let evicted = self.lock().evict(client);
+    /// Ends the youngest guest of a tenant's client with most of them, for one that has none: the longest
+    /// queue is the one to drop from, and no other tenant's. Looks at guests that were put off only, the
+    /// others will have ended soon. `false` if there is no client with two.
+    pub(crate) fn make_room(&self, client: &Arc<Account>, tenant: &Tenant) -> bool {
+        let evicted = self.lock().evict(client, tenant);
         let Some((evicted, waker)) = evicted else { return false };
         // It has the lease of a place, which has a lock of its own.
         drop(evicted);

@@ -169,20 +169,27 @@ impl Queue {
         self.put_off.remove(&number)
     }
 
-    /// Evicts the youngest guest of the client with most of them, unless `client` has one itself or there
-    /// is no client with two: what it leaves, to be dropped outside of the lock, and its waker.
-    pub(super) fn evict(&mut self, client: &Arc<Account>) -> Option<(PutOff, Waker)> {
+    /// Evicts the youngest guest of the client with most of them in a tenant, unless `client` has one there
+    /// itself or there is no client with two: what it leaves, to be dropped outside of the lock, and
+    /// its waker.
+    pub(super) fn evict(
+        &mut self,
+        client: &Arc<Account>,
+        tenant: &Tenant,
+    ) -> Option<(PutOff, Waker)> {
+        let guests = self.put_off.iter().rev();
+        let guests = guests.filter(|(_, guest)| std::ptr::eq(&*guest.payer.tenant, tenant));
         let mut counts: HashMap<*const Account, usize> = HashMap::new();
-        for guest in self.put_off.values() {
+        for (_, guest) in guests.clone() {
             *counts.entry(Arc::as_ptr(&guest.client)).or_default() += 1;
         }
         if counts.contains_key(&Arc::as_ptr(client)) {
             return None;
         }
         let (most, 2..) = counts.into_iter().max_by_key(|(_, count)| *count)? else { return None };
-        let mut guests = self.put_off.iter().rev();
-        let (number, _) = guests.find(|(_, guest)| Arc::as_ptr(&guest.client) == most)?;
-        let evicted = self.put_off.remove(&number.clone())?;
+        let (number, _) = guests.clone().find(|(_, guest)| Arc::as_ptr(&guest.client) == most)?;
+        let number = *number;
+        let evicted = self.put_off.remove(&number)?;
         let mut task = evicted.ticket.lock();
         // One that runs learns of it at the end of its slice.
         task.is_evicted = true;

@@ -203,7 +203,8 @@ fn who_leaves_gives_up_its_turn_and_its_place_in_line() {
 #[test]
 fn who_has_nothing_gets_the_place_of_the_youngest_of_the_one_with_most() {
     let (scheduler, places) = (Scheduler::new(1), places());
-    let payer = payer("f", &tenant("a", 0, 100));
+    let (own, other) = (tenant("a", 0, 100), tenant("b", 1, 100));
+    let payer = payer("f", &own);
     let [many, few, none]: [Arc<Account>; 3] = Default::default();
     let done = Rc::new(Cell::new(0));
     let new = |client: &Arc<Account>| {
@@ -213,12 +214,13 @@ fn who_has_nothing_gets_the_place_of_the_youngest_of_the_one_with_most() {
         runner
     };
     let mut all = [new(&many), new(&few), new(&many), new(&many)];
-    assert!(!scheduler.make_room(&few), "it has one");
-    assert!(scheduler.make_room(&none));
+    assert!(!scheduler.make_room(&few, &own), "it has one");
+    assert!(!scheduler.make_room(&none, &other), "not in another tenant's place");
+    assert!(scheduler.make_room(&none, &own));
     assert_eq!(places.taken_units(), 3, "before its task knows");
     assert_eq!(all[3].go(), Poll::Ready(Err(Unfinished::MadeRoom)));
-    assert!(scheduler.make_room(&none));
-    assert!(!scheduler.make_room(&none), "all have one");
+    assert!(scheduler.make_room(&none, &own));
+    assert!(!scheduler.make_room(&none, &own), "all have one");
     let mut ended = [None; 3];
     for _ in 0..100 {
         for (runner, ended) in all.iter_mut().zip(&mut ended) {
