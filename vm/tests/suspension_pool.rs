@@ -378,3 +378,26 @@ proptest! {
         prop_assert!(outcome(store, instance, result) == expected, "{wat}");
     }
 }
+
+#[test]
+fn functions_are_called_by_the_bits_of_their_numbers() {
+    let engine = engine();
+    let text = r#"(module
+        (func (export "sum") (param i32 i64 f32 f64) (result i64 f64)
+            (i64.add (i64.extend_i32_s (local.get 0)) (local.get 1))
+            (f64.add (f64.promote_f32 (local.get 2)) (local.get 3)))
+        (func (export "reference") (param funcref))
+        (func (export "five") (param i32 i32 i32 i32 i32)))"#;
+    let pool = Pool::<()>::new(&Linker::new(&engine), &module(&engine, text)).unwrap();
+    let sum = pool.typed_func::<(i32, i64, f32, f64), (i64, f64)>("sum").unwrap();
+    let sum = sum.with_cells().unwrap();
+    let cells = [u64::from(-5_i32 as u32), 7, u64::from(1.5_f32.to_bits()), 2.25_f64.to_bits()];
+    let mut faaslet = pool.acquire(()).unwrap();
+    let results = faaslet.call_cells(&sum, cells).unwrap();
+    assert_eq!(results[..2], [2, 3.75_f64.to_bits()]);
+    assert_eq!(block_on(faaslet.call_cells_async(&sum, cells)).unwrap()[..2], results[..2]);
+    let reference = pool.typed_func::<Option<wfaas_vm::Func>, ()>("reference").unwrap();
+    assert!(reference.with_cells().is_none(), "bits would be a forged reference");
+    let five = pool.typed_func::<(i32, i32, i32, i32, i32), ()>("five").unwrap();
+    assert!(five.with_cells().is_none());
+}

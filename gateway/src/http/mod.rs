@@ -7,6 +7,7 @@ mod forwarded;
 mod host;
 mod invoke;
 mod manage;
+mod metrics;
 mod peer;
 mod refusals;
 
