@@ -4,6 +4,7 @@ use crate::executor::{block_on, yield_now};
 use crate::peer::{Calls, Named, async_callers, callers, fastest_caller};
 use crate::report::{Row, measure, measure_alone};
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 use wfaas_compiler::{Options, Passes};
 use wfaas_vm::{Caller, CancelHandle, Config, Engine, Linker, Module, Store};
 
@@ -43,6 +44,7 @@ pub(crate) fn run(rounds: usize) -> anyhow::Result<Vec<Row>> {
     let mut rows = vec![row("host to guest", rounds, &mut ours, &mut peers, |calls, count| {
         calls.empty(count)
     })?];
+    rows.push(deadline_row(rounds, &mut ours, &mut peers)?);
     for (name, export) in
         [("guest to host", "to_host"), ("direct call", "direct"), ("indirect call", "indirect")]
     {
@@ -73,6 +75,20 @@ fn preempted(rounds: usize) -> anyhow::Result<Row> {
     measure_alone("preempted and resumed", rounds, &mut |count| {
         Ok(block_on(to_host.call_async(&mut store, count as i32))?)
     })
+}
+
+/// Calls that have a deadline, beside the peer's without one.
+fn deadline_row(
+    rounds: usize,
+    ours: &mut Ours,
+    peers: &mut [Named<Box<dyn Calls>>],
+) -> anyhow::Result<Row> {
+    ours.store.set_deadline(Instant::now().checked_add(Duration::from_secs(3600)));
+    let empty = |calls: &mut dyn Calls, count| calls.empty(count);
+    empty(ours, 1)?; // the first one starts a thread
+    let row = row("host to guest, deadline", rounds, ours, peers, empty);
+    ours.store.set_deadline(None);
+    row
 }
 
 /// Calls that can be suspended: without a wait, with a host function that is ready at once, and with

@@ -18,7 +18,7 @@ impl CancelHandle {
     /// the next one.
     pub fn cancel(&self) {
         self.0.cancel();
-        watchdog::watch(&self.0);
+        watchdog::end_cancelled(&self.0);
     }
 
     /// Ends the time slice of the call under way. Async-signal-safe.

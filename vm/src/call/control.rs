@@ -1,17 +1,16 @@
 //! Deadline and cancellation of a store's calls, as other threads see and set them. No instruction
 //! in compiled code pays for them, and no system call per call; see `watchdog`.
 
+use crate::call::time::{self, NEVER};
+use crate::call::timers::{self, Timed, Timer};
 use std::sync::atomic::{
     AtomicBool, AtomicI32, AtomicU8, AtomicU64,
     Ordering::{Relaxed, Release, SeqCst},
 };
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use wfaas_abi::TrapCode;
-
-/// No deadline.
-const NEVER: u64 = u64::MAX;
 
 /// The mark of a slice that is over: no trap's number.
 const SLICE: u8 = u8::MAX;
@@ -20,7 +19,7 @@ const _: () = assert!(TrapCode::from_u8(SLICE).is_none());
 /// The part of a store's calls that other threads may know.
 #[derive(Debug)]
 pub(crate) struct Control {
-    /// Nanoseconds since [`anchor`], or [`NEVER`].
+    /// A [`time`], or [`NEVER`].
     deadline: AtomicU64,
     cancelled: AtomicBool,
     /// The mark: the trap a signal could not deliver at once, as a number, or [`SLICE`]; zero for
@@ -34,8 +33,10 @@ pub(crate) struct Control {
     suspendable: AtomicBool,
     /// Wakes the future of the suspended call.
     waker: Mutex<Option<Waker>>,
-    /// Whether the watchdog has it in its list.
-    watched: AtomicBool,
+    /// Has the watchdog wake that future at the deadline.
+    timer: Timer,
+    /// Whether the watchdog has it in its list of cancelled ones.
+    listed: AtomicBool,
 }
 
 impl Default for Control {
@@ -48,19 +49,25 @@ impl Default for Control {
             thread: AtomicI32::new(0),
             suspendable: AtomicBool::new(false),
             waker: Mutex::new(None),
-            watched: AtomicBool::new(false),
+            timer: Timer::default(),
+            listed: AtomicBool::new(false),
         }
     }
 }
 
 impl Control {
     pub(crate) fn set_deadline(&self, deadline: Option<Instant>) {
-        self.deadline.store(deadline.map_or(NEVER, nanos), Release);
+        self.deadline.store(deadline.map_or(NEVER, time::nanos), Release);
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let nanos = self.deadline.load(SeqCst);
-        (nanos != NEVER).then(|| anchor() + Duration::from_nanos(nanos))
+        time::instant(self.deadline.load(SeqCst))
+    }
+
+    /// The deadline as a [`time`], or [`NEVER`].
+    #[inline]
+    pub(super) fn deadline_nanos(&self) -> u64 {
+        self.deadline.load(Relaxed)
     }
 
     /// Cancels the call under way, or else the next one.
@@ -68,24 +75,28 @@ impl Control {
         self.cancelled.store(true, SeqCst);
     }
 
-    /// Marks the start of the store's outermost call, on `thread`; whether the watchdog has to
-    /// watch it.
+    /// Whether the next call is to be cancelled, or the one under way.
     ///
-    /// Plain loads and stores are enough: a cancellation that just misses this one stays with the
-    /// watchdog until it has been seen.
+    /// A plain load is enough: a cancellation that just misses a call stays with the watchdog until it
+    /// has been seen.
     #[inline]
-    pub(super) fn begin(&self, thread: i32) -> bool {
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Relaxed)
+    }
+
+    /// Marks the start of the store's outermost call, on `thread`.
+    #[inline]
+    pub(super) fn begin(&self, thread: i32) {
         self.thread.store(thread, Release);
-        self.deadline.load(Relaxed) != NEVER || self.cancelled.load(Relaxed)
     }
 
     /// As [`Control::begin`], for a call that may be suspended. It ends with
     /// [`Control::end_suspendable`].
     #[inline]
-    pub(super) fn begin_suspendable(&self, thread: i32) -> bool {
+    pub(super) fn begin_suspendable(&self, thread: i32) {
         self.suspendable.store(true, Release);
         self.slice_over.store(false, Relaxed);
-        self.begin(thread)
+        self.begin(thread);
     }
 
     /// Marks the end of an outermost call that may be suspended; `was` says whether it was.
@@ -105,6 +116,14 @@ impl Control {
             Some(noted) => noted.clone_from(waker),
             none => *none = Some(waker.clone()),
         }
+    }
+
+    /// Has the watchdog wake the future of the suspended call at the deadline; whether it has to be
+    /// told that there is one.
+    #[inline]
+    pub(super) fn set_timer(self: &Arc<Self>) -> Option<u64> {
+        let deadline = self.deadline_nanos();
+        (deadline != NEVER && timers::set(self, deadline)).then_some(deadline)
     }
 
     /// Wakes the future of the call if it is suspended; a clone, since the caller may hold locks.
@@ -150,8 +169,10 @@ impl Control {
             thread: _,
             suspendable: _,
             waker: _,
+            // At worst the watchdog looks once too often.
+            timer: _,
             // The watchdog's, with its lock.
-            watched: _,
+            listed: _,
         } = self;
         deadline.store(NEVER, Release);
         cancelled.store(false, Release);
@@ -165,8 +186,7 @@ impl Control {
             return Some(TrapCode::Cancelled);
         }
         let deadline = self.deadline.load(SeqCst);
-        (deadline != NEVER && nanos(Instant::now()) >= deadline)
-            .then_some(TrapCode::DeadlineExceeded)
+        (deadline != NEVER && time::now() >= deadline).then_some(TrapCode::DeadlineExceeded)
     }
 
     /// Leaves the mark. Async-signal-safe.
@@ -213,15 +233,15 @@ impl Control {
         }
     }
 
-    /// Notes whether the watchdog has it in its list, which is locked; whether it had before.
-    pub(super) fn set_watched(&self, watched: bool) -> bool {
-        self.watched.swap(watched, Relaxed)
+    /// Notes whether the watchdog has it in its list of cancelled ones, which is locked; whether it had
+    /// before.
+    pub(super) fn set_listed(&self, listed: bool) -> bool {
+        self.listed.swap(listed, Relaxed)
     }
 
-    /// Whether a call is under way, or one is to be cancelled.
-    pub(super) fn is_to_be_watched(&self) -> bool {
-        let under_way = self.thread.load(Relaxed) != 0 || self.suspendable.load(Relaxed);
-        under_way || self.cancelled.load(SeqCst)
+    /// Whether a call is under way.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.thread.load(Relaxed) != 0 || self.suspendable.load(Relaxed)
     }
 
     /// The thread that runs the store's calls, or zero.
@@ -230,37 +250,69 @@ impl Control {
     }
 }
 
-/// The origin of deadlines.
-fn anchor() -> Instant {
-    static ANCHOR: OnceLock<Instant> = OnceLock::new();
-    *ANCHOR.get_or_init(Instant::now)
+impl Timed for Control {
+    fn timer(&self) -> &Timer {
+        &self.timer
+    }
+
+    fn is_due(&self, now: u64) -> Option<u64> {
+        let deadline = self.deadline.load(SeqCst);
+        if !self.suspendable.load(SeqCst) || deadline == NEVER {
+            return None;
+        }
+        if deadline > now {
+            return Some(deadline);
+        }
+        self.suspended_waker().into_iter().for_each(Waker::wake);
+        None
+    }
 }
 
-fn nanos(instant: Instant) -> u64 {
-    u64::try_from(instant.saturating_duration_since(anchor()).as_nanos()).unwrap_or(NEVER - 1)
+impl Drop for Control {
+    fn drop(&mut self) {
+        timers::forget(self);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn a_cancellation_lasts_until_a_call_has_ended_by_it() {
         let control = Control::default();
-        assert!(!control.begin(7));
-        assert_eq!(control.due(), None);
+        control.begin(7);
+        assert_eq!((control.due(), control.is_under_way()), (None, true));
         control.end();
         control.cancel();
-        assert!(control.begin(7), "the next call is watched");
+        assert!(control.is_cancelled() && !control.is_under_way());
+        control.begin(7);
         assert_eq!(control.due(), Some(TrapCode::Cancelled));
         control.end();
-        assert!(control.is_to_be_watched(), "nobody has ended that call");
-        assert!(control.begin(7));
+        assert!(control.is_cancelled(), "nobody has ended that call");
+        control.begin(7);
         control.interrupt(TrapCode::Cancelled);
         assert_eq!(control.interrupted(), Some(TrapCode::Cancelled));
         control.end();
-        assert!(!control.is_to_be_watched());
+        assert!(!control.is_cancelled());
         assert_eq!((control.due(), control.interrupted()), (None, None));
+    }
+
+    #[test]
+    fn a_slice_is_over_until_the_next_begins_or_a_reset() {
+        let control = Control::default();
+        control.begin_suspendable(7);
+        assert!(!control.slice_is_over());
+        control.end_slice();
+        assert!(control.slice_is_over());
+        control.mark_slice();
+        assert_eq!((control.is_marked(), control.interrupted()), (true, None));
+        control.begin_slice();
+        assert!(!control.slice_is_over() && !control.is_marked());
+        control.end_slice();
+        control.reset();
+        assert!(!control.slice_is_over());
     }
 
     #[test]

@@ -22,6 +22,7 @@ use crate::call::preempt;
 use crate::call::stacks;
 use crate::call::state::{Activation, Fault};
 use crate::call::text;
+use crate::call::threads::{self, Registration};
 use crate::sys::{self, Disposition, SignalStack};
 use std::cell::OnceCell;
 use std::io;
@@ -34,8 +35,8 @@ thread_local! {
     static SIGNAL_STACK: OnceCell<Prepared> = const { OnceCell::new() };
 }
 
-/// A thread's signal stack. Without it the thread has no first stack either.
-struct Prepared(#[expect(dead_code)] SignalStack);
+/// A thread's signal stack, and its entry in the watchdog's list. Without them the thread has no first stack either.
+struct Prepared(#[expect(dead_code)] SignalStack, Registration);
 
 impl Drop for Prepared {
     fn drop(&mut self) {
@@ -51,7 +52,7 @@ impl Drop for Prepared {
 pub(crate) fn prepare_thread() -> io::Result<()> {
     let prepared = SIGNAL_STACK.try_with(|stack| {
         if stack.get().is_none() {
-            let _ = stack.set(Prepared(SignalStack::install()?));
+            let _ = stack.set(Prepared(SignalStack::install()?, Registration::new()?));
             preempt::prepare_thread();
         }
         Ok(())
@@ -188,6 +189,7 @@ extern "C" fn on_watchdog(_signal: i32, _info: *mut libc::siginfo_t, context: *m
 }
 
 fn interrupt_due_calls(frame: &mut SignalFrame<'_>) {
+    threads::note_slice_over();
     let due = mark_due_calls();
     // SAFETY: entries under way are alive.
     let Some(innermost) = (unsafe { current().as_ref() }) else { return };

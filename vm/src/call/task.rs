@@ -29,6 +29,7 @@ use crate::call::enter::{
 use crate::call::preempt;
 use crate::call::stacks;
 use crate::call::state::{Activation, CallState, Diverted, Phase, Task};
+use crate::call::stint::Stint;
 use crate::call::watchdog;
 use crate::sys;
 use std::ptr;
@@ -151,7 +152,10 @@ impl Task {
             state.control.set_thread(thread)
         };
         let thread = set_polled(Phase::Polled, sys::thread_id());
+        // SAFETY: the caller's contract.
+        let stint = Stint::begin(unsafe { &*state });
         let result = poll();
+        drop(stint);
         set_polled(Phase::Suspended, thread);
         result
     }
@@ -212,6 +216,11 @@ impl Task {
             state.control.wake_with(waker);
             self.noted = Some(waker.clone());
         }
+        if !self.is_nested()
+            && let Some(deadline) = state.control.set_timer()
+        {
+            watchdog::wake_for(deadline);
+        }
     }
 
     /// The frame pointer at which the task's guest waits, and its entry.
@@ -241,9 +250,7 @@ impl Task {
         prepare_outermost(state, current())?;
         self.entry.stack = state.bottom.stack;
         state.innermost = &raw const self.entry;
-        if state.control.begin_suspendable(sys::thread_id()) {
-            watchdog::watch(&state.control);
-        }
+        state.control.begin_suspendable(sys::thread_id());
         Ok(())
     }
 
@@ -288,13 +295,17 @@ impl Task {
         self.entry.previous = previous;
         self.suspension.phase = Phase::Running;
         self.suspension.context = ptr::from_mut(context).cast();
+        let mut stint = self.begin_stint(state);
         set_current(&raw const self.entry);
         let mut status = switch(&raw mut self.entry.back);
         while status == PREEMPTED && self.own_stack(state).is_err() {
             // As many calls are suspended as there may be: this one goes on at once.
+            drop(stint.take());
+            stint = self.begin_stint(state);
             status = self.go_on_here(state);
         }
         set_current(previous);
+        drop(stint);
         self.suspension.context = ptr::null_mut();
         state.control.set_thread(outer_thread);
         match status {
@@ -316,6 +327,12 @@ impl Task {
                 ended(state, status).map(|()| Progress::Finished)
             }
         }
+    }
+
+    /// A nested one's slice is the outermost's.
+    #[inline]
+    fn begin_stint(&self, state: &CallState) -> Option<Stint> {
+        if self.is_nested() { Stint::begin(state) } else { Stint::begin_suspendable(state) }
     }
 
     /// Makes the stack of a guest that was switched away from the task's own.
@@ -386,6 +403,14 @@ pub(crate) unsafe fn context<'a, 'b>() -> Option<&'a mut Context<'b>> {
     // SAFETY: the poll in which the guest runs has not returned, and does not use its context
     // meanwhile.
     unsafe { entry.suspension()?.context.cast::<Context<'b>>().as_mut() }
+}
+
+/// Whether the innermost guest under way on this thread can be suspended.
+pub(crate) fn can_suspend() -> bool {
+    // SAFETY: entries under way are alive.
+    let entry = unsafe { current().as_ref() };
+    let suspension = entry.and_then(Activation::suspension);
+    suspension.is_some_and(|suspension| !suspension.context.is_null())
 }
 
 /// The way back by which the guest that called this host function is suspended.
