@@ -77,10 +77,9 @@ struct Guest {
 }
 
 impl Guest {
-    fn new(wat: &str, operation: &str) -> Guest {
-        let engine = engine();
-        let mut store = Store::new(&engine, ());
-        let instance = Linker::new(&engine).instantiate(&mut store, &module(&engine, wat)).unwrap();
+    fn new(engine: &Engine, module: &Module, operation: &str) -> Guest {
+        let mut store = Store::new(engine, ());
+        let instance = Linker::new(engine).instantiate(&mut store, module).unwrap();
         Guest {
             operation: instance.get_typed_func(&mut store, operation).unwrap(),
             sum: instance.get_typed_func(&mut store, "sum").unwrap(),
