@@ -2,10 +2,11 @@
 
 use crate::executor::{block_on, yield_now};
 use crate::peer::{Calls, Named, async_callers, callers, fastest_caller};
-use crate::report::{Row, measure};
+use crate::report::{Row, measure, measure_alone};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use wfaas_compiler::{Options, Passes};
-use wfaas_vm::{Caller, Config, Engine, Linker, Module, Store};
+use wfaas_vm::{Caller, CancelHandle, Config, Engine, Linker, Module, Store};
 
 const GUEST: &str = r#"(module
     (import "host" "nop" (func $nop (param i32) (result i32)))
@@ -55,7 +56,25 @@ pub(crate) fn run(rounds: usize) -> anyhow::Result<Vec<Row>> {
         rows.push(row(name, rounds, &mut ours, &mut peers, trap)?);
     }
     rows.extend(async_rows(rounds)?);
+    rows.push(preempted(rounds)?);
     Ok(rows)
+}
+
+/// A call that is preempted and resumed at once, with the signal: a host function ends its time slice.
+fn preempted(rounds: usize) -> anyhow::Result<Row> {
+    let handle = Arc::new(OnceLock::<CancelHandle>::new());
+    let known = handle.clone();
+    let (mut store, instance) = instantiate(GUEST, |linker| {
+        linker.func_wrap("host", "nop", move |_: Caller<'_, ()>, value: i32| {
+            known.wait().end_slice();
+            value - 1
+        });
+    })?;
+    let _ = handle.set(store.cancel_handle());
+    let to_host = instance.get_typed_func::<i32, ()>(&mut store, "to_host")?;
+    measure_alone("preempted and resumed", rounds, &mut |count| {
+        Ok(block_on(to_host.call_async(&mut store, count as i32))?)
+    })
 }
 
 /// Calls that have a deadline, beside the peer's without one.

@@ -46,6 +46,13 @@ impl Row {
     }
 }
 
+/// Measures an operation that only we have.
+pub(crate) fn measure_alone<'a>(name: &str, rounds: usize, ours: Side<'a>) -> anyhow::Result<Row> {
+    let times = interleave(rounds, SHORT, &mut [ours])?;
+    let nobody = vec![f64::NAN; times[0].len()];
+    Ok(Row { ratio: f64::NAN, ..Row::new(name, &times[0], &nobody) })
+}
+
 /// Measures two sides (and the second without tuning, if given), interleaved.
 pub(crate) fn measure<'a>(
     name: &str,

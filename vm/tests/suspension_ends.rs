@@ -255,3 +255,21 @@ fn a_host_function_sees_the_deadline_while_it_is_polled() {
         assert_eq!(trap_of(error).code, TrapCode::DeadlineExceeded);
     }
 }
+
+#[test]
+fn a_cancellation_ends_one_suspended_call_and_not_the_next() {
+    let gate = Gate::default();
+    let (mut store, instance) = guest(&engine(), &gate);
+    let once = instance.get_typed_func::<i32, i32>(&mut store, "once").unwrap();
+    let handle = store.cancel_handle();
+    let mut call = Box::pin(once.call_async(&mut store, 1));
+    assert!(poll(call.as_mut()).is_pending());
+    handle.cancel();
+    assert_eq!(trap_of(block_on(&mut call).unwrap_err()).code, TrapCode::Cancelled);
+    drop(call);
+    let mut call = Box::pin(once.call_async(&mut store, 1));
+    assert!(poll(call.as_mut()).is_pending());
+    assert!(poll(call.as_mut()).is_pending());
+    gate.open(5);
+    assert_eq!(block_on(call).unwrap(), 6);
+}

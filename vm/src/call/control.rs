@@ -327,4 +327,23 @@ mod tests {
         control.reset();
         assert_eq!((control.deadline(), control.due(), control.interrupted()), (None, None, None));
     }
+
+    #[test]
+    fn a_slice_that_is_over_leaves_a_mark_that_is_no_trap_and_hides_none() {
+        let control = Control::default();
+        control.end_slice();
+        assert!(!control.slice_is_over(), "no call is under way that can be suspended");
+        control.begin_suspendable(7);
+        assert!(!control.slice_is_over(), "it is not the slice of this call");
+        control.end_slice();
+        assert!(control.slice_is_over());
+        control.mark_slice();
+        assert_eq!((control.is_marked(), control.interrupted()), (true, None));
+        control.begin_slice();
+        assert!(!control.slice_is_over() && !control.is_marked());
+        control.interrupt(TrapCode::Cancelled);
+        control.mark_slice();
+        control.begin_slice();
+        assert_eq!(control.interrupted(), Some(TrapCode::Cancelled));
+    }
 }

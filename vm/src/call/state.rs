@@ -420,3 +420,17 @@ impl Drop for CallState {
         self.give_up_inside(ptr::null());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_that_returns_to_a_landing_returns_to_the_address_it_had() {
+        let landing = PreemptLanding::behind();
+        assert_eq!(Diverted::NONE.target_of(landing.address()), landing.address());
+        assert_eq!(Diverted::NONE.target_of(0), 0);
+        let diverted = Diverted { landing, target: 77 };
+        assert_eq!([landing.address(), 78].map(|address| diverted.target_of(address)), [77, 78]);
+    }
+}

@@ -2,7 +2,9 @@
 #![allow(dead_code)] // each test binary uses a part
 
 pub(crate) mod futures;
+pub(crate) mod program;
 pub(crate) mod stepping;
+pub(crate) mod ticker;
 pub(crate) mod waiting;
 
 use wfaas_compiler::Options;

@@ -144,6 +144,8 @@ pub(crate) fn step<F: Future>(
     loop {
         HOST.set((&raw const suspensions).addr());
         BEGUN.set(false);
+        // A hostcall may go on first.
+        IN_GUEST.set(suspensions > 0);
         POLLS.set(true);
         if std::mem::take(&mut first) {
             // SAFETY: the signal is handled.

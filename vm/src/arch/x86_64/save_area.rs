@@ -125,3 +125,20 @@ fn components() -> Option<u32> {
         extended.map(end).all(|end| end <= VECTOR_BYTES).then_some(components)
     })
 }
+
+// An interpreter has no processor to ask.
+#[cfg(all(test, not(miri)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_area_has_the_components_that_guests_can_use_on_this_processor() {
+        let area = SaveArea::new().expect("the components fit");
+        assert_eq!((&raw const *area).addr() % 64, 0);
+        let avx = std::arch::is_x86_feature_detected!("avx");
+        let avx512 = std::arch::is_x86_feature_detected!("avx512f");
+        assert_eq!(area.components & 0b110 == 0b110, avx);
+        assert_eq!(area.components & 0b1110_0000 == 0b1110_0000, avx512);
+        assert_eq!(area.components & !GUEST_COMPONENTS, 0);
+    }
+}
