@@ -4,7 +4,7 @@ use crate::api::externs::Extern;
 use crate::api::instance::Instance;
 use crate::api::memory::Memory;
 use crate::api::store::{AsContext, AsContextMut, StoreBox};
-use crate::call::task;
+use crate::call::{task, watchdog};
 use std::time::Instant;
 use wfaas_abi::TrapCode;
 
@@ -59,6 +59,15 @@ impl<'a, T: 'static> Caller<'a, T> {
     /// When the call under way has to end.
     pub fn deadline(&self) -> Option<Instant> {
         self.store.inner.call.control().deadline()
+    }
+
+    /// Has the call under way end at another time, or at none.
+    pub fn set_deadline(&mut self, deadline: Option<Instant>) {
+        let control = self.store.inner.call.control();
+        control.set_deadline(deadline);
+        if deadline.is_some() {
+            watchdog::watch(control);
+        }
     }
 
     /// Whether the call under way has to end: return soon, with any value, and it will. A host
