@@ -1,7 +1,16 @@
 //! What measured: a line for documents.
 
+use anyhow::Context;
+use rustix::thread::{CpuSet, sched_setaffinity};
 use std::fs::read_to_string;
 use std::process::Command;
+
+/// Has this thread, and those that it starts from now on, run on one processor.
+pub(crate) fn pin(processor: usize) -> anyhow::Result<()> {
+    let mut set = CpuSet::new();
+    set.set(processor);
+    sched_setaffinity(None, &set).with_context(|| format!("running on processor {processor}"))
+}
 
 /// Processor, kernel, compilers and load, as far as the machine says.
 pub(crate) fn line() -> String {

@@ -21,6 +21,7 @@ mod machine;
 mod peer;
 mod procfs;
 mod report;
+mod serve;
 mod size;
 mod soak;
 mod start;
@@ -82,6 +83,8 @@ enum Command {
     Exec(exec::Arguments),
     /// What keeping accesses inside the memory costs, by strategy and number of threads.
     Bounds(bounds::Arguments),
+    /// Requests through the gateway, beside a server of hyper alone, and one with wasmtime's pool.
+    Serve(serve::Arguments),
     /// Resets by the million; fails if memory, mappings or descriptors grow.
     Soak {
         /// How many.
@@ -103,6 +106,13 @@ enum Command {
     /// In a child of `load`.
     #[command(hide = true)]
     FirstResult { who: Who, file: PathBuf },
+    /// In a child of `serve`.
+    #[command(hide = true)]
+    ServeOf {
+        side: serve::Side,
+        #[arg(long)]
+        discard: bool,
+    },
     /// In a child of `density`.
     #[command(hide = true)]
     DensityOf {
@@ -147,6 +157,12 @@ fn main() -> anyhow::Result<()> {
         Command::BoundsOnce { file, entry, argument } => {
             return bounds::once(&file, &entry, argument);
         }
+        Command::Serve(arguments) => {
+            let rows = serve::run(&arguments, rounds)?;
+            serve::print(&rows);
+            return json.map_or(Ok(()), |file| report::write_json(&rows, &file));
+        }
+        Command::ServeOf { side, discard } => return serve::child(side, discard),
         Command::Soak { resets } => {
             let samples = soak::run(resets)?;
             json.map_or(Ok(()), |file| report::write_json(&samples, &file))?;

@@ -1,0 +1,166 @@
+//! Servers, each a process of its own on the first processor, so that its processor time is that of
+//! its requests only.
+
+use super::guest::{self, Pooled};
+use super::plain;
+use crate::machine::pin;
+use anyhow::Context;
+use bytes::Bytes;
+use clap::ValueEnum;
+use rustix::time::{ClockId, clock_gettime};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use wfaas_function::Spec;
+use wfaas_gateway::{Config, Gateway};
+use wfaas_vm::Tracking;
+
+/// A server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Side {
+    /// hyper alone.
+    Plain,
+    /// The gateway.
+    Ours,
+    /// The gateway with the log of requests.
+    Logged,
+    /// hyper with wasmtime's pool behind it.
+    Wasmtime,
+}
+
+impl Side {
+    /// As on the command line.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Side::Plain => "plain",
+            Side::Ours => "ours",
+            Side::Logged => "logged",
+            Side::Wasmtime => "wasmtime",
+        }
+    }
+}
+
+/// A server that runs until it is dropped.
+pub(super) struct Server {
+    child: Child,
+    asks: Option<ChildStdin>,
+    answers: Lines<BufReader<ChildStdout>>,
+    pub(super) address: SocketAddr,
+}
+
+impl Server {
+    /// Starts this executable again as a server.
+    pub(super) fn start(side: Side) -> anyhow::Result<Server> {
+        Server::start_by(&[], &["serve-of", side.name()])
+    }
+
+    /// The same by a command that counts instructions.
+    pub(super) fn start_counted(side: Side, command: &[&str]) -> anyhow::Result<Server> {
+        Server::start_by(command, &["serve-of", side.name(), "--discard"])
+    }
+
+    fn start_by(command: &[&str], arguments: &[&str]) -> anyhow::Result<Server> {
+        let executable = std::env::current_exe().context("the path of this executable")?;
+        let executable = executable.to_str().context("the path of this executable")?;
+        let words = [command, &[executable], arguments].concat();
+        let mut child = Command::new(words[0])
+            .args(&words[1..])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("starting {}", words[0]))?;
+        let asks = child.stdin.take();
+        let answers = child.stdout.take().context("its output is a pipe")?;
+        let mut answers = BufReader::new(answers).lines();
+        let address = answers.next().context("the server has ended")??;
+        Ok(Server { child, asks, answers, address: address.parse()? })
+    }
+
+    /// The processor time it has taken so far.
+    pub(super) fn processor_time(&mut self) -> anyhow::Result<Duration> {
+        writeln!(self.asks.as_mut().context("the server has ended")?)?;
+        let nanos = self.answers.next().context("the server has ended")??;
+        Ok(Duration::from_nanos(nanos.parse()?))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.asks.take());
+        // It ends when nobody asks any more.
+        let _ = self.child.wait();
+    }
+}
+
+/// The hidden command: prints its address, and its processor time for each line that it reads.
+/// With `discard`, pages of faaslets are not tracked.
+pub(crate) fn child(side: Side, discard: bool) -> anyhow::Result<()> {
+    let tracking = if discard { Tracking::Discard } else { Tracking::Auto };
+    // Before there are any threads, which do the same.
+    pin(0)?;
+    let (sender, addresses) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let failed = run(side, tracking, |address| sender.send(address).unwrap_or_default());
+        // The other end sees the reason and the end of the process.
+        eprintln!("{}: {failed:?}", side.name());
+        std::process::exit(1);
+    });
+    println!("{}", addresses.recv()?);
+    for line in std::io::stdin().lines() {
+        line?;
+        let time = clock_gettime(ClockId::ProcessCPUTime);
+        println!("{}", time.tv_sec * 1_000_000_000 + time.tv_nsec);
+    }
+    Ok(())
+}
+
+/// Serves for ever.
+fn run(side: Side, tracking: Tracking, tell: impl Fn(SocketAddr)) -> anyhow::Result<()> {
+    match side {
+        Side::Plain => hyper(|| Bytes::from_static(guest::BODY.as_bytes()), tell),
+        Side::Wasmtime => {
+            let pooled = Arc::new(Pooled::new()?);
+            hyper(move || pooled.answer().expect("an instance answers"), tell)
+        }
+        Side::Ours => gateway(tracking, tell),
+        Side::Logged => {
+            let sink = File::options().write(true).open("/dev/null")?;
+            let log = wfaas_log::Log::start(sink, false)?;
+            let subscriber = tracing_subscriber::registry().with(LevelFilter::INFO);
+            tracing::subscriber::set_global_default(subscriber.with(log.layer()))?;
+            gateway(tracking, tell)
+        }
+    }
+}
+
+fn hyper(
+    make: impl Fn() -> Bytes + Clone + Send + 'static,
+    tell: impl Fn(SocketAddr),
+) -> anyhow::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    listener.set_nonblocking(true)?;
+    tell(listener.local_addr()?);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(plain::serve(listener, make))
+}
+
+/// The gateway with its defaults, but for the limits that keep one address from having all of it.
+fn gateway(tracking: Tracking, tell: impl Fn(SocketAddr)) -> anyhow::Result<()> {
+    let store = tempfile::tempdir()?;
+    let mut config = Config::new("127.0.0.1:0".parse()?, store.path());
+    config.queue = 1024;
+    config.engine.tracking = tracking;
+    let gateway = Gateway::bind(config)?;
+    let (name, wat) = ("hello".parse()?, guest::wat());
+    let spec = Spec::named("hello".parse()?);
+    let artifact = wfaas_build::build(wat.as_bytes(), &spec, &Default::default(), &())?.artifact;
+    gateway.install(name, spec, &artifact)?;
+    tell(gateway.local_addr());
+    wfaas_gateway::runtime()?.block_on(gateway.run(std::future::pending()))?;
+    Ok(())
+}
