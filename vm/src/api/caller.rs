@@ -4,7 +4,7 @@ use crate::api::externs::Extern;
 use crate::api::instance::Instance;
 use crate::api::memory::Memory;
 use crate::api::store::{AsContext, AsContextMut, StoreBox};
-use crate::call::{task, watchdog};
+use crate::call::task;
 use std::time::Instant;
 use wfaas_abi::TrapCode;
 
@@ -61,13 +61,10 @@ impl<'a, T: 'static> Caller<'a, T> {
         self.store.inner.call.control().deadline()
     }
 
-    /// Has the call under way end at another time, or at none.
+    /// Has the call under way end at another time, or at none. An earlier one counts from when it goes
+    /// on after a wait.
     pub fn set_deadline(&mut self, deadline: Option<Instant>) {
-        let control = self.store.inner.call.control();
-        control.set_deadline(deadline);
-        if deadline.is_some() {
-            watchdog::watch(control);
-        }
+        self.store.inner.call.set_deadline(deadline);
     }
 
     /// Whether the call under way has to end: return soon, with any value, and it will. A host
