@@ -1,6 +1,7 @@
 //! Ending calls from other threads.
 
 use crate::call::control::Control;
+use crate::call::preempt;
 use crate::call::watchdog;
 use std::sync::Arc;
 
@@ -18,5 +19,11 @@ impl CancelHandle {
     pub fn cancel(&self) {
         self.0.cancel();
         watchdog::end_cancelled(&self.0);
+    }
+
+    /// Ends the time slice of the call under way. Async-signal-safe.
+    #[doc(hidden)]
+    pub fn end_slice(&self) {
+        preempt::end_slice(&self.0);
     }
 }

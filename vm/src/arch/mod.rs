@@ -7,7 +7,8 @@ mod x86_64;
 pub use x86_64::available_cpu_features;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86_64::{
-    FAULTED, FINISHED, Interrupted, LEFT, Landing, SUSPENDED, SignalFrame, WaitEnv, WaitHostcall,
-    WayBack, enter, leave, preserved_registers, resume, resume_suspended, wait_hostcall,
+    ContinuedHostcall, FAULTED, FINISHED, Interrupted, LEFT, Landing, PREEMPTED, Place,
+    PreemptLanding, SUSPENDED, SaveArea, SignalFrame, WaitEnv, WaitHostcall, WayBack, enter, leave,
+    preserved_registers, resume, resume_preempted, resume_suspended, wait_hostcall,
     wait_with_array, wait_with_registers,
 };

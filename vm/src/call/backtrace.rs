@@ -1,6 +1,6 @@
 //! Walking the guest's frames. Also used in signal handlers: no allocation, no locks.
 
-use crate::arch::{Interrupted, SignalFrame};
+use crate::arch::{Interrupted, Place};
 use crate::call::state::Activation;
 use crate::call::text;
 use std::cell::Cell;
@@ -42,31 +42,44 @@ impl RawBacktrace {
         LEFT.replace(RawBacktrace::EMPTY)
     }
 
-    /// The frames of guest code that a signal interrupted in the entry `activation`.
+    /// The frames of guest code that was interrupted at `place`, in the entry `activation`.
     ///
     /// # Safety
-    /// `activation` must be under way on this thread, and `frame` be of guest code in it.
-    pub(crate) unsafe fn interrupted(
-        frame: &SignalFrame<'_>,
-        activation: &Activation,
-    ) -> RawBacktrace {
-        let mut backtrace = RawBacktrace { exact_first: true, ..RawBacktrace::EMPTY };
-        backtrace.push(frame.pc());
-        let Some(text) = text::around(frame.pc()) else { return backtrace };
+    /// `activation` must be under way on this thread or suspended, and `place` be in its guest code.
+    pub(crate) unsafe fn interrupted(place: Place, activation: &Activation) -> RawBacktrace {
+        let exact_first = place.interrupted;
+        let mut backtrace = RawBacktrace { exact_first, ..RawBacktrace::EMPTY };
+        backtrace.push(place.pc);
+        // SAFETY: the caller's contract.
+        let fp = unsafe { backtrace.callers(place, activation) };
+        if let Some(fp) = fp {
+            // SAFETY: the frame is of the guest code that was interrupted.
+            unsafe { backtrace.walk(fp, activation) };
+        }
+        backtrace
+    }
+
+    /// The frame with the callers of the code at `place`, after one that is in no frame was added.
+    ///
+    /// # Safety
+    /// As [`RawBacktrace::interrupted`].
+    unsafe fn callers(&mut self, place: Place, activation: &Activation) -> Option<usize> {
+        if !place.interrupted {
+            return Some(place.fp);
+        }
+        let text = text::around(place.pc)?;
         // SAFETY: the code is mapped, since it runs.
-        let fp = match unsafe { frame.interrupted(text) } {
-            Interrupted::Frame(fp) => fp,
+        match unsafe { place.callers(text) } {
+            Interrupted::Frame(fp) => Some(fp),
             Interrupted::Frameless { return_address, caller } => {
                 if activation.stack().holds_frame(return_address) {
                     // SAFETY: the address is on the stack, which is mapped.
-                    backtrace.push(unsafe { (return_address as *const usize).read() });
+                    let address = unsafe { (return_address as *const usize).read() };
+                    self.push(activation.return_target(address));
                 }
-                caller
+                Some(caller)
             }
-        };
-        // SAFETY: the frame is of the guest code that was interrupted.
-        unsafe { backtrace.walk(fp, activation) };
-        backtrace
+        }
     }
 
     fn push(&mut self, pc: usize) -> bool {
@@ -123,7 +136,7 @@ impl RawBacktrace {
             let caller_fp = unsafe { frame.read() };
             // SAFETY: as above.
             let return_address = unsafe { frame.wrapping_add(1).read() };
-            if !visit(return_address, caller_fp) {
+            if !visit(activation.return_target(return_address), caller_fp) {
                 return;
             }
             lowest = fp + 2 * size_of::<usize>();

@@ -32,6 +32,12 @@ pub(super) fn sleeps_beyond(at: u64) -> bool {
     SLEEPS_UNTIL.load(Relaxed) > at
 }
 
+/// Notes that the watchdog looks from now on.
+pub(super) fn awake() {
+    SLEEPS_UNTIL.store(0, SeqCst);
+    *lock() = false;
+}
+
 /// Wakes the watchdog.
 pub(super) fn ring() {
     *lock() = true;
@@ -42,12 +48,12 @@ pub(super) fn ring() {
 /// sleeps; whether somebody rang.
 pub(super) fn sleep(until: u64, is_needed: impl FnOnce() -> bool) -> bool {
     SLEEPS_UNTIL.store(until, SeqCst);
-    if !sys::barrier_everywhere() {
+    // The kernel takes milliseconds to prepare them, so nobody waits for that before it is needed.
+    if !sys::barrier_everywhere() && !sys::prepare_barriers() {
         std::thread::sleep(WITHOUT_BARRIER);
     }
     let rung = is_needed() || wait(until);
-    SLEEPS_UNTIL.store(0, SeqCst);
-    *lock() = false;
+    awake();
     rung
 }
 

@@ -12,15 +12,20 @@ use std::task::Waker;
 use std::time::Instant;
 use wfaas_abi::TrapCode;
 
+/// The mark of a slice that is over: no trap's number.
+const SLICE: u8 = u8::MAX;
+const _: () = assert!(TrapCode::from_u8(SLICE).is_none());
+
 /// The part of a store's calls that other threads may know.
 #[derive(Debug)]
 pub(crate) struct Control {
     /// A [`time`], or [`NEVER`].
     deadline: AtomicU64,
     cancelled: AtomicBool,
-    /// The trap a signal could not deliver at once, as a number; zero for none.
+    /// The mark: the trap a signal could not deliver at once, as a number, or [`SLICE`]; zero for
+    /// none.
     interrupt: AtomicU8,
-    /// Whether the time slice of the call is over.
+    /// Whether the time slice of the call under way is over.
     slice_over: AtomicBool,
     /// Thread that runs the store's calls, or zero.
     thread: AtomicI32,
@@ -90,6 +95,7 @@ impl Control {
     #[inline]
     pub(super) fn begin_suspendable(&self, thread: i32) {
         self.suspendable.store(true, Release);
+        self.slice_over.store(false, Relaxed);
         self.begin(thread);
     }
 
@@ -171,7 +177,7 @@ impl Control {
         deadline.store(NEVER, Release);
         cancelled.store(false, Release);
         interrupt.store(0, Release);
-        slice_over.store(false, Release);
+        slice_over.store(false, Relaxed);
     }
 
     /// The trap with which calls of this store have to end now. Async-signal-safe.
@@ -197,15 +203,34 @@ impl Control {
         }
     }
 
-    /// Ends the time slice of the call under way: it is suspended as soon as that is possible.
-    /// Async-signal-safe.
-    pub(crate) fn end_slice(&self) {
-        self.slice_over.store(true, Release);
+    /// Whether there is a mark of either kind.
+    #[inline]
+    pub(crate) fn is_marked(&self) -> bool {
+        self.interrupt.load(Relaxed) != 0
     }
 
-    /// Whether the time slice is over; it is not any more afterwards. Async-signal-safe.
-    pub(crate) fn take_slice_over(&self) -> bool {
-        self.slice_over.load(Relaxed) && self.slice_over.swap(false, Relaxed)
+    /// Ends the time slice of the call under way: the next of the watchdog's signals suspends it.
+    pub(crate) fn end_slice(&self) {
+        self.slice_over.store(true, SeqCst);
+    }
+
+    /// Whether the slice of a call that can be suspended is over. Async-signal-safe.
+    pub(super) fn slice_is_over(&self) -> bool {
+        self.slice_over.load(SeqCst) && self.suspendable.load(Relaxed)
+    }
+
+    /// Leaves the mark of a slice that is over, unless there is one of a trap. Async-signal-safe.
+    pub(super) fn mark_slice(&self) {
+        let _ = self.interrupt.compare_exchange(0, SLICE, SeqCst, Relaxed);
+    }
+
+    /// Forgets that a slice is over: the call is suspended.
+    #[inline]
+    pub(super) fn begin_slice(&self) {
+        self.slice_over.store(false, Relaxed);
+        if self.interrupt.load(Relaxed) == SLICE {
+            let _ = self.interrupt.compare_exchange(SLICE, 0, Relaxed, Relaxed);
+        }
     }
 
     /// Notes whether the watchdog has it in its list of cancelled ones, which is locked; whether it had
@@ -275,15 +300,19 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_slice_is_taken_once() {
+    fn a_slice_is_over_until_the_next_begins_or_a_reset() {
         let control = Control::default();
-        assert!(!control.take_slice_over());
+        control.begin_suspendable(7);
+        assert!(!control.slice_is_over());
         control.end_slice();
-        assert!(control.take_slice_over());
-        assert!(!control.take_slice_over());
+        assert!(control.slice_is_over());
+        control.mark_slice();
+        assert_eq!((control.is_marked(), control.interrupted()), (true, None));
+        control.begin_slice();
+        assert!(!control.slice_is_over() && !control.is_marked());
         control.end_slice();
         control.reset();
-        assert!(!control.take_slice_over());
+        assert!(!control.slice_is_over());
     }
 
     #[test]

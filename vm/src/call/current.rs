@@ -32,8 +32,8 @@ pub(super) fn under_way<'a>() -> impl Iterator<Item = &'a Activation> {
     std::iter::successors(innermost, |activation| activation.previous())
 }
 
-/// Leaves the mark for each call under way on this thread that has to end; the trap for the
-/// innermost, if there is any such. Async-signal-safe.
+/// Leaves the mark for each call under way on this thread that has to end, or to be suspended at the
+/// end of its slice; the trap for the innermost that has to end. Async-signal-safe.
 pub(crate) fn mark_due_calls() -> Option<TrapCode> {
     let mut due = None;
     for activation in under_way() {
@@ -42,6 +42,8 @@ pub(crate) fn mark_due_calls() -> Option<TrapCode> {
         if let Some(code) = control.due() {
             control.interrupt(code);
             due = due.or(Some(code));
+        } else if control.slice_is_over() {
+            control.mark_slice();
         }
     }
     due

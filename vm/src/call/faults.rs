@@ -7,17 +7,18 @@
 //! | SEGV, BUS, FPE, ILL | guest code | trap, by the trap record of the instruction |
 //! | SEGV, BUS | anywhere, address in the guard of the guest's stack | stack overflow |
 //! | SEGV, BUS | host code called by a guest | trap; the store is poisoned |
-//! | the watchdog's | guest code | trap, if a deadline passed or the call was cancelled |
-//! | the watchdog's | guest code or host code | a mark, if the time slice of the call is over |
+//! | the watchdog's | guest code | trap, if a deadline passed or the call was cancelled; otherwise the guest is suspended if its slice is over |
 //! | the watchdog's | host code called by a guest | a mark, which the return to the guest reads |
+//! | ILL | a landing | the guest is suspended (see `preempt`) |
 //! | any other | | the handler that was installed before |
 //!
 //! A handler runs on a stack of its own, allocates nothing, takes no lock, and returns either to the
 //! interrupted code or to `leave`, which returns from the innermost `enter`.
 
-use crate::arch::SignalFrame;
+use crate::arch::{FAULTED, SignalFrame};
 use crate::call::backtrace::RawBacktrace;
 use crate::call::current::{current, mark_due_calls};
+use crate::call::preempt;
 use crate::call::stacks;
 use crate::call::state::{Activation, Fault};
 use crate::call::text;
@@ -40,6 +41,7 @@ struct Prepared(#[expect(dead_code)] SignalStack, Registration);
 impl Drop for Prepared {
     fn drop(&mut self) {
         stacks::forget_first();
+        preempt::forget_thread();
     }
 }
 
@@ -51,6 +53,7 @@ pub(crate) fn prepare_thread() -> io::Result<()> {
     let prepared = SIGNAL_STACK.try_with(|stack| {
         if stack.get().is_none() {
             let _ = stack.set(Prepared(SignalStack::install()?, Registration::new()?));
+            preempt::prepare_thread();
         }
         Ok(())
     });
@@ -116,6 +119,9 @@ extern "C" fn on_fault(signal: i32, info: *mut libc::siginfo_t, context: *mut li
 fn handle_fault(signal: i32, address: usize, frame: &mut SignalFrame<'_>) -> bool {
     // SAFETY: activations under way are alive, on the stack of their callers.
     let Some(activation) = (unsafe { current().as_ref() }) else { return false };
+    if signal == libc::SIGILL && preempt::at_landing(activation, frame) {
+        return true;
+    }
     let in_guest = text::contains(frame.pc());
     let memory_fault = signal == libc::SIGSEGV || signal == libc::SIGBUS;
     let on_guard = memory_fault && activation.stack().guards(address);
@@ -138,7 +144,7 @@ fn handle_fault(signal: i32, address: usize, frame: &mut SignalFrame<'_>) -> boo
 /// Leaves guest code that was interrupted at `frame`.
 fn end_call(activation: &Activation, code: Option<TrapCode>, frame: &mut SignalFrame<'_>) {
     // SAFETY: the innermost entry was interrupted, in guest code.
-    let backtrace = unsafe { RawBacktrace::interrupted(frame, activation) };
+    let backtrace = unsafe { RawBacktrace::interrupted(frame.place(), activation) };
     finish(activation, code, backtrace, frame);
 }
 
@@ -165,7 +171,7 @@ fn finish(
     // SAFETY: as in `end_host_call`; nobody else looks at this field while a guest runs.
     unsafe { (*call).fault = fault };
     backtrace.note();
-    frame.leave_by(activation.way_back());
+    frame.leave_by(activation.way_back(), FAULTED);
 }
 
 /// Gives a signal that is not ours back to the handler before; it is raised again on return.
@@ -189,7 +195,12 @@ fn interrupt_due_calls(frame: &mut SignalFrame<'_>) {
     let Some(innermost) = (unsafe { current().as_ref() }) else { return };
     // A guest at the very end of its stack has no room even for the frames it is about to push,
     // but leaving needs none.
-    if due.is_some() && text::contains(frame.pc()) && innermost.stack().contains(frame.sp()) {
-        end_call(innermost, due, frame);
+    if !text::contains(frame.pc()) || !innermost.stack().contains(frame.sp()) {
+        return;
+    }
+    match due {
+        Some(_) => end_call(innermost, due, frame),
+        // SAFETY: the innermost entry was interrupted, in guest code.
+        None => unsafe { preempt::at_interruption(innermost, frame) },
     }
 }

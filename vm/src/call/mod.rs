@@ -8,6 +8,7 @@
 //! | `enter` | making a call |
 //! | `current` | the calls under way on a thread |
 //! | `task` | calls that can be suspended |
+//! | `preempt` | suspending calls at the end of their time slice |
 //! | `stack`, `stacks`, `stack_pool` | a guest's stack; lending a thread's; those of suspended calls |
 //! | `faults` | signals |
 //! | `control` | deadline and cancellation of a store's calls |
@@ -23,6 +24,7 @@ pub(crate) mod current;
 pub(crate) mod enter;
 pub(crate) mod faults;
 pub(crate) mod parking;
+pub(crate) mod preempt;
 pub(crate) mod stack;
 pub(crate) mod stack_pool;
 pub(crate) mod stacks;

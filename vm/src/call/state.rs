@@ -14,7 +14,7 @@
 //! the host function's stack. Entries that can be suspended are recorded in a `Task` that outlives the
 //! poll in which they began.
 
-use crate::arch::WayBack;
+use crate::arch::{PreemptLanding, SaveArea, WayBack};
 use crate::call::control::Control;
 use crate::call::stack::{GuestStack, Owned};
 use crate::call::stack_pool::StackPool;
@@ -58,6 +58,10 @@ pub(crate) struct Suspension {
     pub(super) stack: Option<Owned>,
     /// The exit frame, while it is suspended.
     pub(super) exit_fp: usize,
+    /// The registers, while it is suspended because it was preempted.
+    pub(super) saved: Option<Box<SaveArea>>,
+    /// The return address that the host has replaced, to have the guest preempted there.
+    pub(super) diverted: Diverted,
     /// How many entries that can be suspended it is nested in.
     pub(super) depth: u32,
     /// The context of the poll under way, while guest code runs.
@@ -77,11 +81,36 @@ pub(super) enum Phase {
     Polled,
 }
 
+/// A return address that the host has replaced by a landing.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Diverted {
+    pub(super) landing: PreemptLanding,
+    /// The address in guest code.
+    pub(super) target: usize,
+}
+
+impl Diverted {
+    /// None was.
+    pub(super) const NONE: Diverted = Diverted { landing: PreemptLanding::NONE, target: 0 };
+
+    /// The address to which a frame returns that has `address`.
+    pub(super) fn target_of(&self, address: usize) -> usize {
+        if self.target != 0 && address == self.landing.address() { self.target } else { address }
+    }
+}
+
 impl Suspension {
     /// Of an entry that was not begun.
     fn new() -> Suspension {
-        let context = ptr::null_mut();
-        Suspension { phase: Phase::Ended, stack: None, exit_fp: 0, depth: 0, context }
+        Suspension {
+            phase: Phase::Ended,
+            stack: None,
+            exit_fp: 0,
+            saved: None,
+            diverted: Diverted::NONE,
+            depth: 0,
+            context: ptr::null_mut(),
+        }
     }
 }
 
@@ -130,7 +159,19 @@ impl Activation {
     /// The guest's stack pointer, if it is suspended.
     fn suspended_sp(&self) -> Option<usize> {
         let suspended = matches!(self.phase(), Phase::Suspended | Phase::Polled);
-        suspended.then(|| self.back.guest_sp())
+        let waits = || self.back.guest_sp();
+        suspended.then(|| self.saved().map_or_else(waits, |saved| saved.place().sp))
+    }
+
+    /// The registers, if it was preempted.
+    pub(super) fn saved(&self) -> Option<&SaveArea> {
+        self.suspension().and_then(|suspension| suspension.saved.as_deref())
+    }
+
+    /// The address to which a frame returns that has `address`.
+    pub(super) fn return_target(&self, address: usize) -> usize {
+        let diverted = self.suspension().map(|suspension| suspension.diverted);
+        diverted.map_or(address, |diverted| diverted.target_of(address))
     }
 
     /// The stack it runs on.
@@ -253,7 +294,13 @@ impl CallState {
         &self.control
     }
 
-    /// The trap with which the call under way has to end, if a mark was left.
+    /// Whether a mark was left: the call under way has to end, or its slice is over.
+    #[inline]
+    pub(crate) fn is_marked(&self) -> bool {
+        self.control.is_marked()
+    }
+
+    /// The trap with which the call under way has to end, if a mark was left for that.
     #[inline]
     pub(crate) fn interrupted(&self) -> Option<TrapCode> {
         self.control.interrupted()
@@ -298,6 +345,7 @@ impl CallState {
                 // SAFETY: a call is under way there.
                 unsafe { stack.scan(from, &mut show) };
             }
+            present.saved().iter().flat_map(|saved| saved.words()).for_each(&mut show);
             (inner, entry) = (entry, present.outer());
         }
     }
@@ -354,6 +402,7 @@ impl CallState {
     /// Ends an entry that can be suspended: its stack goes back to where it belongs.
     pub(super) fn end_suspension(&self, suspension: &mut Suspension) {
         suspension.phase = Phase::Ended;
+        suspension.saved = None;
         match suspension.stack.take() {
             // Others may still refer to the frames of a host function that was left in the middle.
             Some(stack) if self.poisoned => {

@@ -3,8 +3,9 @@
 //! ```text
 //!           start                    polled, the host function is ready
 //!   Ended ────────→ Running ←──────────────────────────── Polled
-//!     ↑  returned,  │     │ a host function waits         ↑    │ not ready
-//!     └─────────────┘     └────────────────────────→ Suspended ←┘
+//!     ↑  returned,  │ ↑   │ a host function waits         ↑    │ not ready
+//!     └─────────────┘ │   └────────────────────────→ Suspended ←┘
+//!                     └─── preempted: Suspended, and Running again
 //! ```
 //!
 //! The outermost task of a store is recorded in the store, others behind their futures. A task starts
@@ -17,14 +18,17 @@
 //! begun by a host function of the other, and then the other does not go on before it has ended. If a
 //! task is leaked instead, the store's calls are refused, until the entry around it goes on.
 
-use crate::arch::{Landing, SUSPENDED, WayBack, enter, resume_suspended};
+use crate::arch::{
+    Landing, PREEMPTED, SUSPENDED, SaveArea, WayBack, enter, resume_preempted, resume_suspended,
+};
 use crate::call::backtrace::RawBacktrace;
 use crate::call::current::{current, set_current};
 use crate::call::enter::{
     Callee, Ended, Refused, choose_stack, ended, nest, prepare_outermost, prepare_thread,
 };
+use crate::call::preempt;
 use crate::call::stacks;
-use crate::call::state::{Activation, CallState, Phase, Task};
+use crate::call::state::{Activation, CallState, Diverted, Phase, Task};
 use crate::call::stint::Stint;
 use crate::call::watchdog;
 use crate::sys;
@@ -42,6 +46,8 @@ pub(crate) enum Progress {
     Finished,
     /// A host function waits.
     Suspended,
+    /// It was preempted.
+    Preempted,
 }
 
 impl Task {
@@ -87,17 +93,44 @@ impl Task {
         landing: Option<&Landing>,
         context: &mut Context<'_>,
     ) -> Result<Progress, Ended> {
+        self.prepare_to_resume(state)?;
+        let landing = landing.map_or(ptr::null(), ptr::from_ref);
+        // SAFETY: the caller vouches for the landing; the task is suspended, and exclusively ours.
+        let resume = |back| unsafe { resume_suspended(back, landing) };
+        // SAFETY: the caller's contract.
+        unsafe { self.run(state, context, resume) }
+    }
+
+    /// Resumes the guest where it was preempted.
+    ///
+    /// # Errors
+    /// As [`Task::start`].
+    ///
+    /// # Safety
+    /// As [`Task::start`], but the task must be suspended because it was preempted.
+    pub(crate) unsafe fn go_on(
+        &mut self,
+        state: &mut CallState,
+        context: &mut Context<'_>,
+    ) -> Result<Progress, Ended> {
+        let Some(saved) = self.suspension.saved.take() else { unreachable!("it was preempted") };
+        self.prepare_to_resume(state)?;
+        state.runtime.exit_fp = self.suspension.exit_fp as u64;
+        // SAFETY: the task was preempted, and is exclusively ours.
+        let resume = |back| unsafe { resume_preempted(back, &raw const *saved) };
+        // SAFETY: the caller's contract.
+        unsafe { self.run(state, context, resume) }
+    }
+
+    /// Prepares this thread, and the state, for the guest of a suspended task.
+    fn prepare_to_resume(&mut self, state: &mut CallState) -> Result<(), Ended> {
         state.give_up_inside(&self.entry);
         if let Err(refused) = prepare_thread() {
             self.end(state);
             return Err(Ended::Refused(refused));
         }
         self.swap_contexts(state);
-        let landing = landing.map_or(ptr::null(), ptr::from_ref);
-        // SAFETY: the caller vouches for the landing; the task is suspended, and exclusively ours.
-        let resume = |back| unsafe { resume_suspended(back, landing) };
-        // SAFETY: the caller's contract.
-        unsafe { self.run(state, context, resume) }
+        Ok(())
     }
 
     /// Polls the host function that a suspended task waits for, which may call into the store.
@@ -167,7 +200,12 @@ impl Task {
         if self.is_nested() {
             return None;
         }
-        state.interrupted().or_else(|| state.control.due())
+        let due = state.interrupted().or_else(|| state.control.due());
+        if let Some(code) = due {
+            // Its end uses up a cancellation, as if a signal had ended it.
+            state.control.interrupt(code);
+        }
+        due
     }
 
     /// Has `waker` woken when the suspended task is due.
@@ -203,6 +241,7 @@ impl Task {
         }
         self.entry.call = state;
         self.entry.suspension = &raw mut self.suspension;
+        self.suspension.diverted = Diverted::NONE;
         if state.runtime.exit_fp != 0 {
             return self.begin_nested(state);
         }
@@ -256,18 +295,38 @@ impl Task {
         self.entry.previous = previous;
         self.suspension.phase = Phase::Running;
         self.suspension.context = ptr::from_mut(context).cast();
-        let stint = self.begin_stint(state);
+        let mut stint = self.begin_stint(state);
         set_current(&raw const self.entry);
-        let status = switch(&raw mut self.entry.back);
+        let mut status = switch(&raw mut self.entry.back);
+        while status == PREEMPTED && self.own_stack(state).is_err() {
+            // As many calls are suspended as there may be: this one goes on at once.
+            drop(stint.take());
+            stint = self.begin_stint(state);
+            status = self.go_on_here(state);
+        }
         set_current(previous);
         drop(stint);
         self.suspension.context = ptr::null_mut();
         state.control.set_thread(outer_thread);
-        if status == SUSPENDED {
-            return self.keep(state).map_err(Ended::Refused);
+        match status {
+            SUSPENDED => {
+                if let Err(refused) = self.own_stack(state) {
+                    self.end(state);
+                    return Err(Ended::Refused(refused));
+                }
+                self.keep(state);
+                Ok(Progress::Suspended)
+            }
+            PREEMPTED => {
+                self.suspension.saved = self.take_saved();
+                self.keep(state);
+                Ok(Progress::Preempted)
+            }
+            _ => {
+                self.end(state);
+                ended(state, status).map(|()| Progress::Finished)
+            }
         }
-        self.end(state);
-        ended(state, status).map(|()| Progress::Finished)
     }
 
     /// A nested one's slice is the outermost's.
@@ -276,24 +335,50 @@ impl Task {
         if self.is_nested() { Stint::begin(state) } else { Stint::begin_suspendable(state) }
     }
 
-    /// Keeps the frames of a guest that was switched away from, with their stack.
-    fn keep(&mut self, state: &mut CallState) -> Result<Progress, Refused> {
-        if self.suspension.stack.is_none() {
-            let counted = state.stacks.count();
-            let stack = if counted { stacks::give_away(self.entry.stack) } else { None };
-            if stack.is_none() {
-                if counted {
-                    state.stacks.discount();
-                }
-                self.end(state);
-                return Err(Refused::NoStack { max: state.stacks.max() });
-            }
-            self.suspension.stack = stack;
+    /// Makes the stack of a guest that was switched away from the task's own.
+    fn own_stack(&mut self, state: &CallState) -> Result<(), Refused> {
+        if self.suspension.stack.is_some() {
+            return Ok(());
         }
+        let refused = Refused::NoStack { max: state.stacks.max() };
+        if !state.stacks.count() {
+            return Err(refused);
+        }
+        self.suspension.stack = stacks::give_away(self.entry.stack);
+        if self.suspension.stack.is_none() {
+            state.stacks.discount();
+            return Err(refused);
+        }
+        Ok(())
+    }
+
+    /// The registers of the guest, which was just preempted.
+    fn take_saved(&mut self) -> Option<Box<SaveArea>> {
+        if !self.suspension.diverted.landing.calls_again() {
+            self.suspension.diverted = Diverted::NONE;
+        }
+        preempt::take_saved()
+    }
+
+    /// Lets the guest go on that was just preempted, with a new slice; the status with which it is left.
+    #[cold]
+    fn go_on_here(&mut self, state: &CallState) -> u64 {
+        let Some(saved) = self.take_saved() else { unreachable!("it was preempted") };
+        state.control.begin_slice();
+        // SAFETY: the guest was preempted, on this thread, and the task is exclusively ours.
+        unsafe { resume_preempted(&raw mut self.entry.back, &raw const *saved) }
+    }
+
+    /// Keeps the frames of a guest that was switched away from.
+    fn keep(&mut self, state: &mut CallState) {
         self.suspension.exit_fp = state.exit_fp();
         self.suspension.phase = Phase::Suspended;
+        state.control.begin_slice();
+        if self.suspension.saved.is_some() {
+            // It may not have called the host yet: this says that a call is under way.
+            state.runtime.exit_fp |= 1;
+        }
         self.swap_contexts(state);
-        Ok(Progress::Suspended)
     }
 
     /// Changes the runtime context from a nested task's to that of the entry around it, or back. The
@@ -341,6 +426,10 @@ pub(crate) unsafe fn way_to_suspend() -> *const WayBack {
 /// Notes the backtrace of the innermost guest under way, which is suspended.
 pub(crate) fn note_suspended(state: &CallState) {
     let innermost = state.innermost();
+    if let Some(saved) = innermost.saved() {
+        // SAFETY: the guest was preempted there, and keeps its frames.
+        return unsafe { RawBacktrace::interrupted(saved.place(), innermost) }.note();
+    }
     let exit_fp = innermost.suspension().map_or(0, |suspension| suspension.exit_fp);
     let mut backtrace = RawBacktrace::EMPTY;
     // SAFETY: its guest waits in a stub, which wrote its frame pointer before.

@@ -203,7 +203,7 @@ impl Slice {
     /// processor time. The control stays alive until this is dropped.
     pub(super) fn begin(slice: u64, control: &Control) -> Slice {
         // The end of the slice before may have come too late.
-        control.take_slice_over();
+        control.begin_slice();
         HERE.with(|here| {
             let outer = Slice {
                 stint: here.stint.load(Relaxed),
@@ -298,8 +298,12 @@ mod tests {
         let (control, other) = (Control::default(), Control::default());
         let taken = |control: &Control| {
             note_slice_over();
-            control.take_slice_over()
+            let over = control.slice_is_over();
+            control.begin_slice();
+            over
         };
+        control.begin_suspendable(1);
+        other.begin_suspendable(1);
         let stint = Slice::begin(slice, &control);
         assert!(!is_due_here(0), "it is seen for the first time");
         std::thread::sleep(Duration::from_millis(25));
@@ -314,7 +318,7 @@ mod tests {
         drop(inner);
         assert!(is_due_here(0) && taken(&control) && !taken(&other));
         drop(stint);
-        control.take_slice_over();
+        control.begin_slice();
         assert!(!is_due_here(0) && !taken(&control));
     }
 }

@@ -53,7 +53,6 @@ pub(crate) fn wake_at(at: Instant) {
 fn wake() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
-        sys::prepare_barriers();
         let thread = std::thread::Builder::new().name("wfaas-watchdog".into());
         thread.spawn(run).expect("a thread for the watchdog");
     });
@@ -62,6 +61,7 @@ fn wake() {
 
 fn run() {
     sys::be_prompt();
+    bell::awake();
     let mut idle = 0;
     loop {
         idle = if look().watched { 0 } else { idle + 1 };

@@ -1,7 +1,7 @@
 //! The future of a call that can be suspended.
 //!
 //! Each poll of it polls the host function that the guest waits for, on the stack of the caller, and
-//! if that is ready lets the guest run until it returns or waits again.
+//! if that is ready lets the guest run until it returns, waits again or is preempted.
 
 use crate::arch::Landing;
 use crate::call::enter::{Callee, Ended};
@@ -46,6 +46,7 @@ pub(crate) struct AsyncCall<'a> {
 enum Stage {
     New,
     Waiting,
+    Preempted,
     Done,
 }
 
@@ -128,6 +129,7 @@ impl<'a> AsyncCall<'a> {
                 }
             }
             (Stage::Waiting, _) => {}
+            (Stage::Preempted, _) => return self.go_on(context),
             _ => panic!("the future of a call was polled after it was ready"),
         }
         // Also if this panics, the call is over.
@@ -240,6 +242,7 @@ impl<'a> AsyncCall<'a> {
         match progress {
             Ok(Progress::Finished) => Poll::Ready(Ok(())),
             Ok(Progress::Suspended) => self.wait(context),
+            Ok(Progress::Preempted) => self.preempted(context),
             Err(ended) => Poll::Ready(Err(self.ended(ended))),
         }
     }
@@ -255,6 +258,27 @@ impl<'a> AsyncCall<'a> {
         task.wake_when_due(call, context.waker());
         self.stage = Stage::Waiting;
         Poll::Pending
+    }
+
+    /// Has the future polled again, after others.
+    #[inline(never)]
+    fn preempted(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.stage = Stage::Preempted;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Lets a guest go on that was preempted.
+    #[inline(never)]
+    fn go_on(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.stage = Stage::Done;
+        let (task, call) = self.task();
+        if let Some(code) = task.due(call) {
+            return Poll::Ready(Err(self.end_with(Pending::Trap(code))));
+        }
+        // SAFETY: the task was preempted.
+        let progress = unsafe { task.go_on(call, context) };
+        self.after(progress, context)
     }
 
     #[cold]

@@ -1,8 +1,8 @@
 //! Bulk operations on memories and tables, as instances ask for them, by their index spaces.
 
+use crate::runtime::bulk_rest::Bulk;
 use crate::runtime::error::{Error, without_frames};
 use crate::runtime::objects::Objects;
-use crate::runtime::store::StoreInner;
 use wfaas_abi::artifact::records::ConstOp;
 use wfaas_abi::{ArtifactError, TrapCode};
 
@@ -75,23 +75,102 @@ impl Objects {
         Ok(Dropped(self.instances[instance as usize].state_cell(offset, 1)?))
     }
 
+    /// `memory.init`, if both ranges are inside.
     pub(super) fn memory_init(
-        &mut self,
+        &self,
         instance: u32,
         memory: u32,
         segment: u32,
         dst: u64,
         src: u64,
         len: u64,
-    ) -> Result<(), Error> {
-        let target = self.memory_range(instance, memory, dst, len)?;
+    ) -> Result<Bulk, Error> {
+        let to = self.memory_range(instance, memory, dst, len)?;
         let bytes = self.data_bytes(instance, segment)?;
         let end = src.checked_add(len).filter(|end| *end <= bytes.len() as u64);
         end.ok_or_else(|| without_frames(TrapCode::MemoryOutOfBounds))?;
+        // A segment is in the artifact, not in the memory.
         let from = bytes[src as usize..].as_ptr();
-        // SAFETY: `memory_range` found the target inside the memory, the source was just found
-        // inside the segment, and a segment is in the artifact, not in the memory.
-        unsafe { std::ptr::copy_nonoverlapping(from, target, len as usize) };
+        Ok(Bulk::CopyForward { to, from, len: len as usize })
+    }
+
+    /// `memory.copy`, if both ranges are inside.
+    pub(super) fn memory_copy(
+        &self,
+        instance: u32,
+        (dst_memory, dst): (u32, u64),
+        (src_memory, src): (u32, u64),
+        len: u64,
+    ) -> Result<Bulk, Error> {
+        let to = self.memory_range(instance, dst_memory, dst, len)?;
+        let from = self.memory_range(instance, src_memory, src, len)?;
+        Ok(Bulk::copy(to, from, len as usize))
+    }
+
+    /// `table.init`, if both ranges are inside.
+    pub(super) fn table_init(
+        &self,
+        instance: u32,
+        table: u32,
+        segment: u32,
+        dst: u64,
+        src: u64,
+        len: u64,
+    ) -> Result<Bulk, Error> {
+        let table = self.table_index(instance, table)?;
+        let items = self.elem_items(instance, segment)?;
+        let end = src.checked_add(len).filter(|end| *end <= items.len() as u64);
+        end.ok_or_else(|| without_frames(TrapCode::TableOutOfBounds))?;
+        self.tables[table].check(dst, len).map_err(without_frames)?;
+        Ok(Bulk::TableInit { instance, table, segment, dst, src, len })
+    }
+
+    pub(super) fn table_init_piece(
+        &mut self,
+        instance: u32,
+        (table, dst): (usize, u64),
+        (segment, src): (u32, u64),
+        len: u64,
+    ) -> Result<(), Error> {
+        let items = self.elem_items(instance, segment)?;
+        let items = items[src as usize..(src + len) as usize].to_vec();
+        let mut stack = Vec::new();
+        for (item, at) in items.iter().zip(dst..) {
+            self.const_op(instance, item, &mut stack)?;
+            let bits = stack.pop().map_or(0, |(low, _)| low);
+            self.table_set(instance, table, at, bits)?;
+        }
+        Ok(())
+    }
+
+    /// `table.copy`, if both ranges are inside.
+    pub(super) fn table_copy(
+        &self,
+        to: (usize, u64),
+        from: (usize, u64),
+        len: u64,
+    ) -> Result<Bulk, Error> {
+        self.tables[from.0].check(from.1, len).map_err(without_frames)?;
+        self.tables[to.0].check(to.1, len).map_err(without_frames)?;
+        if to.0 == from.0 {
+            return Ok(Bulk::TableMove { table: to.0, dst: to.1, src: from.1, len });
+        }
+        Ok(Bulk::TableCopy { to, from, len })
+    }
+
+    pub(super) fn table_copy_piece(
+        &mut self,
+        (dst_table, dst): (usize, u64),
+        (src_table, src): (usize, u64),
+        len: u64,
+    ) -> Result<(), Error> {
+        let (from, to) = (self.tables[src_table].owner(), self.tables[dst_table].owner());
+        let refs = self.tables[src_table].element().is_func_ref();
+        for at in 0..len {
+            let bits = self.tables[src_table].get(src + at).map_err(without_frames)?;
+            let bits = if refs { self.translate(bits, from, to)? } else { bits };
+            self.tables[dst_table].set(dst + at, bits).map_err(without_frames)?;
+        }
         Ok(())
     }
 
@@ -135,62 +214,5 @@ impl Objects {
             return self.translate(bits, Some(instance), owner);
         }
         Ok(bits)
-    }
-}
-
-impl StoreInner {
-    pub(super) fn table_init(
-        &mut self,
-        instance: u32,
-        table: u32,
-        segment: u32,
-        dst: u64,
-        src: u64,
-        len: u64,
-    ) -> Result<(), Error> {
-        let table = self.objects.table_index(instance, table)?;
-        let items = self.objects.elem_items(instance, segment)?;
-        let end = src.checked_add(len).filter(|end| *end <= items.len() as u64);
-        let end = end.ok_or_else(|| without_frames(TrapCode::TableOutOfBounds))?;
-        self.objects.tables[table].check(dst, len).map_err(without_frames)?;
-        let items = items[src as usize..end as usize].to_vec();
-        let mut stack = Vec::new();
-        for (item, at) in items.iter().zip(dst..) {
-            self.check_due()?;
-            self.objects.const_op(instance, item, &mut stack)?;
-            let bits = stack.pop().map_or(0, |(low, _)| low);
-            self.objects.table_set(instance, table, at, bits)?;
-        }
-        Ok(())
-    }
-
-    pub(super) fn table_copy(
-        &mut self,
-        (dst_table, dst): (usize, u64),
-        (src_table, src): (usize, u64),
-        len: u64,
-    ) -> Result<(), Error> {
-        if dst_table == src_table {
-            return self.objects.tables[dst_table]
-                .copy_within(dst, src, len)
-                .map_err(without_frames);
-        }
-        self.objects.tables[src_table].check(src, len).map_err(without_frames)?;
-        self.objects.tables[dst_table].check(dst, len).map_err(without_frames)?;
-        let (from, to) =
-            (self.objects.tables[src_table].owner(), self.objects.tables[dst_table].owner());
-        let refs = self.objects.tables[src_table].element().is_func_ref();
-        for at in 0..len {
-            self.check_due()?;
-            let bits = self.objects.tables[src_table].get(src + at).map_err(without_frames)?;
-            let bits = if refs { self.objects.translate(bits, from, to)? } else { bits };
-            self.objects.tables[dst_table].set(dst + at, bits).map_err(without_frames)?;
-        }
-        Ok(())
-    }
-
-    /// Ends an operation on many elements if the call under way has to end.
-    fn check_due(&self) -> Result<(), Error> {
-        self.call.interrupted().map_or(Ok(()), |code| Err(without_frames(code)))
     }
 }

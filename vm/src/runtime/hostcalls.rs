@@ -4,9 +4,11 @@
 //! the list, so that neither a missing one nor one with other types compiles. The entries leave
 //! the guest if the result is an error, or if the call is due.
 
-use crate::arch::{WaitHostcall, WayBack, wait_hostcall};
+use crate::arch::{ContinuedHostcall, PreemptLanding, WaitHostcall, WayBack, wait_hostcall};
+use crate::call::preempt;
 use crate::call::task;
 use crate::runtime::atomic::Expected;
+use crate::runtime::bulk_rest::{Bulk, Unfinished};
 use crate::runtime::error::{Error, without_frames};
 use crate::runtime::instance::{InstanceInner, caller};
 use crate::runtime::leave::return_or_leave;
@@ -86,6 +88,30 @@ fn memory_grow(context: Context<'_>, memory: u32, delta: u64) -> Result<u64, Err
     Ok(context.store.objects.grow_memory(memory, delta).unwrap_or(FAILED))
 }
 
+impl Context<'_> {
+    /// Does a bulk operation, in pieces; `result`.
+    fn run(self, bulk: Bulk, result: u64) -> Result<u64, Error> {
+        self.store.run_bulk(self.instance, bulk, result, PreemptLanding::again::<BulkHostcall>())
+    }
+}
+
+/// A bulk operation that was stopped, since its guest was preempted.
+struct BulkHostcall;
+
+impl ContinuedHostcall for BulkHostcall {
+    extern "C" fn go_on(frame: *mut [usize; 2]) -> u64 {
+        // SAFETY: the landing passes its frame.
+        let call = unsafe { preempt::called_again(frame) };
+        // SAFETY: while its guest runs, the store is alive and ours.
+        let store = unsafe { StoreInner::of(call) };
+        let Some(Unfinished { instance, bulk, result }) = store.unfinished.take() else {
+            unreachable!("the guest was preempted in a bulk operation")
+        };
+        let instance = &raw mut *store.objects.instances[instance as usize];
+        run(instance, |context| context.run(bulk, result))
+    }
+}
+
 fn memory_copy(
     context: Context<'_>,
     dst_memory: u32,
@@ -94,16 +120,9 @@ fn memory_copy(
     src: u64,
     len: u64,
 ) -> Result<(), Error> {
-    let to = context.store.objects.memory_range(context.instance, dst_memory, dst, len)?;
-    let from = context.store.objects.memory_range(context.instance, src_memory, src, len)?;
-    // Ranges may overlap: towards lower addresses from the front, otherwise from the back.
-    let forward = to.cast_const() <= from;
-    for (at, bytes) in pieces(context.store, len as usize) {
-        let at = if forward { at } else { len as usize - at - bytes };
-        // SAFETY: both ranges are inside memories.
-        unsafe { std::ptr::copy(from.wrapping_add(at), to.wrapping_add(at), bytes) };
-    }
-    Ok(())
+    let Context { ref store, instance } = context;
+    let copy = store.objects.memory_copy(instance, (dst_memory, dst), (src_memory, src), len)?;
+    context.run(copy, 0).map(drop)
 }
 
 fn memory_fill(
@@ -114,18 +133,7 @@ fn memory_fill(
     len: u64,
 ) -> Result<(), Error> {
     let to = context.store.objects.memory_range(context.instance, memory, dst, len)?;
-    for (at, bytes) in pieces(context.store, len as usize) {
-        // SAFETY: the range is inside the memory.
-        unsafe { std::ptr::write_bytes(to.wrapping_add(at), value as u8, bytes) };
-    }
-    Ok(())
-}
-
-/// Offsets and lengths of the pieces of a long range, until the call is due: gigabytes take seconds.
-fn pieces(store: &StoreInner, len: usize) -> impl Iterator<Item = (usize, usize)> {
-    const PIECE: usize = 1 << 20;
-    let wanted = move |at: &usize| *at == 0 || store.call.interrupted().is_none();
-    (0..len).step_by(PIECE).take_while(wanted).map(move |at| (at, PIECE.min(len - at)))
+    context.run(Bulk::Fill { to, value: value as u8, len: len as usize }, 0).map(drop)
 }
 
 fn memory_init(
@@ -136,7 +144,9 @@ fn memory_init(
     src: u64,
     len: u64,
 ) -> Result<(), Error> {
-    context.store.objects.memory_init(context.instance, memory, segment, dst, src, len)
+    let Context { ref store, instance } = context;
+    let init = store.objects.memory_init(instance, memory, segment, dst, src, len)?;
+    context.run(init, 0).map(drop)
 }
 
 fn memory_atomic_notify(
@@ -270,7 +280,8 @@ fn table_size(context: Context<'_>, table: u32) -> Result<u64, Error> {
 fn table_grow(context: Context<'_>, table: u32, value: u64, delta: u64) -> Result<u64, Error> {
     let table = context.store.objects.table_index(context.instance, table)?;
     let bits = context.store.objects.table_bits(context.instance, table, value)?;
-    Ok(context.store.objects.grow_table(table, delta, bits).unwrap_or(FAILED))
+    let Some(at) = context.store.objects.table_room(table, delta) else { return Ok(FAILED) };
+    context.run(Bulk::TableGrow { table, at, bits, len: delta }, at)
 }
 
 fn table_fill(
@@ -282,7 +293,8 @@ fn table_fill(
 ) -> Result<(), Error> {
     let table = context.store.objects.table_index(context.instance, table)?;
     let bits = context.store.objects.table_bits(context.instance, table, value)?;
-    context.store.objects.tables[table].fill(dst, bits, len).map_err(without_frames)
+    context.store.objects.tables[table].check(dst, len).map_err(without_frames)?;
+    context.run(Bulk::TableFill { table, at: dst, bits, len }, 0).map(drop)
 }
 
 fn table_copy(
@@ -293,9 +305,11 @@ fn table_copy(
     src: u64,
     len: u64,
 ) -> Result<(), Error> {
-    let dst_table = context.store.objects.table_index(context.instance, dst_table)?;
-    let src_table = context.store.objects.table_index(context.instance, src_table)?;
-    context.store.table_copy((dst_table, dst), (src_table, src), len)
+    let Context { ref store, instance } = context;
+    let to = (store.objects.table_index(instance, dst_table)?, dst);
+    let from = (store.objects.table_index(instance, src_table)?, src);
+    let copy = store.objects.table_copy(to, from, len)?;
+    context.run(copy, 0).map(drop)
 }
 
 fn table_init(
@@ -306,7 +320,9 @@ fn table_init(
     src: u64,
     len: u64,
 ) -> Result<(), Error> {
-    context.store.table_init(context.instance, table, segment, dst, src, len)
+    let Context { ref store, instance } = context;
+    let init = store.objects.table_init(instance, table, segment, dst, src, len)?;
+    context.run(init, 0).map(drop)
 }
 
 fn foreign_func(context: Context<'_>, index: u32, ty: u32) -> Result<u64, Error> {

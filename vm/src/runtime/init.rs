@@ -64,14 +64,16 @@ impl StoreInner {
                 let table = self.objects.table_index(instance, target)?;
                 let offset = self.objects.tables[table].index(low);
                 let len = self.objects.elem_items(instance, segment)?.len() as u64;
-                self.table_init(instance, target, segment, offset, 0, len)?;
+                let init = self.objects.table_init(instance, target, segment, offset, 0, len)?;
+                self.finish_bulk(init)?;
                 self.objects.drop_elem(instance, segment)
             }
             InitKind::Data => {
                 let memory = self.objects.memory_index(instance, target)?;
                 let offset = self.objects.memories[memory].index(low);
                 let len = self.objects.data_bytes(instance, segment)?.len() as u64;
-                self.objects.memory_init(instance, target, segment, offset, 0, len)?;
+                let init = self.objects.memory_init(instance, target, segment, offset, 0, len)?;
+                self.finish_bulk(init)?;
                 self.objects.drop_data(instance, segment)
             }
         }

@@ -1,8 +1,9 @@
 //! Going back to guest code from the host, or leaving it.
 
-use crate::arch::{LEFT, leave, resume};
+use crate::arch::{LEFT, PreemptLanding, leave, resume};
 use crate::call::backtrace::RawBacktrace;
 use crate::call::current::current;
+use crate::call::preempt;
 use crate::call::state::CallState;
 use crate::runtime::error::Error;
 use crate::runtime::handlers::Handler;
@@ -25,14 +26,36 @@ pub(crate) unsafe fn return_or_leave<R>(
     // SAFETY: compiled code passes the instance pointer of its host context.
     let call = unsafe { (*instance).call };
     // SAFETY: while its guest runs, the store is alive and ours.
-    let due = unsafe { &*call }.interrupted();
-    match (result, due) {
-        (Ok(value), None) => value,
-        // SAFETY: the caller's contract.
-        (Ok(_), due) => unsafe { depart(instance, None, due) },
+    let marked = unsafe { &*call }.is_marked();
+    match (result, marked) {
+        (Ok(value), false) => value,
+        (Ok(value), true) => {
+            // SAFETY: the caller's contract.
+            unsafe { return_marked(instance) };
+            value
+        }
         // SAFETY: as above.
-        (Err(pending), due) => unsafe { depart(instance, Some(pending), due) },
+        (Err(pending), _) => unsafe { depart(instance, Some(pending)) },
     }
+}
+
+/// Leaves the guest if it has to end, or has it preempted as soon as the host returns to it.
+///
+/// # Safety
+/// As [`return_or_leave`].
+#[cold]
+#[inline(never)]
+unsafe fn return_marked(instance: *mut InstanceInner) {
+    // SAFETY: compiled code passes the instance pointer of its host context.
+    let call = unsafe { (*instance).call };
+    // SAFETY: while its guest runs, the store is alive and ours.
+    let call = unsafe { &*call };
+    if call.interrupted().is_some() {
+        // SAFETY: the caller's contract.
+        unsafe { depart(instance, None) }
+    }
+    // SAFETY: a stub of the guest has called.
+    unsafe { preempt::on_return(call, PreemptLanding::behind()) };
 }
 
 /// Leaves the guest, or goes on where it catches an exception.
@@ -41,13 +64,11 @@ pub(crate) unsafe fn return_or_leave<R>(
 /// As [`return_or_leave`].
 #[cold]
 #[inline(never)]
-unsafe fn depart(
-    instance: *mut InstanceInner,
-    pending: Option<Pending>,
-    due: Option<TrapCode>,
-) -> ! {
+unsafe fn depart(instance: *mut InstanceInner, pending: Option<Pending>) -> ! {
     // SAFETY: compiled code passes the instance pointer of its host context.
     let &InstanceInner { call, base, .. } = unsafe { &*instance };
+    // SAFETY: while its guest runs, the store is alive and ours.
+    let due = unsafe { &*call }.interrupted();
     let pending = match (pending, due) {
         (None | Some(Pending::Exception(_)), Some(code)) => Pending::Trap(code),
         (Some(Pending::Exception(exception)), None) => {
@@ -86,6 +107,7 @@ unsafe fn throw_to_guest(call: *mut CallState, base: *mut u8, exception: Excepti
     };
     let tag = u64::from(exception.tag_place().1);
     drop(exception);
+    let pc = preempt::on_jump(&store.call, pc);
     // SAFETY: the handler is of a call under way; up to there all frames are of the calling
     // instance, since a bridge has a handler; nothing is left to drop.
     unsafe { resume(pc, sp, fp, bits, tag, base as usize) }

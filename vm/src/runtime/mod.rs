@@ -10,7 +10,7 @@
 //! | `instantiate`, `host_context`, `init` | making an instance |
 //! | `invoke`, `leave`, `hostcalls` | calling guests, and being called by them |
 //! | `async_call`, `wait` | calls that can be suspended, and host functions that wait |
-//! | `bulk`, `atomic`, `foreign`, `exceptions`, `exception_list`, `handlers` | operations that hostcalls ask for |
+//! | `bulk`, `bulk_rest`, `pieces`, `atomic`, `foreign`, `exceptions`, `exception_list`, `handlers` | operations that hostcalls ask for |
 //! | `capture` | making an image of an instance |
 //! | `error`, `fault`, `trap`, `pending` | outcomes |
 //!
@@ -18,6 +18,7 @@
 pub(crate) mod async_call;
 pub(crate) mod atomic;
 pub(crate) mod bulk;
+pub(crate) mod bulk_rest;
 pub(crate) mod capture;
 pub(crate) mod cell;
 pub(crate) mod code;
@@ -44,6 +45,7 @@ pub(crate) mod memory;
 pub(crate) mod module;
 pub(crate) mod objects;
 pub(crate) mod pending;
+pub(crate) mod pieces;
 pub(crate) mod profile;
 pub(crate) mod recording;
 pub(crate) mod reset;

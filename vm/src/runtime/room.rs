@@ -26,15 +26,15 @@ impl Objects {
         self.memories[index].grow(delta)
     }
 
-    /// Grows a table by `delta` elements of `bits`; the old size, or `None`.
-    pub(super) fn grow_table(&mut self, index: usize, delta: u64, bits: u64) -> Option<u64> {
+    /// The size of a table, if it may grow by `delta` elements.
+    pub(super) fn table_room(&mut self, index: usize, delta: u64) -> Option<u64> {
         let table = &self.tables[index];
         let room = self.room(table.owner(), element_bytes(table.size()));
         if element_bytes(delta) > room && delta > 0 {
             return None;
         }
         self.exceptions.forget_room();
-        self.tables[index].grow(delta, bits)
+        self.tables[index].can_grow(delta)
     }
 
     /// Bytes by which something may grow that has `own` bytes and is a part of instance `owner`.

@@ -2,6 +2,7 @@
 
 use crate::call::stack_pool::StackPool;
 use crate::call::state::{CallState, Task};
+use crate::runtime::bulk_rest::Unfinished;
 use crate::runtime::objects::Objects;
 use crate::runtime::pending::{Pending, Waiting};
 use std::sync::Arc;
@@ -20,6 +21,8 @@ pub(crate) struct StoreInner {
     /// The host function that the guest is about to be suspended for, until the future of its call
     /// takes it.
     pub(super) waiting: Option<Waiting>,
+    /// The rest of a bulk operation, if its guest was preempted.
+    pub(super) unfinished: Option<Unfinished>,
     /// The outermost call, if it can be suspended.
     pub(super) task: Task,
 }
@@ -42,6 +45,7 @@ impl StoreInner {
             objects: Objects::new(memory_bytes),
             pending: None,
             waiting: None,
+            unfinished: None,
             task: Task::new(),
         }
     }
@@ -62,8 +66,9 @@ impl StoreInner {
     /// a new one does not compile until somebody has decided about it.
     #[inline]
     pub(crate) fn reset(&mut self) -> bool {
-        // The task is over if the call state can be reset.
-        let StoreInner { call, objects, pending, waiting, task: _ } = self;
+        // The task is over if the call state can be reset, and its bulk operation with it: the next is
+        // written before it is read.
+        let StoreInner { call, objects, pending, waiting, unfinished: _, task: _ } = self;
         debug_assert!(waiting.is_none(), "the future of its call has it");
         if pending.is_some() {
             *pending = None;

@@ -125,17 +125,26 @@ impl TableInner {
         (at..at + len).map(|index| self.get(index)).collect()
     }
 
-    /// Grows by `delta` elements of `bits`; the old size, or `None`.
-    pub(crate) fn grow(&mut self, delta: u64, bits: u64) -> Option<u64> {
+    /// The size, if `delta` elements can be [appended](TableInner::append).
+    pub(super) fn can_grow(&self, delta: u64) -> Option<u64> {
         let old = self.size();
         let new = old.checked_add(delta)?;
-        if new > self.capacity || self.ty.limits.maximum.is_some_and(|maximum| new > maximum) {
-            return None;
+        let most = self.ty.limits.maximum.unwrap_or(u64::MAX).min(self.capacity);
+        (new <= most).then_some(old)
+    }
+
+    /// Writes `len` elements at `at`, not before the end. After the last, with `left` being zero, the
+    /// table has them.
+    pub(super) fn append(&mut self, at: u64, bits: u64, len: u64, left: u64) {
+        let end = at.saturating_add(len);
+        assert!(self.size() <= at && end <= self.capacity, "`can_grow` was asked");
+        let first = self.elements.wrapping_add(at as usize);
+        // SAFETY: there is room for `capacity` elements, and nobody else refers to those behind the end.
+        unsafe { std::slice::from_raw_parts_mut(first, len as usize) }.fill(bits);
+        if left == 0 {
+            // SAFETY: valid for the table's life.
+            unsafe { self.size.write(end) };
         }
-        // SAFETY: valid for the table's life.
-        unsafe { self.size.write(new) };
-        self.fill(old, bits, delta).ok()?;
-        Some(old)
     }
 }
 
@@ -153,9 +162,12 @@ mod tests {
     fn a_table_that_was_moved_is_written_to_and_grows() {
         let mut moved = Box::new(table(2, 4));
         moved.set(1, 6).unwrap();
-        assert_eq!(moved.grow(2, 7), Some(2));
+        assert_eq!(moved.can_grow(2), Some(2));
+        moved.append(2, 7, 1, 1);
+        assert_eq!(moved.size(), 2, "one is left");
+        moved.append(3, 7, 1, 0);
         assert_eq!(moved.read(0, 4).unwrap(), [5, 6, 7, 7]);
-        assert_eq!(moved.grow(1, 0), None, "beyond the maximum");
+        assert_eq!(moved.can_grow(1), None, "beyond the maximum");
         assert_eq!(moved.ty().limits, Limits { minimum: 4, maximum: Some(4) });
     }
 

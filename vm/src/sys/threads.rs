@@ -86,13 +86,16 @@ pub(crate) fn be_prompt() {
 const MEMBARRIER_PRIVATE_EXPEDITED: i32 = 1 << 3;
 const MEMBARRIER_REGISTER_PRIVATE_EXPEDITED: i32 = 1 << 4;
 
-/// Prepares the process for [`barrier_everywhere`].
-pub(crate) fn prepare_barriers() {
+/// Prepares the process for [`barrier_everywhere`], and makes one; whether the kernel has them.
+pub(crate) fn prepare_barriers() -> bool {
+    let register = MEMBARRIER_REGISTER_PRIVATE_EXPEDITED;
     // SAFETY: needs nothing; an old kernel returns an error.
-    unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_REGISTER_PRIVATE_EXPEDITED, 0, 0) };
+    unsafe { libc::syscall(libc::SYS_membarrier, register, 0, 0) };
+    barrier_everywhere()
 }
 
-/// A full memory barrier on every thread of the process that runs; whether the kernel has it.
+/// A full memory barrier on every thread of the process that runs; whether the kernel has it, and is
+/// prepared.
 pub(crate) fn barrier_everywhere() -> bool {
     // SAFETY: as above.
     unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_PRIVATE_EXPEDITED, 0, 0) == 0 }
@@ -119,7 +122,7 @@ mod tests {
 
     #[test]
     fn barriers_are_there_once_they_are_prepared() {
-        prepare_barriers();
-        assert!(barrier_everywhere(), "Linux has them since 4.14");
+        assert!(prepare_barriers(), "Linux has them since 4.14");
+        assert!(barrier_everywhere());
     }
 }

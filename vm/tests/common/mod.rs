@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test binary uses a part
 
 pub(crate) mod futures;
+pub(crate) mod stepping;
 pub(crate) mod waiting;
 
 use wfaas_compiler::Options;

@@ -52,6 +52,8 @@ pub(crate) const LEFT: u64 = 1;
 pub(crate) const FAULTED: u64 = 2;
 /// Status of [`enter`]: guest code was switched away from, and can be resumed.
 pub(crate) const SUSPENDED: u64 = 3;
+/// Status of [`enter`]: guest code was preempted by the signal handler, and can be resumed.
+pub(crate) const PREEMPTED: u64 = 4;
 
 /// Calls `trampoline(code, cells)` on the stack that ends at `stack_top` (or below the current
 /// stack pointer if that is zero) with BASE set to `base`.
