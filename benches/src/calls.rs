@@ -6,7 +6,7 @@ use crate::report::{Row, measure, measure_alone};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use wfaas_compiler::{Options, Passes};
-use wfaas_vm::{Caller, CancelHandle, Config, Engine, Linker, Module, Store};
+use wfaas_vm::{Caller, CancelHandle, Config, Engine, Linker, MaybeFuture, Module, Store};
 
 const GUEST: &str = r#"(module
     (import "host" "nop" (func $nop (param i32) (result i32)))
@@ -94,7 +94,7 @@ fn deadline_row(
 /// Calls that can be suspended: without a wait, with a host function that is ready at once, and with
 /// one that is pending, woken, and ready then.
 fn async_rows(rounds: usize) -> anyhow::Result<Vec<Row>> {
-    let mut ours = OursAsync::new()?;
+    let mut ours = OursAsync::new(false)?;
     let mut peers = async_callers(&wat::parse_str(ASYNC_GUEST)?)?;
     let empty = |calls: &mut dyn Calls, count| calls.empty(count);
     let mut rows = vec![row("async, host to guest", rounds, &mut ours, &mut peers, empty)?];
@@ -104,6 +104,9 @@ fn async_rows(rounds: usize) -> anyhow::Result<Vec<Row>> {
         let repeat = |calls: &mut dyn Calls, count| calls.repeat(export, count);
         rows.push(row(name, rounds, &mut ours, &mut peers, repeat)?);
     }
+    let ready = |calls: &mut dyn Calls, count| calls.repeat("to_ready", count);
+    let mut seldom = OursAsync::new(true)?;
+    rows.push(row("async, without a future", rounds, &mut seldom, &mut peers, ready)?);
     Ok(rows)
 }
 
@@ -163,11 +166,18 @@ struct OursAsync {
 }
 
 impl OursAsync {
-    fn new() -> anyhow::Result<OursAsync> {
+    /// `seldom`: the function that is ready returns its results without a future.
+    fn new(seldom: bool) -> anyhow::Result<OursAsync> {
         let (store, instance) = instantiate(ASYNC_GUEST, |linker| {
-            linker.func_wrap_async("host", "ready", |_: Caller<'_, ()>, value: i32| {
-                Box::new(async move { value - 1 })
-            });
+            if seldom {
+                linker.func_wrap_maybe_async("host", "ready", |_: Caller<'_, ()>, value: i32| {
+                    MaybeFuture::Ready(value - 1)
+                });
+            } else {
+                linker.func_wrap_async("host", "ready", |_: Caller<'_, ()>, value: i32| {
+                    Box::new(async move { value - 1 })
+                });
+            };
             linker.func_wrap_async("host", "pending", |_: Caller<'_, ()>, value: i32| {
                 Box::new(async move {
                     yield_now().await;

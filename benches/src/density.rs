@@ -7,7 +7,11 @@ use crate::start::Ours;
 use crate::workload;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
+use std::task::{Context as TaskContext, Waker};
 use wfaas_abi::layout::{SLOT_ALIGN, SLOT_BYTES};
+use wfaas_function::Spec;
+use wfaas_vm::{Config, Engine, Linker, Module, Pool};
+use wfaas_wasi::Wasi;
 
 /// One side's result: of each instance, what it adds to the process.
 #[derive(Debug, Serialize, Deserialize)]
@@ -29,12 +33,46 @@ pub(crate) struct Density {
 
 /// Measures both sides, each in a process of its own.
 pub(crate) fn run(count: u64) -> anyhow::Result<Vec<Density>> {
-    let count = count.to_string();
-    let measure = |who: Who| {
-        let printed = child::run(&["density-of", who.name(), "--count", &count])?;
+    let measure = |who: Who, count: u64, more: &[&str]| {
+        let count = count.to_string();
+        let arguments = [&["density-of", who.name(), "--count", &count], more].concat();
+        let printed = child::run(&arguments)?;
         serde_json::from_str(&printed).context("what the other process printed")
     };
-    Ok(vec![measure(Who::Ours)?, measure(Who::Peer)?])
+    let sleepers = measure(Who::Ours, count.min(MAX_SLEEPERS), &["--asleep"])?;
+    Ok(vec![measure(Who::Ours, count, &[])?, measure(Who::Peer, count, &[])?, sleepers])
+}
+
+/// Most guests that sleep: each has a stack, which is a mapping of its own.
+const MAX_SLEEPERS: u64 = 10_000;
+
+/// Sleeps for an hour.
+const SLEEPER: &str = r#"(module
+    (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 16) "\01") (data (i32.const 24) "\00\a0\b8\30\46\03")
+    (func (export "_start")
+        (drop (call $poll (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 128)))))"#;
+
+/// The hidden command for guests that sleep: requests to a command, each suspended in `poll_oneoff`.
+pub(crate) fn asleep(count: u64) -> anyhow::Result<()> {
+    let engine = Engine::new(Config { max_suspended: count as usize, ..Config::default() })?;
+    let options = wfaas_build::Options::default();
+    let built = wfaas_build::build(SLEEPER.as_bytes(), &Spec::default(), &options, &())?;
+    let module = Module::from_bytes(&engine, &built.artifact)?;
+    let mut linker = Linker::<Wasi>::new(&engine);
+    wfaas_wasi::add_to_linker_async(&mut linker);
+    let pool = Pool::new(&linker, &module)?;
+    let start = pool.typed_func::<(), ()>("_start")?;
+    let sleepers = fill("asleep", count, |_| {
+        let mut faaslet = pool.acquire(Wasi::default())?;
+        let mut call = Box::pin(async move { faaslet.call_async(&start, ()).await });
+        let polled = call.as_mut().poll(&mut TaskContext::from_waker(Waker::noop()));
+        anyhow::ensure!(polled.is_pending(), "it does not sleep");
+        Ok(call)
+    })?;
+    println!("{}", serde_json::to_string(&sleepers)?);
+    Ok(())
 }
 
 /// The hidden command: measures one side in this process, and prints JSON.

@@ -119,6 +119,9 @@ enum Command {
         who: Who,
         #[arg(long)]
         count: u64,
+        /// Guests that sleep, of ours.
+        #[arg(long)]
+        asleep: bool,
     },
 }
 
@@ -170,7 +173,8 @@ fn main() -> anyhow::Result<()> {
         }
         Command::Steady { workload, requests } => return steady::run(&workload, requests),
         Command::FirstResult { who, file } => return load::first_result(who, &file),
-        Command::DensityOf { who, count } => return density::child(who, count),
+        Command::DensityOf { count, asleep: true, .. } => return density::asleep(count),
+        Command::DensityOf { who, count, .. } => return density::child(who, count),
     };
     report::print(&rows);
     json.map_or(Ok(()), |file| report::write_json(&rows, &file))

@@ -251,6 +251,34 @@ fn waiting(engine: &Engine) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+const SLEEPER: &str = r#"(module
+    (import "wasi_snapshot_preview1" "poll_oneoff"
+        (func $poll (param i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 16) "\01") (data (i32.const 24) "\40\42\0f") ;; 1 ms on the monotonic clock
+    (func (export "sleep") (result i32)
+        (call $poll (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 128))))"#;
+
+fn sleeping(engine: &Engine) -> Result<(), Box<dyn Error>> {
+    let module = Module::from_bytes(engine, &artifact(SLEEPER.as_bytes())?)?;
+    let mut linker = Linker::<Request>::new(engine);
+    wfaas_wasi::add_to_linker_async(&mut linker);
+    let pool = Pool::new(&linker, &module)?;
+    let sleep = pool.typed_func::<(), i32>("sleep")?;
+    let mut faaslet = pool.acquire(Request::default())?;
+    let mut call = Box::pin(faaslet.call_async(&sleep, ()));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(call.as_mut().poll(&mut context).is_pending(), "it sleeps, and we do not");
+    let errno = loop {
+        match call.as_mut().poll(&mut context) {
+            Poll::Ready(errno) => break errno?,
+            Poll::Pending => std::thread::yield_now(), // an executor would be woken
+        }
+    };
+    assert_eq!(errno, 0);
+    Ok(())
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let engine = Engine::new(Config::default())?;
     let linker = linker(&engine);
@@ -264,7 +292,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     });
     ends(&shop.pool)?;
     values(&engine)?;
-    waiting(&engine)
+    waiting(&engine)?;
+    sleeping(&engine)
 }
 
 // The page ends here.

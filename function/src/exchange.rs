@@ -1,44 +1,109 @@
 //! An exchange: one request and the answer being made for it.
 
 use http::{HeaderMap, Request, Response};
+use std::fmt;
+use std::future::poll_fn;
 use std::time::Instant;
+use wfaas_vm::BoxError;
+use wfaas_wasi::{ByteStream, Input};
 
-/// A body: a stream of bytes that may be complete. So far all are: they are received as a whole
-/// before the guest runs, and sent when it has ended.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Body {
-    bytes: Vec<u8>,
+/// A body: bytes that are all there, or a stream of bytes some of which have not arrived yet.
+#[derive(Debug, Default)]
+pub struct Body(Content);
+
+enum Content {
+    Complete(Vec<u8>),
+    Stream(Box<dyn ByteStream>),
+}
+
+impl Default for Content {
+    fn default() -> Content {
+        Content::Complete(Vec::new())
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Content::Complete(bytes) => write!(f, "{} bytes", bytes.len()),
+            Content::Stream(_) => f.write_str("a stream"),
+        }
+    }
 }
 
 impl Body {
     /// A complete body.
     pub fn complete(bytes: impl Into<Vec<u8>>) -> Body {
-        Body { bytes: bytes.into() }
+        Body(Content::Complete(bytes.into()))
     }
 
-    /// Bytes of a complete body.
+    /// A body that arrives while the guest runs. For functions that [read it so](crate::Function::reads_streams);
+    /// for others, [collect](Body::collect) it first.
+    pub fn stream(stream: Box<dyn ByteStream>) -> Body {
+        Body(Content::Stream(stream))
+    }
+
+    /// Whether all bytes are there.
+    pub fn is_complete(&self) -> bool {
+        matches!(self.0, Content::Complete(_))
+    }
+
+    /// Bytes of a complete body; 0 of a stream.
     pub fn len(&self) -> usize {
-        self.bytes.len()
+        self.as_bytes().len()
     }
 
-    /// Whether a complete body has no bytes.
+    /// Whether no bytes of a complete body are there.
     pub fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.len() == 0
     }
 
-    /// The bytes of a complete body.
+    /// The bytes of a complete body; none of a stream.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
+        match &self.0 {
+            Content::Complete(bytes) => bytes,
+            Content::Stream(_) => &[],
+        }
     }
 
-    /// Takes the bytes of a complete body and leaves it empty.
+    /// Takes the bytes of a complete body and leaves it empty; a stream is left as it is.
     pub fn take(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.bytes)
+        match &mut self.0 {
+            Content::Complete(bytes) => std::mem::take(bytes),
+            Content::Stream(_) => Vec::new(),
+        }
     }
 
-    /// The bytes of a complete body.
-    pub fn into_bytes(self) -> Vec<u8> {
-        self.bytes
+    /// The bytes of a complete body; none of a stream.
+    pub fn into_bytes(mut self) -> Vec<u8> {
+        self.take()
+    }
+
+    /// Waits for all bytes, at most `limit`, and makes it a complete body.
+    ///
+    /// # Errors
+    /// The stream's, or that there are more.
+    pub async fn collect(&mut self, limit: u64) -> Result<(), BoxError> {
+        let Content::Stream(stream) = &mut self.0 else { return Ok(()) };
+        let mut bytes = Vec::new();
+        while let Some(piece) = poll_fn(|context| stream.poll_next(context)).await {
+            let piece = piece?;
+            if (bytes.len() + piece.len()) as u64 > limit {
+                return Err(format!("the body has more than {limit} bytes").into());
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        self.0 = Content::Complete(bytes);
+        Ok(())
+    }
+
+    /// Takes it as a guest's stdin, and leaves it empty.
+    #[inline]
+    pub(crate) fn take_input(&mut self) -> Input {
+        match std::mem::take(&mut self.0) {
+            Content::Complete(bytes) => Input::bytes(bytes),
+            Content::Stream(stream) => Input::stream(stream),
+        }
     }
 }
 

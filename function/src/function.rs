@@ -173,6 +173,11 @@ impl Function {
         &self.spec
     }
 
+    /// Whether guests read a [body that arrives while they run](Body::stream).
+    pub fn reads_streams(&self) -> bool {
+        self.conversation.streams() == Streams::Exchange
+    }
+
     /// Longest time that a request may take.
     pub fn time_limit(&self) -> Duration {
         self.limits.time
@@ -230,7 +235,7 @@ impl Function {
         let deadline = exchange.deadline.or_else(|| Instant::now().checked_add(time));
         let (stdin, stdout) = match self.conversation.streams() {
             Streams::Exchange => {
-                (Input::bytes(exchange.request.body_mut().take()), Output::capture(output))
+                (exchange.request.body_mut().take_input(), Output::capture(output))
             }
             Streams::Log => (Input::default(), Output::log_with(log, overhead)),
         };

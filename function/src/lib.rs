@@ -54,4 +54,5 @@ pub use spec::{
     Span, Spec, SpecError, TenantName, TenantNameError,
 };
 pub use state::State;
+pub use wfaas_wasi::ByteStream;
 pub use wfaas_wasi::preview1::Support;

@@ -279,9 +279,10 @@ pub trait Conversation: Send + Sync {
 /// Where a guest's standard streams lead. stderr goes to the log in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Streams {
-    /// stdin is the request's body, and stdout becomes the answer's.
+    /// stdin is the request's body, which may arrive while the guest runs, and stdout becomes the
+    /// answer's.
     Exchange,
-    /// stdin is empty, and stdout goes to the log.
+    /// stdin is empty, and stdout goes to the log. The request's body has to be complete.
     Log,
 }
 

@@ -41,6 +41,11 @@ impl HasWasi for State {
         }
     }
 
+    /// A guest that waits for its body waits for the client, whose patience is the server's to bound.
+    fn stops_clock(&self) -> bool {
+        true
+    }
+
     fn log(&self, event: LogEvent) {
         if let Some(live) = &self.0 {
             live.log(event);

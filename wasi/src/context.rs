@@ -17,6 +17,13 @@ pub trait HasWasi: 'static {
     /// when the guest wants to see its environment.
     fn variables(&self, _each: &mut dyn FnMut(&str, &str)) {}
 
+    /// Whether the call's deadline stands still while the guest waits for more of a
+    /// [stream](crate::Input::stream), and for nothing else. That is the sender's time then, and the
+    /// stream has to bound it.
+    fn stops_clock(&self) -> bool {
+        false
+    }
+
     /// Takes what the guest wrote to a stream that goes to the [log](Output::log).
     fn log(&self, event: LogEvent) {
         match event {

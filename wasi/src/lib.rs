@@ -4,7 +4,7 @@
 //!   which standard streams are entries like any other;
 //! * [`HasWasi`] is the trait that the data of a store implements, so that guests reach its [`Wasi`];
 //! * an [`Input`] and an [`Output`] say where a stream comes from and goes to: memory, the process,
-//!   or the log, line by line;
+//!   a [`ByteStream`] whose bytes arrive piece by piece, or the log, line by line;
 //! * [`preview1`] has the functions. None of them blocks: a function that cannot go on returns a
 //!   *wait*, and is called again when that is over (`wait.rs` is the only place where a thread
 //!   sleeps for a guest). With [`add_to_linker_async`] a waiting guest is suspended, and holds none.

@@ -53,6 +53,16 @@ impl Wait {
         Wait::For(Events { streams: vec![fd], ..Events::default() })
     }
 
+    /// Whether nothing but more of a stream ends it.
+    pub(crate) fn is_for_streams(&self) -> bool {
+        match self {
+            Wait::Turn => false,
+            Wait::For(Events { descriptors, streams, until }) => {
+                descriptors.is_empty() && !streams.is_empty() && until.is_none()
+            }
+        }
+    }
+
     /// Ready when it is over. `timer` is this wait's alone.
     ///
     /// # Errors

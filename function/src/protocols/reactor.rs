@@ -68,6 +68,11 @@ pub struct NoRoom {
     pub ptr: u32,
 }
 
+/// The body is a stream, which only its embedder can [collect](Body::collect).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a reactor needs the whole body, and it has not arrived yet")]
+pub struct BodyNotComplete;
+
 /// The answer is not inside the guest's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("`{HANDLE}` answered {len} bytes at {ptr:#x}, which is outside of its memory")]
@@ -86,6 +91,9 @@ impl Conversation for Prepared {
     fn turn(&self, turn: &mut Turn<'_>) -> Result<Next, InvokeError> {
         match turn.number() {
             0 => {
+                if !turn.exchange().request.body().is_complete() {
+                    return Err(InvokeError::protocol(BodyNotComplete));
+                }
                 let bytes = turn.exchange().request.body().len();
                 match u32::try_from(bytes) {
                     Ok(len) if len <= i32::MAX as u32 => Ok(turn.call(&self.alloc, len)),

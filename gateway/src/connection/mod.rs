@@ -40,6 +40,8 @@ use tokio::sync::watch;
 
 /// Most requests of one HTTP/2 connection at the same time.
 const MAX_STREAMS: u32 = 128;
+/// Most bytes of one request's body that HTTP/2 keeps while they are not taken.
+pub(crate) const STREAM_WINDOW: u32 = 256 << 10;
 /// Most bytes of a request's headers.
 const MAX_HEADERS: usize = 64 << 10;
 /// Most bytes that wait in the kernel for a client that does not take them; more wait where they
@@ -128,6 +130,7 @@ fn builder(streams: Streams) -> Builder<Streams> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
         .max_header_list_size(MAX_HEADERS as u32);
     builder
 }

@@ -41,11 +41,13 @@ impl From<Vec<u8>> for Answer {
 /// Bytes of unused room that are not worth a copy.
 const SPARE: usize = 1 << 10;
 
-/// A body in memory and the share of the common budget it takes.
+/// A body in memory, or its beginning, and the share of the common budget it takes.
 #[derive(Debug)]
 pub(super) struct Received {
     pub(super) bytes: Vec<u8>,
     pub(super) lease: Lease,
+    /// Whether there is no more of it.
+    pub(super) ended: bool,
 }
 
 /// Bytes that give their share of the budget back when they have been sent.
@@ -60,22 +62,28 @@ impl AsRef<[u8]> for Leased {
     }
 }
 
-/// Receives a body of at most `limit` bytes, as long as the client sends it fast enough.
+/// Receives a body of at most `limit` bytes, as long as the client sends it fast enough; of one with
+/// more than `enough` bytes no more than that and a piece.
 pub(super) async fn receive(
     body: &mut Incoming,
     limit: u64,
+    enough: u64,
     lease: Lease,
     exchange: &Exchange,
 ) -> Result<Received, Problem> {
-    check_announced(body, limit, "the body")?;
     let announced = body.size_hint().upper().unwrap_or(limit).min(limit);
-    let mut received = Received { bytes: Vec::new(), lease };
-    while let Some(data) = next_in_time(body, exchange).await? {
+    let mut received = Received { bytes: Vec::new(), lease, ended: false };
+    while received.bytes.len() as u64 <= enough {
+        let Some(data) = next_in_time(body, exchange).await? else {
+            received.ended = true;
+            break;
+        };
         if received.bytes.len() as u64 + data.len() as u64 > limit {
             return Err(Problem::too_large("the body", limit));
         }
         received.push(&data, announced as usize).map_err(|_| Problem::too_much())?;
     }
+    received.ended |= body.is_end_stream();
     Ok(received)
 }
 
@@ -141,7 +149,7 @@ pub(super) async fn receive_file(
 }
 
 /// Refuses a body that says beforehand that it is too large.
-fn check_announced(body: &Incoming, limit: u64, what: &str) -> Result<(), Problem> {
+pub(super) fn check_announced(body: &Incoming, limit: u64, what: &str) -> Result<(), Problem> {
     if body.size_hint().lower() > limit {
         return Err(Problem::too_large(what, limit));
     }
@@ -149,7 +157,10 @@ fn check_announced(body: &Incoming, limit: u64, what: &str) -> Result<(), Proble
 }
 
 /// The next piece of a body as long as there is patience left; `None` at its end.
-async fn next_in_time(body: &mut Incoming, exchange: &Exchange) -> Result<Option<Bytes>, Problem> {
+pub(super) async fn next_in_time(
+    body: &mut Incoming,
+    exchange: &Exchange,
+) -> Result<Option<Bytes>, Problem> {
     if body.is_end_stream() {
         return Ok(None);
     }

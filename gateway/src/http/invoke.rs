@@ -1,6 +1,7 @@
 //! Requests to functions.
 
 use super::answer::Problem;
+use super::arriving::{self, Arriving};
 use super::blocking;
 use super::body::{self, Answer};
 use super::peer::Caller;
@@ -11,7 +12,7 @@ use crate::server::Shared;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, Response, StatusCode, Version};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wfaas_function::{Body, Exchange, InvokeError, OnDisconnect};
@@ -27,15 +28,23 @@ pub(super) async fn handle(
     let path = head.uri.path();
     let deployed = find(shared, path).await?;
     let lease = caller.bytes(&deployed, &head)?;
-    let received = body::receive(body, shared.config.max_body, lease, caller.exchange).await?;
+    let (limit, streams) = (shared.config.max_body, deployed.function.reads_streams());
+    let arriving = arriving::begin(body, limit, lease, caller.exchange, streams).await?;
+    let Arriving { body: bytes, lease, rest } = arriving;
     let deadline = Instant::now().checked_add(deployed.function.time_limit());
     let route_bytes = path.len() - deployed.route().rest(path).len();
-    let request = Request::from_parts(head, Body::complete(received.bytes));
+    let version = head.version;
+    let request = Request::from_parts(head, bytes);
     let (id, exchange) = (id.to_owned(), Exchange::new(request));
     let exchange = Exchange { id: id.clone(), route_bytes, deadline, ..exchange };
     let place = caller.place(&deployed)?;
     let terms = Terms { payer: deployed.payer.clone(), place, deadline };
-    let outcome = run(shared, &deployed, terms, exchange, received.lease).await?;
+    let answer = run(shared, &deployed, terms, exchange, lease);
+    let outcome = rest.receive_during(answer).await??;
+    if version != Version::HTTP_2 {
+        // As for refusals: a client that is still sending has to see the answer.
+        body::discard(body).await;
+    }
     respond(shared, caller, &deployed, outcome, &id).await
 }
 

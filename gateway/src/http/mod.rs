@@ -1,6 +1,7 @@
 //! HTTP: which part answers a request.
 
 mod answer;
+mod arriving;
 mod auth;
 mod body;
 mod forwarded;

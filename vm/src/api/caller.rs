@@ -61,6 +61,12 @@ impl<'a, T: 'static> Caller<'a, T> {
         self.store.inner.call.control().deadline()
     }
 
+    /// Has the call under way end at another time, or at none. An earlier one counts from when it goes
+    /// on after a wait.
+    pub fn set_deadline(&mut self, deadline: Option<Instant>) {
+        self.store.inner.call.set_deadline(deadline);
+    }
+
     /// Whether the call under way has to end: return soon, with any value, and it will. A host
     /// function that blocks in a system call finds it interrupted then.
     pub fn interrupted(&self) -> Option<TrapCode> {

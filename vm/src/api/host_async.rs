@@ -3,18 +3,17 @@
 //! Compiled code calls a stub, which calls `begin` below. It makes the future and polls it once, on the
 //! guest's stack. If it is not ready, the guest is suspended, and the future of its call polls it.
 
+use crate::api::async_func::{AsyncHostFunc, Called, Dynamic, ResultFuture, Seldom, Typed};
 use crate::api::caller::Caller;
 use crate::api::host_func::{HostParams, HostResults};
 use crate::api::maybe_future::MaybeFuture;
 use crate::api::store::StoreBox;
 use crate::api::val::Val;
-use crate::api::wasm_ty::{MAX_CELLS, References};
 use crate::arch::{WaitEnv, WayBack};
 use crate::call::state::CallState;
 use crate::runtime::error::Error;
 use crate::runtime::host_func::{HostEntry, HostFunc, Shim};
 use crate::runtime::instance::InstanceInner;
-use crate::runtime::objects::Objects;
 use crate::runtime::pending::{HostFuture, Pending};
 use crate::runtime::trap::BoxError;
 use crate::runtime::wait::{Begun, return_or_wait};
@@ -25,140 +24,26 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use wfaas_abi::FuncType;
 
-/// A future that an async host function returns.
-type ResultFuture<'a, R> = Box<dyn Future<Output = R> + Send + 'a>;
-
-/// An async host function, from cells to a future and back.
-trait AsyncHostFunc<T>: Send + Sync + 'static {
-    type Results;
-
-    /// Whether it is called only where it can wait.
-    const ALWAYS_ASYNC: bool;
-
-    /// Makes the future, with the arguments that are in the cells.
-    ///
-    /// # Safety
-    /// There must be as many cells as the parameters take.
-    unsafe fn call(
-        &self,
-        store: &'static mut StoreBox<T>,
-        instance: Option<u32>,
-        cells: *const u64,
-    ) -> Result<MaybeFuture<'static, Self::Results>, BoxError>;
-
-    /// Writes the results to the cells.
-    ///
-    /// # Safety
-    /// There must be as many cells as the results take.
-    unsafe fn write(
-        &self,
-        results: Self::Results,
-        objects: &mut Objects,
-        instance: Option<u32>,
-        cells: *mut u64,
-    ) -> Result<(), BoxError>;
-}
-
-/// A host function with Rust's types.
-struct Typed<F, P, R, const ALWAYS_ASYNC: bool> {
-    function: F,
-    types: PhantomData<fn(P) -> R>,
-}
-
-impl<T: 'static, F, P, R, const ALWAYS_ASYNC: bool> AsyncHostFunc<T>
-    for Typed<F, P, R, ALWAYS_ASYNC>
+/// An async host function with Rust's types.
+pub(super) fn typed<T: 'static, F, P, R>(function: F) -> Arc<HostFunc>
 where
-    F: for<'a> Fn(Caller<'a, T>, P) -> MaybeFuture<'a, R> + Send + Sync + 'static,
+    F: for<'a> Fn(Caller<'a, T>, P) -> ResultFuture<'a, R> + Send + Sync + 'static,
     P: HostParams,
     R: HostResults,
 {
-    type Results = R;
-    const ALWAYS_ASYNC: bool = ALWAYS_ASYNC;
-
-    #[inline(always)]
-    unsafe fn call(
-        &self,
-        store: &'static mut StoreBox<T>,
-        instance: Option<u32>,
-        cells: *const u64,
-    ) -> Result<MaybeFuture<'static, R>, BoxError> {
-        let mut buffer = [0; MAX_CELLS];
-        // SAFETY: the caller's contract.
-        unsafe { std::ptr::copy_nonoverlapping(cells, buffer.as_mut_ptr(), P::CELLS) };
-        let references = References::new(&mut store.inner.objects, instance);
-        let params = P::from_cells(&buffer, &references)?;
-        Ok((self.function)(Caller::new(store, instance), params))
-    }
-
-    #[inline(always)]
-    unsafe fn write(
-        &self,
-        results: R,
-        objects: &mut Objects,
-        instance: Option<u32>,
-        cells: *mut u64,
-    ) -> Result<(), BoxError> {
-        let mut buffer = [0; MAX_CELLS];
-        results.into_cells(&mut buffer, &mut References::new(objects, instance))?;
-        // SAFETY: the caller's contract.
-        unsafe { std::ptr::copy_nonoverlapping(buffer.as_ptr(), cells, R::CELLS) };
-        Ok(())
-    }
+    let ty = FuncType::new(P::types(), R::types());
+    host_func::<T, _>(ty, Typed::<F, P, R> { function, types: PhantomData })
 }
 
-/// A host function with a type known at run time.
-struct Dynamic<F> {
-    function: F,
-    ty: FuncType,
-}
-
-impl<T: 'static, F> AsyncHostFunc<T> for Dynamic<F>
-where
-    F: for<'a> Fn(Caller<'a, T>, Vec<Val>) -> ResultFuture<'a, Result<Vec<Val>, BoxError>>
-        + Send
-        + Sync
-        + 'static,
-{
-    type Results = Result<Vec<Val>, BoxError>;
-    const ALWAYS_ASYNC: bool = true;
-
-    unsafe fn call(
-        &self,
-        store: &'static mut StoreBox<T>,
-        instance: Option<u32>,
-        cells: *const u64,
-    ) -> Result<MaybeFuture<'static, Self::Results>, BoxError> {
-        // SAFETY: the caller's contract: as many cells as the type needs.
-        let cells = unsafe { std::slice::from_raw_parts(cells, self.ty.array_cells()) };
-        let params = store.inner.objects.read_cells(cells, self.ty.params(), instance)?;
-        Ok(MaybeFuture::Future((self.function)(Caller::new(store, instance), params)))
-    }
-
-    unsafe fn write(
-        &self,
-        results: Self::Results,
-        objects: &mut Objects,
-        instance: Option<u32>,
-        cells: *mut u64,
-    ) -> Result<(), BoxError> {
-        let results = results?;
-        // SAFETY: as in `call`.
-        let cells = unsafe { std::slice::from_raw_parts_mut(cells, self.ty.array_cells()) };
-        objects.check_types(&results, self.ty.results())?;
-        Ok(objects.write_cells(cells, results.iter(), instance)?)
-    }
-}
-
-/// An async host function with Rust's types; if not `ALWAYS_ASYNC`, one that synchronous calls can
-/// reach, as long as its results are there at once.
-pub(super) fn typed<T: 'static, F, P, R, const ALWAYS_ASYNC: bool>(function: F) -> Arc<HostFunc>
+/// The same of one that seldom waits.
+pub(super) fn seldom<T: 'static, F, P, R>(function: F) -> Arc<HostFunc>
 where
     F: for<'a> Fn(Caller<'a, T>, P) -> MaybeFuture<'a, R> + Send + Sync + 'static,
     P: HostParams,
     R: HostResults,
 {
     let ty = FuncType::new(P::types(), R::types());
-    host_func::<T, _>(ty, Typed::<F, P, R, ALWAYS_ASYNC> { function, types: PhantomData })
+    host_func::<T, _>(ty, Seldom::<F, P, R> { function, types: PhantomData })
 }
 
 /// An async host function with a type known at run time.
@@ -257,24 +142,30 @@ impl<T: 'static, F: AsyncHostFunc<T>> Waiter<T, F> {
         let function = unsafe { &(*closure).function };
         let call = || {
             // SAFETY: the caller's contract.
-            let caller = unsafe { &mut *store };
+            let store = unsafe { &mut *store };
             // SAFETY: the caller's contract.
-            let results = match unsafe { function.call(caller, instance, cells) }? {
-                MaybeFuture::Future(future) => return Ok(Begun::Waits(Pin::from(future))),
-                MaybeFuture::Ready(results) => results,
-            };
+            unsafe { function.call(store, instance, cells) }
+        };
+        let called = match catch_unwind(AssertUnwindSafe(call)) {
+            Ok(Ok(called)) => called,
+            Ok(Err(error)) => return Err(Pending::of_host(error)),
+            Err(panic) => return Err(Pending::Panic(panic)),
+        };
+        let results = match called.future() {
+            Ok(future) => {
+                let future = Some(Pin::from(future));
+                return Ok(Begun::Waits(Waiter { future, function, store, instance, cells }));
+            }
+            Err(results) => results,
+        };
+        let write = || {
             // SAFETY: the caller's contract; the function, which had it, has returned.
             let objects = unsafe { &mut (*store).inner.objects };
             // SAFETY: the caller's contract.
-            unsafe { function.write(results, objects, instance, cells) }?;
-            Ok(Begun::Ended)
+            unsafe { function.write(results, objects, instance, cells) }
         };
-        match catch_unwind(AssertUnwindSafe(call)) {
-            Ok(Ok(Begun::Ended)) => Ok(Begun::Ended),
-            Ok(Ok(Begun::Waits(future))) => {
-                let future = Some(future);
-                Ok(Begun::Waits(Waiter { future, function, store, instance, cells }))
-            }
+        match catch_unwind(AssertUnwindSafe(write)) {
+            Ok(Ok(())) => Ok(Begun::Ended),
             Ok(Err(error)) => Err(Pending::of_host(error)),
             Err(panic) => Err(Pending::Panic(panic)),
         }

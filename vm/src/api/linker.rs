@@ -114,9 +114,7 @@ impl<T: 'static> Linker<T> {
         + Sync
         + 'static,
     ) -> &mut Self {
-        let func = host_async::typed::<T, _, P, R, true>(move |caller, params| {
-            MaybeFuture::Future(function(caller, params))
-        });
+        let func = host_async::typed::<T, _, P, R>(function);
         self.insert(module, name, Definition::Host(func))
     }
 
@@ -145,7 +143,7 @@ impl<T: 'static> Linker<T> {
         name: &str,
         function: impl for<'a> Fn(Caller<'a, T>, P) -> MaybeFuture<'a, R> + Send + Sync + 'static,
     ) -> &mut Self {
-        let func = host_async::typed::<T, _, P, R, false>(function);
+        let func = host_async::seldom::<T, _, P, R>(function);
         self.insert(module, name, Definition::Host(func))
     }
 

@@ -1,6 +1,7 @@
 //! The embedding API: handles to a store's objects, and everything that is generic over the
 //! embedder's data.
 
+pub(crate) mod async_func;
 pub(crate) mod call_async;
 pub(crate) mod caller;
 pub(crate) mod cancel;

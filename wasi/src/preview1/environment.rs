@@ -40,57 +40,78 @@ pub(super) fn environ_get(
     write_strings(guest, &strings, environ, buf)
 }
 
-/// The arguments as C strings.
-fn args(data: &mut dyn HasWasi) -> Vec<Vec<u8>> {
-    data.wasi().environment().args().iter().map(|arg| c_string(&[arg])).collect()
+/// C strings, one after the other.
+#[derive(Default)]
+struct Strings {
+    bytes: Vec<u8>,
+    /// Where each begins.
+    starts: Vec<u32>,
 }
 
-/// The variables as C strings, `name=value`. Those of the call come first and hide others of the
-/// same name: no name is there twice.
-fn variables(data: &mut dyn HasWasi) -> Vec<Vec<u8>> {
-    let mut strings: Vec<Vec<u8>> = Vec::new();
-    let mut add = |name: &str, value: &str| {
-        let start = [name.as_bytes(), b"="].concat();
-        if !strings.iter().any(|other| other.starts_with(&start)) {
-            strings.push(c_string(&[name, "=", value]));
-        }
-    };
-    data.variables(&mut add);
-    data.wasi().environment().env().for_each(|(name, value)| add(name, value));
+impl Strings {
+    fn push(&mut self, parts: &[&str]) {
+        self.starts.push(self.bytes.len() as u32); // environments are far smaller than 4 GiB
+        parts.iter().for_each(|part| self.bytes.extend_from_slice(part.as_bytes()));
+        self.bytes.push(0);
+    }
+
+    /// Whether one of the first `count` is a variable of this name.
+    fn has(&self, count: usize, name: &str) -> bool {
+        self.starts[..count].iter().any(|start| {
+            let rest = self.bytes[*start as usize..].strip_prefix(name.as_bytes());
+            rest.is_some_and(|rest| rest.first() == Some(&b'='))
+        })
+    }
+}
+
+fn args(data: &mut dyn HasWasi) -> Strings {
+    let mut strings = Strings::default();
+    data.wasi().environment().args().iter().for_each(|arg| strings.push(&[arg]));
     strings
 }
 
-fn c_string(parts: &[&str]) -> Vec<u8> {
-    let mut bytes = parts.concat().into_bytes();
-    bytes.push(0);
-    bytes
+/// The variables, `name=value`. Those of the call come first and hide others of the same name: no name
+/// is there twice.
+fn variables(data: &mut dyn HasWasi) -> Strings {
+    let mut strings = Strings::default();
+    data.variables(&mut |name, value| {
+        if !strings.has(strings.starts.len(), name) {
+            strings.push(&[name, "=", value]);
+        }
+    });
+    // Only these are compared with: an environment may have a hundred thousand.
+    let own = strings.starts.len();
+    for (name, value) in data.wasi().environment().env() {
+        if !strings.has(own, name) {
+            strings.push(&[name, "=", value]);
+        }
+    }
+    strings
 }
 
 fn write_sizes(
     guest: &mut Guest<'_>,
-    strings: &[Vec<u8>],
+    strings: &Strings,
     count: GuestPtr,
     bytes: GuestPtr,
 ) -> Result<(), Failure> {
     let number = |count: usize| u32::try_from(count).map_err(|_| Errno::Overflow);
-    let total = strings.iter().map(Vec::len).sum();
-    guest::write_u32(guest, count, number(strings.len())?)?;
-    guest::write_u32(guest, bytes, number(total)?)?;
+    guest::write_u32(guest, count, number(strings.starts.len())?)?;
+    guest::write_u32(guest, bytes, number(strings.bytes.len())?)?;
     Ok(())
 }
 
-/// Writes the strings one after the other from `buf` on, and their addresses from `pointers` on.
+/// Writes the strings from `buf` on, and their addresses from `pointers` on.
 fn write_strings(
     guest: &mut Guest<'_>,
-    strings: &[Vec<u8>],
+    strings: &Strings,
     pointers: GuestPtr,
     buf: GuestPtr,
 ) -> Result<(), Failure> {
-    let mut at = buf;
-    for (index, string) in strings.iter().enumerate() {
-        guest::write_u32(guest, pointers.element(index as u32, 4)?, at.to_bits())?;
-        guest::write(guest, at, string)?;
-        at = at.add(string.len() as u32)?;
+    let mut addresses = Vec::with_capacity(4 * strings.starts.len());
+    for start in &strings.starts {
+        addresses.extend(buf.add(*start)?.to_bits().to_le_bytes());
     }
-    Ok(())
+    guest::write(guest, pointers, &addresses)?;
+    Ok(guest::write(guest, buf, &strings.bytes)?)
 }

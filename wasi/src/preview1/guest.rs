@@ -96,6 +96,12 @@ impl<T: HasWasi> Call<'_, T> {
     }
 }
 
+/// The clock of a call, while it stands still.
+struct Stopped {
+    deadline: Instant,
+    since: Instant,
+}
+
 /// End of an attempt to do what the guest asked for.
 enum Attempt {
     /// The function has ended: the error number that the guest gets, or the end of its call.
@@ -127,6 +133,24 @@ impl<'a, T: HasWasi> Call<'a, T> {
         }
     }
 
+    /// Stops the clock of the call if the wait is for others who have one of their own.
+    fn stop_clock(&mut self, wait: &Wait) -> Option<Stopped> {
+        let deadline = self.caller.deadline()?;
+        let stops = wait.is_for_streams() && self.caller.data().stops_clock();
+        stops.then(|| {
+            self.caller.set_deadline(None);
+            Stopped { deadline, since: Instant::now() }
+        })
+    }
+
+    /// Ends a wait, and lets the clock go on if it was stopped.
+    fn start_clock(&mut self, stopped: Option<Stopped>) {
+        self.has_waited = true;
+        if let Some(Stopped { deadline, since }) = stopped {
+            self.caller.set_deadline(deadline.checked_add(since.elapsed()));
+        }
+    }
+
     /// Goes on after a first wait, and holds the thread for it and for further ones.
     #[cold]
     fn block(
@@ -136,10 +160,12 @@ impl<'a, T: HasWasi> Call<'a, T> {
         function: impl Fn(&mut Guest<'_>) -> Result<(), Failure>,
     ) -> Result<u32, BoxError> {
         loop {
-            if let Err(errno) = wait.block(&mut self) {
+            let clock = self.stop_clock(&wait);
+            let ended = wait.block(&mut self);
+            self.start_clock(clock);
+            if let Err(errno) = ended {
                 return Ok(errno as u32);
             }
-            self.has_waited = true;
             match self.attempt(name, &function) {
                 Attempt::Ended(result) => return result,
                 Attempt::Waits(next) => wait = next,
@@ -155,12 +181,13 @@ impl<'a, T: HasWasi> Call<'a, T> {
         function: impl Fn(&mut Guest<'_>) -> Result<(), Failure>,
     ) -> Result<u32, BoxError> {
         loop {
+            let clock = self.stop_clock(&wait);
             let mut timer = Timer::default();
             let ended = poll_fn(|context| wait.poll(self.wasi(), &mut timer, context)).await;
+            self.start_clock(clock);
             if let Err(errno) = ended {
                 return Ok(errno as u32);
             }
-            self.has_waited = true;
             match self.attempt(name, &function) {
                 Attempt::Ended(result) => return result,
                 Attempt::Waits(next) => wait = next,
