@@ -36,6 +36,7 @@ const LINE_BYTES: usize =
 struct Numbers {
     memory: u64,
     time: Duration,
+    cpu: Option<Duration>,
     output: u64,
     log: u64,
 }
@@ -46,6 +47,7 @@ impl From<&Limits> for Numbers {
         Numbers {
             memory: bytes(limits.memory),
             time: limits.time.map_or(Duration::MAX, |Span(time)| time),
+            cpu: limits.cpu.map(|Span(cpu)| cpu),
             output: bytes(limits.output),
             log: bytes(limits.log),
         }
@@ -164,6 +166,11 @@ impl Function {
         self.limits.time
     }
 
+    /// Most processor time that a request may use.
+    pub fn cpu_limit(&self) -> Option<Duration> {
+        self.limits.cpu
+    }
+
     /// Where the instances come from.
     pub fn pool(&self) -> &Pool<State> {
         &self.pool
@@ -174,7 +181,7 @@ impl Function {
     /// # Errors
     /// [`InvokeError`] if the guest fails, exceeds a limit, or there is no memory for it.
     pub fn handle(&self, mut exchange: Exchange) -> Result<Response<Body>, InvokeError> {
-        let Numbers { memory, time, output, log } = self.limits;
+        let Numbers { memory, time, cpu, output, log } = self.limits;
         let overhead = (LINE_BYTES + self.spec.name().len() + exchange.id.len()) as u64;
         let deadline = exchange.deadline.or_else(|| Instant::now().checked_add(time));
         let (stdin, stdout) = match self.conversation.streams() {
@@ -187,6 +194,9 @@ impl Function {
         let state = State::new(exchange, || Wasi::new(environment, stdin, stdout, stderr));
         let mut faaslet = self.pool.acquire(state)?;
         faaslet.store().set_deadline(deadline);
+        if cpu.is_some() {
+            faaslet.store().set_cpu_limit(cpu);
+        }
         faaslet.store().set_memory_limit(Some(memory));
         let mut target = FaasletTarget { faaslet, exports: &self.exports };
         if let Some(initialize) = &self.initialize {

@@ -126,6 +126,10 @@ fn respond(
             tracing::warn!(request = id, function, "{error}");
             return Err(time_limit(deployed));
         }
+        Err(error @ InvokeError::CpuLimit(_)) => {
+            tracing::warn!(request = id, function, "{error}");
+            return Err(cpu_limit(deployed));
+        }
         Err(error) => {
             tracing::error!(request = id, function, "{error}");
             return Err(Problem::of_fault(error.fault(), ""));
@@ -138,6 +142,12 @@ fn respond(
     let name = HeaderName::from_static("x-content-type-options");
     headers.insert(name, HeaderValue::from_static("nosniff"));
     Ok(response)
+}
+
+fn cpu_limit(deployed: &Deployed) -> Problem {
+    let limit = deployed.function.cpu_limit().unwrap_or_default();
+    let message = format!("the function used more than {limit:?} of processor time");
+    Problem::new(StatusCode::GATEWAY_TIMEOUT, message)
 }
 
 fn time_limit(deployed: &Deployed) -> Problem {

@@ -8,6 +8,6 @@ pub use x86_64::available_cpu_features;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86_64::{
     FAULTED, FINISHED, Interrupted, LEFT, Landing, SUSPENDED, SignalFrame, WaitEnv, WaitHostcall,
-    WayBack, enter, leave, preserved_registers, resume, resume_suspended, wait_hostcall,
-    wait_with_array, wait_with_registers,
+    WayBack, enter, leave, preserved_registers, resume, resume_suspended, ticks, ticks_are_steady,
+    wait_hostcall, wait_with_array, wait_with_registers,
 };

@@ -7,8 +7,8 @@
 //! | SEGV, BUS, FPE, ILL | guest code | trap, by the trap record of the instruction |
 //! | SEGV, BUS | anywhere, address in the guard of the guest's stack | stack overflow |
 //! | SEGV, BUS | host code called by a guest | trap; the store is poisoned |
-//! | the watchdog's | guest code | trap, if a deadline passed or the call was cancelled |
-//! | the watchdog's | guest code or host code | a mark, if the time slice of the call is over |
+//! | the watchdog's | guest code | trap, if a deadline passed, the processor time is used, or the call was cancelled |
+//! | the watchdog's | guest code or host code | marks, if the call has used its time slice or its processor time |
 //! | the watchdog's | host code called by a guest | a mark, which the return to the guest reads |
 //! | any other | | the handler that was installed before |
 //!
@@ -183,7 +183,7 @@ extern "C" fn on_watchdog(_signal: i32, _info: *mut libc::siginfo_t, context: *m
 }
 
 fn interrupt_due_calls(frame: &mut SignalFrame<'_>) {
-    threads::note_slice_over();
+    threads::note_used();
     let due = mark_due_calls();
     // SAFETY: entries under way are alive.
     let Some(innermost) = (unsafe { current().as_ref() }) else { return };

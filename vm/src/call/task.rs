@@ -25,7 +25,7 @@ use crate::call::enter::{
 };
 use crate::call::stacks;
 use crate::call::state::{Activation, CallState, Phase, Task};
-use crate::call::stint::Stint;
+use crate::call::stint::PolledStint;
 use crate::call::watchdog;
 use crate::sys;
 use std::ptr;
@@ -119,8 +119,10 @@ impl Task {
             state.control.set_thread(thread)
         };
         let thread = set_polled(Phase::Polled, sys::thread_id());
-        // SAFETY: the caller's contract.
-        let stint = Stint::begin(unsafe { &*state });
+        // SAFETY: the caller's contract; the task of a nested call is a part of the outermost one's.
+        let nested = unsafe { (*task).is_nested() };
+        // SAFETY: the host function uses the state in between only.
+        let stint = (!nested).then(|| unsafe { PolledStint::begin(state) });
         let result = poll();
         drop(stint);
         set_polled(Phase::Suspended, thread);
@@ -256,11 +258,15 @@ impl Task {
         self.entry.previous = previous;
         self.suspension.phase = Phase::Running;
         self.suspension.context = ptr::from_mut(context).cast();
-        let stint = self.begin_stint(state);
+        let nested = self.is_nested().then(|| state.begin_nested_stint());
+        let watched = !self.is_nested() && state.begin_stint(true);
         set_current(&raw const self.entry);
         let status = switch(&raw mut self.entry.back);
         set_current(previous);
-        drop(stint);
+        if watched {
+            state.end_stint();
+        }
+        drop(nested);
         self.suspension.context = ptr::null_mut();
         state.control.set_thread(outer_thread);
         if status == SUSPENDED {
@@ -268,12 +274,6 @@ impl Task {
         }
         self.end(state);
         ended(state, status).map(|()| Progress::Finished)
-    }
-
-    /// A nested one's slice is the outermost's.
-    #[inline]
-    fn begin_stint(&self, state: &CallState) -> Option<Stint> {
-        if self.is_nested() { Stint::begin(state) } else { Stint::begin_suspendable(state) }
     }
 
     /// Keeps the frames of a guest that was switched away from, with their stack.

@@ -5,6 +5,7 @@ mod enter;
 mod interrupted;
 mod signal_frame;
 mod suspend;
+mod ticks;
 
 pub use cpu::available_cpu_features;
 pub(crate) use enter::{
@@ -16,3 +17,4 @@ pub(crate) use suspend::{
     Landing, WaitEnv, WaitHostcall, resume_suspended, wait_hostcall, wait_with_array,
     wait_with_registers,
 };
+pub(crate) use ticks::{ticks, ticks_are_steady};
