@@ -139,7 +139,7 @@ fn slots_that_could_not_be_bound_are_not_lost() {
 
 #[test]
 fn a_faaslet_says_whether_its_reset_may_be_long() {
-    let engine = engine();
+    let engine = common::engine();
     let wat = r#"(module (memory 1) (func (export "grow") (param i32) (result i32)
             (memory.grow (local.get 0)))
         (func (export "fill") (param i32)
