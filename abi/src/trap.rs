@@ -78,6 +78,8 @@ trap_codes! {
     ExpectedSharedMemory = 20, "expected shared memory";
     /// An unchecked access outside of the memory, in spite of a proof; verifying code found it.
     ElidedCheckFailed = 21, "an elided bounds check failed (a bug in wfaas)";
+    /// The calls of a store have used the processor time that they may.
+    CpuLimitExceeded = 22, "processor time limit exceeded";
 }
 
 #[cfg(test)]

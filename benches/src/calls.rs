@@ -44,7 +44,11 @@ pub(crate) fn run(rounds: usize) -> anyhow::Result<Vec<Row>> {
     let mut rows = vec![row("host to guest", rounds, &mut ours, &mut peers, |calls, count| {
         calls.empty(count)
     })?];
-    rows.push(deadline_row(rounds, &mut ours, &mut peers)?);
+    let watches =
+        [("host to guest, deadline", Watch::Deadline), ("host to guest, counted", Watch::CpuTime)];
+    for (name, watch) in watches {
+        rows.push(watched_row(name, watch, rounds, &mut ours, &mut peers)?);
+    }
     for (name, export) in
         [("guest to host", "to_host"), ("direct call", "direct"), ("indirect call", "indirect")]
     {
@@ -77,17 +81,32 @@ fn preempted(rounds: usize) -> anyhow::Result<Row> {
     })
 }
 
-/// Calls that have a deadline, beside the peer's without one.
-fn deadline_row(
+/// Reasons for which calls are watched.
+enum Watch {
+    Deadline,
+    CpuTime,
+}
+
+/// Calls that are watched, beside the peer's that are not.
+fn watched_row(
+    name: &str,
+    watch: Watch,
     rounds: usize,
     ours: &mut Ours,
     peers: &mut [Named<Box<dyn Calls>>],
 ) -> anyhow::Result<Row> {
-    ours.store.set_deadline(Instant::now().checked_add(Duration::from_secs(3600)));
+    match watch {
+        Watch::Deadline => {
+            let hour = Duration::from_secs(3600);
+            ours.store.set_deadline(Instant::now().checked_add(hour));
+        }
+        Watch::CpuTime => ours.store.count_cpu_time(true),
+    }
     let empty = |calls: &mut dyn Calls, count| calls.empty(count);
     empty(ours, 1)?; // the first one starts a thread
-    let row = row("host to guest, deadline", rounds, ours, peers, empty);
+    let row = row(name, rounds, ours, peers, empty);
     ours.store.set_deadline(None);
+    ours.store.count_cpu_time(false);
     row
 }
 

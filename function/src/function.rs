@@ -38,6 +38,7 @@ const LINE_BYTES: usize =
 struct Numbers {
     memory: u64,
     time: Duration,
+    cpu: Option<Duration>,
     output: u64,
     log: u64,
 }
@@ -48,6 +49,7 @@ impl From<&Limits> for Numbers {
         Numbers {
             memory: bytes(limits.memory),
             time: limits.time.map_or(Duration::MAX, |Span(time)| time),
+            cpu: limits.cpu.map(|Span(cpu)| cpu),
             output: bytes(limits.output),
             log: bytes(limits.log),
         }
@@ -183,6 +185,11 @@ impl Function {
         self.limits.time
     }
 
+    /// Most processor time that a request may use.
+    pub fn cpu_limit(&self) -> Option<Duration> {
+        self.limits.cpu
+    }
+
     /// Suspends guests of [`Function::handle_async`] each time they have used so much processor time, so
     /// that others have theirs; `None` lets them run until they wait.
     pub fn set_time_slice(&mut self, slice: Option<Duration>) {
@@ -230,7 +237,7 @@ impl Function {
 
     /// A faaslet with an exchange in its state, and its limits.
     fn begin(&self, mut exchange: Exchange) -> Result<FaasletTarget<'_>, InvokeError> {
-        let Numbers { memory, time, output, log } = self.limits;
+        let Numbers { memory, time, cpu, output, log } = self.limits;
         let overhead = (LINE_BYTES + self.spec.name().len() + exchange.id.len()) as u64;
         let deadline = exchange.deadline.or_else(|| Instant::now().checked_add(time));
         let (stdin, stdout) = match self.conversation.streams() {
@@ -243,6 +250,9 @@ impl Function {
         let state = State::new(exchange, || Wasi::new(environment, stdin, stdout, stderr));
         let mut faaslet = self.pool.acquire(state)?;
         faaslet.store().set_deadline(deadline);
+        if cpu.is_some() {
+            faaslet.store().set_cpu_limit(cpu);
+        }
         faaslet.store().set_memory_limit(Some(memory));
         Ok(FaasletTarget { faaslet, exports: &self.exports })
     }

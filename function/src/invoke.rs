@@ -16,6 +16,9 @@ pub enum InvokeError {
     /// The guest took longer than it may; the message says where it was.
     #[error(transparent)]
     Deadline(Trap),
+    /// The guest used more processor time than it may; the message says where it was.
+    #[error(transparent)]
+    CpuLimit(Trap),
     /// The guest exited with this code, not zero, or before it answered.
     #[error("the guest exited with code {0}")]
     Exit(u32),
@@ -43,6 +46,7 @@ impl InvokeError {
             InvokeError::Trap(_)
             | InvokeError::Exception(_)
             | InvokeError::Deadline(_)
+            | InvokeError::CpuLimit(_)
             | InvokeError::Exit(_)
             | InvokeError::OutputLimit(_)
             | InvokeError::Protocol(_) => Fault::Module,
@@ -69,6 +73,9 @@ impl From<wfaas_vm::Error> for InvokeError {
         match error {
             wfaas_vm::Error::Trap(trap) if trap.code == TrapCode::DeadlineExceeded => {
                 InvokeError::Deadline(trap)
+            }
+            wfaas_vm::Error::Trap(trap) if trap.code == TrapCode::CpuLimitExceeded => {
+                InvokeError::CpuLimit(trap)
             }
             wfaas_vm::Error::Trap(trap) => InvokeError::Trap(trap),
             wfaas_vm::Error::Exception(uncaught) => InvokeError::Exception(uncaught),

@@ -150,6 +150,7 @@ fn store(engine: &Engine, spec: &Spec, options: &RunOptions) -> Result<Store<Sta
     let mut store = Store::new(engine, State::new(Exchange::default(), || wasi));
     let time = spec.limits.time;
     store.set_deadline(time.and_then(|Span(time)| Instant::now().checked_add(time)));
+    store.set_cpu_limit(spec.limits.cpu.map(|Span(cpu)| cpu));
     store.set_memory_limit(spec.limits.memory.map(|size| size.0));
     Ok(store)
 }

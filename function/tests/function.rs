@@ -126,6 +126,20 @@ fn recursion_and_loops_end() {
 }
 
 #[test]
+fn processor_time_is_limited_if_the_specification_says_so() {
+    let mut limited = spec();
+    limited.limits.cpu = Some(Span(Duration::from_millis(50)));
+    let forever = function(r#"(module (func (export "_start") (loop br 0)))"#, limited.clone());
+    let error = handle(&forever, "").unwrap_err();
+    assert!(matches!(error, InvokeError::CpuLimit(_)), "{error}");
+    assert!(error.to_string().contains("processor time limit exceeded"), "{error}");
+    limited.limits.cpu = None;
+    limited.limits.time = Some(Span(Duration::from_millis(50)));
+    let forever = function(r#"(module (func (export "_start") (loop br 0)))"#, limited);
+    assert!(matches!(handle(&forever, ""), Err(InvokeError::Deadline(_))));
+}
+
+#[test]
 fn memory_stops_growing_at_the_limit() {
     // Answers how many pages it has after growing one by one until that fails.
     let wat = r#"(module (memory (export "memory") 1)

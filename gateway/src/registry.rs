@@ -44,6 +44,9 @@ pub struct FunctionInfo {
     pub memory_limit_bytes: u64,
     /// Longest time of a request, in milliseconds.
     pub time_limit_ms: u64,
+    /// Most processor time of a request, in milliseconds, if it is limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_limit_ms: Option<u64>,
     /// Most bytes of an answer.
     pub output_limit_bytes: u64,
 }
@@ -89,6 +92,7 @@ impl Deployed {
             env: env.keys().cloned().collect(),
             memory_limit_bytes: bytes(limits.memory),
             time_limit_ms: limits.time.map_or(u64::MAX, Span::millis),
+            cpu_limit_ms: limits.cpu.map(Span::millis),
             output_limit_bytes: bytes(limits.output),
         };
         let stack = function.stack_bytes();

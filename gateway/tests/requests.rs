@@ -131,6 +131,17 @@ fn the_time_limit_is_504() {
 }
 
 #[test]
+fn the_limit_of_processor_time_is_504_too() {
+    let spec = Spec::from_json(r#"{"limits": {"cpu": "100ms"}}"#).unwrap();
+    let (server, _dir) = serve(|_| (), &[("forever", spec, FOREVER)]);
+    let began = Instant::now();
+    let response = server.request("GET", "/forever", b"");
+    assert_eq!(response.status, 504);
+    assert!(response.text().contains("100ms of processor time"), "{}", response.text());
+    assert!(began.elapsed() < Duration::from_secs(5), "the time limit is 10 s");
+}
+
+#[test]
 fn large_bodies_are_413() {
     let limit = |config: &mut Config| config.max_body = 100_000;
     let (server, _dir) = serve(limit, &[("echo", Spec::default(), ECHO)]);

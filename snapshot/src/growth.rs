@@ -73,6 +73,11 @@ impl Grown {
         self.open
     }
 
+    /// Most bytes from BASE on that were open since it was bound.
+    pub(crate) fn most_open(&self) -> usize {
+        self.most_open
+    }
+
     /// Most bytes after the image that were open since it was bound.
     pub(crate) fn most_grown(&self) -> usize {
         self.most_open - self.image_end

@@ -11,7 +11,9 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::ptr;
 
-pub(crate) use threads::{ThreadClock, barrier_everywhere, be_prompt, prepare_barriers, thread_id};
+pub(crate) use threads::{
+    ThreadClock, barrier_everywhere, be_prompt, prepare_barriers, thread_id, thread_nanos,
+};
 
 /// A signal handler, as `sigaction(2)` has it with `SA_SIGINFO`.
 pub(crate) type Handler = extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void);

@@ -136,3 +136,28 @@ fn slots_that_could_not_be_bound_are_not_lost() {
     let all: Vec<_> = (0..8).map(|_| pool.acquire(()).unwrap()).collect();
     assert_eq!(all.len(), 8);
 }
+
+#[test]
+fn a_faaslet_says_whether_its_reset_may_be_long() {
+    let engine = common::engine();
+    let wat = r#"(module (memory 1) (func (export "grow") (param i32) (result i32)
+            (memory.grow (local.get 0)))
+        (func (export "fill") (param i32)
+            (memory.fill (i32.const 0) (i32.const 1) (local.get 0))))"#;
+    let pool = Pool::<()>::new(&Linker::new(&engine), &module(&engine, wat)).unwrap();
+    let (grow, fill) = (pool.typed_func("grow").unwrap(), pool.typed_func("fill").unwrap());
+    assert!(pool.has_idle());
+    let mut faaslet = pool.acquire(()).unwrap();
+    assert!(!pool.has_idle());
+    assert!(!faaslet.reset_is_long(), "64 KiB");
+    faaslet.store().count_cpu_time(true);
+    assert_eq!(faaslet.call::<i32, i32>(&grow, 4096).unwrap(), 1);
+    assert!(!faaslet.reset_is_long(), "nothing was written to, and it knows that");
+    faaslet.call::<i32, ()>(&fill, 256 << 20).unwrap();
+    assert!(faaslet.reset_is_long());
+    drop(faaslet);
+    assert!(pool.has_idle());
+    let mut faaslet = pool.acquire(()).unwrap();
+    assert_eq!(faaslet.call::<i32, i32>(&grow, 4096).unwrap(), 1);
+    assert!(faaslet.reset_is_long(), "nobody counted: it may be");
+}

@@ -129,7 +129,7 @@ fn module(engine: &Engine, args: &Args, flags: Spec) -> Result<(Module, Spec), F
             };
             let artifact = function::artifact_path(&manifest);
             module.set_debug_file(move || subject::read_debug_file(&artifact));
-            let limits = Limits { time: None, ..manifest.spec.limits };
+            let limits = Limits { time: None, cpu: None, ..manifest.spec.limits };
             (module, flags.over(Spec { limits, ..manifest.spec }))
         }
     };

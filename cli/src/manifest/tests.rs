@@ -32,6 +32,7 @@ fn every_key_arrives() {
         [limits]
         memory = "64MiB"
         time = "2s"
+        cpu = "300ms"
         output = 4096
         log = "1KiB"
         "#,
@@ -61,6 +62,7 @@ fn every_key_arrives() {
             limits: Limits {
                 memory: Some(ByteSize(67_108_864)),
                 time: Some(Span(Duration::from_secs(2))),
+                cpu: Some(Span(Duration::from_millis(300))),
                 output: Some(ByteSize(4096)),
                 log: Some(ByteSize(1024)),
             },

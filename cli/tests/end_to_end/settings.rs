@@ -169,6 +169,7 @@ fn whole_spec() -> Spec {
         limits: Limits {
             memory: Some(ByteSize(3 << 20)),
             time: Some(Span(Duration::from_millis(7001))),
+            cpu: Some(Span(Duration::from_millis(6501))),
             output: Some(ByteSize(5001)),
             log: Some(ByteSize(6001)),
         },

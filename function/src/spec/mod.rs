@@ -76,6 +76,10 @@ layer! {
         #[serde(rename = "time_ms", skip_serializing_if = "Option::is_none")]
         #[serde(serialize_with = "quantity::as_millis")]
         pub time: Option<Span> { "time" => Span, "time_ms" => Millis },
+        /// Most processor time a request may use, in host functions too.
+        #[serde(rename = "cpu_ms", skip_serializing_if = "Option::is_none")]
+        #[serde(serialize_with = "quantity::as_millis")]
+        pub cpu: Option<Span> { "cpu" => Span, "cpu_ms" => Millis },
         /// Most bytes of an answer.
         #[serde(rename = "output_bytes", skip_serializing_if = "Option::is_none")]
         pub output: Option<ByteSize> { "output" => ByteSize, "output_bytes" => ByteSize },
@@ -149,10 +153,12 @@ impl Spec {
 
 impl Limits {
     /// The limits of a server that sets none: 256 MiB, 10 s, answers of 8 MiB, 64 KiB of log.
+    /// Processor time is limited by the time.
     pub const fn of_server() -> Limits {
         Limits {
             memory: Some(ByteSize(256 << 20)),
             time: Some(Span(std::time::Duration::from_secs(10))),
+            cpu: None,
             output: Some(ByteSize(8 << 20)),
             log: Some(ByteSize(64 << 10)),
         }
@@ -163,12 +169,14 @@ impl Limits {
     /// # Errors
     /// [`SpecError::Field`] names the first one.
     pub fn check(&self) -> Result<(), SpecError> {
-        let Limits { memory, time, output, log: _ } = self;
+        let Limits { memory, time, cpu, output, log: _ } = self;
         let zero = |field| Err(SpecError::field(field, "has to be greater than 0"));
-        match (memory, time, output) {
-            (Some(ByteSize(0)), ..) => zero("limits.memory"),
-            (_, Some(Span(std::time::Duration::ZERO)), _) => zero("limits.time"),
-            (.., Some(ByteSize(0))) => zero("limits.output"),
+        const NO_TIME: Option<Span> = Some(Span(std::time::Duration::ZERO));
+        match (memory, output) {
+            (Some(ByteSize(0)), _) => zero("limits.memory"),
+            (_, Some(ByteSize(0))) => zero("limits.output"),
+            _ if *time == NO_TIME => zero("limits.time"),
+            _ if *cpu == NO_TIME => zero("limits.cpu"),
             _ => Ok(()),
         }
     }

@@ -10,12 +10,12 @@ fn every_field_of_a_layer_is_above_the_one_below() {
     let below = json(
         r#"{"name": "a", "route": "/a", "abi": "wasi", "args": ["1"], "env": {"A": "1", "B": "1"},
             "content_type": "text/css", "tenant": "a", "on_disconnect": "cancel",
-            "limits": {"memory": 1, "time": 1, "output": 1, "log": 1}}"#,
+            "limits": {"memory": 1, "time": 1, "cpu": 1, "output": 1, "log": 1}}"#,
     );
     let above = json(
         r#"{"name": "b", "route": "/b", "abi": "reactor", "args": ["2", "3"], "env": {"B": "2"},
             "content_type": "text/html", "tenant": "b", "on_disconnect": "finish",
-            "limits": {"memory": 2, "time": 2, "output": 2, "log": 2}}"#,
+            "limits": {"memory": 2, "time": 2, "cpu": 2, "output": 2, "log": 2}}"#,
     );
     let mut expected = above.clone();
     expected.env.insert("A".to_owned(), "1".to_owned());
@@ -29,14 +29,17 @@ fn every_field_of_a_layer_is_above_the_one_below() {
 
 #[test]
 fn numbers_are_exact_and_strings_are_for_people() {
-    let exact = r#"{"limits": {"memory_bytes": 67108864, "time_ms": 1500, "output_bytes": 1024}}"#;
-    let people = r#"{"limits": {"memory": "64MiB", "time": "1500ms", "output": "1KiB"}}"#;
+    let exact = r#"{"limits": {"memory_bytes": 67108864, "time_ms": 1500, "cpu_ms": 20,
+        "output_bytes": 1024}}"#;
+    let people =
+        r#"{"limits": {"memory": "64MiB", "time": "1500ms", "cpu": "20ms", "output": "1KiB"}}"#;
     assert_eq!(json(exact), json(people));
     let written = json(people).to_json();
     assert_eq!(json(&written), json(people));
     assert!(written.contains(r#""time_ms":1500"#), "{written}");
-    let toml: Spec =
-        toml::from_str("limits = { time = 1.5, memory = '64MiB', output = 1024 }").unwrap();
+    assert!(written.contains(r#""cpu_ms":20"#), "{written}");
+    let toml = "limits = { time = 1.5, cpu = 0.02, memory = '64MiB', output = 1024 }";
+    let toml: Spec = toml::from_str(toml).unwrap();
     assert_eq!(toml, json(people));
 }
 
@@ -44,7 +47,9 @@ fn numbers_are_exact_and_strings_are_for_people() {
 fn mistakes_name_the_field() {
     let cases: &[(&str, &[&str])] = &[
         (r#"{"limit": {}}"#, &["`limit`", "`limits`"]),
-        (r#"{"limits": {"cpu": 1}}"#, &["limits.cpu", "`memory`"]),
+        (r#"{"limits": {"cores": 1}}"#, &["limits.cores", "`memory`"]),
+        (r#"{"limits": {"cpu": "fast"}}"#, &["limits.cpu: ", "fast"]),
+        (r#"{"limits": {"cpu": 1, "cpu": 2}}"#, &["duplicate", "limits.cpu"]),
         (r#"{"limits": 3}"#, &["limits: ", "a table of limits"]),
         (r#"{"limits": {"memory": "6 apples"}}"#, &["limits.memory: ", "6 apples"]),
         (r#"{"limits": {"time_ms": -1}}"#, &["limits.time_ms: "]),
@@ -73,15 +78,17 @@ fn mistakes_name_the_field() {
         }
         assert!(message.matches("at line").count() <= 1, "{message}");
     }
-    let zero = json(r#"{"limits": {"memory": 0}}"#).limits.check().unwrap_err();
-    assert_eq!(zero.to_string(), "limits.memory: has to be greater than 0");
+    for name in ["memory", "time", "cpu", "output"] {
+        let zero = json(&format!(r#"{{"limits": {{"{name}": 0}}}}"#)).limits.check().unwrap_err();
+        assert_eq!(zero.to_string(), format!("limits.{name}: has to be greater than 0"));
+    }
 }
 
 #[test]
 fn mistakes_in_toml_point_to_their_line() {
     let cases: &[(&str, &[&str])] = &[
         ("abi = 'wasi'\n[limits]\nmemory = true", &["line 3", "limits.memory", "64MiB"]),
-        ("abi = 'wasi'\n[limits]\ncpu = 1", &["line 3", "limits.cpu"]),
+        ("abi = 'wasi'\n[limits]\ncores = 1", &["line 3", "limits.cores"]),
         ("args = []\n\n[env]\nA = 1", &["line 4", "env.A"]),
         ("args = []\n[env]\nB = ''\n'A=B' = '1'", &["line 4", "A=B", "`=`"]),
         ("args = []\n[env]\n'' = '1'", &["line 3", "empty"]),

@@ -143,6 +143,7 @@ async fn respond(
         Err(error) => {
             let problem = match &error {
                 InvokeError::Deadline(_) => time_limit(deployed),
+                InvokeError::CpuLimit(_) => cpu_limit(deployed),
                 error => Problem::of_fault(error.fault(), ""),
             };
             record(shared, deployed, error, id).await?;
@@ -171,7 +172,9 @@ async fn record(
         let began = Instant::now();
         let function = deployed.name().as_str();
         match &error {
-            InvokeError::Deadline(_) => tracing::warn!(request = id, function, "{error}"),
+            InvokeError::Deadline(_) | InvokeError::CpuLimit(_) => {
+                tracing::warn!(request = id, function, "{error}");
+            }
             _ => tracing::error!(request = id, function, "{error}"),
         }
         shared.scheduler.charge(&deployed.payer, began.elapsed());
@@ -182,6 +185,12 @@ async fn record(
         write(shared);
     })
     .await
+}
+
+fn cpu_limit(deployed: &Deployed) -> Problem {
+    let limit = deployed.function.cpu_limit().unwrap_or_default();
+    let message = format!("the function used more than {limit:?} of processor time");
+    Problem::new(StatusCode::GATEWAY_TIMEOUT, message)
 }
 
 fn time_limit(deployed: &Deployed) -> Problem {

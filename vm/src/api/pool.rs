@@ -16,6 +16,7 @@ use crate::runtime::module::Module;
 use std::any::Any;
 use std::marker::PhantomData;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 use wfaas_abi::artifact::records::ExternKind;
 use wfaas_abi::untrusted;
 
@@ -110,6 +111,12 @@ impl<T: Default + Send + 'static> Pool<T> {
         *store.data_mut() = data;
         let instance = Instance { store: store.0.inner.objects.id(), index: 0 };
         Ok(Faaslet { pool: self, store: Some(store), instance })
+    }
+
+    /// Whether [`Pool::acquire`] finds an idle instance, as far as other threads do not take it first.
+    /// Otherwise it makes one, which maps memory: some 100 µs, and more for large modules.
+    pub fn has_idle(&self) -> bool {
+        self.0.idle.has_any()
     }
 
     /// The exported function `name`, looked up and checked once for all faaslets.
@@ -241,6 +248,17 @@ impl<'pool, T: Default + Send + 'static> Faaslet<'pool, T> {
     /// The instance.
     pub fn instance(&self) -> Instance {
         self.instance
+    }
+
+    /// Whether the reset may take more than 200 µs, so that a thread with other work had better leave
+    /// dropping the faaslet to another. A reset gives back the pages that the guest wrote to: 1 GiB
+    /// takes 40 ms. It is not known how many they are, so this goes by the size of the memories and, if
+    /// [`Store::count_cpu_time`] was set before the first call, by the processor time of the calls. Pages
+    /// that the host wrote to between calls are not counted then.
+    pub fn reset_is_long(&self) -> bool {
+        const LONG: Duration = Duration::from_micros(200);
+        let store = self.store.as_ref();
+        store.is_some_and(|store| store.0.inner.reset_time() > LONG)
     }
 
     /// Ends the faaslet and returns the data.

@@ -69,6 +69,30 @@ impl<T: 'static> Store<T> {
         self.0.inner.call.set_slice(slice);
     }
 
+    /// Counts the processor time of the store's calls from now on, for [`Store::cpu_time`], which takes
+    /// some 20 ns a call. A faaslet starts without.
+    pub fn count_cpu_time(&mut self, count: bool) {
+        self.0.inner.call.count_cpu_time(count);
+    }
+
+    /// Processor time that the calls of the store have used while it was [counted](Store::count_cpu_time),
+    /// with the host functions that guests called; calls that have returned, or are suspended. A faaslet
+    /// starts with none.
+    ///
+    /// Time in which another thread has the processor is counted if a call goes on for less than about
+    /// a millisecond, and at most a millisecond of it otherwise.
+    pub fn cpu_time(&self) -> Duration {
+        self.0.inner.call.cpu_time()
+    }
+
+    /// Ends calls with [`TrapCode::CpuLimitExceeded`](crate::TrapCode::CpuLimitExceeded) once
+    /// [`Store::cpu_time`] is as much as `limit`, and refuses more; `None` lets them use any. It is counted
+    /// then. A call under way is looked at once a millisecond, so it may use 2 ms more. Compiled code pays
+    /// nothing for it. Holds until it is set again; a faaslet starts without one.
+    pub fn set_cpu_limit(&mut self, limit: Option<Duration>) {
+        self.0.inner.call.set_cpu_limit(limit);
+    }
+
     /// Lets everything that guests of the store can make grow not grow beyond `bytes` together:
     /// memories, tables (8 bytes an element), exceptions, references to functions of other instances.
     /// `memory.grow` and `table.grow` return -1 there, a `throw` traps with

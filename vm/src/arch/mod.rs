@@ -9,6 +9,6 @@ pub use x86_64::available_cpu_features;
 pub(crate) use x86_64::{
     ContinuedHostcall, FAULTED, FINISHED, Interrupted, LEFT, Landing, PREEMPTED, Place,
     PreemptLanding, SUSPENDED, SaveArea, SignalFrame, WaitEnv, WaitHostcall, WayBack, enter, leave,
-    preserved_registers, resume, resume_preempted, resume_suspended, wait_hostcall,
-    wait_with_array, wait_with_registers,
+    preserved_registers, resume, resume_preempted, resume_suspended, ticks, ticks_are_steady,
+    wait_hostcall, wait_with_array, wait_with_registers,
 };

@@ -27,6 +27,8 @@ pub(crate) struct Control {
     interrupt: AtomicU8,
     /// Whether the time slice of the call under way is over.
     slice_over: AtomicBool,
+    /// Whether the store's calls have used the processor time that they may.
+    exhausted: AtomicBool,
     /// Thread that runs the store's calls, or zero.
     thread: AtomicI32,
     /// Whether a call is under way that may be suspended.
@@ -46,6 +48,7 @@ impl Default for Control {
             cancelled: AtomicBool::new(false),
             interrupt: AtomicU8::new(0),
             slice_over: AtomicBool::new(false),
+            exhausted: AtomicBool::new(false),
             thread: AtomicI32::new(0),
             suspendable: AtomicBool::new(false),
             waker: Mutex::new(None),
@@ -165,6 +168,7 @@ impl Control {
             cancelled,
             interrupt,
             slice_over,
+            exhausted,
             // These say that there is no call, between calls.
             thread: _,
             suspendable: _,
@@ -178,12 +182,16 @@ impl Control {
         cancelled.store(false, Release);
         interrupt.store(0, Release);
         slice_over.store(false, Relaxed);
+        exhausted.store(false, Release);
     }
 
     /// The trap with which calls of this store have to end now. Async-signal-safe.
     pub(crate) fn due(&self) -> Option<TrapCode> {
         if self.cancelled.load(SeqCst) {
             return Some(TrapCode::Cancelled);
+        }
+        if self.is_exhausted() {
+            return Some(TrapCode::CpuLimitExceeded);
         }
         let deadline = self.deadline.load(SeqCst);
         (deadline != NEVER && time::now() >= deadline).then_some(TrapCode::DeadlineExceeded)
@@ -207,6 +215,21 @@ impl Control {
     #[inline]
     pub(crate) fn is_marked(&self) -> bool {
         self.interrupt.load(Relaxed) != 0
+    }
+
+    /// Notes that the store's calls have used the processor time that they may. Async-signal-safe.
+    pub(super) fn exhaust(&self) {
+        self.exhausted.store(true, Release);
+    }
+
+    /// Whether they have.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.exhausted.load(Relaxed)
+    }
+
+    /// Notes that they may use more.
+    pub(super) fn replenish(&self) {
+        self.exhausted.store(false, Release);
     }
 
     /// Ends the time slice of the call under way: the next of the watchdog's signals suspends it.

@@ -6,7 +6,6 @@ use crate::call::faults;
 use crate::call::stack::GuestStack;
 use crate::call::stacks;
 use crate::call::state::{Activation, CallState, Fault, Phase};
-use crate::call::stint::Stint;
 use crate::sys;
 use std::io;
 use wfaas_abi::context::RuntimeContext;
@@ -48,6 +47,8 @@ pub(crate) enum Refused {
     InsideSync,
     /// Calls that can be suspended are nested too deeply.
     TooDeep,
+    /// The store's calls have used the processor time that they may.
+    Exhausted,
     /// As many calls are suspended as there may be.
     NoStack {
         /// How many there may be.
@@ -80,14 +81,16 @@ pub(crate) unsafe fn call(
     let top = state.bottom.stack.top();
     (state.bottom.previous, state.bottom.call) = (previous, &raw mut *state);
     state.control.begin(sys::thread_id());
-    let stint = Stint::begin(state);
+    let watched = state.begin_stint(false);
     set_current(&raw const state.bottom);
     let back = &raw mut state.bottom.back;
     // SAFETY: the caller vouches for the callee, and no call under way uses the stack.
     let status = unsafe { enter(callee.code, cells, callee.base, callee.trampoline, top, back) };
     set_current(previous);
     state.runtime.exit_fp = 0;
-    drop(stint);
+    if watched {
+        state.end_stint();
+    }
     state.control.end();
     ended(state, status)
 }
@@ -137,14 +140,14 @@ unsafe fn call_nested(state: &mut CallState, callee: Callee, cells: *mut u64) ->
     let before = state.innermost;
     let outer_runtime = nest(state, outer, &mut activation);
     let outer_thread = state.control.set_thread(sys::thread_id());
-    let stint = Stint::begin(state);
+    let deadline = state.begin_nested_stint();
     set_current(&raw const activation);
     let back = &raw mut activation.back;
     // SAFETY: the caller vouches for the callee; this call goes on below the stack pointer, on the
     // stack of the call it is nested in, or no call under way uses its stack.
     let status = unsafe { enter(callee.code, cells, callee.base, callee.trampoline, top, back) };
     set_current(previous);
-    drop(stint);
+    drop(deadline);
     state.control.set_thread(outer_thread);
     state.innermost = before;
     state.runtime = outer_runtime;
@@ -196,6 +199,9 @@ pub(super) fn prepare_outermost(
 fn prepare(state: &mut CallState) -> Result<(), Refused> {
     if state.poisoned {
         return Err(Refused::Poisoned);
+    }
+    if state.control.is_exhausted() {
+        return Err(Refused::Exhausted);
     }
     state.bottom.stack = choose_stack(state)?;
     state.runtime.stack_limit = state.bottom.stack.host_limit() as u64;

@@ -7,7 +7,7 @@
 //! | SEGV, BUS, FPE, ILL | guest code | trap, by the trap record of the instruction |
 //! | SEGV, BUS | anywhere, address in the guard of the guest's stack | stack overflow |
 //! | SEGV, BUS | host code called by a guest | trap; the store is poisoned |
-//! | the watchdog's | guest code | trap, if a deadline passed or the call was cancelled; otherwise the guest is suspended if its slice is over |
+//! | the watchdog's | guest code | trap, if a deadline passed, the processor time is used, or the call was cancelled; otherwise the guest is suspended if its slice is over |
 //! | the watchdog's | host code called by a guest | a mark, which the return to the guest reads |
 //! | ILL | a landing | the guest is suspended (see `preempt`) |
 //! | any other | | the handler that was installed before |
@@ -189,7 +189,7 @@ extern "C" fn on_watchdog(_signal: i32, _info: *mut libc::siginfo_t, context: *m
 }
 
 fn interrupt_due_calls(frame: &mut SignalFrame<'_>) {
-    threads::note_slice_over();
+    threads::note_used();
     let due = mark_due_calls();
     // SAFETY: entries under way are alive.
     let Some(innermost) = (unsafe { current().as_ref() }) else { return };

@@ -12,7 +12,8 @@
 //! | `stack`, `stacks`, `stack_pool` | a guest's stack; lending a thread's; those of suspended calls |
 //! | `faults` | signals |
 //! | `control` | deadline and cancellation of a store's calls |
-//! | `stint`, `threads` | which calls are watched while they run, and where |
+//! | `stint`, `watched`, `threads` | which calls are watched while they run, why, and where |
+//! | `cpu_time` | processor time of calls |
 //! | `watchdog`, `timers`, `bell` | the thread that sees to them, its timers, and what wakes it |
 //! | `parking` | threads that wait at a shared memory |
 //! | `backtrace`, `text` | frames, and which addresses are guest code |
@@ -20,6 +21,7 @@
 pub(crate) mod backtrace;
 mod bell;
 pub(crate) mod control;
+mod cpu_time;
 pub(crate) mod current;
 pub(crate) mod enter;
 pub(crate) mod faults;
@@ -36,3 +38,4 @@ mod threads;
 mod time;
 mod timers;
 pub(crate) mod watchdog;
+mod watched;

@@ -18,7 +18,7 @@ use crate::arch::{PreemptLanding, SaveArea, WayBack};
 use crate::call::control::Control;
 use crate::call::stack::{GuestStack, Owned};
 use crate::call::stack_pool::StackPool;
-use crate::call::time::NEVER;
+use crate::call::watched::{Stint, Watched};
 use std::marker::PhantomPinned;
 use std::ptr;
 use std::sync::Arc;
@@ -217,20 +217,6 @@ pub(crate) struct Fault {
     pub(crate) stack: GuestStack,
 }
 
-/// The reasons for which a store's calls are watched.
-#[derive(Debug)]
-pub(super) struct Watched {
-    /// Whether there is any.
-    pub(super) any: bool,
-    /// Processor time, in nanoseconds, after which a call that can be suspended is; [`NEVER`] for none.
-    pub(super) slice: u64,
-}
-
-impl Watched {
-    /// No reason.
-    const NONE: Watched = Watched { any: false, slice: NEVER };
-}
-
 /// The state of a store's call. It does not move while a call is under way: compiled code, the
 /// signal handler and the watchdog know it.
 #[repr(C)]
@@ -244,6 +230,8 @@ pub(crate) struct CallState {
     pub(super) innermost: *const Activation,
     pub(super) control: Arc<Control>,
     pub(super) watched: Watched,
+    /// The stint under way of the outermost call, if it is watched.
+    pub(super) stint: Option<Stint>,
     /// Whether a host function was left in the middle.
     pub(super) poisoned: bool,
     pub(super) fault: Fault,
@@ -263,6 +251,7 @@ impl CallState {
             innermost: ptr::null(),
             control: Arc::default(),
             watched: Watched::NONE,
+            stint: None,
             poisoned: false,
             fault: Fault::default(),
             stacks,
@@ -363,6 +352,7 @@ impl CallState {
             innermost,
             control,
             watched,
+            stint,
             poisoned,
             fault,
             // The engine's.
@@ -374,6 +364,7 @@ impl CallState {
             return false; // a suspended call was leaked
         }
         debug_assert_eq!(*exit_fp, 0, "no call is under way");
+        debug_assert!(stint.is_none(), "no call is under way");
         // A cancel handle that somebody kept must not reach the next faaslet.
         if Arc::strong_count(control) > 1 {
             *control = Arc::default();

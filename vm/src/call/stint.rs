@@ -1,44 +1,103 @@
 //! Stints: a call, from the moment when a thread goes on with it until the thread is done with it or
 //! it is suspended. It is watched meanwhile, if there is a reason.
 
-use crate::call::state::{CallState, Watched};
-use crate::call::threads::{Deadline, Slice};
+use crate::call::cpu_time;
+use crate::call::stack::GuestStack;
+use crate::call::state::CallState;
+use crate::call::threads::{Budget, Deadline, Terms};
 use crate::call::time::{self, NEVER};
 use crate::call::watchdog;
+use crate::call::watched::{Stint, Watched};
 use std::time::{Duration, Instant};
 
-/// A stint that is watched.
-#[derive(Debug)]
-pub(super) struct Stint {
-    _deadline: Deadline,
-    _slice: Option<Slice>,
-}
-
-impl Stint {
-    /// Begins one of a call that cannot be suspended, or of one that is nested in another.
+impl CallState {
+    /// Begins a stint of the outermost call; whether it is watched. If so it ends with
+    /// [`CallState::end_stint`].
     #[inline]
-    pub(super) fn begin(state: &CallState) -> Option<Stint> {
-        let watched = state.watched.any || state.control.is_cancelled();
-        watched.then(|| Stint::watch(state, NEVER))
+    pub(super) fn begin_stint(&mut self, suspendable: bool) -> bool {
+        let watched = self.is_watched();
+        if watched {
+            self.watch(suspendable);
+        }
+        watched
     }
 
-    /// Begins one of a call that can be suspended.
     #[inline]
-    pub(super) fn begin_suspendable(state: &CallState) -> Option<Stint> {
-        let watched = state.watched.any || state.control.is_cancelled();
-        watched.then(|| Stint::watch(state, state.watched.slice))
+    fn is_watched(&self) -> bool {
+        self.watched.any || self.control.is_cancelled()
     }
 
     #[inline(never)]
-    fn watch(state: &CallState, slice: u64) -> Stint {
-        let control = &state.control;
+    fn watch(&mut self, suspendable: bool) {
+        let (control, watched) = (&self.control, &self.watched);
         let deadline = Deadline::begin(control.deadline_nanos());
-        let slice = (slice != NEVER).then(|| Slice::begin(slice, control));
+        let slice = if suspendable { watched.slice } else { NEVER };
+        let limited = slice != NEVER || watched.counted;
+        let budget = limited.then(|| Budget::begin(Terms { slice, left: watched.left() }, control));
         watchdog::wake_for(0);
         if control.is_cancelled() {
             watchdog::end_cancelled(control);
         }
-        Stint { _deadline: deadline, _slice: slice }
+        let start = watched.counted.then(cpu_time::ticks);
+        self.stint = Some(Stint { deadline, budget, start });
+    }
+
+    /// Ends a stint that was watched.
+    #[inline(never)]
+    pub(super) fn end_stint(&mut self) {
+        let Some(Stint { deadline, budget, start }) = self.stint.take() else { return };
+        if let Some(start) = start {
+            self.charge(start, budget.as_ref());
+        }
+        drop((budget, deadline));
+    }
+
+    fn charge(&mut self, start: u64, budget: Option<&Budget>) {
+        let watched = &mut self.watched;
+        watched.account.charge(cpu_time::since(start, || budget?.seen()));
+        if watched.left() == 0 {
+            self.control.exhaust();
+        }
+        if self.control.is_exhausted() {
+            // The next call looks for one, and finds out.
+            self.bottom.stack = GuestStack::NONE;
+        }
+    }
+
+    /// Has a call that is nested in another end at the deadline, if there is one, on whatever thread it
+    /// is made.
+    #[inline]
+    pub(super) fn begin_nested_stint(&self) -> Option<Deadline> {
+        self.is_watched().then(|| {
+            let deadline = Deadline::begin(self.control.deadline_nanos());
+            watchdog::wake_for(0);
+            deadline
+        })
+    }
+}
+
+/// A stint of the outermost call in which a host function is polled, which may panic.
+#[derive(Debug)]
+pub(super) struct PolledStint(*mut CallState, bool);
+
+impl PolledStint {
+    /// Begins one.
+    ///
+    /// # Safety
+    /// Nobody may use the state while this is begun or dropped.
+    pub(super) unsafe fn begin(state: *mut CallState) -> PolledStint {
+        // SAFETY: the caller's contract.
+        let watched = unsafe { &mut *state }.begin_stint(true);
+        PolledStint(state, watched)
+    }
+}
+
+impl Drop for PolledStint {
+    fn drop(&mut self) {
+        if self.1 {
+            // SAFETY: the contract of `begin`.
+            unsafe { &mut *self.0 }.end_stint();
+        }
     }
 }
 
@@ -55,8 +114,36 @@ impl CallState {
         self.note_reasons();
     }
 
+    /// Counts the processor time of the calls from now on, or does not.
+    pub(crate) fn count_cpu_time(&mut self, count: bool) {
+        self.watched.counted = count || self.watched.limit != NEVER;
+        self.note_reasons();
+    }
+
+    /// Sets the processor time that calls may use, together with those before that were counted.
+    pub(crate) fn set_cpu_limit(&mut self, limit: Option<Duration>) {
+        self.watched.limit = limit.map_or(NEVER, time::whole);
+        self.watched.counted |= limit.is_some();
+        self.control.replenish();
+        if self.watched.left() == 0 {
+            self.control.exhaust();
+            self.bottom.stack = GuestStack::NONE;
+        }
+        self.note_reasons();
+    }
+
+    /// Processor time of the calls that were counted.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        self.watched.account.total()
+    }
+
+    /// The same if calls are counted now.
+    pub(crate) fn counted_cpu_time(&self) -> Option<Duration> {
+        self.watched.counted.then(|| self.cpu_time())
+    }
+
     fn note_reasons(&mut self) {
-        let Watched { any, slice } = &mut self.watched;
-        *any = *slice != NEVER || self.control.deadline_nanos() != NEVER;
+        let Watched { any, counted, slice, limit: _, account: _ } = &mut self.watched;
+        *any = *counted || *slice != NEVER || self.control.deadline_nanos() != NEVER;
     }
 }

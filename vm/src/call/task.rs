@@ -29,7 +29,7 @@ use crate::call::enter::{
 use crate::call::preempt;
 use crate::call::stacks;
 use crate::call::state::{Activation, CallState, Diverted, Phase, Task};
-use crate::call::stint::Stint;
+use crate::call::stint::PolledStint;
 use crate::call::watchdog;
 use crate::sys;
 use std::ptr;
@@ -152,8 +152,10 @@ impl Task {
             state.control.set_thread(thread)
         };
         let thread = set_polled(Phase::Polled, sys::thread_id());
-        // SAFETY: the caller's contract.
-        let stint = Stint::begin(unsafe { &*state });
+        // SAFETY: the caller's contract; the task of a nested call is a part of the outermost one's.
+        let nested = unsafe { (*task).is_nested() };
+        // SAFETY: the host function uses the state in between only.
+        let stint = (!nested).then(|| unsafe { PolledStint::begin(state) });
         let result = poll();
         drop(stint);
         set_polled(Phase::Suspended, thread);
@@ -295,17 +297,23 @@ impl Task {
         self.entry.previous = previous;
         self.suspension.phase = Phase::Running;
         self.suspension.context = ptr::from_mut(context).cast();
-        let mut stint = self.begin_stint(state);
+        let nested = self.is_nested().then(|| state.begin_nested_stint());
+        let mut watched = !self.is_nested() && state.begin_stint(true);
         set_current(&raw const self.entry);
         let mut status = switch(&raw mut self.entry.back);
         while status == PREEMPTED && self.own_stack(state).is_err() {
             // As many calls are suspended as there may be: this one goes on at once.
-            drop(stint.take());
-            stint = self.begin_stint(state);
+            if watched {
+                state.end_stint();
+                watched = state.begin_stint(true);
+            }
             status = self.go_on_here(state);
         }
         set_current(previous);
-        drop(stint);
+        if watched {
+            state.end_stint();
+        }
+        drop(nested);
         self.suspension.context = ptr::null_mut();
         state.control.set_thread(outer_thread);
         match status {
@@ -327,12 +335,6 @@ impl Task {
                 ended(state, status).map(|()| Progress::Finished)
             }
         }
-    }
-
-    /// A nested one's slice is the outermost's.
-    #[inline]
-    fn begin_stint(&self, state: &CallState) -> Option<Stint> {
-        if self.is_nested() { Stint::begin(state) } else { Stint::begin_suspendable(state) }
     }
 
     /// Makes the stack of a guest that was switched away from the task's own.

@@ -4,7 +4,7 @@
 //!   thread                               watchdog, once a millisecond
 //!   Record (thread-local) ←──── reads ── list of records
 //!   | deadline: of calls under way |
-//!   | stint, slice                 | ←── writes `over` if the slice is used up, and signals
+//!   | stint, processor time        | ←── writes `over` if that is used up, and signals
 //! ```
 //!
 //! The watchdog looks at numbers only, never at a call: a store may be dropped while it looks, and
@@ -13,6 +13,7 @@
 //! many others there are.
 
 use crate::call::control::Control;
+use crate::call::cpu_time::{self, Seen};
 use crate::call::time::NEVER;
 use crate::sys::{self, ThreadClock};
 use std::io;
@@ -37,20 +38,24 @@ struct Record {
     clock: AtomicI32,
     /// The earliest deadline of the calls under way.
     deadline: AtomicU64,
-    /// Number of the stint under way that has a slice; zero if there is none, or while one of the fields
+    /// Number of the stint under way that has [`Terms`]; zero if there is none, or while one of the fields
     /// below is being changed. No number comes twice.
     stint: AtomicU64,
     /// Number of the last stint.
     last_stint: AtomicU64,
-    /// Processor time that the stint may use, in nanoseconds.
+    /// The stint's [`Terms`].
     slice: AtomicU64,
+    left: AtomicU64,
     /// The call that the stint is of. For this thread only: the watchdog could come too late.
     control: AtomicPtr<Control>,
-    /// Number of the stint that the watchdog has seen, and the thread's processor time then.
+    /// Number of the stint that the watchdog has seen, and the time then, as [`Seen`].
     seen: AtomicU64,
     seen_nanos: AtomicU64,
-    /// Number of the stint that has used up its slice, by the watchdog.
+    seen_ticks: AtomicU64,
+    /// Number of the stint that has used its slice, by the watchdog.
     over: AtomicU64,
+    /// Number of the stint that has used all that was left, by the watchdog.
+    exhausted: AtomicU64,
 }
 
 impl Record {
@@ -62,10 +67,13 @@ impl Record {
             stint: AtomicU64::new(0),
             last_stint: AtomicU64::new(0),
             slice: AtomicU64::new(NEVER),
+            left: AtomicU64::new(NEVER),
             control: AtomicPtr::new(ptr::null_mut()),
             seen: AtomicU64::new(0),
             seen_nanos: AtomicU64::new(0),
+            seen_ticks: AtomicU64::new(0),
             over: AtomicU64::new(0),
+            exhausted: AtomicU64::new(0),
         }
     }
 
@@ -74,30 +82,42 @@ impl Record {
         self.deadline.load(Relaxed) != NEVER || self.stint.load(Relaxed) != 0
     }
 
-    /// Whether a call of the thread has to be ended or suspended, as the watchdog sees it.
-    fn is_due(&self, now: u64) -> bool {
-        let over = match self.stint.load(Acquire) {
-            0 => false,
-            stint => self.is_over(stint),
-        };
-        over || self.deadline.load(Relaxed) <= now
+    fn terms(&self) -> Terms {
+        Terms { slice: self.slice.load(Relaxed), left: self.left.load(Relaxed) }
     }
 
-    /// Whether a stint has used up its slice. If the thread begins another meanwhile, the result is
-    /// about none: `over` has the number of the one before.
-    fn is_over(&self, stint: u64) -> bool {
+    /// Whether a call of the thread has to be ended or suspended, as the watchdog sees it.
+    fn is_due(&self, now: u64) -> bool {
+        let used = match self.stint.load(Acquire) {
+            0 => false,
+            stint => self.has_used(stint),
+        };
+        used || self.deadline.load(Relaxed) <= now
+    }
+
+    /// Whether a stint has used its processor time. If the thread begins another meanwhile, the result
+    /// is about none: it is noted with the number of the one before.
+    fn has_used(&self, stint: u64) -> bool {
+        let (first, terms) = (self.seen.load(Relaxed) != stint, self.terms());
+        if !first && terms == Terms::NONE {
+            return false;
+        }
         let clock = ThreadClock::from_raw(self.clock.load(Relaxed));
         let Some(nanos) = clock.nanos() else { return false };
-        if self.seen.load(Relaxed) != stint {
+        if first {
+            self.seen_ticks.store(cpu_time::ticks(), Relaxed);
             self.seen_nanos.store(nanos, Relaxed);
             self.seen.store(stint, Release);
         }
         let used = nanos.saturating_sub(self.seen_nanos.load(Relaxed));
-        let over = used >= self.slice.load(Relaxed);
+        let (over, exhausted) = (used >= terms.slice, used >= terms.left);
         if over {
             self.over.store(stint, Release);
         }
-        over
+        if exhausted {
+            self.exhausted.store(stint, Release);
+        }
+        over || exhausted
     }
 }
 
@@ -187,46 +207,72 @@ impl Drop for Deadline {
     }
 }
 
-/// A time slice that counts on this thread until this is dropped, instead of the one around it.
+/// Processor time that a call may use, in nanoseconds; [`NEVER`] if it may use any.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Terms {
+    /// Before it is suspended.
+    pub(super) slice: u64,
+    /// Before it is ended.
+    pub(super) left: u64,
+}
+
+impl Terms {
+    /// Any.
+    const NONE: Terms = Terms { slice: NEVER, left: NEVER };
+}
+
+/// Terms that count on this thread until this is dropped, instead of those around it.
 #[derive(Debug)]
-pub(super) struct Slice {
+pub(super) struct Budget {
     /// The numbers around it.
     stint: u64,
-    slice: u64,
+    terms: Terms,
     control: *mut Control,
     seen: u64,
     seen_nanos: u64,
+    seen_ticks: u64,
 }
 
-impl Slice {
-    /// Has the watchdog end the slice of `control` once this thread has used `slice` nanoseconds of
-    /// processor time. The control stays alive until this is dropped.
-    pub(super) fn begin(slice: u64, control: &Control) -> Slice {
+impl Budget {
+    /// Has the watchdog look at the processor time that this thread uses for the call with `control`,
+    /// which stays alive until this is dropped.
+    pub(super) fn begin(terms: Terms, control: &Control) -> Budget {
         // The end of the slice before may have come too late.
         control.begin_slice();
         HERE.with(|here| {
-            let outer = Slice {
+            let outer = Budget {
                 stint: here.stint.load(Relaxed),
-                slice: here.slice.load(Relaxed),
+                terms: here.terms(),
                 control: here.control.load(Relaxed),
                 seen: here.seen.load(Relaxed),
                 seen_nanos: here.seen_nanos.load(Relaxed),
+                seen_ticks: here.seen_ticks.load(Relaxed),
             };
             let number = here.last_stint.load(Relaxed) + 1;
             here.last_stint.store(number, Relaxed);
-            here.change(number, slice, ptr::from_ref(control).cast_mut());
+            here.change(number, terms, ptr::from_ref(control).cast_mut());
             outer
+        })
+    }
+
+    /// The watchdog's first look at the stint that began with this, if there was one.
+    pub(super) fn seen(&self) -> Option<Seen> {
+        HERE.with(|here| {
+            let seen = here.seen.load(Acquire) == here.stint.load(Relaxed);
+            let (ticks, nanos) = (&here.seen_ticks, &here.seen_nanos);
+            seen.then(|| Seen { ticks: ticks.load(Relaxed), nanos: nanos.load(Relaxed) })
         })
     }
 }
 
-impl Drop for Slice {
+impl Drop for Budget {
     fn drop(&mut self) {
         HERE.with(|here| {
             here.stint.store(0, Release);
-            here.seen_nanos.store(self.seen_nanos, Relaxed);
-            here.seen.store(self.seen, Relaxed);
-            here.change(self.stint, self.slice, self.control);
+            here.seen_ticks.store(self.seen_ticks, Release);
+            here.seen_nanos.store(self.seen_nanos, Release);
+            here.seen.store(self.seen, Release);
+            here.change(self.stint, self.terms, self.control);
         });
     }
 }
@@ -234,22 +280,32 @@ impl Drop for Slice {
 impl Record {
     /// Makes another stint the one under way. The watchdog and the handler take nothing in between
     /// for the one or the other.
-    fn change(&self, stint: u64, slice: u64, control: *mut Control) {
+    fn change(&self, stint: u64, terms: Terms, control: *mut Control) {
         self.stint.store(0, Release);
-        self.slice.store(slice, Release);
+        self.slice.store(terms.slice, Release);
+        self.left.store(terms.left, Release);
         self.control.store(control, Release);
         self.stint.store(stint, Release);
     }
 }
 
-/// Has the call of this thread's stint know that its slice is over, if the watchdog has seen that.
-/// Async-signal-safe.
-pub(super) fn note_slice_over() {
+/// Has the call of this thread's stint know that it has used its processor time, if the watchdog has
+/// seen that. Async-signal-safe.
+pub(super) fn note_used() {
     HERE.with(|here| {
         let stint = here.stint.load(Relaxed);
-        if stint != 0 && stint == here.over.load(Acquire) {
-            // SAFETY: the stint is under way, and its control alive until it is not.
-            unsafe { &*here.control.load(Relaxed) }.end_slice();
+        let over = stint == here.over.load(Acquire);
+        let exhausted = stint == here.exhausted.load(Acquire);
+        if stint == 0 || !(over || exhausted) {
+            return;
+        }
+        // SAFETY: the stint is under way, and its control alive until it is not.
+        let control = unsafe { &*here.control.load(Relaxed) };
+        if over {
+            control.end_slice();
+        }
+        if exhausted {
+            control.exhaust();
         }
     });
 }
@@ -297,14 +353,14 @@ mod tests {
         let slice = time::whole(Duration::from_millis(20));
         let (control, other) = (Control::default(), Control::default());
         let taken = |control: &Control| {
-            note_slice_over();
+            note_used();
             let over = control.slice_is_over();
             control.begin_slice();
             over
         };
         control.begin_suspendable(1);
         other.begin_suspendable(1);
-        let stint = Slice::begin(slice, &control);
+        let stint = Budget::begin(Terms { slice, left: NEVER }, &control);
         assert!(!is_due_here(0), "it is seen for the first time");
         std::thread::sleep(Duration::from_millis(25));
         assert!(!is_due_here(0), "sleep is no processor time");
@@ -312,11 +368,18 @@ mod tests {
         spin(Duration::from_millis(100));
         assert!(is_due_here(0) && taken(&control));
         assert!(is_due_here(0) && taken(&control), "again and again, while it is not suspended");
-        let inner = Slice::begin(slice, &other);
+        let inner = Budget::begin(Terms { slice, left: NEVER }, &other);
         assert!(!is_due_here(0));
         assert!(!taken(&control) && !taken(&other), "another stint");
         drop(inner);
         assert!(is_due_here(0) && taken(&control) && !taken(&other));
+        let limited = Budget::begin(Terms { slice: NEVER, left: slice }, &other);
+        assert!(!is_due_here(0) && limited.seen().is_some());
+        spin(Duration::from_millis(100));
+        assert_eq!(other.due(), None);
+        assert!(is_due_here(0) && !taken(&other));
+        assert_eq!(other.due(), Some(wfaas_abi::TrapCode::CpuLimitExceeded));
+        drop(limited);
         drop(stint);
         control.begin_slice();
         assert!(!is_due_here(0) && !taken(&control));

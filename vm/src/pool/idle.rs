@@ -40,6 +40,11 @@ impl<S> Place<S> {
     fn take(&self) -> Option<Box<S>> {
         self.swap(None)
     }
+
+    /// Whether there is a store in it.
+    fn is_taken(&self) -> bool {
+        !self.store.load(Relaxed).is_null()
+    }
 }
 
 impl<S> Drop for Place<S> {
@@ -88,6 +93,11 @@ impl<S> Idle<S> {
     fn take_far(&self) -> Option<Box<S>> {
         let other = self.others().pop();
         other.or_else(|| self.places.iter().find_map(|place| place.take()))
+    }
+
+    /// Whether there is a store, as far as others do not take or put one at the same time.
+    pub(crate) fn has_any(&self) -> bool {
+        self.places.iter().any(|place| place.is_taken()) || !self.others().is_empty()
     }
 
     /// Keeps a store; returns it, or an older one, if there is no room.

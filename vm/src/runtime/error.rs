@@ -184,6 +184,7 @@ impl From<Refused> for Error {
             Refused::Leaked => Error::Leaked,
             Refused::InsideSync => Error::NeedsAsync,
             Refused::TooDeep => without_frames(TrapCode::StackOverflow),
+            Refused::Exhausted => without_frames(TrapCode::CpuLimitExceeded),
             Refused::NoStack { max } => Error::NoStack { max },
             Refused::Os(what, source) => Error::Os { what, source },
         }

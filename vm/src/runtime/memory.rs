@@ -176,6 +176,15 @@ impl MemoryInner {
         }
     }
 
+    /// Nanoseconds that a reset takes at most if `written` pages were written to.
+    pub(crate) fn reset_nanos(&self, written: usize) -> u64 {
+        match &self.backing {
+            Backing::Own(own) => own.get().reset_nanos(written),
+            // Other stores write to it too.
+            Backing::Shared(memory) => memory.reset_nanos(),
+        }
+    }
+
     /// Makes it identical to its image again; whether that was possible. A shared memory that
     /// somebody still refers to is left as it is.
     #[inline]

@@ -300,6 +300,11 @@ impl Objects {
     pub(crate) fn resident_bytes(&self) -> u64 {
         self.memories.iter().map(|memory| memory.resident_bytes()).sum()
     }
+
+    /// Nanoseconds that a reset of the memories takes at most if `written` pages were written to.
+    pub(crate) fn reset_nanos(&self, written: usize) -> u64 {
+        self.memories.iter().map(|memory| memory.reset_nanos(written)).sum()
+    }
 }
 
 /// Adds something to a list; its place.

@@ -199,6 +199,12 @@ impl SharedMemory {
         Some(slot.get_mut().reset())
     }
 
+    /// Nanoseconds that a reset takes at most.
+    pub(super) fn reset_nanos(&self) -> u64 {
+        let slot = self.0.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.get().reset_nanos(usize::MAX)
+    }
+
     fn size_cell(&self) -> &AtomicU64 {
         let cell = self.0.base.wrapping_offset(MEMORY_PAGES_OFFSET as isize);
         // SAFETY: the page before the memory is mapped as long as the memory, and every use of

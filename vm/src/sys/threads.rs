@@ -67,9 +67,18 @@ impl ThreadClock {
     }
 }
 
+/// Nanoseconds of processor time that the present thread has used.
+pub(crate) fn thread_nanos() -> u64 {
+    ThreadClock(libc::CLOCK_THREAD_CPUTIME_ID).nanos().unwrap_or(0)
+}
+
 /// Lets the present thread have the processor as soon as it wakes up, even if all are busy, as far as
-/// the process is permitted to: real-time priority, or else the highest of usual priorities. Without
-/// permission it is a thread like any other. Threads that it starts inherit nothing.
+/// the process is permitted to: real-time priority, or else the highest of usual priorities, and short
+/// slices. Threads that it starts inherit no real-time priority.
+///
+/// Lateness of a sleep of 1 ms beside two busy threads a processor, p99 and worst of 2700: 3.0 and 11 ms
+/// for a thread like any other, 0.12 and 4.3 ms with short slices, 0.34 and 7.2 ms with the highest of
+/// usual priorities, 0.07 and 0.7 ms with real-time priority (Linux 6.18).
 pub(crate) fn be_prompt() {
     let lowest = libc::sched_param { sched_priority: 1 };
     let policy = libc::SCHED_RR | libc::SCHED_RESET_ON_FORK;
@@ -79,7 +88,22 @@ pub(crate) fn be_prompt() {
         let this = thread_id().cast_unsigned();
         // SAFETY: changes the present thread only.
         unsafe { libc::setpriority(libc::PRIO_PROCESS, this, -20) };
+        ask_for_short_slices(this);
     }
+}
+
+/// Asks for the processor often and for a short time, which everybody may (since Linux 6.12; others ignore
+/// it): the scheduler then has the thread wait less.
+fn ask_for_short_slices(thread: u32) {
+    const SHORTEST: u64 = 100_000; // nanoseconds
+    // SAFETY: asks for the present priority.
+    let nice = unsafe { libc::getpriority(libc::PRIO_PROCESS, thread) };
+    // SAFETY: all zeros are valid numbers: the usual policy, no flags.
+    let mut wanted: libc::sched_attr = unsafe { std::mem::zeroed() };
+    wanted.size = size_of::<libc::sched_attr>() as u32;
+    (wanted.sched_nice, wanted.sched_runtime) = (nice, SHORTEST);
+    // SAFETY: changes the present thread only; the kernel reads the parameters, as many as `size` says.
+    unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const wanted, 0) };
 }
 
 /// Commands of `membarrier(2)`, from `linux/membarrier.h`.
@@ -115,9 +139,8 @@ mod tests {
         while clock.nanos().unwrap() - before < 30_000_000 {
             std::hint::spin_loop();
         }
-        let of_other = || ThreadClock::of_this_thread().unwrap().nanos().unwrap();
-        let other = std::thread::spawn(of_other).join().unwrap();
-        assert!(other < clock.nanos().unwrap(), "each thread has its own");
+        let other = std::thread::spawn(thread_nanos).join().unwrap();
+        assert!(other < thread_nanos(), "each thread has its own");
     }
 
     #[test]

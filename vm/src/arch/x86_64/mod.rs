@@ -7,6 +7,7 @@ mod preempt;
 mod save_area;
 mod signal_frame;
 mod suspend;
+mod ticks;
 
 pub use cpu::available_cpu_features;
 pub(crate) use enter::{
@@ -21,3 +22,4 @@ pub(crate) use suspend::{
     Landing, WaitEnv, WaitHostcall, resume_suspended, wait_hostcall, wait_with_array,
     wait_with_registers,
 };
+pub(crate) use ticks::{ticks, ticks_are_steady};
