@@ -69,3 +69,8 @@ soak:
 attack:
     cargo build --release -p faascli
     FAASCLI="$PWD/target/release/faascli" cargo test -p wfaas-gateway --test attack -- --ignored --nocapture
+
+# Keep a server busy with guests of each kind, and measure what is left for others; takes two minutes.
+shares:
+    cargo build --release -p faascli
+    FAASCLI="$PWD/target/release/faascli" cargo test -p wfaas-gateway --test shares -- --ignored --nocapture --test-threads 1

@@ -16,10 +16,10 @@ pub trait Numbers: WasmList {
 }
 
 macro_rules! numbers {
-    ($($number:ty),*) => {
+    ($($number:ty as $unsigned:ty),*) => {
         $(impl Numbers for $number {
             fn write(self, cells: &mut [u64; 4]) {
-                cells[0] = self as u64;
+                cells[0] = u64::from(self as $unsigned);
             }
             fn read(cells: &[u64; 4]) -> Self {
                 cells[0] as $number
@@ -27,7 +27,7 @@ macro_rules! numbers {
         })*
     };
 }
-numbers!(i32, u32, i64, u64);
+numbers!(i32 as u32, u32 as u32, i64 as u64, u64 as u64);
 
 macro_rules! tuples {
     ($(($($index:tt $name:ident)*))*) => {

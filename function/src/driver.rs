@@ -1,11 +1,15 @@
 //! The driver: makes the calls that a conversation asks for, one after the other.
 
 use crate::cells::{Cells, Numbers};
+use crate::exchange::Body;
 use crate::invoke::InvokeError;
 use crate::protocol::{Conversation, Next, Outcome, Turn};
 use crate::state::State;
+use http::Response;
 use std::marker::PhantomData;
-use wfaas_vm::{Error, Faaslet, Instance, Memory, Pool, PoolFunc, PoolMemory, Store, TypedFunc};
+use wfaas_vm::{
+    Error, Faaslet, Instance, Memory, Pool, PoolCellsFunc, PoolMemory, Store, TypedFunc,
+};
 
 /// An entry point of a guest, looked up once.
 #[derive(Debug)]
@@ -52,7 +56,8 @@ impl<'a> Resolver<'a> {
     pub fn func<P: Numbers, R: Numbers>(&mut self, name: &str) -> Result<Entry<P, R>, Error> {
         let index = match &mut self.0 {
             Source::Pool(pool, exports) => {
-                exports.funcs.push(Box::new(pool.typed_func::<P, R>(name)?));
+                let func = pool.typed_func::<P, R>(name)?.with_cells();
+                exports.funcs.push(func.expect("`Numbers` are at most four numbers"));
                 exports.funcs.len() - 1
             }
             Source::Store(StoreTarget { store, instance, funcs, .. }) => {
@@ -97,20 +102,8 @@ pub(crate) trait Target {
 /// What a protocol has looked up for all faaslets of a pool.
 #[derive(Default)]
 pub(crate) struct PoolExports {
-    funcs: Vec<Box<dyn CallFaaslet>>,
+    funcs: Vec<PoolCellsFunc>,
     memories: Vec<PoolMemory>,
-}
-
-/// A function of a pool's module, whatever its types.
-trait CallFaaslet: Send + Sync {
-    fn call(&self, faaslet: &mut Faaslet<'_, State>, cells: &mut Cells) -> Result<(), Error>;
-}
-
-impl<P: Numbers, R: Numbers> CallFaaslet for PoolFunc<P, R> {
-    fn call(&self, faaslet: &mut Faaslet<'_, State>, cells: &mut Cells) -> Result<(), Error> {
-        faaslet.call(self, P::read(cells))?.write(cells);
-        Ok(())
-    }
 }
 
 /// A faaslet of a function.
@@ -119,9 +112,28 @@ pub(crate) struct FaasletTarget<'a> {
     pub(crate) exports: &'a PoolExports,
 }
 
+impl FaasletTarget<'_> {
+    /// Calls an entry point; host functions that it calls may wait.
+    #[inline]
+    pub(crate) async fn call_async(
+        &mut self,
+        index: usize,
+        cells: &mut Cells,
+    ) -> Result<(), Error> {
+        *cells = self.faaslet.call_cells_async(&self.exports.funcs[index], *cells).await?;
+        Ok(())
+    }
+
+    /// The answer that the guest has made.
+    pub(crate) fn take_answer(&mut self) -> Response<Body> {
+        std::mem::take(&mut self.state().live().exchange.answer)
+    }
+}
+
 impl Target for FaasletTarget<'_> {
     fn call(&mut self, index: usize, cells: &mut Cells) -> Result<(), Error> {
-        self.exports.funcs[index].call(&mut self.faaslet, cells)
+        *cells = self.faaslet.call_cells(&self.exports.funcs[index], *cells)?;
+        Ok(())
     }
 
     fn state(&mut self) -> &mut State {
@@ -174,21 +186,68 @@ impl Target for StoreTarget {
     }
 }
 
+/// An exchange under way, between two calls.
+struct Course {
+    number: usize,
+    outcome: Outcome,
+    cells: Cells,
+}
+
+impl Course {
+    fn new() -> Course {
+        Course { number: 0, outcome: Outcome::Returned, cells: Cells::default() }
+    }
+
+    /// Asks the conversation for the next call: its entry point. The arguments are in the cells.
+    fn next(
+        &mut self,
+        conversation: &dyn Conversation,
+        target: &mut dyn Target,
+        output_limit: u64,
+    ) -> Result<Option<usize>, InvokeError> {
+        let Course { number, outcome, cells } = *self;
+        let mut turn = Turn { number, outcome, cells, target, output_limit };
+        let Next::Call(ready) = conversation.turn(&mut turn)? else { return Ok(None) };
+        self.cells = turn.cells;
+        self.number += 1;
+        Ok(Some(ready.0))
+    }
+
+    /// Takes what became of the call.
+    fn called(&mut self, result: Result<(), Error>) -> Result<(), InvokeError> {
+        self.outcome = match result.map_err(InvokeError::from) {
+            Ok(()) => Outcome::Returned,
+            Err(InvokeError::Exit(code)) => Outcome::Exited(code),
+            Err(error) => return Err(error),
+        };
+        Ok(())
+    }
+}
+
 /// Has a guest take part in the exchange in its state, to its end.
 pub(crate) fn drive(
     conversation: &dyn Conversation,
     target: &mut dyn Target,
     output_limit: u64,
 ) -> Result<(), InvokeError> {
-    let mut turn =
-        Turn { number: 0, outcome: Outcome::Returned, cells: [0; 4], target, output_limit };
-    while let Next::Call(ready) = conversation.turn(&mut turn)? {
-        turn.outcome = match turn.target.call(ready.0, &mut turn.cells).map_err(InvokeError::from) {
-            Ok(()) => Outcome::Returned,
-            Err(InvokeError::Exit(code)) => Outcome::Exited(code),
-            Err(error) => return Err(error),
-        };
-        turn.number += 1;
+    let mut course = Course::new();
+    while let Some(index) = course.next(conversation, target, output_limit)? {
+        let result = target.call(index, &mut course.cells);
+        course.called(result)?;
+    }
+    Ok(())
+}
+
+/// The same; host functions that the guest calls may wait.
+pub(crate) async fn drive_async(
+    conversation: &dyn Conversation,
+    target: &mut FaasletTarget<'_>,
+    output_limit: u64,
+) -> Result<(), InvokeError> {
+    let mut course = Course::new();
+    while let Some(index) = course.next(conversation, target, output_limit)? {
+        let result = target.call_async(index, &mut course.cells).await;
+        course.called(result)?;
     }
     Ok(())
 }

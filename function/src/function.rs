@@ -1,6 +1,6 @@
 //! Functions: modules that answer requests.
 
-use crate::driver::{Entry, FaasletTarget, PoolExports, Resolver, Target, drive};
+use crate::driver::{Entry, FaasletTarget, PoolExports, Resolver, Target, drive, drive_async};
 use crate::exchange::{Body, Exchange};
 use crate::invoke::InvokeError;
 use crate::protocol::{AbiError, About, Conversation, Protocols, Streams};
@@ -23,6 +23,8 @@ pub struct Function {
     exports: PoolExports,
     environment: Arc<Environment>,
     limits: Numbers,
+    stack_bytes: u64,
+    time_slice: Option<Duration>,
     pool: Pool<State>,
 }
 
@@ -138,7 +140,19 @@ impl Function {
         let mut resolver = Resolver::of_pool(&pool, &mut exports);
         let initialize = wants_initialize(module).then(|| resolver.func(INITIALIZE)).transpose()?;
         let conversation = protocol.prepare(&mut resolver)?;
-        Ok(Function { spec, about, conversation, initialize, exports, environment, limits, pool })
+        let stack_bytes = engine.config().stack_bytes as u64;
+        Ok(Function {
+            spec,
+            about,
+            conversation,
+            initialize,
+            exports,
+            environment,
+            limits,
+            stack_bytes,
+            time_slice: None,
+            pool,
+        })
     }
 
     /// What functions are given for an import.
@@ -169,6 +183,17 @@ impl Function {
         self.limits.time
     }
 
+    /// Suspends guests of [`Function::handle_async`] each time they have used so much processor time, so
+    /// that others have theirs; `None` lets them run until they wait.
+    pub fn set_time_slice(&mut self, slice: Option<Duration>) {
+        self.time_slice = slice;
+    }
+
+    /// Bytes of stack that a request may need.
+    pub fn stack_bytes(&self) -> u64 {
+        self.stack_bytes
+    }
+
     /// Where the instances come from.
     pub fn pool(&self) -> &Pool<State> {
         &self.pool
@@ -178,7 +203,33 @@ impl Function {
     ///
     /// # Errors
     /// [`InvokeError`] if the guest fails, exceeds a limit, or there is no memory for it.
-    pub fn handle(&self, mut exchange: Exchange) -> Result<Response<Body>, InvokeError> {
+    pub fn handle(&self, exchange: Exchange) -> Result<Response<Body>, InvokeError> {
+        let mut target = self.begin(exchange)?;
+        if let Some(initialize) = &self.initialize {
+            target.call(initialize.index, &mut Default::default())?;
+        }
+        drive(&*self.conversation, &mut target, self.limits.output)?;
+        Ok(target.take_answer())
+    }
+
+    /// Answers a request in a faaslet of its own. The guest runs whenever the future is polled; it is
+    /// suspended while it waits, and at the end of each [time slice](Function::set_time_slice), when the
+    /// future is woken at once. Dropping the future ends the guest.
+    ///
+    /// # Errors
+    /// As [`Function::handle`].
+    pub async fn handle_async(&self, exchange: Exchange) -> Result<Response<Body>, InvokeError> {
+        let mut target = self.begin(exchange)?;
+        target.faaslet.store().set_time_slice(self.time_slice);
+        if let Some(initialize) = &self.initialize {
+            target.call_async(initialize.index, &mut Default::default()).await?;
+        }
+        drive_async(&*self.conversation, &mut target, self.limits.output).await?;
+        Ok(target.take_answer())
+    }
+
+    /// A faaslet with an exchange in its state, and its limits.
+    fn begin(&self, mut exchange: Exchange) -> Result<FaasletTarget<'_>, InvokeError> {
         let Numbers { memory, time, output, log } = self.limits;
         let overhead = (LINE_BYTES + self.spec.name().len() + exchange.id.len()) as u64;
         let deadline = exchange.deadline.or_else(|| Instant::now().checked_add(time));
@@ -193,12 +244,7 @@ impl Function {
         let mut faaslet = self.pool.acquire(state)?;
         faaslet.store().set_deadline(deadline);
         faaslet.store().set_memory_limit(Some(memory));
-        let mut target = FaasletTarget { faaslet, exports: &self.exports };
-        if let Some(initialize) = &self.initialize {
-            target.call(initialize.index, &mut Default::default())?;
-        }
-        drive(&*self.conversation, &mut target, output)?;
-        Ok(std::mem::take(&mut target.state().live().exchange.answer))
+        Ok(FaasletTarget { faaslet, exports: &self.exports })
     }
 }
 

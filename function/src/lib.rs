@@ -50,8 +50,8 @@ pub use protocol::{
     RequiredType, Streams, Turn,
 };
 pub use spec::{
-    Abi, ByteSize, Fields, FunctionName, Key, Limits, NameError, Route, RouteError, Span, Spec,
-    SpecError,
+    Abi, ByteSize, Fields, FunctionName, Key, Limits, NameError, OnDisconnect, Route, RouteError,
+    Span, Spec, SpecError, TenantName, TenantNameError,
 };
 pub use state::State;
 pub use wfaas_wasi::ByteStream;

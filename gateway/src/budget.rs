@@ -1,12 +1,13 @@
 //! Budgets that all requests share, and the part of one that a single holder may have.
 //!
-//! A holder is a connection, an address or a function. With a share of one half it may hold half
+//! A holder is a connection, an address, a function or a tenant. With a share of one half it may hold half
 //! of the units that the *other* holders leave: half of all when it is alone, a quarter beside one
 //! that holds half. So some is always left for the next one to come, however many there are
 //! (a dynamic threshold, as in the buffers of switches: Choudhury and Hahne, 1998). A client that
 //! has next to nothing gets a little while there is any, whatever the shares say: others who use
-//! the same function must not keep it from that function.
+//! the same function must not keep it from that function. But a tenant's share holds in any case.
 
+use crate::fair::Served;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -34,7 +35,7 @@ struct Taken {
 pub(crate) enum Unit {
     /// Bytes of requests to functions and of their answers.
     Byte,
-    /// Places in the queue of the workers.
+    /// Places of requests to functions, from their body's last byte to their guest's end.
     Place,
     /// Bytes of requests for management and of their answers.
     Managing,
@@ -49,12 +50,8 @@ const UNITS: usize = 4;
 pub(crate) struct Account {
     /// Changed under the budget's lock only.
     held: [AtomicU64; UNITS],
-    /// Nanoseconds of the workers' virtual time. Changed under the lock of their queue only.
-    pub(crate) served: AtomicU64,
-    /// Nanoseconds of the turns' virtual time. Changed under their lock only.
-    pub(crate) polled: AtomicU64,
-    /// When its tasks came to wait for turns. Changed under the same lock only.
-    pub(crate) arrived: AtomicU64,
+    /// How long its tasks had turns.
+    pub(crate) turns: Served,
 }
 
 impl Unit {
@@ -80,8 +77,21 @@ pub(crate) struct Holder {
     pub(crate) account: Arc<Account>,
     /// In percent.
     pub(crate) share: u8,
-    /// Whether it is a client, which may have a little in any case.
-    pub(crate) is_client: bool,
+    /// Most units, whatever the share.
+    pub(crate) most: u64,
+    pub(crate) kind: Kind,
+}
+
+/// What a holder is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A connection or a function.
+    Other,
+    /// A client, which may have a little whatever the shares say.
+    Client,
+    /// A tenant. Its limits hold in any case: clients of its functions must not take the shares of
+    /// other tenants.
+    Tenant,
 }
 
 /// Units taken from a budget, given back when dropped.
@@ -138,10 +148,15 @@ impl Lease {
         let sum = taken.units.checked_add(units).filter(|sum| *sum <= total).ok_or(Exhausted)?;
         let order = Ordering::Relaxed; // the lock orders
         let own = |holder: &Holder| holder.account.of(unit).load(order);
-        let has_few = |holder: &Holder| holder.is_client && own(holder) + units <= unit.few();
-        let is_within =
-            |holder: &Holder| is_granted(total, taken.units, own(holder), units, holder.share);
-        if !self.holders.iter().any(has_few) && !self.holders.iter().all(is_within) {
+        let has_few =
+            |holder: &Holder| holder.kind == Kind::Client && own(holder) + units <= unit.few();
+        let is_within = |holder: &Holder| {
+            own(holder).saturating_add(units) <= holder.most
+                && is_granted(total, taken.units, own(holder), units, holder.share)
+        };
+        let may_be_few = self.holders.iter().any(has_few);
+        let is_excused = |holder: &Holder| may_be_few && holder.kind != Kind::Tenant;
+        if !self.holders.iter().all(|holder| is_excused(holder) || is_within(holder)) {
             return Err(Exhausted);
         }
         for Holder { account, .. } in &self.holders {
@@ -168,7 +183,7 @@ impl Lease {
 
     /// The account of the client, or of another holder if there is none.
     pub(crate) fn payer(&self) -> Arc<Account> {
-        let client = self.holders.iter().find(|holder| holder.is_client);
+        let client = self.holders.iter().find(|holder| holder.kind == Kind::Client);
         let holder = client.or(self.holders.first());
         holder.map(|holder| holder.account.clone()).unwrap_or_default()
     }
@@ -219,8 +234,8 @@ impl<K: Ord + Clone> Accounts<K> {
 mod tests {
     use super::*;
 
-    fn holder(account: &Arc<Account>, share: u8, is_client: bool) -> Vec<Holder> {
-        vec![Holder { account: account.clone(), share, is_client }]
+    fn holder(account: &Arc<Account>, share: u8, kind: Kind) -> Vec<Holder> {
+        vec![Holder { account: account.clone(), share, most: u64::MAX, kind }]
     }
 
     #[test]
@@ -243,7 +258,7 @@ mod tests {
             let mut all = 0;
             loop {
                 // Many small leases hold no more than one large one.
-                let mut lease = budget.lease(holder(&account, 50, false));
+                let mut lease = budget.lease(holder(&account, 50, Kind::Other));
                 if lease.grow(64).is_err() {
                     break;
                 }
@@ -260,10 +275,10 @@ mod tests {
     fn a_client_gets_a_little_while_there_is_any() {
         let budget = Budget::new(Unit::Place, 10);
         let function = Arc::new(Account::default());
-        let mut all = budget.lease(holder(&function, 80, false));
+        let mut all = budget.lease(holder(&function, 80, Kind::Other));
         assert_eq!(all.grow(8), Ok(()));
         let ask = |client: &Arc<Account>| {
-            let holders = [holder(&function, 80, false), holder(client, 50, true)];
+            let holders = [holder(&function, 80, Kind::Other), holder(client, 50, Kind::Client)];
             let mut lease = budget.lease(holders.into_iter().flatten().collect());
             lease.grow(1).map(|()| lease)
         };
@@ -274,6 +289,25 @@ mod tests {
         assert_eq!(ask(&clients[2]).err(), Some(Exhausted), "nothing is left");
         drop((first, second));
         assert!(ask(&clients[2]).is_ok());
+    }
+
+    #[test]
+    fn clients_of_a_tenant_do_not_take_the_shares_of_others() {
+        let budget = Budget::new(Unit::Place, 100);
+        let of = |tenant: &Arc<Account>, most| {
+            let mut holders = holder(tenant, 50, Kind::Tenant);
+            holders[0].most = most;
+            holders.extend(holder(&Arc::default(), 100, Kind::Client));
+            let mut lease = budget.lease(holders);
+            lease.grow(1).map(|()| lease)
+        };
+        let [one, two, three]: [Arc<Account>; 3] = Default::default();
+        let all = |tenant, most| std::iter::from_fn(|| of(tenant, most).ok()).collect::<Vec<_>>();
+        let first = all(&one, u64::MAX);
+        assert_eq!(first.len(), 50, "each has a client of its own");
+        assert_eq!(all(&two, 7).len(), 7);
+        let second = all(&two, u64::MAX);
+        assert_eq!((second.len(), all(&three, u64::MAX).len()), (25, 12));
     }
 
     #[test]

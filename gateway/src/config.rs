@@ -1,6 +1,7 @@
 //! How a gateway works.
 
 use crate::limits::ClientLimits;
+use crate::tenants::TenantTerms;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,13 +16,20 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Directory of the store; created if it is not there.
     pub store_dir: PathBuf,
-    /// Token that management requests have to bring. Without one they are taken only if `listen`
-    /// is a loopback address.
+    /// Token that management requests have to bring, for the functions of the tenant `default`. Without
+    /// any token they are taken only if `listen` is a loopback address.
     pub token: Option<String>,
-    /// Threads that run guests.
-    pub workers: usize,
-    /// Most requests that wait for a worker; more are answered with 503.
-    pub queue: usize,
+    /// Tenants, besides or among them `default`, whose functions have limits, a share of the processor
+    /// and a token of their own.
+    pub tenants: Vec<TenantTerms>,
+    /// Threads of the server, which do its I/O and run guests: those of the runtime that it is run in.
+    pub threads: usize,
+    /// Most requests to functions at the same time, with those that wait for a thread and those of
+    /// suspended guests; more are answered with 503.
+    pub max_requests: usize,
+    /// Processor time that a guest may use before its thread does I/O and others have their turns; 1 ms
+    /// at least.
+    pub time_slice: Duration,
     /// Most open connections. For more, those that wait for their clients have to make room.
     pub max_connections: usize,
     /// Most bytes of a request's body.
@@ -56,8 +64,10 @@ impl Config {
             listen,
             store_dir: store_dir.into(),
             token: None,
-            workers: std::thread::available_parallelism().map_or(1, |cores| cores.get()),
-            queue: 256,
+            tenants: Vec::new(),
+            threads: std::thread::available_parallelism().map_or(1, |cores| cores.get()),
+            max_requests: 4096,
+            time_slice: Duration::from_millis(1),
             max_connections: 1024,
             max_body: 8 << 20,
             max_artifact: 256 << 20,

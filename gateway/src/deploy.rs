@@ -1,13 +1,18 @@
 //! Deployments: from bytes to a function that can be reached.
 
+use crate::config::Config;
 use crate::registry::{Deployed, FunctionInfo, Registered, Registry, RouteTaken};
+use crate::scheduler::Tenant;
 use crate::store::{Entry, Layout, Store, StoreError};
+use crate::tenants::Tenants;
 use hyper::header::HeaderValue;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tempfile::NamedTempFile;
 use wfaas_abi::ArtifactError;
 use wfaas_function::{
     Function, FunctionError, FunctionName, Protocols, Route, RouteError, Spec, SpecError,
+    TenantName,
 };
 use wfaas_vm::{Engine, Fault, Module};
 
@@ -36,6 +41,9 @@ pub enum DeployError {
     /// Another function has the route.
     #[error(transparent)]
     Route(#[from] RouteTaken),
+    /// The function belongs to a tenant with another token.
+    #[error("{0}")]
+    OtherTenant(String),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -49,7 +57,8 @@ impl DeployError {
             | DeployError::Environment(_)
             | DeployError::Artifact(_)
             | DeployError::UnsafeBounds
-            | DeployError::Route(_) => Fault::Module,
+            | DeployError::Route(_)
+            | DeployError::OtherTenant(_) => Fault::Module,
             DeployError::Function(error) => error.fault(),
             DeployError::Store(error) => error.fault(),
         }
@@ -63,20 +72,46 @@ pub(crate) struct Deployer {
     protocols: Protocols,
     pub(crate) layout: Layout,
     pub(crate) registry: Registry,
+    pub(crate) tenants: Tenants,
+    /// Processor time that a guest may use before others have their turns.
+    pub(crate) time_slice: Duration,
     /// Locked by the one change that is under way.
     store: Mutex<Store>,
 }
 
 impl Deployer {
-    pub(crate) fn new(engine: Engine, defaults: Spec, store: Store) -> Deployer {
+    pub(crate) fn new(config: &Config, engine: Engine, tenants: Tenants, store: Store) -> Deployer {
         let (protocols, registry) = (Protocols::default(), Registry::default());
-        let layout = store.layout().clone();
-        Deployer { engine, defaults, protocols, layout, registry, store: Mutex::new(store) }
+        let (layout, store) = (store.layout().clone(), Mutex::new(store));
+        let (defaults, time_slice) = (config.defaults.clone(), config.time_slice);
+        Deployer { engine, defaults, protocols, layout, registry, tenants, time_slice, store }
     }
 
     /// Begins a change.
     pub(crate) fn change(&self) -> MutexGuard<'_, Store> {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a tenant may deploy a function of this name and specification.
+    ///
+    /// # Errors
+    /// [`DeployError::OtherTenant`].
+    pub(crate) fn check_tenant(
+        &self,
+        name: &FunctionName,
+        spec: &Spec,
+        tenant: &Tenant,
+    ) -> Result<(), DeployError> {
+        let own = &tenant.name;
+        if let Some(named) = spec.tenant.as_ref().filter(|named| *named != own) {
+            let message = format!("the token is of the tenant {own}, not of {named}");
+            return Err(DeployError::OtherTenant(message));
+        }
+        if self.registry.get(name).is_some_and(|present| present.tenant() != own) {
+            let message = format!("the function {name} belongs to another tenant");
+            return Err(DeployError::OtherTenant(message));
+        }
+        Ok(())
     }
 
     /// Deploys a staged file, whose content is on disk, and says whether it replaced a function.
@@ -88,11 +123,17 @@ impl Deployer {
     pub(crate) fn deploy(
         &self,
         name: FunctionName,
-        spec: Spec,
+        mut spec: Spec,
         staged: NamedTempFile,
+        tenant: &Tenant,
     ) -> Result<(FunctionInfo, bool), DeployError> {
+        self.check_tenant(&name, &spec, tenant)?;
+        if tenant.name != TenantName::default() {
+            spec.tenant = Some(tenant.name.clone());
+        }
         let module = self.open(staged.path())?;
         let mut store = self.change();
+        self.check_tenant(&name, &spec, tenant)?;
         let deployed = self.check(name.clone(), spec.clone(), &module, true)?;
         let info = deployed.info.clone();
         let committed = store.commit(staged, &Entry::new(name, info.artifact.clone(), spec));
@@ -122,12 +163,15 @@ impl Deployer {
         Ok(info)
     }
 
-    /// Removes a function from store and memory; whether there was one. Blocks on disk work.
+    /// Removes a function of a tenant from store and memory; whether there was one. Blocks on disk work.
     ///
     /// # Errors
     /// [`StoreError`]; but for [`StoreError::Unsynced`], the function is still there then.
-    pub(crate) fn delete(&self, name: &FunctionName) -> Result<bool, StoreError> {
+    pub(crate) fn delete(&self, name: &FunctionName, tenant: &Tenant) -> Result<bool, StoreError> {
         let mut store = self.change();
+        if self.registry.get(name).is_some_and(|present| *present.tenant() != tenant.name) {
+            return Ok(false);
+        }
         let stored = store.remove(name);
         if matches!(&stored, Err(error) if !error.is_unsynced()) {
             return stored;
@@ -164,14 +208,17 @@ impl Deployer {
         let content_type = content_type(&spec)?;
         self.registry.check_route(&name, &route)?;
         let function = Function::with_protocols(&self.engine, module, spec, &self.protocols);
-        let function = function.map_err(|error| match error {
+        let mut function = function.map_err(|error| match error {
             FunctionError::Spec(error) => error.into(),
             FunctionError::Environment(error) => DeployError::Environment(error.to_string()),
             error => DeployError::Function(error),
         })?;
         let artifact = module.artifact();
         let identity = (artifact.content_hash_hex(), artifact.bytes().len() as u64);
-        Ok(Deployed::new(name, route, content_type, function, identity, stored))
+        function.set_time_slice(Some(self.time_slice));
+        let tenant = function.spec().tenant.clone().unwrap_or_default();
+        let payer = self.tenants.payer(&tenant, &name);
+        Ok(Deployed::new(name, route, content_type, (function, payer), identity, stored))
     }
 }
 

@@ -3,13 +3,16 @@
 use serde::{Deserialize, Serialize};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use wfaas_function::{FunctionName, Route};
+use wfaas_function::{FunctionName, Route, TenantName};
 
 /// What listings say about a stored function that could not be loaded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedFunction {
     /// Name.
     pub name: FunctionName,
+    /// Tenant that it is charged to.
+    #[serde(default)]
+    pub tenant: TenantName,
     /// Path; `None` if the function's file cannot be read and its name is no route.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<Route>,
@@ -82,6 +85,7 @@ mod tests {
     #[test]
     fn tries_are_one_at_a_time_and_ever_rarer() {
         let info = FailedFunction {
+            tenant: TenantName::default(),
             name: "f".parse().unwrap(),
             route: None,
             artifact: None,

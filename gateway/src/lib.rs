@@ -8,14 +8,15 @@
 //!   process dies;
 //! * the **registry** holds the functions in memory, by name and by route; replacing one does
 //!   not touch the requests in flight;
-//! * the **workers** are threads that run guests, so that a busy guest never stalls the network
-//!   side; a full queue is answered with 503;
+//! * the **scheduler** says which guest runs next: guests run inline, on the threads that do the I/O,
+//!   a slice at a time, by tenant and function;
+//! * **tenants** are who is accounted and limited, each with a token for its deployments;
 //! * management is under `/v1`: see [`Client`] for the other end of it.
 //!
 //! The way of a request, each step a file: `server` accepts, `admission` finds a place,
 //! `connection` watches the client, `turns` says when its tasks go on, `http` routes,
-//! `http::invoke` reads the body and queues, `workers` run the function, and `http::answer` says
-//! how it went. The way of a deployment: `http::manage` stages the upload,
+//! `http::invoke` reads the body and runs the function, whenever the `scheduler` lets it, and
+//! `http::answer` says how it went. The way of a deployment: `http::manage` stages the upload,
 //! `deploy` checks it and commits it to `store` and `registry`.
 //!
 //! ```no_run
@@ -39,17 +40,19 @@ mod connection;
 mod deploy;
 mod descriptors;
 mod failed;
+mod fair;
 mod http;
 mod limits;
 mod load;
 mod network;
 mod pace;
 mod registry;
+mod scheduler;
 mod server;
 mod store;
+mod tenants;
 mod turns;
 mod upkeep;
-mod workers;
 
 pub use client::{Client, ClientError};
 pub use config::Config;
@@ -61,3 +64,4 @@ pub use network::{Network, NetworkError};
 pub use registry::{FunctionInfo, FunctionStatus, RouteTaken};
 pub use server::{Gateway, GatewayError, runtime, termination};
 pub use store::StoreError;
+pub use tenants::{TenantError, TenantTerms};

@@ -10,11 +10,14 @@ use std::time::Duration;
 pub struct ClientLimits {
     /// Share of one connection in the bytes of bodies and answers.
     pub connection_share: u8,
-    /// Share of one address in connections, in places in the queue, and in the bytes of bodies
+    /// Share of one address in connections, in requests under way, and in the bytes of bodies
     /// and answers.
     pub address_share: u8,
-    /// Share of one function in places in the queue, and in the bytes of bodies and answers.
+    /// Share of one function in requests under way, and in the bytes of bodies and answers.
     pub function_share: u8,
+    /// Share of one tenant in requests under way, and in the bytes of bodies and answers. It holds
+    /// for clients with next to nothing too.
+    pub tenant_share: u8,
     /// Connections beyond the others for health and management: other requests on them get 503.
     /// Part of `max_connections`, at most a quarter of it.
     pub reserve: usize,
@@ -48,6 +51,7 @@ impl Default for ClientLimits {
             connection_share: 25,
             address_share: 50,
             function_share: 75,
+            tenant_share: 75,
             reserve: 32,
             min_rate: 8 << 10,
             send_timeout: Duration::from_secs(30),

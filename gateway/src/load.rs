@@ -1,9 +1,11 @@
 //! Stored functions: loaded at the start, and those that could not be, tried again.
 
+use crate::config::Config;
 use crate::deploy::{DeployError, Deployer};
 use crate::failed::{Failed, FailedFunction};
 use crate::registry::{Deployed, Registered, RouteTaken};
 use crate::store::{Entry, Store, StoreError, Stored};
+use crate::tenants::Tenants;
 use std::sync::Arc;
 use wfaas_abi::ArtifactError;
 use wfaas_function::{FunctionName, Spec};
@@ -14,20 +16,25 @@ impl Deployer {
     ///
     /// # Errors
     /// If the store's directory cannot be read.
-    pub(crate) fn load(engine: Engine, defaults: Spec, store: Store) -> Result<Self, StoreError> {
-        let deployer = Deployer::new(engine, defaults, store);
+    pub(crate) fn load(
+        config: &Config,
+        engine: Engine,
+        tenants: Tenants,
+        store: Store,
+    ) -> Result<Self, StoreError> {
+        let deployer = Deployer::new(config, engine, tenants, store);
         let stored = deployer.change().read_all()?;
         for stored in stored {
             let registered = match deployer.try_load(stored) {
                 Ok(deployed) => Registered::Ready(Arc::new(deployed)),
-                Err(failed) => Registered::Failed(Arc::new(Failed::new(failed))),
+                Err(failed) => Registered::Failed(Arc::new(Failed::new(*failed))),
             };
             deployer.registry.insert(registered);
         }
         Ok(deployer)
     }
 
-    fn try_load(&self, (name, entry): Stored) -> Result<Deployed, FailedFunction> {
+    fn try_load(&self, (name, entry): Stored) -> Result<Deployed, Box<FailedFunction>> {
         let (entry, loaded) = match entry {
             Ok(entry) => {
                 let loaded = self.load_entry(&entry);
@@ -35,7 +42,7 @@ impl Deployer {
             }
             Err(error) => (None, Err(error.into())),
         };
-        loaded.map_err(|error| self.failed(name, entry, &error))
+        loaded.map_err(|error| Box::new(self.failed(name, entry, &error)))
     }
 
     fn load_entry(&self, entry: &Entry) -> Result<Deployed, DeployError> {
@@ -57,8 +64,9 @@ impl Deployer {
         tracing::error!(function = %name, "a stored function cannot be loaded: {reason}");
         let (artifact, config) = entry.map(|entry| (entry.artifact, entry.config)).unzip();
         let spec = Spec { name: Some(name.clone()), ..config.unwrap_or_default() };
+        let tenant = spec.tenant.clone().unwrap_or_default();
         let route = spec.over(self.defaults.clone()).route().parse().ok();
-        FailedFunction { name, route, artifact, stored: true, reason }
+        FailedFunction { name, tenant, route, artifact, stored: true, reason }
     }
 
     /// Tries once more to load a function, if it is time to; the function if it is there now.
@@ -80,9 +88,9 @@ impl Deployer {
         }
         let loaded = loaded.and_then(|deployed| {
             let route = self.registry.check_route(name, deployed.route());
-            let refuse = |taken: RouteTaken| FailedFunction {
-                reason: taken.to_string(),
-                ..failed.info.clone()
+            let refuse = |taken: RouteTaken| {
+                let reason = taken.to_string();
+                Box::new(FailedFunction { reason, ..failed.info.clone() })
             };
             route.map_err(refuse)?;
             Ok(Arc::new(deployed))
@@ -94,7 +102,7 @@ impl Deployer {
                 Some(deployed)
             }
             Err(info) => {
-                self.registry.insert(Registered::Failed(Arc::new(failed.again(info))));
+                self.registry.insert(Registered::Failed(Arc::new(failed.again(*info))));
                 None
             }
         }

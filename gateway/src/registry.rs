@@ -1,16 +1,21 @@
 //! The functions in memory, by name and by route.
 
 use crate::failed::{Failed, FailedFunction};
+use crate::scheduler::Payer;
 use hyper::header::HeaderValue;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
-use wfaas_function::{ByteSize, Function, FunctionName, Route, Span, Spec};
+use wfaas_function::{ByteSize, Function, FunctionName, Route, Span, Spec, TenantName};
 
 /// A function that can be reached. Requests hold it while they run, so replacing it in the
 /// registry does not concern them.
 pub(crate) struct Deployed {
     pub(crate) function: Function,
+    /// Who is charged for its guests' time.
+    pub(crate) payer: Arc<Payer>,
+    /// Most bytes of memory that a request may need.
+    pub(crate) memory: u64,
     pub(crate) content_type: HeaderValue,
     pub(crate) info: FunctionInfo,
 }
@@ -22,6 +27,9 @@ pub struct FunctionInfo {
     pub name: FunctionName,
     /// Path, without those below.
     pub route: Route,
+    /// Tenant that it is charged to.
+    #[serde(default)]
+    pub tenant: TenantName,
     /// Name of the guest ABI.
     pub abi: String,
     /// Content hash of the artifact, in hexadecimal.
@@ -64,7 +72,7 @@ impl Deployed {
         name: FunctionName,
         route: Route,
         content_type: HeaderValue,
-        function: Function,
+        (function, payer): (Function, Arc<Payer>),
         artifact: (String, u64),
         stored: bool,
     ) -> Deployed {
@@ -73,6 +81,7 @@ impl Deployed {
         let info = FunctionInfo {
             name,
             route,
+            tenant: payer.tenant.name.clone(),
             abi: function.abi().name.to_owned(),
             artifact: artifact.0,
             artifact_bytes: artifact.1,
@@ -82,7 +91,9 @@ impl Deployed {
             time_limit_ms: limits.time.map_or(u64::MAX, Span::millis),
             output_limit_bytes: bytes(limits.output),
         };
-        Deployed { function, content_type, info }
+        let stack = function.stack_bytes();
+        let memory = info.memory_limit_bytes.saturating_add(stack);
+        Deployed { function, payer, memory, content_type, info }
     }
 
     pub(crate) fn name(&self) -> &FunctionName {
@@ -95,6 +106,14 @@ impl Deployed {
 }
 
 impl Registered {
+    /// The tenant of the function.
+    pub(crate) fn tenant(&self) -> &TenantName {
+        match self {
+            Registered::Ready(deployed) => &deployed.info.tenant,
+            Registered::Failed(failed) => &failed.info.tenant,
+        }
+    }
+
     fn name(&self) -> &FunctionName {
         match self {
             Registered::Ready(deployed) => deployed.name(),
@@ -176,9 +195,11 @@ impl Registry {
         self.read().by_name.get(name).cloned()
     }
 
-    /// All functions, by name.
-    pub(crate) fn list(&self) -> Vec<FunctionStatus> {
-        self.read().by_name.values().map(Registered::status).collect()
+    /// The functions that `tenant` sees, or all, by name.
+    pub(crate) fn list(&self, tenant: Option<&TenantName>) -> Vec<FunctionStatus> {
+        let functions = self.read();
+        let seen = |function: &&Registered| tenant.is_none_or(|tenant| function.tenant() == tenant);
+        functions.by_name.values().filter(seen).map(Registered::status).collect()
     }
 
     /// The functions that could not be loaded.

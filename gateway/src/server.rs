@@ -8,16 +8,17 @@ use crate::deploy::{DeployError, Deployer};
 use crate::http::{Refusals, RequestIds};
 use crate::network::Client;
 use crate::registry::{FunctionInfo, FunctionStatus};
+use crate::scheduler::Scheduler;
 use crate::store::{Store, StoreError};
+use crate::tenants::{TenantError, Tenants};
 use crate::turns::Turns;
 use crate::upkeep;
-use crate::workers::Workers;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use wfaas_function::{FunctionName, Spec};
 use wfaas_vm::Engine;
@@ -33,15 +34,19 @@ pub struct Gateway {
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) deployer: Deployer,
-    pub(crate) workers: Workers,
+    pub(crate) scheduler: Arc<Scheduler>,
+    /// Guests that go on though their clients have left.
+    pub(crate) finishing: watch::Sender<usize>,
     pub(crate) turns: Arc<Turns>,
+    /// Turns of long work that is done for functions in the background.
+    pub(crate) background: Arc<Semaphore>,
     /// Bytes of requests and answers.
     pub(crate) buffered: Budget,
     /// The same of management, so that it has room when functions have none.
     pub(crate) managing: Budget,
     /// Bytes on disk of artifacts that are being deployed.
     pub(crate) staged: Budget,
-    /// Places in the queue of the workers.
+    /// Places of requests to functions.
     pub(crate) places: Budget,
     pub(crate) addresses: Accounts<Client>,
     pub(crate) functions: Accounts<FunctionName>,
@@ -61,9 +66,9 @@ pub enum GatewayError {
         /// What the operating system says.
         source: std::io::Error,
     },
-    /// A token that is empty, or that no header can carry.
-    #[error("the token has to be one or more visible ASCII characters")]
-    Token,
+    /// Tenants that do not fit together, or a token that no header can carry.
+    #[error(transparent)]
+    Tenant(#[from] TenantError),
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -101,11 +106,7 @@ impl Gateway {
     /// [`GatewayError`] if the address is taken, the store is in use or cannot be read, or the
     /// token is not one.
     pub fn bind(config: Config) -> Result<Gateway, GatewayError> {
-        let visible =
-            |token: &str| !token.is_empty() && token.bytes().all(|b| b.is_ascii_graphic());
-        if config.token.as_deref().is_some_and(|token| !visible(token)) {
-            return Err(GatewayError::Token);
-        }
+        let tenants = Tenants::new(config.token.as_deref(), &config.tenants)?;
         let listen = |source| GatewayError::Listen { address: config.listen, source };
         let listener = std::net::TcpListener::bind(config.listen).map_err(listen)?;
         // Clients that come all at once should not have to try again after a second.
@@ -114,9 +115,7 @@ impl Gateway {
         let address = listener.local_addr().map_err(listen)?;
         let store = Store::open(&config.store_dir)?;
         let engine = Engine::new(config.engine.clone())?;
-        let deployer = Deployer::load(engine, config.defaults.clone(), store)?;
-        let workers = Workers::start(config.workers, config.queue)
-            .map_err(|source| GatewayError::Io { what: "starting worker threads", source })?;
+        let deployer = Deployer::load(&config, engine, tenants, store)?;
         let ids = RequestIds::new()
             .map_err(|source| GatewayError::Io { what: "asking for random bytes", source })?;
         let buffered = Budget::new(Unit::Byte, config.max_buffered);
@@ -124,15 +123,19 @@ impl Gateway {
         let managing = Budget::new(Unit::Managing, managing);
         let staged = config.max_artifact.saturating_mul(MOST_STAGED);
         let staged = Budget::new(Unit::Staged, staged);
-        let places = Budget::new(Unit::Place, (config.queue + config.workers.max(1)) as u64);
+        let places = Budget::new(Unit::Place, config.max_requests as u64);
         let (addresses, functions) = (Accounts::new(), Accounts::new());
         let refusals = Refusals::default();
-        let turns = Turns::new(std::thread::available_parallelism().map_or(1, usize::from));
+        let turns = Turns::new(config.threads);
+        let scheduler = Scheduler::new(config.threads);
+        let finishing = watch::Sender::new(0);
         let shared = Shared {
             config,
             deployer,
-            workers,
+            scheduler,
+            finishing,
             turns,
+            background: Arc::new(Semaphore::new(1)),
             buffered,
             managing,
             staged,
@@ -166,7 +169,7 @@ impl Gateway {
 
     /// The functions, by name: those that can be reached, and those that could not be loaded.
     pub fn functions(&self) -> Vec<FunctionStatus> {
-        self.shared.deployer.registry.list()
+        self.shared.deployer.registry.list(None)
     }
 
     /// Serves until `shutdown` is ready, then lets requests in flight finish. Has to be called in
@@ -187,12 +190,16 @@ impl Gateway {
         drop(listener);
         end.send_replace(true);
         let drain = self.shared.config.drain_timeout;
-        let drained = async { while connections.join_next().await.is_some() {} };
+        let mut finishing = self.shared.finishing.subscribe();
+        let drained = async {
+            while connections.join_next().await.is_some() {}
+            let _ = finishing.wait_for(|guests| *guests == 0).await;
+        };
         if tokio::time::timeout(drain, drained).await.is_err() {
             tracing::warn!("requests were still in flight after {drain:?}: they are cut off");
         }
         connections.shutdown().await;
-        // The last owner waits for the workers, which must not hold up the runtime.
+        // Functions take a while to unmap, which must not hold up the runtime.
         let _ = tokio::task::spawn_blocking(move || drop(self.shared)).await;
         Ok(())
     }
@@ -229,14 +236,15 @@ async fn accept(
     }
 }
 
-/// The runtime to serve in.
+/// The runtime to serve in, with [`Config::threads`].
 ///
 /// # Errors
 /// If threads or I/O cannot be had.
-pub fn runtime() -> std::io::Result<Runtime> {
+pub fn runtime(config: &Config) -> std::io::Result<Runtime> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    // Threads look for work of their own for long: connections just accepted and results of guests
-    // would wait, with a turn that others could have had.
+    builder.worker_threads(config.threads.max(1));
+    // Threads look for work of their own for long: connections just accepted would wait, with a turn
+    // that others could have had.
     builder.enable_all().global_queue_interval(1).build()
 }
 

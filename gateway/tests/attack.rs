@@ -10,10 +10,8 @@ use clients::{
     CONTINUATION, END_HEADERS, HEADERS, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE, block, frame,
     get, local, start, status, wait_until,
 };
-use common::{BIG, ECHO, Server, says, serve};
-use std::io::{BufRead, BufReader, Lines};
+use common::{BIG, ECHO, Process, Server, says, serve};
 use std::net::SocketAddr;
-use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
@@ -207,49 +205,18 @@ fn a_client_beside_attackers_is_served() {
 /// More than a server has places for.
 const CONNECTIONS: usize = 1100;
 
-/// A server in a process of its own.
-struct Process {
-    child: Child,
-    address: SocketAddr,
-    /// Kept open: the server has more to say.
-    _lines: Lines<BufReader<ChildStdout>>,
-}
-
-impl Process {
-    fn start(program: &str, directory: &std::path::Path) -> Process {
-        let mut command = Command::new(program);
-        command.arg("serve").args(["--listen", "127.0.0.1:0"]);
-        command.arg("--store").arg(directory.join("store")).env("RUST_LOG", "error");
-        for (name, wat) in [("hello", &*says("hello")), ("big", BIG), ("echo", ECHO)] {
-            let path = directory.join(format!("{name}.wat"));
-            std::fs::write(&path, wat).expect("a file");
-            command.arg(path);
-        }
-        let mut child = command.stdout(Stdio::piped()).spawn().expect("it starts");
-        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        let line = lines.next().expect("a line").expect("text");
-        let address = line.rsplit('/').next().and_then(|address| address.parse().ok());
-        Process { child, address: address.expect("an address"), _lines: lines }
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[test]
 #[ignore = "takes minutes and a release build: just attack"]
 fn a_thousand_attackers_of_each_kind() {
     let program = std::env::var("FAASCLI").expect("FAASCLI is the program to attack");
     let only = std::env::var("ONLY").unwrap_or_default();
+    let functions = [("hello", &*says("hello")), ("big", BIG), ("echo", ECHO)];
+    let functions = functions.map(|(name, wat)| ("default", name, wat));
     let mut worst = Duration::ZERO;
     for attacker in ATTACKERS.iter().filter(|attacker| attacker.name.contains(&only)) {
         for addresses in [4, 200] {
             let directory = tempfile::tempdir().expect("a directory");
-            let server = Process::start(&program, directory.path());
+            let server = Process::start(&program, directory.path(), &functions);
             let took = attack(server.address, attacker, (CONNECTIONS, addresses), 5 * SECOND);
             let [median, p99] = [50, 99].map(|percent| took[took.len() * percent / 100]);
             eprintln!(

@@ -95,6 +95,7 @@ pub use api::linker::Linker;
 pub use api::maybe_future::MaybeFuture;
 pub use api::memory::Memory;
 pub use api::pool::{Faaslet, Pool, PoolFunc};
+pub use api::pool_cells::PoolCellsFunc;
 pub use api::pool_memory::PoolMemory;
 pub use api::store::{AsContext, AsContextMut, Store};
 pub use api::table::Table;

@@ -153,14 +153,14 @@ fn hyper(
 fn gateway(tracking: Tracking, tell: impl Fn(SocketAddr)) -> anyhow::Result<()> {
     let store = tempfile::tempdir()?;
     let mut config = Config::new("127.0.0.1:0".parse()?, store.path());
-    config.queue = 1024;
     config.engine.tracking = tracking;
+    let runtime = wfaas_gateway::runtime(&config)?;
     let gateway = Gateway::bind(config)?;
     let (name, wat) = ("hello".parse()?, guest::wat());
     let spec = Spec::named("hello".parse()?);
     let artifact = wfaas_build::build(wat.as_bytes(), &spec, &Default::default(), &())?.artifact;
     gateway.install(name, spec, &artifact)?;
     tell(gateway.local_addr());
-    wfaas_gateway::runtime()?.block_on(gateway.run(std::future::pending()))?;
+    runtime.block_on(gateway.run(std::future::pending()))?;
     Ok(())
 }

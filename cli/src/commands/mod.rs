@@ -9,6 +9,7 @@ mod inspect;
 mod run;
 mod serve;
 mod snapshot;
+mod tenants;
 mod token;
 mod verify;
 

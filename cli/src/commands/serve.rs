@@ -41,12 +41,15 @@ pub(crate) struct Args {
     #[command(flatten)]
     token: super::token::Token,
 
-    /// Threads that run guests [default: the number of CPUs]
+    /// Threads of the server, which do its I/O and run guests [default: the number of CPUs]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    workers: Option<u16>,
+    threads: Option<u16>,
 
     #[command(flatten)]
     clients: super::clients::Clients,
+
+    #[command(flatten)]
+    tenants: super::tenants::Tenants,
 }
 
 /// Runs the command.
@@ -54,11 +57,12 @@ pub(crate) fn run(args: &Args, log: Option<&log::Guard>) -> Result<u8, Failure> 
     let functions = functions(&args.paths, &args.guest.layer())?;
     let mut config = Config::new(args.listen, store_folder(args)?);
     config.token = args.token.read()?;
-    config.workers = args.workers.map_or(config.workers, usize::from);
+    config.threads = args.threads.map_or(config.threads, usize::from);
     args.clients.configure(&mut config);
+    args.tenants.configure(&mut config)?;
     config.dropped_records = log.map(log::Guard::dropped).unwrap_or_default();
     wfaas_gateway::raise_descriptor_limit().context("cannot raise the limit of open files")?;
-    let runtime = wfaas_gateway::runtime().context("cannot start the runtime")?;
+    let runtime = wfaas_gateway::runtime(&config).context("cannot start the runtime")?;
     runtime.block_on(serve(config, functions))
 }
 

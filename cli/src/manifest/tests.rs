@@ -1,6 +1,6 @@
 use super::*;
 use std::time::Duration;
-use wfaas_function::{Abi, ByteSize, Limits, Span};
+use wfaas_function::{Abi, ByteSize, Limits, OnDisconnect, Span};
 
 fn parse(text: &str) -> anyhow::Result<Manifest> {
     Manifest::parse(Path::new("/srv/resize"), text)
@@ -25,6 +25,8 @@ fn every_key_arrives() {
         route = "/img/resize"
         args = ["-q"]
         content_type = "image/png"
+        tenant = "pictures"
+        on_disconnect = "finish"
         [env]
         QUALITY = "80"
         [limits]
@@ -54,6 +56,8 @@ fn every_key_arrives() {
             args: vec!["-q".into()],
             env: [("QUALITY".to_owned(), "80".to_owned())].into(),
             content_type: Some("image/png".into()),
+            tenant: Some("pictures".parse().unwrap()),
+            on_disconnect: Some(OnDisconnect::Finish),
             limits: Limits {
                 memory: Some(ByteSize(67_108_864)),
                 time: Some(Span(Duration::from_secs(2))),

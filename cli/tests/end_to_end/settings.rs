@@ -5,7 +5,7 @@ use super::support::{
 };
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use wfaas_function::{Abi, ByteSize, Limits, Span, Spec};
+use wfaas_function::{Abi, ByteSize, Limits, OnDisconnect, Span, Spec};
 
 /// A module of these functions, which may call `$gather`: it puts arguments and variables to 4096,
 /// each with a NUL at its end, and tells their length.
@@ -164,6 +164,8 @@ fn whole_spec() -> Spec {
         args: vec!["-q".into(), "é\n\u{7f}\"😀".into()],
         env: [("A".to_owned(), "\u{1}\u{7f}ü".to_owned())].into(),
         content_type: Some("text/html; charset=utf-8".into()),
+        tenant: Some("default".parse().unwrap()),
+        on_disconnect: Some(OnDisconnect::Finish),
         limits: Limits {
             memory: Some(ByteSize(3 << 20)),
             time: Some(Span(Duration::from_millis(7001))),

@@ -21,7 +21,7 @@ mod name;
 mod quantity;
 
 pub use layer::{Fields, Key};
-pub use name::{FunctionName, NameError, Route, RouteError};
+pub use name::{FunctionName, NameError, Route, RouteError, TenantName, TenantNameError};
 pub use quantity::{ByteSize, Span};
 
 use crate::protocol::Protocols;
@@ -52,6 +52,13 @@ layer! {
         /// `content-type` of answers; plain text in UTF-8 if no layer says otherwise.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub content_type: Option<String> { "content_type" => String },
+        /// Tenant that it is charged to and limited with; that of the deployment's token if no layer
+        /// says otherwise.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub tenant: Option<TenantName> { "tenant" => TenantName },
+        /// What becomes of a request when its client leaves; it is cancelled if no layer says otherwise.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub on_disconnect: Option<OnDisconnect> { "on_disconnect" => OnDisconnect },
         /// What a request may use.
         pub limits: Limits { "limits" => Limits },
     }
@@ -165,6 +172,17 @@ impl Limits {
             _ => Ok(()),
         }
     }
+}
+
+/// What becomes of a request when its client leaves before it is answered.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnDisconnect {
+    /// The guest is ended.
+    #[default]
+    Cancel,
+    /// The guest goes on, for work that must not be cut.
+    Finish,
 }
 
 /// A guest ABI by its [name](crate::Protocol::about).

@@ -21,15 +21,55 @@ pub struct NameError(String);
 /// Longest name, in characters.
 const MAX_NAME: usize = 63;
 
+fn is_name(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    text.len() <= MAX_NAME
+        && text.bytes().next().is_some_and(plain)
+        && text.bytes().all(|byte| plain(byte) || byte == b'-' || byte == b'_')
+}
+
 impl FromStr for FunctionName {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-        let valid = text.len() <= MAX_NAME
-            && text.bytes().next().is_some_and(plain)
-            && text.bytes().all(|byte| plain(byte) || byte == b'-' || byte == b'_');
-        if valid { Ok(FunctionName(text.to_owned())) } else { Err(NameError(text.to_owned())) }
+        let name = is_name(text).then(|| FunctionName(text.to_owned()));
+        name.ok_or_else(|| NameError(text.to_owned()))
+    }
+}
+
+/// A tenant's name: who is accounted, limited and kept apart. Names are as those of functions.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TenantName(String);
+
+/// Text that is no tenant's name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is no tenant's name: use at most 63 lower-case letters, digits, `-` and `_`, starting \
+     with a letter or digit"
+)]
+pub struct TenantNameError(String);
+
+impl FromStr for TenantName {
+    type Err = TenantNameError;
+
+    fn from_str(text: &str) -> Result<Self, TenantNameError> {
+        let name = is_name(text).then(|| TenantName(text.to_owned()));
+        name.ok_or_else(|| TenantNameError(text.to_owned()))
+    }
+}
+
+impl Default for TenantName {
+    /// The tenant of everybody who names none.
+    fn default() -> TenantName {
+        TenantName("default".to_owned())
+    }
+}
+
+impl TenantName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 
@@ -120,6 +160,7 @@ macro_rules! text_conversions {
 }
 
 text_conversions!(FunctionName, NameError);
+text_conversions!(TenantName, TenantNameError);
 text_conversions!(Route, RouteError);
 
 #[cfg(test)]
@@ -130,10 +171,12 @@ mod tests {
     fn names_are_harmless_file_names() {
         for good in ["a", "0", "hello-world_2", &"x".repeat(63)] {
             assert_eq!(good.parse::<FunctionName>().unwrap().as_str(), good);
+            assert_eq!(good.parse::<TenantName>().unwrap().as_str(), good);
         }
         let long = "x".repeat(64);
         for bad in ["", "-a", "_a", ".", "..", "a/b", "a.json", "A", "ä", "a b", "a\0", &long] {
             assert!(bad.parse::<FunctionName>().is_err(), "{bad:?}");
+            assert!(bad.parse::<TenantName>().is_err(), "{bad:?}");
         }
     }
 

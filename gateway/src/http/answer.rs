@@ -73,8 +73,12 @@ impl Problem {
         self.status == StatusCode::SERVICE_UNAVAILABLE
     }
 
-    pub(super) fn busy_workers() -> Problem {
-        Problem::busy("all workers are busy and the queue is full")
+    pub(super) fn busy_server() -> Problem {
+        Problem::busy("too many requests at the same time")
+    }
+
+    pub(super) fn busy_tenant() -> Problem {
+        Problem::busy("the function's tenant has too many requests at the same time")
     }
 
     pub(super) fn too_much() -> Problem {
@@ -129,6 +133,7 @@ impl From<DeployError> for Problem {
             DeployError::Store(error) => return error.into(),
             DeployError::Spec(_) | DeployError::Environment(_) => StatusCode::BAD_REQUEST,
             DeployError::Route(_) => StatusCode::CONFLICT,
+            DeployError::OtherTenant(_) => StatusCode::FORBIDDEN,
             DeployError::Artifact(_) | DeployError::Function(_) | DeployError::UnsafeBounds => {
                 if error.fault() != Fault::Module {
                     tracing::error!("{error}");

@@ -1,50 +1,50 @@
 //! Who may manage functions.
 //!
-//! With a token, who brings it. Without one, who can reach a loopback address: then requests that
+//! With tokens, who brings one, for the functions of its tenant. Without any, who can reach a loopback address: then requests that
 //! a browser sends for a web page have to be told apart, by the `origin` header and by a `host`
 //! that is not this machine (a name of the attacker's that resolves to a loopback address).
 
 use super::answer::Problem;
 use crate::config::Config;
+use crate::scheduler::Tenant;
+use crate::tenants::Tenants;
 use hyper::header::{AUTHORIZATION, HOST, ORIGIN};
 use hyper::http::request::Parts;
 use std::net::IpAddr;
+use std::sync::Arc;
 
-/// Refuses a management request that must not be.
-pub(super) fn check(config: &Config, head: &Parts) -> Result<(), Problem> {
+/// The tenant that a management request is of. Refuses one that must not be.
+pub(super) fn check<'a>(
+    config: &Config,
+    tenants: &'a Tenants,
+    head: &Parts,
+) -> Result<&'a Arc<Tenant>, Problem> {
     if head.headers.contains_key(ORIGIN) {
         return Err(Problem::forbidden("management requests from web pages are refused"));
     }
-    match &config.token {
-        Some(token) => check_token(token, head),
-        None if !config.listen.ip().is_loopback() => Err(Problem::forbidden(
+    match tenants.have_tokens() {
+        true => of_token(tenants, head),
+        false if !config.listen.ip().is_loopback() => Err(Problem::forbidden(
             "management is off: this server listens on an address others can reach and has no \
              token; start it with a token, or on 127.0.0.1",
         )),
-        None if host(head).is_some_and(is_this_machine) => Ok(()),
-        None => Err(Problem::forbidden(
+        false if host(head).is_some_and(is_this_machine) => Ok(&tenants.default),
+        false => Err(Problem::forbidden(
             "management requests have to name this machine as their host (localhost, 127.0.0.1 \
              or [::1])",
         )),
     }
 }
 
-fn check_token(token: &str, head: &Parts) -> Result<(), Problem> {
+fn of_token<'a>(tenants: &'a Tenants, head: &Parts) -> Result<&'a Arc<Tenant>, Problem> {
     let Some(header) = head.headers.get(AUTHORIZATION) else {
         let message = "a token is needed: send it as `authorization: Bearer TOKEN`";
         return Err(Problem::unauthorized(message));
     };
     let given = header.as_bytes().split_at_checked(7);
-    let same = given.is_some_and(|(scheme, given)| {
-        scheme.eq_ignore_ascii_case(b"bearer ") && same_bytes(given, token.as_bytes())
-    });
-    if same { Ok(()) } else { Err(Problem::unauthorized("the token is wrong")) }
-}
-
-/// Compares in a time that depends on the lengths alone.
-fn same_bytes(a: &[u8], b: &[u8]) -> bool {
-    let different = a.iter().zip(b).fold(0, |different, (a, b)| different | (a ^ b));
-    a.len() == b.len() && std::hint::black_box(different) == 0
+    let given = given.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer "));
+    let tenant = given.and_then(|(_, token)| tenants.of_token(token));
+    tenant.ok_or_else(|| Problem::unauthorized("the token is wrong"))
 }
 
 /// The host a request is for: HTTP/2 and absolute URIs have it in the target.
@@ -76,7 +76,9 @@ mod tests {
             request = request.header(*name, *value);
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
-        check(config, &head).map_or_else(|problem| problem.status.as_u16(), |()| 200)
+        let tenants = Tenants::new(config.token.as_deref(), &config.tenants).unwrap();
+        let checked = check(config, &tenants, &head);
+        checked.map_or_else(|problem| problem.status.as_u16(), |_| 200)
     }
 
     fn config(listen: &str, token: Option<&str>) -> Config {

@@ -7,19 +7,15 @@ use super::body::{self, Answer};
 use super::peer::Caller;
 use crate::budget::Lease;
 use crate::registry::{Deployed, Registered};
+use crate::scheduler::{Terms, Unfinished};
 use crate::server::Shared;
-use crate::workers::Fate;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode, Version};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::oneshot;
-use wfaas_function::{Body, Exchange, InvokeError};
-
-/// How much later than its deadline a guest may answer, before its client gets an answer anyway.
-const GRACE: Duration = Duration::from_secs(2);
+use wfaas_function::{Body, Exchange, InvokeError, OnDisconnect};
 
 /// Has a function answer a request of any method.
 pub(super) async fn handle(
@@ -31,7 +27,7 @@ pub(super) async fn handle(
 ) -> Result<Response<Answer>, Problem> {
     let path = head.uri.path();
     let deployed = find(shared, path).await?;
-    let lease = caller.bytes(deployed.name(), &head)?;
+    let lease = caller.bytes(&deployed, &head)?;
     let (limit, streams) = (shared.config.max_body, deployed.function.reads_streams());
     let arriving = arriving::begin(body, limit, lease, caller.exchange, streams).await?;
     let Arriving { body: bytes, lease, rest } = arriving;
@@ -41,14 +37,15 @@ pub(super) async fn handle(
     let request = Request::from_parts(head, bytes);
     let (id, exchange) = (id.to_owned(), Exchange::new(request));
     let exchange = Exchange { id: id.clone(), route_bytes, deadline, ..exchange };
-    let place = caller.place(deployed.name())?;
-    let answer = run(shared, &deployed, exchange, place, lease);
+    let place = caller.place(&deployed)?;
+    let terms = Terms { payer: deployed.payer.clone(), place, deadline };
+    let answer = run(shared, &deployed, terms, exchange, lease);
     let outcome = rest.receive_during(answer).await??;
     if version != Version::HTTP_2 {
         // As for refusals: a client that is still sending has to see the answer.
         body::discard(body).await;
     }
-    respond(caller, &deployed, outcome, &id)
+    respond(shared, caller, &deployed, outcome, &id).await
 }
 
 /// The function at a path. One that could not be loaded is tried again, if it is time to.
@@ -69,49 +66,61 @@ async fn find(shared: &Arc<Shared>, path: &str) -> Result<Arc<Deployed>, Problem
 /// An answer, or `None` if there is no room for it.
 type Outcome = Result<Option<Response<Answer>>, InvokeError>;
 
-/// Queues a request for a worker and waits for its outcome. The request's lease goes with its bytes:
-/// when the client has left, to the queue's end or through the worker, whoever frees them last.
+/// Runs the function, inline. When the client leaves, this is dropped, and the guest with it, unless
+/// it is to finish: then it runs in a task of its own.
 async fn run(
-    shared: &Shared,
+    shared: &Arc<Shared>,
     deployed: &Arc<Deployed>,
+    terms: Terms,
     exchange: Exchange,
-    place: Lease,
     lease: Lease,
 ) -> Result<Outcome, Problem> {
-    let deadline = exchange.deadline;
-    let (reply, outcome) = oneshot::channel();
-    let (job_deployed, payer) = (deployed.clone(), place.payer());
-    let job = move |fate: Fate| {
-        drop(place); // it does not wait any more
-        if fate == Fate::MadeRoom {
-            let _ = reply.send(None);
-            return;
-        }
-        let late = deadline.is_some_and(|deadline| deadline <= Instant::now());
-        // A client that has gone needs no answer; late requests get theirs below.
-        if !reply.is_closed() && !late {
-            let answer = job_deployed.function.handle(exchange);
-            let _ = reply.send(Some(answer.map(|answer| leased(answer, lease))));
-        }
+    let outcome = if deployed.function.spec().on_disconnect == Some(OnDisconnect::Finish) {
+        let finishing = Finishing::new(shared);
+        let deployed = deployed.clone();
+        let task = async move { answer(&finishing.0, &deployed, terms, exchange, lease).await };
+        tokio::spawn(task).await.unwrap_or(Err(Unfinished::Panicked))
+    } else {
+        answer(shared, deployed, terms, exchange, lease).await
     };
-    // Dropped with this future, when the client leaves.
-    let ticket = shared.workers.submit(payer, job).map_err(|_| Problem::busy_workers())?;
-    let outcome = match deadline {
-        Some(deadline) => tokio::time::timeout_at((deadline + GRACE).into(), outcome).await,
-        None => Ok(outcome.await),
+    outcome.map_err(|unfinished| match unfinished {
+        Unfinished::MadeRoom => Problem::busy_server(),
+        Unfinished::Late => time_limit(deployed),
+        Unfinished::Panicked => {
+            tracing::error!(function = deployed.name().as_str(), "a request's guest panicked");
+            Problem::internal("the server failed")
+        }
+    })
+}
+
+/// The guest's answer. The request's lease goes with its bytes.
+async fn answer(
+    shared: &Shared,
+    deployed: &Deployed,
+    terms: Terms,
+    exchange: Exchange,
+    lease: Lease,
+) -> Result<Outcome, Unfinished> {
+    let guest = async {
+        let answer = deployed.function.handle_async(exchange).await;
+        answer.map(|answer| leased(answer, lease))
     };
-    match outcome {
-        Ok(Ok(Some(outcome))) => {
-            ticket.redeem();
-            Ok(outcome)
-        }
-        Ok(Ok(None)) => Err(Problem::busy_workers()),
-        // Not run in time, or not stopped in time.
-        Ok(Err(_)) if deadline.is_some_and(|deadline| deadline <= Instant::now()) => {
-            Err(time_limit(deployed))
-        }
-        Err(_) => Err(time_limit(deployed)),
-        Ok(Err(_)) => Err(Problem::internal("the server failed")),
+    shared.scheduler.run(terms, guest).await
+}
+
+/// A guest that goes on though its client has left, as far as the server's end waits for it.
+struct Finishing(Arc<Shared>);
+
+impl Finishing {
+    fn new(shared: &Arc<Shared>) -> Finishing {
+        shared.finishing.send_modify(|guests| *guests += 1);
+        Finishing(shared.clone())
+    }
+}
+
+impl Drop for Finishing {
+    fn drop(&mut self) {
+        self.0.finishing.send_modify(|guests| *guests -= 1);
     }
 }
 
@@ -122,22 +131,22 @@ fn leased(answer: Response<Body>, lease: Lease) -> Option<Response<Answer>> {
     Some(Response::from_parts(head, answer))
 }
 
-fn respond(
+async fn respond(
+    shared: &Arc<Shared>,
     caller: &Caller<'_>,
-    deployed: &Deployed,
+    deployed: &Arc<Deployed>,
     outcome: Outcome,
     id: &str,
 ) -> Result<Response<Answer>, Problem> {
-    let function = deployed.name().as_str();
     let answer = match outcome {
         Ok(answer) => answer,
-        Err(error @ InvokeError::Deadline(_)) => {
-            tracing::warn!(request = id, function, "{error}");
-            return Err(time_limit(deployed));
-        }
         Err(error) => {
-            tracing::error!(request = id, function, "{error}");
-            return Err(Problem::of_fault(error.fault(), ""));
+            let problem = match &error {
+                InvokeError::Deadline(_) => time_limit(deployed),
+                error => Problem::of_fault(error.fault(), ""),
+            };
+            record(shared, deployed, error, id).await?;
+            return Err(problem);
         }
     };
     let mut response = answer.ok_or_else(|| caller.refuse(deployed.name()))?;
@@ -147,6 +156,32 @@ fn respond(
     let name = HeaderName::from_static("x-content-type-options");
     headers.insert(name, HeaderValue::from_static("nosniff"));
     Ok(response)
+}
+
+/// Writes the record of a guest that failed. The lines of a backtrace take long to look up: that holds no
+/// thread of the server, is done for one guest at a time, and is charged to the function.
+async fn record(
+    shared: &Arc<Shared>,
+    deployed: &Arc<Deployed>,
+    error: InvokeError,
+    id: &str,
+) -> Result<(), Problem> {
+    let (deployed, id) = (deployed.clone(), id.to_owned());
+    let write = move |shared: &Shared| {
+        let began = Instant::now();
+        let function = deployed.name().as_str();
+        match &error {
+            InvokeError::Deadline(_) => tracing::warn!(request = id, function, "{error}"),
+            _ => tracing::error!(request = id, function, "{error}"),
+        }
+        shared.scheduler.charge(&deployed.payer, began.elapsed());
+    };
+    let turn = shared.background.clone().acquire_owned().await;
+    blocking(shared, move |shared| {
+        let _turn = turn;
+        write(shared);
+    })
+    .await
 }
 
 fn time_limit(deployed: &Deployed) -> Problem {

@@ -1,12 +1,14 @@
-//! The management interface: `/v1/health` and `/v1/functions`.
+//! The management interface: `/v1/health`, `/v1/metrics` and `/v1/functions`.
 
 use super::answer::{Problem, json};
 use super::auth;
 use super::blocking;
 use super::body::{self, Answer, UploadError};
+use super::metrics;
 use super::peer::Caller;
 use crate::connection::Exchange;
 use crate::registry::FunctionStatus;
+use crate::scheduler::Tenant;
 use crate::server::Shared;
 use crate::store::StoreError;
 use hyper::body::Incoming;
@@ -15,7 +17,7 @@ use hyper::{Method, Response, StatusCode};
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use wfaas_function::{FunctionName, Spec, SpecError};
+use wfaas_function::{FunctionName, Spec, SpecError, TenantName};
 
 /// Name of the header with a deployment's configuration.
 pub(crate) const CONFIG_HEADER: &str = "x-wfaas-config";
@@ -32,12 +34,20 @@ pub(super) async fn handle(
     if rest == "/health" {
         return health(shared, &head.method);
     }
+    if rest == "/metrics" {
+        let tenant = auth::check(&shared.config, &shared.deployer.tenants, head)?;
+        let lease = caller.managing(head)?;
+        let (parts, page) = metrics::page(shared, &head.method, only(tenant))?.into_parts();
+        let page = page.leased(lease).map_err(|_| Problem::too_much())?;
+        return Ok(Response::from_parts(parts, page));
+    }
     let Some(rest) = rest.strip_prefix("/functions") else {
         return Err(Problem::not_found("there is nothing here; see /v1/functions and /v1/health"));
     };
-    auth::check(&shared.config, head)?;
+    let tenant = auth::check(&shared.config, &shared.deployer.tenants, head)?;
     let lease = caller.managing(head)?;
-    let response = functions(shared, caller.exchange, rest, head, body).await?;
+    let asked = Asked { tenant, head };
+    let response = functions(shared, caller.exchange, rest, asked, body).await?;
     let (parts, answer) = response.into_parts();
     let answer = match answer.leased(lease) {
         Err(_) if head.method == Method::GET => return Err(Problem::too_much()),
@@ -47,24 +57,37 @@ pub(super) async fn handle(
     Ok(Response::from_parts(parts, answer))
 }
 
+/// A request for `/v1/functions`, and whose token it has.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    tenant: &'a Arc<Tenant>,
+    head: &'a Parts,
+}
+
+/// A tenant that is not the operator's, who sees the functions of all.
+fn only(tenant: &Tenant) -> Option<&TenantName> {
+    (tenant.name != TenantName::default()).then_some(&tenant.name)
+}
+
 /// Answers a request for `/v1/functions` and what follows.
 async fn functions(
     shared: &Arc<Shared>,
     exchange: &Exchange,
     rest: &str,
-    head: &Parts,
+    asked: Asked<'_>,
     body: &mut Incoming,
 ) -> Result<Response<Answer>, Problem> {
+    let Asked { tenant, head } = asked;
     match rest.strip_prefix('/') {
-        None if rest.is_empty() => list(shared, &head.method),
+        None if rest.is_empty() => list(shared, asked),
         None => Err(Problem::not_found("there is nothing here; see /v1/functions")),
         Some(name) => {
             let name = name.parse::<FunctionName>();
             let name = name.map_err(|e| Problem::new(StatusCode::BAD_REQUEST, e.to_string()))?;
             match head.method {
-                Method::GET => get(shared, &name),
-                Method::PUT => put(shared, exchange, name, head, body).await,
-                Method::DELETE => delete(shared, name).await,
+                Method::GET => get(shared, &name, asked),
+                Method::PUT => put(shared, exchange, name, asked, body).await,
+                Method::DELETE => delete(shared, name, tenant).await,
                 _ => Err(Problem::method("GET, PUT, DELETE")),
             }
         }
@@ -92,15 +115,21 @@ fn health(shared: &Shared, method: &Method) -> Result<Response<Answer>, Problem>
     Ok(json(StatusCode::OK, &body))
 }
 
-fn list(shared: &Shared, method: &Method) -> Result<Response<Answer>, Problem> {
-    if method != Method::GET {
+fn list(shared: &Shared, asked: Asked<'_>) -> Result<Response<Answer>, Problem> {
+    if asked.head.method != Method::GET {
         return Err(Problem::method("GET"));
     }
-    Ok(json(StatusCode::OK, &json!({ "functions": shared.deployer.registry.list() })))
+    let functions = shared.deployer.registry.list(only(asked.tenant));
+    Ok(json(StatusCode::OK, &json!({ "functions": functions })))
 }
 
-fn get(shared: &Shared, name: &FunctionName) -> Result<Response<Answer>, Problem> {
-    match shared.deployer.registry.get(name) {
+fn get(
+    shared: &Shared,
+    name: &FunctionName,
+    asked: Asked<'_>,
+) -> Result<Response<Answer>, Problem> {
+    let found = shared.deployer.registry.get(name);
+    match found.filter(|found| only(asked.tenant).is_none_or(|only| found.tenant() == only)) {
         Some(registered) => Ok(json(StatusCode::OK, &registered.status())),
         None => Err(unknown(name)),
     }
@@ -110,10 +139,13 @@ async fn put(
     shared: &Arc<Shared>,
     exchange: &Exchange,
     name: FunctionName,
-    head: &Parts,
+    asked: Asked<'_>,
     body: &mut Incoming,
 ) -> Result<Response<Answer>, Problem> {
-    let spec = spec(head).map_err(crate::deploy::DeployError::from)?;
+    let spec = spec(asked.head).map_err(crate::deploy::DeployError::from)?;
+    let tenant = asked.tenant.clone();
+    // Before the upload, which may be long.
+    shared.deployer.check_tenant(&name, &spec, &tenant)?;
     // Before the file, so that it outlives the file's bytes.
     let mut lease = shared.staged.lease(Vec::new());
     let staged = shared.deployer.layout.stage()?;
@@ -125,7 +157,7 @@ async fn put(
     }
     let deployed = blocking(shared, move |shared| {
         let _staged = lease;
-        shared.deployer.deploy(name, spec, staged)
+        shared.deployer.deploy(name, spec, staged, &tenant)
     });
     let (info, replaced) = deployed.await??;
     tracing::info!(function = %info.name, artifact = info.artifact, replaced, "deployed");
@@ -133,9 +165,13 @@ async fn put(
     Ok(json(status, &FunctionStatus::Ready(info)))
 }
 
-async fn delete(shared: &Arc<Shared>, name: FunctionName) -> Result<Response<Answer>, Problem> {
-    let deleted = name.clone();
-    if !blocking(shared, move |shared| shared.deployer.delete(&deleted)).await?? {
+async fn delete(
+    shared: &Arc<Shared>,
+    name: FunctionName,
+    tenant: &Arc<Tenant>,
+) -> Result<Response<Answer>, Problem> {
+    let (deleted, tenant) = (name.clone(), tenant.clone());
+    if !blocking(shared, move |shared| shared.deployer.delete(&deleted, &tenant)).await?? {
         return Err(unknown(&name));
     }
     tracing::info!(function = %name, "deleted");

@@ -8,6 +8,7 @@ mod forwarded;
 mod host;
 mod invoke;
 mod manage;
+mod metrics;
 mod peer;
 mod refusals;
 

@@ -2,10 +2,12 @@
 
 use super::answer::Problem;
 use super::forwarded;
-use crate::budget::{Budget, Holder, Lease};
+use crate::budget::{Budget, Holder, Kind, Lease};
 use crate::connection::Exchange;
 use crate::limits::ClientAddress;
 use crate::network::Client;
+use crate::registry::Deployed;
+use crate::scheduler::Place;
 use crate::server::Shared;
 use hyper::HeaderMap;
 use hyper::http::request::Parts;
@@ -60,11 +62,14 @@ impl Caller<'_> {
     }
 
     /// A lease of the bytes of a request to this function, so far its head's.
-    pub(super) fn bytes(&self, function: &FunctionName, head: &Parts) -> Result<Lease, Problem> {
+    pub(super) fn bytes(&self, deployed: &Deployed, head: &Parts) -> Result<Lease, Problem> {
+        let function = deployed.name();
         if self.client.is_some_and(|client| self.shared.refusals.contains(client, function)) {
             return Err(Problem::too_much());
         }
-        self.lease_head(&self.shared.buffered, self.holders(Some(function)), head)
+        let mut holders = self.holders(Some(function));
+        holders.push(self.tenant(deployed, u64::MAX));
+        self.lease_head(&self.shared.buffered, holders, head)
     }
 
     /// A lease of the bytes of a request for management, so far its head's.
@@ -81,33 +86,43 @@ impl Caller<'_> {
         if !self.is_trusted {
             let account = self.exchange.connection().account.clone();
             let share = self.shared.config.clients.connection_share;
-            holders.push(Holder { account, share, is_client: false });
+            holders.push(Holder { account, share, most: u64::MAX, kind: Kind::Other });
         }
         let mut lease = budget.lease(holders);
         lease.grow(head_bytes(head)).map_err(|_| Problem::too_much())?;
         Ok(lease)
     }
 
-    /// A place in the queue for a request to this function.
-    pub(super) fn place(&self, function: &FunctionName) -> Result<Lease, Problem> {
-        let mut place = self.shared.places.lease(self.holders(Some(function)));
-        let mut granted = place.grow(1);
-        if granted.is_err() && self.shared.workers.make_room(&place.payer()) {
-            granted = place.grow(1);
+    /// A place for a request to this function.
+    pub(super) fn place(&self, deployed: &Deployed) -> Result<Place, Problem> {
+        let tenant = &deployed.payer.tenant;
+        let memory = tenant.reserve(deployed.memory).ok_or_else(Problem::busy_tenant)?;
+        let mut holders = self.holders(Some(deployed.name()));
+        holders.push(self.tenant(deployed, tenant.max_requests));
+        let mut lease = self.shared.places.lease(holders);
+        let mut granted = lease.grow(1);
+        if granted.is_err() && self.shared.scheduler.make_room(&lease.payer()) {
+            granted = lease.grow(1);
         }
-        granted.map(|()| place).map_err(|_| Problem::busy_workers())
+        granted.map_err(|_| Problem::busy_server())?;
+        Ok(Place { lease, _memory: memory })
+    }
+
+    fn tenant(&self, deployed: &Deployed, most: u64) -> Holder {
+        let account = deployed.payer.tenant.account.clone();
+        Holder { account, share: self.shared.config.clients.tenant_share, most, kind: Kind::Tenant }
     }
 
     fn holders(&self, function: Option<&FunctionName>) -> Vec<Holder> {
         let limits = &self.shared.config.clients;
-        let mut holders = Vec::with_capacity(3);
+        let mut holders = Vec::with_capacity(4);
         if let Some(function) = function {
             let (account, share) = (self.shared.functions.of(function), limits.function_share);
-            holders.push(Holder { account, share, is_client: false });
+            holders.push(Holder { account, share, most: u64::MAX, kind: Kind::Other });
         }
         if let Some(client) = &self.client {
             let (account, share) = (self.shared.addresses.of(client), limits.address_share);
-            holders.push(Holder { account, share, is_client: true });
+            holders.push(Holder { account, share, most: u64::MAX, kind: Kind::Client });
         }
         holders
     }

@@ -3,15 +3,16 @@
 //! tokio runs tasks in the order in which they were woken. A client that keeps thousands of tasks
 //! awake would have every other client wait behind them. So a task of a connection that is woken
 //! waits for a turn, outside of tokio's queue, and there are as many turns at a time as threads.
-//! The next turn is for the payer that was served the least, by start-time fair queueing (Goyal,
-//! Vin and Cheng, 1996), as in the queue of the workers: a payer that comes anew starts where the
-//! one that is served now stands.
+//! The next turn is for the payer that was served the least ([fair queueing](crate::fair)). Time in
+//! which a turn runs a guest is not charged to the payer: the [scheduler](crate::scheduler) charges the
+//! guest's function.
 
 use crate::budget::Account;
+use crate::fair::Lines;
 use pin_project_lite::pin_project;
-use std::collections::{BTreeMap, VecDeque};
+use std::cell::Cell;
+use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
@@ -20,9 +21,7 @@ use std::time::{Duration, Instant};
 /// payer's: without this, a payer that is interrupted once waits until all others have had as much.
 const LONGEST_CHARGED: Duration = Duration::from_micros(100);
 
-/// The head start of a payer that comes anew, in nanoseconds: enough for a request, so that a
-/// client with few of them does not wait for each of the others with many, once for each step
-/// (as new flows in FQ-CoDel, RFC 8290).
+/// The head start of a payer that comes anew, in nanoseconds.
 const CREDIT: u64 = 1_000_000;
 
 /// The turns of one server.
@@ -32,21 +31,13 @@ pub(crate) struct Turns {
     state: Mutex<State>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     /// Turns that are taken, or granted to a task that tokio has not run yet.
     taken: usize,
-    /// The virtual time: how long the payer of the last turn had been served.
-    now: u64,
-    /// Lines that there ever were.
-    arrivals: u64,
     /// Tasks that wait, a line for each payer.
-    lines: BTreeMap<Key, VecDeque<Arc<Ticket>>>,
+    lines: Lines<VecDeque<Arc<Ticket>>>,
 }
-
-/// How long a payer was served, and when it came to wait: those that were served alike go on in
-/// the order in which they came.
-type Key = (u64, u64);
 
 /// A task's right to turns, and its waker.
 #[derive(Debug)]
@@ -96,7 +87,19 @@ struct Place(Arc<Ticket>);
 struct Turn<'a> {
     ticket: &'a Arc<Ticket>,
     began: Instant,
+    /// Time of this thread that was charged elsewhere before.
+    elsewhere: Duration,
     ended: bool,
+}
+
+thread_local! {
+    /// Time of this thread's turns that others than their payers are charged for.
+    static ELSEWHERE: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+}
+
+/// Takes time from the charge of this thread's turn, if it has one.
+pub(crate) fn charge_elsewhere(time: Duration) {
+    ELSEWHERE.set(ELSEWHERE.get().saturating_add(time));
 }
 
 impl Turns {
@@ -104,7 +107,7 @@ impl Turns {
     pub(crate) fn new(threads: usize) -> Arc<Turns> {
         Arc::new(Turns {
             most: threads.max(1),
-            state: Mutex::new(State { now: CREDIT, ..State::default() }),
+            state: Mutex::new(State { taken: 0, lines: Lines::new(CREDIT) }),
         })
     }
 
@@ -128,45 +131,19 @@ impl State {
         }
         self.taken += 1;
         // Nobody waits.
-        self.now = self.now.max(self.key(&ticket.payer).0);
+        self.lines.serve(&ticket.payer.turns);
         Standing::Granted
     }
 
     /// Puts a task at the end of its payer's line.
     fn join(&mut self, ticket: &Arc<Ticket>) -> Standing {
-        let key = self.key(&ticket.payer);
-        self.lines.entry(key).or_default().push_back(ticket.clone());
+        self.lines.line(&ticket.payer.turns, VecDeque::new).push_back(ticket.clone());
         Standing::InLine
-    }
-
-    /// The key of a payer, with its head start if it comes anew.
-    fn key(&mut self, payer: &Account) -> Key {
-        if !self.lines.contains_key(&key(payer)) {
-            payer.polled.fetch_max(self.now.saturating_sub(CREDIT), Ordering::Relaxed);
-            self.arrive(payer);
-        }
-        key(payer)
-    }
-
-    /// Counts a turn of `payer`, of so many nanoseconds.
-    fn charge(&mut self, payer: &Account, took: u64) {
-        let old = key(payer);
-        payer.polled.store(old.0.saturating_add(took), Ordering::Relaxed);
-        if let Some(line) = self.lines.remove(&old) {
-            self.arrive(payer);
-            self.lines.insert(key(payer), line);
-        }
-    }
-
-    fn arrive(&mut self, payer: &Account) {
-        self.arrivals += 1;
-        payer.arrived.store(self.arrivals, Ordering::Relaxed);
     }
 
     /// Gives a turn that is over to the next in line: its waker, if there is one.
     fn pass_on(&mut self) -> Option<Waker> {
-        while let Some(mut line) = self.lines.first_entry() {
-            self.now = self.now.max(line.key().0);
+        while let Some(mut line) = self.lines.first() {
             let ticket = line.get_mut().pop_front();
             if line.get().is_empty() {
                 line.remove();
@@ -182,10 +159,6 @@ impl State {
         self.taken -= 1;
         None
     }
-}
-
-fn key(payer: &Account) -> Key {
-    (payer.polled.load(Ordering::Relaxed), payer.arrived.load(Ordering::Relaxed))
 }
 
 impl Ticket {
@@ -211,7 +184,7 @@ impl Ticket {
     /// The task's turn is over.
     fn end(self: &Arc<Self>, took: u64, is_done: bool) {
         let mut state = self.turns.lock();
-        state.charge(&self.payer, took);
+        state.lines.charge(&self.payer.turns, took);
         let mut task = self.lock();
         task.standing = match task.standing {
             _ if is_done => Standing::Left,
@@ -263,7 +236,8 @@ impl Wake for Ticket {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let took = self.began.elapsed().min(LONGEST_CHARGED);
+        let elsewhere = ELSEWHERE.get().saturating_sub(self.elsewhere);
+        let took = self.began.elapsed().saturating_sub(elsewhere).min(LONGEST_CHARGED);
         self.ticket.end(took.as_nanos() as u64, self.ended);
     }
 }
@@ -292,7 +266,8 @@ impl<F: Future> Future for InTurns<F> {
         if !ticket.begin(context) {
             return Poll::Pending;
         }
-        let mut turn = Turn { ticket, began: Instant::now(), ended: false };
+        let (began, elsewhere) = (Instant::now(), ELSEWHERE.get());
+        let mut turn = Turn { ticket, began, elsewhere, ended: false };
         let waker = Waker::from(ticket.clone());
         let poll = this.task.poll(&mut Context::from_waker(&waker));
         turn.ended = poll.is_ready();

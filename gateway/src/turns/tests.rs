@@ -1,6 +1,6 @@
 use super::*;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// tokio's part: notes that a task is to be polled.
 #[derive(Default)]

@@ -1,9 +1,10 @@
 //! A gateway on a loopback port, guests from WAT, and a small HTTP client.
 #![allow(dead_code)] // every test file uses a part of it
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -78,7 +79,7 @@ impl Drop for Server {
 
 pub(crate) fn config(store: &Path) -> Config {
     let mut config = Config::new("127.0.0.1:0".parse().expect("an address"), store);
-    config.workers = 2;
+    config.threads = 2;
     config.drain_timeout = Duration::from_secs(5);
     config
 }
@@ -191,6 +192,17 @@ pub(crate) const BIG: &str = r#"(module (memory (export "memory") 130)
   (func (export "faas_handle") (param i32 i32) (result i64)
     (i64.const 0x0001_0000_0080_0000)))"#;
 
+/// A reactor that computes for some 5 ms, then answers "done".
+pub(crate) const COMPUTES: &str = r#"(module (memory (export "memory") 1) (data (i32.const 1024) "done")
+  (func (export "faas_alloc") (param i32) (result i32) i32.const 2048)
+  (func (export "faas_handle") (param i32 i32) (result i64) (local i32 i64)
+    (local.set 2 (i32.const 5000000))
+    (loop
+      (local.set 3 (i64.mul (i64.add (local.get 3) (i64.const 7)) (i64.const 0x5851f42d4c957f2d)))
+      (br_if 0 (local.tee 2 (i32.sub (local.get 2) (i32.const 1)))))
+    (i64.store (i32.const 4096) (local.get 3))
+    (i64.const 0x0000_0400_0000_0004)))"#;
+
 /// A reactor that sleeps 500 ms (0x1dcd6500 ns) in `poll_oneoff`, then answers "done".
 pub(crate) const SLEEP: &str = r#"(module
   (import "wasi_snapshot_preview1" "poll_oneoff"
@@ -214,4 +226,49 @@ pub(crate) fn time_limit(milliseconds: u64) -> Spec {
     let mut spec = Spec::default();
     spec.limits.time = Some(Span(Duration::from_millis(milliseconds)));
     spec
+}
+
+/// A server in a process of its own.
+pub(crate) struct Process {
+    child: Child,
+    pub(crate) address: SocketAddr,
+    /// Kept open: the server has more to say.
+    _lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Process {
+    /// Serves functions: tenant, name and text of each.
+    pub(crate) fn start(
+        program: &str,
+        directory: &Path,
+        functions: &[(&str, &str, &str)],
+    ) -> Process {
+        let mut command = Command::new(program);
+        command.arg("serve").args(["--listen", "127.0.0.1:0"]);
+        command.arg("--store").arg(directory.join("store")).env("RUST_LOG", "error");
+        for (tenant, name, wat) in functions {
+            let folder = directory.join(name);
+            std::fs::create_dir(&folder).expect("a folder");
+            let settings = format!(
+                "wasm = 'f.wat'\ntenant = '{tenant}'\nlimits = {{ time = '60s', memory = '1100MiB' }}\n"
+            );
+            std::fs::write(folder.join("faas.toml"), settings).expect("a file");
+            std::fs::write(folder.join("f.wat"), wat).expect("a file");
+            command.arg(folder);
+        }
+        // What guests that trap leave in the log is of no interest.
+        command.stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().expect("it starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let line = lines.next().expect("a line").expect("text");
+        let address = line.rsplit('/').next().and_then(|address| address.parse().ok());
+        Process { child, address: address.expect("an address"), _lines: lines }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }

@@ -68,6 +68,13 @@ impl<P, R> Clone for PoolFunc<P, R> {
 
 impl<P, R> Copy for PoolFunc<P, R> {}
 
+impl<P, R> PoolFunc<P, R> {
+    /// The function as one of other types, which have to mean the same cells.
+    pub(super) fn with_types<Q, S>(self) -> PoolFunc<Q, S> {
+        PoolFunc { callee: self.callee, code_id: self.code_id, types: PhantomData }
+    }
+}
+
 impl<T: Default + Send + 'static> Pool<T> {
     /// A pool of instances of `module`. The stores of idle ones hold `T::default()`.
     ///

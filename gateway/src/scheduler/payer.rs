@@ -1,0 +1,137 @@
+//! Payers: the functions that are charged for the time of their guests, and their tenants.
+
+use crate::budget::Account;
+use crate::fair::Served;
+use crate::tenants::{TenantTerms, WEIGHT};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use wfaas_function::{FunctionName, TenantName};
+
+/// Who is accounted, limited and kept apart.
+#[derive(Debug)]
+pub(crate) struct Tenant {
+    pub(crate) name: TenantName,
+    /// What it holds of budgets.
+    pub(crate) account: Arc<Account>,
+    /// Most requests under way.
+    pub(crate) max_requests: u64,
+    /// Bytes that its requests under way may need, and the most of it if there is a limit.
+    memory: (AtomicU64, Option<u64>),
+    /// Its place in the scheduler's queue.
+    pub(super) index: usize,
+    /// Its share of the processor, beside those of others.
+    weight: u32,
+    pub(super) served: Served,
+}
+
+/// Memory that a request may need, if its tenant has a limit; given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Reserved(Option<(Arc<Tenant>, u64)>);
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        if let Some((tenant, bytes)) = &self.0 {
+            tenant.memory.0.fetch_sub(*bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A function, as far as it is charged for time. All deployments of one name are one payer.
+#[derive(Debug)]
+pub(crate) struct Payer {
+    pub(crate) name: FunctionName,
+    pub(crate) tenant: Arc<Tenant>,
+    pub(super) served: Served,
+    pub(super) used: Used,
+}
+
+/// What a function's guests have used.
+#[derive(Debug, Default)]
+pub(super) struct Used {
+    running: AtomicU64,
+    /// Nanoseconds of processor time.
+    processor: AtomicU64,
+    /// Nanoseconds in line.
+    queued: AtomicU64,
+    requests: AtomicU64,
+}
+
+/// What a function's guests have used so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// Guests that a thread runs now.
+    pub(crate) running: u64,
+    /// Nanoseconds of processor time.
+    pub(crate) processor: u64,
+    /// Nanoseconds in line.
+    pub(crate) queued: u64,
+    /// Guests that have begun.
+    pub(crate) requests: u64,
+}
+
+impl Tenant {
+    /// A tenant of these terms, with place `index`.
+    pub(crate) fn new(terms: &TenantTerms, index: usize) -> Tenant {
+        Tenant {
+            name: terms.name.clone(),
+            account: Arc::default(),
+            max_requests: terms.max_requests.unwrap_or(u64::MAX),
+            memory: (AtomicU64::new(0), terms.max_memory),
+            index,
+            weight: terms.weight.max(1),
+            served: Served::default(),
+        }
+    }
+
+    /// Reserves memory for a request; `None` if its tenant has its share.
+    pub(crate) fn reserve(self: &Arc<Self>, bytes: u64) -> Option<Reserved> {
+        let (reserved, Some(most)) = &self.memory else { return Some(Reserved(None)) };
+        let order = Ordering::Relaxed;
+        let more = |present: u64| present.checked_add(bytes).filter(|sum| sum <= most);
+        reserved.try_update(order, order, more).ok()?;
+        Some(Reserved(Some((self.clone(), bytes))))
+    }
+
+    /// Nanoseconds of virtual time.
+    pub(super) fn weighted(&self, nanos: u64) -> u64 {
+        nanos.saturating_mul(u64::from(WEIGHT)) / u64::from(self.weight)
+    }
+}
+
+impl Payer {
+    pub(crate) fn new(name: FunctionName, tenant: &Arc<Tenant>) -> Arc<Payer> {
+        let tenant = tenant.clone();
+        Arc::new(Payer { name, tenant, served: Served::default(), used: Used::default() })
+    }
+
+    /// What its guests have used so far.
+    pub(crate) fn usage(&self) -> Usage {
+        let Used { running, processor, queued, requests } = &self.used;
+        let [running, processor, queued, requests] =
+            [running, processor, queued, requests].map(|count| count.load(Ordering::Relaxed));
+        Usage { running, processor, queued, requests }
+    }
+}
+
+impl Used {
+    pub(super) fn begin(&self, is_new: bool) {
+        self.running.fetch_add(1, Ordering::Relaxed);
+        if is_new {
+            self.requests.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn end(&self) {
+        self.running.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn charge(&self, processor: u64) {
+        self.processor.fetch_add(processor, Ordering::Relaxed);
+    }
+
+    pub(super) fn waited(&self, time: Duration) {
+        let nanos = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.queued.fetch_add(nanos, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,207 @@
+//! The queue: lines of runnable guests, and all guests that were put off.
+
+use super::payer::{Payer, Tenant};
+use super::ticket::{Standing, Ticket};
+use super::{Counts, Place};
+use crate::budget::Account;
+use crate::fair::Lines;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+use std::task::Waker;
+
+/// The head start of tenants and functions that come anew, in nanoseconds: a slice.
+const CREDIT: u64 = 1_000_000;
+
+/// Under the scheduler's lock.
+#[derive(Debug)]
+pub(super) struct Queue {
+    threads: usize,
+    /// Guests that run, or are granted. More than threads, if nobody is ahead of them.
+    running: usize,
+    /// Tenants with runnable guests: their places.
+    tenants: Lines<usize>,
+    /// Functions with runnable guests, by the place of their tenant.
+    functions: Vec<Lines<Line>>,
+    /// Guests that were put off, by number: the youngest last.
+    put_off: BTreeMap<u64, PutOff>,
+    /// The number of the next one that joins a line or is put off.
+    next: u64,
+}
+
+/// Runnable guests of one function, by number.
+type Line = VecDeque<(u64, Arc<Ticket>)>;
+
+/// A guest that was in line or asleep, and has not ended.
+#[derive(Debug)]
+pub(super) struct PutOff {
+    ticket: Arc<Ticket>,
+    payer: Arc<Payer>,
+    client: Arc<Account>,
+    /// Given back when the guest makes room, before its task knows.
+    _place: Place,
+}
+
+impl Queue {
+    pub(super) fn new(threads: usize) -> Queue {
+        Queue {
+            threads: threads.max(1),
+            running: 0,
+            tenants: Lines::new(CREDIT),
+            functions: Vec::new(),
+            put_off: BTreeMap::new(),
+            next: 0,
+        }
+    }
+
+    fn functions(&mut self, tenant: &Tenant) -> &mut Lines<Line> {
+        while self.functions.len() <= tenant.index {
+            self.functions.push(Lines::new(CREDIT));
+        }
+        &mut self.functions[tenant.index]
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    /// Begins a slice of a guest that has a thread now, if nobody is ahead of it.
+    pub(super) fn begin_if_first(&mut self, payer: &Payer) -> bool {
+        let Payer { tenant, served, .. } = payer;
+        let functions = self.functions(tenant);
+        let is_first = functions.get(served).is_none()
+            && functions.is_ahead(served)
+            && self.tenants.is_ahead(&tenant.served);
+        if is_first {
+            self.functions(tenant).serve(served);
+            self.tenants.serve(&tenant.served);
+            self.begin();
+        }
+        is_first
+    }
+
+    /// Begins a slice.
+    pub(super) fn begin(&mut self) {
+        self.running += 1;
+    }
+
+    /// Ends a slice, or gives one back that was granted.
+    pub(super) fn end(&mut self) {
+        self.running -= 1;
+    }
+
+    /// Counts time of a function's guest.
+    pub(super) fn charge(&mut self, payer: &Payer, nanos: u64) {
+        let tenant = &payer.tenant;
+        self.functions(tenant).charge(&payer.served, nanos);
+        self.tenants.charge(&tenant.served, tenant.weighted(nanos));
+    }
+
+    /// Puts a runnable guest at the end of its function's line: its number there.
+    pub(super) fn join(&mut self, payer: &Payer, ticket: &Arc<Ticket>) -> u64 {
+        let (number, tenant) = (self.number(), &payer.tenant);
+        let line = self.functions(tenant).line(&payer.served, VecDeque::new);
+        line.push_back((number, ticket.clone()));
+        self.tenants.line(&tenant.served, || tenant.index);
+        number
+    }
+
+    /// Takes a guest out of its line.
+    pub(super) fn leave(&mut self, payer: &Payer, number: u64) {
+        let Payer { tenant, served, .. } = payer;
+        let functions = self.functions(tenant);
+        let Some(mut line) = functions.get(served) else { return };
+        if let Ok(place) = line.get().binary_search_by_key(&number, |(number, _)| *number) {
+            line.get_mut().remove(place);
+        }
+        if line.get().is_empty() {
+            line.remove();
+        }
+        if functions.is_empty()
+            && let Some(tenant) = self.tenants.get(&tenant.served)
+        {
+            tenant.remove();
+        }
+    }
+
+    /// Grants the next slice, if a thread has none: the waker of its guest's task.
+    pub(super) fn grant(&mut self) -> Option<Waker> {
+        if self.running >= self.threads {
+            return None;
+        }
+        let ticket = self.pop()?;
+        self.running += 1;
+        let mut task = ticket.lock();
+        task.standing = Standing::Granted;
+        Some(task.waker.clone())
+    }
+
+    /// Takes the first guest of the first function of the first tenant out of its line.
+    fn pop(&mut self) -> Option<Arc<Ticket>> {
+        let tenant = self.tenants.first()?;
+        let functions = &mut self.functions[*tenant.get()];
+        let mut line = functions.first()?;
+        let (_, ticket) = line.get_mut().pop_front()?;
+        if line.get().is_empty() {
+            line.remove();
+        }
+        if functions.is_empty() {
+            tenant.remove();
+        }
+        Some(ticket)
+    }
+
+    /// Notes a guest as put off: its number.
+    pub(super) fn put_off(
+        &mut self,
+        ticket: &Arc<Ticket>,
+        payer: &Arc<Payer>,
+        place: Place,
+    ) -> u64 {
+        let (ticket, payer, client) = (ticket.clone(), payer.clone(), place.lease.payer());
+        let number = self.number();
+        self.put_off.insert(number, PutOff { ticket, payer, client, _place: place });
+        number
+    }
+
+    /// Forgets a guest that was put off; it is to be dropped outside of the lock.
+    pub(super) fn forget(&mut self, number: u64) -> Option<PutOff> {
+        self.put_off.remove(&number)
+    }
+
+    /// Evicts the youngest guest of the client with most of them, unless `client` has one itself or there
+    /// is no client with two: what it leaves, to be dropped outside of the lock, and its waker.
+    pub(super) fn evict(&mut self, client: &Arc<Account>) -> Option<(PutOff, Waker)> {
+        let mut counts: HashMap<*const Account, usize> = HashMap::new();
+        for guest in self.put_off.values() {
+            *counts.entry(Arc::as_ptr(&guest.client)).or_default() += 1;
+        }
+        if counts.contains_key(&Arc::as_ptr(client)) {
+            return None;
+        }
+        let (most, 2..) = counts.into_iter().max_by_key(|(_, count)| *count)? else { return None };
+        let mut guests = self.put_off.iter().rev();
+        let (number, _) = guests.find(|(_, guest)| Arc::as_ptr(&guest.client) == most)?;
+        let evicted = self.put_off.remove(&number.clone())?;
+        let mut task = evicted.ticket.lock();
+        // One that runs learns of it at the end of its slice.
+        task.is_evicted = true;
+        let waker = task.waker.clone();
+        drop(task);
+        Some((evicted, waker))
+    }
+
+    /// Guests that were put off, by payer and standing.
+    pub(super) fn counts(&self) -> HashMap<*const Payer, Counts> {
+        let mut all: HashMap<*const Payer, Counts> = HashMap::new();
+        for guest in self.put_off.values() {
+            let counts = all.entry(Arc::as_ptr(&guest.payer)).or_default();
+            match guest.ticket.lock().standing {
+                Standing::InLine | Standing::Granted | Standing::Woken => counts.runnable += 1,
+                Standing::Asleep => counts.waiting += 1,
+                Standing::Running | Standing::RunningWoken | Standing::Left => {}
+            }
+        }
+        all
+    }
+}
