@@ -133,11 +133,13 @@ impl Seat {
         self.late.get_or_insert_with(sleep).as_mut().poll(context).is_ready()
     }
 
-    /// A guest in line is late. One that has begun ends at once, if it is polled.
+    /// A guest in line is late. One that has begun ends at once, if it is polled, unless its time stood
+    /// still for a while: then it goes on in line as others do.
     fn begin_late(&mut self) -> Step {
         if !self.has_begun {
             return Step::End(Unfinished::Late);
         }
+        self.deadline = None;
         let line = self.line.take();
         let mut queue = self.scheduler.lock();
         let mut task = self.pair().ticket.lock();
