@@ -72,6 +72,11 @@ impl Account {
     fn of(&self, unit: Unit) -> &AtomicU64 {
         &self.held[unit as usize]
     }
+
+    /// Changes a number under the budget's lock, which takes no atomic addition.
+    fn set(&self, unit: Unit, units: u64) {
+        self.of(unit).store(units, Ordering::Relaxed);
+    }
 }
 
 /// A holder of a lease.
@@ -84,11 +89,30 @@ pub(crate) struct Holder {
     pub(crate) is_client: bool,
 }
 
+/// The holders of a lease: a function, a client and a connection, or fewer.
+#[derive(Debug, Default)]
+pub(crate) struct Holders([Option<Holder>; 3]);
+
+impl Holders {
+    /// Adds a holder; there is none of its kind yet.
+    pub(crate) fn add(&mut self, holder: Holder) {
+        if let Some(free) = self.0.iter_mut().find(|place| place.is_none()) {
+            *free = Some(holder);
+        } else {
+            debug_assert!(false, "a lease has more than three holders");
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Holder> {
+        self.0.iter().flatten()
+    }
+}
+
 /// Units taken from a budget, given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Lease {
     budget: Budget,
-    holders: Vec<Holder>,
+    holders: Holders,
     units: u64,
 }
 
@@ -102,7 +126,7 @@ impl Budget {
     }
 
     /// A lease of nothing, to be grown.
-    pub(crate) fn lease(&self, holders: Vec<Holder>) -> Lease {
+    pub(crate) fn lease(&self, holders: Holders) -> Lease {
         Lease { budget: self.clone(), holders, units: 0 }
     }
 
@@ -144,8 +168,8 @@ impl Lease {
         if !self.holders.iter().any(has_few) && !self.holders.iter().all(is_within) {
             return Err(Exhausted);
         }
-        for Holder { account, .. } in &self.holders {
-            account.of(unit).fetch_add(units, order);
+        for Holder { account, .. } in self.holders.iter() {
+            account.set(unit, account.of(unit).load(order) + units);
         }
         taken.units = sum;
         taken.peak = taken.peak.max(sum);
@@ -161,15 +185,15 @@ impl Lease {
         let unit = self.budget.0.unit;
         let mut taken = self.budget.taken();
         taken.units -= units;
-        for Holder { account, .. } in &self.holders {
-            account.of(unit).fetch_sub(units, Ordering::Relaxed);
+        for Holder { account, .. } in self.holders.iter() {
+            account.set(unit, account.of(unit).load(Ordering::Relaxed) - units);
         }
     }
 
     /// The account of the client, or of another holder if there is none.
     pub(crate) fn payer(&self) -> Arc<Account> {
         let client = self.holders.iter().find(|holder| holder.is_client);
-        let holder = client.or(self.holders.first());
+        let holder = client.or(self.holders.iter().next());
         holder.map(|holder| holder.account.clone()).unwrap_or_default()
     }
 }
@@ -219,19 +243,27 @@ impl<K: Ord + Clone> Accounts<K> {
 mod tests {
     use super::*;
 
-    fn holder(account: &Arc<Account>, share: u8, is_client: bool) -> Vec<Holder> {
-        vec![Holder { account: account.clone(), share, is_client }]
+    fn holder(account: &Arc<Account>, share: u8, is_client: bool) -> Holders {
+        holders([(account, share, is_client)])
+    }
+
+    fn holders<const N: usize>(list: [(&Arc<Account>, u8, bool); N]) -> Holders {
+        let mut holders = Holders::default();
+        for (account, share, is_client) in list {
+            holders.add(Holder { account: account.clone(), share, is_client });
+        }
+        holders
     }
 
     #[test]
     fn a_lease_comes_back() {
         let budget = Budget::new(Unit::Byte, 10);
-        let mut first = budget.lease(Vec::new());
+        let mut first = budget.lease(Holders::default());
         assert_eq!(first.grow(6), Ok(()));
-        assert_eq!(budget.lease(Vec::new()).grow(5), Err(Exhausted));
+        assert_eq!(budget.lease(Holders::default()).grow(5), Err(Exhausted));
         assert_eq!(first.grow(4), Ok(()));
         drop(first);
-        assert_eq!(budget.lease(Vec::new()).grow(10), Ok(()));
+        assert_eq!(budget.lease(Holders::default()).grow(10), Ok(()));
     }
 
     #[test]
@@ -263,8 +295,7 @@ mod tests {
         let mut all = budget.lease(holder(&function, 80, false));
         assert_eq!(all.grow(8), Ok(()));
         let ask = |client: &Arc<Account>| {
-            let holders = [holder(&function, 80, false), holder(client, 50, true)];
-            let mut lease = budget.lease(holders.into_iter().flatten().collect());
+            let mut lease = budget.lease(holders([(&function, 80, false), (client, 50, true)]));
             lease.grow(1).map(|()| lease)
         };
         let clients: [Arc<Account>; 3] = Default::default();
@@ -274,6 +305,22 @@ mod tests {
         assert_eq!(ask(&clients[2]).err(), Some(Exhausted), "nothing is left");
         drop((first, second));
         assert!(ask(&clients[2]).is_ok());
+    }
+
+    #[test]
+    fn what_holders_have_is_counted_and_given_back() {
+        let budget = Budget::new(Unit::Byte, 100);
+        let accounts: [Arc<Account>; 3] = Default::default();
+        let list =
+            [(&accounts[0], 100, false), (&accounts[1], 100, true), (&accounts[2], 100, false)];
+        let held = || accounts.each_ref().map(|it| it.of(Unit::Byte).load(Ordering::Relaxed));
+        let mut lease = budget.lease(holders(list));
+        assert_eq!((lease.grow(7), lease.grow(5)), (Ok(()), Ok(())));
+        assert_eq!(held(), [12; 3]);
+        lease.shrink(2);
+        assert_eq!(held(), [10; 3]);
+        drop(lease);
+        assert_eq!(held(), [0; 3]);
     }
 
     #[test]

@@ -13,7 +13,7 @@
 //! * management is under `/v1`: see [`Client`] for the other end of it.
 //!
 //! The way of a request, each step a file: `server` accepts, `admission` finds a place,
-//! `connection` watches the client, `turns` says when its tasks go on, `http` routes,
+//! `connection` speaks with the client and `watch` looks at its clocks, `turns` says when its tasks go on, `http` routes,
 //! `http::invoke` reads the body and queues, `workers` run the function, and `http::answer` says
 //! how it went. The way of a deployment: `http::manage` stages the upload,
 //! `deploy` checks it and commits it to `store` and `registry`.
@@ -34,6 +34,7 @@
 mod admission;
 mod budget;
 mod client;
+mod clock;
 mod config;
 mod connection;
 mod deploy;
@@ -49,6 +50,7 @@ mod server;
 mod store;
 mod turns;
 mod upkeep;
+mod watch;
 mod workers;
 
 pub use client::{Client, ClientError};

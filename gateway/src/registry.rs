@@ -1,10 +1,11 @@
 //! The functions in memory, by name and by route.
 
+use crate::budget::{Account, Accounts};
 use crate::failed::{Failed, FailedFunction};
 use hyper::header::HeaderValue;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use wfaas_function::{ByteSize, Function, FunctionName, Route, Span, Spec};
 
 /// A function that can be reached. Requests hold it while they run, so replacing it in the
@@ -13,6 +14,8 @@ pub(crate) struct Deployed {
     pub(crate) function: Function,
     pub(crate) content_type: HeaderValue,
     pub(crate) info: FunctionInfo,
+    /// Once it has had a request.
+    account: OnceLock<Arc<Account>>,
 }
 
 /// What listings say about a function. Values of environment variables are not in it.
@@ -82,7 +85,7 @@ impl Deployed {
             time_limit_ms: limits.time.map_or(u64::MAX, Span::millis),
             output_limit_bytes: bytes(limits.output),
         };
-        Deployed { function, content_type, info }
+        Deployed { function, content_type, info, account: OnceLock::new() }
     }
 
     pub(crate) fn name(&self) -> &FunctionName {
@@ -91,6 +94,11 @@ impl Deployed {
 
     pub(crate) fn route(&self) -> &Route {
         &self.info.route
+    }
+
+    /// Its account, which all functions of the name have: looked up once.
+    pub(crate) fn account(&self, accounts: &Accounts<FunctionName>) -> &Arc<Account> {
+        self.account.get_or_init(|| accounts.of(self.name()))
     }
 }
 

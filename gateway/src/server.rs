@@ -11,13 +11,14 @@ use crate::registry::{FunctionInfo, FunctionStatus};
 use crate::store::{Store, StoreError};
 use crate::turns::Turns;
 use crate::upkeep;
+use crate::watch::watch;
 use crate::workers::Workers;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use wfaas_function::{FunctionName, Spec};
 use wfaas_vm::Engine;
@@ -177,36 +178,48 @@ impl Gateway {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), GatewayError> {
         let listener = TcpListener::from_std(self.listener)
             .map_err(|source| GatewayError::Io { what: "listening", source })?;
-        let (end, ending) = watch::channel(false);
-        let mut connections = JoinSet::new();
-        tokio::select! {
-            () = accept(&listener, &self.shared, &ending, &mut connections) => {}
-            () = upkeep::keep_up(&self.shared) => {}
-            () = shutdown => {}
-        }
-        drop(listener);
-        end.send_replace(true);
-        let drain = self.shared.config.drain_timeout;
-        let drained = async { while connections.join_next().await.is_some() {} };
-        if tokio::time::timeout(drain, drained).await.is_err() {
-            tracing::warn!("requests were still in flight after {drain:?}: they are cut off");
-        }
-        connections.shutdown().await;
+        serve(listener, &self.shared, shutdown).await;
         // The last owner waits for the workers, which must not hold up the runtime.
         let _ = tokio::task::spawn_blocking(move || drop(self.shared)).await;
         Ok(())
     }
 }
 
+/// Serves until `shutdown` is ready, then lets requests in flight finish.
+async fn serve(listener: TcpListener, shared: &Arc<Shared>, shutdown: impl Future<Output = ()>) {
+    let config = &shared.config;
+    let admission = Arc::new(Admission::new(config));
+    let mut connections = JoinSet::new();
+    let mut watching = pin!(watch(&admission, config));
+    tokio::select! {
+        () = accept(&listener, shared, &admission, &mut connections) => {}
+        () = &mut watching => {}
+        () = upkeep::keep_up(shared) => {}
+        () = shutdown => {}
+    }
+    drop(listener);
+    admission.states().iter().for_each(|state| state.end());
+    let drain = config.drain_timeout;
+    let drained = async {
+        tokio::select! {
+            () = async { while connections.join_next().await.is_some() {} } => {}
+            () = &mut watching => {}
+        }
+    };
+    if tokio::time::timeout(drain, drained).await.is_err() {
+        tracing::warn!("requests were still in flight after {drain:?}: they are cut off");
+    }
+    connections.shutdown().await;
+}
+
 /// Accepts connections, and closes those that there is no place for.
 async fn accept(
     listener: &TcpListener,
     shared: &Arc<Shared>,
-    ending: &watch::Receiver<bool>,
+    admission: &Arc<Admission>,
     connections: &mut JoinSet<()>,
 ) {
     let config = &shared.config;
-    let admission = Arc::new(Admission::new(config));
     loop {
         while connections.try_join_next().is_some() {}
         let (stream, address) = match listener.accept().await {
@@ -224,8 +237,7 @@ async fn accept(
             tracing::debug!("no place for a connection of {address}");
             continue;
         };
-        let (shared, ending) = (shared.clone(), ending.clone());
-        connections.spawn(connection::serve(stream, address, shared, place, ending));
+        connections.spawn(connection::serve(stream, address, shared.clone(), place));
     }
 }
 

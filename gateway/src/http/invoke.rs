@@ -30,14 +30,14 @@ pub(super) async fn handle(
 ) -> Result<Response<Answer>, Problem> {
     let path = head.uri.path();
     let deployed = find(shared, path).await?;
-    let lease = caller.bytes(deployed.name(), &head)?;
+    let lease = caller.bytes(&deployed, &head)?;
     let received = body::receive(body, shared.config.max_body, lease, caller.exchange).await?;
     let deadline = Instant::now().checked_add(deployed.function.time_limit());
     let route_bytes = path.len() - deployed.route().rest(path).len();
     let request = Request::from_parts(head, Body::complete(received.bytes));
     let (id, exchange) = (id.to_owned(), Exchange::new(request));
     let exchange = Exchange { id: id.clone(), route_bytes, deadline, ..exchange };
-    let place = caller.place(deployed.name())?;
+    let place = caller.place(&deployed)?;
     let outcome = run(shared, &deployed, exchange, place, received.lease).await?;
     respond(caller, &deployed, outcome, &id)
 }

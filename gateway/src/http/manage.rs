@@ -5,6 +5,7 @@ use super::auth;
 use super::blocking;
 use super::body::{self, Answer, UploadError};
 use super::peer::Caller;
+use crate::budget::Holders;
 use crate::connection::Exchange;
 use crate::registry::FunctionStatus;
 use crate::server::Shared;
@@ -115,7 +116,7 @@ async fn put(
 ) -> Result<Response<Answer>, Problem> {
     let spec = spec(head).map_err(crate::deploy::DeployError::from)?;
     // Before the file, so that it outlives the file's bytes.
-    let mut lease = shared.staged.lease(Vec::new());
+    let mut lease = shared.staged.lease(Holders::default());
     let staged = shared.deployer.layout.stage()?;
     let limit = shared.config.max_artifact;
     match body::receive_file(body, limit, exchange, &staged, &mut lease).await {

@@ -2,14 +2,16 @@
 
 use super::answer::Problem;
 use super::forwarded;
-use crate::budget::{Budget, Holder, Lease};
+use crate::budget::{Account, Budget, Holder, Holders, Lease};
 use crate::connection::Exchange;
 use crate::limits::ClientAddress;
 use crate::network::Client;
+use crate::registry::Deployed;
 use crate::server::Shared;
 use hyper::HeaderMap;
 use hyper::http::request::Parts;
 use std::net::IpAddr;
+use std::sync::Arc;
 use wfaas_function::FunctionName;
 
 /// The other end of a connection.
@@ -18,6 +20,8 @@ pub(crate) struct Peer {
     pub(crate) address: IpAddr,
     /// `None` for a trusted proxy.
     pub(crate) client: Option<Client>,
+    /// Of the client.
+    pub(crate) account: Option<Arc<Account>>,
     pub(crate) is_trusted: bool,
     /// Whether the connection is for health and management only.
     pub(crate) reserved: bool,
@@ -28,7 +32,7 @@ pub(super) struct Caller<'a> {
     shared: &'a Shared,
     pub(super) exchange: &'a Exchange,
     is_trusted: bool,
-    client: Option<Client>,
+    client: Option<(Client, Arc<Account>)>,
 }
 
 impl Peer {
@@ -40,11 +44,12 @@ impl Peer {
         headers: &HeaderMap,
     ) -> Caller<'a> {
         let limits = &shared.config.clients;
-        let mut client = self.client;
+        let mut client = self.client.zip(self.account.clone());
         if self.is_trusted && limits.client_address == ClientAddress::Forwarded {
             // Clients that are hidden are limited together.
             let named = forwarded::client(headers, |address| limits.is_trusted(address));
-            client = Some(Client::of(named.unwrap_or(self.address)));
+            let named = Client::of(named.unwrap_or(self.address));
+            client = Some((named, shared.addresses.of(&named)));
         }
         Caller { shared, exchange, is_trusted: self.is_trusted, client }
     }
@@ -53,15 +58,17 @@ impl Peer {
 impl Caller<'_> {
     /// The answer of this function has no room. The client is held to the time it is told.
     pub(super) fn refuse(&self, function: &FunctionName) -> Problem {
-        if let Some(client) = self.client {
+        if let Some((client, _)) = self.client {
             self.shared.refusals.add(client, function);
         }
         Problem::too_much()
     }
 
     /// A lease of the bytes of a request to this function, so far its head's.
-    pub(super) fn bytes(&self, function: &FunctionName, head: &Parts) -> Result<Lease, Problem> {
-        if self.client.is_some_and(|client| self.shared.refusals.contains(client, function)) {
+    pub(super) fn bytes(&self, function: &Deployed, head: &Parts) -> Result<Lease, Problem> {
+        let comes_early =
+            |(client, _): &(Client, _)| self.shared.refusals.contains(*client, function.name());
+        if self.client.as_ref().is_some_and(comes_early) {
             return Err(Problem::too_much());
         }
         self.lease_head(&self.shared.buffered, self.holders(Some(function)), head)
@@ -75,13 +82,13 @@ impl Caller<'_> {
     fn lease_head(
         &self,
         budget: &Budget,
-        mut holders: Vec<Holder>,
+        mut holders: Holders,
         head: &Parts,
     ) -> Result<Lease, Problem> {
         if !self.is_trusted {
             let account = self.exchange.connection().account.clone();
             let share = self.shared.config.clients.connection_share;
-            holders.push(Holder { account, share, is_client: false });
+            holders.add(Holder { account, share, is_client: false });
         }
         let mut lease = budget.lease(holders);
         lease.grow(head_bytes(head)).map_err(|_| Problem::too_much())?;
@@ -89,7 +96,7 @@ impl Caller<'_> {
     }
 
     /// A place in the queue for a request to this function.
-    pub(super) fn place(&self, function: &FunctionName) -> Result<Lease, Problem> {
+    pub(super) fn place(&self, function: &Deployed) -> Result<Lease, Problem> {
         let mut place = self.shared.places.lease(self.holders(Some(function)));
         let mut granted = place.grow(1);
         if granted.is_err() && self.shared.workers.make_room(&place.payer()) {
@@ -98,16 +105,16 @@ impl Caller<'_> {
         granted.map(|()| place).map_err(|_| Problem::busy_workers())
     }
 
-    fn holders(&self, function: Option<&FunctionName>) -> Vec<Holder> {
+    fn holders(&self, function: Option<&Deployed>) -> Holders {
         let limits = &self.shared.config.clients;
-        let mut holders = Vec::with_capacity(3);
+        let mut holders = Holders::default();
         if let Some(function) = function {
-            let (account, share) = (self.shared.functions.of(function), limits.function_share);
-            holders.push(Holder { account, share, is_client: false });
+            let account = function.account(&self.shared.functions).clone();
+            holders.add(Holder { account, share: limits.function_share, is_client: false });
         }
-        if let Some(client) = &self.client {
-            let (account, share) = (self.shared.addresses.of(client), limits.address_share);
-            holders.push(Holder { account, share, is_client: true });
+        if let Some((_, account)) = &self.client {
+            let (account, share) = (account.clone(), limits.address_share);
+            holders.add(Holder { account, share, is_client: true });
         }
         holders
     }

@@ -8,6 +8,7 @@
 //! one that is served now stands.
 
 use crate::budget::Account;
+use crate::clock;
 use pin_project_lite::pin_project;
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
@@ -293,6 +294,7 @@ impl<F: Future> Future for InTurns<F> {
             return Poll::Pending;
         }
         let mut turn = Turn { ticket, began: Instant::now(), ended: false };
+        let _began = clock::begin(turn.began);
         let waker = Waker::from(ticket.clone());
         let poll = this.task.poll(&mut Context::from_waker(&waker));
         turn.ended = poll.is_ready();
