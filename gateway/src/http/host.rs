@@ -32,7 +32,15 @@ pub(super) fn check(head: &Parts) -> Result<(), Problem> {
 
 /// `uri-host [ ":" port ]`, or nothing.
 fn is_host(text: &str) -> bool {
-    text.is_empty() || !text.contains('@') && text.parse::<Authority>().is_ok()
+    is_plain(text) || !text.contains('@') && text.parse::<Authority>().is_ok()
+}
+
+/// Whether it is a name or an IPv4 address, and maybe a port, as next to all are, or nothing.
+fn is_plain(text: &str) -> bool {
+    let (name, port) = text.split_once(':').unwrap_or((text, "0"));
+    let is_in_names = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'.' || byte == b'-';
+    let is_port = matches!(port.len(), 1..=4) && port.bytes().all(|byte| byte.is_ascii_digit());
+    name.bytes().all(is_in_names) && is_port && !(name.is_empty() && text.contains(':'))
 }
 
 #[cfg(test)]
@@ -47,6 +55,27 @@ mod tests {
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
         check(&head).map_or_else(|problem| problem.status.as_u16(), |()| 200)
+    }
+
+    #[test]
+    fn plain_hosts_are_hosts() {
+        for (text, plain) in [
+            ("", true),
+            ("a", true),
+            ("127.0.0.1:8080", true),
+            ("x-y.example:1", true),
+            (":80", false),
+            ("a:", false),
+            ("a:80:80", false),
+            ("a:12345", false),
+            ("[::1]", false),
+            ("a_b", false),
+            ("a%20b", false),
+        ] {
+            assert_eq!(is_plain(text), plain, "{text}");
+            let parsed = text.is_empty() || text.parse::<Authority>().is_ok();
+            assert!(!plain || parsed, "{text}");
+        }
     }
 
     #[test]
