@@ -3,6 +3,7 @@
 use crate::executor::{block_on, yield_now};
 use crate::peer::{Calls, Named, async_callers, callers, fastest_caller};
 use crate::report::{Row, measure};
+use std::time::{Duration, Instant};
 use wfaas_compiler::{Options, Passes};
 use wfaas_vm::{Caller, Config, Engine, Linker, Module, Store};
 
@@ -42,6 +43,7 @@ pub(crate) fn run(rounds: usize) -> anyhow::Result<Vec<Row>> {
     let mut rows = vec![row("host to guest", rounds, &mut ours, &mut peers, |calls, count| {
         calls.empty(count)
     })?];
+    rows.push(deadline_row(rounds, &mut ours, &mut peers)?);
     for (name, export) in
         [("guest to host", "to_host"), ("direct call", "direct"), ("indirect call", "indirect")]
     {
@@ -54,6 +56,19 @@ pub(crate) fn run(rounds: usize) -> anyhow::Result<Vec<Row>> {
     }
     rows.extend(async_rows(rounds)?);
     Ok(rows)
+}
+
+/// Calls that have a deadline, beside the peer's without one.
+fn deadline_row(
+    rounds: usize,
+    ours: &mut Ours,
+    peers: &mut [Named<Box<dyn Calls>>],
+) -> anyhow::Result<Row> {
+    ours.store.set_deadline(Instant::now().checked_add(Duration::from_secs(3600)));
+    let empty = |calls: &mut dyn Calls, count| calls.empty(count);
+    let row = row("host to guest, deadline", rounds, ours, peers, empty);
+    ours.store.set_deadline(None);
+    row
 }
 
 /// Calls that can be suspended: without a wait, with a host function that is ready at once, and with

@@ -132,7 +132,7 @@ impl Function {
         }
         let environment = Arc::new(Environment::new(spec.guest_args(None), spec.env.clone())?);
         let mut linker = Linker::new(engine);
-        wfaas_wasi::add_to_linker(&mut linker);
+        wfaas_wasi::add_to_linker_async(&mut linker);
         let pool = Pool::new(&linker, module)?;
         let mut exports = PoolExports::default();
         let mut resolver = Resolver::of_pool(&pool, &mut exports);

@@ -92,6 +92,7 @@ pub use api::global::Global;
 pub use api::host_func::{HostParams, HostResults, IntoHostFunc};
 pub use api::instance::Instance;
 pub use api::linker::Linker;
+pub use api::maybe_future::MaybeFuture;
 pub use api::memory::Memory;
 pub use api::pool::{Faaslet, Pool, PoolFunc};
 pub use api::pool_memory::PoolMemory;

@@ -1,14 +1,17 @@
 //! System calls: everything this crate asks of the kernel, beside files and threads through the
 //! standard library. No other file of the crate makes one.
 
+mod threads;
+
 use corosensei::stack::{DefaultStack, Stack};
 use memmap2::{Mmap, MmapOptions};
-use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Write};
 use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::ptr;
+
+pub(crate) use threads::{ThreadClock, barrier_everywhere, be_prompt, prepare_barriers, thread_id};
 
 /// A signal handler, as `sigaction(2)` has it with `SA_SIGINFO`.
 pub(crate) type Handler = extern "C" fn(i32, *mut libc::siginfo_t, *mut libc::c_void);
@@ -117,25 +120,6 @@ pub(crate) fn signal_due(thread: i32) {
         // refused by the kernel, since the process id is checked too.
         unsafe { libc::syscall(libc::SYS_tgkill, process, thread, due_signal()) };
     }
-}
-
-thread_local! {
-    /// This thread's id in the kernel, or zero if nobody has asked yet.
-    static THREAD_ID: Cell<i32> = const { Cell::new(0) };
-}
-
-/// This thread's id in the kernel.
-#[inline]
-pub(crate) fn thread_id() -> i32 {
-    let known = THREAD_ID.get();
-    if known != 0 { known } else { ask_thread_id() }
-}
-
-#[cold]
-fn ask_thread_id() -> i32 {
-    let id = rustix::thread::gettid().as_raw_nonzero().get();
-    THREAD_ID.set(id);
-    id
 }
 
 /// Memory for a stack, with a guard at its low end; unmapped when it is dropped.

@@ -34,7 +34,7 @@ const HANDLES: &[&str] = &[
 const KERNEL: &[&str] = &["rustix", "region", "corosensei"];
 
 /// Files that use the kernel's constants and types, for signals.
-const LIBC: &[&str] = &["sys", "call::faults", "arch::x86_64::signal_frame"];
+const LIBC: &[&str] = &["sys", "sys::threads", "call::faults", "arch::x86_64::signal_frame"];
 
 type Graph = BTreeMap<String, BTreeSet<String>>;
 
@@ -194,9 +194,9 @@ fn only_handles_import_each_other_in_a_circle() {
 }
 
 #[test]
-fn system_calls_are_in_one_file() {
+fn system_calls_are_in_one_folder() {
     for (file, code) in files() {
-        for name in KERNEL.iter().filter(|_| file != "sys") {
+        for name in KERNEL.iter().filter(|_| layer(&file).1 != "sys") {
             assert!(paths_from(&code, &format!("{name}::")).is_empty(), "{file} calls {name}");
         }
         let libc = !paths_from(&code, "libc::").is_empty();

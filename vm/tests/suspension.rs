@@ -6,7 +6,9 @@ use common::waiting::{expected, guest};
 use common::{engine, module, trap_of};
 use std::pin::pin;
 use std::task::Poll;
-use wfaas_vm::{Caller, Error, Extern, ExternRef, FuncType, Linker, Store, TrapCode, Val, ValType};
+use wfaas_vm::{
+    Caller, Error, Extern, ExternRef, FuncType, Linker, MaybeFuture, Store, TrapCode, Val, ValType,
+};
 
 #[test]
 fn a_call_without_waits_is_ready_at_once() {
@@ -90,6 +92,74 @@ fn a_synchronous_call_that_reaches_an_async_function_is_an_error() {
     assert!(error.to_string().contains("inside of a synchronous call"), "{error}");
     gate.open(1);
     assert_eq!(block_on(once.call_async(&mut store, 1)).unwrap(), 2, "the store goes on");
+}
+
+/// A function of the host that waits if its argument is odd.
+fn maybe_async(linker: &mut Linker<()>) {
+    linker.func_wrap_maybe_async("host", "half", |caller: Caller<'_, ()>, (n,): (i32,)| {
+        if n % 2 == 0 {
+            return MaybeFuture::Ready(Ok(n / 2));
+        }
+        if n == 1 && !caller.can_wait() {
+            return MaybeFuture::Ready(Ok(-1));
+        }
+        MaybeFuture::Future(Box::new(async move {
+            yield_now().await;
+            if n == 99 { Err("ninety-nine".into()) } else { Ok(n / 2) }
+        }))
+    });
+}
+
+#[test]
+fn a_host_function_that_seldom_waits_is_reached_by_all_calls() {
+    let engine = engine();
+    let mut linker = Linker::new(&engine);
+    maybe_async(&mut linker);
+    let wat = r#"(module
+        (import "host" "half" (func $half (param i32) (result i32)))
+        (func (export "run") (param i32) (result i32)
+            (call $half (call $half (local.get 0)))))"#;
+    let mut store = Store::new(&engine, ());
+    let instance = linker.instantiate(&mut store, &module(&engine, wat)).unwrap();
+    let run = instance.get_typed_func::<i32, i32>(&mut store, "run").unwrap();
+    for (n, expected, waits) in [(12, 3, false), (14, 3, true), (7, 1, true), (4, 1, false)] {
+        let mut call = pin!(run.call_async(&mut store, n));
+        let first = poll(call.as_mut());
+        assert_eq!(first.is_pending(), waits, "{n}");
+        let result = if waits { block_on(call) } else { ready(first) };
+        assert_eq!(result.unwrap(), expected, "{n}");
+    }
+    // Without a wait a synchronous call is as good as any.
+    assert_eq!(run.call(&mut store, 12).unwrap(), 3);
+    let error = run.call(&mut store, 14).unwrap_err();
+    assert!(matches!(error.downcast_ref(), Some(Error::NeedsAsync)), "{error}");
+    // A host function can tell: here it answers -1, whose half is waited for.
+    let error = run.call(&mut store, 2).map(|half| half == -1);
+    assert!(error.unwrap(), "the second one was asked for half of 1");
+    let error = block_on(run.call_async(&mut store, 99)).unwrap_err();
+    assert!(error.to_string().contains("ninety-nine"), "{error}");
+    assert_eq!(block_on(run.call_async(&mut store, 6)).unwrap(), 1, "the store goes on");
+}
+
+fn ready<T>(poll: Poll<T>) -> T {
+    let Poll::Ready(value) = poll else { panic!("it waits") };
+    value
+}
+
+#[test]
+fn the_host_too_can_call_a_function_that_seldom_waits() {
+    let engine = engine();
+    let mut linker = Linker::new(&engine);
+    maybe_async(&mut linker);
+    let wat = r#"(module
+        (import "host" "half" (func $half (param i32) (result i32)))
+        (export "half" (func $half)))"#;
+    let mut store = Store::new(&engine, ());
+    let instance = linker.instantiate(&mut store, &module(&engine, wat)).unwrap();
+    let half = instance.get_typed_func::<i32, i32>(&mut store, "half").unwrap();
+    for n in [8, 9] {
+        assert_eq!(block_on(half.call_async(&mut store, n)).unwrap(), 4);
+    }
 }
 
 /// Types at run time, more values than there are registers, vectors and references.

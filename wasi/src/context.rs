@@ -5,6 +5,7 @@ use crate::preview1::Errno;
 use crate::stdio::{Input, LogEvent, Output, Shared, WriteError, Written};
 use crate::table::{Descriptor, Table};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 /// Data of a store whose guests may call WASI.
 pub trait HasWasi: 'static {
@@ -87,6 +88,14 @@ impl Wasi {
     /// Closes a descriptor; what it still had for the log.
     pub(crate) fn close(&mut self, fd: u32) -> Result<Option<LogEvent>, Errno> {
         Ok(self.table.remove(fd)?.take_unfinished_line(&mut self.shared))
+    }
+
+    /// Ready when reading from a descriptor takes no wait for a stream.
+    pub(crate) fn poll_input(&mut self, fd: u32, context: &mut Context<'_>) -> Poll<()> {
+        match self.table.get_mut(fd) {
+            Ok(Descriptor::Input(input)) => input.poll(context),
+            _ => Poll::Ready(()),
+        }
     }
 
     /// Writes to a descriptor as much as it takes at once.

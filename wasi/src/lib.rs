@@ -7,7 +7,7 @@
 //!   or the log, line by line;
 //! * [`preview1`] has the functions. None of them blocks: a function that cannot go on returns a
 //!   *wait*, and is called again when that is over (`wait.rs` is the only place where a thread
-//!   sleeps).
+//!   sleeps for a guest). With [`add_to_linker_async`] a waiting guest is suspended, and holds none.
 //!
 //! A guest's pointers are allegations until checked (`preview1/guest.rs`).
 //!
@@ -48,12 +48,13 @@ mod environment;
 pub mod preview1;
 mod stdio;
 mod table;
+mod timer;
 mod wait;
 
 pub use context::{HasWasi, Wasi, WasiBuilder};
 pub use environment::{Environment, EnvironmentError};
-pub use preview1::{Exit, add_to_linker};
-pub use stdio::{Input, LogEvent, Output, OutputLimit};
+pub use preview1::{Exit, add_to_linker, add_to_linker_async};
+pub use stdio::{ByteStream, Input, LogEvent, Output, OutputLimit};
 
 /// The export that a module with WASI wants called once, before any other.
 pub const INITIALIZE: &str = "_initialize";

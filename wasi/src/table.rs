@@ -27,6 +27,11 @@ impl Descriptor {
         Some(PollFd::from_borrowed_fd(descriptor, flags))
     }
 
+    /// Whether more of a stream has to arrive before it can be read.
+    pub(crate) fn is_awaited(&self) -> bool {
+        matches!(self, Descriptor::Input(input) if input.is_awaited())
+    }
+
     /// The end of a stream that goes to the log, if no line end has completed it.
     pub(crate) fn take_unfinished_line(&mut self, shared: &mut Shared) -> Option<LogEvent> {
         match self {

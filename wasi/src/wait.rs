@@ -1,17 +1,26 @@
-//! Waiting: the one place where a thread sleeps, or may be held up by the kernel, for a guest.
+//! Waiting: the one place where a guest waits, or a thread may be held up by the kernel for one.
 //!
 //! A function of WASI that cannot go on says what it waits for, a [`Wait`], and is called again when
-//! that has come. Whoever calls it decides how to wait; [`Wait::block`] holds the thread.
+//! that has come. [`Wait::poll`] is of calls that can be suspended, [`Wait::block`] of those that hold a
+//! thread.
 
-use crate::preview1::Errno;
+use crate::context::Wasi;
+use crate::preview1::{Errno, Guest};
+use crate::timer::Timer;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::Timespec;
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
-/// Longest single wait. A signal that arrives just before the system call does not interrupt it,
-/// so no wait is longer than what a deadline may be late.
+/// Longest single wait of a thread. A signal that arrives just before the system call does not
+/// interrupt it, so no wait is longer than what a deadline may be late.
 const SLICE: Duration = Duration::from_millis(20);
+
+/// How often a suspended guest looks at descriptors of this process: nobody else tells it.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// What a guest waits for.
 #[derive(Debug)]
@@ -19,43 +28,114 @@ pub(crate) enum Wait {
     /// Others who want the processor.
     Turn,
     /// The first of several things.
-    For {
-        /// Descriptors of this process that become ready.
-        descriptors: Vec<PollFd<'static>>,
-        /// A time that comes; `None` for never.
-        until: Option<Instant>,
-    },
+    For(Events),
+}
+
+/// What can end a wait.
+#[derive(Debug, Default)]
+pub(crate) struct Events {
+    /// Descriptors of this process that become ready.
+    pub(crate) descriptors: Vec<PollFd<'static>>,
+    /// Descriptors of the guest: streams of which more arrives.
+    pub(crate) streams: Vec<u32>,
+    /// A time that comes; `None` for never.
+    pub(crate) until: Option<Instant>,
 }
 
 impl Wait {
     /// A wait for one descriptor.
     pub(crate) fn descriptor(descriptor: PollFd<'static>) -> Wait {
-        Wait::For { descriptors: vec![descriptor], until: None }
+        Wait::For(Events { descriptors: vec![descriptor], ..Events::default() })
     }
 
-    /// Blocks the thread until it is over. `interrupted` says whether the guest's call is to end,
-    /// by a deadline or a cancel.
+    /// A wait for more of the stream that the guest knows as `fd`.
+    pub(crate) fn stream(fd: u32) -> Wait {
+        Wait::For(Events { streams: vec![fd], ..Events::default() })
+    }
+
+    /// Ready when it is over. `timer` is this wait's alone.
     ///
     /// # Errors
-    /// [`Errno::Intr`] if it is: return to the guest at once.
-    pub(crate) fn block(self, interrupted: impl Fn() -> bool) -> Result<(), Errno> {
-        let (mut descriptors, until) = match self {
+    /// If nobody would end the wait.
+    pub(crate) fn poll(
+        &mut self,
+        wasi: &mut Wasi,
+        timer: &mut Timer,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), Errno>> {
+        let events = match self {
             Wait::Turn => {
-                std::thread::yield_now();
-                return Ok(());
+                *self = Wait::For(Events { until: Some(Instant::now()), ..Events::default() });
+                context.waker().wake_by_ref();
+                return Poll::Pending;
             }
-            Wait::For { descriptors, until } => (descriptors, until),
+            Wait::For(events) => events,
         };
+        match events.look(wasi, context) {
+            Ok(true) => return Poll::Ready(Ok(())),
+            Ok(false) => {}
+            Err(errno) => return Poll::Ready(Err(errno)),
+        }
+        let look = (!events.descriptors.is_empty()).then(|| Instant::now() + LOOK);
+        let set =
+            events.until.into_iter().chain(look).min().map(|at| timer.set(at, context.waker()));
+        match set {
+            Some(Err(errno)) => Poll::Ready(Err(errno)),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// Blocks the thread until it is over.
+    ///
+    /// # Errors
+    /// [`Errno::Intr`] if the guest's call is to end, by a deadline or a cancel: return to the guest at
+    /// once.
+    pub(crate) fn block(self, guest: &mut Guest<'_>) -> Result<(), Errno> {
+        let Wait::For(mut events) = self else {
+            std::thread::yield_now();
+            return Ok(());
+        };
+        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
         loop {
-            if interrupted() {
+            if guest.interrupted() {
                 return Err(Errno::Intr);
             }
-            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            let ready = poll_once(&mut descriptors, left.unwrap_or(SLICE).min(SLICE))?;
-            if ready || left == Some(Duration::ZERO) {
+            if events.look(guest.wasi(), &mut Context::from_waker(&waker))? {
                 return Ok(());
             }
+            let left = events.until.map(|until| until.saturating_duration_since(Instant::now()));
+            let slice = left.unwrap_or(SLICE).min(SLICE);
+            match (&events.streams[..], &mut events.descriptors) {
+                ([], descriptors) => _ = poll_once(descriptors, slice)?,
+                (_, descriptors) if descriptors.is_empty() => std::thread::park_timeout(slice),
+                _ => std::thread::park_timeout(slice.min(LOOK)),
+            }
         }
+    }
+}
+
+impl Events {
+    /// Whether one of them has come. Does not wait; streams wake the waker later.
+    fn look(&mut self, wasi: &mut Wasi, context: &mut Context<'_>) -> Result<bool, Errno> {
+        let mut has_arrived = false;
+        for fd in &self.streams {
+            has_arrived |= wasi.poll_input(*fd, context).is_ready();
+        }
+        if has_arrived
+            || !self.descriptors.is_empty() && poll_once(&mut self.descriptors, Duration::ZERO)?
+        {
+            return Ok(true);
+        }
+        Ok(self.until.is_some_and(|until| until <= Instant::now()))
+    }
+}
+
+/// Wakes a thread that is parked.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
     }
 }
 

@@ -4,6 +4,7 @@ use crate::api::externs::Extern;
 use crate::api::instance::Instance;
 use crate::api::memory::Memory;
 use crate::api::store::{AsContext, AsContextMut, StoreBox};
+use crate::call::task;
 use std::time::Instant;
 use wfaas_abi::TrapCode;
 
@@ -47,6 +48,12 @@ impl<'a, T: 'static> Caller<'a, T> {
     pub fn memory_and_data(&mut self, memory: Memory) -> (&mut [u8], &mut T) {
         let StoreBox { inner, data, .. } = &mut *self.store;
         (memory.bytes_mut(&mut inner.objects), data)
+    }
+
+    /// Whether a future that the host function returns now is awaited: its guest was called by
+    /// `call_async`, and no synchronous call is in between. Without a meaning in the future itself.
+    pub fn can_wait(&self) -> bool {
+        task::can_suspend()
     }
 
     /// When the call under way has to end.

@@ -17,6 +17,6 @@ impl CancelHandle {
     /// the next one.
     pub fn cancel(&self) {
         self.0.cancel();
-        watchdog::watch(&self.0);
+        watchdog::end_cancelled(&self.0);
     }
 }

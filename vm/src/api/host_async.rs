@@ -1,21 +1,23 @@
-//! Async host functions: closures that return a future.
+//! Async host functions: closures that return a future, or at once the results.
 //!
 //! Compiled code calls a stub, which calls `begin` below. It makes the future and polls it once, on the
 //! guest's stack. If it is not ready, the guest is suspended, and the future of its call polls it.
 
 use crate::api::caller::Caller;
 use crate::api::host_func::{HostParams, HostResults};
+use crate::api::maybe_future::MaybeFuture;
 use crate::api::store::StoreBox;
 use crate::api::val::Val;
 use crate::api::wasm_ty::{MAX_CELLS, References};
 use crate::arch::{WaitEnv, WayBack};
 use crate::call::state::CallState;
+use crate::runtime::error::Error;
 use crate::runtime::host_func::{HostEntry, HostFunc, Shim};
 use crate::runtime::instance::InstanceInner;
 use crate::runtime::objects::Objects;
 use crate::runtime::pending::{HostFuture, Pending};
 use crate::runtime::trap::BoxError;
-use crate::runtime::wait::return_or_wait;
+use crate::runtime::wait::{Begun, return_or_wait};
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -30,6 +32,9 @@ type ResultFuture<'a, R> = Box<dyn Future<Output = R> + Send + 'a>;
 trait AsyncHostFunc<T>: Send + Sync + 'static {
     type Results;
 
+    /// Whether it is called only where it can wait.
+    const ALWAYS_ASYNC: bool;
+
     /// Makes the future, with the arguments that are in the cells.
     ///
     /// # Safety
@@ -39,7 +44,7 @@ trait AsyncHostFunc<T>: Send + Sync + 'static {
         store: &'static mut StoreBox<T>,
         instance: Option<u32>,
         cells: *const u64,
-    ) -> Result<ResultFuture<'static, Self::Results>, BoxError>;
+    ) -> Result<MaybeFuture<'static, Self::Results>, BoxError>;
 
     /// Writes the results to the cells.
     ///
@@ -55,18 +60,20 @@ trait AsyncHostFunc<T>: Send + Sync + 'static {
 }
 
 /// A host function with Rust's types.
-struct Typed<F, P, R> {
+struct Typed<F, P, R, const ALWAYS_ASYNC: bool> {
     function: F,
     types: PhantomData<fn(P) -> R>,
 }
 
-impl<T: 'static, F, P, R> AsyncHostFunc<T> for Typed<F, P, R>
+impl<T: 'static, F, P, R, const ALWAYS_ASYNC: bool> AsyncHostFunc<T>
+    for Typed<F, P, R, ALWAYS_ASYNC>
 where
-    F: for<'a> Fn(Caller<'a, T>, P) -> ResultFuture<'a, R> + Send + Sync + 'static,
+    F: for<'a> Fn(Caller<'a, T>, P) -> MaybeFuture<'a, R> + Send + Sync + 'static,
     P: HostParams,
     R: HostResults,
 {
     type Results = R;
+    const ALWAYS_ASYNC: bool = ALWAYS_ASYNC;
 
     #[inline(always)]
     unsafe fn call(
@@ -74,7 +81,7 @@ where
         store: &'static mut StoreBox<T>,
         instance: Option<u32>,
         cells: *const u64,
-    ) -> Result<ResultFuture<'static, R>, BoxError> {
+    ) -> Result<MaybeFuture<'static, R>, BoxError> {
         let mut buffer = [0; MAX_CELLS];
         // SAFETY: the caller's contract.
         unsafe { std::ptr::copy_nonoverlapping(cells, buffer.as_mut_ptr(), P::CELLS) };
@@ -113,17 +120,18 @@ where
         + 'static,
 {
     type Results = Result<Vec<Val>, BoxError>;
+    const ALWAYS_ASYNC: bool = true;
 
     unsafe fn call(
         &self,
         store: &'static mut StoreBox<T>,
         instance: Option<u32>,
         cells: *const u64,
-    ) -> Result<ResultFuture<'static, Self::Results>, BoxError> {
+    ) -> Result<MaybeFuture<'static, Self::Results>, BoxError> {
         // SAFETY: the caller's contract: as many cells as the type needs.
         let cells = unsafe { std::slice::from_raw_parts(cells, self.ty.array_cells()) };
         let params = store.inner.objects.read_cells(cells, self.ty.params(), instance)?;
-        Ok((self.function)(Caller::new(store, instance), params))
+        Ok(MaybeFuture::Future((self.function)(Caller::new(store, instance), params)))
     }
 
     unsafe fn write(
@@ -141,15 +149,16 @@ where
     }
 }
 
-/// An async host function with Rust's types.
-pub(super) fn typed<T: 'static, F, P, R>(function: F) -> Arc<HostFunc>
+/// An async host function with Rust's types; if not `ALWAYS_ASYNC`, one that synchronous calls can
+/// reach, as long as its results are there at once.
+pub(super) fn typed<T: 'static, F, P, R, const ALWAYS_ASYNC: bool>(function: F) -> Arc<HostFunc>
 where
-    F: for<'a> Fn(Caller<'a, T>, P) -> ResultFuture<'a, R> + Send + Sync + 'static,
+    F: for<'a> Fn(Caller<'a, T>, P) -> MaybeFuture<'a, R> + Send + Sync + 'static,
     P: HostParams,
     R: HostResults,
 {
     let ty = FuncType::new(P::types(), R::types());
-    host_func::<T, _>(ty, Typed { function, types: PhantomData })
+    host_func::<T, _>(ty, Typed::<F, P, R, ALWAYS_ASYNC> { function, types: PhantomData })
 }
 
 /// An async host function with a type known at run time.
@@ -188,17 +197,20 @@ extern "C" fn begin<T: 'static, F: AsyncHostFunc<T>>(
 ) -> *const WayBack {
     let instance: *mut InstanceInner = instance.cast();
     // Linking put the closure with the stub, into a store of its type.
-    let begin = |call, index| {
+    let begin = |call, index, can_wait: bool| {
+        if F::ALWAYS_ASYNC && !can_wait {
+            return Err(Error::NeedsAsync.into());
+        }
         // SAFETY: as above; while the guest runs, the store is the call's; the stub has room for the
         // type's cells, as long as the guest waits.
-        unsafe { Waiter::<T, F>::new(closure, call, Some(index), cells) }
+        unsafe { Waiter::<T, F>::begin(closure, call, Some(index), cells) }
     };
     // SAFETY: this is called by a stub, and nothing is left to drop.
     unsafe { return_or_wait(instance, begin) }
 }
 
 /// # Safety
-/// As [`Waiter::new`].
+/// As [`Waiter::begin`].
 unsafe fn begin_boxed<T: 'static, F: AsyncHostFunc<T>>(
     closure: *const (),
     call: *mut CallState,
@@ -206,7 +218,10 @@ unsafe fn begin_boxed<T: 'static, F: AsyncHostFunc<T>>(
     cells: *mut u64,
 ) -> Result<HostFuture, Pending> {
     // SAFETY: the caller's contract.
-    Ok(Box::pin(unsafe { Waiter::<T, F>::new(closure, call, instance, cells)? }))
+    Ok(match unsafe { Waiter::<T, F>::begin(closure, call, instance, cells)? } {
+        Begun::Ended => Box::pin(async { Ok(()) }),
+        Begun::Waits(waiter) => Box::pin(waiter),
+    })
 }
 
 /// The future of an async host function, which leaves its results in cells.
@@ -224,32 +239,41 @@ struct Waiter<T: 'static, F: AsyncHostFunc<T>> {
 unsafe impl<T: 'static, F: AsyncHostFunc<T>> Send for Waiter<T, F> {}
 
 impl<T: 'static, F: AsyncHostFunc<T>> Waiter<T, F> {
-    /// Makes the future, with the arguments that are in `cells`, where the results will be.
+    /// Calls the function with the arguments that are in `cells`, where the results will be.
     ///
     /// # Safety
     /// `closure` must point to a `Closure<F>`, `call` to the start of a `StoreBox<T>`; both must outlive
     /// this, and the store be exclusively ours as long as this is polled or dropped, and have the
     /// closure. `cells` must have room for parameters and results, as long as this is polled.
     #[inline(always)]
-    unsafe fn new(
+    unsafe fn begin(
         closure: *const (),
         call: *mut CallState,
         instance: Option<u32>,
         cells: *mut u64,
-    ) -> Result<Self, Pending> {
+    ) -> Result<Begun<Self>, Pending> {
         let (closure, store) = (closure.cast::<Closure<F>>(), call.cast::<StoreBox<T>>());
         // SAFETY: the caller's contract.
         let function = unsafe { &(*closure).function };
         let call = || {
             // SAFETY: the caller's contract.
-            let store = unsafe { &mut *store };
+            let caller = unsafe { &mut *store };
             // SAFETY: the caller's contract.
-            unsafe { function.call(store, instance, cells) }
+            let results = match unsafe { function.call(caller, instance, cells) }? {
+                MaybeFuture::Future(future) => return Ok(Begun::Waits(Pin::from(future))),
+                MaybeFuture::Ready(results) => results,
+            };
+            // SAFETY: the caller's contract; the function, which had it, has returned.
+            let objects = unsafe { &mut (*store).inner.objects };
+            // SAFETY: the caller's contract.
+            unsafe { function.write(results, objects, instance, cells) }?;
+            Ok(Begun::Ended)
         };
         match catch_unwind(AssertUnwindSafe(call)) {
-            Ok(Ok(future)) => {
-                let future = Some(Pin::from(future));
-                Ok(Waiter { future, function, store, instance, cells })
+            Ok(Ok(Begun::Ended)) => Ok(Begun::Ended),
+            Ok(Ok(Begun::Waits(future))) => {
+                let future = Some(future);
+                Ok(Begun::Waits(Waiter { future, function, store, instance, cells }))
             }
             Ok(Err(error)) => Err(Pending::of_host(error)),
             Err(panic) => Err(Pending::Panic(panic)),
@@ -263,11 +287,11 @@ impl<T: 'static, F: AsyncHostFunc<T>> Waiter<T, F> {
         let Poll::Ready(results) = future.as_mut().poll(context) else { return Poll::Pending };
         self.future = None;
         let Waiter { function, store, instance, cells, .. } = *self;
-        // SAFETY: as `new` says; the future, which had it, is gone.
+        // SAFETY: as `begin` says; the future, which had it, is gone.
         let objects = unsafe { &mut (*store).inner.objects };
-        // SAFETY: as `new` says.
+        // SAFETY: as `begin` says.
         let function = unsafe { &*function };
-        // SAFETY: as `new` says.
+        // SAFETY: as `begin` says.
         Poll::Ready(unsafe { function.write(results, objects, instance, cells) })
     }
 }

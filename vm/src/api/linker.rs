@@ -6,6 +6,7 @@ use crate::api::externs::Extern;
 use crate::api::host_async;
 use crate::api::host_func::{self, HostParams, HostResults, IntoHostFunc};
 use crate::api::instance::Instance;
+use crate::api::maybe_future::MaybeFuture;
 use crate::api::store::{AsContextMut, StoreBox};
 use crate::api::val::Val;
 use crate::runtime::error::Error;
@@ -113,7 +114,38 @@ impl<T: 'static> Linker<T> {
         + Sync
         + 'static,
     ) -> &mut Self {
-        let func = host_async::typed::<T, _, P, R>(function);
+        let func = host_async::typed::<T, _, P, R, true>(move |caller, params| {
+            MaybeFuture::Future(function(caller, params))
+        });
+        self.insert(module, name, Definition::Host(func))
+    }
+
+    /// Defines a host function that seldom waits, by a closure that returns the results, or a future
+    /// of them. Without a future it costs hardly more than a synchronous one, and synchronous calls can
+    /// reach it too. A future returned there is [`Error::NeedsAsync`]:
+    /// [`Caller::can_wait`] tells. See [`Linker::func_wrap_async`] for the rest.
+    ///
+    /// ```
+    /// # use wfaas_vm::{Caller, Config, Engine, Linker, MaybeFuture};
+    /// # let engine = Engine::new(Config::default())?;
+    /// let mut linker = Linker::<Option<u64>>::new(&engine);
+    /// linker.func_wrap_maybe_async("host", "get", |mut caller: Caller<'_, Option<u64>>, (): ()| {
+    ///     match *caller.data() {
+    ///         Some(cached) => MaybeFuture::Ready(cached),
+    ///         None => MaybeFuture::Future(Box::new(async move {
+    ///             *caller.data_mut().insert(std::future::ready(7).await)
+    ///         })),
+    ///     }
+    /// });
+    /// # Ok::<(), wfaas_vm::Error>(())
+    /// ```
+    pub fn func_wrap_maybe_async<P: HostParams, R: HostResults>(
+        &mut self,
+        module: &str,
+        name: &str,
+        function: impl for<'a> Fn(Caller<'a, T>, P) -> MaybeFuture<'a, R> + Send + Sync + 'static,
+    ) -> &mut Self {
+        let func = host_async::typed::<T, _, P, R, false>(function);
         self.insert(module, name, Definition::Host(func))
     }
 

@@ -15,6 +15,7 @@ pub(crate) mod host_async;
 pub(crate) mod host_func;
 pub(crate) mod instance;
 pub(crate) mod linker;
+pub(crate) mod maybe_future;
 pub(crate) mod memory;
 pub(crate) mod module;
 pub(crate) mod pool;

@@ -4,7 +4,7 @@ use crate::api::cancel::CancelHandle;
 use crate::api::engine::Engine;
 use crate::pool::lent::Lent;
 use crate::runtime::store::StoreInner;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use wfaas_snapshot::Tracking;
 
 /// Holds instances, everything they share, and the embedder's data `T`. Handles such as
@@ -57,7 +57,16 @@ impl<T: 'static> Store<T> {
     /// Compiled code pays nothing for it. Applies to the calls started from now on, until it is set
     /// again; a faaslet starts without one.
     pub fn set_deadline(&mut self, deadline: Option<Instant>) {
-        self.0.inner.call.control().set_deadline(deadline);
+        self.0.inner.call.set_deadline(deadline);
+    }
+
+    /// Suspends calls made by `call_async` each time they have used `slice` of processor time, so that their
+    /// thread can do something else; their futures are woken at once. 1 ms is the least that is kept:
+    /// it is looked at once a millisecond, so a slice is up to 2 ms longer. Compiled code pays nothing for
+    /// it. `None` lets them run until they wait. Applies to the calls started or resumed from now on,
+    /// until it is set again; a faaslet starts without one.
+    pub fn set_time_slice(&mut self, slice: Option<Duration>) {
+        self.0.inner.call.set_slice(slice);
     }
 
     /// Lets everything that guests of the store can make grow not grow beyond `bytes` together:

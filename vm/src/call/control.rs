@@ -1,34 +1,37 @@
 //! Deadline and cancellation of a store's calls, as other threads see and set them. No instruction
 //! in compiled code pays for them, and no system call per call; see `watchdog`.
 
+use crate::call::time::{self, NEVER};
+use crate::call::timers::{self, Timed, Timer};
 use std::sync::atomic::{
     AtomicBool, AtomicI32, AtomicU8, AtomicU64,
     Ordering::{Relaxed, Release, SeqCst},
 };
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use wfaas_abi::TrapCode;
-
-/// No deadline.
-const NEVER: u64 = u64::MAX;
 
 /// The part of a store's calls that other threads may know.
 #[derive(Debug)]
 pub(crate) struct Control {
-    /// Nanoseconds since [`anchor`], or [`NEVER`].
+    /// A [`time`], or [`NEVER`].
     deadline: AtomicU64,
     cancelled: AtomicBool,
     /// The trap a signal could not deliver at once, as a number; zero for none.
     interrupt: AtomicU8,
+    /// Whether the time slice of the call is over.
+    slice_over: AtomicBool,
     /// Thread that runs the store's calls, or zero.
     thread: AtomicI32,
     /// Whether a call is under way that may be suspended.
     suspendable: AtomicBool,
     /// Wakes the future of the suspended call.
     waker: Mutex<Option<Waker>>,
-    /// Whether the watchdog has it in its list.
-    watched: AtomicBool,
+    /// Has the watchdog wake that future at the deadline.
+    timer: Timer,
+    /// Whether the watchdog has it in its list of cancelled ones.
+    listed: AtomicBool,
 }
 
 impl Default for Control {
@@ -37,22 +40,29 @@ impl Default for Control {
             deadline: AtomicU64::new(NEVER),
             cancelled: AtomicBool::new(false),
             interrupt: AtomicU8::new(0),
+            slice_over: AtomicBool::new(false),
             thread: AtomicI32::new(0),
             suspendable: AtomicBool::new(false),
             waker: Mutex::new(None),
-            watched: AtomicBool::new(false),
+            timer: Timer::default(),
+            listed: AtomicBool::new(false),
         }
     }
 }
 
 impl Control {
     pub(crate) fn set_deadline(&self, deadline: Option<Instant>) {
-        self.deadline.store(deadline.map_or(NEVER, nanos), Release);
+        self.deadline.store(deadline.map_or(NEVER, time::nanos), Release);
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        let nanos = self.deadline.load(SeqCst);
-        (nanos != NEVER).then(|| anchor() + Duration::from_nanos(nanos))
+        time::instant(self.deadline.load(SeqCst))
+    }
+
+    /// The deadline as a [`time`], or [`NEVER`].
+    #[inline]
+    pub(super) fn deadline_nanos(&self) -> u64 {
+        self.deadline.load(Relaxed)
     }
 
     /// Cancels the call under way, or else the next one.
@@ -60,23 +70,27 @@ impl Control {
         self.cancelled.store(true, SeqCst);
     }
 
-    /// Marks the start of the store's outermost call, on `thread`; whether the watchdog has to
-    /// watch it.
+    /// Whether the next call is to be cancelled, or the one under way.
     ///
-    /// Plain loads and stores are enough: a cancellation that just misses this one stays with the
-    /// watchdog until it has been seen.
+    /// A plain load is enough: a cancellation that just misses a call stays with the watchdog until it
+    /// has been seen.
     #[inline]
-    pub(super) fn begin(&self, thread: i32) -> bool {
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Relaxed)
+    }
+
+    /// Marks the start of the store's outermost call, on `thread`.
+    #[inline]
+    pub(super) fn begin(&self, thread: i32) {
         self.thread.store(thread, Release);
-        self.deadline.load(Relaxed) != NEVER || self.cancelled.load(Relaxed)
     }
 
     /// As [`Control::begin`], for a call that may be suspended. It ends with
     /// [`Control::end_suspendable`].
     #[inline]
-    pub(super) fn begin_suspendable(&self, thread: i32) -> bool {
+    pub(super) fn begin_suspendable(&self, thread: i32) {
         self.suspendable.store(true, Release);
-        self.begin(thread)
+        self.begin(thread);
     }
 
     /// Marks the end of an outermost call that may be suspended; `was` says whether it was.
@@ -96,6 +110,14 @@ impl Control {
             Some(noted) => noted.clone_from(waker),
             none => *none = Some(waker.clone()),
         }
+    }
+
+    /// Has the watchdog wake the future of the suspended call at the deadline; whether it has to be
+    /// told that there is one.
+    #[inline]
+    pub(super) fn set_timer(self: &Arc<Self>) -> Option<u64> {
+        let deadline = self.deadline_nanos();
+        (deadline != NEVER && timers::set(self, deadline)).then_some(deadline)
     }
 
     /// Wakes the future of the call if it is suspended; a clone, since the caller may hold locks.
@@ -136,16 +158,20 @@ impl Control {
             deadline,
             cancelled,
             interrupt,
+            slice_over,
             // These say that there is no call, between calls.
             thread: _,
             suspendable: _,
             waker: _,
+            // At worst the watchdog looks once too often.
+            timer: _,
             // The watchdog's, with its lock.
-            watched: _,
+            listed: _,
         } = self;
         deadline.store(NEVER, Release);
         cancelled.store(false, Release);
         interrupt.store(0, Release);
+        slice_over.store(false, Release);
     }
 
     /// The trap with which calls of this store have to end now. Async-signal-safe.
@@ -154,8 +180,7 @@ impl Control {
             return Some(TrapCode::Cancelled);
         }
         let deadline = self.deadline.load(SeqCst);
-        (deadline != NEVER && nanos(Instant::now()) >= deadline)
-            .then_some(TrapCode::DeadlineExceeded)
+        (deadline != NEVER && time::now() >= deadline).then_some(TrapCode::DeadlineExceeded)
     }
 
     /// Leaves the mark. Async-signal-safe.
@@ -172,15 +197,26 @@ impl Control {
         }
     }
 
-    /// Notes whether the watchdog has it in its list, which is locked; whether it had before.
-    pub(super) fn set_watched(&self, watched: bool) -> bool {
-        self.watched.swap(watched, Relaxed)
+    /// Ends the time slice of the call under way: it is suspended as soon as that is possible.
+    /// Async-signal-safe.
+    pub(crate) fn end_slice(&self) {
+        self.slice_over.store(true, Release);
     }
 
-    /// Whether a call is under way, or one is to be cancelled.
-    pub(super) fn is_to_be_watched(&self) -> bool {
-        let under_way = self.thread.load(Relaxed) != 0 || self.suspendable.load(Relaxed);
-        under_way || self.cancelled.load(SeqCst)
+    /// Whether the time slice is over; it is not any more afterwards. Async-signal-safe.
+    pub(crate) fn take_slice_over(&self) -> bool {
+        self.slice_over.load(Relaxed) && self.slice_over.swap(false, Relaxed)
+    }
+
+    /// Notes whether the watchdog has it in its list of cancelled ones, which is locked; whether it had
+    /// before.
+    pub(super) fn set_listed(&self, listed: bool) -> bool {
+        self.listed.swap(listed, Relaxed)
+    }
+
+    /// Whether a call is under way.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.thread.load(Relaxed) != 0 || self.suspendable.load(Relaxed)
     }
 
     /// The thread that runs the store's calls, or zero.
@@ -189,37 +225,65 @@ impl Control {
     }
 }
 
-/// The origin of deadlines.
-fn anchor() -> Instant {
-    static ANCHOR: OnceLock<Instant> = OnceLock::new();
-    *ANCHOR.get_or_init(Instant::now)
+impl Timed for Control {
+    fn timer(&self) -> &Timer {
+        &self.timer
+    }
+
+    fn is_due(&self, now: u64) -> Option<u64> {
+        let deadline = self.deadline.load(SeqCst);
+        if !self.suspendable.load(SeqCst) || deadline == NEVER {
+            return None;
+        }
+        if deadline > now {
+            return Some(deadline);
+        }
+        self.suspended_waker().into_iter().for_each(Waker::wake);
+        None
+    }
 }
 
-fn nanos(instant: Instant) -> u64 {
-    u64::try_from(instant.saturating_duration_since(anchor()).as_nanos()).unwrap_or(NEVER - 1)
+impl Drop for Control {
+    fn drop(&mut self) {
+        timers::forget(self);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
     #[test]
     fn a_cancellation_lasts_until_a_call_has_ended_by_it() {
         let control = Control::default();
-        assert!(!control.begin(7));
-        assert_eq!(control.due(), None);
+        control.begin(7);
+        assert_eq!((control.due(), control.is_under_way()), (None, true));
         control.end();
         control.cancel();
-        assert!(control.begin(7), "the next call is watched");
+        assert!(control.is_cancelled() && !control.is_under_way());
+        control.begin(7);
         assert_eq!(control.due(), Some(TrapCode::Cancelled));
         control.end();
-        assert!(control.is_to_be_watched(), "nobody has ended that call");
-        assert!(control.begin(7));
+        assert!(control.is_cancelled(), "nobody has ended that call");
+        control.begin(7);
         control.interrupt(TrapCode::Cancelled);
         assert_eq!(control.interrupted(), Some(TrapCode::Cancelled));
         control.end();
-        assert!(!control.is_to_be_watched());
+        assert!(!control.is_cancelled());
         assert_eq!((control.due(), control.interrupted()), (None, None));
+    }
+
+    #[test]
+    fn the_end_of_a_slice_is_taken_once() {
+        let control = Control::default();
+        assert!(!control.take_slice_over());
+        control.end_slice();
+        assert!(control.take_slice_over());
+        assert!(!control.take_slice_over());
+        control.end_slice();
+        control.reset();
+        assert!(!control.take_slice_over());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::call::faults;
 use crate::call::stack::GuestStack;
 use crate::call::stacks;
 use crate::call::state::{Activation, CallState, Fault, Phase};
-use crate::call::watchdog;
+use crate::call::stint::Stint;
 use crate::sys;
 use std::io;
 use wfaas_abi::context::RuntimeContext;
@@ -79,15 +79,15 @@ pub(crate) unsafe fn call(
     prepare_outermost(state, previous).map_err(Ended::Refused)?;
     let top = state.bottom.stack.top();
     (state.bottom.previous, state.bottom.call) = (previous, &raw mut *state);
-    if state.control.begin(sys::thread_id()) {
-        watchdog::watch(&state.control);
-    }
+    state.control.begin(sys::thread_id());
+    let stint = Stint::begin(state);
     set_current(&raw const state.bottom);
     let back = &raw mut state.bottom.back;
     // SAFETY: the caller vouches for the callee, and no call under way uses the stack.
     let status = unsafe { enter(callee.code, cells, callee.base, callee.trampoline, top, back) };
     set_current(previous);
     state.runtime.exit_fp = 0;
+    drop(stint);
     state.control.end();
     ended(state, status)
 }
@@ -137,12 +137,14 @@ unsafe fn call_nested(state: &mut CallState, callee: Callee, cells: *mut u64) ->
     let before = state.innermost;
     let outer_runtime = nest(state, outer, &mut activation);
     let outer_thread = state.control.set_thread(sys::thread_id());
+    let stint = Stint::begin(state);
     set_current(&raw const activation);
     let back = &raw mut activation.back;
     // SAFETY: the caller vouches for the callee; this call goes on below the stack pointer, on the
     // stack of the call it is nested in, or no call under way uses its stack.
     let status = unsafe { enter(callee.code, cells, callee.base, callee.trampoline, top, back) };
     set_current(previous);
+    drop(stint);
     state.control.set_thread(outer_thread);
     state.innermost = before;
     state.runtime = outer_runtime;

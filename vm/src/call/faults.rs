@@ -8,6 +8,7 @@
 //! | SEGV, BUS | anywhere, address in the guard of the guest's stack | stack overflow |
 //! | SEGV, BUS | host code called by a guest | trap; the store is poisoned |
 //! | the watchdog's | guest code | trap, if a deadline passed or the call was cancelled |
+//! | the watchdog's | guest code or host code | a mark, if the time slice of the call is over |
 //! | the watchdog's | host code called by a guest | a mark, which the return to the guest reads |
 //! | any other | | the handler that was installed before |
 //!
@@ -20,6 +21,7 @@ use crate::call::current::{current, mark_due_calls};
 use crate::call::stacks;
 use crate::call::state::{Activation, Fault};
 use crate::call::text;
+use crate::call::threads::{self, Registration};
 use crate::sys::{self, Disposition, SignalStack};
 use std::cell::OnceCell;
 use std::io;
@@ -32,8 +34,8 @@ thread_local! {
     static SIGNAL_STACK: OnceCell<Prepared> = const { OnceCell::new() };
 }
 
-/// A thread's signal stack. Without it the thread has no first stack either.
-struct Prepared(#[expect(dead_code)] SignalStack);
+/// A thread's signal stack, and its entry in the watchdog's list. Without them the thread has no first stack either.
+struct Prepared(#[expect(dead_code)] SignalStack, Registration);
 
 impl Drop for Prepared {
     fn drop(&mut self) {
@@ -48,7 +50,7 @@ impl Drop for Prepared {
 pub(crate) fn prepare_thread() -> io::Result<()> {
     let prepared = SIGNAL_STACK.try_with(|stack| {
         if stack.get().is_none() {
-            let _ = stack.set(Prepared(SignalStack::install()?));
+            let _ = stack.set(Prepared(SignalStack::install()?, Registration::new()?));
         }
         Ok(())
     });
@@ -181,6 +183,7 @@ extern "C" fn on_watchdog(_signal: i32, _info: *mut libc::siginfo_t, context: *m
 }
 
 fn interrupt_due_calls(frame: &mut SignalFrame<'_>) {
+    threads::note_slice_over();
     let due = mark_due_calls();
     // SAFETY: entries under way are alive.
     let Some(innermost) = (unsafe { current().as_ref() }) else { return };

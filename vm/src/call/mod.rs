@@ -10,11 +10,14 @@
 //! | `task` | calls that can be suspended |
 //! | `stack`, `stacks`, `stack_pool` | a guest's stack; lending a thread's; those of suspended calls |
 //! | `faults` | signals |
-//! | `control`, `watchdog` | deadlines and cancellation, and the thread that sees to them |
+//! | `control` | deadline and cancellation of a store's calls |
+//! | `stint`, `threads` | which calls are watched while they run, and where |
+//! | `watchdog`, `timers`, `bell` | the thread that sees to them, its timers, and what wakes it |
 //! | `parking` | threads that wait at a shared memory |
 //! | `backtrace`, `text` | frames, and which addresses are guest code |
 
 pub(crate) mod backtrace;
+mod bell;
 pub(crate) mod control;
 pub(crate) mod current;
 pub(crate) mod enter;
@@ -24,6 +27,10 @@ pub(crate) mod stack;
 pub(crate) mod stack_pool;
 pub(crate) mod stacks;
 pub(crate) mod state;
+mod stint;
 pub(crate) mod task;
 pub(crate) mod text;
+mod threads;
+mod time;
+mod timers;
 pub(crate) mod watchdog;

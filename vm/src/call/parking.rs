@@ -6,9 +6,11 @@
 //! suspended call has no thread that could look at a clock: the watchdog does that for it.
 
 use crate::call::current;
+use crate::call::time;
+use crate::call::timers::{self, Timed, Timer};
 use crate::sys::thread_id;
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 use wfaas_abi::TrapCode;
@@ -22,6 +24,8 @@ pub(crate) struct Parking(Mutex<HashMap<u64, VecDeque<Arc<Waiter>>>>);
 pub(crate) struct Waiter {
     state: Mutex<WaiterState>,
     wake: Condvar,
+    /// Of a suspended call: the end of its time.
+    timer: Timer,
 }
 
 #[derive(Debug, Default)]
@@ -102,7 +106,7 @@ impl Parking {
     }
 
     /// Looks whether a suspended call has to wait any longer with `waiter`; if so it wakes `waker`
-    /// when it has not.
+    /// when it has not. The watchdog has to be told of `end` then.
     pub(crate) fn poll(
         &self,
         address: u64,
@@ -115,14 +119,13 @@ impl Parking {
             return Poll::Ready(Outcome::Notified);
         }
         if end.is_none_or(|end| Instant::now() < end) {
-            let first = state.waker.is_none();
             match &mut state.waker {
                 Some(known) => known.clone_from(waker),
                 none => *none = Some(waker.clone()),
             }
             drop(state);
-            if let Some(end) = end.filter(|_| first) {
-                lock(&TIMERS).push((end, Arc::downgrade(waiter)));
+            if let Some(end) = end {
+                timers::set(waiter, time::nanos(end));
             }
             return Poll::Pending;
         }
@@ -206,32 +209,22 @@ pub(crate) fn wake(thread: i32) {
     }
 }
 
-/// The suspended calls that wait until some time.
-static TIMERS: Mutex<Vec<(Instant, Weak<Waiter>)>> = Mutex::new(Vec::new());
-
-/// Wakes the suspended calls that have waited until their time.
-pub(super) fn wake_timed_out() {
-    let mut due = Vec::new();
-    let mut timers = lock(&TIMERS);
-    if timers.is_empty() {
-        return;
+impl Timed for Waiter {
+    fn timer(&self) -> &Timer {
+        &self.timer
     }
-    let now = Instant::now();
-    timers.retain(|(end, waiter)| {
-        let Some(waiter) = waiter.upgrade() else { return false };
-        let wait = now < *end;
-        if !wait {
-            due.extend(lock(&waiter.state).waker.clone());
-        }
-        wait
-    });
-    drop(timers);
-    due.into_iter().for_each(Waker::wake);
+
+    fn is_due(&self, _now: u64) -> Option<u64> {
+        let waker = lock(&self.state).waker.clone();
+        waker.into_iter().for_each(Waker::wake);
+        None
+    }
 }
 
-/// Whether suspended calls wait until some time.
-pub(super) fn has_timers() -> bool {
-    !lock(&TIMERS).is_empty()
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        timers::forget(self);
+    }
 }
 
 /// No code that could panic runs under these locks.

@@ -18,6 +18,7 @@ use crate::arch::WayBack;
 use crate::call::control::Control;
 use crate::call::stack::{GuestStack, Owned};
 use crate::call::stack_pool::StackPool;
+use crate::call::time::NEVER;
 use std::marker::PhantomPinned;
 use std::ptr;
 use std::sync::Arc;
@@ -175,6 +176,20 @@ pub(crate) struct Fault {
     pub(crate) stack: GuestStack,
 }
 
+/// The reasons for which a store's calls are watched.
+#[derive(Debug)]
+pub(super) struct Watched {
+    /// Whether there is any.
+    pub(super) any: bool,
+    /// Processor time, in nanoseconds, after which a call that can be suspended is; [`NEVER`] for none.
+    pub(super) slice: u64,
+}
+
+impl Watched {
+    /// No reason.
+    const NONE: Watched = Watched { any: false, slice: NEVER };
+}
+
 /// The state of a store's call. It does not move while a call is under way: compiled code, the
 /// signal handler and the watchdog know it.
 #[repr(C)]
@@ -187,6 +202,7 @@ pub(crate) struct CallState {
     /// The innermost entry; null if there is none but the one above.
     pub(super) innermost: *const Activation,
     pub(super) control: Arc<Control>,
+    pub(super) watched: Watched,
     /// Whether a host function was left in the middle.
     pub(super) poisoned: bool,
     pub(super) fault: Fault,
@@ -205,6 +221,7 @@ impl CallState {
             bottom: Activation::NONE,
             innermost: ptr::null(),
             control: Arc::default(),
+            watched: Watched::NONE,
             poisoned: false,
             fault: Fault::default(),
             stacks,
@@ -297,6 +314,7 @@ impl CallState {
             bottom: _,
             innermost,
             control,
+            watched,
             poisoned,
             fault,
             // The engine's.
@@ -313,6 +331,7 @@ impl CallState {
             *control = Arc::default();
         }
         control.reset();
+        *watched = Watched::NONE;
         *fault = Fault::default();
         !*poisoned
     }

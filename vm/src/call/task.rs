@@ -25,6 +25,7 @@ use crate::call::enter::{
 };
 use crate::call::stacks;
 use crate::call::state::{Activation, CallState, Phase, Task};
+use crate::call::stint::Stint;
 use crate::call::watchdog;
 use crate::sys;
 use std::ptr;
@@ -118,7 +119,10 @@ impl Task {
             state.control.set_thread(thread)
         };
         let thread = set_polled(Phase::Polled, sys::thread_id());
+        // SAFETY: the caller's contract.
+        let stint = Stint::begin(unsafe { &*state });
         let result = poll();
+        drop(stint);
         set_polled(Phase::Suspended, thread);
         result
     }
@@ -174,6 +178,11 @@ impl Task {
             state.control.wake_with(waker);
             self.noted = Some(waker.clone());
         }
+        if !self.is_nested()
+            && let Some(deadline) = state.control.set_timer()
+        {
+            watchdog::wake_for(deadline);
+        }
     }
 
     /// The frame pointer at which the task's guest waits, and its entry.
@@ -202,9 +211,7 @@ impl Task {
         prepare_outermost(state, current())?;
         self.entry.stack = state.bottom.stack;
         state.innermost = &raw const self.entry;
-        if state.control.begin_suspendable(sys::thread_id()) {
-            watchdog::watch(&state.control);
-        }
+        state.control.begin_suspendable(sys::thread_id());
         Ok(())
     }
 
@@ -249,9 +256,11 @@ impl Task {
         self.entry.previous = previous;
         self.suspension.phase = Phase::Running;
         self.suspension.context = ptr::from_mut(context).cast();
+        let stint = self.begin_stint(state);
         set_current(&raw const self.entry);
         let status = switch(&raw mut self.entry.back);
         set_current(previous);
+        drop(stint);
         self.suspension.context = ptr::null_mut();
         state.control.set_thread(outer_thread);
         if status == SUSPENDED {
@@ -259,6 +268,12 @@ impl Task {
         }
         self.end(state);
         ended(state, status).map(|()| Progress::Finished)
+    }
+
+    /// A nested one's slice is the outermost's.
+    #[inline]
+    fn begin_stint(&self, state: &CallState) -> Option<Stint> {
+        if self.is_nested() { Stint::begin(state) } else { Stint::begin_suspendable(state) }
     }
 
     /// Keeps the frames of a guest that was switched away from, with their stack.
@@ -303,6 +318,14 @@ pub(crate) unsafe fn context<'a, 'b>() -> Option<&'a mut Context<'b>> {
     // SAFETY: the poll in which the guest runs has not returned, and does not use its context
     // meanwhile.
     unsafe { entry.suspension()?.context.cast::<Context<'b>>().as_mut() }
+}
+
+/// Whether the innermost guest under way on this thread can be suspended.
+pub(crate) fn can_suspend() -> bool {
+    // SAFETY: entries under way are alive.
+    let entry = unsafe { current().as_ref() };
+    let suspension = entry.and_then(Activation::suspension);
+    suspension.is_some_and(|suspension| !suspension.context.is_null())
 }
 
 /// The way back by which the guest that called this host function is suspended.

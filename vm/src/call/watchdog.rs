@@ -1,16 +1,19 @@
-//! Background thread: looks once a millisecond at the calls that have a deadline or were cancelled,
-//! and signals the threads of the calls that are due.
+//! Background thread: looks once a millisecond at the threads that run guests with a deadline or a time
+//! slice, at the calls that were cancelled, and at timers, and signals the threads of calls that are due.
 //!
 //! The signal handler (see `faults`) ends the guest if it finds guest code under way, and otherwise
 //! leaves a mark that hostcalls see on return. A thread that waits at a shared memory is woken too,
 //! and so is the future of a suspended call. The watchdog repeats this until the call has ended, so no signal is ever lost.
+//!
+//! A tick takes time for the threads, for the timers that are due, and for the calls that were
+//! cancelled and have not ended, but not for calls under way or suspended ones.
 
 use crate::call::control::Control;
-use crate::call::parking;
+use crate::call::{bell, parking, threads, time, timers};
 use crate::sys;
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How often the watchdog looks, and so how late a call may end.
 const TICK: Duration = Duration::from_millis(1);
@@ -18,87 +21,153 @@ const TICK: Duration = Duration::from_millis(1);
 /// How long the watchdog goes on looking after there was anything to look at.
 const IDLE_TICKS: u32 = 1000;
 
-/// The stores with a call that may have to be ended.
-struct Watchdog {
-    /// Weak, so that a store which nobody else can cancel keeps its control for the next request:
-    /// with a new one for each, this list would hold all requests of a tick.
-    watched: Mutex<Vec<Weak<Control>>>,
-    wake: Condvar,
+/// The cancelled calls that have not ended. Weak, so that a store which nobody else can cancel keeps its
+/// control for the next request: with a new one for each, this list would hold all requests of a tick.
+static CANCELLED: Mutex<Vec<Weak<Control>>> = Mutex::new(Vec::new());
+
+/// Has the watchdog end the call under way with a control that was cancelled, or else the next one.
+pub(crate) fn end_cancelled(control: &Arc<Control>) {
+    let mut cancelled = lock();
+    if !control.set_listed(true) {
+        cancelled.push(Arc::downgrade(control));
+    }
+    drop(cancelled);
+    wake_for(0);
 }
 
-/// Has the watchdog look at a store's calls until none is under way.
-pub(crate) fn watch(control: &Arc<Control>) {
-    let watchdog = watchdog();
-    let mut watched = watchdog.watched.lock().unwrap_or_else(PoisonError::into_inner);
-    if !control.set_watched(true) {
-        watched.push(Arc::downgrade(control));
-        if watched.len() == 1 {
-            watchdog.wake.notify_one();
-        }
+/// Makes sure that the watchdog sees at the time `at` something that was just written: a thread's
+/// record, or a timer.
+#[inline]
+pub(crate) fn wake_for(at: u64) {
+    if bell::sleeps_beyond(at) {
+        wake();
     }
 }
 
-/// Has the watchdog look at the suspended calls that wait until some time, now that there is one.
-pub(crate) fn watch_timers() {
-    let watchdog = watchdog();
-    // With the lock it is either asleep, or looks before it falls asleep.
-    let watched = watchdog.watched.lock().unwrap_or_else(PoisonError::into_inner);
-    watchdog.wake.notify_one();
-    drop(watched);
+/// The same for a timer that was set for `at`.
+pub(crate) fn wake_at(at: Instant) {
+    wake_for(time::nanos(at));
 }
 
-fn watchdog() -> &'static Watchdog {
-    static WATCHDOG: OnceLock<&'static Watchdog> = OnceLock::new();
-    WATCHDOG.get_or_init(|| {
-        let watchdog: &'static Watchdog =
-            Box::leak(Box::new(Watchdog { watched: Mutex::default(), wake: Condvar::new() }));
+#[cold]
+fn wake() {
+    static STARTED: Once = Once::new();
+    STARTED.call_once(|| {
+        sys::prepare_barriers();
         let thread = std::thread::Builder::new().name("wfaas-watchdog".into());
-        thread.spawn(|| watchdog.run()).expect("a thread for the watchdog");
-        watchdog
-    })
+        thread.spawn(run).expect("a thread for the watchdog");
+    });
+    bell::ring();
 }
 
-impl Watchdog {
-    fn run(&self) {
-        let mut idle = 0;
-        loop {
-            // Without the lock: a waker may do anything, also look for it.
-            let (suspended, watches) = self.look();
-            suspended.into_iter().for_each(Waker::wake);
-            parking::wake_timed_out();
-            idle = if watches || parking::has_timers() { 0 } else { idle + 1 };
-            if idle <= IDLE_TICKS {
-                std::thread::sleep(TICK);
-                continue;
-            }
+fn run() {
+    sys::be_prompt();
+    let mut idle = 0;
+    loop {
+        idle = if look().watched { 0 } else { idle + 1 };
+        if idle <= IDLE_TICKS {
+            std::thread::sleep(TICK);
+            continue;
+        }
+        let until = timers::next();
+        let is_needed = || threads::are_watched() || timers::next() < until || are_cancelled();
+        if bell::sleep(until, is_needed) {
             idle = 0;
-            let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-            if watched.is_empty() && !parking::has_timers() {
-                drop(self.wake.wait(watched).unwrap_or_else(PoisonError::into_inner));
-            }
         }
     }
+}
 
-    /// Signals the threads of the calls that are due. The wakers of suspended ones, and whether there
-    /// is anything to look at further.
-    fn look(&self) -> (Vec<Waker>, bool) {
-        let mut suspended = Vec::new();
-        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        watched.retain(|control| {
-            let Some(control) = control.upgrade() else { return false };
-            let keep = control.is_to_be_watched();
-            control.set_watched(keep);
-            if keep && control.due().is_some() {
-                match control.thread() {
-                    0 => suspended.extend(control.suspended_waker()),
-                    thread => {
-                        sys::signal_due(thread);
-                        parking::wake(thread);
-                    }
-                }
-            }
-            keep
-        });
-        (suspended, !watched.is_empty())
+/// Work of a tick.
+#[derive(Debug)]
+struct Tick {
+    /// Numbers of threads, timers and cancelled calls that were looked at.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for tests"))]
+    looked_at: (usize, usize, usize),
+    /// Whether there is anything to look at further, timers aside.
+    watched: bool,
+}
+
+fn look() -> Tick {
+    let now = time::now();
+    let (threads, watched) = threads::look(now, signal);
+    let (cancelled, under_way) = look_at_cancelled();
+    let timers = timers::fire(now);
+    Tick { looked_at: (threads, timers, cancelled), watched: watched || under_way }
+}
+
+/// Tells the threads of cancelled calls, and wakes suspended ones; how many there are, and whether
+/// one of them is under way.
+fn look_at_cancelled() -> (usize, bool) {
+    let mut controls = Vec::new();
+    lock().retain(|control| {
+        let Some(control) = control.upgrade() else { return false };
+        let keep = control.is_cancelled();
+        control.set_listed(keep);
+        controls.push(control);
+        keep
+    });
+    // Without the lock: a waker that is woken or dropped may do anything, also look for it.
+    let mut under_way = false;
+    for control in
+        controls.iter().filter(|control| control.is_cancelled() && control.is_under_way())
+    {
+        under_way = true;
+        match control.thread() {
+            0 => control.suspended_waker().into_iter().for_each(Waker::wake),
+            thread => signal(thread),
+        }
+    }
+    (controls.len(), under_way)
+}
+
+/// Whether a cancelled call is under way.
+fn are_cancelled() -> bool {
+    let controls: Vec<_> = lock().iter().filter_map(Weak::upgrade).collect();
+    controls.iter().any(|control| control.is_under_way())
+}
+
+/// Has a thread look whether a call on it has to end, or to be suspended.
+fn signal(thread: i32) {
+    sys::signal_due(thread);
+    parking::wake(thread);
+}
+
+/// No code that could panic runs under this lock.
+fn lock() -> MutexGuard<'static, Vec<Weak<Control>>> {
+    CANCELLED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tick_looks_at_no_suspended_call() {
+        let hour = Instant::now() + Duration::from_secs(3600);
+        let suspended: Vec<Arc<Control>> = (0..10_000).map(|_| Arc::default()).collect();
+        for control in &suspended {
+            control.set_deadline(Some(hour));
+            control.begin_suspendable(1);
+            control.end_suspendable(false);
+            assert!(control.set_timer().is_some());
+        }
+        let (threads, timers, _) = look().looked_at;
+        assert_eq!(timers, 0);
+        assert!(threads < 100, "only those of other tests");
+    }
+
+    #[test]
+    fn a_cancelled_call_is_looked_at_until_it_has_ended() {
+        let control = Arc::<Control>::default();
+        control.cancel();
+        lock().push(Arc::downgrade(&control));
+        let listed = || lock().iter().any(|listed| listed.as_ptr() == Arc::as_ptr(&control));
+        look_at_cancelled();
+        assert!(listed(), "the next call is to be cancelled");
+        control.begin(0);
+        control.interrupt(wfaas_abi::TrapCode::Cancelled);
+        control.end();
+        look_at_cancelled();
+        assert!(!listed());
     }
 }

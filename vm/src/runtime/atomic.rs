@@ -78,9 +78,7 @@ impl Future for AtomicWait {
                 match parking.poll(wait.address, waiter, wait.end, context.waker()) {
                     Poll::Ready(outcome) => outcome,
                     Poll::Pending => {
-                        if wait.end.is_some() {
-                            watchdog::watch_timers();
-                        }
+                        wait.end.into_iter().for_each(watchdog::wake_at);
                         return Poll::Pending;
                     }
                 }

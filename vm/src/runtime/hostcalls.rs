@@ -12,7 +12,7 @@ use crate::runtime::instance::{InstanceInner, caller};
 use crate::runtime::leave::return_or_leave;
 use crate::runtime::pending::Pending;
 use crate::runtime::store::StoreInner;
-use crate::runtime::wait::return_or_wait;
+use crate::runtime::wait::{Begun, return_or_wait};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use wfaas_abi::hostcall::{HOSTCALLS, Hostcall};
@@ -234,13 +234,13 @@ fn suspend_at(
     timeout: u64,
     result: *mut u64,
 ) -> *const WayBack {
-    let begin = |call, index| {
+    let begin = |call, index, _| {
         // SAFETY: while its guest runs, the store is alive and ours.
         let objects = unsafe { &mut StoreInner::of(call).objects };
         let timeout = timeout.cast_signed();
         // SAFETY: the stub has the cell, as long as the guest waits.
         let wait = unsafe { objects.begin_wait(index, memory, address, expected, timeout, result) };
-        wait.map_err(Pending::from)
+        wait.map(Begun::Waits).map_err(Pending::from)
     };
     // SAFETY: this is called last by the stub's function, and nothing is left to drop.
     unsafe { return_or_wait(instance, begin) }

@@ -12,8 +12,17 @@ use std::pin::Pin;
 use std::ptr;
 use std::task::Poll;
 
-/// Begins a host function that may wait, and polls it once. If it is ready the guest goes on, or is
-/// left; otherwise the store gets its future, and the guest is suspended by the [`WayBack`] returned.
+/// A host function that was begun.
+pub(crate) enum Begun<F> {
+    /// It has left its results where they belong.
+    Ended,
+    /// It will have left them there when this future is ready.
+    Waits(F),
+}
+
+/// Begins a host function that may wait, and polls its future once, if there is one. If it is ready the
+/// guest goes on, or is left; otherwise the store gets the future, and the guest is suspended by the
+/// [`WayBack`] returned. `begin` is told whether the guest can be suspended.
 ///
 /// # Safety
 /// Must be called last, by a function that a stub of `instance` called, and that has nothing left to
@@ -21,7 +30,7 @@ use std::task::Poll;
 #[inline(always)]
 pub(crate) unsafe fn return_or_wait<F>(
     instance: *mut InstanceInner,
-    begin: impl FnOnce(*mut CallState, u32) -> Result<F, Pending>,
+    begin: impl FnOnce(*mut CallState, u32, bool) -> Result<Begun<F>, Pending>,
 ) -> *const WayBack
 where
     F: Future<Output = Result<(), Pending>> + Unpin + Send + 'static,
@@ -45,19 +54,19 @@ where
 unsafe fn poll_once<F>(
     call: *mut CallState,
     instance: u32,
-    begin: impl FnOnce(*mut CallState, u32) -> Result<F, Pending>,
+    begin: impl FnOnce(*mut CallState, u32, bool) -> Result<Begun<F>, Pending>,
 ) -> Poll<Result<(), Pending>>
 where
     F: Future<Output = Result<(), Pending>> + Unpin + Send + 'static,
 {
     // SAFETY: the caller's contract.
-    let Some(context) = (unsafe { task::context() }) else {
-        return Poll::Ready(Err(Error::NeedsAsync.into()));
-    };
-    let mut future = match begin(call, instance) {
-        Ok(future) => future,
+    let context = unsafe { task::context() };
+    let mut future = match begin(call, instance, context.is_some()) {
+        Ok(Begun::Waits(future)) => future,
+        Ok(Begun::Ended) => return Poll::Ready(Ok(())),
         Err(pending) => return Poll::Ready(Err(pending)),
     };
+    let Some(context) = context else { return Poll::Ready(Err(Error::NeedsAsync.into())) };
     let polled = Pin::new(&mut future).poll(context);
     if polled.is_pending() {
         // SAFETY: while its guest runs, the store is alive and ours; the future does not run.

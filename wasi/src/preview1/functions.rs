@@ -1,7 +1,7 @@
 //! The list: every function of preview1, its parameters, and what implements it.
 
 use super::errno::{Errno, Failure};
-use super::guest::{Guest, call};
+use super::guest::{Guest, call, call_async};
 use super::{MODULE, clocks, directories, environment, poll, process, streams};
 use crate::context::HasWasi;
 use wfaas_vm::{Caller, FuncType, Linker, ValType};
@@ -17,9 +17,12 @@ pub struct WasiFunction {
     pub implemented: bool,
 }
 
-/// Reads the list: `name(parameter: type, ..)`, then ` = path` if there is an implementation.
+/// Reads the list: `name(parameter: type, ..)`, then ` = path` if there is an implementation, and
+/// `, waits` if it may ask for a wait.
 macro_rules! wasi_functions {
-    ($($name:ident($($param:ident: $ty:ident),*) $(= $($handler:ident)::+)?;)*) => {
+    ($(
+        $name:ident($($param:ident: $ty:ident),*) $(= $($handler:ident)::+ $(, $waits:ident)?)?;
+    )*) => {
         /// Every function of preview1.
         pub const FUNCTIONS: &[WasiFunction] = &[$(WasiFunction {
             name: stringify!($name),
@@ -38,6 +41,30 @@ macro_rules! wasi_functions {
             let exit = |_: Caller<'_, T>, code: u32| process::proc_exit(code);
             linker.func_wrap(MODULE, "proc_exit", exit);
         }
+
+        /// Defines those that may wait once more, so that they suspend their guest.
+        pub(super) fn add_waiting_to_linker<T: HasWasi + Send>(linker: &mut Linker<T>) {
+            $(add_waiting!(
+                linker, $name($($param: $ty),*), $($($handler)::+ $(, $waits)?)?
+            );)*
+        }
+    };
+}
+
+macro_rules! add_waiting {
+    ($linker:ident, $name:ident($($param:ident: $ty:ident),*), $($($handler:ident)::+)?) => {};
+    (
+        $linker:ident, $name:ident($($param:ident: $ty:ident),*), $($handler:ident)::+, waits
+    ) => {
+        $linker.func_wrap_maybe_async(
+            MODULE,
+            stringify!($name),
+            |caller: Caller<'_, T>, ($($param,)*): ($($ty,)*)| {
+                call_async(caller, stringify!($name), move |guest: &mut Guest<'_>| {
+                    $($handler)::+(guest, $($param.into()),*)
+                })
+            },
+        );
     };
 }
 
@@ -126,13 +153,13 @@ wasi_functions! {
     fd_prestat_get(fd: u32, prestat: u32) = directories::fd_prestat_get;
     fd_prestat_dir_name(fd: u32, path: u32, path_len: u32) = directories::fd_prestat_dir_name;
     fd_pwrite(fd: u32, iovs: u32, iovs_len: u32, offset: u64, written: u32);
-    fd_read(fd: u32, iovs: u32, iovs_len: u32, read: u32) = streams::fd_read;
+    fd_read(fd: u32, iovs: u32, iovs_len: u32, read: u32) = streams::fd_read, waits;
     fd_readdir(fd: u32, buf: u32, buf_len: u32, cookie: u64, used: u32);
     fd_renumber(from: u32, to: u32);
     fd_seek(fd: u32, offset: u64, whence: u32, position: u32) = streams::fd_seek;
     fd_sync(fd: u32);
     fd_tell(fd: u32, position: u32) = streams::fd_tell;
-    fd_write(fd: u32, iovs: u32, iovs_len: u32, written: u32) = streams::fd_write;
+    fd_write(fd: u32, iovs: u32, iovs_len: u32, written: u32) = streams::fd_write, waits;
     path_create_directory(fd: u32, path: u32, path_len: u32);
     path_filestat_get(fd: u32, flags: u32, path: u32, path_len: u32, stat: u32);
     path_filestat_set_times(
@@ -152,10 +179,10 @@ wasi_functions! {
     path_rename(fd: u32, old: u32, old_len: u32, new_fd: u32, new: u32, new_len: u32);
     path_symlink(old: u32, old_len: u32, fd: u32, new: u32, new_len: u32);
     path_unlink_file(fd: u32, path: u32, path_len: u32);
-    poll_oneoff(subscriptions: u32, events: u32, count: u32, stored: u32) = poll::poll_oneoff;
+    poll_oneoff(subscriptions: u32, events: u32, count: u32, stored: u32) = poll::poll_oneoff, waits;
     proc_raise(signal: u32);
-    sched_yield() = process::sched_yield;
-    random_get(buf: u32, len: u32) = process::random_get;
+    sched_yield() = process::sched_yield, waits;
+    random_get(buf: u32, len: u32) = process::random_get, waits;
     sock_accept(fd: u32, flags: u32, connection: u32);
     sock_recv(fd: u32, iovs: u32, iovs_len: u32, flags: u32, received: u32, out_flags: u32);
     sock_send(fd: u32, iovs: u32, iovs_len: u32, flags: u32, sent: u32);

@@ -6,15 +6,18 @@
 use super::errno::{Errno, Failure};
 use super::functions::FUNCTIONS;
 use crate::context::{HasWasi, Wasi};
+use crate::timer::Timer;
+use crate::wait::Wait;
+use std::future::poll_fn;
 use std::ops::Range;
 use std::time::Instant;
-use wfaas_vm::{BoxError, Caller, Memory};
+use wfaas_vm::{BoxError, Caller, MaybeFuture, Memory};
 
 /// The guest that called, whatever the data of its store.
-pub(super) type Guest<'a> = dyn Calling + 'a;
+pub(crate) type Guest<'a> = dyn Calling + 'a;
 
 /// A call of a function of preview1.
-pub(super) trait Calling {
+pub(crate) trait Calling {
     /// The data of the store.
     fn data(&mut self) -> &mut dyn HasWasi;
 
@@ -93,30 +96,106 @@ impl<T: HasWasi> Call<'_, T> {
     }
 }
 
+/// End of an attempt to do what the guest asked for.
+enum Attempt {
+    /// The function has ended: the error number that the guest gets, or the end of its call.
+    Ended(Result<u32, BoxError>),
+    /// It is to be called again after this wait.
+    Waits(Wait),
+}
+
+impl<'a, T: HasWasi> Call<'a, T> {
+    fn new(caller: Caller<'a, T>) -> Call<'a, T> {
+        Call { caller, memory: None, began: None, has_waited: false, transferred: 0 }
+    }
+
+    fn attempt(
+        &mut self,
+        name: &'static str,
+        function: &impl Fn(&mut Guest<'_>) -> Result<(), Failure>,
+    ) -> Attempt {
+        match function(self) {
+            Ok(()) => Attempt::Ended(Ok(Errno::Success as u32)),
+            Err(Failure::Errno(errno)) => {
+                if errno == Errno::Nosys {
+                    self.miss(name);
+                }
+                Attempt::Ended(Ok(errno as u32))
+            }
+            Err(Failure::End(error)) => Attempt::Ended(Err(error)),
+            Err(Failure::Wait(wait)) => Attempt::Waits(wait),
+        }
+    }
+
+    /// Goes on after a first wait, and holds the thread for it and for further ones.
+    #[cold]
+    fn block(
+        mut self,
+        mut wait: Wait,
+        name: &'static str,
+        function: impl Fn(&mut Guest<'_>) -> Result<(), Failure>,
+    ) -> Result<u32, BoxError> {
+        loop {
+            if let Err(errno) = wait.block(&mut self) {
+                return Ok(errno as u32);
+            }
+            self.has_waited = true;
+            match self.attempt(name, &function) {
+                Attempt::Ended(result) => return result,
+                Attempt::Waits(next) => wait = next,
+            }
+        }
+    }
+
+    /// The same, but suspended.
+    async fn suspend(
+        mut self,
+        mut wait: Wait,
+        name: &'static str,
+        function: impl Fn(&mut Guest<'_>) -> Result<(), Failure>,
+    ) -> Result<u32, BoxError> {
+        loop {
+            let mut timer = Timer::default();
+            let ended = poll_fn(|context| wait.poll(self.wasi(), &mut timer, context)).await;
+            if let Err(errno) = ended {
+                return Ok(errno as u32);
+            }
+            self.has_waited = true;
+            match self.attempt(name, &function) {
+                Attempt::Ended(result) => return result,
+                Attempt::Waits(next) => wait = next,
+            }
+        }
+    }
+}
+
 /// Calls the function `name`, again after each wait it asks for; the error number that the guest gets.
+/// Waits hold the thread.
 pub(super) fn call<T: HasWasi>(
     caller: Caller<'_, T>,
     name: &'static str,
     function: impl Fn(&mut Guest<'_>) -> Result<(), Failure>,
 ) -> Result<u32, BoxError> {
-    let mut call = Call { caller, memory: None, began: None, has_waited: false, transferred: 0 };
-    loop {
-        match function(&mut call) {
-            Ok(()) => return Ok(Errno::Success as u32),
-            Err(Failure::Errno(errno)) => {
-                if errno == Errno::Nosys {
-                    call.miss(name);
-                }
-                return Ok(errno as u32);
-            }
-            Err(Failure::End(error)) => return Err(error),
-            Err(Failure::Wait(wait)) => {
-                if let Err(errno) = wait.block(|| call.interrupted()) {
-                    return Ok(errno as u32);
-                }
-                call.has_waited = true;
-            }
+    let mut call = Call::new(caller);
+    match call.attempt(name, &function) {
+        Attempt::Ended(result) => result,
+        Attempt::Waits(wait) => call.block(wait, name, function),
+    }
+}
+
+/// The same, but waits suspend the guest, if it can be suspended.
+pub(super) fn call_async<'a, T: HasWasi + Send>(
+    caller: Caller<'a, T>,
+    name: &'static str,
+    function: impl Fn(&mut Guest<'_>) -> Result<(), Failure> + Send + 'a,
+) -> MaybeFuture<'a, Result<u32, BoxError>> {
+    let mut call = Call::new(caller);
+    match call.attempt(name, &function) {
+        Attempt::Ended(result) => MaybeFuture::Ready(result),
+        Attempt::Waits(wait) if call.caller.can_wait() => {
+            MaybeFuture::Future(Box::new(call.suspend(wait, name, function)))
         }
+        Attempt::Waits(wait) => MaybeFuture::Ready(call.block(wait, name, function)),
     }
 }
 
@@ -163,6 +242,11 @@ impl GuestSlice {
     /// Bytes.
     pub(super) fn len(self) -> u32 {
         self.len
+    }
+
+    /// The `len` bytes from `start` on.
+    pub(super) fn part(self, start: u32, len: u32) -> Result<GuestSlice, Errno> {
+        Ok(self.ptr.add(start)?.slice(len))
     }
 
     /// The range of indices, if it lies in a memory of `size` bytes.

@@ -4,7 +4,7 @@ use super::clocks;
 use super::errno::{Errno, Failure};
 use super::guest::{self, Guest, GuestPtr, u32_at, u64_at};
 use crate::table::Descriptor;
-use crate::wait::{self, Wait};
+use crate::wait::{self, Events, Wait};
 use std::time::{Duration, Instant};
 
 /// Most subscriptions of one call.
@@ -96,10 +96,7 @@ fn happened(guest: &mut Guest<'_>, subscriptions: &[Subscription]) -> Result<Vec
         let happened = match subscription.wanted {
             Err(_) => true,
             Ok(Wanted::Time(time)) => time.is_some_and(|time| time <= now),
-            Ok(Wanted::Stream(fd)) => match guest.wasi().table.get(fd)?.process() {
-                Some(descriptor) => wait::is_ready(descriptor)?,
-                None => true,
-            },
+            Ok(Wanted::Stream(fd)) => is_ready(guest.wasi().table.get(fd)?)?,
         };
         if happened {
             events.push(event(guest, subscription));
@@ -108,20 +105,32 @@ fn happened(guest: &mut Guest<'_>, subscriptions: &[Subscription]) -> Result<Vec
     Ok(events)
 }
 
+fn is_ready(descriptor: &Descriptor) -> Result<bool, Errno> {
+    match descriptor.process() {
+        Some(descriptor) => wait::is_ready(descriptor),
+        None => Ok(!descriptor.is_awaited()),
+    }
+}
+
 /// The wait for the first of the subscriptions, none of which has anything to tell now.
 fn wait_for(guest: &mut Guest<'_>, subscriptions: &[Subscription]) -> Wait {
-    let (mut descriptors, mut until) = (Vec::new(), None);
+    let mut events = Events::default();
+    let mut fds: Vec<u32> = Vec::new();
     for subscription in subscriptions {
         match subscription.wanted {
-            Ok(Wanted::Time(time)) => until = until.into_iter().chain(time).min(),
-            Ok(Wanted::Stream(fd)) => {
-                let descriptor = guest.wasi().table.get(fd);
-                descriptors.extend(descriptor.ok().and_then(Descriptor::process));
-            }
-            Err(_) => {}
+            Ok(Wanted::Time(time)) => events.until = events.until.into_iter().chain(time).min(),
+            Ok(Wanted::Stream(fd)) if !fds.contains(&fd) => fds.push(fd),
+            Ok(Wanted::Stream(_)) | Err(_) => {}
         }
     }
-    Wait::For { descriptors, until }
+    for fd in fds {
+        let Ok(descriptor) = guest.wasi().table.get(fd) else { continue };
+        match descriptor.process() {
+            Some(descriptor) => events.descriptors.push(descriptor),
+            None => events.streams.push(fd),
+        }
+    }
+    Wait::For(events)
 }
 
 fn event(guest: &mut Guest<'_>, subscription: &Subscription) -> Event {

@@ -2,7 +2,7 @@
 
 use super::errno::{Errno, Failure};
 use super::guest::{self, Guest, GuestPtr, GuestSlice};
-use crate::stdio::WriteError;
+use crate::stdio::{ReadError, WriteError};
 use crate::table::Descriptor;
 use crate::wait::{self, Wait};
 use std::io::IsTerminal;
@@ -14,6 +14,13 @@ const MAX_IOVECS: u32 = 1024;
 /// Bytes of an iovec: address and length.
 const IOVEC_BYTES: u32 = 8;
 
+/// Bytes that are copied before others have their turn: a copy with page faults takes far less than
+/// a millisecond.
+const MAX_COPIED: u32 = 256 << 10;
+
+/// A write counts as this many bytes at least: lines of the log take time of their own.
+const LEAST_COPIED: u32 = 1 << 10;
+
 /// Whether reading or writing a descriptor takes no wait.
 enum Ready {
     /// There is never anything to wait for.
@@ -23,7 +30,11 @@ enum Ready {
 }
 
 fn ready(guest: &mut Guest<'_>, fd: u32) -> Result<Ready, Failure> {
-    match guest.wasi().table.get(fd)?.process() {
+    let descriptor = guest.wasi().table.get(fd)?;
+    if descriptor.is_awaited() {
+        return Err(Wait::stream(fd).into());
+    }
+    match descriptor.process() {
         None => Ok(Ready::Always),
         Some(descriptor) if wait::is_ready(descriptor.clone())? => Ok(Ready::Once),
         Some(descriptor) => Err(Wait::descriptor(descriptor).into()),
@@ -41,21 +52,45 @@ pub(super) fn fd_read(
         return Err(Errno::Badf.into());
     }
     guest::bytes(guest, read.slice(4))?;
-    let mut total = 0u32;
-    let slices = iovecs(guest, iovs, iovs_len)?;
-    let slices = slices.into_iter().filter(|slice| slice.len() > 0);
-    for (index, slice) in slices.enumerate() {
-        // Never waits with bytes in hand: what is ready is ready for the first buffer.
-        let ready = if index == 0 { ready(guest, fd)? } else { Ready::Always };
-        let (target, wasi) = guest::bytes_and_wasi(guest, slice)?;
-        let Descriptor::Input(input) = wasi.table.get_mut(fd)? else { break };
-        let len = input.read(target).map_err(Errno::from)?;
-        total += len as u32; // `iovecs` has checked the sum
-        if len < slice.len() as usize || matches!(ready, Ready::Once) {
-            break;
+    let before = *guest.transferred();
+    // Bytes before the end of the present buffer: those that were read have their place.
+    let mut end = 0;
+    for slice in iovecs(guest, iovs, iovs_len)? {
+        let start = end;
+        end += slice.len(); // `iovecs` has checked the sum
+        while *guest.transferred() < end {
+            let done = *guest.transferred() - start;
+            // Never waits with bytes in hand: what is ready is ready for the first ones.
+            let ready = if start + done == 0 { ready(guest, fd)? } else { Ready::Always };
+            if *guest.transferred() - before >= MAX_COPIED {
+                return Err(Wait::Turn.into());
+            }
+            let wanted = (slice.len() - done).min(MAX_COPIED);
+            let len = read_once(guest, fd, slice.part(done, wanted)?)?;
+            *guest.transferred() += len;
+            if len < wanted || matches!(ready, Ready::Once) {
+                return finish(guest, read);
+            }
         }
     }
-    Ok(guest::write_u32(guest, read, total)?)
+    finish(guest, read)
+}
+
+/// Reads into a part of a buffer; how many bytes.
+fn read_once(guest: &mut Guest<'_>, fd: u32, part: GuestSlice) -> Result<u32, Failure> {
+    let (target, wasi) = guest::bytes_and_wasi(guest, part)?;
+    let Descriptor::Input(input) = wasi.table.get_mut(fd)? else { return Ok(0) };
+    match input.read(target) {
+        Ok(len) => Ok(len as u32),
+        Err(ReadError::Os(error)) => Err(Errno::from(error).into()),
+        Err(ReadError::Stream(error)) => Err(Failure::End(error)),
+    }
+}
+
+/// Tells the guest how much was transferred.
+fn finish(guest: &mut Guest<'_>, at: GuestPtr) -> Result<(), Failure> {
+    let total = *guest.transferred();
+    Ok(guest::write_u32(guest, at, total)?)
 }
 
 pub(super) fn fd_write(
@@ -69,20 +104,20 @@ pub(super) fn fd_write(
         return Err(Errno::Badf.into());
     }
     guest::bytes(guest, written.slice(4))?;
+    let mut copied = 0;
     // Bytes before the end of the present buffer: none of those that were written is written again.
     let mut end = 0;
     for slice in iovecs(guest, iovs, iovs_len)? {
         let start = end;
         end += slice.len(); // `iovecs` has checked the sum
-        match write_slice(guest, fd, slice, start) {
+        match write_slice(guest, fd, slice, start, &mut copied) {
             Ok(()) => {}
             // The guest tries again with the rest; an error that lasts comes back then.
             Err(Failure::Errno(_)) if *guest.transferred() > 0 => break,
             Err(failure) => return Err(failure),
         }
     }
-    let total = *guest.transferred();
-    Ok(guest::write_u32(guest, written, total)?)
+    finish(guest, written)
 }
 
 /// Writes the rest of a buffer that begins behind `start` bytes of others. A blocking stream takes
@@ -92,24 +127,26 @@ fn write_slice(
     fd: u32,
     slice: GuestSlice,
     start: u32,
+    copied: &mut u32,
 ) -> Result<(), Failure> {
-    while *guest.transferred() - start < slice.len() {
+    while *guest.transferred() < start + slice.len() {
+        if *copied >= MAX_COPIED {
+            return Err(Wait::Turn.into());
+        }
         let done = *guest.transferred() - start;
-        *guest.transferred() += write_once(guest, fd, slice, done)?;
+        let part = slice.part(done, (slice.len() - done).min(MAX_COPIED))?;
+        let written = write_once(guest, fd, part)?;
+        *guest.transferred() += written;
+        *copied += written.max(LEAST_COPIED);
     }
     Ok(())
 }
 
-/// Writes as much of a buffer, from `done` on, as its stream takes at once.
-fn write_once(
-    guest: &mut Guest<'_>,
-    fd: u32,
-    slice: GuestSlice,
-    done: u32,
-) -> Result<u32, Failure> {
+/// Writes as much of a buffer as its stream takes at once.
+fn write_once(guest: &mut Guest<'_>, fd: u32, part: GuestSlice) -> Result<u32, Failure> {
     ready(guest, fd)?;
-    let (source, wasi) = guest::bytes_and_wasi(guest, slice)?;
-    match wasi.write(fd, &source[done as usize..]) {
+    let (source, wasi) = guest::bytes_and_wasi(guest, part)?;
+    match wasi.write(fd, source) {
         Ok(written) => {
             if let Some(event) = written.event {
                 guest.data().log(event);

@@ -7,7 +7,8 @@ mod input;
 mod log;
 mod output;
 
-pub use input::Input;
+pub(crate) use input::ReadError;
+pub use input::{ByteStream, Input};
 pub use log::LogEvent;
 pub use output::{Output, OutputLimit};
 pub(crate) use output::{Shared, WriteError, Written};

@@ -1,12 +1,15 @@
 //! Programs from WAT, run by an embedder that has nothing but WASI.
 #![allow(dead_code)] // every test file uses a part of it
 
+pub(crate) mod executor;
+
 use std::time::{Duration, Instant};
-use wfaas_vm::{Config, Engine, Error, Linker, Module, Store};
-use wfaas_wasi::{Exit, HasWasi, Input, Output, Wasi, WasiBuilder, add_to_linker};
+use wfaas_vm::{Config, Engine, Error, Linker, Module, Store, TypedFunc};
+use wfaas_wasi::{Exit, HasWasi, Input, Output, Wasi, WasiBuilder};
+use wfaas_wasi::{add_to_linker, add_to_linker_async};
 
 /// The data of an embedder's store.
-struct Data {
+pub(crate) struct Data {
     wasi: Wasi,
     variables: &'static [(&'static str, &'static str)],
 }
@@ -44,20 +47,64 @@ impl Program {
 
     /// What it writes to stdout. An exit with code 0 is success.
     pub(crate) fn run(self) -> Result<Vec<u8>, Error> {
+        let mut ready = self.ready(&engine(), add_to_linker)?;
+        let result = ready.start.call(&mut ready.store, ());
+        ready.outcome(result)
+    }
+
+    /// The same, called where it can be suspended.
+    pub(crate) fn run_async(self) -> Result<Vec<u8>, Error> {
+        let mut ready = self.ready(&engine(), add_to_linker_async)?;
+        let result = executor::block_on(ready.start.call_async(&mut ready.store, ()));
+        ready.outcome(result)
+    }
+
+    /// The program in a store of its own.
+    pub(crate) fn ready(
+        self,
+        engine: &Engine,
+        add: impl FnOnce(&mut Linker<Data>),
+    ) -> Result<Ready, Error> {
         let options = Default::default();
         let compiled = wfaas_compiler::compile(self.wat.as_bytes(), &options).expect("it compiles");
-        let engine = Engine::new(Config::default())?;
-        let module = Module::from_bytes(&engine, &compiled.artifact)?;
-        let mut linker = Linker::new(&engine);
-        add_to_linker(&mut linker);
+        let module = Module::from_bytes(engine, &compiled.artifact)?;
+        self.ready_of(engine, &module, add)
+    }
+
+    /// The same of a module that was made of its text.
+    pub(crate) fn ready_of(
+        self,
+        engine: &Engine,
+        module: &Module,
+        add: impl FnOnce(&mut Linker<Data>),
+    ) -> Result<Ready, Error> {
+        let mut linker = Linker::new(engine);
+        add(&mut linker);
         let wasi = self.wasi.build().expect("an environment");
-        let mut store = Store::new(&engine, Data { wasi, variables: self.variables });
+        let mut store = Store::new(engine, Data { wasi, variables: self.variables });
         store.set_deadline(Some(Instant::now() + self.time));
-        let instance = linker.instantiate(&mut store, &module)?;
+        let instance = linker.instantiate(&mut store, module)?;
         let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
-        match start.call(&mut store, ()) {
+        Ok(Ready { store, start })
+    }
+}
+
+pub(crate) fn engine() -> Engine {
+    Engine::new(Config::default()).expect("an engine")
+}
+
+/// A program that can be started.
+pub(crate) struct Ready {
+    pub(crate) store: Store<Data>,
+    pub(crate) start: TypedFunc<(), ()>,
+}
+
+impl Ready {
+    /// What the program has written to stdout, if it has not failed.
+    pub(crate) fn outcome(&mut self, result: Result<(), Error>) -> Result<Vec<u8>, Error> {
+        match result {
             Err(error) if exit_code(&error) != Some(0) => Err(error),
-            _ => Ok(store.data_mut().wasi.take_captured()),
+            _ => Ok(self.store.data_mut().wasi.take_captured()),
         }
     }
 }

@@ -1,0 +1,320 @@
+//! Threads that run guests, as the watchdog sees them.
+//!
+//! ```text
+//!   thread                               watchdog, once a millisecond
+//!   Record (thread-local) ←──── reads ── list of records
+//!   | deadline: of calls under way |
+//!   | stint, slice                 | ←── writes `over` if the slice is used up, and signals
+//! ```
+//!
+//! The watchdog looks at numbers only, never at a call: a store may be dropped while it looks, and
+//! nothing that it finds is more than a reason for a signal. The signal's handler, on the thread
+//! itself, looks at the calls and decides. A call that is watched pays for a few plain stores, however
+//! many others there are.
+
+use crate::call::control::Control;
+use crate::call::time::NEVER;
+use crate::sys::{self, ThreadClock};
+use std::io;
+use std::ptr;
+use std::sync::atomic::{
+    AtomicI32, AtomicPtr, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+thread_local! {
+    /// This thread's record. Const and without drop: it is there as long as the thread, and using it
+    /// in a handler is nothing but that.
+    static HERE: Record = const { Record::new() };
+}
+
+/// The part of a thread's calls that the watchdog may know.
+#[derive(Debug)]
+struct Record {
+    thread: AtomicI32,
+    /// Its processor time, a [`ThreadClock`].
+    clock: AtomicI32,
+    /// The earliest deadline of the calls under way.
+    deadline: AtomicU64,
+    /// Number of the stint under way that has a slice; zero if there is none, or while one of the fields
+    /// below is being changed. No number comes twice.
+    stint: AtomicU64,
+    /// Number of the last stint.
+    last_stint: AtomicU64,
+    /// Processor time that the stint may use, in nanoseconds.
+    slice: AtomicU64,
+    /// The call that the stint is of. For this thread only: the watchdog could come too late.
+    control: AtomicPtr<Control>,
+    /// Number of the stint that the watchdog has seen, and the thread's processor time then.
+    seen: AtomicU64,
+    seen_nanos: AtomicU64,
+    /// Number of the stint that has used up its slice, by the watchdog.
+    over: AtomicU64,
+}
+
+impl Record {
+    const fn new() -> Record {
+        Record {
+            thread: AtomicI32::new(0),
+            clock: AtomicI32::new(0),
+            deadline: AtomicU64::new(NEVER),
+            stint: AtomicU64::new(0),
+            last_stint: AtomicU64::new(0),
+            slice: AtomicU64::new(NEVER),
+            control: AtomicPtr::new(ptr::null_mut()),
+            seen: AtomicU64::new(0),
+            seen_nanos: AtomicU64::new(0),
+            over: AtomicU64::new(0),
+        }
+    }
+
+    /// Whether the watchdog has to look at it again.
+    fn is_watched(&self) -> bool {
+        self.deadline.load(Relaxed) != NEVER || self.stint.load(Relaxed) != 0
+    }
+
+    /// Whether a call of the thread has to be ended or suspended, as the watchdog sees it.
+    fn is_due(&self, now: u64) -> bool {
+        let over = match self.stint.load(Acquire) {
+            0 => false,
+            stint => self.is_over(stint),
+        };
+        over || self.deadline.load(Relaxed) <= now
+    }
+
+    /// Whether a stint has used up its slice. If the thread begins another meanwhile, the result is
+    /// about none: `over` has the number of the one before.
+    fn is_over(&self, stint: u64) -> bool {
+        let clock = ThreadClock::from_raw(self.clock.load(Relaxed));
+        let Some(nanos) = clock.nanos() else { return false };
+        if self.seen.load(Relaxed) != stint {
+            self.seen_nanos.store(nanos, Relaxed);
+            self.seen.store(stint, Release);
+        }
+        let used = nanos.saturating_sub(self.seen_nanos.load(Relaxed));
+        let over = used >= self.slice.load(Relaxed);
+        if over {
+            self.over.store(stint, Release);
+        }
+        over
+    }
+}
+
+/// A record, as the list has it.
+struct Listed(*const Record);
+
+// SAFETY: records are atomic numbers, and taken out of the list before they are gone.
+unsafe impl Send for Listed {}
+
+static LIST: Mutex<Vec<Listed>> = Mutex::new(Vec::new());
+
+/// A thread's entry in the list. While there is one, the thread may run guests.
+#[derive(Debug)]
+pub(super) struct Registration(());
+
+impl Registration {
+    /// Puts the present thread in the list.
+    ///
+    /// # Errors
+    /// [`io::Error`] if the thread has no clock.
+    pub(super) fn new() -> io::Result<Registration> {
+        let clock = ThreadClock::of_this_thread()?;
+        HERE.with(|here| {
+            here.thread.store(sys::thread_id(), Relaxed);
+            here.clock.store(clock.as_raw(), Relaxed);
+            lock().push(Listed(here));
+        });
+        Ok(Registration(()))
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        HERE.with(|here| lock().retain(|listed| !ptr::eq(listed.0, here)));
+    }
+}
+
+/// Calls `due` with each thread that has to look at its calls; how many threads there are, and whether
+/// one has to be watched further.
+pub(super) fn look(now: u64, mut due: impl FnMut(i32)) -> (usize, bool) {
+    let list = lock();
+    let mut watched = false;
+    for record in records(&list) {
+        watched |= record.is_watched();
+        if record.is_due(now) {
+            due(record.thread.load(Relaxed));
+        }
+    }
+    (list.len(), watched)
+}
+
+/// Whether a thread has to be watched.
+pub(super) fn are_watched() -> bool {
+    records(&lock()).any(Record::is_watched)
+}
+
+fn records(list: &[Listed]) -> impl Iterator<Item = &Record> {
+    // SAFETY: a thread takes its record out of the list before it ends, which takes the lock.
+    list.iter().map(|listed| unsafe { &*listed.0 })
+}
+
+/// No code that could panic runs under this lock.
+fn lock() -> MutexGuard<'static, Vec<Listed>> {
+    LIST.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A deadline that counts on this thread until this is dropped, beside that of the calls around.
+#[derive(Debug)]
+pub(super) struct Deadline {
+    outer: u64,
+}
+
+impl Deadline {
+    /// Has the watchdog end this thread's calls at `deadline`.
+    pub(super) fn begin(deadline: u64) -> Deadline {
+        HERE.with(|here| {
+            let outer = here.deadline.load(Relaxed);
+            here.deadline.store(outer.min(deadline), Relaxed);
+            Deadline { outer }
+        })
+    }
+}
+
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        HERE.with(|here| here.deadline.store(self.outer, Relaxed));
+    }
+}
+
+/// A time slice that counts on this thread until this is dropped, instead of the one around it.
+#[derive(Debug)]
+pub(super) struct Slice {
+    /// The numbers around it.
+    stint: u64,
+    slice: u64,
+    control: *mut Control,
+    seen: u64,
+    seen_nanos: u64,
+}
+
+impl Slice {
+    /// Has the watchdog end the slice of `control` once this thread has used `slice` nanoseconds of
+    /// processor time. The control stays alive until this is dropped.
+    pub(super) fn begin(slice: u64, control: &Control) -> Slice {
+        // The end of the slice before may have come too late.
+        control.take_slice_over();
+        HERE.with(|here| {
+            let outer = Slice {
+                stint: here.stint.load(Relaxed),
+                slice: here.slice.load(Relaxed),
+                control: here.control.load(Relaxed),
+                seen: here.seen.load(Relaxed),
+                seen_nanos: here.seen_nanos.load(Relaxed),
+            };
+            let number = here.last_stint.load(Relaxed) + 1;
+            here.last_stint.store(number, Relaxed);
+            here.change(number, slice, ptr::from_ref(control).cast_mut());
+            outer
+        })
+    }
+}
+
+impl Drop for Slice {
+    fn drop(&mut self) {
+        HERE.with(|here| {
+            here.stint.store(0, Release);
+            here.seen_nanos.store(self.seen_nanos, Relaxed);
+            here.seen.store(self.seen, Relaxed);
+            here.change(self.stint, self.slice, self.control);
+        });
+    }
+}
+
+impl Record {
+    /// Makes another stint the one under way. The watchdog and the handler take nothing in between
+    /// for the one or the other.
+    fn change(&self, stint: u64, slice: u64, control: *mut Control) {
+        self.stint.store(0, Release);
+        self.slice.store(slice, Release);
+        self.control.store(control, Release);
+        self.stint.store(stint, Release);
+    }
+}
+
+/// Has the call of this thread's stint know that its slice is over, if the watchdog has seen that.
+/// Async-signal-safe.
+pub(super) fn note_slice_over() {
+    HERE.with(|here| {
+        let stint = here.stint.load(Relaxed);
+        if stint != 0 && stint == here.over.load(Acquire) {
+            // SAFETY: the stint is under way, and its control alive until it is not.
+            unsafe { &*here.control.load(Relaxed) }.end_slice();
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::time;
+    use std::time::{Duration, Instant};
+
+    fn is_due_here(now: u64) -> bool {
+        let mut due = false;
+        look(now, |thread| due |= thread == sys::thread_id());
+        due
+    }
+
+    fn spin(time: Duration) {
+        let start = Instant::now();
+        while start.elapsed() < time {
+            std::hint::spin_loop();
+        }
+    }
+
+    #[test]
+    fn the_deadline_of_a_call_around_counts_too() {
+        let registration = Registration::new().unwrap();
+        let outer = Deadline::begin(50);
+        let inner = Deadline::begin(70);
+        assert!(is_due_here(50) && !is_due_here(49));
+        let innermost = Deadline::begin(20);
+        assert!(is_due_here(20));
+        drop(innermost);
+        drop(inner);
+        assert!(is_due_here(50) && !is_due_here(20));
+        drop(outer);
+        assert!(!is_due_here(NEVER - 1));
+        let _outer = Deadline::begin(1);
+        drop(registration);
+        assert!(!is_due_here(2), "the list does not have the thread any more");
+    }
+
+    #[test]
+    fn a_slice_is_over_once_its_stint_has_used_it() {
+        let _registration = Registration::new().unwrap();
+        let slice = time::whole(Duration::from_millis(20));
+        let (control, other) = (Control::default(), Control::default());
+        let taken = |control: &Control| {
+            note_slice_over();
+            control.take_slice_over()
+        };
+        let stint = Slice::begin(slice, &control);
+        assert!(!is_due_here(0), "it is seen for the first time");
+        std::thread::sleep(Duration::from_millis(25));
+        assert!(!is_due_here(0), "sleep is no processor time");
+        assert!(!taken(&control));
+        spin(Duration::from_millis(100));
+        assert!(is_due_here(0) && taken(&control));
+        assert!(is_due_here(0) && taken(&control), "again and again, while it is not suspended");
+        let inner = Slice::begin(slice, &other);
+        assert!(!is_due_here(0));
+        assert!(!taken(&control) && !taken(&other), "another stint");
+        drop(inner);
+        assert!(is_due_here(0) && taken(&control) && !taken(&other));
+        drop(stint);
+        control.take_slice_over();
+        assert!(!is_due_here(0) && !taken(&control));
+    }
+}
