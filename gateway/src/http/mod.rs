@@ -25,7 +25,6 @@ use hyper::header::{CONNECTION, EXPECT, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
 use id::REQUEST_ID;
-use peer::Caller;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -49,12 +48,23 @@ pub(crate) async fn handle(
     let expects = !body.is_end_stream() && head.headers.contains_key(EXPECT);
     let checked = check(peer, exchange, &head);
     let is_refused = checked.is_err();
+    let caller = peer.caller(shared, exchange, &head.headers);
+    // What is seldom, here and below, is not in the way of the memory of other requests. Nor are there
+    // more futures in futures than have to be: each level is a copy of what it is given.
     let outcome = match checked {
-        Ok(()) => {
-            let caller = peer.caller(shared, exchange, &head.headers);
-            answer(shared, caller, head, &mut body, id.as_str()).await
-        }
         Err(problem) => Err(problem),
+        Ok(()) if is_management(head.uri.path()) => {
+            Box::pin(manage::handle(shared, &caller, &head, &mut body)).await
+        }
+        Ok(()) => {
+            let outcome = invoke::handle(shared, &caller, head, &mut body, id.as_str()).await;
+            if matches!(&outcome, Err(problem) if problem.is_busy()) {
+                // Who asks again as soon as there is an answer would keep the server busy with that.
+                exchange.await_bytes();
+                Box::pin(tokio::time::sleep(BUSY_PAUSE)).await;
+            }
+            outcome
+        }
     };
     let mut response = match outcome {
         Ok(response) => response,
@@ -76,26 +86,6 @@ pub(crate) async fn handle(
         record.end(id.as_str(), response.status());
     }
     response
-}
-
-async fn answer(
-    shared: &Arc<Shared>,
-    caller: Caller<'_>,
-    head: Parts,
-    body: &mut Incoming,
-    id: &str,
-) -> Result<Response<Answer>, Problem> {
-    // What is seldom, here and below, is not in the way of the memory of other requests.
-    if is_management(head.uri.path()) {
-        return Box::pin(manage::handle(shared, &caller, &head, body)).await;
-    }
-    let outcome = invoke::handle(shared, &caller, head, body, id).await;
-    if matches!(&outcome, Err(problem) if problem.is_busy()) {
-        // Who asks again as soon as there is an answer would keep the server busy with that.
-        caller.exchange.await_bytes();
-        Box::pin(tokio::time::sleep(BUSY_PAUSE)).await;
-    }
-    outcome
 }
 
 /// The record of a request, for a log that takes it.
