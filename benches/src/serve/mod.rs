@@ -27,7 +27,7 @@ use wire::{Http1, Http2, Wire};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Seconds that a server is asked in each round.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 0.4)]
     seconds: f64,
     /// Only rows whose name contains this.
     #[arg(long, default_value = "")]
