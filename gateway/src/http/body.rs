@@ -10,19 +10,18 @@ use std::time::Duration;
 use tempfile::NamedTempFile;
 use tokio::io::AsyncWriteExt;
 
-/// The body of an answer.
+/// The body of an answer, and the lease that its bytes and those of its request have.
 #[derive(Debug, Default)]
-pub(crate) struct Answer(Bytes);
+pub(crate) struct Answer {
+    pub(crate) bytes: Bytes,
+    pub(crate) lease: Option<Lease>,
+}
 
 impl Answer {
-    pub(crate) fn into_bytes(self) -> Bytes {
-        self.0
-    }
-
     /// The answer with the lease of its bytes, or without if the budget has no room for them.
     pub(super) fn leased(self, mut lease: Lease) -> Result<Answer, Answer> {
-        match lease.grow(self.0.len() as u64) {
-            Ok(()) => Ok(Answer(Bytes::from_owner(Leased { bytes: self.0, _lease: lease }))),
+        match lease.grow(self.bytes.len() as u64) {
+            Ok(()) => Ok(Answer { lease: Some(lease), ..self }),
             Err(Exhausted) => Err(self),
         }
     }
@@ -34,7 +33,7 @@ impl From<Vec<u8>> for Answer {
         if bytes.capacity() - bytes.len() > bytes.len() / 8 + SPARE {
             bytes.shrink_to_fit();
         }
-        Answer(bytes.into())
+        Answer { bytes: bytes.into(), lease: None }
     }
 }
 
@@ -48,18 +47,6 @@ pub(super) struct Received {
     pub(super) lease: Lease,
 }
 
-/// Bytes that give their share of the budget back when they have been sent.
-struct Leased {
-    bytes: Bytes,
-    _lease: Lease,
-}
-
-impl AsRef<[u8]> for Leased {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
 /// Receives a body of at most `limit` bytes, as long as the client sends it fast enough.
 pub(super) async fn receive(
     body: &mut Incoming,
@@ -67,9 +54,22 @@ pub(super) async fn receive(
     lease: Lease,
     exchange: &Exchange,
 ) -> Result<Received, Problem> {
+    let received = Received { bytes: Vec::new(), lease };
+    if body.is_end_stream() {
+        return Ok(received);
+    }
     check_announced(body, limit, "the body")?;
+    // Most requests have none, and not the memory for its future.
+    Box::pin(receive_into(received, body, limit, exchange)).await
+}
+
+async fn receive_into(
+    mut received: Received,
+    body: &mut Incoming,
+    limit: u64,
+    exchange: &Exchange,
+) -> Result<Received, Problem> {
     let announced = body.size_hint().upper().unwrap_or(limit).min(limit);
-    let mut received = Received { bytes: Vec::new(), lease };
     while let Some(data) = next_in_time(body, exchange).await? {
         if received.bytes.len() as u64 + data.len() as u64 > limit {
             return Err(Problem::too_large("the body", limit));
