@@ -6,6 +6,8 @@ use crate::clock;
 use crate::pace::Pace;
 use crate::turns::Turns;
 use hyper::rt::Executor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -154,6 +156,9 @@ impl Drop for Exchange {
     }
 }
 
+/// How long a connection's turn may have lasted when a stream of it runs in it.
+const LONGEST_TURN: Duration = Duration::from_micros(100);
+
 /// Runs the streams of an HTTP/2 connection, each until it is done or its exchange is cancelled:
 /// hyper resets the stream of a task that is aborted.
 #[derive(Debug, Clone)]
@@ -181,11 +186,24 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
+    /// Polls a stream once in the connection's own turn: most answers are there then, and take no
+    /// task. A turn that has lasted a while gives the thread back first.
     fn execute(&self, task: F) {
         let exchange = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let mut task = Box::pin(task);
+        if clock::now().elapsed() < LONGEST_TURN && is_over(task.as_mut()) {
+            return;
+        }
         let task = tokio::spawn(self.turns.of(&self.payer, task));
         if let Some(exchange) = exchange {
             let _ = exchange.task.set(task.abort_handle());
         }
     }
+}
+
+/// Whether a future ends when it is polled, or panics, which is a bug of ours and costs its own stream.
+/// Otherwise it has to be polled again, by a task that it can wake.
+fn is_over(task: Pin<&mut impl Future>) -> bool {
+    let mut context = Context::from_waker(Waker::noop());
+    catch_unwind(AssertUnwindSafe(|| task.poll(&mut context).is_ready())).unwrap_or(true)
 }
