@@ -55,6 +55,7 @@ bench:
     cargo run --release -p wfaas-benches -- calls
     cargo run --release -p wfaas-benches -- load
     cargo run --release -p wfaas-benches -- density
+    cargo run --release -p wfaas-benches -- serve
     cargo run --release -p wfaas-benches -- exec
 
 # Measure the bounds strategies beside other engines; writes the numbers and figures of docs/bounds.md.

@@ -109,6 +109,11 @@ impl Admission {
         Some(Place { admission: self.clone(), number, state, reserved })
     }
 
+    /// The connections that are open.
+    pub(crate) fn states(&self) -> Vec<Arc<State>> {
+        self.lock().open.values().map(|entry| entry.state.clone()).collect()
+    }
+
     /// Makes room by one connection, if any waits for its client.
     pub(crate) fn shed_one(&self) {
         self.lock().shed(Scope::All, usize::MAX);

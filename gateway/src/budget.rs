@@ -69,6 +69,11 @@ impl Account {
     fn of(&self, unit: Unit) -> &AtomicU64 {
         &self.held[unit as usize]
     }
+
+    /// Changes a number under the budget's lock, which takes no atomic addition.
+    fn set(&self, unit: Unit, units: u64) {
+        self.of(unit).store(units, Ordering::Relaxed);
+    }
 }
 
 /// A holder of a lease.
@@ -94,11 +99,30 @@ pub(crate) enum Kind {
     Tenant,
 }
 
+/// The holders of a lease: a function, a client, a connection and a tenant, or fewer.
+#[derive(Debug, Default)]
+pub(crate) struct Holders([Option<Holder>; 4]);
+
+impl Holders {
+    /// Adds a holder; there is none of its kind yet.
+    pub(crate) fn add(&mut self, holder: Holder) {
+        if let Some(free) = self.0.iter_mut().find(|place| place.is_none()) {
+            *free = Some(holder);
+        } else {
+            debug_assert!(false, "a lease has more than four holders");
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Holder> {
+        self.0.iter().flatten()
+    }
+}
+
 /// Units taken from a budget, given back when dropped.
 #[derive(Debug)]
 pub(crate) struct Lease {
     budget: Budget,
-    holders: Vec<Holder>,
+    holders: Holders,
     units: u64,
 }
 
@@ -112,7 +136,7 @@ impl Budget {
     }
 
     /// A lease of nothing, to be grown.
-    pub(crate) fn lease(&self, holders: Vec<Holder>) -> Lease {
+    pub(crate) fn lease(&self, holders: Holders) -> Lease {
         Lease { budget: self.clone(), holders, units: 0 }
     }
 
@@ -159,8 +183,8 @@ impl Lease {
         if !self.holders.iter().all(|holder| is_excused(holder) || is_within(holder)) {
             return Err(Exhausted);
         }
-        for Holder { account, .. } in &self.holders {
-            account.of(unit).fetch_add(units, order);
+        for Holder { account, .. } in self.holders.iter() {
+            account.set(unit, account.of(unit).load(order) + units);
         }
         taken.units = sum;
         taken.peak = taken.peak.max(sum);
@@ -176,15 +200,15 @@ impl Lease {
         let unit = self.budget.0.unit;
         let mut taken = self.budget.taken();
         taken.units -= units;
-        for Holder { account, .. } in &self.holders {
-            account.of(unit).fetch_sub(units, Ordering::Relaxed);
+        for Holder { account, .. } in self.holders.iter() {
+            account.set(unit, account.of(unit).load(Ordering::Relaxed) - units);
         }
     }
 
     /// The account of the client, or of another holder if there is none.
     pub(crate) fn payer(&self) -> Arc<Account> {
         let client = self.holders.iter().find(|holder| holder.kind == Kind::Client);
-        let holder = client.or(self.holders.first());
+        let holder = client.or(self.holders.iter().next());
         holder.map(|holder| holder.account.clone()).unwrap_or_default()
     }
 }
@@ -234,19 +258,27 @@ impl<K: Ord + Clone> Accounts<K> {
 mod tests {
     use super::*;
 
-    fn holder(account: &Arc<Account>, share: u8, kind: Kind) -> Vec<Holder> {
-        vec![Holder { account: account.clone(), share, most: u64::MAX, kind }]
+    fn holder(account: &Arc<Account>, share: u8, kind: Kind) -> Holders {
+        holders([(account, share, u64::MAX, kind)])
+    }
+
+    fn holders<const N: usize>(list: [(&Arc<Account>, u8, u64, Kind); N]) -> Holders {
+        let mut holders = Holders::default();
+        for (account, share, most, kind) in list {
+            holders.add(Holder { account: account.clone(), share, most, kind });
+        }
+        holders
     }
 
     #[test]
     fn a_lease_comes_back() {
         let budget = Budget::new(Unit::Byte, 10);
-        let mut first = budget.lease(Vec::new());
+        let mut first = budget.lease(Holders::default());
         assert_eq!(first.grow(6), Ok(()));
-        assert_eq!(budget.lease(Vec::new()).grow(5), Err(Exhausted));
+        assert_eq!(budget.lease(Holders::default()).grow(5), Err(Exhausted));
         assert_eq!(first.grow(4), Ok(()));
         drop(first);
-        assert_eq!(budget.lease(Vec::new()).grow(10), Ok(()));
+        assert_eq!(budget.lease(Holders::default()).grow(10), Ok(()));
     }
 
     #[test]
@@ -278,8 +310,9 @@ mod tests {
         let mut all = budget.lease(holder(&function, 80, Kind::Other));
         assert_eq!(all.grow(8), Ok(()));
         let ask = |client: &Arc<Account>| {
-            let holders = [holder(&function, 80, Kind::Other), holder(client, 50, Kind::Client)];
-            let mut lease = budget.lease(holders.into_iter().flatten().collect());
+            let list =
+                [(&function, 80, u64::MAX, Kind::Other), (client, 50, u64::MAX, Kind::Client)];
+            let mut lease = budget.lease(holders(list));
             lease.grow(1).map(|()| lease)
         };
         let clients: [Arc<Account>; 3] = Default::default();
@@ -292,13 +325,27 @@ mod tests {
     }
 
     #[test]
+    fn what_holders_have_is_counted_and_given_back() {
+        let budget = Budget::new(Unit::Byte, 100);
+        let accounts: [Arc<Account>; 4] = Default::default();
+        let list = accounts.each_ref().map(|account| (account, 100, u64::MAX, Kind::Other));
+        let held = || accounts.each_ref().map(|it| it.of(Unit::Byte).load(Ordering::Relaxed));
+        let mut lease = budget.lease(holders(list));
+        assert_eq!((lease.grow(7), lease.grow(5)), (Ok(()), Ok(())));
+        assert_eq!(held(), [12; 4]);
+        lease.shrink(2);
+        assert_eq!(held(), [10; 4]);
+        drop(lease);
+        assert_eq!(held(), [0; 4]);
+    }
+
+    #[test]
     fn clients_of_a_tenant_do_not_take_the_shares_of_others() {
         let budget = Budget::new(Unit::Place, 100);
         let of = |tenant: &Arc<Account>, most| {
-            let mut holders = holder(tenant, 50, Kind::Tenant);
-            holders[0].most = most;
-            holders.extend(holder(&Arc::default(), 100, Kind::Client));
-            let mut lease = budget.lease(holders);
+            let client = Arc::default();
+            let list = [(tenant, 50, most, Kind::Tenant), (&client, 100, u64::MAX, Kind::Client)];
+            let mut lease = budget.lease(holders(list));
             lease.grow(1).map(|()| lease)
         };
         let [one, two, three]: [Arc<Account>; 3] = Default::default();

@@ -14,9 +14,9 @@
 //! * management is under `/v1`: see [`Client`] for the other end of it.
 //!
 //! The way of a request, each step a file: `server` accepts, `admission` finds a place,
-//! `connection` watches the client, `turns` says when its tasks go on, `http` routes,
-//! `http::invoke` reads the body and runs the function, whenever the `scheduler` lets it, and
-//! `http::answer` says how it went. The way of a deployment: `http::manage` stages the upload,
+//! `connection` speaks with the client and `watch` looks at its clocks, `turns` says when its tasks
+//! go on, `http` routes, `http::invoke` reads the body and runs the function, whenever the `scheduler`
+//! lets it, and `http::answer` says how it went. The way of a deployment: `http::manage` stages the upload,
 //! `deploy` checks it and commits it to `store` and `registry`.
 //!
 //! ```no_run
@@ -35,6 +35,7 @@
 mod admission;
 mod budget;
 mod client;
+mod clock;
 mod config;
 mod connection;
 mod deploy;
@@ -53,6 +54,7 @@ mod store;
 mod tenants;
 mod turns;
 mod upkeep;
+mod watch;
 
 pub use client::{Client, ClientError};
 pub use config::Config;

@@ -41,6 +41,11 @@ impl Pace {
         self.since = None;
     }
 
+    /// Whether all patience is there and nothing is waited for: bytes that move change nothing.
+    pub(crate) fn is_rested(&self) -> bool {
+        self.since.is_none() && self.left == self.patience
+    }
+
     /// The client has moved bytes. Late is late: they do not revive a transfer that was given up.
     pub(crate) fn moved(&mut self, now: Instant, bytes: u64) {
         let left = self.left(now);

@@ -1,11 +1,12 @@
 //! The functions in memory, by name and by route.
 
+use crate::budget::{Account, Accounts};
 use crate::failed::{Failed, FailedFunction};
 use crate::scheduler::Payer;
 use hyper::header::HeaderValue;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use wfaas_function::{ByteSize, Function, FunctionName, Route, Span, Spec, TenantName};
 
 /// A function that can be reached. Requests hold it while they run, so replacing it in the
@@ -18,6 +19,8 @@ pub(crate) struct Deployed {
     pub(crate) memory: u64,
     pub(crate) content_type: HeaderValue,
     pub(crate) info: FunctionInfo,
+    /// Once it has had a request.
+    account: OnceLock<Arc<Account>>,
 }
 
 /// What listings say about a function. Values of environment variables are not in it.
@@ -97,7 +100,7 @@ impl Deployed {
         };
         let stack = function.stack_bytes();
         let memory = info.memory_limit_bytes.saturating_add(stack);
-        Deployed { function, payer, memory, content_type, info }
+        Deployed { function, payer, memory, content_type, info, account: OnceLock::new() }
     }
 
     pub(crate) fn name(&self) -> &FunctionName {
@@ -106,6 +109,11 @@ impl Deployed {
 
     pub(crate) fn route(&self) -> &Route {
         &self.info.route
+    }
+
+    /// Its account, which all functions of the name have: looked up once.
+    pub(crate) fn account(&self, accounts: &Accounts<FunctionName>) -> &Arc<Account> {
+        self.account.get_or_init(|| accounts.of(self.name()))
     }
 }
 

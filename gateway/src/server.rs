@@ -13,12 +13,14 @@ use crate::store::{Store, StoreError};
 use crate::tenants::{TenantError, Tenants};
 use crate::turns::Turns;
 use crate::upkeep;
+use crate::watch::watch;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use wfaas_function::{FunctionName, Spec};
 use wfaas_vm::Engine;
@@ -36,7 +38,7 @@ pub(crate) struct Shared {
     pub(crate) deployer: Deployer,
     pub(crate) scheduler: Arc<Scheduler>,
     /// Guests that go on though their clients have left.
-    pub(crate) finishing: watch::Sender<usize>,
+    pub(crate) finishing: tokio::sync::watch::Sender<usize>,
     pub(crate) turns: Arc<Turns>,
     /// Turns of long work that is done for functions in the background.
     pub(crate) background: Arc<Semaphore>,
@@ -128,7 +130,7 @@ impl Gateway {
         let refusals = Refusals::default();
         let turns = Turns::new(config.threads);
         let scheduler = Scheduler::new(config.threads);
-        let finishing = watch::Sender::new(0);
+        let finishing = tokio::sync::watch::Sender::new(0);
         let shared = Shared {
             config,
             deployer,
@@ -180,40 +182,53 @@ impl Gateway {
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Result<(), GatewayError> {
         let listener = TcpListener::from_std(self.listener)
             .map_err(|source| GatewayError::Io { what: "listening", source })?;
-        let (end, ending) = watch::channel(false);
-        let mut connections = JoinSet::new();
-        tokio::select! {
-            () = accept(&listener, &self.shared, &ending, &mut connections) => {}
-            () = upkeep::keep_up(&self.shared) => {}
-            () = shutdown => {}
-        }
-        drop(listener);
-        end.send_replace(true);
-        let drain = self.shared.config.drain_timeout;
-        let mut finishing = self.shared.finishing.subscribe();
-        let drained = async {
-            while connections.join_next().await.is_some() {}
-            let _ = finishing.wait_for(|guests| *guests == 0).await;
-        };
-        if tokio::time::timeout(drain, drained).await.is_err() {
-            tracing::warn!("requests were still in flight after {drain:?}: they are cut off");
-        }
-        connections.shutdown().await;
+        serve(listener, &self.shared, shutdown).await;
         // Functions take a while to unmap, which must not hold up the runtime.
         let _ = tokio::task::spawn_blocking(move || drop(self.shared)).await;
         Ok(())
     }
 }
 
+/// Serves until `shutdown` is ready, then lets requests in flight finish.
+async fn serve(listener: TcpListener, shared: &Arc<Shared>, shutdown: impl Future<Output = ()>) {
+    let config = &shared.config;
+    let admission = Arc::new(Admission::new(config));
+    let mut connections = JoinSet::new();
+    let mut watching = pin!(watch(&admission, config));
+    tokio::select! {
+        () = accept(&listener, shared, &admission, &mut connections) => {}
+        () = &mut watching => {}
+        () = upkeep::keep_up(shared) => {}
+        () = shutdown => {}
+    }
+    drop(listener);
+    admission.states().iter().for_each(|state| state.end());
+    let drain = config.drain_timeout;
+    let mut finishing = shared.finishing.subscribe();
+    let finished = async {
+        while connections.join_next().await.is_some() {}
+        let _ = finishing.wait_for(|guests| *guests == 0).await;
+    };
+    let drained = async {
+        tokio::select! {
+            () = finished => {}
+            () = &mut watching => {}
+        }
+    };
+    if tokio::time::timeout(drain, drained).await.is_err() {
+        tracing::warn!("requests were still in flight after {drain:?}: they are cut off");
+    }
+    connections.shutdown().await;
+}
+
 /// Accepts connections, and closes those that there is no place for.
 async fn accept(
     listener: &TcpListener,
     shared: &Arc<Shared>,
-    ending: &watch::Receiver<bool>,
+    admission: &Arc<Admission>,
     connections: &mut JoinSet<()>,
 ) {
     let config = &shared.config;
-    let admission = Arc::new(Admission::new(config));
     loop {
         while connections.try_join_next().is_some() {}
         let (stream, address) = match listener.accept().await {
@@ -231,8 +246,7 @@ async fn accept(
             tracing::debug!("no place for a connection of {address}");
             continue;
         };
-        let (shared, ending) = (shared.clone(), ending.clone());
-        connections.spawn(connection::serve(stream, address, shared, place, ending));
+        connections.spawn(connection::serve(stream, address, shared.clone(), place));
     }
 }
 

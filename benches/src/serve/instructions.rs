@@ -11,9 +11,10 @@ use std::path::Path;
 const WARM: u64 = 2000;
 const COUNTED: u64 = 2000;
 
-/// Rows `instructions_…` with names that contain `only`.
-pub(super) fn rows(only: &str) -> anyhow::Result<Vec<Row>> {
+/// Rows `instructions_…` with names that contain `only`; `profiles` is where callgrind's files stay.
+pub(super) fn rows(only: &str, profiles: Option<&Path>) -> anyhow::Result<Vec<Row>> {
     let folder = tempfile::tempdir()?;
+    let folder = profiles.unwrap_or(folder.path());
     let mut rows = Vec::new();
     for setup in SETUPS {
         let name = format!("instructions_{}", setup.name);
@@ -22,7 +23,7 @@ pub(super) fn rows(only: &str) -> anyhow::Result<Vec<Row>> {
         }
         eprintln!("{name}");
         let [plain, ours, logged] = [Side::Plain, Side::Ours, Side::Logged]
-            .map(|side| of_request(side, setup, folder.path()).map(|count| [count]));
+            .map(|side| of_request(side, setup, folder).map(|count| [count]));
         let (plain, ours, logged) = (plain?, ours?, logged?);
         rows.push(row(format!("{name}_log"), &logged, &plain));
         rows.push(row(name, &ours, &plain));
@@ -39,7 +40,7 @@ fn of_request(side: Side, setup: Setup, folder: &Path) -> anyhow::Result<f64> {
 
 /// Instructions of a server from its start to its end, with so many requests in between.
 fn count(side: Side, setup: Setup, requests: u64, folder: &Path) -> anyhow::Result<u64> {
-    let out = folder.join("callgrind");
+    let out = folder.join(format!("callgrind.{}.{}", setup.name, side.name()));
     let option = format!("--callgrind-out-file={}", out.display());
     let command = ["valgrind", "--log-file=/dev/null", "--tool=callgrind", &option];
     let server = Server::start_counted(side, &command)?;

@@ -19,6 +19,7 @@ use anyhow::ensure;
 use load::{Load, Sample};
 use serde::Serialize;
 use server::Server;
+use std::path::PathBuf;
 use std::time::Duration;
 use wire::{Http1, Http2, Wire};
 
@@ -26,7 +27,7 @@ use wire::{Http1, Http2, Wire};
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Seconds that a server is asked in each round.
-    #[arg(long, default_value_t = 1.0)]
+    #[arg(long, default_value_t = 0.4)]
     seconds: f64,
     /// Only rows whose name contains this.
     #[arg(long, default_value = "")]
@@ -37,6 +38,9 @@ pub(crate) struct Arguments {
     /// Counts instructions for a request with valgrind, and measures no time.
     #[arg(long)]
     instructions: bool,
+    /// Where callgrind's files stay, for `callgrind_annotate`.
+    #[arg(long, value_name = "FOLDER", requires = "instructions")]
+    profiles: Option<PathBuf>,
 }
 
 /// A protocol and a number of connections.
@@ -94,7 +98,7 @@ impl Setup {
 /// Measures all rows.
 pub(crate) fn run(arguments: &Arguments, rounds: usize) -> anyhow::Result<Vec<Row>> {
     if arguments.instructions {
-        return instructions::rows(&arguments.only);
+        return instructions::rows(&arguments.only, arguments.profiles.as_deref());
     }
     ensure!(processors() > 1, "servers and load need a processor each");
     let (rounds, seconds) = if arguments.quick { (3, 0.2) } else { (rounds, arguments.seconds) };

@@ -1,15 +1,18 @@
 //! A request and its answer, from the head to the last byte taken: clocks, and an end from outside.
 
 use super::state::State;
-use crate::budget::Account;
+use crate::budget::{Account, Lease};
+use crate::clock;
 use crate::pace::Pace;
 use crate::turns::Turns;
 use hyper::rt::Executor;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
-use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 
 /// One request. It is under way as long as anything holds it: the service, the body of the answer,
 /// or a piece of that body in a buffer of the protocol's.
@@ -21,7 +24,8 @@ pub(crate) struct Exchange {
     pub(crate) bare_line_feed: bool,
     receive: Mutex<Pace>,
     send: Mutex<Sending>,
-    cancel: Notify,
+    /// The task of its stream, if it has one.
+    task: OnceLock<AbortHandle>,
     is_cancelled: AtomicBool,
 }
 
@@ -32,6 +36,8 @@ struct Sending {
     offered: u64,
     answered: bool,
     waker: Option<Waker>,
+    /// Of the bytes of the request and its answer, as long as there is any of them.
+    lease: Option<Lease>,
 }
 
 impl Exchange {
@@ -46,8 +52,14 @@ impl Exchange {
             number,
             bare_line_feed,
             receive: Mutex::new(receive),
-            send: Mutex::new(Sending { pace: send, offered: 0, answered: false, waker: None }),
-            cancel: Notify::new(),
+            send: Mutex::new(Sending {
+                pace: send,
+                offered: 0,
+                answered: false,
+                waker: None,
+                lease: None,
+            }),
+            task: OnceLock::new(),
             is_cancelled: AtomicBool::new(false),
         }
     }
@@ -79,12 +91,13 @@ impl Exchange {
     }
 
     /// Bytes of the answer are there for the client.
-    pub(super) fn offer(&self, bytes: u64) {
+    pub(super) fn offer(&self, bytes: u64, lease: Option<Lease>) {
         let mut send = self.sending();
+        send.lease = lease;
         send.answered = true;
         send.offered += bytes;
         if send.offered > 0 {
-            send.pace.wait(Instant::now());
+            send.pace.wait(clock::now());
         }
     }
 
@@ -127,24 +140,27 @@ impl Exchange {
 
     /// Has its stream reset; `false` if that was tried before.
     pub(super) fn cancel(&self) -> bool {
-        self.cancel.notify_one();
-        !self.is_cancelled.swap(true, Ordering::Relaxed)
-    }
-
-    async fn cancelled(&self) {
-        self.cancel.notified().await;
+        // One that has no task yet has just begun.
+        self.task.get().is_none_or(|task| {
+            task.abort();
+            !self.is_cancelled.swap(true, Ordering::Relaxed)
+        })
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let answered = self.sending().answered;
+        let sending = self.send.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let answered = sending.answered;
         self.connection.finished(self.number, answered);
     }
 }
 
+/// How long a connection's turn may have lasted when a stream of it runs in it.
+const LONGEST_TURN: Duration = Duration::from_micros(100);
+
 /// Runs the streams of an HTTP/2 connection, each until it is done or its exchange is cancelled:
-/// hyper resets the stream of a task that is dropped.
+/// hyper resets the stream of a task that is aborted.
 #[derive(Debug, Clone)]
 pub(super) struct Streams {
     turns: Arc<Turns>,
@@ -170,17 +186,24 @@ where
     F: Future + Send + 'static,
     F::Output: Send + 'static,
 {
+    /// Polls a stream once in the connection's own turn: most answers are there then, and take no
+    /// task. A turn that has lasted a while gives the thread back first.
     fn execute(&self, task: F) {
         let exchange = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
-        tokio::spawn(self.turns.of(&self.payer, async move {
-            let Some(exchange) = exchange else {
-                task.await;
-                return;
-            };
-            tokio::select! {
-                _ = task => {}
-                () = exchange.cancelled() => {}
-            }
-        }));
+        let mut task = Box::pin(task);
+        if clock::now().elapsed() < LONGEST_TURN && is_over(task.as_mut()) {
+            return;
+        }
+        let task = tokio::spawn(self.turns.of(&self.payer, task));
+        if let Some(exchange) = exchange {
+            let _ = exchange.task.set(task.abort_handle());
+        }
     }
+}
+
+/// Whether a future ends when it is polled, or panics, which is a bug of ours and costs its own stream.
+/// Otherwise it has to be polled again, by a task that it can wake.
+fn is_over(task: Pin<&mut impl Future>) -> bool {
+    let mut context = Context::from_waker(Waker::noop());
+    catch_unwind(AssertUnwindSafe(|| task.poll(&mut context).is_ready())).unwrap_or(true)
 }

@@ -1,4 +1,4 @@
-//! One connection: HTTP/1.1 or HTTP/2 without TLS, ended by its state's clocks.
+//! One connection: HTTP/1.1 or HTTP/2 without TLS, ended by a `signal`.
 //!
 //! `socket` tells the `state` what moves, and `wire` where in a request the bytes are. Each
 //! request is an `exchange`, held by everything that makes its answer or is a part of it; `sending`
@@ -7,6 +7,7 @@
 mod exchange;
 mod proxy;
 mod sending;
+mod signal;
 mod socket;
 mod state;
 mod wire;
@@ -27,16 +28,17 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use proxy::Parsed;
 use sending::Sending;
+use signal::{End, Receiver};
 use socket::Socket;
-use state::End;
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 
 /// Most requests of one HTTP/2 connection at the same time.
 const MAX_STREAMS: u32 = 128;
@@ -57,19 +59,16 @@ pub(crate) async fn serve(
     address: IpAddr,
     shared: Arc<Shared>,
     place: Place,
-    mut ending: watch::Receiver<bool>,
 ) {
     set_options(&stream, &shared);
     let state = place.state.clone();
-    let early = tokio::select! {
-        early = peer(&mut stream, address, &shared, &place) => early,
-        () = state.is_shed() => return,
-        _ = ending.wait_for(|ending| *ending) => return,
-    };
-    let Some((peer, early)) = early else { return };
-    let payer = peer.client.map(|client| shared.addresses.of(&client));
-    let payer = payer.unwrap_or_else(|| state.account.clone());
-    let (peer, streams) = (Arc::new(peer), Streams::new(&shared.turns, &payer));
+    let mut receiver = state.signal.receiver();
+    let early = until(&mut receiver, peer(&mut stream, address, &shared, &place)).await;
+    let Ok(Some((peer, early))) = early else { return };
+    let payer = peer.account.clone().unwrap_or_else(|| state.account.clone());
+    let streams = Streams::new(&shared.turns, &payer);
+    let turns = shared.turns.clone();
+    let front = Arc::new((shared, peer));
     let io = TokioIo::new(Socket::new(stream, early, state.clone()));
     let builder = builder(streams.clone());
     let service = service_fn(|request: Request<Incoming>| {
@@ -77,40 +76,38 @@ pub(crate) async fn serve(
         if request.version() == Version::HTTP_2 {
             streams.expect(&exchange);
         }
-        let (shared, peer) = (shared.clone(), peer.clone());
+        let front = front.clone();
         async move {
-            let response = http::handle(&shared, &peer, &exchange, request).await;
+            let (shared, peer) = &*front;
+            let response = http::handle(shared, peer, &exchange, request).await;
             Ok::<_, Infallible>(response.map(|answer| Sending::new(answer, exchange)))
         }
     });
     let connection = builder.serve_connection(io, service);
-    let mut connection = pin!(shared.turns.of(&payer, connection));
-    let mut told = false;
+    let mut connection = pin!(turns.of(&payer, connection));
     loop {
-        let leave = tokio::select! {
-            ended = connection.as_mut() => {
-                if let Err(error) = ended {
-                    tracing::debug!("connection: {error}");
-                }
-                return;
-            }
-            end = state.overdue() => match end {
-                End::Idle => true,
-                End::Overdue(why) => {
-                    tracing::debug!("connection closed: {why}");
-                    return;
-                }
-            },
-            () = state.is_shed() => true,
-            _ = ending.wait_for(|ending| *ending), if !told => false,
+        let end = match until(&mut receiver, connection.as_mut()).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => return tracing::debug!("connection: {error}"),
+            Err(End::Overdue(why)) => return tracing::debug!("connection closed: {why}"),
+            Err(end) => end,
         };
         connection.as_mut().task().graceful_shutdown();
-        told = true;
-        if leave {
+        if end == End::Leave {
             let _ = tokio::time::timeout(FAREWELL, connection.as_mut()).await;
             return;
         }
     }
+}
+
+/// The output of a future, or a signal that comes before.
+async fn until<F: Future>(receiver: &mut Receiver<'_>, future: F) -> Result<F::Output, End> {
+    let mut future = pin!(future);
+    poll_fn(|context| match receiver.poll(context) {
+        Some(end) => Poll::Ready(Err(end)),
+        None => future.as_mut().poll(context).map(Ok),
+    })
+    .await
 }
 
 fn set_options(stream: &TcpStream, shared: &Shared) {
@@ -148,7 +145,8 @@ async fn peer(
     let reserved = place.reserved;
     if !is_trusted || clients.client_address != ClientAddress::ProxyProtocol {
         let client = (!is_trusted).then(|| Client::of(address));
-        return Some((Peer { address, client, is_trusted, reserved }, Vec::new()));
+        let account = client.map(|client| shared.addresses.of(&client));
+        return Some((Peer { address, client, account, is_trusted, reserved }, Vec::new()));
     }
     let limit = place.state.header_timeout();
     let header = tokio::time::timeout(limit, proxy_header(stream)).await.ok().flatten();
@@ -157,13 +155,15 @@ async fn peer(
         return None;
     };
     let Some(source) = source else {
-        return Some((Peer { address, client: None, is_trusted, reserved }, early));
+        return Some((Peer { address, client: None, account: None, is_trusted, reserved }, early));
     };
     let client = Client::of(source);
     if !place.identify(client) {
         return None;
     }
-    let peer = Peer { address: source, client: Some(client), is_trusted: false, reserved };
+    let account = Some(shared.addresses.of(&client));
+    let client = Some(client);
+    let peer = Peer { address: source, client, account, is_trusted: false, reserved };
     Some((peer, early))
 }
 

@@ -2,12 +2,12 @@
 
 use super::exchange::Exchange;
 use crate::http::Answer;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use hyper::body::{Body, Frame, SizeHint};
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// Most bytes of a piece: the most that a reset stream leaves behind, and that waits in the
 /// buffers of a protocol beyond their own size.
@@ -23,53 +23,71 @@ const SMALL: usize = 16 << 10;
 pub(super) struct Sending {
     rest: Bytes,
     ends_late: bool,
-    exchange: Arc<Exchange>,
+    /// `None` once the last piece has it.
+    exchange: Option<Arc<Exchange>>,
 }
 
-/// A piece that was given to hyper, which drops it when it has been written to the socket.
-struct Piece {
+/// A piece that was given to hyper, which drops it when it has been written to the socket. It is a
+/// buffer of its own: to be told of the end of [`Bytes`] would take memory for each request.
+pub(super) struct Piece {
     bytes: Bytes,
+    length: usize,
     exchange: Arc<Exchange>,
 }
 
-impl AsRef<[u8]> for Piece {
-    fn as_ref(&self) -> &[u8] {
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn chunk(&self) -> &[u8] {
         &self.bytes
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
     }
 }
 
 impl Drop for Piece {
     fn drop(&mut self) {
-        self.exchange.taken(self.bytes.len() as u64);
+        self.exchange.taken(self.length as u64);
     }
 }
 
 impl Sending {
     pub(super) fn new(answer: Answer, exchange: Arc<Exchange>) -> Sending {
-        let rest = answer.into_bytes();
-        exchange.offer(rest.len() as u64);
-        Sending { ends_late: rest.len() > SMALL, rest, exchange }
+        let Answer { bytes: rest, lease } = answer;
+        exchange.offer(rest.len() as u64, lease);
+        Sending { ends_late: rest.len() > SMALL, rest, exchange: Some(exchange) }
+    }
+
+    /// The next piece; the last one has the exchange, unless it is asked for once more.
+    fn piece(&mut self) -> Option<Piece> {
+        let length = self.rest.len().min(PIECE);
+        let bytes = self.rest.split_to(length);
+        let is_last = self.rest.is_empty() && !self.ends_late;
+        let exchange = if is_last { self.exchange.take() } else { self.exchange.clone() };
+        Some(Piece { bytes, length, exchange: exchange? })
     }
 }
 
 impl Body for Sending {
-    type Data = Bytes;
+    type Data = Piece;
     type Error = Infallible;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        if self.rest.is_empty() {
-            return self.exchange.poll_taken(context).map(|()| {
-                self.ends_late = false;
-                None
-            });
+    ) -> Poll<Option<Result<Frame<Piece>, Infallible>>> {
+        if !self.rest.is_empty() {
+            return Poll::Ready(self.piece().map(|piece| Ok(Frame::data(piece))));
         }
-        let length = self.rest.len().min(PIECE);
-        let bytes = self.rest.split_to(length);
-        let piece = Piece { bytes, exchange: self.exchange.clone() };
-        Poll::Ready(Some(Ok(Frame::data(Bytes::from_owner(piece)))))
+        if let Some(exchange) = &self.exchange {
+            ready!(exchange.poll_taken(context));
+        }
+        self.ends_late = false;
+        Poll::Ready(None)
     }
 
     fn is_end_stream(&self) -> bool {

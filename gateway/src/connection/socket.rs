@@ -48,6 +48,20 @@ impl Socket {
     }
 }
 
+/// Most bytes of an answer that are copied together: the kernel takes one piece sooner than two.
+const TOGETHER: usize = 512;
+
+/// The bytes of several pieces in one, if there is room for them.
+fn gather<'a>(slices: &[io::IoSlice<'_>], room: &'a mut [u8; TOGETHER]) -> Option<&'a [u8]> {
+    let mut filled = 0;
+    for slice in slices {
+        let end = filled + slice.len();
+        room.get_mut(filled..end)?.copy_from_slice(slice);
+        filled = end;
+    }
+    Some(&room[..filled])
+}
+
 impl AsyncRead for Socket {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -86,7 +100,11 @@ impl AsyncWrite for Socket {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        let mut together = [0; TOGETHER];
+        let written = match gather(slices, &mut together) {
+            Some(bytes) => Pin::new(&mut self.stream).poll_write(context, bytes),
+            None => Pin::new(&mut self.stream).poll_write_vectored(context, slices),
+        };
         self.note(written)
     }
 
@@ -100,5 +118,22 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_gathered_as_far_as_there_is_room() {
+        let mut room = [0; TOGETHER];
+        let slices = |parts: &[&'static [u8]]| {
+            parts.iter().map(|part| io::IoSlice::new(part)).collect::<Vec<_>>()
+        };
+        assert_eq!(gather(&slices(&[b"ab", b"", b"c"]), &mut room), Some(&b"abc"[..]));
+        let full = slices(&[&[b'x'; TOGETHER - 1], b"y"]);
+        assert_eq!(gather(&full, &mut room).map(<[u8]>::len), Some(TOGETHER));
+        assert_eq!(gather(&slices(&[&[b'x'; TOGETHER], b"y"]), &mut room), None);
     }
 }

@@ -1,14 +1,16 @@
 //! The state of a connection: the event that it waits for, since when, and which clock ends it.
 
 use super::exchange::Exchange;
+use super::signal::{End, Signal};
 use super::wire::Wire;
 use crate::budget::Account;
+use crate::clock;
 use crate::config::Config;
 use crate::pace::Pace;
 use std::cmp::Reverse;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
-use tokio::sync::Notify;
 
 /// A connection's state, shared by its socket, its requests and the table of connections.
 #[derive(Debug)]
@@ -17,7 +19,11 @@ pub(crate) struct State {
     /// What the connection holds of budgets.
     pub(crate) account: Arc<Account>,
     inner: Mutex<Inner>,
-    shed: Notify,
+    /// Whether the client is in debt, or has not taken bytes at once: most never are, and cost no look
+    /// at the rest. Changed by the connection's own task only.
+    is_indebted: AtomicBool,
+    is_strained: AtomicBool,
+    pub(super) signal: Signal,
 }
 
 /// The times that end a connection.
@@ -52,6 +58,7 @@ struct Inner {
 #[derive(Debug)]
 struct Calm {
     credit: i64,
+    /// When the debt began, or credit was last given for time.
     since: Instant,
 }
 
@@ -65,15 +72,6 @@ const ANSWER_CREDIT: u64 = 20;
 const CREDIT_BYTES: u64 = 512;
 /// Longest pause between two looks at the debt.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-
-/// How a connection ends that has to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// It did nothing wrong: it is told first.
-    Idle,
-    /// The client owes bytes, or takes none.
-    Overdue(&'static str),
-}
 
 /// Which connections can be done without: the first ones best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -106,7 +104,14 @@ impl State {
             socket: clocks.sending(),
             calm: Calm { credit: MOST_CREDIT, since: now },
         };
-        State { clocks, account: Arc::default(), inner: Mutex::new(inner), shed: Notify::new() }
+        State {
+            clocks,
+            account: Arc::default(),
+            inner: Mutex::new(inner),
+            is_indebted: AtomicBool::new(false),
+            is_strained: AtomicBool::new(false),
+            signal: Signal::default(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -134,7 +139,7 @@ impl State {
     pub(super) fn finished(&self, number: u64, answered: bool) {
         let mut inner = self.lock();
         inner.exchanges.retain(|(other, _)| *other != number);
-        inner.idle_since = Instant::now();
+        inner.idle_since = clock::now();
         if answered {
             inner.calm.earn(ANSWER_CREDIT);
         }
@@ -148,38 +153,51 @@ impl State {
         if !inner.wire.head_is_open() {
             inner.head_since = None;
         } else if inner.head_since.is_none() || inner.wire.heads() != heads {
-            inner.head_since = Some(Instant::now());
+            inner.head_since = Some(clock::now());
         }
         let cost = inner.wire.take_cost();
-        inner.calm.credit = inner.calm.credit.saturating_sub(i64::from(cost));
+        if inner.calm.spend(cost) {
+            self.is_indebted.store(true, Relaxed);
+        }
     }
 
     /// How long nothing should be read.
     pub(super) fn pause(&self) -> Option<Duration> {
-        self.lock().calm.pause(Instant::now())
+        if !self.is_indebted.load(Relaxed) {
+            return None;
+        }
+        let pause = self.lock().calm.pause(Instant::now());
+        self.is_indebted.store(pause.is_some(), Relaxed);
+        pause
     }
 
     /// Bytes could not be given to the kernel: the client does not take them.
     pub(super) fn blocked(&self) {
-        self.lock().socket.wait(Instant::now());
+        self.is_strained.store(true, Relaxed);
+        self.lock().socket.wait(clock::now());
     }
 
     /// Bytes were given to the kernel.
     pub(super) fn sent(&self, bytes: usize) {
-        let (now, mut inner) = (Instant::now(), self.lock());
-        inner.socket.moved(now, bytes as u64);
-        inner.socket.pause(now);
-        inner.calm.earn(bytes as u64 / CREDIT_BYTES);
+        let (bytes, is_strained) = (bytes as u64, self.is_strained.load(Relaxed));
+        if bytes < CREDIT_BYTES && !is_strained {
+            return;
+        }
+        let mut inner = self.lock();
+        inner.calm.earn(bytes / CREDIT_BYTES);
+        if is_strained {
+            let now = Instant::now();
+            inner.socket.moved(now, bytes);
+            inner.socket.pause(now);
+            self.is_strained.store(!inner.socket.is_rested(), Relaxed);
+        }
     }
 
-    /// Ready when a clock ends the connection. Requests that a client does not take the answers
-    /// of are ended one by one if its protocol can.
-    pub(super) async fn overdue(&self) -> End {
-        loop {
-            tokio::time::sleep(self.clocks.tick()).await;
-            if let Some(end) = self.check(Instant::now()) {
-                return end;
-            }
+    /// Looks at the clocks, and has the connection end if one says so. Requests with answers that a
+    /// client does not take are ended one by one if its protocol can.
+    pub(crate) fn look(&self, now: Instant) {
+        if let Some(end) = self.check(now) {
+            self.signal.raise(end);
         }
     }
 
@@ -201,7 +219,7 @@ impl State {
         }
         if inner.exchanges.is_empty() {
             let idle = now.duration_since(inner.idle_since) >= self.clocks.idle;
-            return idle.then_some(End::Idle);
+            return idle.then_some(End::Leave);
         }
         let is_http2 = inner.wire.is_http2();
         let exchanges: Vec<_> = inner.exchanges.iter().filter_map(|(_, it)| it.upgrade()).collect();
@@ -230,12 +248,12 @@ impl State {
 
     /// Makes room for another connection.
     pub(crate) fn shed(&self) {
-        self.shed.notify_one();
+        self.signal.raise(End::Leave);
     }
 
-    /// Ready when the connection has to make room.
-    pub(super) async fn is_shed(&self) {
-        self.shed.notified().await;
+    /// Ends with the server, after the requests under way.
+    pub(crate) fn end(&self) {
+        self.signal.raise(End::Server);
     }
 
     /// Longest time for everything that comes before the first request.
@@ -252,12 +270,6 @@ impl Clocks {
     fn sending(&self) -> Pace {
         Pace::new(self.send, self.min_rate)
     }
-
-    /// How often to look: no clock is late by more than an eighth.
-    fn tick(&self) -> Duration {
-        let shortest = self.header.min(self.idle).min(self.send);
-        (shortest / 8).clamp(Duration::from_millis(10), Duration::from_secs(1))
-    }
 }
 
 impl Calm {
@@ -266,10 +278,19 @@ impl Calm {
         self.credit = self.credit.saturating_add(credit).min(MOST_CREDIT);
     }
 
+    /// Takes credit; whether there is a debt now.
+    fn spend(&mut self, cost: u32) -> bool {
+        let before = self.credit;
+        self.credit = before.saturating_sub(i64::from(cost));
+        if before >= 0 && self.credit < 0 {
+            self.since = clock::now();
+        }
+        self.credit < 0
+    }
+
     /// How long to wait for what is owed.
     fn pause(&mut self, now: Instant) -> Option<Duration> {
         if self.credit >= 0 {
-            self.since = now;
             return None;
         }
         let passed = now.duration_since(self.since);

@@ -10,21 +10,26 @@ use std::time::Duration;
 use tempfile::NamedTempFile;
 use tokio::io::AsyncWriteExt;
 
-/// The body of an answer.
+/// The body of an answer, and the lease that its bytes and those of its request have.
 #[derive(Debug, Default)]
-pub(crate) struct Answer(Bytes);
+pub(crate) struct Answer {
+    pub(crate) bytes: Bytes,
+    pub(crate) lease: Option<Lease>,
+}
 
 impl Answer {
-    pub(crate) fn into_bytes(self) -> Bytes {
-        self.0
-    }
-
-    /// The answer with the lease of its bytes, or without if the budget has no room for them.
-    pub(super) fn leased(self, mut lease: Lease) -> Result<Answer, Answer> {
-        match lease.grow(self.0.len() as u64) {
-            Ok(()) => Ok(Answer(Bytes::from_owner(Leased { bytes: self.0, _lease: lease }))),
-            Err(Exhausted) => Err(self),
+    /// The answer with the lease of its bytes; just the bytes if the budget has no room for them.
+    pub(super) fn leased(self, mut lease: Lease) -> Result<Answer, Bytes> {
+        match lease.grow(self.bytes.len() as u64) {
+            Ok(()) => Ok(Answer { lease: Some(lease), ..self }),
+            Err(Exhausted) => Err(self.bytes),
         }
+    }
+}
+
+impl From<Bytes> for Answer {
+    fn from(bytes: Bytes) -> Answer {
+        Answer { bytes, lease: None }
     }
 }
 
@@ -34,7 +39,7 @@ impl From<Vec<u8>> for Answer {
         if bytes.capacity() - bytes.len() > bytes.len() / 8 + SPARE {
             bytes.shrink_to_fit();
         }
-        Answer(bytes.into())
+        Answer::from(Bytes::from(bytes))
     }
 }
 
@@ -50,18 +55,6 @@ pub(super) struct Received {
     pub(super) ended: bool,
 }
 
-/// Bytes that give their share of the budget back when they have been sent.
-struct Leased {
-    bytes: Bytes,
-    _lease: Lease,
-}
-
-impl AsRef<[u8]> for Leased {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
-    }
-}
-
 /// Receives a body of at most `limit` bytes, as long as the client sends it fast enough; of one with
 /// more than `enough` bytes no more than that and a piece.
 pub(super) async fn receive(
@@ -71,8 +64,23 @@ pub(super) async fn receive(
     lease: Lease,
     exchange: &Exchange,
 ) -> Result<Received, Problem> {
-    let announced = body.size_hint().upper().unwrap_or(limit).min(limit);
     let mut received = Received { bytes: Vec::new(), lease, ended: false };
+    if body.is_end_stream() {
+        received.ended = true;
+        return Ok(received);
+    }
+    // Most requests have none, and not the memory for its future.
+    Box::pin(receive_into(received, body, limit, enough, exchange)).await
+}
+
+async fn receive_into(
+    mut received: Received,
+    body: &mut Incoming,
+    limit: u64,
+    enough: u64,
+    exchange: &Exchange,
+) -> Result<Received, Problem> {
+    let announced = body.size_hint().upper().unwrap_or(limit).min(limit);
     while received.bytes.len() as u64 <= enough {
         let Some(data) = next_in_time(body, exchange).await? else {
             received.ended = true;

@@ -20,6 +20,9 @@ pub(super) fn check(head: &Parts) -> Result<(), Problem> {
             _ => Ok(()),
         };
     };
+    if head.version != Version::HTTP_2 && is_plain(host.as_bytes()) {
+        return Ok(());
+    }
     let Some(host) = host.to_str().ok().filter(|host| is_host(host)) else {
         return refuse("the host header is not a host");
     };
@@ -35,6 +38,20 @@ fn is_host(text: &str) -> bool {
     text.is_empty() || !text.contains('@') && text.parse::<Authority>().is_ok()
 }
 
+/// Whether it is a name or an IPv4 address, and maybe a port, as next to all are: parsing anything else
+/// takes a copy of it.
+fn is_plain(host: &[u8]) -> bool {
+    let is_in_names = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
+    let name = host.iter().take_while(|byte| is_in_names(byte)).count();
+    match &host[name..] {
+        [] => name > 0,
+        [b':', port @ ..] => {
+            name > 0 && matches!(port.len(), 1..=4) && port.iter().all(u8::is_ascii_digit)
+        }
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,6 +64,26 @@ mod tests {
         }
         let (head, ()) = request.body(()).unwrap().into_parts();
         check(&head).map_or_else(|problem| problem.status.as_u16(), |()| 200)
+    }
+
+    #[test]
+    fn plain_hosts_are_hosts() {
+        for (text, plain) in [
+            ("", false),
+            ("a", true),
+            ("127.0.0.1:8080", true),
+            ("x-y.example:1", true),
+            (":80", false),
+            ("a:", false),
+            ("a:80:80", false),
+            ("a:12345", false),
+            ("[::1]", false),
+            ("a_b", false),
+            ("a%20b", false),
+        ] {
+            assert_eq!(is_plain(text.as_bytes()), plain, "{text}");
+            assert!(!plain || is_host(text), "{text}");
+        }
     }
 
     #[test]
@@ -67,6 +104,12 @@ mod tests {
         }
         for wrong in [&b"a b"[..], b"a/b", b"u@a", b"a?b", b"a#b", b"\xff", b"http://a"] {
             assert_eq!(status(Version::HTTP_11, "/", &[wrong]), 400, "{wrong:?}");
+        }
+        // What is plain for every byte is a host for the parser too.
+        for byte in 0..=255 {
+            let host = [b'a', byte, b'b'];
+            let parsed = std::str::from_utf8(&host).is_ok_and(is_host);
+            assert!(!is_plain(&host) || parsed, "{byte}");
         }
         assert_eq!(status(Version::HTTP_2, "http://a/", &[b"A"]), 200);
         assert_eq!(status(Version::HTTP_2, "http://a/", &[b"b"]), 400);

@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode, Version};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wfaas_function::{Body, Exchange, InvokeError, OnDisconnect};
@@ -34,18 +35,17 @@ pub(super) async fn handle(
     let deadline = Instant::now().checked_add(deployed.function.time_limit());
     let route_bytes = path.len() - deployed.route().rest(path).len();
     let version = head.version;
-    let request = Request::from_parts(head, bytes);
-    let (id, exchange) = (id.to_owned(), Exchange::new(request));
-    let exchange = Exchange { id: id.clone(), route_bytes, deadline, ..exchange };
+    let exchange = Exchange::new(Request::from_parts(head, bytes));
+    let exchange = Exchange { id: id.to_owned(), route_bytes, deadline, ..exchange };
     let place = caller.place(&deployed)?;
     let terms = Terms { payer: deployed.payer.clone(), place, deadline };
-    let answer = run(shared, &deployed, terms, exchange, lease);
-    let outcome = rest.receive_during(answer).await??;
+    let guest = Box::pin(guest(deployed.clone(), exchange, lease));
+    let outcome = rest.receive_during(run(shared, &deployed, terms, guest)).await??;
     if version != Version::HTTP_2 {
         // As for refusals: a client that is still sending has to see the answer.
         body::discard(body).await;
     }
-    respond(shared, caller, &deployed, outcome, &id).await
+    respond(shared, caller, &deployed, outcome, id).await
 }
 
 /// The function at a path. One that could not be loaded is tried again, if it is time to.
@@ -72,16 +72,14 @@ async fn run(
     shared: &Arc<Shared>,
     deployed: &Arc<Deployed>,
     terms: Terms,
-    exchange: Exchange,
-    lease: Lease,
+    guest: Pin<Box<impl Future<Output = Outcome> + Send + 'static>>,
 ) -> Result<Outcome, Problem> {
     let outcome = if deployed.function.spec().on_disconnect == Some(OnDisconnect::Finish) {
         let finishing = Finishing::new(shared);
-        let deployed = deployed.clone();
-        let task = async move { answer(&finishing.0, &deployed, terms, exchange, lease).await };
+        let task = async move { finishing.0.scheduler.run(terms, guest).await };
         tokio::spawn(task).await.unwrap_or(Err(Unfinished::Panicked))
     } else {
-        answer(shared, deployed, terms, exchange, lease).await
+        shared.scheduler.run(terms, guest).await
     };
     outcome.map_err(|unfinished| match unfinished {
         Unfinished::MadeRoom => Problem::busy_server(),
@@ -94,18 +92,9 @@ async fn run(
 }
 
 /// The guest's answer. The request's lease goes with its bytes.
-async fn answer(
-    shared: &Shared,
-    deployed: &Deployed,
-    terms: Terms,
-    exchange: Exchange,
-    lease: Lease,
-) -> Result<Outcome, Unfinished> {
-    let guest = async {
-        let answer = deployed.function.handle_async(exchange).await;
-        answer.map(|answer| leased(answer, lease))
-    };
-    shared.scheduler.run(terms, guest).await
+async fn guest(deployed: Arc<Deployed>, exchange: Exchange, lease: Lease) -> Outcome {
+    let answer = deployed.function.handle_async(exchange).await;
+    answer.map(|answer| leased(answer, lease))
 }
 
 /// A guest that goes on though its client has left, as far as the server's end waits for it.

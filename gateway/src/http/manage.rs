@@ -6,6 +6,7 @@ use super::blocking;
 use super::body::{self, Answer, UploadError};
 use super::metrics;
 use super::peer::Caller;
+use crate::budget::Holders;
 use crate::connection::Exchange;
 use crate::registry::FunctionStatus;
 use crate::scheduler::Tenant;
@@ -52,7 +53,8 @@ pub(super) async fn handle(
     let answer = match answer.leased(lease) {
         Err(_) if head.method == Method::GET => return Err(Problem::too_much()),
         // A change that was made is acknowledged.
-        Ok(answer) | Err(answer) => answer,
+        Err(bytes) => Answer::from(bytes),
+        Ok(answer) => answer,
     };
     Ok(Response::from_parts(parts, answer))
 }
@@ -147,7 +149,7 @@ async fn put(
     // Before the upload, which may be long.
     shared.deployer.check_tenant(&name, &spec, &tenant)?;
     // Before the file, so that it outlives the file's bytes.
-    let mut lease = shared.staged.lease(Vec::new());
+    let mut lease = shared.staged.lease(Holders::default());
     let staged = shared.deployer.layout.stage()?;
     let limit = shared.config.max_artifact;
     match body::receive_file(body, limit, exchange, &staged, &mut lease).await {

@@ -6,6 +6,7 @@ mod auth;
 mod body;
 mod forwarded;
 mod host;
+mod id;
 mod invoke;
 mod manage;
 mod metrics;
@@ -13,6 +14,7 @@ mod peer;
 mod refusals;
 
 pub(crate) use body::Answer;
+pub(crate) use id::RequestIds;
 pub(crate) use manage::CONFIG_HEADER;
 pub(crate) use peer::Peer;
 pub(crate) use refusals::Refusals;
@@ -20,43 +22,19 @@ pub(crate) use refusals::Refusals;
 use crate::connection::Exchange;
 use crate::server::Shared;
 use answer::Problem;
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::header::{CONNECTION, EXPECT, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Request, Response, StatusCode, Version};
-use rustix::rand::{GetRandomFlags, getrandom};
+use hyper::{Method, Request, Response, StatusCode, Uri, Version};
+use id::REQUEST_ID;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 /// Where management begins. No function has a route below.
 const MANAGEMENT: &str = "/v1";
 
-/// Name of the header with a request's id.
-const REQUEST_ID: &str = "x-request-id";
-
 /// How long an answer takes that says that there is too much to do.
 const BUSY_PAUSE: Duration = Duration::from_millis(100);
-
-/// Makes ids for requests: unique in the process, and most likely among processes.
-#[derive(Debug)]
-pub(crate) struct RequestIds {
-    process: u32,
-    next: AtomicU32,
-}
-
-impl RequestIds {
-    pub(crate) fn new() -> std::io::Result<RequestIds> {
-        let mut random = [0; 4];
-        getrandom(&mut random[..], GetRandomFlags::empty())?;
-        Ok(RequestIds { process: u32::from_le_bytes(random), next: AtomicU32::new(0) })
-    }
-
-    fn next(&self) -> String {
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        format!("{:08x}-{number:08x}", self.process)
-    }
-}
 
 /// Answers a request, whatever it is.
 pub(crate) async fn handle(
@@ -65,50 +43,80 @@ pub(crate) async fn handle(
     exchange: &Exchange,
     request: Request<Incoming>,
 ) -> Response<Answer> {
-    let began = Instant::now();
     let id = shared.ids.next();
-    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let record = Record::begin(&request);
     let (head, mut body) = request.into_parts();
-    let (expects, version) = (head.headers.contains_key(EXPECT), head.version);
+    let version = head.version;
+    let expects = !body.is_end_stream() && head.headers.contains_key(EXPECT);
     let checked = check(peer, exchange, &head);
     let is_refused = checked.is_err();
+    let caller = peer.caller(shared, exchange, &head.headers);
+    // What is seldom, here and below, is not in the way of the memory of other requests. Nor are there
+    // more futures in futures than have to be: each level is a copy of what it is given.
     let outcome = match checked {
         Err(problem) => Err(problem),
-        Ok(()) if is_management(&path) => {
-            let caller = peer.caller(shared, exchange, &head.headers);
-            manage::handle(shared, &caller, &head, &mut body).await
+        Ok(()) if is_management(head.uri.path()) => {
+            Box::pin(manage::handle(shared, &caller, &head, &mut body)).await
         }
         Ok(()) => {
-            let caller = peer.caller(shared, exchange, &head.headers);
-            let outcome = invoke::handle(shared, &caller, head, &mut body, &id).await;
+            let outcome = invoke::handle(shared, &caller, head, &mut body, id.as_str()).await;
             if matches!(&outcome, Err(problem) if problem.is_busy()) {
                 // Who asks again as soon as there is an answer would keep the server busy with that.
                 exchange.await_bytes();
-                tokio::time::sleep(BUSY_PAUSE).await;
+                Box::pin(tokio::time::sleep(BUSY_PAUSE)).await;
             }
             outcome
         }
     };
-    if outcome.is_err() && !expects {
-        // A client that is still sending would take the reset of its connection for the answer.
-        body::discard(&mut body).await;
-    }
-    let mut response = outcome.unwrap_or_else(|problem: Problem| problem.into_response(&id));
-    if let Ok(value) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(REQUEST_ID, value);
-    }
+    let mut response = match outcome {
+        Ok(response) => response,
+        Err(problem) => {
+            if !expects {
+                // A client that is still sending would take the reset of its connection for the
+                // answer.
+                Box::pin(body::discard(&mut body)).await;
+            }
+            problem.into_response(id.as_str())
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, id.into());
     if is_refused && version != Version::HTTP_2 {
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
-    tracing::info!(
-        request = id,
-        method = method.as_str(),
-        path,
-        status = response.status().as_u16(),
-        micros = began.elapsed().as_micros() as u64,
-        "answered"
-    );
+    if let Some(record) = record {
+        record.end(id.as_str(), response.status());
+    }
     response
+}
+
+/// The record of a request, for a log that takes it.
+struct Record {
+    began: Instant,
+    method: Method,
+    uri: Uri,
+}
+
+impl Record {
+    fn begin(request: &Request<Incoming>) -> Option<Record> {
+        let (method, uri) = (request.method(), request.uri());
+        tracing::enabled!(tracing::Level::INFO).then(|| Record {
+            began: Instant::now(),
+            method: method.clone(),
+            uri: uri.clone(),
+        })
+    }
+
+    fn end(self, id: &str, status: StatusCode) {
+        tracing::info!(
+            request = id,
+            method = self.method.as_str(),
+            path = self.uri.path(),
+            status = status.as_u16(),
+            micros = self.began.elapsed().as_micros() as u64,
+            "answered"
+        );
+    }
 }
 
 /// Refuses a request for how it was sent. Its connection is not used again.

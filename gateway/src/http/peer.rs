@@ -2,7 +2,7 @@
 
 use super::answer::Problem;
 use super::forwarded;
-use crate::budget::{Budget, Holder, Kind, Lease};
+use crate::budget::{Account, Budget, Holder, Holders, Kind, Lease};
 use crate::connection::Exchange;
 use crate::limits::ClientAddress;
 use crate::network::Client;
@@ -12,6 +12,7 @@ use crate::server::Shared;
 use hyper::HeaderMap;
 use hyper::http::request::Parts;
 use std::net::IpAddr;
+use std::sync::Arc;
 use wfaas_function::FunctionName;
 
 /// The other end of a connection.
@@ -20,6 +21,8 @@ pub(crate) struct Peer {
     pub(crate) address: IpAddr,
     /// `None` for a trusted proxy.
     pub(crate) client: Option<Client>,
+    /// Of the client.
+    pub(crate) account: Option<Arc<Account>>,
     pub(crate) is_trusted: bool,
     /// Whether the connection is for health and management only.
     pub(crate) reserved: bool,
@@ -30,7 +33,7 @@ pub(super) struct Caller<'a> {
     shared: &'a Shared,
     pub(super) exchange: &'a Exchange,
     is_trusted: bool,
-    client: Option<Client>,
+    client: Option<(Client, Arc<Account>)>,
 }
 
 impl Peer {
@@ -42,11 +45,12 @@ impl Peer {
         headers: &HeaderMap,
     ) -> Caller<'a> {
         let limits = &shared.config.clients;
-        let mut client = self.client;
+        let mut client = self.client.zip(self.account.clone());
         if self.is_trusted && limits.client_address == ClientAddress::Forwarded {
             // Clients that are hidden are limited together.
             let named = forwarded::client(headers, |address| limits.is_trusted(address));
-            client = Some(Client::of(named.unwrap_or(self.address)));
+            let named = Client::of(named.unwrap_or(self.address));
+            client = Some((named, shared.addresses.of(&named)));
         }
         Caller { shared, exchange, is_trusted: self.is_trusted, client }
     }
@@ -55,7 +59,7 @@ impl Peer {
 impl Caller<'_> {
     /// The answer of this function has no room. The client is held to the time it is told.
     pub(super) fn refuse(&self, function: &FunctionName) -> Problem {
-        if let Some(client) = self.client {
+        if let Some((client, _)) = self.client {
             self.shared.refusals.add(client, function);
         }
         Problem::too_much()
@@ -63,12 +67,13 @@ impl Caller<'_> {
 
     /// A lease of the bytes of a request to this function, so far its head's.
     pub(super) fn bytes(&self, deployed: &Deployed, head: &Parts) -> Result<Lease, Problem> {
-        let function = deployed.name();
-        if self.client.is_some_and(|client| self.shared.refusals.contains(client, function)) {
+        let comes_early =
+            |(client, _): &(Client, _)| self.shared.refusals.contains(*client, deployed.name());
+        if self.client.as_ref().is_some_and(comes_early) {
             return Err(Problem::too_much());
         }
-        let mut holders = self.holders(Some(function));
-        holders.push(self.tenant(deployed, u64::MAX));
+        let mut holders = self.holders(Some(deployed));
+        holders.add(self.tenant(deployed, u64::MAX));
         self.lease_head(&self.shared.buffered, holders, head)
     }
 
@@ -80,13 +85,13 @@ impl Caller<'_> {
     fn lease_head(
         &self,
         budget: &Budget,
-        mut holders: Vec<Holder>,
+        mut holders: Holders,
         head: &Parts,
     ) -> Result<Lease, Problem> {
         if !self.is_trusted {
             let account = self.exchange.connection().account.clone();
             let share = self.shared.config.clients.connection_share;
-            holders.push(Holder { account, share, most: u64::MAX, kind: Kind::Other });
+            holders.add(Holder { account, share, most: u64::MAX, kind: Kind::Other });
         }
         let mut lease = budget.lease(holders);
         lease.grow(head_bytes(head)).map_err(|_| Problem::too_much())?;
@@ -97,8 +102,8 @@ impl Caller<'_> {
     pub(super) fn place(&self, deployed: &Deployed) -> Result<Place, Problem> {
         let tenant = &deployed.payer.tenant;
         let memory = tenant.reserve(deployed.memory).ok_or_else(Problem::busy_tenant)?;
-        let mut holders = self.holders(Some(deployed.name()));
-        holders.push(self.tenant(deployed, tenant.max_requests));
+        let mut holders = self.holders(Some(deployed));
+        holders.add(self.tenant(deployed, tenant.max_requests));
         let mut lease = self.shared.places.lease(holders);
         let mut granted = lease.grow(1);
         if granted.is_err() && self.shared.scheduler.make_room(&lease.payer(), tenant) {
@@ -113,16 +118,17 @@ impl Caller<'_> {
         Holder { account, share: self.shared.config.clients.tenant_share, most, kind: Kind::Tenant }
     }
 
-    fn holders(&self, function: Option<&FunctionName>) -> Vec<Holder> {
+    fn holders(&self, function: Option<&Deployed>) -> Holders {
         let limits = &self.shared.config.clients;
-        let mut holders = Vec::with_capacity(4);
+        let mut holders = Holders::default();
         if let Some(function) = function {
-            let (account, share) = (self.shared.functions.of(function), limits.function_share);
-            holders.push(Holder { account, share, most: u64::MAX, kind: Kind::Other });
+            let account = function.account(&self.shared.functions).clone();
+            let share = limits.function_share;
+            holders.add(Holder { account, share, most: u64::MAX, kind: Kind::Other });
         }
-        if let Some(client) = &self.client {
-            let (account, share) = (self.shared.addresses.of(client), limits.address_share);
-            holders.push(Holder { account, share, most: u64::MAX, kind: Kind::Client });
+        if let Some((_, account)) = &self.client {
+            let (account, share) = (account.clone(), limits.address_share);
+            holders.add(Holder { account, share, most: u64::MAX, kind: Kind::Client });
         }
         holders
     }

@@ -5,6 +5,7 @@
 
 use crate::network::Client;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use wfaas_function::FunctionName;
@@ -20,13 +21,17 @@ const SWEEP: usize = 1024;
 
 /// How many answers of a function to a client had no room, and since when.
 #[derive(Debug, Default)]
-pub(crate) struct Refusals(Mutex<HashMap<(Client, FunctionName), (u32, Instant)>>);
+pub(crate) struct Refusals {
+    refused: Mutex<HashMap<(Client, FunctionName), (u32, Instant)>>,
+    /// Whether there are any, for those who ask in passing.
+    is_any: AtomicBool,
+}
 
 impl Refusals {
     /// An answer to this client had no room.
     pub(super) fn add(&self, client: Client, function: &FunctionName) {
         let now = Instant::now();
-        let mut refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         if refused.len() >= SWEEP {
             refused.retain(|_, (_, since)| now.duration_since(*since) < LATER);
         }
@@ -35,14 +40,15 @@ impl Refusals {
             (*count, *since) = (0, now);
         }
         *count += 1;
+        self.is_any.store(true, Ordering::Relaxed);
     }
 
     /// Whether this client comes too early.
     pub(super) fn contains(&self, client: Client, function: &FunctionName) -> bool {
-        let refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if refused.is_empty() {
+        if !self.is_any.load(Ordering::Relaxed) {
             return false;
         }
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         let known = refused.get(&(client, function.clone()));
         known.is_some_and(|(count, since)| *count >= FEW && since.elapsed() < LATER)
     }

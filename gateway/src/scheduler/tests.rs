@@ -1,5 +1,5 @@
 use super::*;
-use crate::budget::{Budget, Holder, Kind, Unit};
+use crate::budget::{Budget, Holder, Holders, Kind, Unit};
 use crate::tenants::TenantTerms;
 use std::cell::Cell;
 use std::pin::Pin;
@@ -20,7 +20,9 @@ fn payer(name: &str, tenant: &Arc<Tenant>) -> Arc<Payer> {
 fn terms(payer: &Arc<Payer>, client: &Arc<Account>, places: &Budget) -> Terms {
     let (account, share) = (client.clone(), 100);
     let holder = Holder { account, share, most: u64::MAX, kind: Kind::Client };
-    let mut lease = places.lease(vec![holder]);
+    let mut holders = Holders::default();
+    holders.add(holder);
+    let mut lease = places.lease(holders);
     lease.grow(1).unwrap();
     let place = Place { lease, _memory: payer.tenant.reserve(1).unwrap() };
     Terms { payer: payer.clone(), place, deadline: None }

@@ -8,6 +8,7 @@
 //! guest's function.
 
 use crate::budget::Account;
+use crate::clock;
 use crate::fair::Lines;
 use pin_project_lite::pin_project;
 use std::cell::Cell;
@@ -267,6 +268,7 @@ impl<F: Future> Future for InTurns<F> {
             return Poll::Pending;
         }
         let (began, elsewhere) = (Instant::now(), ELSEWHERE.get());
+        let _began = clock::begin(began);
         let mut turn = Turn { ticket, began, elsewhere, ended: false };
         let waker = Waker::from(ticket.clone());
         let poll = this.task.poll(&mut Context::from_waker(&waker));

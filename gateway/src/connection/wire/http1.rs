@@ -74,21 +74,34 @@ impl Scanner {
                         (_, left) => At::Chunk(left),
                     };
                 }
-                At::Head | At::ChunkSize | At::Trailers => {
-                    let end = bytes.iter().position(|byte| *byte == b'\n');
-                    let (part, rest) = bytes.split_at(end.unwrap_or(bytes.len()));
-                    self.began |= self.at == At::Head;
-                    self.last = part.last().copied().or(self.last);
-                    let room = MAX_LINE - self.line.len();
-                    self.line.extend_from_slice(&part[..part.len().min(room)]);
-                    if end.is_none() {
-                        return;
+                At::Head | At::ChunkSize | At::Trailers => match line_feed(bytes) {
+                    Some(end) => {
+                        self.complete(&bytes[..end]);
+                        bytes = &bytes[end + 1..];
                     }
-                    bytes = &rest[1..];
-                    self.end_line();
-                }
+                    None => return self.keep(bytes),
+                },
             }
         }
+    }
+
+    /// Keeps a part of a line, as far as it is looked at.
+    fn keep(&mut self, part: &[u8]) {
+        self.began |= self.at == At::Head;
+        self.last = part.last().copied().or(self.last);
+        let room = MAX_LINE - self.line.len();
+        self.line.extend_from_slice(&part[..part.len().min(room)]);
+    }
+
+    /// Ends a line with its last part, which most often is all of it and is not copied.
+    fn complete(&mut self, part: &[u8]) {
+        self.began |= self.at == At::Head;
+        if self.last.is_none() {
+            return self.end_line(&part[..part.len().min(MAX_LINE)], part.last().copied());
+        }
+        self.keep(part);
+        let (line, last) = (std::mem::take(&mut self.line), self.last.take());
+        self.end_line(&line, last);
     }
 
     pub(super) fn head_is_open(&self) -> bool {
@@ -103,13 +116,13 @@ impl Scanner {
         self.bare_line_feed
     }
 
-    fn end_line(&mut self) {
-        let line = std::mem::take(&mut self.line);
-        if self.last.take() != Some(b'\r') && self.at != At::ChunkSize {
+    /// Takes note of a line, as far as it is looked at; `last` is its last byte.
+    fn end_line(&mut self, line: &[u8], last: Option<u8>) {
+        if last != Some(b'\r') && self.at != At::ChunkSize {
             let number = self.heads + u64::from(self.at == At::Head);
             self.bare_line_feed.get_or_insert(number);
         }
-        let line = line.strip_suffix(b"\r").unwrap_or(&line);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
         match self.at {
             At::ChunkSize => self.at = chunk(line),
             At::Trailers if line.is_empty() => self.at = At::Head,
@@ -135,8 +148,28 @@ impl Scanner {
     }
 }
 
+/// The place of the first line feed, looked for in eight bytes at a time: a byte of `differs` is zero
+/// where there is one, and the lowest such byte is the lowest one that borrows.
+fn line_feed(bytes: &[u8]) -> Option<usize> {
+    const EACH: u64 = u64::from_le_bytes([1; 8]);
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let differs = u64::from_le_bytes(*word) ^ (EACH * b'\n' as u64);
+        let borrows = differs.wrapping_sub(EACH) & !differs & (EACH << 7);
+        if borrows != 0 {
+            return Some(index * 8 + borrows.trailing_zeros() as usize / 8);
+        }
+    }
+    let place = rest.iter().position(|byte| *byte == b'\n');
+    place.map(|place| words.len() * 8 + place)
+}
+
 /// How the body ends after one more line of the head.
 fn frame(line: &[u8], body: Body) -> Body {
+    // No other line frames a body.
+    if !matches!(line.first(), Some(b'c' | b'C' | b't' | b'T')) {
+        return body;
+    }
     let Some(colon) = line.iter().position(|byte| *byte == b':') else { return body };
     let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
     if name.eq_ignore_ascii_case(b"transfer-encoding") {
@@ -221,6 +254,20 @@ mod tests {
             ("POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n0\r\nt: x\n\r\n", Some(1)),
         ] {
             assert_eq!(scan(bytes.as_bytes()).2, head, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_feed_is_found_at_every_place() {
+        for length in 0..40 {
+            for fill in [b'\t', b'\x0b', b'\x8a', 0, 255] {
+                let mut bytes = vec![fill; length];
+                assert_eq!(line_feed(&bytes), None, "{fill} {length}");
+                for place in (0..length).rev() {
+                    bytes[place] = b'\n';
+                    assert_eq!(line_feed(&bytes), Some(place), "{fill} {length}");
+                }
+            }
         }
     }
 
