@@ -61,7 +61,8 @@ fn work_is_counted_and_sleep_is_not() {
     store.count_cpu_time(true);
     work.call(&mut store, 50).unwrap();
     let worked = store.cpu_time();
-    assert!(worked >= millis(50), "{worked:?}");
+    // Another clock.
+    assert!(worked >= millis(45), "{worked:?}");
     // The watchdog looks after a millisecond, or later if the machine is busy.
     sleep.call(&mut store, 300).unwrap();
     let slept = store.cpu_time() - worked;

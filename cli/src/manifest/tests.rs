@@ -110,7 +110,10 @@ fn mistakes_name_line_and_key() {
         ("name = 'a'\nwasm = 'a'\n[limits]\nmemory = -1", &["line 4", "negative"]),
         ("name = 'a'\nwasm = 'a'\n[limits]\nmemory = true", &["line 4", "64MiB"]),
         ("name = 'a'\nwasm = 'a'\n[limits]\ntime = 0", &["line 4", "more than 0"]),
-        ("name = 'a'\nwasm = 'a'\n[limits]\ncpu = 1", &["line 4", "`cpu`", "`memory`", "`time`"]),
+        (
+            "name = 'a'\nwasm = 'a'\n[limits]\ndisk = 1",
+            &["line 4", "`disk`", "`memory`", "`time`", "`cpu`"],
+        ),
         ("name = 'a'\nwasm = 'a'\n[env]\nA = 1", &["line 4", "string"]),
         ("name = 'a'\nwasm = 'a'\nwarmup = 'x'", &["line 3", "sequence"]),
         ("name = 'a'\nwasm = 'a'\nwarmup = [3]", &["line 3", "body", "`path`"]),

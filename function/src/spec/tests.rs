@@ -49,7 +49,7 @@ fn mistakes_name_the_field() {
         (r#"{"limit": {}}"#, &["`limit`", "`limits`"]),
         (r#"{"limits": {"cores": 1}}"#, &["limits.cores", "`memory`"]),
         (r#"{"limits": {"cpu": "fast"}}"#, &["limits.cpu: ", "fast"]),
-        (r#"{"limits": {"cpu": 1, "cpu": 2}}"#, &["duplicate", "limits.cpu"]),
+        (r#"{"limits": {"cpu": 1, "cpu": 2}}"#, &["duplicate", "`cpu`"]),
         (r#"{"limits": 3}"#, &["limits: ", "a table of limits"]),
         (r#"{"limits": {"memory": "6 apples"}}"#, &["limits.memory: ", "6 apples"]),
         (r#"{"limits": {"time_ms": -1}}"#, &["limits.time_ms: "]),
@@ -78,8 +78,14 @@ fn mistakes_name_the_field() {
         }
         assert!(message.matches("at line").count() <= 1, "{message}");
     }
-    for name in ["memory", "time", "cpu", "output"] {
-        let zero = json(&format!(r#"{{"limits": {{"{name}": 0}}}}"#)).limits.check().unwrap_err();
+    let none = Limits::default();
+    for (name, limits) in [
+        ("memory", Limits { memory: Some(ByteSize(0)), ..none.clone() }),
+        ("output", Limits { output: Some(ByteSize(0)), ..none.clone() }),
+        ("time", Limits { time: Some(Span(Duration::ZERO)), ..none.clone() }),
+        ("cpu", Limits { cpu: Some(Span(Duration::ZERO)), ..none.clone() }),
+    ] {
+        let zero = limits.check().unwrap_err();
         assert_eq!(zero.to_string(), format!("limits.{name}: has to be greater than 0"));
     }
 }
