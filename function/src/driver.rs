@@ -108,11 +108,30 @@ pub(crate) struct PoolExports {
 
 /// A faaslet of a function.
 pub(crate) struct FaasletTarget<'a> {
-    pub(crate) faaslet: Faaslet<'a, State>,
-    pub(crate) exports: &'a PoolExports,
+    /// `None` only while it is dropped.
+    faaslet: Option<Faaslet<'a, State>>,
+    exports: &'a PoolExports,
+    background: Option<&'a Background>,
 }
 
-impl FaasletTarget<'_> {
+/// Does work that takes long where it holds up nobody.
+pub type Background = Box<dyn Fn(Box<dyn FnOnce() + Send>) + Send + Sync>;
+
+impl<'a> FaasletTarget<'a> {
+    /// A faaslet of a pool. If its reset will take long it is done in the `background`.
+    pub(crate) fn new(
+        faaslet: Faaslet<'a, State>,
+        exports: &'a PoolExports,
+        background: Option<&'a Background>,
+    ) -> FaasletTarget<'a> {
+        FaasletTarget { faaslet: Some(faaslet), exports, background }
+    }
+
+    /// The faaslet.
+    pub(crate) fn faaslet(&mut self) -> &mut Faaslet<'a, State> {
+        self.faaslet.as_mut().expect("only `drop` takes it")
+    }
+
     /// Calls an entry point; host functions that it calls may wait.
     #[inline]
     pub(crate) async fn call_async(
@@ -120,7 +139,8 @@ impl FaasletTarget<'_> {
         index: usize,
         cells: &mut Cells,
     ) -> Result<(), Error> {
-        *cells = self.faaslet.call_cells_async(&self.exports.funcs[index], *cells).await?;
+        let func = &self.exports.funcs[index];
+        *cells = self.faaslet().call_cells_async(func, *cells).await?;
         Ok(())
     }
 
@@ -132,17 +152,32 @@ impl FaasletTarget<'_> {
 
 impl Target for FaasletTarget<'_> {
     fn call(&mut self, index: usize, cells: &mut Cells) -> Result<(), Error> {
-        *cells = self.faaslet.call_cells(&self.exports.funcs[index], *cells)?;
+        let func = &self.exports.funcs[index];
+        *cells = self.faaslet().call_cells(func, *cells)?;
         Ok(())
     }
 
     fn state(&mut self) -> &mut State {
-        self.faaslet.store().data_mut()
+        self.faaslet().store().data_mut()
     }
 
     fn memory(&mut self, index: usize) -> &mut [u8] {
-        let memory = self.faaslet.memory(&self.exports.memories[index]);
-        memory.data_mut(self.faaslet.store())
+        let memory = &self.exports.memories[index];
+        let memory = self.faaslet().memory(memory);
+        memory.data_mut(self.faaslet().store())
+    }
+}
+
+impl Drop for FaasletTarget<'_> {
+    fn drop(&mut self) {
+        let Some(faaslet) = self.faaslet.take() else { return };
+        match self.background {
+            Some(background) if faaslet.reset_is_long() => {
+                let reset = faaslet.end();
+                background(Box::new(|| drop(reset)));
+            }
+            _ => drop(faaslet),
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Functions: modules that answer requests.
 
-use crate::driver::{Entry, FaasletTarget, PoolExports, Resolver, Target, drive, drive_async};
+use crate::driver::{
+    Background, Entry, FaasletTarget, PoolExports, Resolver, Target, drive, drive_async,
+};
 use crate::exchange::{Body, Exchange};
 use crate::invoke::InvokeError;
 use crate::protocol::{AbiError, About, Conversation, Protocols, Streams};
@@ -25,6 +27,9 @@ pub struct Function {
     limits: Numbers,
     stack_bytes: u64,
     time_slice: Option<Duration>,
+    background: Option<Background>,
+    /// Whether instances begin with more memory than is reset in no time.
+    is_large: bool,
     pool: Pool<State>,
 }
 
@@ -32,6 +37,9 @@ pub struct Function {
 /// level, and how they are called.
 const LINE_BYTES: usize =
     "2026-01-01T00:00:00.000000Z  INFO wfaas::guest:  function=\"\" request=\"\"\n".len();
+
+/// Bytes of memory that may take a fifth of a millisecond to reset, if all of it was written to.
+const LARGE: u64 = 3 << 20;
 
 /// Limits as they are needed for a request.
 #[derive(Debug, Clone, Copy)]
@@ -153,6 +161,8 @@ impl Function {
             limits,
             stack_bytes,
             time_slice: None,
+            background: None,
+            is_large: bytes >= LARGE,
             pool,
         })
     }
@@ -196,6 +206,13 @@ impl Function {
         self.time_slice = slice;
     }
 
+    /// Has resets that take long, of faaslets of [`Function::handle_async`], done by `background`: those
+    /// of guests that may have written to many pages. It is called once for each, on the thread that ends
+    /// the guest.
+    pub fn set_background(&mut self, background: Background) {
+        self.background = Some(background);
+    }
+
     /// Bytes of stack that a request may need.
     pub fn stack_bytes(&self) -> u64 {
         self.stack_bytes
@@ -211,7 +228,7 @@ impl Function {
     /// # Errors
     /// [`InvokeError`] if the guest fails, exceeds a limit, or there is no memory for it.
     pub fn handle(&self, exchange: Exchange) -> Result<Response<Body>, InvokeError> {
-        let mut target = self.begin(exchange)?;
+        let mut target = self.begin(exchange, None)?;
         if let Some(initialize) = &self.initialize {
             target.call(initialize.index, &mut Default::default())?;
         }
@@ -226,8 +243,11 @@ impl Function {
     /// # Errors
     /// As [`Function::handle`].
     pub async fn handle_async(&self, exchange: Exchange) -> Result<Response<Body>, InvokeError> {
-        let mut target = self.begin(exchange)?;
-        target.faaslet.store().set_time_slice(self.time_slice);
+        let mut target = self.begin(exchange, self.background.as_ref())?;
+        let store = target.faaslet().store();
+        store.set_time_slice(self.time_slice);
+        // Then it is known how many pages a guest can have written to.
+        store.count_cpu_time(self.background.is_some() && self.is_large);
         if let Some(initialize) = &self.initialize {
             target.call_async(initialize.index, &mut Default::default()).await?;
         }
@@ -236,7 +256,11 @@ impl Function {
     }
 
     /// A faaslet with an exchange in its state, and its limits.
-    fn begin(&self, mut exchange: Exchange) -> Result<FaasletTarget<'_>, InvokeError> {
+    fn begin<'a>(
+        &'a self,
+        mut exchange: Exchange,
+        background: Option<&'a Background>,
+    ) -> Result<FaasletTarget<'a>, InvokeError> {
         let Numbers { memory, time, cpu, output, log } = self.limits;
         let overhead = (LINE_BYTES + self.spec.name().len() + exchange.id.len()) as u64;
         let deadline = exchange.deadline.or_else(|| Instant::now().checked_add(time));
@@ -254,7 +278,7 @@ impl Function {
             faaslet.store().set_cpu_limit(cpu);
         }
         faaslet.store().set_memory_limit(Some(memory));
-        Ok(FaasletTarget { faaslet, exports: &self.exports })
+        Ok(FaasletTarget::new(faaslet, &self.exports, background))
     }
 }
 

@@ -40,7 +40,7 @@ mod spec;
 mod state;
 
 pub use cells::Numbers;
-pub use driver::{Entry, GuestMemory, Resolver};
+pub use driver::{Background, Entry, GuestMemory, Resolver};
 pub use exchange::{Body, Exchange};
 pub use function::{Function, FunctionError};
 pub use invoke::InvokeError;

@@ -3,6 +3,9 @@
 mod common;
 
 use common::{answer, build, compile, engine, function, handle, spec, try_function};
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 use wfaas_function::protocols::reactor::{BadAnswer, NoRoom};
 use wfaas_function::{Abi, Body, ByteSize, Exchange, Function, FunctionError, InvokeError, Span};
@@ -310,4 +313,28 @@ fn a_stream_that_a_request_closed_is_open_for_the_next() {
     for _ in 0..3 {
         assert_eq!(handle(&closing, "").unwrap(), b"ok");
     }
+}
+
+#[test]
+fn long_resets_are_left_to_the_background() {
+    // 64 MiB, of which a request writes to all or to nothing.
+    let wat = r#"(module (memory (export "memory") 1024)
+      (func (export "faas_alloc") (param i32) (result i32) (i32.const 1024))
+      (func (export "faas_handle") (param i32 i32) (result i64)
+        (memory.fill (i32.const 65536) (i32.const 1) (i32.shl (local.get 1) (i32.const 25)))
+        (i64.const 0)))"#;
+    let mut function = function(wat, spec());
+    let left = Arc::new(Mutex::new(Vec::new()));
+    let background = left.clone();
+    function.set_background(Box::new(move |work| background.lock().unwrap().push(work)));
+    let handle = |body: &str| {
+        let mut handled = pin!(function.handle_async(Exchange::with_body(body)));
+        let mut context = Context::from_waker(Waker::noop());
+        while handled.as_mut().poll(&mut context).map(Result::unwrap).is_pending() {}
+        left.lock().unwrap().len()
+    };
+    assert_eq!(handle(""), 0, "nothing was written to");
+    assert_eq!(handle("x"), 1);
+    left.lock().unwrap().pop().unwrap()();
+    assert!(function.pool().has_idle(), "it is back in the pool");
 }

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::registry::{Deployed, FunctionInfo, Registered, Registry, RouteTaken};
+use crate::resets::Resets;
 use crate::scheduler::Tenant;
 use crate::store::{Entry, Layout, Store, StoreError};
 use crate::tenants::Tenants;
@@ -75,16 +76,33 @@ pub(crate) struct Deployer {
     pub(crate) tenants: Tenants,
     /// Processor time that a guest may use before others have their turns.
     pub(crate) time_slice: Duration,
+    resets: Resets,
     /// Locked by the one change that is under way.
     store: Mutex<Store>,
 }
 
 impl Deployer {
-    pub(crate) fn new(config: &Config, engine: Engine, tenants: Tenants, store: Store) -> Deployer {
+    pub(crate) fn new(
+        config: &Config,
+        engine: Engine,
+        tenants: Tenants,
+        resets: Resets,
+        store: Store,
+    ) -> Deployer {
         let (protocols, registry) = (Protocols::default(), Registry::default());
         let (layout, store) = (store.layout().clone(), Mutex::new(store));
         let (defaults, time_slice) = (config.defaults.clone(), config.time_slice);
-        Deployer { engine, defaults, protocols, layout, registry, tenants, time_slice, store }
+        Deployer {
+            engine,
+            defaults,
+            protocols,
+            layout,
+            registry,
+            tenants,
+            time_slice,
+            resets,
+            store,
+        }
     }
 
     /// Begins a change.
@@ -218,6 +236,7 @@ impl Deployer {
         function.set_time_slice(Some(self.time_slice));
         let tenant = function.spec().tenant.clone().unwrap_or_default();
         let payer = self.tenants.payer(&tenant, &name);
+        function.set_background(self.resets.of(&payer));
         Ok(Deployed::new(name, route, content_type, (function, payer), identity, stored))
     }
 }

@@ -48,6 +48,7 @@ mod load;
 mod network;
 mod pace;
 mod registry;
+mod resets;
 mod scheduler;
 mod server;
 mod store;

@@ -8,6 +8,7 @@ use crate::deploy::{DeployError, Deployer};
 use crate::http::{Refusals, RequestIds};
 use crate::network::Client;
 use crate::registry::{FunctionInfo, FunctionStatus};
+use crate::resets::Resets;
 use crate::scheduler::Scheduler;
 use crate::store::{Store, StoreError};
 use crate::tenants::{TenantError, Tenants};
@@ -117,7 +118,10 @@ impl Gateway {
         let address = listener.local_addr().map_err(listen)?;
         let store = Store::open(&config.store_dir)?;
         let engine = Engine::new(config.engine.clone())?;
-        let deployer = Deployer::load(&config, engine, tenants, store)?;
+        let scheduler = Scheduler::new(config.threads);
+        let resets = Resets::start(scheduler.clone())
+            .map_err(|source| GatewayError::Io { what: "starting a thread", source })?;
+        let deployer = Deployer::load(&config, engine, tenants, resets, store)?;
         let ids = RequestIds::new()
             .map_err(|source| GatewayError::Io { what: "asking for random bytes", source })?;
         let buffered = Budget::new(Unit::Byte, config.max_buffered);
@@ -129,7 +133,6 @@ impl Gateway {
         let (addresses, functions) = (Accounts::new(), Accounts::new());
         let refusals = Refusals::default();
         let turns = Turns::new(config.threads);
-        let scheduler = Scheduler::new(config.threads);
         let finishing = tokio::sync::watch::Sender::new(0);
         let shared = Shared {
             config,

@@ -161,3 +161,26 @@ fn a_faaslet_says_whether_its_reset_may_be_long() {
     assert_eq!(faaslet.call::<i32, i32>(&grow, 4096).unwrap(), 1);
     assert!(faaslet.reset_is_long(), "nobody counted: it may be");
 }
+
+#[test]
+fn a_faaslet_may_be_reset_on_another_thread() {
+    let engine = common::engine();
+    let wat = r#"(module (memory 4) (global $g (mut i32) (i32.const 1))
+        (func (export "change") (param i32) (result i32)
+            (memory.fill (i32.const 0) (i32.const 7) (i32.const 0x30000))
+            (global.set $g (local.get 0))
+            (i32.load (i32.const 0x2fff0)))
+        (func (export "look") (result i32)
+            (i32.add (global.get $g) (i32.load (i32.const 0x2fff0)))))"#;
+    let pool = Pool::<Vec<u8>>::new(&Linker::new(&engine), &module(&engine, wat)).unwrap();
+    let change = pool.typed_func::<i32, i32>("change").unwrap();
+    let look = pool.typed_func::<(), i32>("look").unwrap();
+    let mut faaslet = pool.acquire(vec![1]).unwrap();
+    assert_eq!(faaslet.call(&change, 5).unwrap(), 0x0707_0707);
+    let reset = faaslet.end();
+    assert!(!pool.has_idle(), "it is not reset yet");
+    std::thread::spawn(move || drop(reset)).join().unwrap();
+    assert!(pool.has_idle());
+    let mut again = pool.acquire(vec![2]).unwrap();
+    assert_eq!((again.call(&look, ()).unwrap(), again.store().data().len()), (1, 1));
+}

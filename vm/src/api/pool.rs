@@ -51,6 +51,27 @@ pub struct Faaslet<'pool, T: Default + Send + 'static> {
     instance: Instance,
 }
 
+/// The reset of a faaslet that nobody uses any more. Dropping it does it, on whatever thread.
+pub struct PendingReset<T: Default + Send + 'static> {
+    pool: Pool<T>,
+    /// `None` only while it is dropped.
+    store: Option<Store<T>>,
+}
+
+impl<T: Default + Send + 'static> std::fmt::Debug for PendingReset<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PendingReset").field("pool", &self.pool).finish_non_exhaustive()
+    }
+}
+
+impl<T: Default + Send + 'static> Drop for PendingReset<T> {
+    fn drop(&mut self) {
+        if let Some(store) = self.store.take() {
+            self.pool.put_back(store);
+        }
+    }
+}
+
 /// A function of a pool's module, with Rust's types.
 #[derive(Debug)]
 pub struct PoolFunc<P, R> {
@@ -251,7 +272,7 @@ impl<'pool, T: Default + Send + 'static> Faaslet<'pool, T> {
     }
 
     /// Whether the reset may take more than 200 µs, so that a thread with other work had better leave
-    /// dropping the faaslet to another. A reset gives back the pages that the guest wrote to: 1 GiB
+    /// [it](Faaslet::end) to another. A reset gives back the pages that the guest wrote to: 1 GiB
     /// takes 40 ms. It is not known how many they are, so this goes by the size of the memories and, if
     /// [`Store::count_cpu_time`] was set before the first call, by the processor time of the calls. Pages
     /// that the host wrote to between calls are not counted then.
@@ -259,6 +280,12 @@ impl<'pool, T: Default + Send + 'static> Faaslet<'pool, T> {
         const LONG: Duration = Duration::from_micros(200);
         let store = self.store.as_ref();
         store.is_some_and(|store| store.0.inner.reset_time() > LONG)
+    }
+
+    /// Ends the faaslet and drops its data; its reset is left to do.
+    pub fn end(mut self) -> PendingReset<T> {
+        *self.store().data_mut() = T::default();
+        PendingReset { pool: self.pool.clone(), store: self.store.take() }
     }
 
     /// Ends the faaslet and returns the data.
