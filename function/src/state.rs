@@ -41,7 +41,7 @@ impl HasWasi for State {
         }
     }
 
-    /// A guest that waits for its body waits for the client, whose patience is the server's to bound.
+    /// A guest that waits for its body waits for the client, and the server bounds a client's pace.
     fn stops_clock(&self) -> bool {
         true
     }

@@ -87,7 +87,7 @@ pub(crate) struct Holder {
     pub(crate) kind: Kind,
 }
 
-/// What a holder is.
+/// Kind of a holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A connection or a function.

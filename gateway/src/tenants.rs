@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use wfaas_function::{FunctionName, TenantName};
 
-/// The usual weight, as that of a control group of Linux (`cpu.weight`).
+/// The usual weight, as of control groups of Linux (`cpu.weight`).
 pub(crate) const WEIGHT: u32 = 100;
 
 /// Terms of one tenant.

@@ -31,7 +31,7 @@ pub(crate) enum Wait {
     For(Events),
 }
 
-/// What can end a wait.
+/// Events that can end a wait.
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     /// Descriptors of this process that become ready.

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use wfaas_vm::{BoxError, Linker};
 use wfaas_wasi::{ByteStream, HasWasi, Input, Output, add_to_linker, add_to_linker_async};
 
-/// What a stream does when it is polled.
+/// A stream's answer to a poll.
 enum Step {
     Piece(Vec<u8>),
     /// Wakes at once.

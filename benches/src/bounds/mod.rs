@@ -36,7 +36,7 @@ use std::path::{Path, PathBuf};
 /// that wait for each other do not always take the same time.
 const GROWTH_ROUNDS: usize = 5;
 
-/// What to measure.
+/// Rows and rounds to measure.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Only guests whose name contains this: kernels, or sizes such as "1 MiB".

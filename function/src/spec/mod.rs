@@ -56,7 +56,7 @@ layer! {
         /// says otherwise.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub tenant: Option<TenantName> { "tenant" => TenantName },
-        /// What becomes of a request when its client leaves; it is cancelled if no layer says otherwise.
+        /// Fate of a request after its client has left; it is cancelled if no layer says otherwise.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub on_disconnect: Option<OnDisconnect> { "on_disconnect" => OnDisconnect },
         /// What a request may use.
@@ -182,7 +182,7 @@ impl Limits {
     }
 }
 
-/// What becomes of a request when its client leaves before it is answered.
+/// Fate of a request that is not answered yet after its client has left.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnDisconnect {

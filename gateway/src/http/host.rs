@@ -105,7 +105,7 @@ mod tests {
         for wrong in [&b"a b"[..], b"a/b", b"u@a", b"a?b", b"a#b", b"\xff", b"http://a"] {
             assert_eq!(status(Version::HTTP_11, "/", &[wrong]), 400, "{wrong:?}");
         }
-        // What is plain for every byte is a host for the parser too.
+        // A host of plain bytes only is one for the parser too.
         for byte in 0..=255 {
             let host = [b'a', byte, b'b'];
             let parsed = std::str::from_utf8(&host).is_ok_and(is_host);

@@ -59,7 +59,7 @@ pub(super) async fn handle(
     Ok(Response::from_parts(parts, answer))
 }
 
-/// A request for `/v1/functions`, and whose token it has.
+/// A request for `/v1/functions`, and the tenant of its token.
 #[derive(Clone, Copy)]
 struct Asked<'a> {
     tenant: &'a Arc<Tenant>,

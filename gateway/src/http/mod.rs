@@ -51,7 +51,7 @@ pub(crate) async fn handle(
     let checked = check(peer, exchange, &head);
     let is_refused = checked.is_err();
     let caller = peer.caller(shared, exchange, &head.headers);
-    // What is seldom, here and below, is not in the way of the memory of other requests. Nor are there
+    // Futures of seldom cases are boxed, here and below: others have no memory for them. Nor are there
     // more futures in futures than have to be: each level is a copy of what it is given.
     let outcome = match checked {
         Err(problem) => Err(problem),

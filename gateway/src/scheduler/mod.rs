@@ -64,7 +64,7 @@ pub(crate) struct Terms {
     pub(crate) deadline: Option<Instant>,
 }
 
-/// What a guest holds of budgets as long as it is there.
+/// Shares of budgets that a guest holds as long as it is there.
 #[derive(Debug)]
 pub(crate) struct Place {
     pub(crate) lease: Lease,

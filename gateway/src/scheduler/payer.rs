@@ -12,7 +12,7 @@ use wfaas_function::{FunctionName, TenantName};
 #[derive(Debug)]
 pub(crate) struct Tenant {
     pub(crate) name: TenantName,
-    /// What it holds of budgets.
+    /// Its shares of budgets.
     pub(crate) account: Arc<Account>,
     /// Most requests under way.
     pub(crate) max_requests: u64,
@@ -46,7 +46,7 @@ pub(crate) struct Payer {
     pub(super) used: Used,
 }
 
-/// What a function's guests have used.
+/// Counters of a function's guests.
 #[derive(Debug, Default)]
 pub(super) struct Used {
     running: AtomicU64,
@@ -57,7 +57,7 @@ pub(super) struct Used {
     requests: AtomicU64,
 }
 
-/// What a function's guests have used so far.
+/// Counts of a function's guests so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Usage {
     /// Guests that a thread runs now.
@@ -105,7 +105,7 @@ impl Payer {
         Arc::new(Payer { name, tenant, served: Served::default(), used: Used::default() })
     }
 
-    /// What its guests have used so far.
+    /// Counts of its guests so far.
     pub(crate) fn usage(&self) -> Usage {
         let Used { running, processor, queued, requests } = &self.used;
         let [running, processor, queued, requests] =

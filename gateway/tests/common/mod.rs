@@ -256,7 +256,7 @@ impl Process {
             std::fs::write(folder.join("f.wat"), wat).expect("a file");
             command.arg(folder);
         }
-        // What guests that trap leave in the log is of no interest.
+        // The log's records of trapped guests are of no interest.
         command.stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child = command.spawn().expect("it starts");
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();

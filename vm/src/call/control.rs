@@ -323,17 +323,11 @@ mod tests {
     }
 
     #[test]
-    fn a_slice_is_over_until_the_next_begins_or_a_reset() {
+    fn a_slice_that_is_over_is_forgotten_by_a_reset() {
         let control = Control::default();
         control.begin_suspendable(7);
-        assert!(!control.slice_is_over());
         control.end_slice();
         assert!(control.slice_is_over());
-        control.mark_slice();
-        assert_eq!((control.is_marked(), control.interrupted()), (true, None));
-        control.begin_slice();
-        assert!(!control.slice_is_over() && !control.is_marked());
-        control.end_slice();
         control.reset();
         assert!(!control.slice_is_over());
     }

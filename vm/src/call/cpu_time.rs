@@ -31,7 +31,7 @@ pub(super) struct Seen {
     pub(super) nanos: u64,
 }
 
-/// The counter: that of the processor if it is steady, or else the kernel's clock.
+/// The processor's counter if it is steady, or else the kernel's clock.
 #[inline]
 pub(super) fn ticks() -> u64 {
     if origin().steady { arch::ticks() } else { time::now() }

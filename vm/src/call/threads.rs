@@ -184,7 +184,7 @@ fn lock() -> MutexGuard<'static, Vec<Listed>> {
     LIST.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A deadline that counts on this thread until this is dropped, beside that of the calls around.
+/// A deadline that counts on this thread until this is dropped, beside those of the calls around.
 #[derive(Debug)]
 pub(super) struct Deadline {
     outer: u64,
