@@ -122,13 +122,19 @@ fn a_killed_server_has_the_old_or_the_new_function() {
         let version: u32 = response.text().parse().unwrap();
         assert!(version >= seen, "round {round}: a finished deployment was lost");
         // Deploys one version after the other until the process is killed under it.
+        let (finished, is_finished) = std::sync::mpsc::channel();
         let deploying = std::thread::spawn(move || {
             let mut done = version;
             while put_ok(address, done + 1) {
                 done += 1;
+                let _ = finished.send(done);
             }
             done
         });
+        if round >= 8 {
+            // On a slow machine none would be finished otherwise.
+            let _ = is_finished.recv_timeout(Duration::from_secs(20));
+        }
         std::thread::sleep(Duration::from_millis(20 + round * 13));
         drop(child);
         seen = deploying.join().unwrap();

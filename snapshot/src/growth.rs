@@ -129,7 +129,7 @@ impl Grown {
         };
         *open = *image_end;
         let touched = touched.filter(|range| !range.is_empty());
-        touched.map_or(Ok(()), |range| slot.reservation.discard(range.start, range.len()))
+        touched.map_or(Ok(()), |range| slot.reservation.discard_at_once(range.start, range.len()))
     }
 
     /// Closes opened memory. Up to `cleared` bytes from BASE it is zero again, and its pages stay for
