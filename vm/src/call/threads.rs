@@ -310,7 +310,8 @@ pub(super) fn note_used() {
     });
 }
 
-#[cfg(test)]
+// The interpreter has neither the processor's counter nor clocks of threads.
+#[cfg(all(test, not(miri)))]
 mod tests {
     use super::*;
     use crate::call::time;

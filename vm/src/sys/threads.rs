@@ -125,7 +125,8 @@ pub(crate) fn barrier_everywhere() -> bool {
     unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_PRIVATE_EXPEDITED, 0, 0) == 0 }
 }
 
-#[cfg(test)]
+// The interpreter has no clocks of threads.
+#[cfg(all(test, not(miri)))]
 mod tests {
     use super::*;
 
