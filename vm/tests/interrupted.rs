@@ -4,6 +4,7 @@
 //! call and sends the watchdog's signal, which arrives there and nowhere else.
 
 mod common;
+use common::traps::{handle_traps, texts};
 use common::{engine, module};
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -45,33 +46,9 @@ extern "C" fn on_trap(_: i32, _: *mut libc::siginfo_t, context: *mut libc::c_voi
     }
 }
 
-fn handle_traps() {
-    // SAFETY: all zeros is a valid sigaction.
-    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    action.sa_sigaction = on_trap as *const () as usize;
-    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
-    // SAFETY: fills in the set.
-    unsafe { libc::sigfillset(&mut action.sa_mask) };
-    // SAFETY: guest code holds no lock when the handler does anything but return.
-    let result = unsafe { libc::sigaction(libc::SIGTRAP, &action, std::ptr::null_mut()) };
-    assert_eq!(result, 0);
-}
-
-/// The ranges that are mapped for execution from a file in memory, as artifacts are.
-fn texts() -> Vec<Range<usize>> {
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-    let texts = maps.lines().filter(|line| line.contains(" r-x") && line.contains("/memfd:"));
-    let number = |digits: &str| usize::from_str_radix(digits, 16).unwrap();
-    let range = |line: &str| {
-        let (start, end) = line.split(' ').next().unwrap().split_once('-').unwrap();
-        number(start)..number(end)
-    };
-    texts.map(range).collect()
-}
-
 /// A guest that calls `host.step` before what is to be looked at.
 fn guest(wat: &str) -> (Store<()>, TypedFunc<(), i64>) {
-    handle_traps();
+    handle_traps(on_trap);
     let engine = engine();
     let mut linker = Linker::<()>::new(&engine);
     linker.func_wrap("host", "step", |_: Caller<'_, ()>| {

@@ -141,7 +141,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads what has come; whether the answer is complete.
+    /// Reads the bytes that have come. Returns whether the answer is complete.
     fn receive(&mut self) -> anyhow::Result<bool> {
         let mut bytes = [0; 4096];
         match self.stream.read(&mut bytes) {

@@ -23,13 +23,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 use wire::{Http1, Http2, Wire};
 
-/// What to measure.
+/// Rows and rounds to measure.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Seconds that a server is asked in each round.
     #[arg(long, default_value_t = 0.4)]
     seconds: f64,
-    /// Only rows whose name contains this.
+    /// Only rows with this in their names.
     #[arg(long, default_value = "")]
     only: String,
     /// A look: three rounds of a fifth of a second.
@@ -84,7 +84,7 @@ pub(crate) struct Row {
     quartiles: (f64, f64),
 }
 
-/// A number of each round.
+/// One number for each round.
 type Rounds = Vec<f64>;
 
 impl Setup {

@@ -1,5 +1,5 @@
-//! Servers, each a process of its own on the first processor, so that its processor time is that of
-//! its requests only.
+//! Servers, each a process of its own on the first processor, so that its requests alone use
+//! its processor time.
 
 use super::guest::{self, Pooled};
 use super::plain;

@@ -10,8 +10,8 @@ pub(super) trait Wire {
     fn preface(&self) -> Vec<u8>;
     /// Appends a request to `out`.
     fn ask(&mut self, out: &mut Vec<u8>);
-    /// Takes the bytes that have come; whether the answer is complete. Appends to `out` what has to
-    /// be said at once.
+    /// Takes the bytes that have come, and appends an immediate reply to `out`. Returns whether the
+    /// answer is complete.
     fn take(&mut self, bytes: &mut Vec<u8>, out: &mut Vec<u8>) -> anyhow::Result<bool>;
 }
 

@@ -5,6 +5,7 @@ pub(crate) mod futures;
 pub(crate) mod program;
 pub(crate) mod stepping;
 pub(crate) mod ticker;
+pub(crate) mod traps;
 pub(crate) mod waiting;
 
 use wfaas_compiler::Options;

@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test binary uses a part
 
 use super::futures::poll;
+use super::traps::{handle_traps, texts};
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::pin::pin;
@@ -90,30 +91,6 @@ fn at_instruction(handle: &CancelHandle) {
     }
 }
 
-fn handle_traps() {
-    // SAFETY: all zeros is a valid sigaction.
-    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
-    action.sa_sigaction = on_trap as *const () as usize;
-    action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK;
-    // SAFETY: fills in the set.
-    unsafe { libc::sigfillset(&mut action.sa_mask) };
-    // SAFETY: guest code holds no lock when the handler does anything but return.
-    let result = unsafe { libc::sigaction(libc::SIGTRAP, &action, std::ptr::null_mut()) };
-    assert_eq!(result, 0);
-}
-
-/// The ranges that are mapped for execution from a file in memory, as artifacts are.
-fn texts() -> Vec<Range<usize>> {
-    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-    let texts = maps.lines().filter(|line| line.contains(" r-x") && line.contains("/memfd:"));
-    let number = |digits: &str| usize::from_str_radix(digits, 16).unwrap();
-    let range = |line: &str| {
-        let (start, end) = line.split(' ').next().unwrap().split_once('-').unwrap();
-        number(start)..number(end)
-    };
-    texts.map(range).collect()
-}
-
 /// Outcome of a call that was stepped through.
 #[derive(Debug)]
 pub(crate) struct Stepped<T> {
@@ -132,7 +109,7 @@ pub(crate) fn step<F: Future>(
     future: F,
     mut between: impl FnMut(),
 ) -> Stepped<F::Output> {
-    handle_traps();
+    handle_traps(on_trap);
     TEXTS.set(texts());
     HANDLE.set(Some(handle));
     EACH.set(each);
