@@ -2,6 +2,8 @@
 //!
 //! A new one is a file here and a line of `TABLE`; nothing else knows its name or its exports.
 
+pub mod bindgen;
+mod bot;
 mod command;
 pub mod reactor;
 
@@ -10,5 +12,7 @@ use crate::protocol::Protocol;
 /// All protocols, general ones first: a module that speaks several is taken for a guest of the last.
 pub(crate) const TABLE: &[&dyn Protocol] = &[
     &command::Command,
+    &bindgen::Bindgen,
+    &bot::Bot,
     &reactor::Reactor, // its instances have less to do
 ];
