@@ -5,6 +5,7 @@
 pub mod bindgen;
 mod bot;
 mod command;
+pub mod extism;
 pub mod reactor;
 
 use crate::protocol::Protocol;
@@ -14,5 +15,6 @@ pub(crate) const TABLE: &[&dyn Protocol] = &[
     &command::Command,
     &bindgen::Bindgen,
     &bot::Bot,
+    &extism::Extism,
     &reactor::Reactor, // its instances have less to do
 ];
