@@ -2,6 +2,7 @@
 //!
 //! A new one is a file here and a line of `TABLE`; nothing else knows its name or its exports.
 
+pub mod action;
 pub mod bindgen;
 mod bot;
 mod command;
@@ -12,6 +13,7 @@ use crate::protocol::Protocol;
 
 /// All protocols, general ones first: a module that speaks several is taken for a guest of the last.
 pub(crate) const TABLE: &[&dyn Protocol] = &[
+    &action::Action,
     &command::Command,
     &bindgen::Bindgen,
     &bot::Bot,
