@@ -5,6 +5,7 @@
 //! * a [`recipe`] makes a module an artifact;
 //! * [`bounds`] is about how a guest's accesses are kept inside its memory;
 //! * a [`function`] is an artifact with its name, limits and environment;
+//! * [`actions`] compiles what OpenWhisk sends to a server that is one of its containers;
 //! * [`verified`] remembers which artifacts were checked, so that starts need not do it again;
 //! * [`commands`] has one file for each command: its options, its help, its work;
 //! * the [`log`] of a command goes to standard error without anybody waiting for it;
@@ -15,6 +16,7 @@
 //! prints.
 #![forbid(unsafe_code)]
 
+mod actions;
 mod bounds;
 mod commands;
 mod failure;

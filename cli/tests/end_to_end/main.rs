@@ -7,6 +7,7 @@ mod deploy;
 mod examples;
 mod exit_codes;
 mod hostile_guests;
+mod openwhisk;
 mod settings;
 mod starts;
 mod support;

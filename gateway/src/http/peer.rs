@@ -29,9 +29,9 @@ pub(crate) struct Peer {
 }
 
 /// Who sent one request.
-pub(super) struct Caller<'a> {
+pub(crate) struct Caller<'a> {
     shared: &'a Shared,
-    pub(super) exchange: &'a Exchange,
+    pub(crate) exchange: &'a Exchange,
     is_trusted: bool,
     client: Option<(Client, Arc<Account>)>,
 }
@@ -66,7 +66,7 @@ impl Caller<'_> {
     }
 
     /// A lease of the bytes of a request to this function, so far its head's.
-    pub(super) fn bytes(&self, deployed: &Deployed, head: &Parts) -> Result<Lease, Problem> {
+    pub(crate) fn bytes(&self, deployed: &Deployed, head: &Parts) -> Result<Lease, Problem> {
         let comes_early =
             |(client, _): &(Client, _)| self.shared.refusals.contains(*client, deployed.name());
         if self.client.as_ref().is_some_and(comes_early) {
@@ -78,7 +78,7 @@ impl Caller<'_> {
     }
 
     /// A lease of the bytes of a request for management, so far its head's.
-    pub(super) fn managing(&self, head: &Parts) -> Result<Lease, Problem> {
+    pub(crate) fn managing(&self, head: &Parts) -> Result<Lease, Problem> {
         self.lease_head(&self.shared.managing, self.holders(None), head)
     }
 
@@ -99,7 +99,7 @@ impl Caller<'_> {
     }
 
     /// A place for a request to this function.
-    pub(super) fn place(&self, deployed: &Deployed) -> Result<Place, Problem> {
+    pub(crate) fn place(&self, deployed: &Deployed) -> Result<Place, Problem> {
         let tenant = &deployed.payer.tenant;
         let memory = tenant.reserve(deployed.memory).ok_or_else(Problem::busy_tenant)?;
         let mut holders = self.holders(Some(deployed));

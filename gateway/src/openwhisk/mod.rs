@@ -44,7 +44,7 @@ pub trait ActionHost: fmt::Debug + Send + Sync {
 /// Answers a request to the container.
 pub(crate) async fn handle(
     shared: &Arc<Shared>,
-    containers: &Containers,
+    containers: &Arc<Containers>,
     caller: &Caller<'_>,
     head: Parts,
     body: &mut Incoming,
@@ -60,7 +60,7 @@ pub(crate) async fn handle(
 #[derive(Clone, Copy)]
 struct Asked<'a> {
     shared: &'a Arc<Shared>,
-    containers: &'a Containers,
+    containers: &'a Arc<Containers>,
     caller: &'a Caller<'a>,
     id: &'a str,
 }
