@@ -110,17 +110,15 @@ impl Queue {
     pub(super) fn leave(&mut self, payer: &Payer, number: u64) {
         let Payer { tenant, served, .. } = payer;
         let functions = self.functions(tenant);
-        let Some(mut line) = functions.get(served) else { return };
-        if let Ok(place) = line.get().binary_search_by_key(&number, |(number, _)| *number) {
-            line.get_mut().remove(place);
+        let Some(line) = functions.get(served) else { return };
+        if let Ok(place) = line.binary_search_by_key(&number, |(number, _)| *number) {
+            line.remove(place);
         }
-        if line.get().is_empty() {
-            line.remove();
+        if line.is_empty() {
+            functions.remove(served);
         }
-        if functions.is_empty()
-            && let Some(tenant) = self.tenants.get(&tenant.served)
-        {
-            tenant.remove();
+        if functions.is_empty() {
+            self.tenants.remove(&tenant.served);
         }
     }
 
@@ -138,15 +136,15 @@ impl Queue {
 
     /// Takes the first guest of the first function of the first tenant out of its line.
     fn pop(&mut self) -> Option<Arc<Ticket>> {
-        let tenant = self.tenants.first()?;
-        let functions = &mut self.functions[*tenant.get()];
-        let mut line = functions.first()?;
-        let (_, ticket) = line.get_mut().pop_front()?;
-        if line.get().is_empty() {
-            line.remove();
+        let tenant = *self.tenants.first()?;
+        let functions = &mut self.functions[tenant];
+        let line = functions.first()?;
+        let (_, ticket) = line.pop_front()?;
+        if line.is_empty() {
+            functions.remove_first();
         }
         if functions.is_empty() {
-            tenant.remove();
+            self.tenants.remove_first();
         }
         Some(ticket)
     }

@@ -144,10 +144,10 @@ impl State {
 
     /// Gives a turn that is over to the next in line: its waker, if there is one.
     fn pass_on(&mut self) -> Option<Waker> {
-        while let Some(mut line) = self.lines.first() {
-            let ticket = line.get_mut().pop_front();
-            if line.get().is_empty() {
-                line.remove();
+        while let Some(line) = self.lines.first() {
+            let ticket = line.pop_front();
+            if line.is_empty() {
+                self.lines.remove_first();
             }
             if let Some(ticket) = ticket {
                 let mut task = ticket.lock();
