@@ -8,6 +8,7 @@ mod forwarded;
 mod host;
 mod id;
 mod invoke;
+mod known;
 mod manage;
 mod metrics;
 mod peer;
@@ -15,6 +16,7 @@ mod refusals;
 
 pub(crate) use body::Answer;
 pub(crate) use id::RequestIds;
+pub(crate) use known::Known;
 pub(crate) use manage::CONFIG_HEADER;
 pub(crate) use peer::Peer;
 pub(crate) use refusals::Refusals;
