@@ -9,7 +9,7 @@
 use std::time::{Duration, Instant};
 use wfaas_abi::artifact::replace_image;
 use wfaas_abi::{Artifact, ArtifactError, FuncType, untrusted};
-use wfaas_function::{Spec, run::exported_functions};
+use wfaas_function::{Protocols, Spec, State, run::exported_functions};
 use wfaas_vm::{Capture, Engine, ExternType, Instance, Linker, Module, Store};
 use wfaas_wasi::{EnvironmentError, Exit, INITIALIZE, Output, Wasi};
 
@@ -150,6 +150,7 @@ fn capture(
 ) -> Result<Result<Capture, String>, InitError> {
     let mut linker = Linker::new(engine);
     wfaas_wasi::add_to_linker(&mut linker);
+    Protocols::default().link(&mut linker, module);
     if let Some(reason) = foreign_import(module, &linker) {
         return Ok(Err(reason));
     }
@@ -175,14 +176,14 @@ fn capture(
 }
 
 /// An import that is not there at build time.
-fn foreign_import(module: &Module, linker: &Linker<Wasi>) -> Option<String> {
+fn foreign_import(module: &Module, linker: &Linker<State>) -> Option<String> {
     let foreign = module.imports().find(|(namespace, name, ty)| {
         !matches!(ty, ExternType::Func(_)) || !linker.has(namespace, name)
     });
     foreign.map(|(namespace, name, ty)| {
         let [namespace, name, ty] =
             [namespace, name, &ty.to_string()].map(|text| untrusted::name(text).to_string());
-        format!("it imports \"{namespace}\" \"{name}\" ({ty}), which is not WASI")
+        format!("it imports \"{namespace}\" \"{name}\" ({ty}), which is not there at build time")
     })
 }
 
@@ -227,20 +228,20 @@ fn check_step(module: &Module, name: &str) -> Result<(), InitError> {
     }
 }
 
-fn store(engine: &Engine, spec: &Spec, init: &Init) -> Result<Store<Wasi>, InitError> {
+fn store(engine: &Engine, spec: &Spec, init: &Init) -> Result<Store<State>, InitError> {
     // Standard output is for the result of whoever builds; what the guest says goes beside it.
     let wasi = Wasi::builder()
         .args(spec.guest_args(init.program.as_deref()))
         .envs(&spec.env)
         .stdout(Output::process_stderr())
         .stderr(Output::process_stderr());
-    let mut store = Store::new(engine, wasi.build()?);
+    let mut store = Store::new(engine, State::of_wasi(wasi.build()?));
     store.set_deadline(init.time.and_then(|time| Instant::now().checked_add(time)));
     store.set_memory_limit(spec.limits.memory.map(|size| size.0));
     Ok(store)
 }
 
-fn run_step(store: &mut Store<Wasi>, instance: Instance, export: &str) -> Result<(), InitError> {
+fn run_step(store: &mut Store<State>, instance: Instance, export: &str) -> Result<(), InitError> {
     let function = instance.get_typed_func::<(), ()>(store, export)?;
     let called = if export == INITIALIZE { "" } else { "the init export " };
     function.call(store, ()).map_err(|error| failed(&format!("{called}{export:?}"), error))

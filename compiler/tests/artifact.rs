@@ -3,8 +3,9 @@
 use iced_x86::{Decoder, DecoderOptions, Mnemonic};
 use std::collections::BTreeSet;
 use std::process::Command;
+use wfaas_abi::artifact::bundle::{BundleWriter, set_bundle};
 use wfaas_abi::artifact::records::{ConstOpcode, InitKind, NONE};
-use wfaas_abi::artifact::{HEADER_OFFSET, Header, SectionId, replace_image};
+use wfaas_abi::artifact::{HEADER_OFFSET, Header, SectionId, replace_image, seal};
 use wfaas_abi::image::SparseImage;
 use wfaas_abi::memories::STRIDE;
 use wfaas_abi::state::MEMORY_PAGES_OFFSET;
@@ -270,6 +271,56 @@ fn the_image_can_be_replaced() {
     let offset = artifact.header().sections[SectionId::Image as usize].offset.get();
     // The page with the size, and that with the text.
     assert!(line.contains(&format!("{offset:06x} 002000")), "{line}");
+}
+
+#[test]
+fn a_bundle_stays_when_the_image_is_replaced() {
+    let file = build(EVERYTHING);
+    let mut writer = BundleWriter::default();
+    writer.file("lib/a", 7, b"contents".to_vec()).unwrap();
+    let bundle = writer.finish();
+    let bundled = set_bundle(&Artifact::parse(&file).unwrap(), &bundle).unwrap();
+    let artifact = Artifact::parse(&bundled).unwrap();
+    artifact.verify().unwrap();
+    assert_ne!(artifact.content_hash(), Artifact::parse(&file).unwrap().content_hash());
+    assert_eq!(image_bytes(&artifact, 0, 20), *b"\0\0\0\0\0\0\0\0hello\0\0\0\0\0\0\0");
+    let mut image = SparseImage::new(artifact.image().state_bytes);
+    image.write(MEMORY_PAGES_OFFSET.into(), &[5]);
+    let replaced = replace_image(&artifact, &image, &[5]).unwrap();
+    let artifact = Artifact::parse(&replaced).unwrap();
+    artifact.verify().unwrap();
+    assert_eq!(artifact.section(SectionId::Bundle), bundle);
+    let lib = artifact.bundle().unwrap().unwrap().root().child("lib").unwrap();
+    assert_eq!(lib.child("a").unwrap().content(), b"contents");
+    let elf = temporary("bundled", &replaced);
+    let headers = run("readelf", &["-SW", &elf]);
+    let line = headers.lines().find(|line| line.contains(".wfaas.bundle ")).unwrap();
+    let offset = artifact.header().sections[SectionId::Bundle as usize].offset.get();
+    assert!(line.contains(&format!("{offset:06x} {:06x}", bundle.len())), "{line}");
+    assert!(offset.is_multiple_of(4096));
+}
+
+#[test]
+fn a_damaged_bundle_is_refused() {
+    let file = build(b"(module)");
+    let artifact = Artifact::parse(&file).unwrap();
+    assert!(artifact.bundle().unwrap().is_none());
+    assert!(set_bundle(&artifact, b"no bundle").is_err());
+    let mut writer = BundleWriter::default();
+    writer.file("a", 0, b"b".to_vec()).unwrap();
+    let bundle = writer.finish();
+    let bundled = set_bundle(&artifact, &bundle).unwrap();
+    let at = bundled.windows(bundle.len()).position(|window| *window == bundle).unwrap();
+    let damaged = |byte: usize, value: u8| {
+        let mut file = bundled.clone();
+        file[at + byte] = value;
+        seal(&mut file);
+        Artifact::parse(&file).unwrap().verify().is_err()
+    };
+    // The magic number, the parent and the kind of the file, where its name ends, where its content is.
+    for (byte, value) in [(0, b'w'), (72, 1), (76, 9), (84, 2), (96, 200)] {
+        assert!(damaged(byte, value), "byte {byte}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ use crate::cells::{Cells, Numbers};
 use crate::exchange::Body;
 use crate::invoke::InvokeError;
 use crate::protocol::{Conversation, Next, Outcome, Turn};
+use crate::spec::Spec;
 use crate::state::State;
 use http::Response;
 use std::marker::PhantomData;
@@ -25,7 +26,10 @@ pub struct GuestMemory {
 }
 
 /// Looks up what a protocol needs of a function.
-pub struct Resolver<'a>(Source<'a>);
+pub struct Resolver<'a> {
+    source: Source<'a>,
+    spec: &'a Spec,
+}
 
 enum Source<'a> {
     Pool(&'a Pool<State>, &'a mut PoolExports),
@@ -40,13 +44,22 @@ impl std::fmt::Debug for Resolver<'_> {
 
 impl<'a> Resolver<'a> {
     /// Of a pool's module, for all its faaslets.
-    pub(crate) fn of_pool(pool: &'a Pool<State>, exports: &'a mut PoolExports) -> Resolver<'a> {
-        Resolver(Source::Pool(pool, exports))
+    pub(crate) fn of_pool(
+        pool: &'a Pool<State>,
+        exports: &'a mut PoolExports,
+        spec: &'a Spec,
+    ) -> Resolver<'a> {
+        Resolver { source: Source::Pool(pool, exports), spec }
     }
 
     /// Of one instance.
-    pub(crate) fn of_store(target: &'a mut StoreTarget) -> Resolver<'a> {
-        Resolver(Source::Store(target))
+    pub(crate) fn of_store(target: &'a mut StoreTarget, spec: &'a Spec) -> Resolver<'a> {
+        Resolver { source: Source::Store(target), spec }
+    }
+
+    /// The function's specification.
+    pub fn spec(&self) -> &'a Spec {
+        self.spec
     }
 
     /// The function exported as `name`.
@@ -54,7 +67,7 @@ impl<'a> Resolver<'a> {
     /// # Errors
     /// If there is none of this type.
     pub fn func<P: Numbers, R: Numbers>(&mut self, name: &str) -> Result<Entry<P, R>, Error> {
-        let index = match &mut self.0 {
+        let index = match &mut self.source {
             Source::Pool(pool, exports) => {
                 let func = pool.typed_func::<P, R>(name)?.with_cells();
                 exports.funcs.push(func.expect("`Numbers` are at most four numbers"));
@@ -73,7 +86,7 @@ impl<'a> Resolver<'a> {
     /// # Errors
     /// If there is none, or it is shared.
     pub fn memory(&mut self, name: &str) -> Result<GuestMemory, Error> {
-        let index = match &mut self.0 {
+        let index = match &mut self.source {
             Source::Pool(pool, exports) => {
                 exports.memories.push(pool.memory(name)?);
                 exports.memories.len() - 1

@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::time::Instant;
 use wfaas_vm::BoxError;
-use wfaas_wasi::{ByteStream, Input};
+use wfaas_wasi::{ByteStream, Input, LogEvent};
 
 /// A body: bytes that are all there, or a stream of bytes some of which have not arrived yet.
 #[derive(Debug, Default)]
@@ -120,6 +120,19 @@ pub struct Exchange {
     pub route_bytes: usize,
     /// When the answer must be there; `None` for the function's time limit from the start on.
     pub deadline: Option<Instant>,
+    /// Environment variables of this request alone, name and value. They hide those of the
+    /// specification.
+    pub variables: Vec<(String, String)>,
+    /// Arguments of this request alone, after those of the specification.
+    pub arguments: Vec<String>,
+    /// Takes the guest's lines for the log; `None` for the log of the server.
+    pub log: Option<Box<dyn LogSink>>,
+}
+
+/// Takes the lines that a guest writes to the log.
+pub trait LogSink: fmt::Debug + Send {
+    /// A line, or that the limit is reached. Must not block.
+    fn take(&self, event: LogEvent);
 }
 
 impl Default for Exchange {
@@ -133,7 +146,16 @@ impl Exchange {
     #[inline]
     pub fn new(request: Request<Body>) -> Exchange {
         let answer = Response::new(Body::default());
-        Exchange { request, answer, id: String::new(), route_bytes: 0, deadline: None }
+        Exchange {
+            request,
+            answer,
+            id: String::new(),
+            route_bytes: 0,
+            deadline: None,
+            variables: Vec::new(),
+            arguments: Vec::new(),
+            log: None,
+        }
     }
 
     /// An exchange with nothing but a body.
@@ -157,8 +179,10 @@ impl Exchange {
         self.request.headers()
     }
 
-    /// The request as environment variables, if it came from somebody: name and value of each.
-    pub(crate) fn variables(&self, each: &mut dyn FnMut(&str, &str)) {
+    /// The request as environment variables, if it came from somebody, and [those of this request
+    /// alone](Exchange::variables): name and value of each.
+    pub(crate) fn each_variable(&self, each: &mut dyn FnMut(&str, &str)) {
+        self.variables.iter().for_each(|(name, value)| each(name, value));
         if self.id.is_empty() {
             return;
         }

@@ -145,9 +145,10 @@ impl Function {
         let environment = Arc::new(Environment::new(spec.guest_args(None), spec.env.clone())?);
         let mut linker = Linker::new(engine);
         wfaas_wasi::add_to_linker_async(&mut linker);
+        protocol.link(&mut linker, module);
         let pool = Pool::new(&linker, module)?;
         let mut exports = PoolExports::default();
-        let mut resolver = Resolver::of_pool(&pool, &mut exports);
+        let mut resolver = Resolver::of_pool(&pool, &mut exports, &spec);
         let initialize = wants_initialize(module).then(|| resolver.func(INITIALIZE)).transpose()?;
         let conversation = protocol.prepare(&mut resolver)?;
         let stack_bytes = engine.config().stack_bytes as u64;
@@ -170,6 +171,9 @@ impl Function {
     /// What functions are given for an import.
     pub fn support(module: &str, name: &str, ty: &ExternType) -> Support {
         match ty {
+            ExternType::Func(ty) if Protocols::default().provides(module, name, ty) => {
+                Support::Works
+            }
             ExternType::Func(ty) => wfaas_wasi::preview1::support(module, name, ty),
             _ => Support::Missing,
         }
@@ -255,12 +259,24 @@ impl Function {
         Ok(target.take_answer())
     }
 
+    /// The environment of an exchange: that of the function, unless there are more arguments.
+    fn environment(&self, exchange: &Exchange) -> Result<Arc<Environment>, InvokeError> {
+        if exchange.arguments.is_empty() {
+            return Ok(self.environment.clone());
+        }
+        let mut arguments = self.spec.guest_args(None);
+        arguments.extend(exchange.arguments.iter().cloned());
+        let environment = Environment::new(arguments, self.spec.env.clone());
+        environment.map(Arc::new).map_err(InvokeError::protocol)
+    }
+
     /// A faaslet with an exchange in its state, and its limits.
     fn begin<'a>(
         &'a self,
         mut exchange: Exchange,
         background: Option<&'a Background>,
     ) -> Result<FaasletTarget<'a>, InvokeError> {
+        self.conversation.begin(&mut exchange)?;
         let Numbers { memory, time, cpu, output, log } = self.limits;
         let overhead = (LINE_BYTES + self.spec.name().len() + exchange.id.len()) as u64;
         let deadline = exchange.deadline.or_else(|| Instant::now().checked_add(time));
@@ -270,7 +286,7 @@ impl Function {
             }
             Streams::Log => (Input::default(), Output::log_with(log, overhead)),
         };
-        let (environment, stderr) = (self.environment.clone(), Output::log_with(log, overhead));
+        let (environment, stderr) = (self.environment(&exchange)?, Output::log_with(log, overhead));
         let state = State::new(exchange, || Wasi::new(environment, stdin, stdout, stderr));
         let mut faaslet = self.pool.acquire(state)?;
         faaslet.store().set_deadline(deadline);

@@ -41,7 +41,7 @@ mod state;
 
 pub use cells::Numbers;
 pub use driver::{Background, Entry, GuestMemory, Resolver};
-pub use exchange::{Body, Exchange};
+pub use exchange::{Body, Exchange, LogSink};
 pub use function::{Function, FunctionError};
 pub use invoke::InvokeError;
 pub use numbers::{ArgumentError, ShowValue};
@@ -54,5 +54,5 @@ pub use spec::{
     Span, Spec, SpecError, TenantName, TenantNameError,
 };
 pub use state::State;
-pub use wfaas_wasi::ByteStream;
 pub use wfaas_wasi::preview1::Support;
+pub use wfaas_wasi::{ByteStream, LogEvent};

@@ -14,8 +14,10 @@ use crate::exchange::Exchange;
 use crate::invoke::InvokeError;
 use crate::protocols::TABLE;
 use crate::spec::Abi;
+use crate::state::State;
+use std::any::Any;
 use std::fmt;
-use wfaas_vm::{ExternType, FuncType, Module, ValType};
+use wfaas_vm::{ExternType, FuncType, Linker, Module, ValType};
 
 /// A guest ABI: one file and one line of a table.
 pub trait Protocol: Send + Sync {
@@ -30,6 +32,16 @@ pub trait Protocol: Send + Sync {
         &self,
         resolver: &mut Resolver<'_>,
     ) -> Result<Box<dyn Conversation>, wfaas_vm::Error>;
+
+    /// Defines the host functions that this guest imports besides WASI, once for a function. They
+    /// reach the exchange, and the [state](State::local) that they share with the conversation, by
+    /// their caller's data.
+    fn link(&self, _linker: &mut Linker<State>, _module: &Module) {}
+
+    /// Whether [`Protocol::link`] has a function for an import.
+    fn provides(&self, _module: &str, _name: &str, _ty: &FuncType) -> bool {
+        false
+    }
 }
 
 /// What there is to say about a protocol: in listings, documents, messages and benches.
@@ -43,6 +55,8 @@ pub struct About {
     pub guest: &'static str,
     /// What a guest exports.
     pub exports: &'static [Required],
+    /// Modules of imports that only guests of this protocol have.
+    pub imports: &'static [&'static str],
     /// Where a guest finds the body of a request.
     pub body: &'static str,
     /// Where a guest leaves its answer.
@@ -50,6 +64,8 @@ pub struct About {
     /// WebAssembly text of a small guest, for benches and tests: what makes one of a module with a
     /// function `$run`, `(param i32) (result i32)`, and a memory exported as `memory`.
     pub example: &'static str,
+    /// The imports that the example needs, as text: they come first in a module.
+    pub example_imports: &'static str,
 }
 
 /// An export that a protocol requires.
@@ -212,36 +228,52 @@ impl Protocols {
     /// # Errors
     /// [`AbiError`] names what is missing or has the wrong type.
     pub fn recognise(&self, module: &Module) -> Result<&'static dyn Protocol, AbiError> {
-        self.recognise_exports(&module.exports().collect::<Vec<_>>())
+        let imports: Vec<&str> = module.imports().map(|(module, ..)| module).collect();
+        self.recognise_interface(&module.exports().collect::<Vec<_>>(), &imports)
     }
 
-    /// The same with a list of exports.
+    /// The same with a list of exports, and the modules of the imports.
     ///
     /// # Errors
     /// As [`Protocols::recognise`].
-    pub fn recognise_exports(
+    pub fn recognise_interface(
         &self,
         exports: &[(&str, ExternType)],
+        imports: &[&str],
     ) -> Result<&'static dyn Protocol, AbiError> {
         let speaks = |required: &Required| {
             required.sign && exports.iter().any(|(name, _)| *name == required.name)
         };
-        let spoken = |protocol: &&dyn Protocol| protocol.about().exports.iter().any(speaks);
+        let spoken = |protocol: &&dyn Protocol| {
+            let about = protocol.about();
+            about.exports.iter().any(speaks)
+                || about.imports.iter().any(|module| imports.contains(module))
+        };
         let found = self.0.iter().copied().rfind(spoken);
         let protocol = found.ok_or_else(|| AbiError::Neither { expected: self.signs() })?;
         protocol.about().check(exports)?;
         Ok(protocol)
     }
 
-    /// The exports that speak for a protocol, in words.
+    /// Defines the host functions of all protocols that this module imports.
+    pub fn link(&self, linker: &mut Linker<State>, module: &Module) {
+        self.iter().for_each(|protocol| protocol.link(linker, module));
+    }
+
+    /// Whether a protocol has a host function for an import.
+    pub fn provides(&self, module: &str, name: &str, ty: &FuncType) -> bool {
+        self.iter().any(|protocol| protocol.provides(module, name, ty))
+    }
+
+    /// The exports that speak for a protocol, in words. A protocol without any is asked for by name.
     fn signs(&self) -> String {
         let of_one = |protocol: &'static dyn Protocol| {
             let About { guest, exports, .. } = protocol.about();
             let signs = exports.iter().filter(|required| required.sign);
             let signs: Vec<String> = signs.map(|required| format!("`{}`", required.name)).collect();
-            format!("{} (a {guest})", signs.join(" and "))
+            (!signs.is_empty()).then(|| format!("{} (a {guest})", signs.join(" and ")))
         };
-        self.iter().map(of_one).collect::<Vec<_>>().join(" nor ")
+        self.iter().filter_map(of_one).collect::<Vec<_>>().join(" nor ")
     }
 }
 
@@ -267,6 +299,15 @@ impl About {
 pub trait Conversation: Send + Sync {
     /// Where the guest's standard streams lead.
     fn streams(&self) -> Streams;
+
+    /// Prepares an exchange before its guest has an instance: this is the place to give the guest
+    /// [variables](Exchange::variables) and [arguments](Exchange::arguments).
+    ///
+    /// # Errors
+    /// [`InvokeError`] for a request that this guest cannot be given.
+    fn begin(&self, _exchange: &mut Exchange) -> Result<(), InvokeError> {
+        Ok(())
+    }
 
     /// Does the next step of an exchange: reads what became of the call before, and makes the next
     /// one or none. Must not block.
@@ -360,6 +401,12 @@ impl Turn<'_> {
     /// Request and answer.
     pub fn exchange(&mut self) -> &mut Exchange {
         &mut self.target.state().live().exchange
+    }
+
+    /// The state that this conversation shares with the host functions of its protocol; see
+    /// [`State::local`].
+    pub fn local<T: Any + Default + Send>(&mut self) -> &mut T {
+        self.target.state().local()
     }
 
     /// What the guest wrote to stdout, if that [leads to the exchange](Streams::Exchange).

@@ -115,6 +115,7 @@ pub fn run(
     let invocation = invocation.transpose()?;
     let mut linker = Linker::new(engine);
     wfaas_wasi::add_to_linker(&mut linker);
+    Protocols::default().link(&mut linker, module);
     let mut store = store(engine, spec, options)?;
     let outcome = linker.instantiate(&mut store, module).map_err(RunError::from);
     let outcome = outcome.and_then(|instance| {
@@ -209,7 +210,7 @@ fn exchange(
     let protocol = protocol
         .map_err(|error| RunError::NothingToRun { error, exports: exported_functions(module) })?;
     let mut target = StoreTarget::new(store, instance);
-    let conversation = protocol.prepare(&mut Resolver::of_store(&mut target))?;
+    let conversation = protocol.prepare(&mut Resolver::of_store(&mut target, spec))?;
     if conversation.streams() == Streams::Log {
         let mut body = Vec::new();
         let read = std::io::stdin().lock().take(MAX_BODY).read_to_end(&mut body);

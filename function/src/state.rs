@@ -1,6 +1,7 @@
 //! The data of a function's stores: everything that one instance has outside of its memory.
 
 use crate::exchange::Exchange;
+use std::any::Any;
 use wfaas_wasi::{HasWasi, LogEvent, Wasi};
 
 /// The data of a function's stores. That of an idle instance, the default, has nothing; it is made
@@ -13,6 +14,8 @@ pub struct State(Option<Box<Live>>);
 pub(crate) struct Live {
     pub(crate) wasi: Wasi,
     pub(crate) exchange: Exchange,
+    /// What a protocol's host functions share with its conversation.
+    local: Option<Box<dyn Any + Send>>,
 }
 
 impl State {
@@ -21,7 +24,28 @@ impl State {
     pub(crate) fn new(exchange: Exchange, wasi: impl FnOnce() -> Wasi) -> State {
         // With the room there first, both are made where they stay.
         let room = Box::new_uninit();
-        State(Some(Box::write(room, Live { wasi: wasi(), exchange })))
+        State(Some(Box::write(room, Live { wasi: wasi(), exchange, local: None })))
+    }
+
+    /// The state of an instance that runs outside of any exchange, as while it is initialised.
+    pub fn of_wasi(wasi: Wasi) -> State {
+        State::new(Exchange::default(), || wasi)
+    }
+
+    /// Request and answer.
+    pub fn exchange(&mut self) -> &mut Exchange {
+        &mut self.live().exchange
+    }
+
+    /// The state that a protocol's host functions share with its conversation, of the type that the
+    /// protocol has for it. It begins with the default, and ends with the exchange.
+    pub fn local<T: Any + Default + Send>(&mut self) -> &mut T {
+        let local = &mut self.live().local;
+        if !local.as_ref().is_some_and(|local| local.is::<T>()) {
+            *local = Some(Box::<T>::default());
+        }
+        let local = local.as_mut().and_then(|local| local.downcast_mut());
+        local.expect("it was made one")
     }
 
     /// WASI and the exchange.
@@ -37,7 +61,7 @@ impl HasWasi for State {
 
     fn variables(&self, each: &mut dyn FnMut(&str, &str)) {
         if let Some(live) = &self.0 {
-            live.exchange.variables(each);
+            live.exchange.each_variable(each);
         }
     }
 
@@ -70,6 +94,9 @@ impl Live {
 
     /// To the log, with the names of function and request.
     fn log(&self, event: LogEvent) {
+        if let Some(log) = &self.exchange.log {
+            return log.take(event);
+        }
         let function = self.function();
         let request = self.exchange.id.as_str();
         match event {

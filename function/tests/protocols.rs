@@ -26,11 +26,12 @@ fn function(wat: &str, spec: Spec) -> Function {
 /// The protocol's example as a module.
 fn example(about: &About) -> String {
     format!(
-        r#"(module (memory (export "memory") 1)
+        r#"(module {}
+          (memory (export "memory") 1)
           (func $run (param i32) (result i32)
             (i32.store (i32.const 0) (local.get 0)) (local.get 0))
           {})"#,
-        about.example
+        about.example_imports, about.example
     )
 }
 

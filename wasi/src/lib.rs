@@ -45,6 +45,7 @@
 
 mod context;
 mod environment;
+pub mod files;
 pub mod preview1;
 mod stdio;
 mod table;

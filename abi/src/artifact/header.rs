@@ -10,7 +10,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 pub const MAGIC: [u8; 8] = *b"WFAASOBJ";
 
 /// Version of the format. Another version is refused. `layout.txt` is the layout that goes with it.
-pub const FORMAT_VERSION: u32 = 7;
+pub const FORMAT_VERSION: u32 = 8;
 
 /// Where the header is in the file, in bytes.
 pub const HEADER_OFFSET: usize = 512;
@@ -100,6 +100,9 @@ sections! {
     /// How large warm-up requests let the memories grow, like the sizes before; zeros if there is no
     /// profile.
     ProfileSizes, ".wfaas.profilesizes", U64;
+    /// The read-only tree of files, as [`bundle`](super::bundle) has it; empty if there is none.
+    /// Page-aligned unless it is empty.
+    Bundle, ".wfaas.bundle", u8;
     /// Which pages of the image are stored, ascending.
     ImageRuns, ".wfaas.imageruns", RunRecord;
     /// Which pages warm-up requests wrote to, ascending.
@@ -156,9 +159,9 @@ records! {
         reserved: U32,
         /// [`BoundsStats`](crate::BoundsStats), in the order of the fates.
         accesses: [U64; CHECK_FATES],
-        /// Place in the file of the ELF section header of the image runs. The section headers of the
-        /// profile runs and the image follow it: all three are kept right when these are replaced.
-        image_shdr: U64,
+        /// Place in the file of the ELF section header of the bundle. The section headers of image runs,
+        /// profile runs and image follow it: all four are kept right when these are replaced.
+        tail_shdr: U64,
         /// The sections, in the order of [`SectionId::ALL`].
         sections: [SectionRef; SECTIONS],
         /// BLAKE3 of the file with this field and `header_check` zero.

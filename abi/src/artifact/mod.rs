@@ -6,17 +6,18 @@
 //!   4096   text, page-aligned (position independent, no relocations)
 //!   ...    the records of the other sections, in the order of `SectionId`
 //!   ...    .eh_frame, .symtab, section headers
-//!   last   image runs, profile runs, and image pages, page-aligned: replaced when a proto is
-//!          captured or a profile recorded, and so are the sizes of the memories
+//!   last   bundle, image runs, profile runs, and image pages, page-aligned: replaced when files are
+//!          added, a proto is captured or a profile recorded, and so are the sizes of the memories
 //! ```
 //!
-//! All numbers are little-endian. Every section but the image and the sites is an array of one of the
+//! All numbers are little-endian. Every section but the image, the sites and the [`bundle`] is an array of one of the
 //! fixed-width records of [`records`]; nothing is parsed when an artifact is loaded. [`Artifact::parse`] takes
 //! constant time: it checks the header and that every section lies inside the file. The indices
 //! inside records are checked when they are used; [`Artifact::verify`] checks the content hash.
 //!
 //! Bytes are an artifact only once `parse` said so.
 
+pub mod bundle;
 mod code_map;
 mod error;
 mod header;

@@ -117,6 +117,7 @@ pub fn set_profile(artifact: &Artifact<'_>, profile: &Profile) -> Result<Vec<u8>
     let runs: Vec<RunRecord> = profile.runs.iter().map(record).collect();
     let flags = artifact.header().flags.get() | flags::PROFILE;
     let tail = Tail {
+        bundle: artifact.section(SectionId::Bundle),
         image_runs: image.runs.as_bytes(),
         profile_runs: runs.as_bytes(),
         pages: &[image.bytes],

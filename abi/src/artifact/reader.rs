@@ -1,5 +1,6 @@
 //! The artifact as a view of its bytes: checks, then sections and records.
 
+use super::bundle::Bundle;
 use super::error::ArtifactError;
 use super::header::{FORMAT_VERSION, HEADER_OFFSET, Header, MAGIC, SectionId, flags};
 use super::image::{ImageRef, check_sizes};
@@ -130,6 +131,7 @@ impl<'a> Artifact<'a> {
             return Err(ArtifactError::ContentHash);
         }
         self.image().check()?;
+        self.bundle()?.map_or(Ok(()), |bundle| bundle.check())?;
         self.profile().map_or(Ok(()), |profile| profile.check())
     }
 
@@ -255,6 +257,15 @@ impl<'a> Artifact<'a> {
             state_bytes: self.header.state_bytes.get() as usize,
             memory_sizes: self.records(SectionId::MemorySizes),
         }
+    }
+
+    /// The tree of files, if there is one.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Corrupt`] if its header is damaged.
+    pub fn bundle(&self) -> Result<Option<Bundle<'a>>, ArtifactError> {
+        let bytes = self.section(SectionId::Bundle);
+        (!bytes.is_empty()).then(|| Bundle::parse(bytes)).transpose()
     }
 
     /// The pages that warm-up requests wrote to, if any were made.

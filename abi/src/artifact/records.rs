@@ -237,6 +237,7 @@ macro_rules! numbered {
         )*
     };
 }
+pub(super) use numbered;
 
 numbered! {
     /// The kinds of imports and exports.

@@ -121,7 +121,8 @@ pub fn replace_image(
     let (runs, pages) = (encode_runs(image), pages(image));
     let none = vec![0; memory_pages.len()];
     let flags = artifact.header().flags.get() & !flags::PROFILE | flags::INITIALISED;
-    Tail { image_runs: &runs, profile_runs: &[], pages: &pages, flags }.replace(
+    let bundle = artifact.section(SectionId::Bundle);
+    Tail { bundle, image_runs: &runs, profile_runs: &[], pages: &pages, flags }.replace(
         artifact,
         &[(SectionId::MemorySizes, memory_pages), (SectionId::ProfileSizes, &none)],
     )
@@ -129,6 +130,7 @@ pub fn replace_image(
 
 /// The replaceable parts of a finished artifact: its last sections, and flags.
 pub(super) struct Tail<'a> {
+    pub(super) bundle: &'a [u8],
     pub(super) image_runs: &'a [u8],
     pub(super) profile_runs: &'a [u8],
     pub(super) pages: &'a [&'a [u8]],
@@ -143,35 +145,31 @@ impl Tail<'_> {
         sizes: &[(SectionId, &[u64])],
     ) -> Result<Vec<u8>, ArtifactError> {
         let header = artifact.header();
-        let runs_at = header.sections[SectionId::ImageRuns as usize].offset.get() as usize;
-        let profile_at = runs_at + self.image_runs.len();
-        let image_at = (profile_at + self.profile_runs.len()).next_multiple_of(PAGE);
-        let shdr_at = header.image_shdr.get() as usize;
+        let tail_at = header.sections[SectionId::Bundle as usize].offset.get() as usize;
+        let shdr_at = header.tail_shdr.get() as usize;
         let not_last = ArtifactError::Corrupt("the image is not at the end of the file");
-        if shdr_at.checked_add(3 * ELF_SHDR).is_none_or(|end| end > runs_at) {
+        if shdr_at.checked_add(TAIL * ELF_SHDR).is_none_or(|end| end > tail_at) {
             return Err(not_last);
         }
-        let pages_bytes: usize = self.pages.iter().map(|pages| pages.len()).sum();
-        let mut file = Vec::with_capacity(image_at + pages_bytes);
-        file.extend_from_slice(artifact.bytes().get(..runs_at).ok_or(not_last)?);
+        let places = self.places(tail_at);
+        let mut file = Vec::with_capacity(places[TAIL - 1].1 + places[TAIL - 1].2);
+        file.extend_from_slice(artifact.bytes().get(..tail_at).ok_or(not_last)?);
         for (id, pages) in sizes {
             write_sizes(&mut file, header, *id, pages)?;
         }
-        file.extend_from_slice(self.image_runs);
-        file.extend_from_slice(self.profile_runs);
-        file.resize(image_at, 0);
-        self.pages.iter().for_each(|pages| file.extend_from_slice(pages));
-        let places = [
-            (SectionId::ImageRuns, runs_at, self.image_runs.len()),
-            (SectionId::ProfileRuns, profile_at, self.profile_runs.len()),
-            (SectionId::Image, image_at, pages_bytes),
-        ];
+        let parts: [&[&[u8]]; TAIL] =
+            [&[self.bundle], &[self.image_runs], &[self.profile_runs], self.pages];
+        for ((_, offset, _), part) in places.iter().zip(parts) {
+            file.resize(*offset, 0);
+            part.iter().for_each(|bytes| file.extend_from_slice(bytes));
+        }
         for (index, (_, offset, size)) in places.iter().enumerate() {
             patch_shdr(&mut file[shdr_at + index * ELF_SHDR..], *offset, *size);
         }
         let file_size = file.len() as u64;
-        let (header, _) = Header::mut_from_prefix(&mut file[HEADER_OFFSET..])
-            .map_err(|_| ArtifactError::NotAnArtifact)?;
+        let header = file.get_mut(HEADER_OFFSET..).ok_or(ArtifactError::NotAnArtifact)?;
+        let (header, _) =
+            Header::mut_from_prefix(header).map_err(|_| ArtifactError::NotAnArtifact)?;
         header.flags = self.flags.into();
         header.file_size = file_size.into();
         for (id, offset, size) in places {
@@ -181,7 +179,27 @@ impl Tail<'_> {
         seal(&mut file);
         Ok(file)
     }
+
+    /// Offset and size in bytes of each section, in file order, for a tail from `tail_at` on.
+    fn places(&self, tail_at: usize) -> [(SectionId, usize, usize); TAIL] {
+        let align = if self.bundle.is_empty() { 1 } else { PAGE };
+        let bundle_at = tail_at.next_multiple_of(align);
+        // Records are unaligned: this is for the look of it, as everywhere in the file.
+        let runs_at = (bundle_at + self.bundle.len()).next_multiple_of(8);
+        let profile_at = runs_at + self.image_runs.len();
+        let image_at = (profile_at + self.profile_runs.len()).next_multiple_of(PAGE);
+        let image_bytes = self.pages.iter().map(|pages| pages.len()).sum();
+        [
+            (SectionId::Bundle, bundle_at, self.bundle.len()),
+            (SectionId::ImageRuns, runs_at, self.image_runs.len()),
+            (SectionId::ProfileRuns, profile_at, self.profile_runs.len()),
+            (SectionId::Image, image_at, image_bytes),
+        ]
+    }
 }
+
+/// Number of sections of the tail.
+const TAIL: usize = 4;
 
 /// Writes the sizes of the memories over the ones in the file.
 fn write_sizes(

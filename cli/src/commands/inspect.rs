@@ -149,7 +149,9 @@ fn abi(artifact: &Artifact<'_>) -> Result<Option<Abi>, ArtifactError> {
         };
         exports.push((artifact.string(record.name)?, ty));
     }
-    let protocol = Protocols::default().recognise_exports(&exports).ok();
+    let imports = artifact.imports().iter().map(|record| artifact.string(record.module));
+    let imports = imports.collect::<Result<Vec<_>, _>>()?;
+    let protocol = Protocols::default().recognise_interface(&exports, &imports).ok();
     Ok(protocol.map(|protocol| {
         let About { name, description, .. } = protocol.about();
         Abi { name, description }

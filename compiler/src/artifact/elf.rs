@@ -30,12 +30,14 @@ const TEXT_OFFSET: u64 = PAGE;
 /// Alignment of mapped sections.
 const PAGE: u64 = layout::PAGE as u64;
 
-/// The sections that end the file, behind the section headers and in no segment.
-const IMAGE: [SectionId; 3] = [SectionId::ImageRuns, SectionId::ProfileRuns, SectionId::Image];
+/// The sections that end the file, behind the section headers and in no segment. There is no bundle
+/// yet.
+const TAIL: [SectionId; 4] =
+    [SectionId::Bundle, SectionId::ImageRuns, SectionId::ProfileRuns, SectionId::Image];
 
-/// The sections between text and image, in file order.
+/// The sections between text and tail, in file order.
 fn record_sections() -> impl Iterator<Item = SectionId> {
-    let between = |id: &SectionId| *id != SectionId::Text && !IMAGE.contains(id);
+    let between = |id: &SectionId| *id != SectionId::Text && !TAIL.contains(id);
     SectionId::ALL.iter().copied().filter(between)
 }
 
@@ -106,13 +108,13 @@ struct Placed<'s> {
 struct Plan<'s> {
     /// Text, records, and `.eh_frame`: the sections in segments.
     loaded: Vec<Placed<'s>>,
-    /// Image runs, profile runs and image.
-    image: Vec<Placed<'s>>,
+    /// Bundle, image runs, profile runs and image.
+    tail: Vec<Placed<'s>>,
     symbols: Placed<'s>,
     /// The section with the names of the symbols.
     strings: SectionIndex,
-    /// Offset of the section header of the image runs.
-    image_header: u64,
+    /// Offset of the section header of the bundle.
+    tail_header: u64,
     file_size: u64,
 }
 
@@ -140,34 +142,35 @@ impl<'s> Plan<'s> {
         let symbols_at = writer.reserve(size(symbols), ALIGN);
         let symbols = named(writer, None, ".symtab", symbols, symbols_at);
         writer.reserve_section_index();
-        let mut image: Vec<Placed<'s>> = IMAGE
+        let mut tail: Vec<Placed<'s>> = TAIL
             .iter()
             .map(|id| named(writer, Some(*id), id.elf_name(), sections.get(*id), 0))
             .collect();
         writer.reserve_shstrtab_section_index();
-        let image_index = writer.reserve_section_index();
-        for _ in 1..IMAGE.len() {
+        let tail_index = writer.reserve_section_index();
+        for _ in 1..TAIL.len() {
             writer.reserve_section_index();
         }
         writer.reserve_shstrtab().map_err(failed)?;
         writer.reserve(0, ALIGN);
-        let image_header = writer.reserved_len() + u64::from(image_index.0) * SECTION_HEADER_BYTES;
+        let tail_header = writer.reserved_len() + u64::from(tail_index.0) * SECTION_HEADER_BYTES;
         writer.reserve_section_headers();
-        image[0].offset = writer.reserve(size(image[0].bytes), ALIGN);
-        image[1].offset = writer.reserve(size(image[1].bytes), ALIGN);
-        image[2].offset = writer.reserve(size(image[2].bytes), PAGE);
+        for section in &mut tail {
+            let align = if section.id == Some(SectionId::Image) { PAGE } else { ALIGN };
+            section.offset = writer.reserve(size(section.bytes), align);
+        }
         let file_size = writer.reserved_len();
-        Ok(Plan { loaded, image, symbols, strings, image_header, file_size })
+        Ok(Plan { loaded, tail, symbols, strings, tail_header, file_size })
     }
 
     fn fill(&self, header: &mut Header) {
-        for section in self.loaded.iter().chain(&self.image) {
+        for section in self.loaded.iter().chain(&self.tail) {
             if let Some(id) = section.id {
                 header.sections[id as usize] =
                     SectionRef { offset: section.offset.into(), size: size(section.bytes).into() };
             }
         }
-        header.image_shdr = self.image_header.into();
+        header.tail_shdr = self.tail_header.into();
         header.file_size = self.file_size.into();
     }
 
@@ -188,7 +191,7 @@ impl<'s> Plan<'s> {
         write_contents(writer, slice::from_ref(&self.symbols));
         writer.write_shstrtab();
         self.write_section_headers(writer);
-        write_contents(writer, &self.image);
+        write_contents(writer, &self.tail);
         Ok(())
     }
 
@@ -239,7 +242,7 @@ impl<'s> Plan<'s> {
             ..section_header(&self.symbols, name, elf::SectionFlags(0), 0)
         });
         writer.write_shstrtab_section_header();
-        for section in &self.image {
+        for section in &self.tail {
             let name = writer.section_name_offset(Some(section.name));
             writer.write_section_header(&section_header(section, name, elf::SectionFlags(0), 0));
         }

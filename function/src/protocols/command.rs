@@ -16,9 +16,11 @@ static ABOUT: About = About {
     description: "WASI command: the body is on stdin, the answer is what it writes to stdout",
     guest: "WASI command",
     exports: &[Required::func(START, &[], &[])],
+    imports: &[],
     body: "stdin",
     answer: "stdout",
     example: r#"(func (export "_start") (drop (call $run (i32.const 1))))"#,
+    example_imports: "",
 };
 
 impl Protocol for Command {

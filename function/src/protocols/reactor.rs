@@ -26,11 +26,13 @@ static ABOUT: About = About {
         Required::func(HANDLE, &[I32, I32], &[I64]),
         Required::memory(MEMORY),
     ],
+    imports: &[],
     body: "argument",
     answer: "result",
     example: r#"(func (export "faas_alloc") (param i32) (result i32) (i32.const 1024))
         (func (export "faas_handle") (param i32 i32) (result i64)
             (drop (call $run (local.get 1))) (i64.const 0))"#,
+    example_imports: "",
 };
 
 impl Protocol for Reactor {

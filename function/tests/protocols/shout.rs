@@ -18,10 +18,12 @@ static ABOUT: About = About {
         Required::func("shout", &[I32], &[I32]),
         Required::memory("memory"),
     ],
+    imports: &[],
     body: "buffer",
     answer: "buffer",
     example: r#"(func (export "shout_room") (result i32) (i32.const 64))
         (func (export "shout") (param i32) (result i32) (call $run (local.get 0)))"#,
+    example_imports: "",
 };
 
 /// Greets with the number of the call, which is that of a pristine instance: 1.

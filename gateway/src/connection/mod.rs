@@ -19,7 +19,7 @@ pub(crate) use state::{Need, State};
 
 use crate::admission::Place;
 use crate::budget::Account;
-use crate::http::{self, Incoming, Peer};
+use crate::http::{self, Incoming, Known, Peer};
 use crate::limits::ClientAddress;
 use crate::network::Client;
 use crate::server::Shared;
@@ -226,7 +226,8 @@ async fn peer(
     if !is_trusted || clients.client_address != ClientAddress::ProxyProtocol {
         let client = (!is_trusted).then(|| Client::of(address));
         let account = client.map(|client| shared.addresses.of(&client));
-        return Some((Peer { address, client, account, is_trusted, reserved }, Vec::new()));
+        let known = Known::default();
+        return Some((Peer { address, client, account, is_trusted, reserved, known }, Vec::new()));
     }
     let limit = place.state.header_timeout();
     let header = tokio::time::timeout(limit, proxy_header(stream)).await.ok().flatten();
@@ -234,8 +235,10 @@ async fn peer(
         tracing::debug!("connection closed: {address} sends no header of the PROXY protocol");
         return None;
     };
+    let known = Known::default();
     let Some(source) = source else {
-        return Some((Peer { address, client: None, account: None, is_trusted, reserved }, early));
+        let (client, account) = (None, None);
+        return Some((Peer { address, client, account, is_trusted, reserved, known }, early));
     };
     let client = Client::of(source);
     if !place.identify(client) {
@@ -243,7 +246,7 @@ async fn peer(
     }
     let account = Some(shared.addresses.of(&client));
     let client = Some(client);
-    let peer = Peer { address: source, client, account, is_trusted: false, reserved };
+    let peer = Peer { address: source, client, account, is_trusted: false, reserved, known };
     Some((peer, early))
 }
 

@@ -2,7 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `code`, `images`, `module`, `profile`, `recording`, `lines` | a loaded artifact: text, images, working sets, lines of the source |
+//! | `code`, `bundle`, `images`, `module`, `profile`, `recording`, `lines` | a loaded artifact: text, files, images, working sets, lines of the source |
 //! | `slot`, `memory`, `shared`, `table`, `global`, `cell`, `host_func`, `instance`, `thrown` | one object each |
 //! | `item`, `types` | names and types of objects |
 //! | `objects`, `limits`, `room`, `reset` | all objects of a store, the memory they may have, and their reset |
@@ -19,6 +19,7 @@ pub(crate) mod async_call;
 pub(crate) mod atomic;
 pub(crate) mod bulk;
 pub(crate) mod bulk_rest;
+pub(crate) mod bundle;
 pub(crate) mod capture;
 pub(crate) mod cell;
 pub(crate) mod code;

@@ -1,5 +1,6 @@
 //! Modules: artifacts mapped into the process, ready to be instantiated.
 
+use crate::runtime::bundle::MappedBundle;
 use crate::runtime::code::Code;
 use crate::runtime::error::Error;
 use crate::runtime::images::{ImageList, Source, Start};
@@ -70,6 +71,7 @@ impl Module {
     fn of_code(code: Code, available: CpuFeatures, memory: &ImageMemory) -> Result<Module, Error> {
         let artifact = code.artifact();
         artifact.check_cpu(available)?;
+        artifact.bundle()?;
         working_sets(&artifact)?;
         let start = Start::new(&artifact, artifact.image())?;
         let initialised = artifact.is_initialised();
@@ -133,6 +135,12 @@ impl Module {
     /// The artifact.
     pub fn artifact(&self) -> Artifact<'_> {
         self.0.code.artifact()
+    }
+
+    /// The artifact's tree of files, if there is one.
+    pub fn bundle(&self) -> Option<MappedBundle> {
+        let bundle = self.artifact().bundle().ok().flatten();
+        bundle.map(|_| MappedBundle::new(self.0.code.clone()))
     }
 
     /// Whether instances start initialised: no segment or start function is left to run.
