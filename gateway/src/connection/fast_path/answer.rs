@@ -72,3 +72,48 @@ fn write_number(number: usize, out: &mut Vec<u8>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::header::{CONTENT_TYPE, HeaderValue};
+
+    fn text(status: u16, headers: &HeaderMap, length: usize, closes: bool) -> Option<String> {
+        let mut out = b"before".to_vec();
+        let status = StatusCode::from_u16(status).unwrap();
+        let is_written = write_head(status, headers, length, closes, &mut out);
+        let text = String::from_utf8(out).unwrap().strip_prefix("before").map(str::to_owned);
+        assert!(is_written || text.as_deref() == Some(""), "{text:?}");
+        text.filter(|_| is_written)
+    }
+
+    #[test]
+    fn a_head_has_its_lines_in_the_order_of_hypers() {
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+        headers.append("x-a", HeaderValue::from_static("1"));
+        headers.append("x-a", HeaderValue::from_static("2"));
+        let written = text(200, &headers, 0, false).unwrap();
+        let start = "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\nx-a: 1\r\nx-a: 2\r\n\
+            content-length: 0\r\ndate: ";
+        let date = written.strip_prefix(start).and_then(|rest| rest.strip_suffix(" GMT\r\n\r\n"));
+        assert_eq!(date.map(str::len), Some("Sun, 06 Nov 1994 08:49:37".len()), "{written}");
+        let written = text(404, &HeaderMap::new(), usize::MAX, true).unwrap();
+        let start = "HTTP/1.1 404 Not Found\r\ncontent-length: 18446744073709551615\r\n\
+            connection: close\r\ndate: ";
+        assert!(written.starts_with(start), "{written}");
+        assert!(text(599, &HeaderMap::new(), 10, true).unwrap().starts_with("HTTP/1.1 599 <none>"));
+    }
+
+    #[test]
+    fn answers_that_hyper_has_rules_for_are_not_written() {
+        for status in [100, 101, 199, 204, 304] {
+            assert_eq!(text(status, &HeaderMap::new(), 0, false), None, "{status}");
+        }
+        for name in ["connection", "content-length", "date", "trailer", "transfer-encoding"] {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::from_static("1"));
+            assert_eq!(text(200, &headers, 1, false), None, "{name}");
+        }
+    }
+}

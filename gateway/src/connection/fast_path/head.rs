@@ -221,3 +221,66 @@ fn length(text: &[u8]) -> Option<usize> {
     }
     Some(text.iter().fold(0, |number, digit| number * 10 + usize::from(digit - b'0')))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http_body_util::BodyExt;
+
+    /// The request at the beginning of `text`, and how many bytes are left behind it.
+    fn take_from(text: &[u8]) -> Result<(Plain, usize), NotPlain> {
+        let mut input = BytesMut::from(text);
+        let taken = take(&mut input, &mut HeaderMap::new());
+        if taken.is_err() {
+            assert_eq!(input, text, "nothing is taken of what is not plain");
+        }
+        Ok((taken?, input.len()))
+    }
+
+    #[test]
+    fn a_plain_request_is_taken_with_its_body_and_no_more() {
+        let text =
+            b"POST /a%20b?c HTTP/1.1\r\nHost: h:80\r\nX:\r\ncookie: a\r\ncookie:\t b\xff\r\n\
+            content-length: 4\r\nconnection: Close\r\n\r\n\r\n\r\nGET";
+        let (plain, left) = take_from(text).unwrap();
+        assert!(plain.closes && left == 3);
+        let (head, body) = plain.request.into_parts();
+        assert_eq!((head.method, head.uri), (Method::POST, "/a%20b?c".parse().unwrap()));
+        assert_eq!(head.version, Version::HTTP_11);
+        let values = |name| head.headers.get_all(name).iter().map(HeaderValue::as_bytes);
+        assert_eq!(values("cookie").collect::<Vec<_>>(), [&b"a"[..], b"b\xff"]);
+        assert_eq!((head.headers["host"].as_bytes(), head.headers["x"].len()), (&b"h:80"[..], 0));
+        let Incoming::Complete(body) = body else { panic!("it is all there") };
+        assert_eq!(body, "\r\n\r\n");
+    }
+
+    #[test]
+    fn a_request_is_not_taken_before_it_is_all_there() {
+        let text = b"PUT / HTTP/1.1\r\nhost: h\r\ncontent-length: 2\r\n\r\nab";
+        for length in 1..text.len() {
+            let Err(error) = take_from(&text[..length]) else { panic!("taken at {length}") };
+            let is_head = length < text.len() - 2;
+            assert_eq!(matches!(error, NotPlain::Partial), is_head, "{length}");
+        }
+        let (plain, left) = take_from(text).unwrap();
+        assert!(!plain.closes && left == 0);
+    }
+
+    #[test]
+    fn headers_beyond_some_are_not_plain() {
+        let text = |count: usize| {
+            let headers: String = (1..count).map(|number| format!("x{number}: y\r\n")).collect();
+            format!("GET / HTTP/1.1\r\nhost: h\r\n{headers}\r\n").into_bytes()
+        };
+        assert!(take_from(&text(MAX_HEADERS)).is_ok());
+        assert!(matches!(take_from(&text(MAX_HEADERS + 1)), Err(NotPlain::Other)));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_there_is_read_as_one_that_comes() {
+        let (plain, _) =
+            take_from(b"PUT / HTTP/1.1\r\nhost: h\r\ncontent-length: 2\r\n\r\nab").unwrap();
+        let body = plain.request.into_body();
+        assert_eq!(body.collect().await.unwrap().to_bytes(), "ab");
+    }
+}
