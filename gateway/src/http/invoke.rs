@@ -1,5 +1,6 @@
 //! Requests to functions.
 
+use super::Incoming;
 use super::answer::Problem;
 use super::arriving::{self, Arriving};
 use super::blocking;
@@ -10,7 +11,6 @@ use crate::clock;
 use crate::registry::{Deployed, Registered};
 use crate::scheduler::{Place, Terms, Unfinished};
 use crate::server::Shared;
-use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode, Version};
