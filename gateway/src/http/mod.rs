@@ -7,7 +7,9 @@ mod body;
 mod forwarded;
 mod host;
 mod id;
+mod incoming;
 mod invoke;
+mod known;
 mod manage;
 mod metrics;
 mod peer;
@@ -15,8 +17,11 @@ mod refusals;
 
 pub(crate) use answer::{Problem, json};
 pub(crate) use body::{Answer, discard, receive};
+pub(crate) use host::is_host_value;
 pub(crate) use id::RequestIds;
+pub(crate) use incoming::Incoming;
 pub(crate) use invoke::{guest, run};
+pub(crate) use known::Known;
 pub(crate) use manage::CONFIG_HEADER;
 pub(crate) use peer::{Caller, Peer};
 pub(crate) use refusals::Refusals;
@@ -24,7 +29,7 @@ pub(crate) use refusals::Refusals;
 use crate::connection::Exchange;
 use crate::openwhisk;
 use crate::server::Shared;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use hyper::header::{CONNECTION, EXPECT, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
@@ -152,6 +157,7 @@ pub(crate) async fn blocking<R: Send + 'static>(
     })
 }
 
-fn is_management(path: &str) -> bool {
+/// Whether a path is one of management's.
+pub(crate) fn is_management(path: &str) -> bool {
     path.strip_prefix(MANAGEMENT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -3,9 +3,8 @@
 use super::Asked;
 use super::code::{self, Code};
 use super::log::Activation;
-use crate::http::{Answer, Problem, blocking, json, receive};
+use crate::http::{Answer, Incoming, Problem, blocking, json, receive};
 use crate::server::Shared;
-use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use serde::Deserialize;

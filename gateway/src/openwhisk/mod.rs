@@ -16,9 +16,8 @@ mod run;
 
 pub(crate) use containers::Containers;
 
-use crate::http::{Answer, Caller, Problem, discard, json};
+use crate::http::{Answer, Caller, Incoming, Problem, discard, json};
 use crate::server::Shared;
-use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 use serde_json::json;
