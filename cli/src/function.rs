@@ -4,14 +4,13 @@ use crate::bounds;
 use crate::failure::{Blame, Failure};
 use crate::manifest::{self, Manifest};
 use crate::output;
-use crate::recipe::Recipe;
+use crate::recipe::{Made, Recipe};
 use crate::subject::{self, Subject};
 use crate::toolchain::TOOLS;
 use anyhow::{Context, anyhow};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
-use wfaas_build::Built;
 use wfaas_function::{FunctionName, Spec};
 
 /// What a server needs to answer requests.
@@ -47,7 +46,7 @@ impl Function {
             Subject::Module(path) => {
                 let name = name_of_file(&path)?;
                 let spec = layer.over(Spec::named(name.clone()));
-                let artifact = Recipe::default().make(&path, &spec, &[])?.artifact;
+                let artifact = Recipe::default().make(&path, &spec, &[])?.built.artifact;
                 Ok(Function { name, spec, artifact })
             }
             Subject::Artifact(path) => {
@@ -90,13 +89,13 @@ pub(crate) fn current_file(manifest: &Manifest) -> Option<PathBuf> {
 pub(crate) fn rebuild(manifest: &Manifest) -> Result<Vec<u8>, Failure> {
     let path = artifact_path(manifest);
     output::note(format_args!("building {}", manifest.name));
-    let built = build_folder(manifest, &Recipe::default())?;
+    let built = build_folder(manifest, &Recipe::default())?.built;
     subject::write_built(&path, &built)?;
     Ok(built.artifact)
 }
 
 /// Runs the folder's build command and makes the artifact of what it leaves.
-pub(crate) fn build_folder(manifest: &Manifest, recipe: &Recipe) -> Result<Built, Failure> {
+pub(crate) fn build_folder(manifest: &Manifest, recipe: &Recipe) -> Result<Made, Failure> {
     if let Some(words) = &manifest.build {
         run_build_command(manifest, words).user_error()?;
     }

@@ -2,7 +2,7 @@
 //!
 //! * a [`subject`] is the thing that a PATH names: a function's folder, a module or an artifact;
 //! * a [`manifest`] is a folder's `faas.toml`;
-//! * a [`recipe`] makes a module an artifact;
+//! * a [`recipe`] makes a module an artifact, and the [`build_cache`] keeps it for the next time;
 //! * [`bounds`] is about how a guest's accesses are kept inside its memory;
 //! * a [`function`] is an artifact with its name, limits and environment;
 //! * [`verified`] remembers which artifacts were checked, so that starts need not do it again;
@@ -16,6 +16,8 @@
 #![forbid(unsafe_code)]
 
 mod bounds;
+mod build_cache;
+mod cache_folder;
 mod commands;
 mod failure;
 mod function;

@@ -1,6 +1,7 @@
 //! The commands, one a file.
 
 mod build;
+mod cache;
 mod clients;
 mod deploy;
 mod doctor;
@@ -30,6 +31,7 @@ pub(crate) struct Faascli {
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     Build(build::Args),
+    Cache(cache::Args),
     Run(run::Args),
     Serve(serve::Args),
     Deploy(deploy::Args),
@@ -45,6 +47,7 @@ impl Faascli {
         let log = log_level(&self.command).map(log::start).transpose()?;
         match &self.command {
             Command::Build(args) => build::run(args),
+            Command::Cache(args) => cache::run(args),
             Command::Run(args) => run::run(args),
             Command::Serve(args) => serve::run(args, log.as_ref()),
             Command::Deploy(args) => deploy::run(args),

@@ -2,6 +2,7 @@
 
 mod bad_files;
 mod bounds;
+mod cache;
 mod debug_lines;
 mod deploy;
 mod examples;
