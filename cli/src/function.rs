@@ -36,6 +36,31 @@ impl Function {
         Ok(function)
     }
 
+    /// The function that `path` names, built by this recipe whether it is or not, without warm-up. The
+    /// artifact is not kept.
+    ///
+    /// # Errors
+    /// As [`Function::load`].
+    pub(crate) fn build(path: &Path, layer: Spec, recipe: &Recipe) -> Result<Function, Failure> {
+        let mut function = match Subject::at(path)? {
+            Subject::Folder(mut manifest) => {
+                manifest.warmup.clear();
+                let artifact = build_folder(&manifest, recipe)?.built.artifact;
+                Function { artifact, spec: manifest.spec, name: manifest.name }
+            }
+            Subject::Module(path) => {
+                let name = name_of_file(&path)?;
+                let spec = Spec::named(name.clone());
+                let artifact = recipe.make(&path, &layer.clone().over(spec.clone()), &[])?;
+                Function { name, spec, artifact: artifact.built.artifact }
+            }
+            Subject::Artifact(_) => return Function::load(path, layer),
+        };
+        bounds::check_servable(&function.artifact, path.display())?;
+        function.spec = layer.over(function.spec);
+        Ok(function)
+    }
+
     fn read(path: &Path, layer: Spec) -> Result<Function, Failure> {
         match Subject::at(path)? {
             Subject::Folder(manifest) => Ok(Function {
@@ -169,6 +194,7 @@ fn all_older(folder: &Path, built: SystemTime) -> bool {
     true
 }
 
-fn is_input(name: &std::ffi::OsStr) -> bool {
+/// Whether a file of this name in a function's folder may be something that it is made from.
+pub(crate) fn is_input(name: &std::ffi::OsStr) -> bool {
     name != "target" && !name.as_encoded_bytes().starts_with(b".")
 }

@@ -87,6 +87,11 @@ fn parse_cpu(names: &str) -> Result<CpuFeatures, String> {
 }
 
 impl Recipe {
+    /// Compiles fast rather than fast code.
+    pub(crate) fn fast() -> Recipe {
+        Recipe { opt: Opt::Fast, ..Recipe::default() }
+    }
+
     /// The recipe with the init export and the bounds strategy of a `faas.toml`, unless the command
     /// line says otherwise.
     pub(crate) fn with_manifest(&self, manifest: &Manifest) -> Recipe {

@@ -4,9 +4,11 @@ mod build;
 mod cache;
 mod clients;
 mod deploy;
+mod dev;
 mod doctor;
 mod guest;
 mod inspect;
+mod new;
 mod run;
 mod serve;
 mod snapshot;
@@ -30,6 +32,8 @@ pub(crate) struct Faascli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    New(new::Args),
+    Dev(dev::Args),
     Build(build::Args),
     Cache(cache::Args),
     Run(run::Args),
@@ -46,6 +50,8 @@ impl Faascli {
     pub(crate) fn run(&self) -> Result<u8, Failure> {
         let log = log_level(&self.command).map(log::start).transpose()?;
         match &self.command {
+            Command::New(args) => new::run(args),
+            Command::Dev(args) => dev::run(args, log.as_ref()),
             Command::Build(args) => build::run(args),
             Command::Cache(args) => cache::run(args),
             Command::Run(args) => run::run(args),
@@ -63,7 +69,7 @@ impl Faascli {
 /// which takes a thread.
 fn log_level(command: &Command) -> Option<LevelFilter> {
     match command {
-        Command::Serve(_) => Some(LevelFilter::INFO),
+        Command::Serve(_) | Command::Dev(_) => Some(LevelFilter::INFO),
         Command::Run(args) if args.is_verbose() => Some(LevelFilter::DEBUG),
         _ => log::is_asked_for().then_some(LevelFilter::ERROR),
     }

@@ -8,6 +8,7 @@ mod deploy;
 mod examples;
 mod exit_codes;
 mod hostile_guests;
+mod new_and_dev;
 mod settings;
 mod starts;
 mod support;
