@@ -137,7 +137,7 @@ impl Recipe {
     }
 
     /// How to compile.
-    fn compile_options(&self) -> Result<wfaas_compiler::Options<'static>, Failure> {
+    pub(crate) fn compile_options(&self) -> Result<wfaas_compiler::Options<'static>, Failure> {
         let accept = |accepted: Proposals, name: &String| accepted.without(name);
         let proposals = self.disable.iter().try_fold(Proposals::ALL, accept).user_error()?;
         let opt = match self.opt {

@@ -5,6 +5,7 @@ mod cache;
 mod clients;
 mod deploy;
 mod dev;
+mod disassemble;
 mod doctor;
 mod guest;
 mod inspect;
