@@ -47,6 +47,9 @@ pub struct Config {
     pub idle_timeout: Duration,
     /// Longest time that requests in flight get to finish at the end.
     pub drain_timeout: Duration,
+    /// Whether plain requests of HTTP/1.1 are answered without hyper. Off to compare: all answers are
+    /// the same.
+    pub fast_path: bool,
     /// Limits that keep clients from taking the server from each other.
     pub clients: ClientLimits,
     /// The lowest layer: what holds for a function whose specification leaves it open.
@@ -76,6 +79,7 @@ impl Config {
             body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(15),
+            fast_path: true,
             clients: ClientLimits::default(),
             defaults: Spec { limits: Limits::of_server(), ..Spec::default() },
             dropped_records: Arc::default(),

@@ -51,6 +51,7 @@ mod registry;
 mod resets;
 mod scheduler;
 mod server;
+mod standing;
 mod store;
 mod tenants;
 mod turns;

@@ -121,13 +121,33 @@ impl State {
     /// Begins a request.
     pub(super) fn begin(self: &Arc<Self>) -> Arc<Exchange> {
         let mut inner = self.lock();
+        let exchange = self.next_exchange(&mut inner);
+        inner.list(&exchange);
+        exchange
+    }
+
+    /// An exchange for requests that are answered at once: the connection counts as idle, unless the
+    /// exchange is [listed](State::list).
+    pub(super) fn unlisted(self: &Arc<Self>) -> Arc<Exchange> {
+        self.next_exchange(&mut self.lock())
+    }
+
+    /// A request takes longer: its exchange counts from now on, for this one request.
+    pub(super) fn list(&self, exchange: &Arc<Exchange>) {
+        self.lock().list(exchange);
+    }
+
+    /// A request without a listed exchange has ended.
+    pub(super) fn finished_unlisted(&self) {
+        self.lock().idle_since = clock::now();
+    }
+
+    fn next_exchange(self: &Arc<Self>, inner: &mut Inner) -> Arc<Exchange> {
         inner.begun += 1;
         let number = inner.begun;
         let bare_line_feed = inner.wire.bare_line_feed().is_some_and(|head| head <= number);
         let paces = (self.clocks.receiving(), self.clocks.sending());
-        let exchange = Arc::new(Exchange::new(self.clone(), number, bare_line_feed, paces));
-        inner.exchanges.push((number, Arc::downgrade(&exchange)));
-        exchange
+        Arc::new(Exchange::new(self.clone(), number, bare_line_feed, paces))
     }
 
     #[cfg(test)]
@@ -142,6 +162,22 @@ impl State {
         inner.idle_since = clock::now();
         if answered {
             inner.calm.earn(ANSWER_CREDIT);
+        }
+    }
+
+    /// Whether a head has begun and is not complete, of which no bytes were counted.
+    pub(super) fn set_head_open(&self, is_open: bool) {
+        let mut inner = self.lock();
+        let since = inner.head_since.unwrap_or_else(clock::now);
+        inner.head_since = is_open.then_some(since);
+    }
+
+    /// Counts bytes from now on: those of so many requests of HTTP/1.1 were not counted.
+    pub(super) fn skip_requests(&self, requests: u64) {
+        let mut inner = self.lock();
+        if requests > 0 {
+            inner.wire = Wire::after_requests(requests);
+            inner.begun = requests;
         }
     }
 
@@ -259,6 +295,12 @@ impl State {
     /// Longest time for everything that comes before the first request.
     pub(super) fn header_timeout(&self) -> Duration {
         self.clocks.header
+    }
+}
+
+impl Inner {
+    fn list(&mut self, exchange: &Arc<Exchange>) {
+        self.exchanges.push((exchange.number(), Arc::downgrade(exchange)));
     }
 }
 

@@ -1,11 +1,12 @@
 //! Bodies: received within limits, sent with the leases that they hold.
 
+use super::Incoming;
 use super::answer::Problem;
 use crate::budget::{Exhausted, Lease};
 use crate::connection::Exchange;
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use std::time::Duration;
 use tempfile::NamedTempFile;
 use tokio::io::AsyncWriteExt;

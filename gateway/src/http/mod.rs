@@ -7,14 +7,19 @@ mod body;
 mod forwarded;
 mod host;
 mod id;
+mod incoming;
 mod invoke;
+mod known;
 mod manage;
 mod metrics;
 mod peer;
 mod refusals;
 
 pub(crate) use body::Answer;
+pub(crate) use host::is_host_value;
 pub(crate) use id::RequestIds;
+pub(crate) use incoming::Incoming;
+pub(crate) use known::Known;
 pub(crate) use manage::CONFIG_HEADER;
 pub(crate) use peer::Peer;
 pub(crate) use refusals::Refusals;
@@ -22,7 +27,7 @@ pub(crate) use refusals::Refusals;
 use crate::connection::Exchange;
 use crate::server::Shared;
 use answer::Problem;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use hyper::header::{CONNECTION, EXPECT, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
@@ -145,6 +150,7 @@ async fn blocking<R: Send + 'static>(
     })
 }
 
-fn is_management(path: &str) -> bool {
+/// Whether a path is one of management's.
+pub(crate) fn is_management(path: &str) -> bool {
     path.strip_prefix(MANAGEMENT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
