@@ -27,9 +27,13 @@ impl Descriptor {
         Some(PollFd::from_borrowed_fd(descriptor, flags))
     }
 
-    /// Whether more of a stream has to arrive before it can be read.
+    /// Whether more of a stream has to arrive before it can be read, or to leave before it can be
+    /// written.
     pub(crate) fn is_awaited(&self) -> bool {
-        matches!(self, Descriptor::Input(input) if input.is_awaited())
+        match self {
+            Descriptor::Input(input) => input.is_awaited(),
+            Descriptor::Output(output) => output.is_full(),
+        }
     }
 
     /// The end of a stream that goes to the log, if no line end has completed it.
