@@ -36,6 +36,8 @@ pub struct Gateway {
 /// What all connections share.
 pub(crate) struct Shared {
     pub(crate) config: Config,
+    /// The address it listens on.
+    pub(crate) address: SocketAddr,
     pub(crate) deployer: Deployer,
     pub(crate) scheduler: Arc<Scheduler>,
     /// Guests that go on though their clients have left.
@@ -136,6 +138,7 @@ impl Gateway {
         let finishing = tokio::sync::watch::Sender::new(0);
         let shared = Shared {
             config,
+            address,
             deployer,
             scheduler,
             finishing,

@@ -2,6 +2,7 @@
 
 use super::Incoming;
 use super::answer::Problem;
+use super::coding::Rest;
 use crate::budget::{Exhausted, Lease};
 use crate::connection::Exchange;
 use bytes::Bytes;
@@ -16,6 +17,8 @@ use tokio::io::AsyncWriteExt;
 pub(crate) struct Answer {
     pub(crate) bytes: Bytes,
     pub(crate) lease: Option<Lease>,
+    /// What follows the bytes, if not all of them are there.
+    pub(crate) rest: Option<Box<Rest>>,
 }
 
 impl Answer {
@@ -30,7 +33,7 @@ impl Answer {
 
 impl From<Bytes> for Answer {
     fn from(bytes: Bytes) -> Answer {
-        Answer { bytes, lease: None }
+        Answer { bytes, lease: None, rest: None }
     }
 }
 

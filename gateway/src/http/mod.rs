@@ -4,7 +4,9 @@ mod answer;
 mod arriving;
 mod auth;
 mod body;
+mod coding;
 mod forwarded;
+mod framing;
 mod host;
 mod id;
 mod incoming;
@@ -14,8 +16,10 @@ mod manage;
 mod metrics;
 mod peer;
 mod refusals;
+mod replying;
 
 pub(crate) use body::Answer;
+pub(crate) use coding::Rest;
 pub(crate) use host::is_host_value;
 pub(crate) use id::RequestIds;
 pub(crate) use incoming::Incoming;
@@ -45,7 +49,7 @@ const BUSY_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) async fn handle(
     shared: &Arc<Shared>,
     peer: &Peer,
-    exchange: &Exchange,
+    exchange: &Arc<Exchange>,
     request: Request<Incoming>,
 ) -> Response<Answer> {
     let id = shared.ids.next();

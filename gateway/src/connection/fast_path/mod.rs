@@ -165,7 +165,8 @@ async fn attend(
 /// Writes the head of an answer, if it is plain.
 fn write_head(answer: &Response<Answer>, closes: bool, output: &mut Vec<u8>) -> bool {
     let length = answer.body().bytes.len();
-    length <= MAX_BODY
+    answer.body().rest.is_none()
+        && length <= MAX_BODY
         && answer::write_head(answer.status(), answer.headers(), length, closes, output)
 }
 
@@ -181,7 +182,7 @@ async fn send(
     output: &mut Vec<u8>,
     answer: Answer,
 ) -> io::Result<()> {
-    let Answer { mut bytes, lease } = answer;
+    let Answer { mut bytes, lease, rest: _ } = answer;
     if bytes.len() <= TOGETHER {
         output.extend_from_slice(&bytes);
         bytes.clear();
@@ -193,7 +194,8 @@ async fn send(
             // Next to all answers are taken at once: only the others have a clock.
             if let Some(lease) = lease.take_if(|_| written.is_pending()) {
                 present.list();
-                present.exchange.offer((total - sent) as u64, lease);
+                present.exchange.answer(lease);
+                present.exchange.offer((total - sent) as u64);
             }
             let count = ready!(written)?;
             sent += count;
