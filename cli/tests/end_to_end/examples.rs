@@ -8,9 +8,12 @@ use std::process::Command;
 /// An example: a request, its answer, and where it is served.
 struct Example {
     name: &'static str,
-    route: &'static str,
+    method: &'static str,
+    path: &'static str,
     request: &'static str,
     answer: &'static str,
+    /// What `run` prints of the artifact, where there is more to a request than a body.
+    printed: Option<&'static str>,
     /// What it needs, and what installs that.
     needs: Needs,
 }
@@ -24,31 +27,58 @@ enum Needs {
 const EXAMPLES: &[Example] = &[
     Example {
         name: "hello",
-        route: "/hello",
+        method: "POST",
+        path: "/hello",
         request: "",
         answer: "hello, world from Awesome FaaS App!\n",
+        printed: None,
         needs: Needs::Nothing,
     },
     Example {
         name: "rust-words",
-        route: "/rust-words",
+        method: "POST",
+        path: "/rust-words",
         request: "The cat, the dog; the cat! Ünder",
         answer: "{\"the\":3,\"cat\":2,\"dog\":1,\"ünder\":1}\n",
+        printed: None,
         needs: Needs::Rust,
     },
     Example {
         name: "rust-primes",
-        route: "/primes",
+        method: "POST",
+        path: "/primes",
         request: "9999",
         answer: "104729\n", // the 10 000th prime
+        printed: None,
         needs: Needs::Rust,
     },
     Example {
         name: "c-wordcount",
-        route: "/wc",
+        method: "POST",
+        path: "/wc",
         request: "one two\n three\n\n",
         answer: "3 lines, 3 words, 16 bytes\n",
+        printed: None,
         needs: Needs::C,
+    },
+    Example {
+        name: "cgi",
+        method: "POST",
+        path: "/cgi",
+        request: "Hi!",
+        answer: "486921",
+        printed: Some("Content-Type: text/plain\nCache-Control: no-store\n\n by \n"),
+        needs: Needs::C,
+    },
+    Example {
+        name: "handler-rust",
+        method: "GET",
+        path: "/colour/ff8800",
+        request: "",
+        answer: "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"64\" height=\"64\">\
+                 <rect width=\"64\" height=\"64\" fill=\"#ff8800\"/></svg>\n",
+        printed: Some("a colour has six hexadecimal digits, as ff8800\n"),
+        needs: Needs::Rust,
     },
 ];
 
@@ -109,10 +139,12 @@ fn all_build_verify_and_run() {
         assert_eq!(inspected["hash"], built.json()["hash"]);
         assert_eq!(inspected["bounds"]["strategy"], "guard");
         let modules = inspected["imports"].as_array().unwrap().iter();
-        assert!(modules.clone().all(|item| item["module"] == "wasi_snapshot_preview1"));
+        let known = ["wasi_snapshot_preview1", "faas"];
+        assert!(modules.clone().all(|item| known.iter().any(|known| item["module"] == *known)));
 
         let answer = run_with_stdin(&["run", &artifact], example.request.as_bytes());
-        assert_eq!(answer.expect(0, &[]).stdout, example.answer, "{}", example.name);
+        let printed = example.printed.unwrap_or(example.answer);
+        assert_eq!(answer.expect(0, &[]).stdout, printed, "{}", example.name);
     }
 }
 
@@ -143,7 +175,8 @@ fn all_are_served_at_once() {
     let server = Server::start(&folder.path().join("store"), &sources);
     for _ in 0..3 {
         for example in EXAMPLES {
-            let answer = server.post(example.route, example.request.as_bytes());
+            let body = example.request.as_bytes();
+            let answer = server.request(example.method, example.path, &[], body);
             assert_eq!(answer.status, 200, "{}: {}", example.name, answer.text());
             assert_eq!(answer.text(), example.answer);
         }
