@@ -33,6 +33,26 @@ pub struct Gateway {
     shared: Arc<Shared>,
 }
 
+/// Makes functions of a server reachable, also while it serves.
+#[derive(Clone)]
+pub struct Installer(Arc<Shared>);
+
+impl Installer {
+    /// As [`Gateway::install`]. A request gets the function that there is when it arrives; those in
+    /// flight go on with theirs. Blocks while the artifact is loaded.
+    ///
+    /// # Errors
+    /// As [`Gateway::install`].
+    pub fn install(
+        &self,
+        name: FunctionName,
+        spec: Spec,
+        artifact: &[u8],
+    ) -> Result<FunctionInfo, DeployError> {
+        self.0.deployer.install(name, spec, artifact)
+    }
+}
+
 /// What all connections share.
 pub(crate) struct Shared {
     pub(crate) config: Config,
@@ -170,6 +190,11 @@ impl Gateway {
         artifact: &[u8],
     ) -> Result<FunctionInfo, DeployError> {
         self.shared.deployer.install(name, spec, artifact)
+    }
+
+    /// A handle by which functions are made reachable while it serves.
+    pub fn installer(&self) -> Installer {
+        Installer(self.shared.clone())
     }
 
     /// The functions, by name: those that can be reached, and those that could not be loaded.

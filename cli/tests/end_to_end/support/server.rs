@@ -56,6 +56,11 @@ impl Server {
         }
     }
 
+    /// The process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// `http://` and the address.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
