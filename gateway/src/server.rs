@@ -7,6 +7,7 @@ use crate::connection::{self, State};
 use crate::deploy::{DeployError, Deployer};
 use crate::http::{Refusals, RequestIds};
 use crate::network::Client;
+use crate::openwhisk::Containers;
 use crate::registry::{FunctionInfo, FunctionStatus};
 use crate::resets::Resets;
 use crate::scheduler::Scheduler;
@@ -75,6 +76,8 @@ pub(crate) struct Shared {
     pub(crate) functions: Accounts<FunctionName>,
     pub(crate) refusals: Refusals,
     pub(crate) ids: RequestIds,
+    /// Those of OpenWhisk, if that is what is served.
+    pub(crate) containers: Option<Arc<Containers>>,
 }
 
 /// Why a gateway cannot start or go on.
@@ -154,6 +157,7 @@ impl Gateway {
         let refusals = Refusals::default();
         let turns = Turns::new(config.threads);
         let finishing = tokio::sync::watch::Sender::new(0);
+        let containers = config.actions.clone().map(|host| Arc::new(Containers::new(host)));
         let shared = Shared {
             config,
             deployer,
@@ -169,6 +173,7 @@ impl Gateway {
             functions,
             refusals,
             ids,
+            containers,
         };
         Ok(Gateway { listener, address, shared: Arc::new(shared) })
     }

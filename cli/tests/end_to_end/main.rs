@@ -9,6 +9,7 @@ mod examples;
 mod exit_codes;
 mod hostile_guests;
 mod new_and_dev;
+mod openwhisk;
 mod profilers;
 mod settings;
 mod starts;

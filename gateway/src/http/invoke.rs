@@ -69,11 +69,11 @@ async fn find(shared: &Arc<Shared>, path: &str) -> Result<Arc<Deployed>, Problem
 }
 
 /// An answer, or `None` if there is no room for it.
-type Outcome = Result<Option<Response<Answer>>, InvokeError>;
+pub(crate) type Outcome = Result<Option<Response<Answer>>, InvokeError>;
 
 /// Runs the function, inline. When the client leaves, this is dropped, and the guest with it, unless
 /// it is to finish: then it runs in a task of its own.
-async fn run(
+pub(crate) async fn run(
     shared: &Arc<Shared>,
     deployed: &Arc<Deployed>,
     place: Place,
@@ -102,7 +102,7 @@ async fn run(
 }
 
 /// The guest's answer. The request's lease goes with its bytes.
-async fn guest(deployed: Arc<Deployed>, exchange: Exchange, lease: Lease) -> Outcome {
+pub(crate) async fn guest(deployed: Arc<Deployed>, exchange: Exchange, lease: Lease) -> Outcome {
     let answer = deployed.function.handle_async(exchange).await;
     answer.map(|answer| leased(answer, lease))
 }

@@ -15,18 +15,20 @@ mod metrics;
 mod peer;
 mod refusals;
 
-pub(crate) use body::Answer;
+pub(crate) use answer::{Problem, json};
+pub(crate) use body::{Answer, discard, receive};
 pub(crate) use host::is_host_value;
 pub(crate) use id::RequestIds;
 pub(crate) use incoming::Incoming;
+pub(crate) use invoke::{guest, run};
 pub(crate) use known::Known;
 pub(crate) use manage::CONFIG_HEADER;
-pub(crate) use peer::Peer;
+pub(crate) use peer::{Caller, Peer};
 pub(crate) use refusals::Refusals;
 
 use crate::connection::Exchange;
+use crate::openwhisk;
 use crate::server::Shared;
-use answer::Problem;
 use hyper::body::Body;
 use hyper::header::{CONNECTION, EXPECT, HeaderValue};
 use hyper::http::request::Parts;
@@ -62,6 +64,11 @@ pub(crate) async fn handle(
         Err(problem) => Err(problem),
         Ok(()) if is_management(head.uri.path()) => {
             Box::pin(manage::handle(shared, &caller, &head, &mut body)).await
+        }
+        Ok(()) if let Some(containers) = &shared.containers => {
+            let answering =
+                openwhisk::handle(shared, containers, &caller, head, &mut body, id.as_str());
+            Ok(Box::pin(answering).await)
         }
         Ok(()) => {
             let outcome = invoke::handle(shared, &caller, head, &mut body, id.as_str()).await;
@@ -138,7 +145,7 @@ fn check(peer: &Peer, exchange: &Exchange, head: &Parts) -> Result<(), Problem> 
 }
 
 /// Runs what blocks where that stalls nobody. It goes on to its end even if the client leaves.
-async fn blocking<R: Send + 'static>(
+pub(crate) async fn blocking<R: Send + 'static>(
     shared: &Arc<Shared>,
     work: impl FnOnce(&Shared) -> R + Send + 'static,
 ) -> Result<R, Problem> {
