@@ -63,7 +63,9 @@ fn normal(mut bytes: &[u8]) -> Vec<String> {
         let value =
             |name: &str| head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
         let length = value("content-length").map_or(0, |text| text.parse().expect("a number"));
-        let (body, rest) = bytes[end + 4..].split_at(length);
+        // One for HEAD has none, and may be the last.
+        let rest = &bytes[end + 4..];
+        let (body, rest) = rest.split_at(rest.len().min(length));
         let mut lines: Vec<_> = head.lines().filter(|line| !line.starts_with("date: ")).collect();
         lines[1..].sort_unstable();
         let answer = format!("{}\n\n{}", lines.join("\n"), body.escape_ascii());
