@@ -1,6 +1,7 @@
 //! Bodies: received within limits, sent with the leases that they hold.
 
 use super::Incoming;
+use super::added::Added;
 use super::answer::Problem;
 use crate::budget::{Exhausted, Lease};
 use crate::connection::Exchange;
@@ -16,6 +17,7 @@ use tokio::io::AsyncWriteExt;
 pub(crate) struct Answer {
     pub(crate) bytes: Bytes,
     pub(crate) lease: Option<Lease>,
+    pub(crate) added: Added,
 }
 
 impl Answer {
@@ -30,7 +32,7 @@ impl Answer {
 
 impl From<Bytes> for Answer {
     fn from(bytes: Bytes) -> Answer {
-        Answer { bytes, lease: None }
+        Answer { bytes, lease: None, added: Added::default() }
     }
 }
 

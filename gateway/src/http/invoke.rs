@@ -11,7 +11,6 @@ use crate::clock;
 use crate::registry::{Deployed, Registered};
 use crate::scheduler::{Place, Terms, Unfinished};
 use crate::server::Shared;
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode, Version};
 use std::pin::Pin;
@@ -150,11 +149,7 @@ async fn respond(
         }
     };
     let mut response = answer.ok_or_else(|| caller.refuse(deployed.name()))?;
-    let headers = response.headers_mut();
-    headers.entry(CONTENT_TYPE).or_insert_with(|| deployed.content_type.clone());
-    // What the guest sent is of that type and nothing else, whatever it looks like.
-    let name = HeaderName::from_static("x-content-type-options");
-    headers.insert(name, HeaderValue::from_static("nosniff"));
+    response.body_mut().added.content_type = Some(deployed.content_type.clone());
     Ok(response)
 }
 

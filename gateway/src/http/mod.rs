@@ -1,5 +1,6 @@
 //! HTTP: which part answers a request.
 
+mod added;
 mod answer;
 mod arriving;
 mod auth;
@@ -15,6 +16,7 @@ mod metrics;
 mod peer;
 mod refusals;
 
+pub(crate) use added::{Added, insert_added};
 pub(crate) use answer::{Problem, json};
 pub(crate) use body::{Answer, discard, receive};
 pub(crate) use host::is_host_value;
@@ -33,7 +35,6 @@ use hyper::body::Body;
 use hyper::header::{CONNECTION, EXPECT, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
-use id::REQUEST_ID;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -91,10 +92,9 @@ pub(crate) async fn handle(
             problem.into_response(id.as_str())
         }
     };
-    let headers = response.headers_mut();
-    headers.insert(REQUEST_ID, id.into());
+    response.body_mut().added.id = Some(id);
     if is_refused && version != Version::HTTP_2 {
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     if let Some(record) = record {
         record.end(id.as_str(), response.status());
