@@ -18,7 +18,7 @@ use crate::state::State;
 use std::any::Any;
 use std::fmt;
 use wfaas_vm::{ExternType, FuncType, Linker, Module, Val, ValType};
-use wfaas_wasi::{HasWasi, LogEvent, Output};
+use wfaas_wasi::{HasWasi, LogEvent, Output, OutputLimit};
 
 /// A guest ABI: one file and one line of a table.
 pub trait Protocol: Send + Sync {
@@ -504,6 +504,18 @@ impl Turn<'_> {
     /// The bytes of a memory of the guest's.
     pub fn memory(&mut self, memory: &GuestMemory) -> &mut [u8] {
         self.target.memory(memory.index)
+    }
+
+    /// Checks that an answer may have so many bytes.
+    ///
+    /// # Errors
+    /// [`InvokeError::OutputLimit`].
+    pub fn check_output(&self, bytes: u64) -> Result<(), InvokeError> {
+        let limit = self.output_limit;
+        match bytes <= limit {
+            true => Ok(()),
+            false => Err(InvokeError::OutputLimit(OutputLimit { bytes: limit })),
+        }
     }
 
     /// Most bytes of an answer.

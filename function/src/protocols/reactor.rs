@@ -15,7 +15,6 @@ use crate::reply::Reply;
 use crate::state::State;
 use wfaas_vm::ValType::{I32, I64};
 use wfaas_vm::{FuncType, Linker, Module};
-use wfaas_wasi::OutputLimit;
 
 /// The protocol.
 pub(super) struct Reactor;
@@ -183,10 +182,7 @@ impl Prepared {
                 _ => Err(InvokeError::protocol(TwoAnswers { len })),
             };
         }
-        let limit = turn.output_limit();
-        if u64::from(len) > limit {
-            return Err(InvokeError::OutputLimit(OutputLimit { bytes: limit }));
-        }
+        turn.check_output(u64::from(len))?;
         if len > 0 {
             let start = ptr as usize;
             let answer = turn.memory(&self.memory).get(start..start + len as usize);

@@ -59,7 +59,7 @@ impl Drop for Piece {
 
 impl Sending {
     pub(super) fn new(answer: Answer, exchange: Arc<Exchange>) -> Sending {
-        let Answer { bytes: rest, lease, rest: made } = answer;
+        let Answer { bytes: rest, lease, rest: made, added: _ } = answer;
         exchange.answer(lease);
         exchange.offer(rest.len() as u64);
         let ends_late = rest.len() > SMALL || made.is_some();

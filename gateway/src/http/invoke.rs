@@ -14,7 +14,6 @@ use crate::clock;
 use crate::registry::{Deployed, Registered};
 use crate::scheduler::{Place, Terms, Unfinished};
 use crate::server::Shared;
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use std::pin::Pin;
@@ -97,11 +96,11 @@ async fn find(shared: &Arc<Shared>, path: &str) -> Result<Arc<Deployed>, Problem
 }
 
 /// An answer, or `None` if there is no room for it.
-pub(super) type Outcome = Result<Option<Response<Answer>>, InvokeError>;
+pub(crate) type Outcome = Result<Option<Response<Answer>>, InvokeError>;
 
 /// Runs the function, inline. When the client leaves, this is dropped, and the guest with it, unless
 /// it is to finish: then it runs in a task of its own.
-pub(super) async fn run(
+pub(crate) async fn run(
     shared: &Arc<Shared>,
     deployed: &Arc<Deployed>,
     place: Place,
@@ -130,7 +129,7 @@ pub(super) async fn run(
 }
 
 /// The guest's answer. The request's lease goes with its bytes.
-pub(super) async fn guest(deployed: Arc<Deployed>, exchange: Exchange, lease: Lease) -> Outcome {
+pub(crate) async fn guest(deployed: Arc<Deployed>, exchange: Exchange, lease: Lease) -> Outcome {
     let answer = deployed.function.handle_async(exchange).await;
     answer.map(|answer| leased(answer, lease))
 }
@@ -199,14 +198,9 @@ pub(super) fn complete_head(
     if !deployed.function.spec().compress.is_empty() && !form.is_head {
         coding::apply(response, form.coding, shared, &deployed.payer);
     }
-    let has_content = framing::has_content(response.status());
-    let headers = response.headers_mut();
-    if has_content {
-        headers.entry(CONTENT_TYPE).or_insert_with(|| deployed.content_type.clone());
+    if framing::has_content(response.status()) {
+        response.body_mut().added.content_type = Some(deployed.content_type.clone());
     }
-    // What the guest sent is of that type and nothing else, whatever it looks like.
-    let name = HeaderName::from_static("x-content-type-options");
-    headers.entry(name).or_insert(HeaderValue::from_static("nosniff"));
 }
 
 /// Writes the record of a guest that failed. The lines of a backtrace take long to look up: that holds no

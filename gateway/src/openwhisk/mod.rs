@@ -16,9 +16,8 @@ mod run;
 
 pub(crate) use containers::Containers;
 
-use crate::http::{Answer, Caller, Problem, discard, json};
+use crate::http::{Answer, Caller, Incoming, Problem, discard, json};
 use crate::server::Shared;
-use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 use serde_json::json;
@@ -44,7 +43,7 @@ pub trait ActionHost: fmt::Debug + Send + Sync {
 /// Answers a request to the container.
 pub(crate) async fn handle(
     shared: &Arc<Shared>,
-    containers: &Containers,
+    containers: &Arc<Containers>,
     caller: &Caller<'_>,
     head: Parts,
     body: &mut Incoming,
@@ -60,7 +59,7 @@ pub(crate) async fn handle(
 #[derive(Clone, Copy)]
 struct Asked<'a> {
     shared: &'a Arc<Shared>,
-    containers: &'a Containers,
+    containers: &'a Arc<Containers>,
     caller: &'a Caller<'a>,
     id: &'a str,
 }

@@ -6,7 +6,6 @@ use crate::invoke::InvokeError;
 use crate::protocol::{Next, Turn};
 use wfaas_vm::ValType::I32;
 use wfaas_vm::{Error, FuncType, Val};
-use wfaas_wasi::OutputLimit;
 
 /// Runs the functions that a module marks as its start, before anything else.
 const START: &str = "__wbindgen_start";
@@ -205,10 +204,7 @@ impl StringFunc {
             (Returned::Nothing, _) => return Ok(Vec::new()),
             _ => self.read_room(turn)?,
         };
-        let limit = turn.output_limit();
-        if u64::from(len) > limit {
-            return Err(InvokeError::OutputLimit(OutputLimit { bytes: limit }));
-        }
+        turn.check_output(u64::from(len))?;
         let outside = || InvokeError::protocol(BadString::Outside { ptr, len });
         let start = ptr as usize;
         let string = turn.memory(&self.memory).get(start..start + len as usize);
