@@ -50,9 +50,10 @@ pub use protocol::{
     RequiredType, Streams, Turn,
 };
 pub use spec::{
-    Abi, ByteSize, Fields, FunctionName, Key, Limits, NameError, OnDisconnect, Route, RouteError,
-    Span, Spec, SpecError, TenantName, TenantNameError,
+    Abi, AllowedDirs, ByteSize, Dir, Fields, FunctionName, Key, Limits, NameError, OnDisconnect,
+    Route, RouteError, Span, Spec, SpecError, TenantName, TenantNameError,
 };
 pub use state::State;
+pub use wfaas_wasi::files::BlockingPool;
 pub use wfaas_wasi::preview1::Support;
 pub use wfaas_wasi::{ByteStream, LogEvent};

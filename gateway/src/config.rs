@@ -53,6 +53,8 @@ pub struct Config {
     pub defaults: Spec,
     /// Counter of dropped log records, for health to show. The log of the process counts in it.
     pub dropped_records: Arc<AtomicU64>,
+    /// Directories of the host that functions may be given, with those below them.
+    pub allowed_dirs: Vec<PathBuf>,
     /// The VM's configuration.
     pub engine: wfaas_vm::Config,
 }
@@ -79,6 +81,7 @@ impl Config {
             clients: ClientLimits::default(),
             defaults: Spec { limits: Limits::of_server(), ..Spec::default() },
             dropped_records: Arc::default(),
+            allowed_dirs: Vec::new(),
             engine: wfaas_vm::Config::default(),
         }
     }

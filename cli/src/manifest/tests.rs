@@ -1,6 +1,6 @@
 use super::*;
 use std::time::Duration;
-use wfaas_function::{Abi, ByteSize, Limits, OnDisconnect, Span};
+use wfaas_function::{Abi, ByteSize, Dir, Limits, OnDisconnect, Span};
 
 fn parse(text: &str) -> anyhow::Result<Manifest> {
     Manifest::parse(Path::new("/srv/resize"), text)
@@ -35,6 +35,13 @@ fn every_key_arrives() {
         cpu = "300ms"
         output = 4096
         log = "1KiB"
+        [[dirs]]
+        host = "pictures"
+        guest = "/pictures"
+        read_only = true
+        [[dirs]]
+        host = "/srv/fonts"
+        guest = "."
         "#,
     )
     .unwrap();
@@ -56,6 +63,14 @@ fn every_key_arrives() {
             abi: Some(Abi::new("reactor")),
             args: vec!["-q".into()],
             env: [("QUALITY".to_owned(), "80".to_owned())].into(),
+            dirs: vec![
+                Dir {
+                    host: "/srv/resize/pictures".into(),
+                    guest: "/pictures".into(),
+                    read_only: true,
+                },
+                Dir { host: "/srv/fonts".into(), guest: ".".into(), read_only: false },
+            ],
             content_type: Some("image/png".into()),
             tenant: Some("pictures".parse().unwrap()),
             on_disconnect: Some(OnDisconnect::Finish),
@@ -115,6 +130,8 @@ fn mistakes_name_line_and_key() {
             &["line 4", "`disk`", "`memory`", "`time`", "`cpu`"],
         ),
         ("name = 'a'\nwasm = 'a'\n[env]\nA = 1", &["line 4", "string"]),
+        ("name = 'a'\nwasm = 'a'\n[[dirs]]\nhost = 'x'", &["dirs", "`guest`"]),
+        ("name = 'a'\nwasm = 'a'\n[[dirs]]\nhost = 'x'\nro = true", &["dirs", "`read_only`"]),
         ("name = 'a'\nwasm = 'a'\nwarmup = 'x'", &["line 3", "sequence"]),
         ("name = 'a'\nwasm = 'a'\nwarmup = [3]", &["line 3", "body", "`path`"]),
         ("name = 'a'\nwasm = 'a'\nwarmup = [{ header = 'x' }]", &["line 3", "`method`"]),

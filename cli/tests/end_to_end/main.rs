@@ -6,6 +6,7 @@ mod debug_lines;
 mod deploy;
 mod examples;
 mod exit_codes;
+mod files;
 mod hostile_guests;
 mod settings;
 mod starts;
