@@ -82,16 +82,18 @@ pub(crate) struct Holder {
     pub(crate) account: Arc<Account>,
     /// In percent.
     pub(crate) share: u8,
-    /// Most units, whatever the share.
-    pub(crate) most: u64,
+    /// Most places, whatever the share.
+    pub(crate) most_places: u64,
     pub(crate) kind: Kind,
 }
 
 /// Kind of a holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// A connection or a function.
-    Other,
+    /// A function.
+    Function,
+    /// A connection. It has no places: its client has.
+    Connection,
     /// A client, which may have a little whatever the shares say.
     Client,
     /// A tenant. Its limits hold in any case: clients of its functions must not take the shares of
@@ -113,8 +115,23 @@ impl Holders {
         }
     }
 
-    fn iter(&self) -> impl Iterator<Item = &Holder> {
-        self.0.iter().flatten()
+    /// The holders of units of one kind.
+    fn of(&self, unit: Unit) -> impl Iterator<Item = &Holder> {
+        let has =
+            move |holder: &&Holder| holder.kind != Kind::Connection || !matches!(unit, Unit::Place);
+        self.0.iter().flatten().filter(has)
+    }
+
+    /// The account of the client, if there is one.
+    pub(crate) fn client(&self) -> Option<&Arc<Account>> {
+        let client = self.0.iter().flatten().find(|holder| holder.kind == Kind::Client);
+        client.map(|holder| &holder.account)
+    }
+
+    /// The account of the client, or of another holder if there is none.
+    fn payer(&self) -> Arc<Account> {
+        let any = || self.0.iter().flatten().next().map(|holder| &holder.account);
+        self.client().or_else(any).cloned().unwrap_or_default()
     }
 }
 
@@ -122,9 +139,16 @@ impl Holders {
 #[derive(Debug)]
 pub(crate) struct Lease {
     budget: Budget,
-    holders: Holders,
+    /// The same for all requests of one connection to one function.
+    holders: Arc<Holders>,
     units: u64,
+    /// Units among them that nobody has asked for yet.
+    spare: u64,
 }
+
+/// Bytes are taken in multiples of so many, as long as there are enough: few requests with their answers
+/// have more.
+const GRAIN: u64 = 1 << 10;
 
 /// Nothing is left, or nothing for this holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,8 +160,8 @@ impl Budget {
     }
 
     /// A lease of nothing, to be grown.
-    pub(crate) fn lease(&self, holders: Holders) -> Lease {
-        Lease { budget: self.clone(), holders, units: 0 }
+    pub(crate) fn lease(&self, holders: impl Into<Arc<Holders>>) -> Lease {
+        Lease { budget: self.clone(), holders: holders.into(), units: 0, spare: 0 }
     }
 
     /// How many units are taken.
@@ -159,14 +183,37 @@ impl Budget {
 
 /// Whether a holder of `own` units may have `more`, when all holders together have `taken`.
 pub(crate) fn is_granted(total: u64, taken: u64, own: u64, more: u64, share: u8) -> bool {
-    let others_leave = u128::from(total.saturating_sub(taken.saturating_sub(own)));
-    let wanted = u128::from(own) + u128::from(more);
-    wanted <= 1 || wanted * 100 <= others_leave * u128::from(share)
+    let others_leave = total.saturating_sub(taken.saturating_sub(own));
+    let wanted = own.saturating_add(more);
+    let (hundredfold, part) = (wanted.checked_mul(100), others_leave.checked_mul(share.into()));
+    wanted <= 1
+        || match (hundredfold, part) {
+            (Some(hundredfold), Some(part)) => hundredfold <= part,
+            _ => u128::from(wanted) * 100 <= u128::from(others_leave) * u128::from(share),
+        }
 }
 
 impl Lease {
     /// Takes more, or nothing if there is not enough.
     pub(crate) fn grow(&mut self, units: u64) -> Result<(), Exhausted> {
+        let Some(more) = units.checked_sub(self.spare).filter(|more| *more > 0) else {
+            self.spare -= units;
+            return Ok(());
+        };
+        let grains = match self.budget.0.unit {
+            Unit::Byte => more.checked_next_multiple_of(GRAIN).unwrap_or(more),
+            _ => more,
+        };
+        if grains == more || self.take(grains).is_err() {
+            self.take(more)?;
+            self.spare = 0;
+        } else {
+            self.spare = grains - more;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, units: u64) -> Result<(), Exhausted> {
         let Inner { unit, total, .. } = *self.budget.0;
         let mut taken = self.budget.taken();
         let sum = taken.units.checked_add(units).filter(|sum| *sum <= total).ok_or(Exhausted)?;
@@ -175,15 +222,16 @@ impl Lease {
         let has_few =
             |holder: &Holder| holder.kind == Kind::Client && own(holder) + units <= unit.few();
         let is_within = |holder: &Holder| {
-            own(holder).saturating_add(units) <= holder.most
+            let most = if matches!(unit, Unit::Place) { holder.most_places } else { u64::MAX };
+            own(holder).saturating_add(units) <= most
                 && is_granted(total, taken.units, own(holder), units, holder.share)
         };
-        let may_be_few = self.holders.iter().any(has_few);
+        let may_be_few = self.holders.of(unit).any(has_few);
         let is_excused = |holder: &Holder| may_be_few && holder.kind != Kind::Tenant;
-        if !self.holders.iter().all(|holder| is_excused(holder) || is_within(holder)) {
+        if !self.holders.of(unit).all(|holder| is_excused(holder) || is_within(holder)) {
             return Err(Exhausted);
         }
-        for Holder { account, .. } in self.holders.iter() {
+        for Holder { account, .. } in self.holders.of(unit) {
             account.set(unit, account.of(unit).load(order) + units);
         }
         taken.units = sum;
@@ -193,29 +241,23 @@ impl Lease {
         Ok(())
     }
 
-    /// Gives back some.
-    pub(crate) fn shrink(&mut self, units: u64) {
-        let units = units.min(self.units);
-        self.units -= units;
-        let unit = self.budget.0.unit;
-        let mut taken = self.budget.taken();
-        taken.units -= units;
-        for Holder { account, .. } in self.holders.iter() {
-            account.set(unit, account.of(unit).load(Ordering::Relaxed) - units);
-        }
-    }
-
-    /// The account of the client, or of another holder if there is none.
+    /// Who has it: the client, or another holder if there is none.
     pub(crate) fn payer(&self) -> Arc<Account> {
-        let client = self.holders.iter().find(|holder| holder.kind == Kind::Client);
-        let holder = client.or(self.holders.iter().next());
-        holder.map(|holder| holder.account.clone()).unwrap_or_default()
+        self.holders.payer()
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.shrink(self.units);
+        let (unit, units) = (self.budget.0.unit, self.units);
+        if units == 0 {
+            return;
+        }
+        let mut taken = self.budget.taken();
+        taken.units -= units;
+        for Holder { account, .. } in self.holders.of(unit) {
+            account.set(unit, account.of(unit).load(Ordering::Relaxed) - units);
+        }
     }
 }
 
@@ -264,8 +306,8 @@ mod tests {
 
     fn holders<const N: usize>(list: [(&Arc<Account>, u8, u64, Kind); N]) -> Holders {
         let mut holders = Holders::default();
-        for (account, share, most, kind) in list {
-            holders.add(Holder { account: account.clone(), share, most, kind });
+        for (account, share, most_places, kind) in list {
+            holders.add(Holder { account: account.clone(), share, most_places, kind });
         }
         holders
     }
@@ -290,7 +332,7 @@ mod tests {
             let mut all = 0;
             loop {
                 // Many small leases hold no more than one large one.
-                let mut lease = budget.lease(holder(&account, 50, Kind::Other));
+                let mut lease = budget.lease(holder(&account, 50, Kind::Function));
                 if lease.grow(64).is_err() {
                     break;
                 }
@@ -307,11 +349,11 @@ mod tests {
     fn a_client_gets_a_little_while_there_is_any() {
         let budget = Budget::new(Unit::Place, 10);
         let function = Arc::new(Account::default());
-        let mut all = budget.lease(holder(&function, 80, Kind::Other));
+        let mut all = budget.lease(holder(&function, 80, Kind::Function));
         assert_eq!(all.grow(8), Ok(()));
         let ask = |client: &Arc<Account>| {
             let list =
-                [(&function, 80, u64::MAX, Kind::Other), (client, 50, u64::MAX, Kind::Client)];
+                [(&function, 80, u64::MAX, Kind::Function), (client, 50, u64::MAX, Kind::Client)];
             let mut lease = budget.lease(holders(list));
             lease.grow(1).map(|()| lease)
         };
@@ -328,15 +370,46 @@ mod tests {
     fn what_holders_have_is_counted_and_given_back() {
         let budget = Budget::new(Unit::Byte, 100);
         let accounts: [Arc<Account>; 4] = Default::default();
-        let list = accounts.each_ref().map(|account| (account, 100, u64::MAX, Kind::Other));
+        let list = accounts.each_ref().map(|account| (account, 100, u64::MAX, Kind::Function));
         let held = || accounts.each_ref().map(|it| it.of(Unit::Byte).load(Ordering::Relaxed));
         let mut lease = budget.lease(holders(list));
         assert_eq!((lease.grow(7), lease.grow(5)), (Ok(()), Ok(())));
         assert_eq!(held(), [12; 4]);
-        lease.shrink(2);
-        assert_eq!(held(), [10; 4]);
         drop(lease);
         assert_eq!(held(), [0; 4]);
+    }
+
+    #[test]
+    fn bytes_are_taken_in_grains_as_long_as_there_are_enough() {
+        let budget = Budget::new(Unit::Byte, 3 * GRAIN);
+        let mut lease = budget.lease(Holders::default());
+        assert_eq!((lease.grow(1), lease.grow(GRAIN - 1)), (Ok(()), Ok(())));
+        assert_eq!(budget.taken_units(), GRAIN);
+        assert_eq!((lease.grow(1), budget.taken_units()), (Ok(()), 2 * GRAIN));
+        let mut other = budget.lease(Holders::default());
+        assert_eq!((other.grow(GRAIN - 5), budget.taken_units()), (Ok(()), 3 * GRAIN));
+        assert_eq!((other.grow(6), other.grow(5)), (Err(Exhausted), Ok(())));
+        drop((lease, other));
+        let mut exact = budget.lease(Holders::default());
+        assert_eq!((exact.grow(2 * GRAIN + 1), budget.taken_units()), (Ok(()), 3 * GRAIN));
+        drop(exact);
+        assert_eq!(budget.taken_units(), 0);
+    }
+
+    #[test]
+    fn a_connection_has_no_places() {
+        let (connection, client): (Arc<Account>, Arc<Account>) = Default::default();
+        let list = || {
+            holders([(&connection, 1, u64::MAX, Kind::Connection), (&client, 50, 9, Kind::Client)])
+        };
+        let (places, bytes) = (Budget::new(Unit::Place, 10), Budget::new(Unit::Byte, 10 << 20));
+        let (mut place, mut byte) = (places.lease(list()), bytes.lease(list()));
+        assert_eq!((place.grow(3), byte.grow(5 << 10)), (Ok(()), Ok(())));
+        let held = |account: &Arc<Account>| {
+            [Unit::Place, Unit::Byte].map(|unit| account.of(unit).load(Ordering::Relaxed))
+        };
+        assert_eq!((held(&connection), held(&client)), ([0, 5 << 10], [3, 5 << 10]));
+        assert!(Arc::ptr_eq(&place.payer(), &client));
     }
 
     #[test]

@@ -6,7 +6,9 @@ use crate::scheduler::Payer;
 use hyper::header::HeaderValue;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tempfile::NamedTempFile;
 use wfaas_function::{ByteSize, Function, FunctionName, Route, Span, Spec, TenantName};
 
 /// A function that can be reached. Requests hold it while they run, so replacing it in the
@@ -21,6 +23,8 @@ pub(crate) struct Deployed {
     pub(crate) info: FunctionInfo,
     /// Once it has had a request.
     account: OnceLock<Arc<Account>>,
+    /// Its artifact's file, if that is not in the store: gone with the function.
+    pub(crate) file: Option<NamedTempFile>,
 }
 
 /// What listings say about a function. Values of environment variables are not in it.
@@ -100,7 +104,8 @@ impl Deployed {
         };
         let stack = function.stack_bytes();
         let memory = info.memory_limit_bytes.saturating_add(stack);
-        Deployed { function, payer, memory, content_type, info, account: OnceLock::new() }
+        let account = OnceLock::new();
+        Deployed { function, payer, memory, content_type, info, account, file: None }
     }
 
     pub(crate) fn name(&self) -> &FunctionName {
@@ -171,7 +176,11 @@ pub struct RouteTaken {
 /// or to a stored one that another function of its name hides. So stored functions never have a route
 /// in common, whichever others a server was started with.
 #[derive(Default)]
-pub(crate) struct Registry(RwLock<Functions>);
+pub(crate) struct Registry {
+    functions: RwLock<Functions>,
+    /// Number of changes so far: what was found before a change may not be there any more.
+    changes: AtomicU64,
+}
 
 #[derive(Default)]
 struct Functions {
@@ -189,11 +198,20 @@ struct Hidden {
 
 impl Registry {
     fn read(&self) -> RwLockReadGuard<'_, Functions> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner)
+        self.functions.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Functions> {
-        self.0.write().unwrap_or_else(PoisonError::into_inner)
+        let functions = self.functions.write().unwrap_or_else(PoisonError::into_inner);
+        // Whoever sees the new number waits for the change.
+        self.changes.fetch_add(1, Ordering::Release);
+        functions
+    }
+
+    /// How many changes there were. As long as there is no other, a path leads to the function that is
+    /// found after this.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
     }
 
     /// The function for a path: that with the longest matching route.

@@ -27,8 +27,12 @@ fn every_key_arrives() {
         content_type = "image/png"
         tenant = "pictures"
         on_disconnect = "finish"
+        export = "resize"
+        allowed_hosts = ["*.example"]
         [env]
         QUALITY = "80"
+        [config]
+        filter = "sharp"
         [limits]
         memory = "64MiB"
         time = "2s"
@@ -61,6 +65,7 @@ fn every_key_arrives() {
             name: Some("resize".parse().unwrap()),
             route: Some("/img/resize".parse().unwrap()),
             abi: Some(Abi::new("reactor")),
+            export: Some("resize".into()),
             args: vec!["-q".into()],
             env: [("QUALITY".to_owned(), "80".to_owned())].into(),
             dirs: vec![
@@ -71,6 +76,8 @@ fn every_key_arrives() {
                 },
                 Dir { host: "/srv/fonts".into(), guest: ".".into(), read_only: false },
             ],
+            config: [("filter".to_owned(), "sharp".to_owned())].into(),
+            allowed_hosts: vec!["*.example".into()],
             content_type: Some("image/png".into()),
             tenant: Some("pictures".parse().unwrap()),
             on_disconnect: Some(OnDisconnect::Finish),

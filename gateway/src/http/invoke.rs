@@ -1,16 +1,16 @@
 //! Requests to functions.
 
+use super::Incoming;
 use super::answer::Problem;
 use super::arriving::{self, Arriving};
 use super::blocking;
 use super::body::{self, Answer};
 use super::peer::Caller;
 use crate::budget::Lease;
+use crate::clock;
 use crate::registry::{Deployed, Registered};
-use crate::scheduler::{Terms, Unfinished};
+use crate::scheduler::{Place, Terms, Unfinished};
 use crate::server::Shared;
-use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode, Version};
 use std::pin::Pin;
@@ -27,25 +27,29 @@ pub(super) async fn handle(
     id: &str,
 ) -> Result<Response<Answer>, Problem> {
     let path = head.uri.path();
-    let deployed = find(shared, path).await?;
-    let lease = caller.bytes(&deployed, &head)?;
+    let changes = shared.deployer.registry.changes();
+    let target = match caller.known(path, changes) {
+        Some(target) => target,
+        None => caller.learn(path, changes, Box::pin(find(shared, path)).await?),
+    };
+    let deployed = &target.deployed;
+    let lease = caller.bytes(&target, &head)?;
     let (limit, streams) = (shared.config.max_body, deployed.function.reads_streams());
     let arriving = arriving::begin(body, limit, lease, caller.exchange, streams).await?;
     let Arriving { body: bytes, lease, rest } = arriving;
-    let deadline = Instant::now().checked_add(deployed.function.time_limit());
+    let deadline = clock::now().checked_add(deployed.function.time_limit());
     let route_bytes = path.len() - deployed.route().rest(path).len();
     let version = head.version;
     let exchange = Exchange::new(Request::from_parts(head, bytes));
     let exchange = Exchange { id: id.to_owned(), route_bytes, deadline, ..exchange };
-    let place = caller.place(&deployed)?;
-    let terms = Terms { payer: deployed.payer.clone(), place, deadline };
+    let place = caller.place(&target)?;
     let guest = Box::pin(guest(deployed.clone(), exchange, lease));
-    let outcome = rest.receive_during(run(shared, &deployed, terms, guest)).await??;
+    let outcome = rest.receive_during(run(shared, deployed, place, deadline, guest)).await??;
     if version != Version::HTTP_2 {
         // As for refusals: a client that is still sending has to see the answer.
         body::discard(body).await;
     }
-    respond(shared, caller, &deployed, outcome, id).await
+    respond(shared, caller, deployed, outcome, id).await
 }
 
 /// The function at a path. One that could not be loaded is tried again, if it is time to.
@@ -64,21 +68,26 @@ async fn find(shared: &Arc<Shared>, path: &str) -> Result<Arc<Deployed>, Problem
 }
 
 /// An answer, or `None` if there is no room for it.
-type Outcome = Result<Option<Response<Answer>>, InvokeError>;
+pub(crate) type Outcome = Result<Option<Response<Answer>>, InvokeError>;
 
 /// Runs the function, inline. When the client leaves, this is dropped, and the guest with it, unless
 /// it is to finish: then it runs in a task of its own.
-async fn run(
+pub(crate) async fn run(
     shared: &Arc<Shared>,
     deployed: &Arc<Deployed>,
-    terms: Terms,
+    place: Place,
+    deadline: Option<Instant>,
     guest: Pin<Box<impl Future<Output = Outcome> + Send + 'static>>,
 ) -> Result<Outcome, Problem> {
     let outcome = if deployed.function.spec().on_disconnect == Some(OnDisconnect::Finish) {
-        let finishing = Finishing::new(shared);
-        let task = async move { finishing.0.scheduler.run(terms, guest).await };
+        let (finishing, deployed) = (Finishing::new(shared), deployed.clone());
+        let task = async move {
+            let terms = Terms { payer: &deployed.payer, place, deadline };
+            finishing.0.scheduler.run(terms, guest).await
+        };
         tokio::spawn(task).await.unwrap_or(Err(Unfinished::Panicked))
     } else {
+        let terms = Terms { payer: &deployed.payer, place, deadline };
         shared.scheduler.run(terms, guest).await
     };
     outcome.map_err(|unfinished| match unfinished {
@@ -92,7 +101,7 @@ async fn run(
 }
 
 /// The guest's answer. The request's lease goes with its bytes.
-async fn guest(deployed: Arc<Deployed>, exchange: Exchange, lease: Lease) -> Outcome {
+pub(crate) async fn guest(deployed: Arc<Deployed>, exchange: Exchange, lease: Lease) -> Outcome {
     let answer = deployed.function.handle_async(exchange).await;
     answer.map(|answer| leased(answer, lease))
 }
@@ -140,11 +149,7 @@ async fn respond(
         }
     };
     let mut response = answer.ok_or_else(|| caller.refuse(deployed.name()))?;
-    let headers = response.headers_mut();
-    headers.entry(CONTENT_TYPE).or_insert_with(|| deployed.content_type.clone());
-    // What the guest sent is of that type and nothing else, whatever it looks like.
-    let name = HeaderName::from_static("x-content-type-options");
-    headers.insert(name, HeaderValue::from_static("nosniff"));
+    response.body_mut().added.content_type = Some(deployed.content_type.clone());
     Ok(response)
 }
 

@@ -2,6 +2,7 @@
 
 use super::answer::Problem;
 use super::forwarded;
+use super::known::{Known, Target};
 use crate::budget::{Account, Budget, Holder, Holders, Kind, Lease};
 use crate::connection::Exchange;
 use crate::limits::ClientAddress;
@@ -26,85 +27,89 @@ pub(crate) struct Peer {
     pub(crate) is_trusted: bool,
     /// Whether the connection is for health and management only.
     pub(crate) reserved: bool,
+    /// Functions that it has asked for.
+    pub(crate) known: Known,
 }
 
 /// Who sent one request.
-pub(super) struct Caller<'a> {
+pub(crate) struct Caller<'a> {
     shared: &'a Shared,
-    pub(super) exchange: &'a Exchange,
-    is_trusted: bool,
-    client: Option<(Client, Arc<Account>)>,
+    pub(crate) exchange: &'a Exchange,
+    peer: &'a Peer,
+    /// The client that a trusted proxy has named.
+    forwarded: Option<(Client, Arc<Account>)>,
 }
 
 impl Peer {
     /// Who sent a request with these headers.
     pub(super) fn caller<'a>(
-        &self,
+        &'a self,
         shared: &'a Shared,
         exchange: &'a Exchange,
         headers: &HeaderMap,
     ) -> Caller<'a> {
         let limits = &shared.config.clients;
-        let mut client = self.client.zip(self.account.clone());
-        if self.is_trusted && limits.client_address == ClientAddress::Forwarded {
+        let is_forwarded = self.is_trusted && limits.client_address == ClientAddress::Forwarded;
+        let forwarded = is_forwarded.then(|| {
             // Clients that are hidden are limited together.
             let named = forwarded::client(headers, |address| limits.is_trusted(address));
             let named = Client::of(named.unwrap_or(self.address));
-            client = Some((named, shared.addresses.of(&named)));
-        }
-        Caller { shared, exchange, is_trusted: self.is_trusted, client }
+            (named, shared.addresses.of(&named))
+        });
+        Caller { shared, exchange, peer: self, forwarded }
     }
 }
 
 impl Caller<'_> {
+    fn client(&self) -> Option<(Client, &Arc<Account>)> {
+        match &self.forwarded {
+            Some((client, account)) => Some((*client, account)),
+            None => self.peer.client.zip(self.peer.account.as_ref()),
+        }
+    }
+
+    /// The function at a path, if this connection has asked for it since the registry's last change.
+    pub(super) fn known(&self, path: &str, changes: u64) -> Option<Target> {
+        let client = self.client().map(|(_, account)| account);
+        self.peer.known.find(path, changes, client)
+    }
+
+    /// Remembers a function that was found at a path after so many changes.
+    pub(crate) fn learn(&self, path: &str, changes: u64, deployed: Arc<Deployed>) -> Target {
+        let holders = Arc::new(self.holders(Some(&deployed)));
+        let target = Target { deployed, holders };
+        self.peer.known.add(path, changes, &target);
+        target
+    }
+
     /// The answer of this function has no room. The client is held to the time it is told.
     pub(super) fn refuse(&self, function: &FunctionName) -> Problem {
-        if let Some((client, _)) = self.client {
+        if let Some((client, _)) = self.client() {
             self.shared.refusals.add(client, function);
         }
         Problem::too_much()
     }
 
     /// A lease of the bytes of a request to this function, so far its head's.
-    pub(super) fn bytes(&self, deployed: &Deployed, head: &Parts) -> Result<Lease, Problem> {
-        let comes_early =
-            |(client, _): &(Client, _)| self.shared.refusals.contains(*client, deployed.name());
-        if self.client.as_ref().is_some_and(comes_early) {
+    pub(crate) fn bytes(&self, target: &Target, head: &Parts) -> Result<Lease, Problem> {
+        let name = target.deployed.name();
+        let comes_early = |(client, _): (Client, _)| self.shared.refusals.contains(client, name);
+        if self.client().is_some_and(comes_early) {
             return Err(Problem::too_much());
         }
-        let mut holders = self.holders(Some(deployed));
-        holders.add(self.tenant(deployed, u64::MAX));
-        self.lease_head(&self.shared.buffered, holders, head)
+        lease_head(&self.shared.buffered, target.holders.clone(), head)
     }
 
     /// A lease of the bytes of a request for management, so far its head's.
-    pub(super) fn managing(&self, head: &Parts) -> Result<Lease, Problem> {
-        self.lease_head(&self.shared.managing, self.holders(None), head)
-    }
-
-    fn lease_head(
-        &self,
-        budget: &Budget,
-        mut holders: Holders,
-        head: &Parts,
-    ) -> Result<Lease, Problem> {
-        if !self.is_trusted {
-            let account = self.exchange.connection().account.clone();
-            let share = self.shared.config.clients.connection_share;
-            holders.add(Holder { account, share, most: u64::MAX, kind: Kind::Other });
-        }
-        let mut lease = budget.lease(holders);
-        lease.grow(head_bytes(head)).map_err(|_| Problem::too_much())?;
-        Ok(lease)
+    pub(crate) fn managing(&self, head: &Parts) -> Result<Lease, Problem> {
+        lease_head(&self.shared.managing, Arc::new(self.holders(None)), head)
     }
 
     /// A place for a request to this function.
-    pub(super) fn place(&self, deployed: &Deployed) -> Result<Place, Problem> {
-        let tenant = &deployed.payer.tenant;
-        let memory = tenant.reserve(deployed.memory).ok_or_else(Problem::busy_tenant)?;
-        let mut holders = self.holders(Some(deployed));
-        holders.add(self.tenant(deployed, tenant.max_requests));
-        let mut lease = self.shared.places.lease(holders);
+    pub(crate) fn place(&self, target: &Target) -> Result<Place, Problem> {
+        let tenant = &target.deployed.payer.tenant;
+        let memory = tenant.reserve(target.deployed.memory).ok_or_else(Problem::busy_tenant)?;
+        let mut lease = self.shared.places.lease(target.holders.clone());
         let mut granted = lease.grow(1);
         if granted.is_err() && self.shared.scheduler.make_room(&lease.payer(), tenant) {
             granted = lease.grow(1);
@@ -113,25 +118,36 @@ impl Caller<'_> {
         Ok(Place { lease, _memory: memory })
     }
 
-    fn tenant(&self, deployed: &Deployed, most: u64) -> Holder {
-        let account = deployed.payer.tenant.account.clone();
-        Holder { account, share: self.shared.config.clients.tenant_share, most, kind: Kind::Tenant }
-    }
-
+    /// Who holds the units of a request to this function, or of one for management.
     fn holders(&self, function: Option<&Deployed>) -> Holders {
         let limits = &self.shared.config.clients;
         let mut holders = Holders::default();
+        let mut add = |account: &Arc<Account>, share, most_places, kind| {
+            holders.add(Holder { account: account.clone(), share, most_places, kind });
+        };
         if let Some(function) = function {
-            let account = function.account(&self.shared.functions).clone();
-            let share = limits.function_share;
-            holders.add(Holder { account, share, most: u64::MAX, kind: Kind::Other });
+            let account = function.account(&self.shared.functions);
+            add(account, limits.function_share, u64::MAX, Kind::Function);
         }
-        if let Some((_, account)) = &self.client {
-            let (account, share) = (account.clone(), limits.address_share);
-            holders.add(Holder { account, share, most: u64::MAX, kind: Kind::Client });
+        if let Some((_, account)) = self.client() {
+            add(account, limits.address_share, u64::MAX, Kind::Client);
+        }
+        if let Some(function) = function {
+            let tenant = &function.payer.tenant;
+            add(&tenant.account, limits.tenant_share, tenant.max_requests, Kind::Tenant);
+        }
+        if !self.peer.is_trusted {
+            let account = &self.exchange.connection().account;
+            add(account, limits.connection_share, u64::MAX, Kind::Connection);
         }
         holders
     }
+}
+
+fn lease_head(budget: &Budget, holders: Arc<Holders>, head: &Parts) -> Result<Lease, Problem> {
+    let mut lease = budget.lease(holders);
+    lease.grow(head_bytes(head)).map_err(|_| Problem::too_much())?;
+    Ok(lease)
 }
 
 /// Bytes of memory beside its name and value that a header takes, by the rule of RFC 9113, 6.5.2.

@@ -3,8 +3,8 @@
 //! A guest runs inline, in the task of its request, on the thread that polls it. Its slice over, it
 //! is `runnable` and waits in line; a guest that `waits` for the host is in no line. Lines are in two
 //! levels, tenants and within a tenant its functions; at each level whoever has had the least
-//! processor time by weight goes first ([fair queueing](crate::fair)). A request that nobody is ahead of runs at once, on the thread
-//! that read it.
+//! processor time by weight goes first ([fair queueing](crate::fair)). A request that nobody is ahead
+//! of runs at once, on the thread that read it; if nobody is in line at all, it asks the `gate` alone.
 //!
 //! ```text
 //!              nobody is ahead, or its turn has come         returned
@@ -20,6 +20,7 @@
 //! until the tasks that the driver has woken have run.
 
 mod clock;
+mod gate;
 mod payer;
 mod queue;
 mod seat;
@@ -28,6 +29,7 @@ mod ticket;
 pub(crate) use payer::{Payer, Reserved, Tenant, Usage};
 
 use crate::budget::{Account, Lease};
+use gate::Gate;
 use queue::Queue;
 use seat::Seat;
 use std::collections::HashMap;
@@ -39,6 +41,7 @@ use std::time::{Duration, Instant};
 /// The scheduler of one server.
 #[derive(Debug)]
 pub(crate) struct Scheduler {
+    gate: Arc<Gate>,
     queue: Mutex<Queue>,
 }
 
@@ -55,9 +58,9 @@ pub(crate) enum Unfinished {
 
 /// Terms on which a guest runs.
 #[derive(Debug)]
-pub(crate) struct Terms {
+pub(crate) struct Terms<'a> {
     /// Who is charged for its time.
-    pub(crate) payer: Arc<Payer>,
+    pub(crate) payer: &'a Arc<Payer>,
     /// Its place among the requests under way.
     pub(crate) place: Place,
     /// When it is ended, wherever it is.
@@ -83,13 +86,14 @@ pub(crate) struct Counts {
 impl Scheduler {
     /// For guests on `threads` threads.
     pub(crate) fn new(threads: usize) -> Arc<Scheduler> {
-        Arc::new(Scheduler { queue: Mutex::new(Queue::new(threads)) })
+        let gate = Arc::new(Gate::default());
+        Arc::new(Scheduler { queue: Mutex::new(Queue::new(threads, gate.clone())), gate })
     }
 
     /// Runs a guest whenever it is its turn: `work` is polled for nothing else.
     pub(crate) async fn run<F: Future>(
-        self: &Arc<Self>,
-        terms: Terms,
+        &self,
+        terms: Terms<'_>,
         work: F,
     ) -> Result<F::Output, Unfinished> {
         let mut work = pin!(work);

@@ -49,13 +49,16 @@ pub(crate) struct Payer {
 /// Counters of a function's guests.
 #[derive(Debug, Default)]
 pub(super) struct Used {
-    running: AtomicU64,
+    /// Guests that a thread runs now, and above [`RUNNING_BITS`] those that have begun.
+    guests: AtomicU64,
     /// Nanoseconds of processor time.
     processor: AtomicU64,
     /// Nanoseconds in line.
     queued: AtomicU64,
-    requests: AtomicU64,
 }
+
+/// Bits of the number of guests that run at the same time: fewer than there may be threads.
+const RUNNING_BITS: u32 = 20;
 
 /// Counts of a function's guests so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,23 +110,24 @@ impl Payer {
 
     /// Counts of its guests so far.
     pub(crate) fn usage(&self) -> Usage {
-        let Used { running, processor, queued, requests } = &self.used;
-        let [running, processor, queued, requests] =
-            [running, processor, queued, requests].map(|count| count.load(Ordering::Relaxed));
+        let Used { guests, processor, queued } = &self.used;
+        let [guests, processor, queued] =
+            [guests, processor, queued].map(|count| count.load(Ordering::Relaxed));
+        let (requests, running) = (guests >> RUNNING_BITS, guests & ((1 << RUNNING_BITS) - 1));
         Usage { running, processor, queued, requests }
     }
 }
 
 impl Used {
+    /// Begins a slice of a guest, which may be a new one.
     pub(super) fn begin(&self, is_new: bool) {
-        self.running.fetch_add(1, Ordering::Relaxed);
-        if is_new {
-            self.requests.fetch_add(1, Ordering::Relaxed);
-        }
+        self.guests.fetch_add(u64::from(is_new) << RUNNING_BITS | 1, Ordering::Relaxed);
     }
 
-    pub(super) fn end(&self) {
-        self.running.fetch_sub(1, Ordering::Relaxed);
+    /// Ends a slice that used so many nanoseconds.
+    pub(super) fn end(&self, processor: u64) {
+        self.guests.fetch_sub(1, Ordering::Relaxed);
+        self.charge(processor);
     }
 
     pub(super) fn charge(&self, processor: u64) {

@@ -1,10 +1,12 @@
 //! The queue: lines of runnable guests, and all guests that were put off.
 
+use super::gate::Gate;
 use super::payer::{Payer, Tenant};
-use super::ticket::{Standing, Ticket};
+use super::ticket::Ticket;
 use super::{Counts, Place};
 use crate::budget::Account;
 use crate::fair::Lines;
+use crate::standing::Standing;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::task::Waker;
@@ -16,8 +18,8 @@ const CREDIT: u64 = 1_000_000;
 #[derive(Debug)]
 pub(super) struct Queue {
     threads: usize,
-    /// Guests that run, or are granted. More than threads, if nobody is ahead of them.
-    running: usize,
+    /// Guests that run, or are granted: more than threads, if nobody is ahead of them.
+    gate: Arc<Gate>,
     /// Tenants with runnable guests: their places.
     tenants: Lines<usize>,
     /// Functions with runnable guests, by the place of their tenant.
@@ -42,10 +44,10 @@ pub(super) struct PutOff {
 }
 
 impl Queue {
-    pub(super) fn new(threads: usize) -> Queue {
+    pub(super) fn new(threads: usize, gate: Arc<Gate>) -> Queue {
         Queue {
             threads: threads.max(1),
-            running: 0,
+            gate,
             tenants: Lines::new(CREDIT),
             functions: Vec::new(),
             put_off: BTreeMap::new(),
@@ -82,12 +84,12 @@ impl Queue {
 
     /// Begins a slice.
     pub(super) fn begin(&mut self) {
-        self.running += 1;
+        self.gate.begin();
     }
 
     /// Ends a slice, or gives one back that was granted.
     pub(super) fn end(&mut self) {
-        self.running -= 1;
+        self.gate.end();
     }
 
     /// Counts time of a function's guest.
@@ -103,6 +105,7 @@ impl Queue {
         let line = self.functions(tenant).line(&payer.served, VecDeque::new);
         line.push_back((number, ticket.clone()));
         self.tenants.line(&tenant.served, || tenant.index);
+        self.gate.set_crowded(true);
         number
     }
 
@@ -110,27 +113,26 @@ impl Queue {
     pub(super) fn leave(&mut self, payer: &Payer, number: u64) {
         let Payer { tenant, served, .. } = payer;
         let functions = self.functions(tenant);
-        let Some(mut line) = functions.get(served) else { return };
-        if let Ok(place) = line.get().binary_search_by_key(&number, |(number, _)| *number) {
-            line.get_mut().remove(place);
+        let Some(line) = functions.get(served) else { return };
+        if let Ok(place) = line.binary_search_by_key(&number, |(number, _)| *number) {
+            line.remove(place);
         }
-        if line.get().is_empty() {
-            line.remove();
+        if line.is_empty() {
+            functions.remove(served);
         }
-        if functions.is_empty()
-            && let Some(tenant) = self.tenants.get(&tenant.served)
-        {
-            tenant.remove();
+        if functions.is_empty() {
+            self.tenants.remove(&tenant.served);
+            self.gate.set_crowded(!self.tenants.is_empty());
         }
     }
 
     /// Grants the next slice, if a thread has none: the waker of its guest's task.
     pub(super) fn grant(&mut self) -> Option<Waker> {
-        if self.running >= self.threads {
+        if self.gate.running() >= self.threads {
             return None;
         }
         let ticket = self.pop()?;
-        self.running += 1;
+        self.begin();
         let mut task = ticket.lock();
         task.standing = Standing::Granted;
         Some(task.waker.clone())
@@ -138,15 +140,16 @@ impl Queue {
 
     /// Takes the first guest of the first function of the first tenant out of its line.
     fn pop(&mut self) -> Option<Arc<Ticket>> {
-        let tenant = self.tenants.first()?;
-        let functions = &mut self.functions[*tenant.get()];
-        let mut line = functions.first()?;
-        let (_, ticket) = line.get_mut().pop_front()?;
-        if line.get().is_empty() {
-            line.remove();
+        let tenant = *self.tenants.first()?;
+        let functions = &mut self.functions[tenant];
+        let line = functions.first()?;
+        let (_, ticket) = line.pop_front()?;
+        if line.is_empty() {
+            functions.remove_first();
         }
         if functions.is_empty() {
-            tenant.remove();
+            self.tenants.remove_first();
+            self.gate.set_crowded(!self.tenants.is_empty());
         }
         Some(ticket)
     }

@@ -2,26 +2,31 @@
 
 use super::clock;
 use super::payer::Payer;
-use super::ticket::{Pair, Standing};
+use super::queue::Queue;
+use super::ticket::Pair;
 use super::{Place, Scheduler, Terms, Unfinished};
+use crate::standing::Standing;
 use crate::turns;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use tokio::time::Sleep;
+use wfaas_vm::Ticks;
 
 /// One guest in the scheduler.
 #[derive(Debug)]
-pub(super) struct Seat {
-    scheduler: Arc<Scheduler>,
-    payer: Arc<Payer>,
+pub(super) struct Seat<'a> {
+    scheduler: &'a Scheduler,
+    payer: &'a Arc<Payer>,
     deadline: Option<Instant>,
     /// Until the guest is put off: then the queue has it.
     place: Option<Place>,
     /// `None` once the guest has ended.
     pair: Option<Pair>,
+    /// Whether it was never polled.
+    is_new: bool,
     has_begun: bool,
     /// Whether the thread has had time for its I/O since the slice was granted.
     has_yielded: bool,
@@ -41,15 +46,16 @@ enum Step {
     End(Unfinished),
 }
 
-impl Seat {
-    pub(super) fn new(scheduler: &Arc<Scheduler>, terms: Terms) -> Seat {
+impl<'a> Seat<'a> {
+    pub(super) fn new(scheduler: &'a Scheduler, terms: Terms<'a>) -> Seat<'a> {
         let Terms { payer, place, deadline } = terms;
         Seat {
-            scheduler: scheduler.clone(),
+            scheduler,
             payer,
             deadline,
             place: Some(place),
             pair: Some(Pair::get()),
+            is_new: true,
             has_begun: false,
             has_yielded: false,
             put_off: None,
@@ -77,6 +83,10 @@ impl Seat {
 
     /// Finds out whether the guest may run. If not, its task is woken when it may.
     fn step(&mut self, context: &mut Context<'_>) -> Step {
+        if std::mem::take(&mut self.is_new) {
+            // Nobody knows its ticket yet, which says that it runs.
+            return if self.scheduler.gate.pass() { Step::Run } else { self.arrive(context) };
+        }
         let standing = {
             let mut task = self.pair().ticket.lock();
             if task.is_evicted {
@@ -104,7 +114,7 @@ impl Seat {
     fn arrive(&mut self, context: &mut Context<'_>) -> Step {
         let mut queue = self.scheduler.lock();
         let pair = self.pair.as_ref().expect("a guest is not polled after its end");
-        let is_first = queue.begin_if_first(&self.payer);
+        let is_first = queue.begin_if_first(self.payer);
         let mut task = pair.ticket.lock();
         if is_first {
             task.standing = Standing::Running;
@@ -112,9 +122,9 @@ impl Seat {
         }
         (task.standing, task.waker) = (Standing::InLine, context.waker().clone());
         drop(task);
-        self.line = Some((queue.join(&self.payer, &pair.ticket), Instant::now()));
+        self.line = Some((queue.join(self.payer, &pair.ticket), Instant::now()));
         let place = self.place.take();
-        let put_off = place.map(|place| queue.put_off(&pair.ticket, &self.payer, place));
+        let put_off = place.map(|place| queue.put_off(&pair.ticket, self.payer, place));
         self.put_off = self.put_off.or(put_off);
         drop(queue);
         if self.is_late(context) { self.begin_late() } else { Step::Wait }
@@ -149,7 +159,7 @@ impl Seat {
         task.standing = Standing::Running;
         drop(task);
         if let Some((number, since)) = line {
-            queue.leave(&self.payer, number);
+            queue.leave(self.payer, number);
             self.payer.used.waited(since.elapsed());
         }
         drop(queue);
@@ -173,12 +183,13 @@ impl Seat {
     ) -> Poll<Result<F::Output, Unfinished>> {
         self.payer.used.begin(!std::mem::replace(&mut self.has_begun, true));
         self.late = None;
-        let began = Instant::now();
+        let began = Ticks::now();
         let mut inner = Context::from_waker(&self.pair().waker);
         // A panic is a bug of ours and costs its own request.
         let polled = catch_unwind(AssertUnwindSafe(|| work.poll(&mut inner)));
-        turns::charge_elsewhere(began.elapsed());
-        let took = clock::spent(began);
+        let elapsed = began.elapsed();
+        turns::charge_elsewhere(elapsed);
+        let took = clock::processor_time(elapsed);
         let polled = match polled {
             Ok(polled) => polled.map(Ok),
             Err(_) => Poll::Ready(Err(Unfinished::Panicked)),
@@ -190,10 +201,12 @@ impl Seat {
     /// Charges a slice and passes its thread on.
     fn end_slice(&mut self, context: &Context<'_>, took: Duration, has_ended: bool) {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        self.payer.used.end();
-        self.payer.used.charge(nanos);
+        self.payer.used.end(nanos);
+        if has_ended && self.put_off.is_none() && self.scheduler.gate.leave() {
+            return self.part();
+        }
         let mut queue = self.scheduler.lock();
-        queue.charge(&self.payer, nanos);
+        queue.charge(self.payer, nanos);
         queue.end();
         if has_ended {
             let forgotten = self.put_off.take().and_then(|number| queue.forget(number));
@@ -203,7 +216,7 @@ impl Seat {
         }
         let pair = self.pair.as_ref().expect("a guest is not polled after its end");
         if let Some(place) = self.place.take() {
-            self.put_off = Some(queue.put_off(&pair.ticket, &self.payer, place));
+            self.put_off = Some(queue.put_off(&pair.ticket, self.payer, place));
         }
         let mut task = pair.ticket.lock();
         task.waker.clone_from(context.waker());
@@ -211,7 +224,7 @@ impl Seat {
         if task.standing == Standing::RunningWoken {
             task.standing = Standing::InLine;
             drop(task);
-            self.line = Some((queue.join(&self.payer, &pair.ticket), Instant::now()));
+            self.line = Some((queue.join(self.payer, &pair.ticket), Instant::now()));
         } else {
             task.standing = Standing::Asleep;
             drop(task);
@@ -230,14 +243,14 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for Seat<'_> {
     /// A guest that has not ended leaves everything it was in.
     fn drop(&mut self) {
         let Some(pair) = &self.pair else { return };
         let mut queue = self.scheduler.lock();
         let standing = std::mem::replace(&mut pair.ticket.lock().standing, Standing::Left);
         if let (Standing::InLine, Some((number, _))) = (standing, self.line) {
-            queue.leave(&self.payer, number);
+            queue.leave(self.payer, number);
         }
         if standing == Standing::Granted {
             queue.end();
@@ -250,7 +263,7 @@ impl Drop for Seat {
 }
 
 /// Grants threads that have become free.
-fn pass_on(mut queue: std::sync::MutexGuard<'_, super::Queue>) {
+fn pass_on(mut queue: MutexGuard<'_, Queue>) {
     let next = queue.grant();
     drop(queue);
     if let Some(next) = next {

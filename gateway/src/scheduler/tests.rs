@@ -17,15 +17,15 @@ fn payer(name: &str, tenant: &Arc<Tenant>) -> Arc<Payer> {
     Payer::new(name.parse().unwrap(), tenant)
 }
 
-fn terms(payer: &Arc<Payer>, client: &Arc<Account>, places: &Budget) -> Terms {
+fn terms<'a>(payer: &'a Arc<Payer>, client: &Arc<Account>, places: &Budget) -> Terms<'a> {
     let (account, share) = (client.clone(), 100);
-    let holder = Holder { account, share, most: u64::MAX, kind: Kind::Client };
+    let holder = Holder { account, share, most_places: u64::MAX, kind: Kind::Client };
     let mut holders = Holders::default();
     holders.add(holder);
     let mut lease = places.lease(holders);
     lease.grow(1).unwrap();
     let place = Place { lease, _memory: payer.tenant.reserve(1).unwrap() };
-    Terms { payer: payer.clone(), place, deadline: None }
+    Terms { payer, place, deadline: None }
 }
 
 /// tokio's part: notes that a task is to be polled.
@@ -38,19 +38,18 @@ impl Wake for Flag {
     }
 }
 
-struct Runner {
-    task: Pin<Box<dyn Future<Output = Result<(), Unfinished>>>>,
+struct Runner<'a> {
+    task: Pin<Box<dyn Future<Output = Result<(), Unfinished>> + 'a>>,
     flag: Arc<Flag>,
 }
 
-impl Runner {
+impl<'a> Runner<'a> {
     fn new(
-        scheduler: &Arc<Scheduler>,
-        terms: Terms,
-        work: impl Future<Output = ()> + 'static,
+        scheduler: &'a Scheduler,
+        terms: Terms<'a>,
+        work: impl Future<Output = ()> + 'a,
     ) -> Self {
-        let scheduler = scheduler.clone();
-        let task = Box::pin(async move { scheduler.run(terms, work).await });
+        let task = Box::pin(scheduler.run(terms, work));
         Runner { task, flag: Arc::new(Flag(AtomicBool::new(true))) }
     }
 

@@ -1,5 +1,6 @@
 //! Tickets: the standing of one guest, and the waker of its task.
 
+use crate::standing::Standing;
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Wake, Waker};
@@ -18,23 +19,6 @@ pub(super) struct Task {
     pub(super) is_evicted: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// It waits for the host.
-    Asleep,
-    /// It is to be run, and its task will be polled.
-    Woken,
-    /// It is in its function's line.
-    InLine,
-    /// It is to run, once its thread has done its I/O.
-    Granted,
-    Running,
-    /// It was woken while it runs: its slice is over.
-    RunningWoken,
-    /// It has ended.
-    Left,
-}
-
 impl Ticket {
     pub(super) fn lock(&self) -> MutexGuard<'_, Task> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -42,8 +26,18 @@ impl Ticket {
 }
 
 impl Default for Task {
+    /// As a guest begins.
     fn default() -> Task {
-        Task { standing: Standing::Woken, waker: Waker::noop().clone(), is_evicted: false }
+        Task { standing: Standing::Running, waker: Waker::noop().clone(), is_evicted: false }
+    }
+}
+
+impl Task {
+    /// Makes it as a guest begins.
+    fn reset(&mut self) {
+        let Task { standing, waker, is_evicted } = self;
+        (*standing, *is_evicted) = (Standing::Running, false);
+        waker.clone_from(Waker::noop());
     }
 }
 
@@ -100,7 +94,7 @@ impl Pair {
             self.ticket.lock().standing = Standing::Left;
             return;
         }
-        *self.ticket.lock() = Task::default();
+        self.ticket.lock().reset();
         KEPT.with_borrow_mut(|kept| {
             if kept.len() < MOST_KEPT {
                 kept.push(self);

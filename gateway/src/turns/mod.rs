@@ -10,13 +10,15 @@
 use crate::budget::Account;
 use crate::clock;
 use crate::fair::Lines;
+use crate::standing::{self, Standing};
 use pin_project_lite::pin_project;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use wfaas_vm::Ticks;
 
 /// A turn that took longer was most likely interrupted by the kernel, which is no fault of its
 /// payer's: without this, a payer that is interrupted once waits until all others have had as much.
@@ -40,36 +42,15 @@ struct State {
     lines: Lines<VecDeque<Arc<Ticket>>>,
 }
 
-/// A task's right to turns, and its waker.
+/// A task's right to turns.
 #[derive(Debug)]
 struct Ticket {
     turns: Arc<Turns>,
     payer: Arc<Account>,
-    /// Changed under the lock of the turns only, which is the outer one.
-    task: Mutex<Task>,
-}
-
-#[derive(Debug)]
-struct Task {
-    standing: Standing,
-    /// tokio's.
-    waker: Waker,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Standing {
-    /// It has nothing to do.
-    Asleep,
-    /// It is to be run, and tokio will poll it.
-    Woken,
-    /// It is in its payer's line.
-    InLine,
-    /// It has a turn, and tokio will poll it.
-    Granted,
-    Running,
-    /// It was woken while it runs.
-    RunningWoken,
-    Left,
+    /// Into a line and out of it, and to sleep, under the lock of the turns only.
+    standing: standing::Shared,
+    /// tokio's. Nobody takes another lock within this one.
+    waker: Mutex<Waker>,
 }
 
 pin_project! {
@@ -82,12 +63,18 @@ pin_project! {
 }
 
 /// The place of a task among the others.
-struct Place(Arc<Ticket>);
+struct Place {
+    ticket: Arc<Ticket>,
+    /// The ticket's.
+    waker: Waker,
+    /// As the ticket has it.
+    outer: Waker,
+}
 
 /// A turn that is taken; over when dropped.
 struct Turn<'a> {
     ticket: &'a Arc<Ticket>,
-    began: Instant,
+    began: Ticks,
     /// Time of this thread that was charged elsewhere before.
     elsewhere: Duration,
     ended: bool,
@@ -114,9 +101,15 @@ impl Turns {
 
     /// A task that goes on in turns, in the time of `payer`.
     pub(crate) fn of<F: Future>(self: &Arc<Self>, payer: &Arc<Account>, task: F) -> InTurns<F> {
-        let first = Task { standing: Standing::Woken, waker: Waker::noop().clone() };
-        let (turns, payer) = (self.clone(), payer.clone());
-        InTurns { task, place: Place(Arc::new(Ticket { turns, payer, task: Mutex::new(first) })) }
+        let outer = Waker::noop().clone();
+        let ticket = Arc::new(Ticket {
+            turns: self.clone(),
+            payer: payer.clone(),
+            standing: standing::Shared::new(Standing::Woken),
+            waker: Mutex::new(outer.clone()),
+        });
+        let waker = Waker::from(ticket.clone());
+        InTurns { task, place: Place { ticket, waker, outer } }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -125,36 +118,41 @@ impl Turns {
 }
 
 impl State {
-    /// Takes a turn for a task, or puts it into its payer's line: what it is now.
-    fn ask(&mut self, most: usize, ticket: &Arc<Ticket>) -> Standing {
-        if self.taken >= most {
-            return self.join(ticket);
+    /// Takes a turn for a task whose standing is `from`, or puts it into its payer's line: what it is
+    /// now. `None` if its standing was another.
+    fn ask(&mut self, ticket: &Arc<Ticket>, from: Standing) -> Option<Standing> {
+        if self.taken >= ticket.turns.most {
+            return self.join(ticket, from);
         }
-        self.taken += 1;
-        // Nobody waits.
-        self.lines.serve(&ticket.payer.turns);
-        Standing::Granted
+        let granted = ticket.standing.change(from, Standing::Granted);
+        granted.then(|| {
+            self.taken += 1;
+            // Nobody waits.
+            self.lines.serve(&ticket.payer.turns);
+            Standing::Granted
+        })
     }
 
     /// Puts a task at the end of its payer's line.
-    fn join(&mut self, ticket: &Arc<Ticket>) -> Standing {
-        self.lines.line(&ticket.payer.turns, VecDeque::new).push_back(ticket.clone());
-        Standing::InLine
+    fn join(&mut self, ticket: &Arc<Ticket>, from: Standing) -> Option<Standing> {
+        let joined = ticket.standing.change(from, Standing::InLine);
+        joined.then(|| {
+            self.lines.line(&ticket.payer.turns, VecDeque::new).push_back(ticket.clone());
+            Standing::InLine
+        })
     }
 
-    /// Gives a turn that is over to the next in line: its waker, if there is one.
-    fn pass_on(&mut self) -> Option<Waker> {
-        while let Some(mut line) = self.lines.first() {
-            let ticket = line.get_mut().pop_front();
-            if line.get().is_empty() {
-                line.remove();
+    /// Gives a turn that is over to the next in line, if there is one.
+    fn pass_on(&mut self) -> Option<Arc<Ticket>> {
+        while let Some(line) = self.lines.first() {
+            let ticket = line.pop_front();
+            if line.is_empty() {
+                self.lines.remove_first();
             }
-            if let Some(ticket) = ticket {
-                let mut task = ticket.lock();
-                if task.standing == Standing::InLine {
-                    task.standing = Standing::Granted;
-                    return Some(task.waker.clone());
-                }
+            let is_there =
+                |ticket: &Arc<Ticket>| ticket.standing.change(Standing::InLine, Standing::Granted);
+            if let Some(ticket) = ticket.filter(is_there) {
+                return Some(ticket);
             }
         }
         self.taken -= 1;
@@ -163,53 +161,41 @@ impl State {
 }
 
 impl Ticket {
-    fn lock(&self) -> MutexGuard<'_, Task> {
-        self.task.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether the task has a turn now. If not, it is woken when it has.
-    fn begin(self: &Arc<Self>, context: &Context<'_>) -> bool {
-        let mut state = self.turns.lock();
-        let mut task = self.lock();
-        task.waker.clone_from(context.waker());
-        if task.standing == Standing::Woken {
-            task.standing = state.ask(self.turns.most, self);
-        }
-        let granted = task.standing == Standing::Granted;
-        if granted {
-            task.standing = Standing::Running;
-        }
-        granted
-    }
-
     /// The task's turn is over.
     fn end(self: &Arc<Self>, took: u64, is_done: bool) {
         let mut state = self.turns.lock();
         state.lines.charge(&self.payer.turns, took);
-        let mut task = self.lock();
-        task.standing = match task.standing {
-            _ if is_done => Standing::Left,
+        if is_done {
+            self.standing.replace(Standing::Left);
+        } else if !self.standing.change(Standing::Running, Standing::Asleep) {
             // Its turn is still taken: it waits, if only for a moment.
-            Standing::RunningWoken => state.join(self),
-            _ => Standing::Asleep,
-        };
-        drop(task);
+            state.join(self, Standing::RunningWoken);
+        }
         let next = state.pass_on();
         drop(state);
         if let Some(next) = next {
-            next.wake();
+            next.wake_task();
         }
     }
 
     /// The task will not be polled any more.
     fn leave(&self) {
-        let mut state = self.turns.lock();
-        let standing = std::mem::replace(&mut self.lock().standing, Standing::Left);
-        let next = if standing == Standing::Granted { state.pass_on() } else { None };
-        drop(state);
-        if let Some(next) = next {
-            next.wake();
+        if self.standing.replace(Standing::Left) != Standing::Granted {
+            return;
         }
+        let next = self.turns.lock().pass_on();
+        if let Some(next) = next {
+            next.wake_task();
+        }
+    }
+
+    fn waker(&self) -> MutexGuard<'_, Waker> {
+        self.waker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has tokio poll the task, which was granted a turn.
+    fn wake_task(&self) {
+        self.waker().wake_by_ref();
     }
 }
 
@@ -219,18 +205,14 @@ impl Wake for Ticket {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        let mut state = self.turns.lock();
-        let mut task = self.lock();
-        task.standing = match task.standing {
-            Standing::Asleep => state.ask(self.turns.most, self),
-            Standing::Running => Standing::RunningWoken,
-            other => other,
-        };
-        // One that was granted before is polled anyway.
-        let waker = (task.standing == Standing::Granted).then(|| task.waker.clone());
-        drop((task, state));
-        if let Some(waker) = waker {
-            waker.wake();
+        while self.standing.is_woken_asleep() {
+            let asked = self.turns.lock().ask(self, Standing::Asleep);
+            match asked {
+                Some(Standing::Granted) => return self.wake_task(),
+                Some(_) => return,
+                // Somebody else was faster, and the task may even have run since.
+                None => {}
+            }
         }
     }
 }
@@ -243,9 +225,24 @@ impl Drop for Turn<'_> {
     }
 }
 
+impl Place {
+    /// Whether the task has a turn now. If not, it is woken when it has.
+    fn begin(&mut self, context: &Context<'_>) -> bool {
+        if !self.outer.will_wake(context.waker()) {
+            self.outer.clone_from(context.waker());
+            self.ticket.waker().clone_from(context.waker());
+        }
+        let Place { ticket, .. } = self;
+        if ticket.standing.get() == Standing::Woken {
+            ticket.turns.lock().ask(ticket, Standing::Woken);
+        }
+        ticket.standing.change(Standing::Granted, Standing::Running)
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.leave();
+        self.ticket.leave();
     }
 }
 
@@ -253,7 +250,7 @@ impl<F> InTurns<F> {
     /// The task itself, to be run after a change.
     pub(crate) fn task(self: Pin<&mut Self>) -> Pin<&mut F> {
         let this = self.project();
-        this.place.0.wake_by_ref();
+        this.place.waker.wake_by_ref();
         this.task
     }
 }
@@ -263,15 +260,14 @@ impl<F: Future> Future for InTurns<F> {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let ticket = &this.place.0;
-        if !ticket.begin(context) {
+        if !this.place.begin(context) {
             return Poll::Pending;
         }
-        let (began, elsewhere) = (Instant::now(), ELSEWHERE.get());
+        let Place { ticket, waker, .. } = &*this.place;
+        let (began, elsewhere) = (Ticks::now(), ELSEWHERE.get());
         let _began = clock::begin(began);
         let mut turn = Turn { ticket, began, elsewhere, ended: false };
-        let waker = Waker::from(ticket.clone());
-        let poll = this.task.poll(&mut Context::from_waker(&waker));
+        let poll = this.task.poll(&mut Context::from_waker(waker));
         turn.ended = poll.is_ready();
         poll
     }

@@ -13,7 +13,7 @@
 //! | `faults` | signals |
 //! | `control` | deadline and cancellation of a store's calls |
 //! | `stint`, `watched`, `threads` | which calls are watched while they run, why, and where |
-//! | `cpu_time` | processor time of calls |
+//! | `cpu_time`, `ticks` | processor time of calls; the counter as a clock |
 //! | `watchdog`, `timers`, `bell` | the thread that sees to them, its timers, and what wakes it |
 //! | `parking` | threads that wait at a shared memory |
 //! | `backtrace`, `text` | frames, and which addresses are guest code |
@@ -35,6 +35,7 @@ mod stint;
 pub(crate) mod task;
 pub(crate) mod text;
 mod threads;
+pub(crate) mod ticks;
 mod time;
 mod timers;
 pub(crate) mod watchdog;
