@@ -7,12 +7,13 @@ use crate::exchange::{Body, Exchange};
 use crate::invoke::InvokeError;
 use crate::protocol::{AbiError, About, Conversation, Protocols, Streams};
 use crate::reply::Reply;
-use crate::spec::{ByteSize, Limits, Span, Spec, SpecError};
+use crate::spec::{AllowedDirs, ByteSize, Limits, Span, Spec, SpecError};
 use crate::state::State;
 use http::Response;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wfaas_vm::{Engine, ExternType, Fault, Linker, Module, Pool};
+use wfaas_wasi::files::{BlockingPool, Files};
 use wfaas_wasi::preview1::Support;
 use wfaas_wasi::{Environment, EnvironmentError, INITIALIZE, Input, Output, Wasi};
 
@@ -25,6 +26,8 @@ pub struct Function {
     initialize: Option<Entry<(), ()>>,
     exports: PoolExports,
     environment: Arc<Environment>,
+    /// Directories that guests find open; `None` if there are none.
+    files: Option<Arc<Files>>,
     limits: Numbers,
     stack_bytes: u64,
     time_slice: Option<Duration>,
@@ -160,6 +163,7 @@ impl Function {
             initialize,
             exports,
             environment,
+            files: None,
             limits,
             stack_bytes,
             time_slice: None,
@@ -221,6 +225,25 @@ impl Function {
     /// the guest.
     pub fn set_background(&mut self, background: Background) {
         self.background = Some(background);
+    }
+
+    /// Opens the directories of the specification, for guests of requests that begin from now on. `pool`
+    /// does what may block; without one, a guest holds the thread meanwhile.
+    ///
+    /// # Errors
+    /// [`SpecError`] names the first directory that is not `allowed`, or is none.
+    pub fn open_dirs(
+        &mut self,
+        allowed: AllowedDirs<'_>,
+        pool: Option<BlockingPool>,
+    ) -> Result<(), SpecError> {
+        let mut files = Files::default();
+        allowed.open(&self.spec.dirs, &mut files)?;
+        if let Some(pool) = pool {
+            files.set_pool(pool);
+        }
+        self.files = (!self.spec.dirs.is_empty()).then(|| Arc::new(files));
+        Ok(())
     }
 
     /// Bytes of stack that a request may need.
@@ -305,6 +328,9 @@ impl Function {
         let mut state = State::new(exchange, || Wasi::new(environment, stdin, stdout, stderr));
         if finish.is_some() {
             state.live().finish = finish;
+        }
+        if let Some(files) = &self.files {
+            state.live().wasi.set_files(files.clone());
         }
         let mut faaslet = self.pool.acquire(state)?;
         faaslet.store().set_deadline(deadline);

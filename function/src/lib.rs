@@ -54,9 +54,10 @@ pub use protocol::{
 };
 pub use reply::{BrokenOff, Reply, WINDOW};
 pub use spec::{
-    Abi, ByteSize, Coding, Fields, FunctionName, Key, Limits, NameError, OnDisconnect, Route,
-    RouteError, Span, Spec, SpecError, TenantName, TenantNameError,
+    Abi, AllowedDirs, ByteSize, Coding, Dir, Fields, FunctionName, Key, Limits, NameError,
+    OnDisconnect, Route, RouteError, Span, Spec, SpecError, TenantName, TenantNameError,
 };
 pub use state::State;
+pub use wfaas_wasi::files::BlockingPool;
 pub use wfaas_wasi::preview1::Support;
 pub use wfaas_wasi::{ByteStream, LogEvent};

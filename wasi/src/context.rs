@@ -77,7 +77,7 @@ impl Wasi {
     }
 
     /// Directories and listeners that were open from the start.
-    pub(crate) fn files(&self) -> Option<&Arc<Files>> {
+    pub fn files(&self) -> Option<&Arc<Files>> {
         self.files.as_ref()
     }
 

@@ -87,7 +87,10 @@ mod tests {
         let config = parse("--max-connections 8 --address-share 90 --min-rate 1").unwrap();
         assert_eq!((config.max_connections, config.clients.address_share), (8, 90));
         assert_eq!((config.clients.min_rate, config.clients.connection_share), (1, 25));
-        assert_eq!((config.max_body, parse("--max-body 3GiB").unwrap().max_body), (8 << 20, 3 << 30));
+        assert_eq!(
+            (config.max_body, parse("--max-body 3GiB").unwrap().max_body),
+            (8 << 20, 3 << 30)
+        );
         let proxies = "--trust-proxy 10.0.0.0/8 --trust-proxy ::1 --client-address proxy-protocol";
         let clients = parse(proxies).unwrap().clients;
         assert_eq!(clients.trusted_proxies.len(), 2);

@@ -82,6 +82,7 @@ const EXAMPLES: &[Example] = &[
         printed: Some("a colour has six hexadecimal digits, as ff8800\n"),
         needs: Needs::Rust,
     },
+    Example {
         name: "text-bot",
         method: "POST",
         path: "/text-bot",

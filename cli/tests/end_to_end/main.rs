@@ -8,6 +8,7 @@ mod debug_lines;
 mod deploy;
 mod examples;
 mod exit_codes;
+mod files;
 mod hostile_guests;
 mod new_and_dev;
 mod openwhisk;

@@ -16,10 +16,12 @@
 //! # Ok::<(), wfaas_function::SpecError>(())
 //! ```
 
+mod dirs;
 mod layer;
 mod name;
 mod quantity;
 
+pub use dirs::{AllowedDirs, Dir};
 pub use layer::{Fields, Key};
 pub use name::{FunctionName, NameError, Route, RouteError, TenantName, TenantNameError};
 pub use quantity::{ByteSize, Span};
@@ -52,6 +54,9 @@ layer! {
         /// Environment variables, added to those below.
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
         pub env: BTreeMap<String, String> { "env" => layer::Variables },
+        /// Directories of the host. A layer with any replaces all of those below.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        pub dirs: Vec<Dir> { "dirs" => Vec<Dir> },
         /// Settings that a guest asks for by name, added to those below.
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
         pub config: BTreeMap<String, String> { "config" => BTreeMap<String, String> },
