@@ -5,6 +5,7 @@
 //! * a [`recipe`] makes a module an artifact, and the [`build_cache`] keeps it for the next time;
 //! * [`bounds`] is about how a guest's accesses are kept inside its memory;
 //! * a [`function`] is an artifact with its name, limits and environment;
+//! * [`actions`] compiles what OpenWhisk sends to a server that is one of its containers;
 //! * [`verified`] remembers which artifacts were checked, so that starts need not do it again;
 //! * [`watch`] tells when files of a function have changed;
 //! * [`commands`] has one file for each command: its options, its help, its work;
@@ -16,6 +17,7 @@
 //! prints.
 #![forbid(unsafe_code)]
 
+mod actions;
 mod bounds;
 mod build_cache;
 mod cache_folder;

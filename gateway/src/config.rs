@@ -1,6 +1,7 @@
 //! How a gateway works.
 
 use crate::limits::ClientLimits;
+use crate::openwhisk::ActionHost;
 use crate::tenants::TenantTerms;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -54,8 +55,12 @@ pub struct Config {
     pub clients: ClientLimits,
     /// The lowest layer: what holds for a function whose specification leaves it open.
     pub defaults: Spec,
+    /// Has the gateway be a container of OpenWhisk's, or many of them, instead of a server of functions.
+    pub actions: Option<Arc<dyn ActionHost>>,
     /// Counter of dropped log records, for health to show. The log of the process counts in it.
     pub dropped_records: Arc<AtomicU64>,
+    /// Directories of the host that functions may be given, with those below them.
+    pub allowed_dirs: Vec<PathBuf>,
     /// The VM's configuration.
     pub engine: wfaas_vm::Config,
 }
@@ -82,7 +87,9 @@ impl Config {
             fast_path: true,
             clients: ClientLimits::default(),
             defaults: Spec { limits: Limits::of_server(), ..Spec::default() },
+            actions: None,
             dropped_records: Arc::default(),
+            allowed_dirs: Vec::new(),
             engine: wfaas_vm::Config::default(),
         }
     }

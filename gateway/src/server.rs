@@ -7,6 +7,7 @@ use crate::connection::{self, State};
 use crate::deploy::{DeployError, Deployer};
 use crate::http::{Refusals, RequestIds};
 use crate::network::Client;
+use crate::openwhisk::Containers;
 use crate::registry::{FunctionInfo, FunctionStatus};
 use crate::resets::Resets;
 use crate::scheduler::Scheduler;
@@ -56,6 +57,8 @@ impl Installer {
 /// What all connections share.
 pub(crate) struct Shared {
     pub(crate) config: Config,
+    /// The address it listens on.
+    pub(crate) address: SocketAddr,
     pub(crate) deployer: Deployer,
     pub(crate) scheduler: Arc<Scheduler>,
     /// Guests that go on though their clients have left.
@@ -75,6 +78,8 @@ pub(crate) struct Shared {
     pub(crate) functions: Accounts<FunctionName>,
     pub(crate) refusals: Refusals,
     pub(crate) ids: RequestIds,
+    /// Those of OpenWhisk, if that is what is served.
+    pub(crate) containers: Option<Arc<Containers>>,
 }
 
 /// Why a gateway cannot start or go on.
@@ -154,8 +159,10 @@ impl Gateway {
         let refusals = Refusals::default();
         let turns = Turns::new(config.threads);
         let finishing = tokio::sync::watch::Sender::new(0);
+        let containers = config.actions.clone().map(|host| Arc::new(Containers::new(host)));
         let shared = Shared {
             config,
+            address,
             deployer,
             scheduler,
             finishing,
@@ -169,6 +176,7 @@ impl Gateway {
             functions,
             refusals,
             ids,
+            containers,
         };
         Ok(Gateway { listener, address, shared: Arc::new(shared) })
     }

@@ -70,6 +70,7 @@ impl Faascli {
 /// which takes a thread.
 fn log_level(command: &Command) -> Option<LevelFilter> {
     match command {
+        Command::Serve(args) if args.is_container() => Some(LevelFilter::WARN),
         Command::Serve(_) | Command::Dev(_) => Some(LevelFilter::INFO),
         Command::Run(args) if args.is_verbose() => Some(LevelFilter::DEBUG),
         _ => log::is_asked_for().then_some(LevelFilter::ERROR),

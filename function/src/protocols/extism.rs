@@ -18,7 +18,6 @@ use kernel::{Kernel, Terms};
 use std::sync::Arc;
 use wfaas_vm::ValType::I32;
 use wfaas_vm::{Error, FuncType, Linker, Module, Val, untrusted};
-use wfaas_wasi::OutputLimit;
 
 /// The protocol.
 pub(super) struct Extism;
@@ -35,7 +34,7 @@ const MAX_KERNEL_BYTES: u64 = 64 << 20;
 static ABOUT: About = About {
     name: "extism",
     description: "Extism plug-in: input and output are in a memory of the host's",
-    guest: "Extism plug-in",
+    guest: "plug-in of Extism",
     exports: &[],
     imports: &[KERNEL],
     body: "input",
@@ -154,11 +153,9 @@ impl Conversation for Prepared {
         if let Some(message) = kernel.failure(code) {
             return Err(InvokeError::protocol(PluginError { code, message }));
         }
-        let output = kernel.output().to_vec();
-        let limit = turn.output_limit();
-        if output.len() as u64 > limit {
-            return Err(InvokeError::OutputLimit(OutputLimit { bytes: limit }));
-        }
+        let bytes = kernel.output().len();
+        turn.check_output(bytes as u64)?;
+        let output = turn.local::<Kernel>().output().to_vec();
         *turn.exchange().answer.body_mut() = Body::complete(output);
         Ok(Next::Done)
     }

@@ -1,7 +1,9 @@
 //! Bodies: received within limits, sent with the leases that they hold.
 
 use super::Incoming;
+use super::added::Added;
 use super::answer::Problem;
+use super::coding::Rest;
 use crate::budget::{Exhausted, Lease};
 use crate::connection::Exchange;
 use bytes::Bytes;
@@ -16,6 +18,9 @@ use tokio::io::AsyncWriteExt;
 pub(crate) struct Answer {
     pub(crate) bytes: Bytes,
     pub(crate) lease: Option<Lease>,
+    pub(crate) added: Added,
+    /// What follows the bytes, if not all of them are there.
+    pub(crate) rest: Option<Box<Rest>>,
 }
 
 impl Answer {
@@ -30,7 +35,7 @@ impl Answer {
 
 impl From<Bytes> for Answer {
     fn from(bytes: Bytes) -> Answer {
-        Answer { bytes, lease: None }
+        Answer { bytes, lease: None, added: Added::default(), rest: None }
     }
 }
 
@@ -49,16 +54,16 @@ const SPARE: usize = 1 << 10;
 
 /// A body in memory, or its beginning, and the share of the common budget it takes.
 #[derive(Debug)]
-pub(super) struct Received {
-    pub(super) bytes: Vec<u8>,
-    pub(super) lease: Lease,
+pub(crate) struct Received {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) lease: Lease,
     /// Whether there is no more of it.
     pub(super) ended: bool,
 }
 
 /// Receives a body of at most `limit` bytes, as long as the client sends it fast enough; of one with
 /// more than `enough` bytes no more than that and a piece.
-pub(super) async fn receive(
+pub(crate) async fn receive(
     body: &mut Incoming,
     limit: u64,
     enough: u64,
@@ -196,7 +201,7 @@ const DISCARD_TIME: Duration = Duration::from_secs(2);
 const DISCARD_BYTES: usize = 32 << 20;
 
 /// Reads what is left of a body, within limits.
-pub(super) async fn discard(body: &mut Incoming) {
+pub(crate) async fn discard(body: &mut Incoming) {
     let discarding = async {
         let mut discarded = 0;
         while discarded < DISCARD_BYTES && !body.is_end_stream() {

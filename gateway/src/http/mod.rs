@@ -1,10 +1,13 @@
 //! HTTP: which part answers a request.
 
+mod added;
 mod answer;
 mod arriving;
 mod auth;
 mod body;
+mod coding;
 mod forwarded;
+mod framing;
 mod host;
 mod id;
 mod incoming;
@@ -14,24 +17,28 @@ mod manage;
 mod metrics;
 mod peer;
 mod refusals;
+mod replying;
 
-pub(crate) use body::Answer;
+pub(crate) use added::{Added, insert_added};
+pub(crate) use answer::{Problem, json};
+pub(crate) use body::{Answer, discard, receive};
+pub(crate) use coding::Rest;
 pub(crate) use host::is_host_value;
 pub(crate) use id::RequestIds;
 pub(crate) use incoming::Incoming;
+pub(crate) use invoke::{guest, run};
 pub(crate) use known::Known;
 pub(crate) use manage::CONFIG_HEADER;
-pub(crate) use peer::Peer;
+pub(crate) use peer::{Caller, Peer};
 pub(crate) use refusals::Refusals;
 
 use crate::connection::Exchange;
+use crate::openwhisk;
 use crate::server::Shared;
-use answer::Problem;
 use hyper::body::Body;
 use hyper::header::{CONNECTION, EXPECT, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
-use id::REQUEST_ID;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -45,7 +52,7 @@ const BUSY_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) async fn handle(
     shared: &Arc<Shared>,
     peer: &Peer,
-    exchange: &Exchange,
+    exchange: &Arc<Exchange>,
     request: Request<Incoming>,
 ) -> Response<Answer> {
     let id = shared.ids.next();
@@ -62,6 +69,11 @@ pub(crate) async fn handle(
         Err(problem) => Err(problem),
         Ok(()) if is_management(head.uri.path()) => {
             Box::pin(manage::handle(shared, &caller, &head, &mut body)).await
+        }
+        Ok(()) if let Some(containers) = &shared.containers => {
+            let answering =
+                openwhisk::handle(shared, containers, &caller, head, &mut body, id.as_str());
+            Ok(Box::pin(answering).await)
         }
         Ok(()) => {
             let outcome = invoke::handle(shared, &caller, head, &mut body, id.as_str()).await;
@@ -84,10 +96,9 @@ pub(crate) async fn handle(
             problem.into_response(id.as_str())
         }
     };
-    let headers = response.headers_mut();
-    headers.insert(REQUEST_ID, id.into());
+    response.body_mut().added.id = Some(id);
     if is_refused && version != Version::HTTP_2 {
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     if let Some(record) = record {
         record.end(id.as_str(), response.status());
@@ -138,7 +149,7 @@ fn check(peer: &Peer, exchange: &Exchange, head: &Parts) -> Result<(), Problem> 
 }
 
 /// Runs what blocks where that stalls nobody. It goes on to its end even if the client leaves.
-async fn blocking<R: Send + 'static>(
+pub(crate) async fn blocking<R: Send + 'static>(
     shared: &Arc<Shared>,
     work: impl FnOnce(&Shared) -> R + Send + 'static,
 ) -> Result<R, Problem> {

@@ -32,9 +32,11 @@ pub(crate) struct Peer {
 }
 
 /// Who sent one request.
-pub(super) struct Caller<'a> {
+pub(crate) struct Caller<'a> {
     shared: &'a Shared,
-    pub(super) exchange: &'a Exchange,
+    pub(crate) exchange: &'a Arc<Exchange>,
+    /// Address of the client, as far as it is known.
+    pub(super) address: IpAddr,
     peer: &'a Peer,
     /// The client that a trusted proxy has named.
     forwarded: Option<(Client, Arc<Account>)>,
@@ -45,18 +47,20 @@ impl Peer {
     pub(super) fn caller<'a>(
         &'a self,
         shared: &'a Shared,
-        exchange: &'a Exchange,
+        exchange: &'a Arc<Exchange>,
         headers: &HeaderMap,
     ) -> Caller<'a> {
         let limits = &shared.config.clients;
         let is_forwarded = self.is_trusted && limits.client_address == ClientAddress::Forwarded;
+        let mut address = self.address;
         let forwarded = is_forwarded.then(|| {
             // Clients that are hidden are limited together.
             let named = forwarded::client(headers, |address| limits.is_trusted(address));
-            let named = Client::of(named.unwrap_or(self.address));
+            address = named.unwrap_or(address);
+            let named = Client::of(address);
             (named, shared.addresses.of(&named))
         });
-        Caller { shared, exchange, peer: self, forwarded }
+        Caller { shared, exchange, address, peer: self, forwarded }
     }
 }
 
@@ -75,7 +79,7 @@ impl Caller<'_> {
     }
 
     /// Remembers a function that was found at a path after so many changes.
-    pub(super) fn learn(&self, path: &str, changes: u64, deployed: Arc<Deployed>) -> Target {
+    pub(crate) fn learn(&self, path: &str, changes: u64, deployed: Arc<Deployed>) -> Target {
         let holders = Arc::new(self.holders(Some(&deployed)));
         let target = Target { deployed, holders };
         self.peer.known.add(path, changes, &target);
@@ -91,7 +95,7 @@ impl Caller<'_> {
     }
 
     /// A lease of the bytes of a request to this function, so far its head's.
-    pub(super) fn bytes(&self, target: &Target, head: &Parts) -> Result<Lease, Problem> {
+    pub(crate) fn bytes(&self, target: &Target, head: &Parts) -> Result<Lease, Problem> {
         let name = target.deployed.name();
         let comes_early = |(client, _): (Client, _)| self.shared.refusals.contains(client, name);
         if self.client().is_some_and(comes_early) {
@@ -101,12 +105,12 @@ impl Caller<'_> {
     }
 
     /// A lease of the bytes of a request for management, so far its head's.
-    pub(super) fn managing(&self, head: &Parts) -> Result<Lease, Problem> {
+    pub(crate) fn managing(&self, head: &Parts) -> Result<Lease, Problem> {
         lease_head(&self.shared.managing, Arc::new(self.holders(None)), head)
     }
 
     /// A place for a request to this function.
-    pub(super) fn place(&self, target: &Target) -> Result<Place, Problem> {
+    pub(crate) fn place(&self, target: &Target) -> Result<Place, Problem> {
         let tenant = &target.deployed.payer.tenant;
         let memory = tenant.reserve(target.deployed.memory).ok_or_else(Problem::busy_tenant)?;
         let mut lease = self.shared.places.lease(target.holders.clone());

@@ -2,6 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use std::borrow::Cow;
 use std::io::{Cursor, Read};
 
 /// Most entries of an archive.
@@ -60,8 +61,10 @@ fn unzip(bytes: &[u8], limit: u64) -> Result<Vec<u8>, CodeError> {
     if archive.len() > MOST_ENTRIES {
         return Err(CodeError::Entries(archive.len()));
     }
-    let is_code = |name: &&str| name.ends_with(".wasm") || name.ends_with(".faas");
-    let names: Vec<String> = archive.file_names().filter(is_code).map(str::to_owned).collect();
+    let is_code = |name: &Cow<'_, str>| name.ends_with(".wasm") || name.ends_with(".faas");
+    // A name that cannot be read is none of code.
+    let names = archive.file_names().filter_map(Result::ok).filter(is_code);
+    let names: Vec<String> = names.map(Cow::into_owned).collect();
     let [name] = &names[..] else { return Err(CodeError::Modules(names.len())) };
     let file = archive.by_name(name)?;
     // What the archive says about its size is a claim.

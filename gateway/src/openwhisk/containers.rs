@@ -48,7 +48,7 @@ impl Containers {
     }
 
     /// Begins to initialise a container. It is as before if that is dropped unfinished.
-    pub(super) fn begin(&self, container: &str) -> Result<Beginning<'_>, Problem> {
+    pub(super) fn begin(self: &Arc<Self>, container: &str) -> Result<Beginning, Problem> {
         if container.len() > LONGEST_NAME {
             return Err(Problem::new(StatusCode::BAD_REQUEST, "the container's name is too long"));
         }
@@ -63,7 +63,8 @@ impl Containers {
         known.insert(container.to_owned(), None);
         let name = format!("action-{}", self.number());
         let name = name.parse().expect("letters and a number are a name");
-        Ok(Beginning { containers: self, container: container.to_owned(), name, done: false })
+        let (containers, container) = (self.clone(), container.to_owned());
+        Ok(Beginning { containers, container, name, done: false })
     }
 
     /// The action of a container.
@@ -100,15 +101,15 @@ impl Containers {
 
 /// A container that is being initialised.
 #[derive(Debug)]
-pub(super) struct Beginning<'a> {
-    containers: &'a Containers,
+pub(super) struct Beginning {
+    containers: Arc<Containers>,
     container: String,
     /// The name of its action.
     pub(super) name: FunctionName,
     done: bool,
 }
 
-impl Beginning<'_> {
+impl Beginning {
     /// The action is there.
     pub(super) fn finish(mut self) {
         self.done = true;
@@ -116,7 +117,7 @@ impl Beginning<'_> {
     }
 }
 
-impl Drop for Beginning<'_> {
+impl Drop for Beginning {
     fn drop(&mut self) {
         if !self.done {
             self.containers.known().remove(&self.container);

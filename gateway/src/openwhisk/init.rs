@@ -3,9 +3,8 @@
 use super::Asked;
 use super::code::{self, Code};
 use super::log::Activation;
-use crate::http::{Answer, Problem, blocking, json, receive};
+use crate::http::{Answer, Incoming, Problem, blocking, json, receive};
 use crate::server::Shared;
-use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{Response, StatusCode};
 use serde::Deserialize;
@@ -54,14 +53,18 @@ pub(super) async fn handle(
     let lease = received.lease;
     drop(received.bytes);
     let turn = shared.background.clone().acquire_owned().await;
-    let (name, host) = (beginning.name.clone(), containers.host.clone());
+    let host = containers.host.clone();
+    // It goes on to its end though the client may have left.
     let made = blocking(shared, move |shared| {
         let (_turn, _lease) = (turn, lease);
         let log = Activation::default();
-        let made = make(shared, &*host, name, value);
-        if let Err(reason) = &made {
-            log.say(reason);
-            log.end(&*host);
+        let made = make(shared, &*host, beginning.name.clone(), value);
+        match &made {
+            Ok(()) => beginning.finish(),
+            Err(reason) => {
+                log.say(reason);
+                log.end(&*host);
+            }
         }
         made
     });
@@ -69,7 +72,6 @@ pub(super) async fn handle(
         let message = format!("Initialization has failed due to: {reason}");
         Problem::new(StatusCode::BAD_GATEWAY, message)
     })?;
-    beginning.finish();
     Ok(json(StatusCode::OK, &json!({ "ok": true })))
 }
 

@@ -16,9 +16,9 @@ mod run;
 
 pub(crate) use containers::Containers;
 
-use crate::http::{Answer, Caller, Problem, discard, json};
+use crate::http::{Answer, Caller, Incoming, Problem, discard, json};
 use crate::server::Shared;
-use hyper::body::Incoming;
+use hyper::header::ORIGIN;
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 use serde_json::json;
@@ -44,7 +44,7 @@ pub trait ActionHost: fmt::Debug + Send + Sync {
 /// Answers a request to the container.
 pub(crate) async fn handle(
     shared: &Arc<Shared>,
-    containers: &Containers,
+    containers: &Arc<Containers>,
     caller: &Caller<'_>,
     head: Parts,
     body: &mut Incoming,
@@ -60,7 +60,7 @@ pub(crate) async fn handle(
 #[derive(Clone, Copy)]
 struct Asked<'a> {
     shared: &'a Arc<Shared>,
-    containers: &'a Containers,
+    containers: &'a Arc<Containers>,
     caller: &'a Caller<'a>,
     id: &'a str,
 }
@@ -74,6 +74,10 @@ async fn route(
     let words: Vec<&str> = path.split('/').skip(1).take(3).collect();
     if head.method != Method::POST {
         return Err(Problem::method("POST"));
+    }
+    if head.headers.contains_key(ORIGIN) {
+        // The platform sends none. A page in a browser must not bring code here.
+        return Err(Problem::new(StatusCode::FORBIDDEN, "requests of web pages are refused"));
     }
     match words[..] {
         ["init"] => init::handle(asked, "", &head, body).await,

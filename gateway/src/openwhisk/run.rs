@@ -3,10 +3,8 @@
 use super::Asked;
 use super::init::text;
 use super::log::Activation;
-use crate::http::{self, Answer, Problem, blocking, json, receive};
+use crate::http::{self, Answer, Incoming, Problem, blocking, json, receive};
 use crate::registry::Deployed;
-use crate::scheduler::Terms;
-use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode};
 use serde::Deserialize;
@@ -38,7 +36,7 @@ impl Ended {
     pub(super) fn into_wow_response(self) -> Response<Answer> {
         let Ended { status, response } = self;
         let (_, answer) = response.into_parts();
-        let Answer { bytes, lease } = answer;
+        let Answer { bytes, lease, .. } = answer;
         let text = std::str::from_utf8(&bytes).ok();
         let result = text.and_then(|text| serde_json::from_str::<&RawValue>(text).ok());
         let success = status == StatusCode::OK && !is_error(&bytes);
@@ -77,7 +75,9 @@ pub(super) async fn handle(
 ) -> Result<Ended, Problem> {
     let Asked { shared, containers, caller, id } = asked;
     let deployed = containers.find(shared, container)?;
-    let lease = caller.bytes(&deployed, head)?;
+    let changes = shared.deployer.registry.changes();
+    let target = caller.learn(head.uri.path(), changes, deployed.clone());
+    let lease = caller.bytes(&target, head)?;
     let limit = shared.config.max_body;
     let received = receive(body, limit, u64::MAX, lease, caller.exchange).await?;
     let mut lease = received.lease;
@@ -85,10 +85,9 @@ pub(super) async fn handle(
     let log = Activation::default();
     let exchange = exchange(&received.bytes, &deployed, &log, id)?;
     drop(received.bytes);
-    let (place, deadline) = (caller.place(&deployed)?, exchange.deadline);
-    let terms = Terms { payer: deployed.payer.clone(), place, deadline };
+    let (place, deadline) = (caller.place(&target)?, exchange.deadline);
     let guest = Box::pin(http::guest(deployed.clone(), exchange, lease));
-    let outcome = http::run(shared, &deployed, terms, guest).await;
+    let outcome = http::run(shared, &deployed, place, deadline, guest).await;
     let ended = match outcome {
         Ok(Ok(Some(response))) => Ok(Ended { status: response.status(), response }),
         Ok(Ok(None)) => Err(Problem::too_much()),
@@ -146,13 +145,14 @@ fn instant(deadline: &RawValue) -> Option<Instant> {
 /// The answer to an activation that its guest did not bring to an end.
 fn failed(log: &Activation, error: &InvokeError) -> Ended {
     log.say(error);
-    let message = match error {
+    let (status, message) = match error {
         InvokeError::Deadline(_) | InvokeError::CpuLimit(_) => {
-            "The action exceeded its time limit. See logs for details."
+            (StatusCode::GATEWAY_TIMEOUT, "The action exceeded its time limit.")
         }
-        InvokeError::OutputLimit(_) => "The action's result is too large. See logs for details.",
-        _ => "The action failed. See logs for details.",
+        InvokeError::OutputLimit(_) => {
+            (StatusCode::BAD_GATEWAY, "The action wrote too much. See logs for details.")
+        }
+        _ => (StatusCode::BAD_GATEWAY, "The action failed. See logs for details."),
     };
-    let status = StatusCode::BAD_GATEWAY;
     Ended { status, response: json(status, &json!({ "error": message })) }
 }

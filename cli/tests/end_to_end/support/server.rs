@@ -15,6 +15,7 @@ pub(crate) struct Server {
     /// Where it listens.
     pub(crate) address: SocketAddr,
     log: Arc<Mutex<String>>,
+    output: Arc<Mutex<String>>,
 }
 
 impl Server {
@@ -39,15 +40,20 @@ impl Server {
         let log = log.map_or_else(Default::default, collect);
         let (sender, receiver) = mpsc::channel();
         let stdout = child.stdout.take().expect("a pipe");
+        let output = Arc::new(Mutex::new(String::new()));
+        let lines = output.clone();
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let mut lines = lines.lock().unwrap();
+                lines.push_str(&line);
+                lines.push('\n');
                 if let Some(url) = line.strip_prefix("serving on http://") {
                     let _ = sender.send(url.trim_end_matches('/').parse::<SocketAddr>());
                 }
             }
         });
         match receiver.recv_timeout(PATIENCE) {
-            Ok(address) => Server { child, address: address.expect("an address"), log },
+            Ok(address) => Server { child, address: address.expect("an address"), log, output },
             Err(error) => {
                 let _ = child.kill();
                 let _ = child.wait();
@@ -94,6 +100,28 @@ impl Server {
     /// What the server has written to standard error until now.
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
+    }
+
+    /// Bytes of memory that the server has now, and the most since [`Server::forget_peak`].
+    pub(crate) fn memory(&self) -> (u64, u64) {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).expect("our child");
+        let bytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).expect(name);
+            line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
+        };
+        (bytes("VmRSS:"), bytes("VmHWM:"))
+    }
+
+    /// Forgets how much memory the server had before.
+    pub(crate) fn forget_peak(&self) {
+        let path = format!("/proc/{}/clear_refs", self.child.id());
+        std::fs::write(path, "5").expect("our child");
+    }
+
+    /// What the server has written to standard output until now.
+    pub(crate) fn output(&self) -> String {
+        self.output.lock().unwrap().clone()
     }
 
     /// Whether the server is still there.

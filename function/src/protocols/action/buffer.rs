@@ -7,7 +7,6 @@ use crate::exchange::Exchange;
 use crate::invoke::InvokeError;
 use crate::protocol::{Conversation, Next, Outcome, Streams, Turn};
 use std::borrow::Cow;
-use wfaas_wasi::OutputLimit;
 
 /// Makes room for so many bytes.
 const ALLOCATE: &str = "wasm_memory_buffer_allocate_space";
@@ -106,10 +105,7 @@ impl Conversation for Prepared {
             _ => {
                 let ptr = turn.results()?;
                 let Length(bytes) = *turn.local::<Length>();
-                let limit = turn.output_limit();
-                if u64::from(bytes) > limit {
-                    return Err(InvokeError::OutputLimit(OutputLimit { bytes: limit }));
-                }
+                turn.check_output(u64::from(bytes))?;
                 let buffer = self.place(turn, ptr, bytes as usize)?;
                 let result = result::parse_ok_or_err(buffer).map(Cow::into_owned);
                 answer(turn, result.as_deref());

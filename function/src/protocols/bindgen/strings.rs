@@ -6,7 +6,6 @@ use crate::invoke::InvokeError;
 use crate::protocol::{Next, Turn};
 use wfaas_vm::ValType::I32;
 use wfaas_vm::{Error, FuncType, Val};
-use wfaas_wasi::OutputLimit;
 
 /// Runs the functions that a module marks as its start, before anything else.
 const START: &str = "__wbindgen_start";
@@ -107,7 +106,8 @@ impl StringFunc {
             Ok(malloc) => Malloc::SizeAndAlign(malloc),
             Err(_) => Malloc::Size(resolver.func(MALLOC)?),
         };
-        let start = resolver.has(START).then(|| resolver.func(START)).transpose()?;
+        // Where there is nothing to run, the export is an import of JavaScript's itself.
+        let start = resolver.func(START).ok();
         let memory = resolver.memory(MEMORY)?;
         Ok(StringFunc { start, malloc, func, strings, result, memory })
     }
@@ -205,10 +205,7 @@ impl StringFunc {
             (Returned::Nothing, _) => return Ok(Vec::new()),
             _ => self.read_room(turn)?,
         };
-        let limit = turn.output_limit();
-        if u64::from(len) > limit {
-            return Err(InvokeError::OutputLimit(OutputLimit { bytes: limit }));
-        }
+        turn.check_output(u64::from(len))?;
         let outside = || InvokeError::protocol(BadString::Outside { ptr, len });
         let start = ptr as usize;
         let string = turn.memory(&self.memory).get(start..start + len as usize);
