@@ -6,6 +6,7 @@ use crate::driver::{
 use crate::exchange::{Body, Exchange};
 use crate::invoke::InvokeError;
 use crate::protocol::{AbiError, About, Conversation, Protocols, Streams};
+use crate::reply::Reply;
 use crate::spec::{AllowedDirs, ByteSize, Limits, Span, Spec, SpecError};
 use crate::state::State;
 use http::Response;
@@ -195,7 +196,12 @@ impl Function {
 
     /// Whether guests read a [body that arrives while they run](Body::stream).
     pub fn reads_streams(&self) -> bool {
-        self.conversation.streams() == Streams::Exchange
+        self.conversation.reads_streams()
+    }
+
+    /// Whether answers go to the exchange's [reply](Exchange::reply), as they are made.
+    pub fn replies(&self) -> bool {
+        self.conversation.replies()
     }
 
     /// Longest time that a request may take.
@@ -260,7 +266,7 @@ impl Function {
             target.call(initialize.index, &mut Default::default())?;
         }
         drive(&*self.conversation, &mut target, self.limits.output)?;
-        Ok(target.take_answer())
+        target.take_answer()
     }
 
     /// Answers a request in a faaslet of its own. The guest runs whenever the future is polled; it is
@@ -279,7 +285,7 @@ impl Function {
             target.call_async(initialize.index, &mut Default::default()).await?;
         }
         drive_async(&*self.conversation, &mut target, self.limits.output).await?;
-        Ok(target.take_answer())
+        target.take_answer()
     }
 
     /// The environment of an exchange: that of the function, unless there are more arguments.
@@ -299,18 +305,30 @@ impl Function {
         mut exchange: Exchange,
         background: Option<&'a Background>,
     ) -> Result<FaasletTarget<'a>, InvokeError> {
+        if self.conversation.replies() {
+            exchange.reply.get_or_insert_with(Reply::collecting).set_limit(self.limits.output);
+        }
         self.conversation.begin(&mut exchange)?;
         let Numbers { memory, time, cpu, output, log } = self.limits;
         let overhead = (LINE_BYTES + self.spec.name().len() + exchange.id.len()) as u64;
         let deadline = exchange.deadline.or_else(|| Instant::now().checked_add(time));
+        let mut finish = None;
         let (stdin, stdout) = match self.conversation.streams() {
             Streams::Exchange | Streams::Captured => {
                 (exchange.request.body_mut().take_input(), Output::capture(output))
             }
             Streams::Log => (Input::default(), Output::log_with(log, overhead)),
+            Streams::Opened => {
+                let opening = self.conversation.open(&exchange);
+                finish = Some(opening.finish);
+                (exchange.request.body_mut().take_input(), opening.stdout)
+            }
         };
         let (environment, stderr) = (self.environment(&exchange)?, Output::log_with(log, overhead));
         let mut state = State::new(exchange, || Wasi::new(environment, stdin, stdout, stderr));
+        if finish.is_some() {
+            state.live().finish = finish;
+        }
         if let Some(files) = &self.files {
             state.live().wasi.set_files(files.clone());
         }

@@ -245,11 +245,14 @@ fn exchange(
         .map_err(|error| RunError::NothingToRun { error, exports: exported_functions(module) })?;
     let mut target = StoreTarget::new(store, instance);
     let conversation = protocol.prepare(&mut Resolver::of_store(&mut target, spec))?;
-    if conversation.streams() != Streams::Exchange {
-        begin(&*conversation, &mut target, spec, options)?;
+    match conversation.streams() {
+        Streams::Exchange => {}
+        Streams::Opened => conversation.begin(&mut target.state().live().exchange)?,
+        Streams::Captured | Streams::Log => begin(&*conversation, &mut target, spec, options)?,
     }
     drive(&*conversation, &mut target, u64::MAX)?;
-    let answer = target.state().live().exchange.answer.body_mut().take();
+    let answer = target.state().live().exchange.take_answer().map_err(InvokeError::Head)?;
+    let answer = answer.into_body().into_bytes();
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(&answer).and_then(|()| stdout.flush()).map_err(RunError::Output)?;
     Ok(Outcome::Exit(0))

@@ -1,6 +1,6 @@
 use super::*;
 use std::time::Duration;
-use wfaas_function::{Abi, ByteSize, Dir, Limits, OnDisconnect, Span};
+use wfaas_function::{Abi, ByteSize, Coding, Dir, Limits, OnDisconnect, Span};
 
 fn parse(text: &str) -> anyhow::Result<Manifest> {
     Manifest::parse(Path::new("/srv/resize"), text)
@@ -27,6 +27,8 @@ fn every_key_arrives() {
         content_type = "image/png"
         tenant = "pictures"
         on_disconnect = "finish"
+        compress = ["br", "gzip"]
+        pass_authorization = true
         export = "resize"
         allowed_hosts = ["*.example"]
         [env]
@@ -81,6 +83,8 @@ fn every_key_arrives() {
             content_type: Some("image/png".into()),
             tenant: Some("pictures".parse().unwrap()),
             on_disconnect: Some(OnDisconnect::Finish),
+            compress: vec![Coding::Br, Coding::Gzip],
+            pass_authorization: Some(true),
             limits: Limits {
                 memory: Some(ByteSize(67_108_864)),
                 time: Some(Span(Duration::from_secs(2))),

@@ -1,5 +1,6 @@
 //! The real binary, from source code to an answered request. One file a subject.
 
+mod answers;
 mod bad_files;
 mod bounds;
 mod cache;

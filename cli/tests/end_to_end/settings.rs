@@ -5,7 +5,7 @@ use super::support::{
 };
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use wfaas_function::{Abi, ByteSize, Dir, Limits, OnDisconnect, Span, Spec};
+use wfaas_function::{Abi, ByteSize, Coding, Dir, Limits, OnDisconnect, Span, Spec};
 
 /// A module of these functions, which may call `$gather`: it puts arguments and variables to 4096,
 /// each with a NUL at its end, and tells their length.
@@ -168,6 +168,8 @@ fn whole_spec() -> Spec {
         config: [("a b".to_owned(), "\"".to_owned())].into(),
         allowed_hosts: vec!["*.example".into()],
         content_type: Some("text/html; charset=utf-8".into()),
+        compress: vec![Coding::Gzip, Coding::Br],
+        pass_authorization: Some(true),
         tenant: Some("default".parse().unwrap()),
         on_disconnect: Some(OnDisconnect::Finish),
         limits: Limits {

@@ -67,6 +67,14 @@ layer! {
         /// `content-type` of answers; plain text in UTF-8 if no layer says otherwise.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub content_type: Option<String> { "content_type" => String },
+        /// Content codings that answers may have, the best one first; none if no layer says otherwise.
+        /// A layer with any replaces all of those below.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        pub compress: Vec<Coding> { "compress" => Vec<Coding> },
+        /// Whether a CGI program sees credentials: the headers `authorization` and
+        /// `proxy-authorization` of requests. It does not if no layer says so.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub pass_authorization: Option<bool> { "pass_authorization" => bool },
         /// Tenant that it is charged to and limited with; that of the deployment's token if no layer
         /// says otherwise.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -193,6 +201,26 @@ impl Limits {
             _ if *time == NO_TIME => zero("limits.time"),
             _ if *cpu == NO_TIME => zero("limits.cpu"),
             _ => Ok(()),
+        }
+    }
+}
+
+/// A content coding of answers (RFC 9110, 8.4.1; RFC 7932).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Coding {
+    /// Brotli.
+    Br,
+    /// gzip.
+    Gzip,
+}
+
+impl Coding {
+    /// Its name in headers and configuration files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Coding::Br => "br",
+            Coding::Gzip => "gzip",
         }
     }
 }
