@@ -7,13 +7,15 @@ use crate::scheduler::Tenant;
 use crate::store::{Entry, Layout, Store, StoreError};
 use crate::tenants::Tenants;
 use hyper::header::HeaderValue;
+use std::io::Write;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tempfile::NamedTempFile;
 use wfaas_abi::ArtifactError;
 use wfaas_function::{
-    Function, FunctionError, FunctionName, Protocols, Route, RouteError, Spec, SpecError,
-    TenantName,
+    AllowedDirs, BlockingPool, Function, FunctionError, FunctionName, Protocols, Route, RouteError,
+    Spec, SpecError, TenantName,
 };
 use wfaas_vm::{Engine, Fault, Module};
 
@@ -76,6 +78,8 @@ pub(crate) struct Deployer {
     pub(crate) tenants: Tenants,
     /// Processor time that a guest may use before others have their turns.
     pub(crate) time_slice: Duration,
+    /// Directories of the host that functions may be given.
+    allowed_dirs: Vec<PathBuf>,
     resets: Resets,
     /// Locked by the one change that is under way.
     store: Mutex<Store>,
@@ -92,6 +96,7 @@ impl Deployer {
         let (protocols, registry) = (Protocols::default(), Registry::default());
         let (layout, store) = (store.layout().clone(), Mutex::new(store));
         let (defaults, time_slice) = (config.defaults.clone(), config.time_slice);
+        let allowed_dirs = config.allowed_dirs.clone();
         Deployer {
             engine,
             defaults,
@@ -100,6 +105,7 @@ impl Deployer {
             registry,
             tenants,
             time_slice,
+            allowed_dirs,
             resets,
             store,
         }
@@ -173,12 +179,26 @@ impl Deployer {
         spec: Spec,
         artifact: &[u8],
     ) -> Result<FunctionInfo, DeployError> {
-        let module = Module::from_bytes(&self.engine, artifact).map_err(FunctionError::from)?;
+        let file = self.staged(artifact);
+        let module = match &file {
+            Some(file) => Module::from_file(&self.engine, file.path()),
+            None => Module::from_bytes(&self.engine, artifact),
+        };
+        let module = module.map_err(FunctionError::from)?;
         let _changing = self.change();
-        let deployed = self.check(name, spec, &module, false)?;
+        let mut deployed = self.check(name, spec, &module, false)?;
+        deployed.file = file;
         let info = deployed.info.clone();
         self.registry.insert(Registered::Ready(Arc::new(deployed)));
         Ok(info)
+    }
+
+    /// A file in the store with this artifact, if there is room: profilers find the names of functions in the
+    /// file that code is mapped from.
+    fn staged(&self, artifact: &[u8]) -> Option<NamedTempFile> {
+        let mut file = self.layout.stage().ok()?;
+        file.write_all(artifact).ok()?;
+        Some(file)
     }
 
     /// Removes a function of a tenant from store and memory; whether there was one. Blocks on disk work.
@@ -237,8 +257,15 @@ impl Deployer {
         let tenant = function.spec().tenant.clone().unwrap_or_default();
         let payer = self.tenants.payer(&tenant, &name);
         function.set_background(self.resets.of(&payer));
+        function.open_dirs(AllowedDirs::Below(&self.allowed_dirs), blocking_pool())?;
         Ok(Deployed::new(name, route, content_type, (function, payer), identity, stored))
     }
+}
+
+/// The runtime's threads that may be blocked; none outside of a runtime, as in tests.
+fn blocking_pool() -> Option<BlockingPool> {
+    let runtime = tokio::runtime::Handle::try_current().ok()?;
+    Some(Box::new(move |job| drop(runtime.spawn_blocking(job))))
 }
 
 /// The type of answers if no layer sets one.

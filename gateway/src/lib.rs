@@ -68,6 +68,6 @@ pub use limits::{ClientAddress, ClientLimits};
 pub use network::{Network, NetworkError};
 pub use openwhisk::ActionHost;
 pub use registry::{FunctionInfo, FunctionStatus, RouteTaken};
-pub use server::{Gateway, GatewayError, runtime, termination};
+pub use server::{Gateway, GatewayError, Installer, runtime, termination};
 pub use store::StoreError;
 pub use tenants::{TenantError, TenantTerms};

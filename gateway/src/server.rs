@@ -34,9 +34,31 @@ pub struct Gateway {
     shared: Arc<Shared>,
 }
 
+/// Makes functions of a server reachable, also while it serves.
+#[derive(Clone)]
+pub struct Installer(Arc<Shared>);
+
+impl Installer {
+    /// As [`Gateway::install`]. A request gets the function that there is when it arrives; those in
+    /// flight go on with theirs. Blocks while the artifact is loaded.
+    ///
+    /// # Errors
+    /// As [`Gateway::install`].
+    pub fn install(
+        &self,
+        name: FunctionName,
+        spec: Spec,
+        artifact: &[u8],
+    ) -> Result<FunctionInfo, DeployError> {
+        self.0.deployer.install(name, spec, artifact)
+    }
+}
+
 /// What all connections share.
 pub(crate) struct Shared {
     pub(crate) config: Config,
+    /// The address it listens on.
+    pub(crate) address: SocketAddr,
     pub(crate) deployer: Deployer,
     pub(crate) scheduler: Arc<Scheduler>,
     /// Guests that go on though their clients have left.
@@ -140,6 +162,7 @@ impl Gateway {
         let containers = config.actions.clone().map(|host| Arc::new(Containers::new(host)));
         let shared = Shared {
             config,
+            address,
             deployer,
             scheduler,
             finishing,
@@ -175,6 +198,11 @@ impl Gateway {
         artifact: &[u8],
     ) -> Result<FunctionInfo, DeployError> {
         self.shared.deployer.install(name, spec, artifact)
+    }
+
+    /// A handle by which functions are made reachable while it serves.
+    pub fn installer(&self) -> Installer {
+        Installer(self.shared.clone())
     }
 
     /// The functions, by name: those that can be reached, and those that could not be loaded.

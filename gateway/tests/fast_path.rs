@@ -4,7 +4,7 @@
 mod clients;
 mod common;
 
-use clients::connect;
+use clients::{connect, wait_until};
 use common::{ECHO, SLEEP, Server, TRAP, says, serve};
 use proptest::prelude::*;
 use proptest::test_runner::Config as Cases;
@@ -63,7 +63,9 @@ fn normal(mut bytes: &[u8]) -> Vec<String> {
         let value =
             |name: &str| head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
         let length = value("content-length").map_or(0, |text| text.parse().expect("a number"));
-        let (body, rest) = bytes[end + 4..].split_at(length);
+        // One for HEAD has none, and may be the last.
+        let rest = &bytes[end + 4..];
+        let (body, rest) = rest.split_at(rest.len().min(length));
         let mut lines: Vec<_> = head.lines().filter(|line| !line.starts_with("date: ")).collect();
         lines[1..].sort_unstable();
         let answer = format!("{}\n\n{}", lines.join("\n"), body.escape_ascii());
@@ -243,6 +245,40 @@ fn a_thousand_requests_in_a_row_get_their_answers_in_order() {
     for (number, answer) in answers[..1000].iter().enumerate() {
         assert!(answer.starts_with("HTTP/1.1 200 OK\n"), "{answer}");
         assert!(answer.ends_with(&format!("\n\n{number}")), "{answer}");
+    }
+}
+
+#[test]
+fn a_head_that_stops_behind_an_answer_ends_the_connection() {
+    for is_fast in [true, false] {
+        let (server, _dir) = server(is_fast);
+        let text = "GET /hello HTTP/1.1\r\nhost: a\r\n\r\nGET /hello HTT";
+        let answers = normal(&converse(&server, &Pieces(vec![text.into()])));
+        assert_eq!(answers.len(), 1, "{answers:?}");
+    }
+}
+
+#[test]
+fn at_the_servers_end_the_answer_under_way_is_the_last_one() {
+    for is_fast in [true, false] {
+        let (server, _dir) = server(is_fast);
+        let mut stream = connect(server.address, 1);
+        for path in ["hello", "sleep"] {
+            write!(stream, "GET /{path} HTTP/1.1\r\nhost: a\r\n\r\n").expect("it is open");
+        }
+        let waits = || {
+            let page = server.request("GET", "/v1/metrics", b"");
+            let sleeping = r#"wfaas_guests{tenant="default",function="sleep",state="waiting"} 1"#;
+            page.text().lines().any(|line| line == sleeping)
+        };
+        wait_until(Duration::from_secs(10), waits);
+        server.stop();
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).expect("it ends");
+        let answers = normal(&bytes);
+        let closes = answers.iter().map(|answer| answer.contains("\nconnection: close\n"));
+        assert_eq!(closes.collect::<Vec<_>>(), [false, true], "{answers:?}");
+        assert!(answers[1].ends_with("\n\ndone"), "{answers:?}");
     }
 }
 

@@ -1,13 +1,18 @@
 //! The real binary, from source code to an answered request. One file a subject.
 
+mod answers;
 mod bad_files;
 mod bounds;
+mod cache;
 mod debug_lines;
 mod deploy;
 mod examples;
 mod exit_codes;
+mod files;
 mod hostile_guests;
+mod new_and_dev;
 mod openwhisk;
+mod profilers;
 mod settings;
 mod starts;
 mod support;

@@ -5,6 +5,7 @@
 //! is the answer's body. `proxy` reads who the client is, if a proxy says so. Plain requests take the
 //! `fast_path`, all others hyper's.
 
+mod calm;
 mod exchange;
 mod fast_path;
 mod proxy;
@@ -112,20 +113,18 @@ impl Connection<'_> {
     /// Answers everything that comes, by hyper.
     async fn answer_rest(self, receiver: &mut Receiver<'_>, mut socket: Socket, rest: Rest) {
         let Connection { shared, peer, state, payer } = self;
-        let Rest { mut input, prepared, requests } = rest;
+        let Rest { input, prepared, requests } = rest;
         state.skip_requests(requests);
         state.received(&input);
-        if prepared.is_some() {
-            input.splice(..0, STAND_IN.iter().copied());
-        }
-        socket.put_back(input);
+        let stand_in = prepared.as_ref().map_or(&b""[..], |_| STAND_IN);
+        socket.put_back([stand_in, &input].concat());
         let turns = shared.turns.clone();
         let streams = Streams::new(&turns, &payer);
         let front = Arc::new((shared, peer));
         let builder = builder(streams.clone());
         // Only the first bytes of a connection can be the preface of HTTP/2.
         let builder = if requests > 0 { builder.http1_only() } else { builder };
-        let (prepared, streams) = (Cell::new(prepared), &streams);
+        let (prepared, streams) = (Cell::new(prepared.map(Box::new)), &streams);
         let service = service_fn(move |request: Request<hyper::body::Incoming>| {
             let prepared = prepared.take();
             let exchange =
@@ -133,15 +132,14 @@ impl Connection<'_> {
             if request.version() == Version::HTTP_2 {
                 streams.expect(&exchange);
             }
-            let front = front.clone();
+            let (front, request) = (front.clone(), request.map(Incoming::Hyper));
             async move {
+                let (shared, peer) = &*front;
                 let answer = match prepared {
                     Some(prepared) => prepared.answer,
-                    None => {
-                        let (shared, peer) = &*front;
-                        http::handle(shared, peer, &exchange, request.map(Incoming::Hyper)).await
-                    }
+                    None => http::handle(shared, peer, &exchange, request).await,
                 };
+                let answer = http::insert_added(answer);
                 Ok::<_, Infallible>(answer.map(|answer| Sending::new(answer, exchange)))
             }
         });

@@ -1,5 +1,6 @@
 //! The state of a connection: the event that it waits for, since when, and which clock ends it.
 
+use super::calm::{CREDIT_BYTES, Calm};
 use super::exchange::Exchange;
 use super::signal::{End, Signal};
 use super::wire::Wire;
@@ -52,27 +53,6 @@ struct Inner {
     calm: Calm,
 }
 
-/// Credit for frames that bring no request nearer to its end. It comes with time, with answers
-/// and with bytes that are sent: a client that makes use of its connection has enough. Nothing is
-/// read from one that is in debt.
-#[derive(Debug)]
-struct Calm {
-    credit: i64,
-    /// When the debt began, or credit was last given for time.
-    since: Instant,
-}
-
-/// Most credit, and what it starts with.
-const MOST_CREDIT: i64 = 1000;
-/// Credit a second.
-const CREDIT_RATE: u64 = 20;
-/// Credit for an answer.
-const ANSWER_CREDIT: u64 = 20;
-/// Bytes to send for one more.
-const CREDIT_BYTES: u64 = 512;
-/// Longest pause between two looks at the debt.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-
 /// Which connections can be done without: the first ones best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Need {
@@ -102,7 +82,7 @@ impl State {
             idle_since: now,
             head_since: None,
             socket: clocks.sending(),
-            calm: Calm { credit: MOST_CREDIT, since: now },
+            calm: Calm::new(now),
         };
         State {
             clocks,
@@ -161,7 +141,7 @@ impl State {
         inner.exchanges.retain(|(other, _)| *other != number);
         inner.idle_since = clock::now();
         if answered {
-            inner.calm.earn(ANSWER_CREDIT);
+            inner.calm.answered();
         }
     }
 
@@ -220,7 +200,7 @@ impl State {
             return;
         }
         let mut inner = self.lock();
-        inner.calm.earn(bytes / CREDIT_BYTES);
+        inner.calm.sent(bytes);
         if is_strained {
             let now = Instant::now();
             inner.socket.moved(now, bytes);
@@ -311,38 +291,5 @@ impl Clocks {
 
     fn sending(&self) -> Pace {
         Pace::new(self.send, self.min_rate)
-    }
-}
-
-impl Calm {
-    fn earn(&mut self, credit: u64) {
-        let credit = i64::try_from(credit).unwrap_or(i64::MAX);
-        self.credit = self.credit.saturating_add(credit).min(MOST_CREDIT);
-    }
-
-    /// Takes credit; whether there is a debt now.
-    fn spend(&mut self, cost: u32) -> bool {
-        let before = self.credit;
-        self.credit = before.saturating_sub(i64::from(cost));
-        if before >= 0 && self.credit < 0 {
-            self.since = clock::now();
-        }
-        self.credit < 0
-    }
-
-    /// How long to wait for what is owed.
-    fn pause(&mut self, now: Instant) -> Option<Duration> {
-        if self.credit >= 0 {
-            return None;
-        }
-        let passed = now.duration_since(self.since);
-        let earned = passed.as_millis() as u64 * CREDIT_RATE / 1000;
-        if earned > 0 {
-            self.earn(earned);
-            self.since = now;
-        }
-        let owed = self.credit.min(0).unsigned_abs();
-        let pause = Duration::from_secs(owed) / CREDIT_RATE as u32;
-        (owed > 0).then(|| pause.min(LONGEST_PAUSE))
     }
 }

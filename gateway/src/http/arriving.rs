@@ -30,33 +30,31 @@ const SMALL: u64 = 64 << 10;
 const WINDOW: usize = 128 << 10;
 
 /// A body, the lease of its bytes, and the part of it that has not arrived.
-pub(super) struct Arriving<'a> {
+pub(super) struct Arriving {
     pub(super) body: Body,
     pub(super) lease: Lease,
-    pub(super) rest: Rest<'a>,
+    pub(super) rest: Rest,
 }
 
 /// The part of a body that has not arrived, if there is one.
-pub(super) struct Rest<'a>(Option<Receiving<'a>>);
+pub(super) struct Rest(Option<Receiving>);
 
-struct Receiving<'a> {
-    body: &'a mut Incoming,
+struct Receiving {
     /// Bytes that were received, and most bytes of the whole.
     received: u64,
     limit: u64,
-    exchange: &'a Exchange,
     pipe: Filler,
 }
 
 /// Receives a body of at most `limit` bytes before its guest starts; only the beginning of a long one
 /// if the guest `reads_streams`.
-pub(super) async fn begin<'a>(
-    body: &'a mut Incoming,
+pub(super) async fn begin(
+    body: &mut Incoming,
     limit: u64,
     lease: Lease,
-    exchange: &'a Exchange,
+    exchange: &Exchange,
     reads_streams: bool,
-) -> Result<Arriving<'a>, Problem> {
+) -> Result<Arriving, Problem> {
     check_announced(body, limit, "the body")?;
     let enough = if reads_streams { SMALL } else { u64::MAX };
     let beginning = receive(body, limit, enough, lease, exchange).await?;
@@ -69,18 +67,20 @@ pub(super) async fn begin<'a>(
     lease.grow(waiting.min(left)).map_err(|_| Problem::too_much())?;
     let received = bytes.len() as u64;
     let (pipe, stdin) = pipe(bytes);
-    let receiving = Receiving { body, received, limit, exchange, pipe };
+    let receiving = Receiving { received, limit, pipe };
     let body = Body::stream(Box::new(stdin));
     Ok(Arriving { body, lease, rest: Rest(Some(receiving)) })
 }
 
-impl Rest<'_> {
-    /// Does `work`, and receives the rest meanwhile, as fast as the guest reads it.
+impl Rest {
+    /// Does `work`, and receives the rest of the `body` meanwhile, as fast as the guest reads it.
     ///
     /// # Errors
     /// The client's doing: the work is dropped then.
     pub(super) async fn receive_during<T>(
         self,
+        body: &mut Incoming,
+        exchange: &Exchange,
         work: impl Future<Output = T>,
     ) -> Result<T, Problem> {
         let Rest(Some(receiving)) = self else { return Ok(work.await) };
@@ -88,15 +88,15 @@ impl Rest<'_> {
         tokio::select! {
             biased;
             done = work.as_mut() => return Ok(done),
-            received = receiving.receive() => received?,
+            received = receiving.receive(body, exchange) => received?,
         }
         Ok(work.await)
     }
 }
 
-impl Receiving<'_> {
-    async fn receive(mut self) -> Result<(), Problem> {
-        while let Some(data) = next_in_time(self.body, self.exchange).await? {
+impl Receiving {
+    async fn receive(mut self, body: &mut Incoming, exchange: &Exchange) -> Result<(), Problem> {
+        while let Some(data) = next_in_time(body, exchange).await? {
             self.received += data.len() as u64;
             if self.received > self.limit {
                 return Err(Problem::too_large("the body", self.limit));

@@ -1,7 +1,9 @@
 //! Bodies: received within limits, sent with the leases that they hold.
 
 use super::Incoming;
+use super::added::Added;
 use super::answer::Problem;
+use super::coding::Rest;
 use crate::budget::{Exhausted, Lease};
 use crate::connection::Exchange;
 use bytes::Bytes;
@@ -16,6 +18,9 @@ use tokio::io::AsyncWriteExt;
 pub(crate) struct Answer {
     pub(crate) bytes: Bytes,
     pub(crate) lease: Option<Lease>,
+    pub(crate) added: Added,
+    /// What follows the bytes, if not all of them are there.
+    pub(crate) rest: Option<Box<Rest>>,
 }
 
 impl Answer {
@@ -30,7 +35,7 @@ impl Answer {
 
 impl From<Bytes> for Answer {
     fn from(bytes: Bytes) -> Answer {
-        Answer { bytes, lease: None }
+        Answer { bytes, lease: None, added: Added::default(), rest: None }
     }
 }
 

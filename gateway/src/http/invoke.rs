@@ -5,19 +5,21 @@ use super::answer::Problem;
 use super::arriving::{self, Arriving};
 use super::blocking;
 use super::body::{self, Answer};
+use super::coding;
+use super::framing;
 use super::peer::Caller;
+use super::replying;
 use crate::budget::Lease;
 use crate::clock;
 use crate::registry::{Deployed, Registered};
 use crate::scheduler::{Place, Terms, Unfinished};
 use crate::server::Shared;
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Request, Response, StatusCode, Version};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wfaas_function::{Body, Exchange, InvokeError, OnDisconnect};
+use wfaas_function::{Body, Coding, Exchange, InvokeError, OnDisconnect};
 
 /// Has a function answer a request of any method.
 pub(super) async fn handle(
@@ -41,16 +43,41 @@ pub(super) async fn handle(
     let deadline = clock::now().checked_add(deployed.function.time_limit());
     let route_bytes = path.len() - deployed.route().rest(path).len();
     let version = head.version;
-    let exchange = Exchange::new(Request::from_parts(head, bytes));
-    let exchange = Exchange { id: id.to_owned(), route_bytes, deadline, ..exchange };
+    let form = Form::of(&head, deployed);
+    let mut exchange = Exchange::new(Request::from_parts(head, bytes));
+    (exchange.id, exchange.route_bytes, exchange.deadline) = (id.to_owned(), route_bytes, deadline);
+    (exchange.client, exchange.server) = (Some(caller.address), Some(shared.address));
     let place = caller.place(&target)?;
+    if deployed.function.replies() {
+        let body = body.take();
+        let asked = replying::Asked { exchange, place, lease, rest, body, form, id };
+        return Box::pin(replying::handle(shared, caller, deployed, asked)).await;
+    }
     let guest = Box::pin(guest(deployed.clone(), exchange, lease));
-    let outcome = rest.receive_during(run(shared, deployed, place, deadline, guest)).await??;
+    let work = run(shared, deployed, place, deadline, guest);
+    let outcome = rest.receive_during(body, caller.exchange, work).await??;
     if version != Version::HTTP_2 {
         // As for refusals: a client that is still sending has to see the answer.
         body::discard(body).await;
     }
-    respond(shared, caller, deployed, outcome, id).await
+    respond(shared, caller, deployed, outcome, form, id).await
+}
+
+/// What a request says about the form of its answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Form {
+    /// Whether it is about the head alone.
+    pub(super) is_head: bool,
+    /// The content coding that it gets, of those that the function may have.
+    coding: Option<Coding>,
+}
+
+impl Form {
+    fn of(head: &Parts, deployed: &Deployed) -> Form {
+        let offered = &deployed.function.spec().compress;
+        let coding = if offered.is_empty() { None } else { coding::choose(&head.headers, offered) };
+        Form { is_head: head.method == Method::HEAD, coding }
+    }
 }
 
 /// The function at a path. One that could not be loaded is tried again, if it is time to.
@@ -130,11 +157,13 @@ fn leased(answer: Response<Body>, lease: Lease) -> Option<Response<Answer>> {
     Some(Response::from_parts(head, answer))
 }
 
-async fn respond(
+/// The response to an outcome, or the problem that it is.
+pub(super) async fn respond(
     shared: &Arc<Shared>,
     caller: &Caller<'_>,
     deployed: &Arc<Deployed>,
     outcome: Outcome,
+    form: Form,
     id: &str,
 ) -> Result<Response<Answer>, Problem> {
     let answer = match outcome {
@@ -143,6 +172,10 @@ async fn respond(
             let problem = match &error {
                 InvokeError::Deadline(_) => time_limit(deployed),
                 InvokeError::CpuLimit(_) => cpu_limit(deployed),
+                InvokeError::Head(_) => invalid_head(),
+                InvokeError::Request(why) => {
+                    return Err(Problem::new(StatusCode::BAD_REQUEST, why));
+                }
                 error => Problem::of_fault(error.fault(), ""),
             };
             record(shared, deployed, error, id).await?;
@@ -150,17 +183,29 @@ async fn respond(
         }
     };
     let mut response = answer.ok_or_else(|| caller.refuse(deployed.name()))?;
-    let headers = response.headers_mut();
-    headers.entry(CONTENT_TYPE).or_insert_with(|| deployed.content_type.clone());
-    // What the guest sent is of that type and nothing else, whatever it looks like.
-    let name = HeaderName::from_static("x-content-type-options");
-    headers.insert(name, HeaderValue::from_static("nosniff"));
+    complete_head(&mut response, shared, deployed, form);
     Ok(response)
+}
+
+/// Adds to an answer's head what the guest left open.
+pub(super) fn complete_head(
+    response: &mut Response<Answer>,
+    shared: &Arc<Shared>,
+    deployed: &Deployed,
+    form: Form,
+) {
+    framing::fit(response, form.is_head);
+    if !deployed.function.spec().compress.is_empty() && !form.is_head {
+        coding::apply(response, form.coding, shared, &deployed.payer);
+    }
+    if framing::has_content(response.status()) {
+        response.body_mut().added.content_type = Some(deployed.content_type.clone());
+    }
 }
 
 /// Writes the record of a guest that failed. The lines of a backtrace take long to look up: that holds no
 /// thread of the server, is done for one guest at a time, and is charged to the function.
-async fn record(
+pub(super) async fn record(
     shared: &Arc<Shared>,
     deployed: &Arc<Deployed>,
     error: InvokeError,
@@ -184,6 +229,11 @@ async fn record(
         write(shared);
     })
     .await
+}
+
+fn invalid_head() -> Problem {
+    let message = "the function's answer has a head that cannot be sent";
+    Problem::new(StatusCode::BAD_GATEWAY, message)
 }
 
 fn cpu_limit(deployed: &Deployed) -> Problem {

@@ -1,10 +1,13 @@
 //! HTTP: which part answers a request.
 
+mod added;
 mod answer;
 mod arriving;
 mod auth;
 mod body;
+mod coding;
 mod forwarded;
+mod framing;
 mod host;
 mod id;
 mod incoming;
@@ -14,9 +17,12 @@ mod manage;
 mod metrics;
 mod peer;
 mod refusals;
+mod replying;
 
+pub(crate) use added::{Added, insert_added};
 pub(crate) use answer::{Problem, json};
 pub(crate) use body::{Answer, discard, receive};
+pub(crate) use coding::Rest;
 pub(crate) use host::is_host_value;
 pub(crate) use id::RequestIds;
 pub(crate) use incoming::Incoming;
@@ -33,7 +39,6 @@ use hyper::body::Body;
 use hyper::header::{CONNECTION, EXPECT, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
-use id::REQUEST_ID;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -47,7 +52,7 @@ const BUSY_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) async fn handle(
     shared: &Arc<Shared>,
     peer: &Peer,
-    exchange: &Exchange,
+    exchange: &Arc<Exchange>,
     request: Request<Incoming>,
 ) -> Response<Answer> {
     let id = shared.ids.next();
@@ -91,10 +96,9 @@ pub(crate) async fn handle(
             problem.into_response(id.as_str())
         }
     };
-    let headers = response.headers_mut();
-    headers.insert(REQUEST_ID, id.into());
+    response.body_mut().added.id = Some(id);
     if is_refused && version != Version::HTTP_2 {
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     if let Some(record) = record {
         record.end(id.as_str(), response.status());

@@ -36,7 +36,7 @@ impl Ended {
     pub(super) fn into_wow_response(self) -> Response<Answer> {
         let Ended { status, response } = self;
         let (_, answer) = response.into_parts();
-        let Answer { bytes, lease } = answer;
+        let Answer { bytes, lease, .. } = answer;
         let text = std::str::from_utf8(&bytes).ok();
         let result = text.and_then(|text| serde_json::from_str::<&RawValue>(text).ok());
         let success = status == StatusCode::OK && !is_error(&bytes);

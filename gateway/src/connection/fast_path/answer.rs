@@ -1,27 +1,40 @@
 //! Heads of answers to plain requests.
 
 use super::date;
+use crate::http::Added;
 use hyper::header::{CONNECTION, CONTENT_LENGTH, DATE, TRAILER, TRANSFER_ENCODING, UPGRADE};
 use hyper::{HeaderMap, StatusCode};
 
-/// Writes the head of an answer with a body of `length` bytes, as hyper would; `false`, and nothing
-/// written, if the answer is one that hyper has rules for.
+/// How an answer's body and connection end.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Frame {
+    /// The body's bytes.
+    pub(super) length: usize,
+    /// Whether the connection ends with the answer.
+    pub(super) closes: bool,
+}
+
+/// Writes the head of an answer, as hyper would; `false`, and nothing written, if the answer is one
+/// that hyper has rules for.
 pub(super) fn write_head(
     status: StatusCode,
     headers: &HeaderMap,
-    length: usize,
-    closes: bool,
+    added: &Added,
+    frame: Frame,
     out: &mut Vec<u8>,
 ) -> bool {
     let start = out.len();
-    let is_plain = write_status(status, out) && write_headers(headers, out);
+    let is_plain = write_status(status, out) && write_headers(headers, added, out);
     if !is_plain {
         out.truncate(start);
         return false;
     }
+    added.write(headers, out);
     out.extend_from_slice(b"content-length: ");
-    write_number(length, out);
-    out.extend_from_slice(if closes { b"\r\nconnection: close\r\ndate: " } else { b"\r\ndate: " });
+    write_number(frame.length, out);
+    let close: &[u8] = if frame.closes { b"\r\nconnection: close" } else { b"" };
+    out.extend_from_slice(close);
+    out.extend_from_slice(b"\r\ndate: ");
     date::write(out);
     out.extend_from_slice(b"\r\n\r\n");
     true
@@ -44,13 +57,16 @@ fn write_status(status: StatusCode, out: &mut Vec<u8>) -> bool {
     true
 }
 
-fn write_headers(headers: &HeaderMap, out: &mut Vec<u8>) -> bool {
+fn write_headers(headers: &HeaderMap, added: &Added, out: &mut Vec<u8>) -> bool {
     for (name, value) in headers {
         if matches!(
             *name,
             CONNECTION | CONTENT_LENGTH | DATE | TRAILER | TRANSFER_ENCODING | UPGRADE
         ) {
             return false;
+        }
+        if added.replace(name) {
+            continue;
         }
         out.extend_from_slice(name.as_str().as_bytes());
         out.extend_from_slice(b": ");
@@ -81,7 +97,8 @@ mod tests {
     fn text(status: u16, headers: &HeaderMap, length: usize, closes: bool) -> Option<String> {
         let mut out = b"before".to_vec();
         let status = StatusCode::from_u16(status).unwrap();
-        let is_written = write_head(status, headers, length, closes, &mut out);
+        let frame = Frame { length, closes };
+        let is_written = write_head(status, headers, &Added::default(), frame, &mut out);
         let text = String::from_utf8(out).unwrap().strip_prefix("before").map(str::to_owned);
         assert!(is_written || text.as_deref() == Some(""), "{text:?}");
         text.filter(|_| is_written)

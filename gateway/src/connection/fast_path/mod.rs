@@ -20,6 +20,7 @@ use super::socket::Socket;
 use super::state::State;
 use crate::http::{self, Answer, Peer};
 use crate::server::Shared;
+use answer::Frame;
 use head::Plain;
 use hyper::header::{CONNECTION, HeaderValue};
 use hyper::{HeaderMap, Response};
@@ -164,9 +165,11 @@ async fn attend(
 
 /// Writes the head of an answer, if it is plain.
 fn write_head(answer: &Response<Answer>, closes: bool, output: &mut Vec<u8>) -> bool {
-    let length = answer.body().bytes.len();
-    length <= MAX_BODY
-        && answer::write_head(answer.status(), answer.headers(), length, closes, output)
+    let (headers, body) = (answer.headers(), answer.body());
+    let frame = Frame { length: body.bytes.len(), closes };
+    body.rest.is_none()
+        && frame.length <= MAX_BODY
+        && answer::write_head(answer.status(), headers, &body.added, frame, output)
 }
 
 fn closing(mut answer: Response<Answer>) -> Response<Answer> {
@@ -181,7 +184,7 @@ async fn send(
     output: &mut Vec<u8>,
     answer: Answer,
 ) -> io::Result<()> {
-    let Answer { mut bytes, lease } = answer;
+    let Answer { mut bytes, lease, .. } = answer;
     if bytes.len() <= TOGETHER {
         output.extend_from_slice(&bytes);
         bytes.clear();
@@ -193,7 +196,8 @@ async fn send(
             // Next to all answers are taken at once: only the others have a clock.
             if let Some(lease) = lease.take_if(|_| written.is_pending()) {
                 present.list();
-                present.exchange.offer((total - sent) as u64, lease);
+                present.exchange.answer(lease);
+                present.exchange.offer((total - sent) as u64);
             }
             let count = ready!(written)?;
             sent += count;
