@@ -4,9 +4,10 @@ mod common;
 use common::engine;
 use common::futures::{Alarm, block_on, poll_with};
 use common::module;
+use std::future::poll_fn;
 use std::task::Poll;
 use std::time::{Duration, Instant};
-use wfaas_vm::{Linker, Store, TrapCode, TypedFunc};
+use wfaas_vm::{Caller, Linker, Store, TrapCode, TypedFunc};
 
 const SLICE: Duration = Duration::from_millis(1);
 
@@ -54,6 +55,46 @@ fn a_guest_that_computes_is_suspended_again_and_again() {
     // More than a tenth of a second on any machine: a hundred slices, of which most are noticed.
     let (result, suspended) = counted(store, &spin, 400_000_000);
     assert_eq!(result, 1_200_000_000);
+    assert!(suspended >= 10, "{suspended}");
+}
+
+/// Waits for the host, then counts down.
+const WAITER: &str = r#"(module (import "host" "wait" (func $wait))
+    (func (export "wait_and_spin") (param i64) (result i64)
+        (call $wait)
+        (loop $l
+            (local.set 0 (i64.sub (local.get 0) (i64.const 1)))
+            (br_if $l (i64.ne (local.get 0) (i64.const 0))))
+        (i64.const 7)))"#;
+
+#[test]
+fn a_guest_is_suspended_in_the_poll_in_which_it_stops_to_wait() {
+    let engine = engine();
+    let mut linker = Linker::new(&engine);
+    linker.func_wrap_async("host", "wait", |_: Caller<'_, ()>, (): ()| {
+        let mut is_ready = false;
+        Box::new(poll_fn(move |context| {
+            context.waker().wake_by_ref();
+            match std::mem::replace(&mut is_ready, true) {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
+            }
+        }))
+    });
+    let mut store = Store::new(&engine, ());
+    let instance = linker.instantiate(&mut store, &module(&engine, WAITER)).unwrap();
+    store.set_time_slice(Some(SLICE));
+    let func = instance.get_typed_func::<i64, i64>(&mut store, "wait_and_spin").unwrap();
+    let alarm = Alarm::new();
+    let mut call = Box::pin(func.call_async(&mut store, 400_000_000));
+    let mut suspended = 0;
+    let result = loop {
+        match poll_with(call.as_mut(), &alarm) {
+            Poll::Ready(result) => break result.unwrap(),
+            Poll::Pending => suspended += 1,
+        }
+    };
+    assert_eq!(result, 7);
     assert!(suspended >= 10, "{suspended}");
 }
 

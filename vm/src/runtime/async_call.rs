@@ -135,7 +135,8 @@ impl<'a> AsyncCall<'a> {
         // Also if this panics, the call is over.
         self.stage = Stage::Done;
         let polled = self.poll_waiting(context);
-        if polled.is_pending() {
+        // A guest that went on, and was preempted then, waits for nothing.
+        if polled.is_pending() && matches!(self.stage, Stage::Done) {
             self.stage = Stage::Waiting;
         }
         polled
