@@ -6,6 +6,7 @@
 //!
 //! Everything that the guest has learned by then is the same in every faaslet: random seeds and times too.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wfaas_abi::artifact::replace_image;
 use wfaas_abi::{Artifact, ArtifactError, FuncType, untrusted};
@@ -155,7 +156,7 @@ fn capture(
         return Ok(Err(reason));
     }
     let steps = steps(module, init)?;
-    let mut store = store(engine, spec, init)?;
+    let mut store = store(engine, module, spec, init)?;
     let instance = match linker.instantiate(&mut store, module) {
         Ok(instance) => instance,
         Err(error) => return ended(failed("instantiation", error)),
@@ -228,11 +229,17 @@ fn check_step(module: &Module, name: &str) -> Result<(), InitError> {
     }
 }
 
-fn store(engine: &Engine, spec: &Spec, init: &Init) -> Result<Store<State>, InitError> {
+fn store(
+    engine: &Engine,
+    module: &Module,
+    spec: &Spec,
+    init: &Init,
+) -> Result<Store<State>, InitError> {
     // Standard output is for the result of whoever builds; what the guest says goes beside it.
     let wasi = Wasi::builder()
         .args(spec.guest_args(init.program.as_deref()))
         .envs(&spec.env)
+        .files(Arc::new(wfaas_function::trees(module, spec)))
         .stdout(Output::process_stderr())
         .stderr(Output::process_stderr());
     let mut store = Store::new(engine, State::of_wasi(wasi.build()?));

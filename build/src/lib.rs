@@ -28,6 +28,7 @@ pub use warm_up::{MAX_REQUESTS, WarmUp, WarmUpError, WarmedUp, warm_up};
 pub use {wfaas_compiler as compiler, wfaas_function::Spec};
 
 use std::time::{Duration, Instant};
+use wfaas_abi::artifact::bundle::set_bundle;
 use wfaas_compiler::CompileError;
 use wfaas_symbolize::DebugFile;
 use wfaas_vm::{Artifact, Config, Engine};
@@ -37,6 +38,9 @@ use wfaas_vm::{Artifact, Config, Engine};
 pub struct Options {
     /// How to compile.
     pub compile: wfaas_compiler::Options<'static>,
+    /// Files for the artifact: a whole [bundle](wfaas_abi::artifact::bundle). The guest reads them while it
+    /// is initialised, too.
+    pub bundle: Option<Vec<u8>>,
     /// How to initialise; `None` to run nothing at all: every instance starts from the module's data
     /// segments, and there is no warm-up.
     pub init: Option<Init>,
@@ -47,7 +51,8 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Options {
         let init = Some(Init::default());
-        Options { compile: wfaas_compiler::Options::default(), init, warm_up: Vec::new() }
+        let compile = wfaas_compiler::Options::default();
+        Options { compile, bundle: None, init, warm_up: Vec::new() }
     }
 }
 
@@ -120,6 +125,10 @@ pub fn build(
     let mut artifact = wfaas_compiler::compile(module, &compile)?.artifact;
     let code_hash = Artifact::parse(&artifact).map_err(wfaas_vm::Error::from)?.code_hash();
     let debug = DebugFile::write(module, code_hash);
+    if let Some(bundle) = &options.bundle {
+        let without = Artifact::parse(&artifact).map_err(wfaas_vm::Error::from)?;
+        artifact = set_bundle(&without, bundle).map_err(wfaas_vm::Error::from)?;
+    }
     let mut report = Report { compile: started.elapsed(), ..Report::default() };
     progress.linked();
     let Some(init) = &options.init else { return Ok(Built { artifact, debug, report }) };

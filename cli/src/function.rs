@@ -8,6 +8,7 @@ use crate::recipe::{Made, Recipe};
 use crate::subject::{self, Subject};
 use crate::toolchain::TOOLS;
 use anyhow::{Context, anyhow};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
@@ -166,16 +167,18 @@ fn is_current(manifest: &Manifest, artifact: &Path) -> bool {
     let Some(built) = modified(artifact) else { return false };
     let inputs = [Some(manifest.wasm.clone()), std::env::current_exe().ok()];
     let older = |path: &Path| modified(path).is_some_and(|time| time < built);
-    inputs.iter().flatten().all(|path| older(path)) && all_older(&manifest.folder, built)
+    inputs.iter().flatten().all(|path| older(path))
+        && all_older(&manifest.folder, built, is_input)
+        && manifest.files.iter().all(|tree| all_older(&tree.host, built, |_| true))
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {
     std::fs::metadata(path).and_then(|what| what.modified()).ok()
 }
 
-/// Whether the folder and everything below is older, hidden files and `target` folders aside.
+/// Whether the folder and everything below that is an input is older.
 /// Symbolic links count as what they are, so there are no loops.
-fn all_older(folder: &Path, built: SystemTime) -> bool {
+fn all_older(folder: &Path, built: SystemTime, is_input: fn(&OsStr) -> bool) -> bool {
     let mut waiting = vec![folder.to_owned()];
     while let Some(path) = waiting.pop() {
         let Ok(what) = std::fs::symlink_metadata(&path) else { return false };
@@ -195,6 +198,6 @@ fn all_older(folder: &Path, built: SystemTime) -> bool {
 }
 
 /// Whether a file of this name in a function's folder may be something that it is made from.
-pub(crate) fn is_input(name: &std::ffi::OsStr) -> bool {
+pub(crate) fn is_input(name: &OsStr) -> bool {
     name != "target" && !name.as_encoded_bytes().starts_with(b".")
 }

@@ -23,6 +23,7 @@ mod build_cache;
 mod cache_folder;
 mod commands;
 mod failure;
+mod files;
 mod function;
 mod hints;
 mod log;

@@ -3,6 +3,7 @@
 use crate::bounds::{self, listed, switch};
 use crate::build_cache::Place;
 use crate::failure::{Blame, Failure, Kind};
+use crate::files::{self, Bundled};
 use crate::manifest::Manifest;
 use crate::progress::Progress;
 use crate::subject;
@@ -41,6 +42,11 @@ pub(crate) struct Recipe {
     #[arg(long, value_name = "PROPOSAL", value_delimiter = ',', value_parser = switch::<Proposal>,
         help = listed::<Proposal>("Refuse modules that use this WebAssembly proposal"))]
     disable: Vec<String>,
+
+    /// Take a file or a folder of the host into the artifact, for guests to read at this path;
+    /// several times for several
+    #[arg(long, value_name = "HOST::GUEST")]
+    files: Vec<Bundled>,
 
     #[command(flatten)]
     bounds: bounds::Choice,
@@ -92,12 +98,13 @@ impl Recipe {
         Recipe { opt: Opt::Fast, ..Recipe::default() }
     }
 
-    /// The recipe with the init export and the bounds strategy of a `faas.toml`, unless the command
+    /// The recipe with the files, the init export and the bounds strategy of a `faas.toml`, unless the command
     /// line says otherwise.
     pub(crate) fn with_manifest(&self, manifest: &Manifest) -> Recipe {
         let init = self.init.clone().or_else(|| manifest.init.clone().filter(|_| !self.no_init));
         let bounds = self.bounds.clone().or(manifest.bounds);
-        Recipe { init, bounds, ..self.clone() }
+        let files = [&manifest.files[..], &self.files].concat();
+        Recipe { init, files, bounds, ..self.clone() }
     }
 
     /// Makes the artifact of the module in the file `wasm`, and these requests while it is warmed up.
@@ -131,6 +138,7 @@ impl Recipe {
         let init = Init { program, export, time };
         Ok(Options {
             compile: self.compile_options()?,
+            bundle: files::bundle(&self.files).user_error()?,
             init: (!self.no_init).then_some(init),
             warm_up: warm_up.to_vec(),
         })

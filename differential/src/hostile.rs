@@ -1,6 +1,7 @@
 //! Arbitrary bytes: an error or a result, never a panic.
 
 use wfaas_abi::Artifact;
+use wfaas_abi::artifact::bundle::{Bundle, BundleWriter, set_bundle};
 use wfaas_abi::artifact::{Proto, SectionId, seal};
 use wfaas_vm::{Config, Engine, Module};
 
@@ -37,6 +38,45 @@ pub fn artifact(bytes: &[u8]) {
     load(&damaged);
 }
 
+/// Reads the bytes as a bundle, then uses them to damage a valid one.
+///
+/// # Panics
+/// If anything panics, or a way down a tree does not end.
+pub fn bundle(bytes: &[u8]) {
+    read_bundle(bytes);
+    let mut damaged = valid_bundle();
+    for change in bytes.as_chunks::<3>().0 {
+        let at = u16::from_le_bytes([change[0], change[1]]) as usize % damaged.len();
+        damaged[at] ^= change[2];
+    }
+    read_bundle(&damaged);
+}
+
+/// Calls every reader of a bundle.
+fn read_bundle(bytes: &[u8]) {
+    let Ok(bundle) = Bundle::parse(bytes) else { return };
+    std::hint::black_box((bundle.stats(), bundle.check().is_ok()));
+    for node in bundle.nodes() {
+        assert!(node.children().all(|child| child.index() > node.index()), "an endless way down");
+        assert!(node.index() == 0 || node.parent().index() < node.index(), "an endless way up");
+        let known = (node.name().len(), node.content().len(), node.target().is_some());
+        std::hint::black_box((known, node.child("a").is_some(), node.child_at(u32::MAX).is_some()));
+    }
+}
+
+/// A bundle with something of each kind.
+fn valid_bundle() -> Vec<u8> {
+    let mut writer = BundleWriter::default();
+    let added = [
+        writer.file("lib/a", 1, b"content".to_vec()),
+        writer.file("lib/sub/b", 2, Vec::new()),
+        writer.link("lib/c", 3, "sub/b"),
+        writer.directory("empty", 4),
+    ];
+    assert!(added.iter().all(Result::is_ok), "{added:?}");
+    writer.finish()
+}
+
 /// Loads what may be an artifact and asks for all that can be known without running it.
 fn load(bytes: &[u8]) {
     let engine = Engine::new(Config::default()).expect("an engine");
@@ -67,6 +107,7 @@ fn read(artifact: &Artifact<'_>) {
         std::hint::black_box((artifact.function_at(offset), artifact.trap_at(offset)));
         std::hint::black_box((artifact.site_at(offset), artifact.sites().last_to(offset)));
     }
+    read_bundle(artifact.section(SectionId::Bundle));
     std::hint::black_box((artifact.start(), artifact.bounds_stats(), artifact.is_initialised()));
 }
 
@@ -85,5 +126,7 @@ fn valid() -> Vec<u8> {
           (i32.store (local.get 0) (i32.div_u (i32.const 1) (local.get 0)))
           (call $f (local.get 0))))"#;
     let compiled = wfaas_compiler::compile(module.as_bytes(), &Default::default());
-    compiled.expect("a valid module").artifact
+    let artifact = compiled.expect("a valid module").artifact;
+    let parsed = Artifact::parse(&artifact).expect("an artifact");
+    set_bundle(&parsed, &valid_bundle()).expect("a valid bundle")
 }

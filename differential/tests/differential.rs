@@ -105,6 +105,7 @@ fn fuzz_targets_run() {
             hostile::compile(&damaged);
         }
         hostile::artifact(&module);
+        hostile::bundle(&module);
         for target in [run_bytes, restore_bytes] {
             target(&module, &choice).unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));
         }

@@ -9,10 +9,11 @@ use crate::protocol::{AbiError, About, Conversation, Protocols, Streams};
 use crate::reply::Reply;
 use crate::spec::{AllowedDirs, ByteSize, Limits, Span, Spec, SpecError};
 use crate::state::State;
+use crate::trees;
 use http::Response;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wfaas_vm::{Engine, ExternType, Fault, Linker, Module, Pool};
+use wfaas_vm::{Engine, ExternType, Fault, Linker, MappedBundle, Module, Pool};
 use wfaas_wasi::files::{BlockingPool, Files};
 use wfaas_wasi::preview1::Support;
 use wfaas_wasi::{Environment, EnvironmentError, INITIALIZE, Input, Output, Wasi};
@@ -26,6 +27,8 @@ pub struct Function {
     initialize: Option<Entry<(), ()>>,
     exports: PoolExports,
     environment: Arc<Environment>,
+    /// The artifact's own files.
+    bundle: Option<MappedBundle>,
     /// Directories that guests find open; `None` if there are none.
     files: Option<Arc<Files>>,
     limits: Numbers,
@@ -156,6 +159,7 @@ impl Function {
         let initialize = wants_initialize(module).then(|| resolver.func(INITIALIZE)).transpose()?;
         let conversation = protocol.prepare(&mut resolver)?;
         let stack_bytes = engine.config().stack_bytes as u64;
+        let files = some_files(trees::trees(module, &spec));
         Ok(Function {
             spec,
             about,
@@ -163,7 +167,8 @@ impl Function {
             initialize,
             exports,
             environment,
-            files: None,
+            bundle: module.bundle(),
+            files,
             limits,
             stack_bytes,
             time_slice: None,
@@ -239,16 +244,17 @@ impl Function {
     ) -> Result<(), SpecError> {
         let mut files = Files::default();
         allowed.open(&self.spec.dirs, &mut files)?;
+        trees::add(self.bundle.clone(), &self.spec.limits, &mut files);
         if let Some(pool) = pool {
             files.set_pool(pool);
         }
-        self.files = (!self.spec.dirs.is_empty()).then(|| Arc::new(files));
+        self.files = some_files(files);
         Ok(())
     }
 
-    /// Bytes of stack that a request may need.
-    pub fn stack_bytes(&self) -> u64 {
-        self.stack_bytes
+    /// Bytes that a request may need besides its memory: of stack, and of files in memory.
+    pub fn more_bytes(&self) -> u64 {
+        self.stack_bytes.saturating_add(self.spec.limits.tmp.map_or(0, |tmp| tmp.0))
     }
 
     /// Where the instances come from.
@@ -340,6 +346,11 @@ impl Function {
         faaslet.store().set_memory_limit(Some(memory));
         Ok(FaasletTarget::new(faaslet, &self.exports, background))
     }
+}
+
+/// Files, if there are any.
+fn some_files(files: Files) -> Option<Arc<Files>> {
+    (!files.directories().is_empty()).then(|| Arc::new(files))
 }
 
 /// Whether instances have to call [`INITIALIZE`] before anything else.

@@ -40,6 +40,7 @@ mod reply;
 pub mod run;
 mod spec;
 mod state;
+mod trees;
 
 pub use cells::Numbers;
 pub use driver::{Background, Entry, GuestMemory, ListEntry, Resolver};
@@ -58,6 +59,7 @@ pub use spec::{
     OnDisconnect, Route, RouteError, Span, Spec, SpecError, TenantName, TenantNameError,
 };
 pub use state::State;
+pub use trees::trees;
 pub use wfaas_wasi::files::BlockingPool;
 pub use wfaas_wasi::preview1::Support;
 pub use wfaas_wasi::{ByteStream, LogEvent};

@@ -8,6 +8,7 @@ use crate::numbers::{self, ArgumentError};
 use crate::protocol::{AbiError, Conversation, Protocols, Streams};
 use crate::spec::{AllowedDirs, Span, Spec, SpecError};
 use crate::state::State;
+use crate::trees;
 use http::Request;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -133,7 +134,7 @@ pub fn run(
     let mut linker = Linker::new(engine);
     wfaas_wasi::add_to_linker(&mut linker);
     Protocols::default().link(&mut linker, module);
-    let mut store = store(engine, spec, options)?;
+    let mut store = store(engine, module, spec, options)?;
     let outcome = linker.instantiate(&mut store, module).map_err(RunError::from);
     let outcome = outcome.and_then(|instance| {
         initialise(&mut store, instance, module)?;
@@ -158,9 +159,10 @@ pub fn exported_functions(module: &Module) -> String {
 }
 
 /// Directories of the specification, and listeners.
-fn files(spec: &Spec, options: &RunOptions) -> Result<Files, RunError> {
+fn files(module: &Module, spec: &Spec, options: &RunOptions) -> Result<Files, RunError> {
     let mut files = Files::default();
     AllowedDirs::Any.open(&spec.dirs, &mut files)?;
+    trees::add(module.bundle(), &spec.limits, &mut files);
     for address in &options.listen {
         let refused = |error: String| RunError::Listen { address: *address, error };
         let listener = TcpListener::bind(address).map_err(|error| refused(error.to_string()))?;
@@ -174,12 +176,17 @@ fn wasi(spec: &Spec, options: &RunOptions) -> WasiBuilder {
     Wasi::builder().args(spec.guest_args(options.program.as_deref())).envs(&spec.env)
 }
 
-fn store(engine: &Engine, spec: &Spec, options: &RunOptions) -> Result<Store<State>, RunError> {
+fn store(
+    engine: &Engine,
+    module: &Module,
+    spec: &Spec,
+    options: &RunOptions,
+) -> Result<Store<State>, RunError> {
     let wasi = wasi(spec, options)
         .stdin(Input::process_stdin())
         .stdout(Output::process_stdout())
         .stderr(Output::process_stderr())
-        .files(Arc::new(files(spec, options)?))
+        .files(Arc::new(files(module, spec, options)?))
         .build()?;
     let mut store = Store::new(engine, State::new(Exchange::default(), || wasi));
     let time = spec.limits.time;

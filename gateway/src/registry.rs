@@ -102,8 +102,8 @@ impl Deployed {
             cpu_limit_ms: limits.cpu.map(Span::millis),
             output_limit_bytes: bytes(limits.output),
         };
-        let stack = function.stack_bytes();
-        let memory = info.memory_limit_bytes.saturating_add(stack);
+        let more = function.more_bytes();
+        let memory = info.memory_limit_bytes.saturating_add(more);
         let account = OnceLock::new();
         Deployed { function, payer, memory, content_type, info, account, file: None }
     }

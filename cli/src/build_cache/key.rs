@@ -5,7 +5,7 @@ use wfaas_abi::artifact::FORMAT_VERSION;
 use wfaas_build::{Options, Spec};
 
 /// Tells hashes of this kind from others; the number changes with the form of entries or keys.
-const CONTEXT: &str = "wfaas 2026 build cache 1";
+const CONTEXT: &str = "wfaas 2026 build cache 2";
 
 /// This program: its version, and the size and time of its file, since versions of a checkout have
 /// one number. `None` if it cannot be told.
@@ -18,7 +18,7 @@ pub(super) fn program() -> Option<String> {
 /// The key, as the name of a file. Everything is taken apart, so that a new option does not compile until it
 /// is in here.
 pub(super) fn of(program: &str, module: &[u8], spec: &Spec, options: &Options) -> String {
-    let Options { compile, init, warm_up } = options;
+    let Options { compile, bundle, init, warm_up } = options;
     let wfaas_compiler::Options {
         opt,
         cpu,
@@ -39,6 +39,7 @@ pub(super) fn of(program: &str, module: &[u8], spec: &Spec, options: &Options) -
         add(&mut hash, part.as_bytes());
     }
     add(&mut hash, module);
+    add(&mut hash, bundle.as_deref().unwrap_or_default());
     hash.finalize().to_hex().to_string()
 }
 

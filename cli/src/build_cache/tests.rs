@@ -159,6 +159,7 @@ fn every_input_is_in_the_key() {
         init(Init { program: named("p"), ..Init::default() }),
         init(Init { export: named("p"), ..Init::default() }),
         init(Init { time: Some(Duration::from_secs(1)), ..Init::default() }),
+        Options { bundle: Some(b"files".to_vec()), ..usual.clone() },
         Options { warm_up: vec![WarmUp::with_body("x")], ..usual.clone() },
     ];
     let mut keys = vec![

@@ -7,6 +7,7 @@ use crate::subject;
 use anyhow::Context;
 use serde::Serialize;
 use std::path::PathBuf;
+use wfaas_abi::artifact::bundle::BundleStats;
 use wfaas_abi::artifact::records::{ExternKind, ExternType, NO_MAXIMUM, limits};
 use wfaas_abi::artifact::{FORMAT_VERSION, SectionId};
 use wfaas_abi::layout::WASM_PAGE;
@@ -55,6 +56,8 @@ struct Report {
     image: Image,
     #[serde(skip_serializing_if = "Option::is_none")]
     profile: Option<Profile>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files: Option<Files>,
     sections: Vec<Section>,
     imports: Vec<Item>,
     exports: Vec<Item>,
@@ -86,6 +89,16 @@ struct Profile {
     grown_wasm_pages: usize,
     tracking: &'static str,
     reset_nanos: u64,
+}
+
+/// The files that the artifact has taken along.
+#[derive(Serialize)]
+struct Files {
+    files: u64,
+    directories: u64,
+    symlinks: u64,
+    /// Bytes of all files together.
+    bytes: u64,
 }
 
 #[derive(Serialize)]
@@ -139,6 +152,7 @@ fn report(artifact: &Artifact<'_>) -> Result<Report, ArtifactError> {
         bounds: bounds::Report::of(artifact),
         image: image(artifact),
         profile: profile(artifact)?,
+        files: files(artifact)?,
         sections: sections(artifact),
         imports: imports(artifact)?,
         exports: exports(artifact)?,
@@ -193,6 +207,13 @@ fn profile(artifact: &Artifact<'_>) -> Result<Option<Profile>, ArtifactError> {
         // The first memory is the one with the state.
         tracking: sets.first().map_or("", |set| way(set).name()),
         reset_nanos: sets.iter().map(|set| cost::reset_nanos(way(set), set)).sum(),
+    }))
+}
+
+fn files(artifact: &Artifact<'_>) -> Result<Option<Files>, ArtifactError> {
+    Ok(artifact.bundle()?.map(|bundle| {
+        let BundleStats { directories, files, links, bytes } = bundle.stats();
+        Files { files, directories, symlinks: links, bytes }
     }))
 }
 
@@ -301,6 +322,15 @@ fn print(report: &Report) -> output::Result {
             human_bytes((profile.grown_wasm_pages * WASM_PAGE) as u64),
             profile.reset_nanos as f64 / 1000.0,
             profile.tracking,
+        ))?;
+    }
+    if let Some(files) = &report.files {
+        output::line(format_args!(
+            "files      {} with {}, in {} directories; symbolic links: {}",
+            files.files,
+            human_bytes(files.bytes),
+            files.directories,
+            files.symlinks,
         ))?;
     }
     output::line(format_args!("bounds     {}", report.bounds.line()))?;

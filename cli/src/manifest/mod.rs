@@ -13,6 +13,9 @@
 //! [env]
 //! QUALITY = "80"
 //!
+//! [files]                            # the artifact takes them along, for guests to read
+//! "lib" = "/usr/lib"                 # a file or a folder, relative to the folder, and the guest's path
+//!
 //! [[dirs]]                           # as often as there are directories
 //! host = "pictures"                  # relative to the folder
 //! guest = "/pictures"
@@ -22,17 +25,20 @@
 //! memory = "64MiB"
 //! time = "2s"
 //! output = "1MiB"
+//! tmp = "64MiB"                      # memory for files that a guest writes; default: none
 //! ```
 //!
 //! Unknown keys and wrong types are errors that name file, line and key.
 
 mod values;
 
+use crate::files::Bundled;
 use anyhow::{Context, anyhow, bail};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use values::{Bounds, Command, FilePath, WarmUpRequest};
+use values::{Bounds, Command, FilePath, FilesAt, FilesFrom, WarmUpRequest};
 use wfaas_abi::BoundsStrategy;
 use wfaas_build::WarmUp;
 use wfaas_function::{Dir, Fields, FunctionName, Key, Spec};
@@ -62,6 +68,8 @@ pub(crate) struct Manifest {
     pub(crate) warmup: Vec<WarmUp>,
     /// How accesses are kept inside the memory.
     pub(crate) bounds: Option<BoundsStrategy>,
+    /// Files that the artifact takes along.
+    pub(crate) files: Vec<Bundled>,
 }
 
 /// The file as it is written: how to build the function, and its specification.
@@ -72,11 +80,12 @@ struct File {
     init: Option<String>,
     warmup: Vec<WarmUpRequest>,
     bounds: Option<Bounds>,
+    files: BTreeMap<FilesFrom, FilesAt>,
     spec: Spec,
 }
 
 /// The keys about building.
-const BUILD_KEYS: [&str; 5] = ["build", "wasm", "init", "warmup", "bounds"];
+const BUILD_KEYS: [&str; 6] = ["build", "wasm", "init", "warmup", "bounds", "files"];
 
 /// All keys.
 const KEYS: [&str; BUILD_KEYS.len() + Spec::KEYS.len()] = {
@@ -117,6 +126,7 @@ impl<'de> Visitor<'de> for FileVisitor {
                 "init" => file.init = Some(map.next_value()?),
                 "warmup" => file.warmup = map.next_value()?,
                 "bounds" => file.bounds = Some(map.next_value()?),
+                "files" => file.files = map.next_value()?,
                 of_spec => file.spec.read(of_spec, &mut map)?,
             }
         }
@@ -167,8 +177,13 @@ impl Manifest {
             init: file.init,
             warmup: file.warmup.into_iter().map(|request| request.0).collect(),
             bounds: file.bounds.map(|bounds| bounds.0),
+            files: file.files.into_iter().map(|tree| bundled(folder, tree)).collect(),
         })
     }
+}
+
+fn bundled(folder: &Path, (from, at): (FilesFrom, FilesAt)) -> Bundled {
+    Bundled { host: folder.join(from.0), guest: at.0 }
 }
 
 /// Directories with complete paths: a relative one begins at the function's folder.

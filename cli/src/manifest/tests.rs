@@ -22,6 +22,7 @@ fn every_key_arrives() {
         init = "prepare"
         warmup = ["one", { path = "/x", query = "a=b" }, { method = "PUT", body = "two" }]
         bounds = "trap"
+        files = { "lib" = "/usr/lib", "../data.bin" = "/data.bin" }
         route = "/img/resize"
         args = ["-q"]
         content_type = "image/png"
@@ -41,6 +42,7 @@ fn every_key_arrives() {
         cpu = "300ms"
         output = 4096
         log = "1KiB"
+        tmp = "2KiB"
         [[dirs]]
         host = "pictures"
         guest = "/pictures"
@@ -63,6 +65,10 @@ fn every_key_arrives() {
             warm_up("PUT", "", "", "two"),
         ],
         bounds: Some(BoundsStrategy::Trap),
+        files: vec![
+            Bundled { host: "/srv/resize/../data.bin".into(), guest: "/data.bin".into() },
+            Bundled { host: "/srv/resize/lib".into(), guest: "/usr/lib".into() },
+        ],
         spec: Spec {
             name: Some("resize".parse().unwrap()),
             route: Some("/img/resize".parse().unwrap()),
@@ -91,6 +97,7 @@ fn every_key_arrives() {
                 cpu: Some(Span(Duration::from_millis(300))),
                 output: Some(ByteSize(4096)),
                 log: Some(ByteSize(1024)),
+                tmp: Some(ByteSize(2048)),
             },
         },
     };
@@ -141,6 +148,7 @@ fn mistakes_name_line_and_key() {
             &["line 4", "`disk`", "`memory`", "`time`", "`cpu`"],
         ),
         ("name = 'a'\nwasm = 'a'\n[env]\nA = 1", &["line 4", "string"]),
+        ("name = 'a'\nwasm = 'a'\n[files]\nlib = 'lib'", &["line 4", "\"lib\"", "absolute"]),
         ("name = 'a'\nwasm = 'a'\n[[dirs]]\nhost = 'x'", &["dirs", "`guest`"]),
         ("name = 'a'\nwasm = 'a'\n[[dirs]]\nhost = 'x'\nro = true", &["dirs", "`read_only`"]),
         ("name = 'a'\nwasm = 'a'\nwarmup = 'x'", &["line 3", "sequence"]),

@@ -24,6 +24,24 @@ impl TryFrom<PathBuf> for FilePath {
     }
 }
 
+/// A file or a folder for the artifact, anywhere.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(transparent)]
+pub(super) struct FilesFrom(pub(super) PathBuf);
+
+/// The guest's path for it.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct FilesAt(pub(super) String);
+
+impl TryFrom<String> for FilesAt {
+    type Error = String;
+
+    fn try_from(path: String) -> Result<Self, String> {
+        crate::files::guest_path(&path).map(FilesAt)
+    }
+}
+
 /// A bounds strategy by its name.
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "String")]

@@ -64,6 +64,15 @@ const EXAMPLES: &[Example] = &[
         needs: Needs::C,
     },
     Example {
+        name: "rust-greetings",
+        method: "POST",
+        path: "/rust-greetings",
+        request: "fr",
+        answer: "bonjour, tout le monde (1 line in /tmp/log)\n",
+        printed: None,
+        needs: Needs::Rust,
+    },
+    Example {
         name: "cgi",
         method: "POST",
         path: "/cgi",

@@ -3,6 +3,7 @@
 mod answers;
 mod bad_files;
 mod bounds;
+mod bundle;
 mod cache;
 mod debug_lines;
 mod deploy;

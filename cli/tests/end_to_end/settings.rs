@@ -178,6 +178,7 @@ fn whole_spec() -> Spec {
             cpu: Some(Span(Duration::from_millis(6501))),
             output: Some(ByteSize(5001)),
             log: Some(ByteSize(6001)),
+            tmp: Some(ByteSize(2 << 20)),
         },
     }
 }

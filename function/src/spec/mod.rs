@@ -109,6 +109,10 @@ layer! {
         /// Most bytes a request may write to the log; the rest is dropped.
         #[serde(rename = "log_bytes", skip_serializing_if = "Option::is_none")]
         pub log: Option<ByteSize> { "log" => ByteSize, "log_bytes" => ByteSize },
+        /// Most bytes of files that a guest may write in memory: to `/tmp`, and over the files of its
+        /// artifact. None if no layer says otherwise.
+        #[serde(rename = "tmp_bytes", skip_serializing_if = "Option::is_none")]
+        pub tmp: Option<ByteSize> { "tmp" => ByteSize, "tmp_bytes" => ByteSize },
     }
 }
 
@@ -184,6 +188,7 @@ impl Limits {
             cpu: None,
             output: Some(ByteSize(8 << 20)),
             log: Some(ByteSize(64 << 10)),
+            tmp: None,
         }
     }
 
@@ -192,7 +197,7 @@ impl Limits {
     /// # Errors
     /// [`SpecError::Field`] names the first one.
     pub fn check(&self) -> Result<(), SpecError> {
-        let Limits { memory, time, cpu, output, log: _ } = self;
+        let Limits { memory, time, cpu, output, log: _, tmp: _ } = self;
         let zero = |field| Err(SpecError::field(field, "has to be greater than 0"));
         const NO_TIME: Option<Span> = Some(Span(std::time::Duration::ZERO));
         match (memory, output) {

@@ -5,21 +5,28 @@
 //! * a [`File`] is an open regular file. It has no position: that is the descriptor's;
 //! * both are shared handles (`Arc`), and one that is open stays usable after its name is gone;
 //! * [`Error`] says why an operation failed, and has one conversion to the guest's error numbers;
-//! * a backend keeps a tree: [`HostDirectory`] does so in a directory of the host;
+//! * a backend keeps a tree: [`HostDirectory`] does so in a directory of the host, [`BundleDirectory`]
+//!   in an artifact, [`MemoryDirectory`] in memory, by itself or over another tree;
 //! * [`Files`] says which directories a guest finds open when it starts, and under which names.
 //!
 //! Rights, descriptors, positions and the guest's memory are the business of the functions that call
 //! (`preview1/`). A backend gets paths as text that is no longer than [`MAX_PATH`] and has no NUL; all
 //! else about them it checks itself, see [`path`].
 
+mod bundle;
+mod device;
 mod error;
 mod host;
+mod memory;
 mod opened;
 pub mod path;
 mod stat;
+mod walk;
 
+pub use bundle::BundleDirectory;
 pub use error::Error;
 pub use host::HostDirectory;
+pub use memory::{MemoryDirectory, TreeLimits};
 pub use opened::{BlockingPool, Files, FilesError, Job, Preopen};
 pub use path::MAX_PATH;
 pub use stat::{FileType, SetTime, SetTimes, Stat, Timestamp};
@@ -237,7 +244,7 @@ pub trait Directory: Any + fmt::Debug + Send + Sync {
     fn set_times_at(&self, path: &str, follow: Follow, times: SetTimes) -> Result<()>;
 
     /// Entries from `cookie` on, at most `most` (which is not 0); none at the end. The first one has the
-    /// cookie 0. Cookies are less than 2^63, and stay good while other entries come and go: an entry
+    /// cookie 0. Cookies are less than 2^64 - 2, and stay good while other entries come and go: an entry
     /// that is there all the time is listed once.
     ///
     /// # Errors

@@ -67,6 +67,17 @@ pub enum SetTime {
     To(Timestamp),
 }
 
+impl SetTime {
+    /// Does so with a time.
+    pub(crate) fn set(self, time: &mut Timestamp, now: Timestamp) {
+        match self {
+            SetTime::Keep => {}
+            SetTime::Now => *time = now,
+            SetTime::To(other) => *time = other,
+        }
+    }
+}
+
 /// What becomes of a file's times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SetTimes {

@@ -75,9 +75,6 @@ fn entries(directory: &dyn Directory, cookie: u64, most: usize) -> files::Result
         });
         return Ok(own.into_iter().skip(cookie as usize).collect());
     };
-    if cookie > i64::MAX as u64 {
-        return Err(files::Error::Invalid);
-    }
     let mut entries = directory.list(cookie, most)?;
     for entry in &mut entries {
         entry.next = entry.next.saturating_add(OWN_ENTRIES);

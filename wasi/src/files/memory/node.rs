@@ -1,0 +1,156 @@
+//! Nodes: directories, files and symlinks of a tree in memory.
+
+use super::content::Pages;
+use super::entries::Entries;
+use crate::files::{Directory, File, FileType, Stat, Timestamp};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Number of a node in the table.
+pub(super) type Id = usize;
+
+/// Device and inode: the same for all names of a file.
+pub(super) type Identity = (u64, u64);
+
+/// A directory, a file or a symlink.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) identity: Identity,
+    /// Whether it is one of the lower tree.
+    pub(super) is_copy: bool,
+    /// Whether it is not as in the lower tree, and counts.
+    pub(super) changed: bool,
+    /// Names that it has.
+    pub(super) links: u64,
+    /// Open handles.
+    pub(super) handles: usize,
+    pub(super) accessed: Timestamp,
+    pub(super) modified: Timestamp,
+    pub(super) status_changed: Timestamp,
+    pub(super) content: Content,
+}
+
+#[derive(Debug)]
+pub(super) enum Content {
+    Directory(Folder),
+    File(Data),
+    Link(String),
+}
+
+/// Content of a directory.
+#[derive(Debug, Default)]
+pub(super) struct Folder {
+    /// The directory with its name, if it may be renamed: one without anything below.
+    pub(super) parent: Option<Id>,
+    /// The directory below.
+    pub(super) lower: Option<Arc<dyn Directory>>,
+    pub(super) entries: Entries,
+}
+
+/// Content of a file.
+#[derive(Debug)]
+pub(super) enum Data {
+    /// Bytes of its own.
+    Own(Pages),
+    /// A file of the lower tree, and its size.
+    Lower(Arc<dyn File>, u64),
+}
+
+/// The present time.
+pub(super) fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
+}
+
+impl Node {
+    /// Content that is not in the lower tree.
+    pub(super) fn new(identity: Identity, content: Content) -> Node {
+        let now = now();
+        Node {
+            identity,
+            is_copy: false,
+            changed: true,
+            links: 1,
+            handles: 0,
+            accessed: now,
+            modified: now,
+            status_changed: now,
+            content,
+        }
+    }
+
+    /// Something of the lower tree.
+    pub(super) fn copy(stat: &Stat, content: Content) -> Node {
+        Node {
+            identity: (stat.device, stat.inode),
+            is_copy: true,
+            changed: false,
+            links: stat.links,
+            handles: 0,
+            accessed: stat.accessed,
+            modified: stat.modified,
+            status_changed: stat.changed,
+            content,
+        }
+    }
+
+    pub(super) fn kind(&self) -> FileType {
+        match self.content {
+            Content::Directory(_) => FileType::Directory,
+            Content::File(_) => FileType::Regular,
+            Content::Link(_) => FileType::Symlink,
+        }
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        match &self.content {
+            Content::Directory(_) => 0,
+            Content::File(Data::Own(pages)) => pages.size(),
+            Content::File(Data::Lower(_, size)) => *size,
+            Content::Link(target) => target.len() as u64,
+        }
+    }
+
+    /// Bytes that the content counts as.
+    pub(super) fn content_cost(&self) -> u64 {
+        match &self.content {
+            Content::Directory(folder) => folder.entries.cost_of_all(),
+            Content::File(Data::Own(pages)) => pages.cost(),
+            Content::File(Data::Lower(..)) => 0,
+            Content::Link(target) => target.len() as u64,
+        }
+    }
+
+    pub(super) fn stat(&self) -> Stat {
+        Stat {
+            device: self.identity.0,
+            inode: self.identity.1,
+            kind: self.kind(),
+            links: self.links,
+            size: self.size(),
+            accessed: self.accessed,
+            modified: self.modified,
+            changed: self.status_changed,
+        }
+    }
+
+    pub(super) fn folder(&self) -> Option<&Folder> {
+        match &self.content {
+            Content::Directory(folder) => Some(folder),
+            _ => None,
+        }
+    }
+
+    pub(super) fn folder_mut(&mut self) -> Option<&mut Folder> {
+        match &mut self.content {
+            Content::Directory(folder) => Some(folder),
+            _ => None,
+        }
+    }
+
+    /// Notes that the content has changed now.
+    pub(super) fn modify(&mut self) {
+        self.modified = now();
+        self.status_changed = self.modified;
+    }
+}
