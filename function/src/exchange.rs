@@ -1,5 +1,6 @@
 //! An exchange: one request and the answer being made for it.
 
+use crate::id::ExchangeId;
 use http::{HeaderMap, Request, Response};
 use std::fmt;
 use std::future::poll_fn;
@@ -115,7 +116,7 @@ pub struct Exchange {
     /// The answer so far: status, headers and body.
     pub answer: Response<Body>,
     /// The request's id, for the log and the guest.
-    pub id: String,
+    pub id: ExchangeId,
     /// Bytes at the beginning of the URI's path that led to the function: its route.
     pub route_bytes: usize,
     /// When the answer must be there; `None` for the function's time limit from the start on.
@@ -149,7 +150,7 @@ impl Exchange {
         Exchange {
             request,
             answer,
-            id: String::new(),
+            id: ExchangeId::default(),
             route_bytes: 0,
             deadline: None,
             variables: Vec::new(),

@@ -31,6 +31,7 @@ mod cells;
 mod driver;
 mod exchange;
 mod function;
+mod id;
 mod invoke;
 mod numbers;
 mod protocol;
@@ -43,6 +44,7 @@ pub use cells::Numbers;
 pub use driver::{Background, Entry, GuestMemory, Resolver};
 pub use exchange::{Body, Exchange, LogSink};
 pub use function::{Function, FunctionError};
+pub use id::ExchangeId;
 pub use invoke::InvokeError;
 pub use numbers::{ArgumentError, ShowValue};
 pub use protocol::{

@@ -148,7 +148,7 @@ fn store(engine: &Engine, spec: &Spec, options: &RunOptions) -> Result<Store<Sta
         .stdout(Output::process_stdout())
         .stderr(Output::process_stderr())
         .build()?;
-    let mut store = Store::new(engine, State::new(Exchange::default(), || wasi));
+    let mut store = Store::new(engine, State::of_wasi(wasi));
     let time = spec.limits.time;
     store.set_deadline(time.and_then(|Span(time)| Instant::now().checked_add(time)));
     store.set_cpu_limit(spec.limits.cpu.map(|Span(cpu)| cpu));
@@ -215,7 +215,7 @@ fn exchange(
         let mut body = Vec::new();
         let read = std::io::stdin().lock().take(MAX_BODY).read_to_end(&mut body);
         read.map_err(RunError::Io)?;
-        target.state().live().exchange = Exchange::new(Request::new(Body::complete(body)));
+        *target.state().live().exchange = Exchange::new(Request::new(Body::complete(body)));
     }
     drive(&*conversation, &mut target, u64::MAX)?;
     let answer = target.state().live().exchange.answer.body_mut().take();

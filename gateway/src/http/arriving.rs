@@ -32,19 +32,25 @@ const WINDOW: usize = 128 << 10;
 pub(super) struct Arriving<'a> {
     pub(super) body: Body,
     pub(super) lease: Lease,
-    pub(super) rest: Rest<'a>,
+    /// The part that has not arrived, if there is one.
+    pub(super) rest: Option<Rest<'a>>,
 }
 
-/// The part of a body that has not arrived, if there is one.
-pub(super) struct Rest<'a>(Option<Receiving<'a>>);
-
-struct Receiving<'a> {
+/// The part of a body that has not arrived.
+pub(super) struct Rest<'a> {
     body: &'a mut Incoming,
     /// Bytes that were received, and most bytes of the whole.
     received: u64,
     limit: u64,
     exchange: &'a Exchange,
     pipe: Filler,
+}
+
+impl Arriving<'_> {
+    /// No body.
+    pub(super) fn nothing(lease: Lease) -> Self {
+        Arriving { body: Body::default(), lease, rest: None }
+    }
 }
 
 /// Receives a body of at most `limit` bytes before its guest starts; only the beginning of a long one
@@ -61,16 +67,16 @@ pub(super) async fn begin<'a>(
     let beginning = receive(body, limit, enough, lease, exchange).await?;
     let (bytes, mut lease) = (beginning.bytes, beginning.lease);
     if beginning.ended {
-        return Ok(Arriving { body: Body::complete(bytes), lease, rest: Rest(None) });
+        return Ok(Arriving { body: Body::complete(bytes), lease, rest: None });
     }
     let left = body.size_hint().upper().unwrap_or(u64::MAX).min(limit);
     let waiting = 2 * WINDOW as u64 + u64::from(STREAM_WINDOW);
     lease.grow(waiting.min(left)).map_err(|_| Problem::too_much())?;
     let received = bytes.len() as u64;
     let (pipe, stdin) = pipe(bytes);
-    let receiving = Receiving { body, received, limit, exchange, pipe };
+    let rest = Rest { body, received, limit, exchange, pipe };
     let body = Body::stream(Box::new(stdin));
-    Ok(Arriving { body, lease, rest: Rest(Some(receiving)) })
+    Ok(Arriving { body, lease, rest: Some(rest) })
 }
 
 impl Rest<'_> {
@@ -82,18 +88,15 @@ impl Rest<'_> {
         self,
         work: impl Future<Output = T>,
     ) -> Result<T, Problem> {
-        let Rest(Some(receiving)) = self else { return Ok(work.await) };
         let mut work = pin!(work);
         tokio::select! {
             biased;
             done = work.as_mut() => return Ok(done),
-            received = receiving.receive() => received?,
+            received = self.receive() => received?,
         }
         Ok(work.await)
     }
-}
 
-impl Receiving<'_> {
     async fn receive(mut self) -> Result<(), Problem> {
         while let Some(data) = next_in_time(self.body, self.exchange).await? {
             self.received += data.len() as u64;
