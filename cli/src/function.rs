@@ -4,14 +4,13 @@ use crate::bounds;
 use crate::failure::{Blame, Failure};
 use crate::manifest::{self, Manifest};
 use crate::output;
-use crate::recipe::Recipe;
+use crate::recipe::{Made, Recipe};
 use crate::subject::{self, Subject};
 use crate::toolchain::TOOLS;
 use anyhow::{Context, anyhow};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
-use wfaas_build::Built;
 use wfaas_function::{FunctionName, Spec};
 
 /// What a server needs to answer requests.
@@ -37,6 +36,31 @@ impl Function {
         Ok(function)
     }
 
+    /// The function that `path` names, built by this recipe whether it is or not, without warm-up. The
+    /// artifact is not kept.
+    ///
+    /// # Errors
+    /// As [`Function::load`].
+    pub(crate) fn build(path: &Path, layer: Spec, recipe: &Recipe) -> Result<Function, Failure> {
+        let mut function = match Subject::at(path)? {
+            Subject::Folder(mut manifest) => {
+                manifest.warmup.clear();
+                let artifact = build_folder(&manifest, recipe)?.built.artifact;
+                Function { artifact, spec: manifest.spec, name: manifest.name }
+            }
+            Subject::Module(path) => {
+                let name = name_of_file(&path)?;
+                let spec = Spec::named(name.clone());
+                let artifact = recipe.make(&path, &layer.clone().over(spec.clone()), &[])?;
+                Function { name, spec, artifact: artifact.built.artifact }
+            }
+            Subject::Artifact(_) => return Function::load(path, layer),
+        };
+        bounds::check_servable(&function.artifact, path.display())?;
+        function.spec = layer.over(function.spec);
+        Ok(function)
+    }
+
     fn read(path: &Path, layer: Spec) -> Result<Function, Failure> {
         match Subject::at(path)? {
             Subject::Folder(manifest) => Ok(Function {
@@ -47,7 +71,7 @@ impl Function {
             Subject::Module(path) => {
                 let name = name_of_file(&path)?;
                 let spec = layer.over(Spec::named(name.clone()));
-                let artifact = Recipe::default().make(&path, &spec, &[])?.artifact;
+                let artifact = Recipe::default().make(&path, &spec, &[])?.built.artifact;
                 Ok(Function { name, spec, artifact })
             }
             Subject::Artifact(path) => {
@@ -90,13 +114,13 @@ pub(crate) fn current_file(manifest: &Manifest) -> Option<PathBuf> {
 pub(crate) fn rebuild(manifest: &Manifest) -> Result<Vec<u8>, Failure> {
     let path = artifact_path(manifest);
     output::note(format_args!("building {}", manifest.name));
-    let built = build_folder(manifest, &Recipe::default())?;
+    let built = build_folder(manifest, &Recipe::default())?.built;
     subject::write_built(&path, &built)?;
     Ok(built.artifact)
 }
 
 /// Runs the folder's build command and makes the artifact of what it leaves.
-pub(crate) fn build_folder(manifest: &Manifest, recipe: &Recipe) -> Result<Built, Failure> {
+pub(crate) fn build_folder(manifest: &Manifest, recipe: &Recipe) -> Result<Made, Failure> {
     if let Some(words) = &manifest.build {
         run_build_command(manifest, words).user_error()?;
     }
@@ -170,6 +194,7 @@ fn all_older(folder: &Path, built: SystemTime) -> bool {
     true
 }
 
-fn is_input(name: &std::ffi::OsStr) -> bool {
+/// Whether a file of this name in a function's folder may be something that it is made from.
+pub(crate) fn is_input(name: &std::ffi::OsStr) -> bool {
     name != "target" && !name.as_encoded_bytes().starts_with(b".")
 }

@@ -2,10 +2,12 @@
 //!
 //! * a [`subject`] is the thing that a PATH names: a function's folder, a module or an artifact;
 //! * a [`manifest`] is a folder's `faas.toml`;
-//! * a [`recipe`] makes a module an artifact;
+//! * a [`recipe`] makes a module an artifact, and the [`build_cache`] keeps it for the next time;
 //! * [`bounds`] is about how a guest's accesses are kept inside its memory;
 //! * a [`function`] is an artifact with its name, limits and environment;
+//! * [`actions`] compiles what OpenWhisk sends to a server that is one of its containers;
 //! * [`verified`] remembers which artifacts were checked, so that starts need not do it again;
+//! * [`watch`] tells when files of a function have changed;
 //! * [`commands`] has one file for each command: its options, its help, its work;
 //! * the [`log`] of a command goes to standard error without anybody waiting for it;
 //! * a [`failure`] is an error and whose it is, which decides the exit code; [`hints`] say what to do
@@ -15,7 +17,10 @@
 //! prints.
 #![forbid(unsafe_code)]
 
+mod actions;
 mod bounds;
+mod build_cache;
+mod cache_folder;
 mod commands;
 mod failure;
 mod function;
@@ -28,6 +33,7 @@ mod recipe;
 mod subject;
 mod toolchain;
 mod verified;
+mod watch;
 
 use clap::Parser;
 use failure::Failure;

@@ -67,6 +67,13 @@ pub(crate) fn note(text: impl Display) {
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
+/// Writes text to standard output and to standard error, as it is: lines of guests that are escaped
+/// already. Nobody may be listening.
+pub(crate) fn streams(stdout: &str, stderr: &str) {
+    let _ = write(stdout.as_bytes());
+    let _ = io::stderr().lock().write_all(stderr.as_bytes());
+}
+
 /// Shows the answer of the parser of the command line, a mistake or the help that was asked for; the
 /// exit code.
 ///

@@ -1,6 +1,7 @@
 //! The options for making an artifact; [`wfaas_build`] makes it.
 
 use crate::bounds::{self, listed, switch};
+use crate::build_cache::Place;
 use crate::failure::{Blame, Failure, Kind};
 use crate::manifest::Manifest;
 use crate::progress::Progress;
@@ -43,6 +44,17 @@ pub(crate) struct Recipe {
 
     #[command(flatten)]
     bounds: bounds::Choice,
+
+    /// Build anew, and leave the cache of builds alone; see `faascli cache`
+    #[arg(long)]
+    no_cache: bool,
+}
+
+/// An artifact and how it was come by.
+pub(crate) struct Made {
+    pub(crate) built: Built,
+    /// Whether it is from the cache of builds.
+    pub(crate) cached: bool,
 }
 
 /// How long an initialisation may take unless the command line says otherwise.
@@ -75,6 +87,11 @@ fn parse_cpu(names: &str) -> Result<CpuFeatures, String> {
 }
 
 impl Recipe {
+    /// Compiles fast rather than fast code.
+    pub(crate) fn fast() -> Recipe {
+        Recipe { opt: Opt::Fast, ..Recipe::default() }
+    }
+
     /// The recipe with the init export and the bounds strategy of a `faas.toml`, unless the command
     /// line says otherwise.
     pub(crate) fn with_manifest(&self, manifest: &Manifest) -> Recipe {
@@ -93,15 +110,34 @@ impl Recipe {
         wasm: &Path,
         spec: &Spec,
         warm_up: &[WarmUp],
-    ) -> Result<Built, Failure> {
+    ) -> Result<Made, Failure> {
         let module = subject::read(wasm)?;
         let program = spec.name.is_none().then(|| subject::stem(wasm));
         let options = self.options(program, warm_up)?;
+        let place = if self.no_cache { None } else { Place::of(&module, spec, &options) };
+        if let Some(built) = place.as_ref().and_then(Place::get) {
+            return Ok(Made { built, cached: true });
+        }
         let built = wfaas_build::build(&module, spec, &options, &Progress::start());
-        built.map_err(|error| build_failure(error, wasm, spec))
+        let built = built.map_err(|error| build_failure(error, wasm, spec))?;
+        if let Some(place) = place {
+            place.put(&built);
+        }
+        Ok(Made { built, cached: false })
     }
 
     fn options(&self, program: Option<String>, warm_up: &[WarmUp]) -> Result<Options, Failure> {
+        let (export, time) = (self.init.clone(), Some(self.init_time.0));
+        let init = Init { program, export, time };
+        Ok(Options {
+            compile: self.compile_options()?,
+            init: (!self.no_init).then_some(init),
+            warm_up: warm_up.to_vec(),
+        })
+    }
+
+    /// How to compile.
+    pub(crate) fn compile_options(&self) -> Result<wfaas_compiler::Options<'static>, Failure> {
         let accept = |accepted: Proposals, name: &String| accepted.without(name);
         let proposals = self.disable.iter().try_fold(Proposals::ALL, accept).user_error()?;
         let opt = match self.opt {
@@ -110,13 +146,7 @@ impl Recipe {
         };
         let compile =
             wfaas_compiler::Options { opt, cpu: self.cpu, proposals, ..Default::default() };
-        let (export, time) = (self.init.clone(), Some(self.init_time.0));
-        let init = Init { program, export, time };
-        Ok(Options {
-            compile: self.bounds.apply(compile)?,
-            init: (!self.no_init).then_some(init),
-            warm_up: warm_up.to_vec(),
-        })
+        self.bounds.apply(compile)
     }
 }
 

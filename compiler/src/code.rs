@@ -20,6 +20,9 @@ pub(crate) struct Code {
     /// The steps of the prologue, each with the offset behind its instruction.
     pub(crate) unwind: Vec<(u32, FrameStep)>,
     pub(crate) stats: BoundsStats,
+    /// Where ranges of instructions start, and the location that they come from; empty unless asked
+    /// for.
+    pub(crate) locations: Vec<(u32, SourceLoc)>,
 }
 
 /// An instruction at which guest code can stop.

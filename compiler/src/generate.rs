@@ -1,6 +1,6 @@
 //! Generating code: guest functions in parallel, then the thunks and stubs that they refer to.
 
-use crate::arch::x86_64::collect::collect;
+use crate::arch::x86_64::collect::{collect, locations};
 use crate::arch::x86_64::isa::Generators;
 use crate::arch::x86_64::relax;
 use crate::bounds::{self, Policy};
@@ -45,6 +45,8 @@ pub(crate) struct Worker {
     storage: Storage,
     /// Whether assembly is made too.
     assembly: bool,
+    /// Whether the locations of all instructions are kept.
+    located: bool,
 }
 
 impl<'m> Generator<'m> {
@@ -140,6 +142,17 @@ impl<'m> Generator<'m> {
             .map_init(Worker::new, |worker, symbol| self.piece(worker, *symbol))
             .collect();
         results.into_iter().collect()
+    }
+
+    /// Generates a guest function, with the locations of all instructions.
+    pub(crate) fn located(
+        &self,
+        worker: &mut Worker,
+        body: Body<'_>,
+        callees: &Callees,
+    ) -> Result<Code, CompileError> {
+        worker.located = true;
+        self.function(worker, body, callees)
     }
 
     /// Generates a guest function.
@@ -298,6 +311,9 @@ impl<'m> Generator<'m> {
         compiled: CompiledCode,
     ) -> Result<Code, CompileError> {
         let mut code = collect(symbol, &worker.context.func, &compiled)?;
+        if worker.located {
+            code.locations = locations(&compiled);
+        }
         if self.passes.contains(Pass::Relax) && !compiled.bb_starts.is_empty() {
             let mut blocks = compiled.bb_starts;
             blocks.sort_unstable();
@@ -335,6 +351,7 @@ impl Worker {
             allocations: FuncValidatorAllocations::default(),
             storage: Storage::Values,
             assembly: false,
+            located: false,
         }
     }
 

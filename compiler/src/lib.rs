@@ -30,14 +30,16 @@ mod error;
 mod front;
 mod generate;
 mod inline;
+mod listing;
 mod options;
 mod passes;
 mod switches;
 mod symbol;
 
 pub use arch::x86_64::cpu::parse_cpu;
-pub use dump::{assembly, clif};
+pub use dump::{assembly, clif, functions, listing};
 pub use error::CompileError;
+pub use listing::{Listing, Machine, Row};
 pub use options::{Effort, OptLevel, Options, Progress};
 pub use switches::{Entry, Pass, Passes, Proof, Proofs, Proposal, Proposals, Switch, Switches};
 

@@ -94,7 +94,7 @@ switches! {
             "saturating float-to-int conversion";
         MultiValue "multi-value" "multiple values";
         BulkMemory "bulk-memory" "bulk memory operations";
-        ReferenceTypes "reference-types" "reference types" base_of FunctionReferences Exceptions;
+        ReferenceTypes "reference-types" "reference types" base_of FunctionReferences Exceptions LegacyExceptions;
         Simd "simd" "SIMD" base_of RelaxedSimd;
         RelaxedSimd "relaxed-simd" "relaxed SIMD";
         MultiMemory "multi-memory" "multiple memories";
@@ -103,7 +103,8 @@ switches! {
         TailCall "tail-call" "tail calls";
         ExtendedConst "extended-const" "extended constants";
         FunctionReferences "function-references" "typed function references";
-        Exceptions "exceptions" "exception handling";
+        Exceptions "exceptions" "exception handling" base_of LegacyExceptions;
+        LegacyExceptions "legacy-exceptions" "legacy exception handling";
         CompactImports "compact-import-section" "compact imports";
     }
 }

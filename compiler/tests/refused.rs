@@ -11,7 +11,6 @@ fn error(module: &str) -> CompileError {
 fn proposals_are_refused_by_name() {
     let mut wrong = Vec::new();
     for (module, proposal) in [
-        ("(tag) (func try catch_all end)", "legacy exception handling"),
         ("(type (struct))", "garbage collection"),
         ("(type $f (sub (func))) (type (sub $f (func)))", "garbage collection"),
         ("(func (param anyref))", "garbage collection"),
@@ -67,6 +66,8 @@ fn disabled_proposals_are_refused_by_name() {
         ("function-references", "(type $f (func)) (func (param (ref $f)))"),
         ("function-references", "(type (sub (func)))"),
         ("exceptions", "(tag)"),
+        ("exceptions", "(tag) (func try catch_all end)"),
+        ("legacy-exceptions", "(tag) (func try catch_all end)"),
         ("multi-memory", "(memory 1) (memory 1)"),
         ("threads", "(memory 1 1 shared)"),
         ("threads", "(memory 1) (func (drop (i32.atomic.load (i32.const 0))))"),

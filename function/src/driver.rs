@@ -9,7 +9,8 @@ use crate::state::State;
 use http::Response;
 use std::marker::PhantomData;
 use wfaas_vm::{
-    Error, Faaslet, Instance, Memory, Pool, PoolCellsFunc, PoolMemory, Store, TypedFunc,
+    Error, ExternType, Faaslet, Func, FuncType, Instance, Memory, Module, Pool, PoolCellsFunc,
+    PoolMemory, Store, TypedFunc, Val,
 };
 
 /// An entry point of a guest, looked up once.
@@ -17,6 +18,28 @@ use wfaas_vm::{
 pub struct Entry<P, R> {
     pub(crate) index: usize,
     types: PhantomData<fn(P) -> R>,
+}
+
+/// An entry point with any number of numbers, looked up once. A call costs more than that of an
+/// [`Entry`].
+#[derive(Debug)]
+pub struct ListEntry {
+    pub(crate) index: usize,
+    ty: FuncType,
+}
+
+impl ListEntry {
+    /// Its parameters and results.
+    pub fn ty(&self) -> &FuncType {
+        &self.ty
+    }
+}
+
+/// The entry point to call, by its place in the lists of a target.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Callee {
+    Cells(usize),
+    List(usize),
 }
 
 /// A memory of a guest, looked up once.
@@ -81,6 +104,52 @@ impl<'a> Resolver<'a> {
         Ok(Entry { index, types: PhantomData })
     }
 
+    /// The function exported as `name`, whatever numbers it takes and returns.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn list_func(&mut self, name: &str) -> Result<ListEntry, Error> {
+        let Some(ty) = self.func_type(name) else {
+            let reason = "not a function that is exported".to_owned();
+            return Err(Error::Export { name: name.to_owned(), reason });
+        };
+        let lists = match &mut self.source {
+            Source::Pool(_, exports) => &mut exports.lists,
+            Source::Store(target) => &mut target.lists,
+        };
+        lists.push(name.to_owned());
+        Ok(ListEntry { index: lists.len() - 1, ty })
+    }
+
+    /// Whether there is an export of this name.
+    pub fn has(&self, name: &str) -> bool {
+        self.module().get_export(name).is_some()
+    }
+
+    /// The type of the function exported as `name`, if there is one.
+    pub fn func_type(&self, name: &str) -> Option<FuncType> {
+        match self.module().get_export(name)? {
+            ExternType::Func(ty) => Some(ty),
+            _ => None,
+        }
+    }
+
+    fn module(&self) -> &Module {
+        match &self.source {
+            Source::Pool(pool, _) => pool.module(),
+            Source::Store(target) => target.instance.module(&target.store),
+        }
+    }
+
+    /// The names and types of the exported functions.
+    pub fn funcs(&self) -> Vec<(String, FuncType)> {
+        let func = |(name, ty): (&str, ExternType)| match ty {
+            ExternType::Func(ty) => Some((name.to_owned(), ty)),
+            _ => None,
+        };
+        self.module().exports().filter_map(func).collect()
+    }
+
     /// The memory exported as `name`.
     ///
     /// # Errors
@@ -106,6 +175,8 @@ impl<'a> Resolver<'a> {
 pub(crate) trait Target {
     /// Calls an entry point.
     fn call(&mut self, index: usize, cells: &mut Cells) -> Result<(), Error>;
+    /// Calls an entry point with a list; it has the results then.
+    fn call_list(&mut self, index: usize, list: &mut Vec<Val>) -> Result<(), Error>;
     /// The data of its store.
     fn state(&mut self) -> &mut State;
     /// A memory.
@@ -116,6 +187,7 @@ pub(crate) trait Target {
 #[derive(Default)]
 pub(crate) struct PoolExports {
     funcs: Vec<PoolCellsFunc>,
+    lists: Vec<String>,
     memories: Vec<PoolMemory>,
 }
 
@@ -157,6 +229,23 @@ impl<'a> FaasletTarget<'a> {
         Ok(())
     }
 
+    /// Calls an entry point with a list; host functions that it calls may wait.
+    pub(crate) async fn call_list_async(
+        &mut self,
+        index: usize,
+        list: &mut Vec<Val>,
+    ) -> Result<(), Error> {
+        let func = self.list_func(index)?;
+        *list = func.call_async(self.faaslet().store(), list).await?;
+        Ok(())
+    }
+
+    fn list_func(&mut self, index: usize) -> Result<Func, Error> {
+        let name = &self.exports.lists[index];
+        let instance = self.faaslet().instance();
+        exported(self.faaslet().store(), instance, name)
+    }
+
     /// The answer that the guest has made.
     pub(crate) fn take_answer(&mut self) -> Response<Body> {
         std::mem::take(&mut self.state().live().exchange.answer)
@@ -167,6 +256,12 @@ impl Target for FaasletTarget<'_> {
     fn call(&mut self, index: usize, cells: &mut Cells) -> Result<(), Error> {
         let func = &self.exports.funcs[index];
         *cells = self.faaslet().call_cells(func, *cells)?;
+        Ok(())
+    }
+
+    fn call_list(&mut self, index: usize, list: &mut Vec<Val>) -> Result<(), Error> {
+        let func = self.list_func(index)?;
+        *list = func.call(self.faaslet().store(), list)?;
         Ok(())
     }
 
@@ -194,11 +289,18 @@ impl Drop for FaasletTarget<'_> {
     }
 }
 
+/// A function that was there when the protocol asked for it.
+fn exported(store: &mut Store<State>, instance: Instance, name: &str) -> Result<Func, Error> {
+    let missing = || Error::Export { name: name.to_owned(), reason: "not there".to_owned() };
+    instance.get_func(store, name).ok_or_else(missing)
+}
+
 /// An instance in a store of its own.
 pub(crate) struct StoreTarget {
     pub(crate) store: Store<State>,
     pub(crate) instance: Instance,
     funcs: Vec<Box<dyn CallStore>>,
+    lists: Vec<String>,
     memories: Vec<Memory>,
 }
 
@@ -216,13 +318,20 @@ impl<P: Numbers, R: Numbers> CallStore for TypedFunc<P, R> {
 
 impl StoreTarget {
     pub(crate) fn new(store: Store<State>, instance: Instance) -> StoreTarget {
-        StoreTarget { store, instance, funcs: Vec::new(), memories: Vec::new() }
+        let (funcs, lists, memories) = (Vec::new(), Vec::new(), Vec::new());
+        StoreTarget { store, instance, funcs, lists, memories }
     }
 }
 
 impl Target for StoreTarget {
     fn call(&mut self, index: usize, cells: &mut Cells) -> Result<(), Error> {
         self.funcs[index].call(&mut self.store, cells)
+    }
+
+    fn call_list(&mut self, index: usize, list: &mut Vec<Val>) -> Result<(), Error> {
+        let func = exported(&mut self.store, self.instance, &self.lists[index])?;
+        *list = func.call(&mut self.store, list)?;
+        Ok(())
     }
 
     fn state(&mut self) -> &mut State {
@@ -239,11 +348,13 @@ struct Course {
     number: usize,
     outcome: Outcome,
     cells: Cells,
+    list: Vec<Val>,
 }
 
 impl Course {
     fn new() -> Course {
-        Course { number: 0, outcome: Outcome::Returned, cells: Cells::default() }
+        let (outcome, cells) = (Outcome::Returned, Cells::default());
+        Course { number: 0, outcome, cells, list: Vec::new() }
     }
 
     /// Asks the conversation for the next call: its entry point. The arguments are in the cells.
@@ -252,9 +363,10 @@ impl Course {
         conversation: &dyn Conversation,
         target: &mut dyn Target,
         output_limit: u64,
-    ) -> Result<Option<usize>, InvokeError> {
-        let Course { number, outcome, cells } = *self;
-        let mut turn = Turn { number, outcome, cells, target, output_limit };
+    ) -> Result<Option<Callee>, InvokeError> {
+        let Course { number, outcome, cells, .. } = *self;
+        let list = &mut self.list;
+        let mut turn = Turn { number, outcome, cells, list, target, output_limit };
         let Next::Call(ready) = conversation.turn(&mut turn)? else { return Ok(None) };
         self.cells = turn.cells;
         self.number += 1;
@@ -279,8 +391,11 @@ pub(crate) fn drive(
     output_limit: u64,
 ) -> Result<(), InvokeError> {
     let mut course = Course::new();
-    while let Some(index) = course.next(conversation, target, output_limit)? {
-        let result = target.call(index, &mut course.cells);
+    while let Some(callee) = course.next(conversation, target, output_limit)? {
+        let result = match callee {
+            Callee::Cells(index) => target.call(index, &mut course.cells),
+            Callee::List(index) => target.call_list(index, &mut course.list),
+        };
         course.called(result)?;
     }
     Ok(())
@@ -293,8 +408,12 @@ pub(crate) async fn drive_async(
     output_limit: u64,
 ) -> Result<(), InvokeError> {
     let mut course = Course::new();
-    while let Some(index) = course.next(conversation, target, output_limit)? {
-        let result = target.call_async(index, &mut course.cells).await;
+    while let Some(callee) = course.next(conversation, target, output_limit)? {
+        let result = match callee {
+            Callee::Cells(index) => target.call_async(index, &mut course.cells).await,
+            // Boxed: exchanges without lists have no memory for it.
+            Callee::List(index) => Box::pin(target.call_list_async(index, &mut course.list)).await,
+        };
         course.called(result)?;
     }
     Ok(())

@@ -134,6 +134,9 @@ pub struct Exchange {
 pub trait LogSink: fmt::Debug + Send {
     /// A line, or that the limit is reached. Must not block.
     fn take(&self, event: LogEvent);
+
+    /// Bytes that the guest wrote to stdout and that are in no answer. Must not block.
+    fn stdout(&self, _bytes: &[u8]) {}
 }
 
 impl Default for Exchange {

@@ -292,7 +292,7 @@ impl Function {
         let overhead = (LINE_BYTES + self.spec.name().len() + exchange.id.len()) as u64;
         let deadline = exchange.deadline.or_else(|| Instant::now().checked_add(time));
         let (stdin, stdout) = match self.conversation.streams() {
-            Streams::Exchange => {
+            Streams::Exchange | Streams::Captured => {
                 (exchange.request.body_mut().take_input(), Output::capture(output))
             }
             Streams::Log => (Input::default(), Output::log_with(log, overhead)),

@@ -33,6 +33,12 @@ pub enum InvokeError {
     Vm(wfaas_vm::Error),
 }
 
+/// The error of a protocol's host function that ends the guest, which is to blame: the exchange ends
+/// with [`InvokeError::Protocol`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct GuestFault(pub String);
+
 impl InvokeError {
     /// That a guest did not keep to its ABI.
     pub fn protocol(error: impl Into<BoxError>) -> InvokeError {
@@ -69,6 +75,9 @@ impl From<wfaas_vm::Error> for InvokeError {
         }
         if let Some(limit) = error.downcast_ref::<OutputLimit>() {
             return InvokeError::OutputLimit(*limit);
+        }
+        if let Some(fault) = error.downcast_ref::<GuestFault>() {
+            return InvokeError::protocol(fault.clone());
         }
         match error {
             wfaas_vm::Error::Trap(trap) if trap.code == TrapCode::DeadlineExceeded => {

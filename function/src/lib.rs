@@ -41,11 +41,11 @@ mod spec;
 mod state;
 
 pub use cells::Numbers;
-pub use driver::{Background, Entry, GuestMemory, Resolver};
+pub use driver::{Background, Entry, GuestMemory, ListEntry, Resolver};
 pub use exchange::{Body, Exchange, LogSink};
 pub use function::{Function, FunctionError};
 pub use id::ExchangeId;
-pub use invoke::InvokeError;
+pub use invoke::{GuestFault, InvokeError};
 pub use numbers::{ArgumentError, ShowValue};
 pub use protocol::{
     AbiError, About, Conversation, Next, Outcome, Protocol, Protocols, Ready, Required,

@@ -9,7 +9,7 @@
 //! [prepared]: Protocol::prepare
 
 use crate::cells::{Cells, Numbers};
-use crate::driver::{Entry, GuestMemory, Resolver, Target};
+use crate::driver::{Callee, Entry, GuestMemory, ListEntry, Resolver, Target};
 use crate::exchange::Exchange;
 use crate::invoke::InvokeError;
 use crate::protocols::TABLE;
@@ -17,7 +17,8 @@ use crate::spec::Abi;
 use crate::state::State;
 use std::any::Any;
 use std::fmt;
-use wfaas_vm::{ExternType, FuncType, Linker, Module, ValType};
+use wfaas_vm::{ExternType, FuncType, Linker, Module, Val, ValType};
+use wfaas_wasi::{HasWasi, LogEvent, OutputLimit};
 
 /// A guest ABI: one file and one line of a table.
 pub trait Protocol: Send + Sync {
@@ -84,6 +85,8 @@ pub struct Required {
 pub enum RequiredType {
     /// A function with these parameters and results.
     Func(&'static [ValType], &'static [ValType]),
+    /// A function of several types, which the protocol looks at itself.
+    AnyFunc,
     /// A memory.
     Memory,
 }
@@ -98,6 +101,11 @@ impl Required {
         Required { name, ty: RequiredType::Func(params, results), sign: true }
     }
 
+    /// A function of any type that only guests of this protocol have.
+    pub const fn any_func(name: &'static str) -> Required {
+        Required { name, ty: RequiredType::AnyFunc, sign: true }
+    }
+
     /// A memory, as many modules have one.
     pub const fn memory(name: &'static str) -> Required {
         Required { name, ty: RequiredType::Memory, sign: false }
@@ -110,7 +118,8 @@ impl RequiredType {
             (RequiredType::Func(params, results), ExternType::Func(ty)) => {
                 ty.params() == params && ty.results() == results
             }
-            (RequiredType::Memory, ExternType::Memory(_)) => true,
+            (RequiredType::AnyFunc, ExternType::Func(_))
+            | (RequiredType::Memory, ExternType::Memory(_)) => true,
             _ => false,
         }
     }
@@ -123,6 +132,7 @@ impl fmt::Display for RequiredType {
                 let ty = FuncType::new(params.iter().copied(), results.iter().copied());
                 ExternType::Func(ty).fmt(f)
             }
+            RequiredType::AnyFunc => f.write_str("a function"),
             RequiredType::Memory => f.write_str("a memory"),
         }
     }
@@ -323,6 +333,8 @@ pub enum Streams {
     /// stdin is the request's body, which may arrive while the guest runs, and stdout becomes the
     /// answer's.
     Exchange,
+    /// stdin is the request's body, which has to be complete, and stdout is kept for the conversation.
+    Captured,
     /// stdin is empty, and stdout goes to the log. The request's body has to be complete.
     Log,
 }
@@ -339,7 +351,7 @@ pub enum Next {
 
 /// A call that was made ready.
 #[derive(Debug)]
-pub struct Ready(pub(crate) usize);
+pub struct Ready(pub(crate) Callee);
 
 /// What became of a call that did not fail. A trap, an exception or a deadline ends the exchange
 /// without asking the conversation.
@@ -356,6 +368,7 @@ pub struct Turn<'a> {
     pub(crate) number: usize,
     pub(crate) outcome: Outcome,
     pub(crate) cells: Cells,
+    pub(crate) list: &'a mut Vec<Val>,
     pub(crate) target: &'a mut dyn Target,
     pub(crate) output_limit: u64,
 }
@@ -395,7 +408,24 @@ impl Turn<'_> {
     /// Makes a call ready.
     pub fn call<P: Numbers, R: Numbers>(&mut self, entry: &Entry<P, R>, params: P) -> Next {
         params.write(&mut self.cells);
-        Next::Call(Ready(entry.index))
+        Next::Call(Ready(Callee::Cells(entry.index)))
+    }
+
+    /// Makes a call with a list of arguments ready.
+    pub fn call_list(&mut self, entry: &ListEntry, arguments: Vec<Val>) -> Next {
+        *self.list = arguments;
+        Next::Call(Ready(Callee::List(entry.index)))
+    }
+
+    /// The results of the call before, which was one with a list.
+    ///
+    /// # Errors
+    /// As [`Turn::results`].
+    pub fn list_results(&self) -> Result<&[Val], InvokeError> {
+        match self.outcome {
+            Outcome::Returned => Ok(self.list),
+            Outcome::Exited(code) => Err(InvokeError::Exit(code)),
+        }
     }
 
     /// Request and answer.
@@ -409,7 +439,13 @@ impl Turn<'_> {
         self.target.state().local()
     }
 
-    /// What the guest wrote to stdout, if that [leads to the exchange](Streams::Exchange).
+    /// Gives a line to the log.
+    pub fn log(&mut self, event: LogEvent) {
+        self.target.state().log(event);
+    }
+
+    /// What the guest wrote to stdout, if that [leads to the exchange](Streams::Exchange)
+    /// or is [kept](Streams::Captured).
     pub fn take_stdout(&mut self) -> Vec<u8> {
         self.target.state().live().wasi.take_captured()
     }
@@ -417,6 +453,18 @@ impl Turn<'_> {
     /// The bytes of a memory of the guest's.
     pub fn memory(&mut self, memory: &GuestMemory) -> &mut [u8] {
         self.target.memory(memory.index)
+    }
+
+    /// Checks that an answer may have so many bytes.
+    ///
+    /// # Errors
+    /// [`InvokeError::OutputLimit`].
+    pub fn check_output(&self, bytes: u64) -> Result<(), InvokeError> {
+        let limit = self.output_limit;
+        match bytes <= limit {
+            true => Ok(()),
+            false => Err(InvokeError::OutputLimit(OutputLimit { bytes: limit })),
+        }
     }
 
     /// Most bytes of an answer.

@@ -5,14 +5,14 @@ use crate::exchange::{Body, Exchange};
 use crate::function::wants_initialize;
 use crate::invoke::InvokeError;
 use crate::numbers::{self, ArgumentError};
-use crate::protocol::{AbiError, Protocols, Streams};
+use crate::protocol::{AbiError, Conversation, Protocols, Streams};
 use crate::spec::{Span, Spec};
 use crate::state::State;
 use http::Request;
 use std::io::{Read, Write};
 use std::time::Instant;
 use wfaas_vm::{Engine, ExternType, Instance, Linker, Module, Store, Val, untrusted};
-use wfaas_wasi::{EnvironmentError, INITIALIZE, Input, Output, Wasi};
+use wfaas_wasi::{EnvironmentError, INITIALIZE, Input, Output, Wasi, WasiBuilder};
 
 /// Most bytes of stdin that a guest gets as a body.
 const MAX_BODY: u64 = 1 << 30;
@@ -122,7 +122,7 @@ pub fn run(
         initialise(&mut store, instance, module)?;
         match invocation {
             Some(Invocation { export, args }) => call(store, instance, module, export, &args),
-            None => exchange(store, instance, module, spec),
+            None => exchange(store, instance, module, spec, options),
         }
     });
     match outcome {
@@ -140,10 +140,13 @@ pub fn exported_functions(module: &Module) -> String {
     if list.is_empty() { "none".to_owned() } else { list }
 }
 
+/// Arguments and variables of a guest.
+fn wasi(spec: &Spec, options: &RunOptions) -> WasiBuilder {
+    Wasi::builder().args(spec.guest_args(options.program.as_deref())).envs(&spec.env)
+}
+
 fn store(engine: &Engine, spec: &Spec, options: &RunOptions) -> Result<Store<State>, RunError> {
-    let wasi = Wasi::builder()
-        .args(spec.guest_args(options.program.as_deref()))
-        .envs(&spec.env)
+    let wasi = wasi(spec, options)
         .stdin(Input::process_stdin())
         .stdout(Output::process_stdout())
         .stderr(Output::process_stderr())
@@ -205,21 +208,48 @@ fn exchange(
     instance: Instance,
     module: &Module,
     spec: &Spec,
+    options: &RunOptions,
 ) -> Result<Outcome, RunError> {
     let protocol = Protocols::default().choose(spec.abi.as_ref(), module);
     let protocol = protocol
         .map_err(|error| RunError::NothingToRun { error, exports: exported_functions(module) })?;
     let mut target = StoreTarget::new(store, instance);
     let conversation = protocol.prepare(&mut Resolver::of_store(&mut target, spec))?;
-    if conversation.streams() == Streams::Log {
-        let mut body = Vec::new();
-        let read = std::io::stdin().lock().take(MAX_BODY).read_to_end(&mut body);
-        read.map_err(RunError::Io)?;
-        *target.state().live().exchange = Exchange::new(Request::new(Body::complete(body)));
+    if conversation.streams() != Streams::Exchange {
+        begin(&*conversation, &mut target, spec, options)?;
     }
     drive(&*conversation, &mut target, u64::MAX)?;
     let answer = target.state().live().exchange.answer.body_mut().take();
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(&answer).and_then(|()| stdout.flush()).map_err(RunError::Output)?;
     Ok(Outcome::Exit(0))
+}
+
+/// Puts an exchange with stdin as its body into the state of a guest.
+fn begin(
+    conversation: &dyn Conversation,
+    target: &mut StoreTarget,
+    spec: &Spec,
+    options: &RunOptions,
+) -> Result<(), RunError> {
+    let mut body = Vec::new();
+    let read = std::io::stdin().lock().take(MAX_BODY).read_to_end(&mut body);
+    read.map_err(RunError::Io)?;
+    let mut exchange = Exchange::new(Request::new(Body::complete(body)));
+    conversation.begin(&mut exchange)?;
+    let is_captured = conversation.streams() == Streams::Captured;
+    let live = target.state().live();
+    if is_captured || !exchange.arguments.is_empty() {
+        let wasi = wasi(spec, options).args(&exchange.arguments).stderr(Output::process_stderr());
+        let wasi = match is_captured {
+            true => {
+                let stdin = exchange.request.body_mut().take_input();
+                wasi.stdin(stdin).stdout(Output::capture(u64::MAX))
+            }
+            false => wasi.stdout(Output::process_stdout()),
+        };
+        live.wasi = wasi.build()?;
+    }
+    *live.exchange = exchange;
+    Ok(())
 }

@@ -116,5 +116,11 @@ impl Drop for Live {
         while let Some(event) = self.wasi.take_unfinished_line() {
             self.log(event);
         }
+        if let Some(log) = &self.exchange.log {
+            let unanswered = self.wasi.take_captured();
+            if !unanswered.is_empty() {
+                log.stdout(&unanswered);
+            }
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! How a gateway works.
 
 use crate::limits::ClientLimits;
+use crate::openwhisk::ActionHost;
 use crate::tenants::TenantTerms;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -47,10 +48,15 @@ pub struct Config {
     pub idle_timeout: Duration,
     /// Longest time that requests in flight get to finish at the end.
     pub drain_timeout: Duration,
+    /// Whether plain requests of HTTP/1.1 are answered without hyper. Off to compare: all answers are
+    /// the same.
+    pub fast_path: bool,
     /// Limits that keep clients from taking the server from each other.
     pub clients: ClientLimits,
     /// The lowest layer: what holds for a function whose specification leaves it open.
     pub defaults: Spec,
+    /// Has the gateway be a container of OpenWhisk's, or many of them, instead of a server of functions.
+    pub actions: Option<Arc<dyn ActionHost>>,
     /// Counter of dropped log records, for health to show. The log of the process counts in it.
     pub dropped_records: Arc<AtomicU64>,
     /// The VM's configuration.
@@ -76,8 +82,10 @@ impl Config {
             body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
             drain_timeout: Duration::from_secs(15),
+            fast_path: true,
             clients: ClientLimits::default(),
             defaults: Spec { limits: Limits::of_server(), ..Spec::default() },
+            actions: None,
             dropped_records: Arc::default(),
             engine: wfaas_vm::Config::default(),
         }

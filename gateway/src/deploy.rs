@@ -7,6 +7,7 @@ use crate::scheduler::Tenant;
 use crate::store::{Entry, Layout, Store, StoreError};
 use crate::tenants::Tenants;
 use hyper::header::HeaderValue;
+use std::io::Write;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tempfile::NamedTempFile;
@@ -173,12 +174,26 @@ impl Deployer {
         spec: Spec,
         artifact: &[u8],
     ) -> Result<FunctionInfo, DeployError> {
-        let module = Module::from_bytes(&self.engine, artifact).map_err(FunctionError::from)?;
+        let file = self.staged(artifact);
+        let module = match &file {
+            Some(file) => Module::from_file(&self.engine, file.path()),
+            None => Module::from_bytes(&self.engine, artifact),
+        };
+        let module = module.map_err(FunctionError::from)?;
         let _changing = self.change();
-        let deployed = self.check(name, spec, &module, false)?;
+        let mut deployed = self.check(name, spec, &module, false)?;
+        deployed.file = file;
         let info = deployed.info.clone();
         self.registry.insert(Registered::Ready(Arc::new(deployed)));
         Ok(info)
+    }
+
+    /// A file in the store with this artifact, if there is room: profilers find the names of functions in the
+    /// file that code is mapped from.
+    fn staged(&self, artifact: &[u8]) -> Option<NamedTempFile> {
+        let mut file = self.layout.stage().ok()?;
+        file.write_all(artifact).ok()?;
+        Some(file)
     }
 
     /// Removes a function of a tenant from store and memory; whether there was one. Blocks on disk work.

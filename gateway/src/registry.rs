@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tempfile::NamedTempFile;
 use wfaas_function::{ByteSize, Function, FunctionName, Route, Span, Spec, TenantName};
 
 /// A function that can be reached. Requests hold it while they run, so replacing it in the
@@ -22,6 +23,8 @@ pub(crate) struct Deployed {
     pub(crate) info: FunctionInfo,
     /// Once it has had a request.
     account: OnceLock<Arc<Account>>,
+    /// Its artifact's file, if that is not in the store: gone with the function.
+    pub(crate) file: Option<NamedTempFile>,
 }
 
 /// What listings say about a function. Values of environment variables are not in it.
@@ -101,7 +104,8 @@ impl Deployed {
         };
         let stack = function.stack_bytes();
         let memory = info.memory_limit_bytes.saturating_add(stack);
-        Deployed { function, payer, memory, content_type, info, account: OnceLock::new() }
+        let account = OnceLock::new();
+        Deployed { function, payer, memory, content_type, info, account, file: None }
     }
 
     pub(crate) fn name(&self) -> &FunctionName {

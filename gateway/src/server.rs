@@ -7,6 +7,7 @@ use crate::connection::{self, State};
 use crate::deploy::{DeployError, Deployer};
 use crate::http::{Refusals, RequestIds};
 use crate::network::Client;
+use crate::openwhisk::Containers;
 use crate::registry::{FunctionInfo, FunctionStatus};
 use crate::resets::Resets;
 use crate::scheduler::Scheduler;
@@ -33,6 +34,26 @@ pub struct Gateway {
     shared: Arc<Shared>,
 }
 
+/// Makes functions of a server reachable, also while it serves.
+#[derive(Clone)]
+pub struct Installer(Arc<Shared>);
+
+impl Installer {
+    /// As [`Gateway::install`]. A request gets the function that there is when it arrives; those in
+    /// flight go on with theirs. Blocks while the artifact is loaded.
+    ///
+    /// # Errors
+    /// As [`Gateway::install`].
+    pub fn install(
+        &self,
+        name: FunctionName,
+        spec: Spec,
+        artifact: &[u8],
+    ) -> Result<FunctionInfo, DeployError> {
+        self.0.deployer.install(name, spec, artifact)
+    }
+}
+
 /// What all connections share.
 pub(crate) struct Shared {
     pub(crate) config: Config,
@@ -55,6 +76,8 @@ pub(crate) struct Shared {
     pub(crate) functions: Accounts<FunctionName>,
     pub(crate) refusals: Refusals,
     pub(crate) ids: RequestIds,
+    /// Those of OpenWhisk, if that is what is served.
+    pub(crate) containers: Option<Arc<Containers>>,
 }
 
 /// Why a gateway cannot start or go on.
@@ -134,6 +157,7 @@ impl Gateway {
         let refusals = Refusals::default();
         let turns = Turns::new(config.threads);
         let finishing = tokio::sync::watch::Sender::new(0);
+        let containers = config.actions.clone().map(|host| Arc::new(Containers::new(host)));
         let shared = Shared {
             config,
             deployer,
@@ -149,6 +173,7 @@ impl Gateway {
             functions,
             refusals,
             ids,
+            containers,
         };
         Ok(Gateway { listener, address, shared: Arc::new(shared) })
     }
@@ -170,6 +195,11 @@ impl Gateway {
         artifact: &[u8],
     ) -> Result<FunctionInfo, DeployError> {
         self.shared.deployer.install(name, spec, artifact)
+    }
+
+    /// A handle by which functions are made reachable while it serves.
+    pub fn installer(&self) -> Installer {
+        Installer(self.shared.clone())
     }
 
     /// The functions, by name: those that can be reached, and those that could not be loaded.

@@ -12,7 +12,11 @@
 //! exists, written to an artifact, and loaded again from there into another slot; the directives
 //! then meet the restored instance. Every statement of a script about an instance must hold for its copy too.
 //! On the routes [`Route::Bounds`] modules are compiled with another bounds strategy.
+//!
+//! `legacy/` holds scripts of our own, about legacy exceptions. `WFAAS_SCRIPTS=FOLDER` runs the scripts of a
+//! folder too.
 
+mod folded;
 mod parts;
 mod report;
 mod runner;

@@ -45,6 +45,14 @@ const REFUSED: &[Proposal] = &[
 const OUTDATED: &[(&str, &str)] =
     &[("mutable-global", "linking.wast"), ("reference-types", "unreached-invalid.wast")];
 
+/// Scripts of our own about legacy exceptions: the suite's are in no package.
+const LEGACY: &[(&str, &str)] = &[
+    ("catch.wast", include_str!("../legacy/catch.wast")),
+    ("rethrow.wast", include_str!("../legacy/rethrow.wast")),
+    ("delegate.wast", include_str!("../legacy/delegate.wast")),
+    ("mixed.wast", include_str!("../legacy/mixed.wast")),
+];
+
 /// The parts that are run: all versions, then all proposals that are accepted.
 ///
 /// The suite repeats most scripts from part to part. Each text is in the first part that has it
@@ -62,7 +70,32 @@ pub fn parts() -> Vec<Part> {
         let script = |file: TestFile<'static>| Script { name: file.name, text: file.contents };
         Part { name, proposals: accepted_in(name), scripts: new.map(script).collect() }
     };
-    versions.chain(proposals).map(part).collect()
+    versions.chain(proposals).map(part).chain([legacy()]).chain(further()).collect()
+}
+
+/// The variable that names a folder of further scripts, as of a checkout of the specification.
+const FOLDER: &str = "WFAAS_SCRIPTS";
+
+/// The scripts of a folder that the environment names.
+fn further() -> Option<Part> {
+    let folder = std::env::var_os(FOLDER)?;
+    let entries = std::fs::read_dir(folder).expect("a folder of scripts");
+    let paths = entries.map(|entry| entry.expect("a folder of scripts").path());
+    let scripts = paths.filter(|path| path.extension().is_some_and(|name| name == "wast"));
+    let script = |path: std::path::PathBuf| Script {
+        name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        // Scripts live as long as the tests.
+        text: std::fs::read_to_string(path).expect("a script").leak(),
+    };
+    let scripts = scripts.map(script).collect();
+    Some(Part { name: "further", proposals: Proposals::ALL, scripts })
+}
+
+/// The part about legacy exceptions.
+fn legacy() -> Part {
+    let script = |(name, text): &(&str, &'static str)| Script { name: (*name).to_owned(), text };
+    let scripts = LEGACY.iter().map(script).collect();
+    Part { name: "legacy-exceptions", proposals: Proposals::ALL, scripts }
 }
 
 /// Parts of the suite and proposals that are younger than they.

@@ -1,5 +1,6 @@
 //! Running scripts.
 
+use crate::folded::unfold;
 use crate::report::{Failure, Report};
 use crate::snapshot::restored;
 use crate::spectest;
@@ -66,6 +67,7 @@ impl Route {
 
 /// Runs the script `text`, whose modules may use `proposals`.
 pub fn run_script(text: &str, proposals: Proposals, route: Route) -> Report {
+    let text = &*unfold(text);
     let mut lexer = wast::lexer::Lexer::new(text);
     lexer.allow_confusing_unicode(true);
     let parsed = ParseBuffer::new_with_lexer(lexer);

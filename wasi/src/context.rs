@@ -1,9 +1,9 @@
 //! The state of one instance, and how guests reach it in the data of their store.
 
 use crate::environment::{EMPTY, Environment, EnvironmentError};
-use crate::preview1::Errno;
+use crate::files::Files;
 use crate::stdio::{Input, LogEvent, Output, Shared, WriteError, Written};
-use crate::table::{Descriptor, Table};
+use crate::table::{Descriptor, Object, Table};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -45,6 +45,7 @@ pub trait HasWasi: 'static {
 pub struct Wasi {
     environment: Option<Arc<Environment>>,
     pub(crate) table: Table,
+    files: Option<Arc<Files>>,
     /// Of all output streams, whether they are still open or not.
     shared: Shared,
 }
@@ -65,7 +66,19 @@ impl Wasi {
         stderr: Output,
     ) -> Wasi {
         let table = Table::with_streams(stdin, stdout, stderr);
-        Wasi { environment: Some(environment), table, shared: Shared::default() }
+        Wasi { environment: Some(environment), table, files: None, shared: Shared::default() }
+    }
+
+    /// Opens directories and listeners for the guest, with descriptors from 3 on. To be called before
+    /// the guest runs.
+    pub fn set_files(&mut self, files: Arc<Files>) {
+        self.table.set_files(files.clone());
+        self.files = Some(files);
+    }
+
+    /// Directories and listeners that were open from the start.
+    pub(crate) fn files(&self) -> Option<&Arc<Files>> {
+        self.files.as_ref()
     }
 
     /// A state to be described step by step. To begin with it is the default one. It has arguments
@@ -92,23 +105,23 @@ impl Wasi {
         unfinished.or_else(|| shared.logged.take_limit())
     }
 
-    /// Closes a descriptor; what it still had for the log.
-    pub(crate) fn close(&mut self, fd: u32) -> Result<Option<LogEvent>, Errno> {
-        Ok(self.table.remove(fd)?.take_unfinished_line(&mut self.shared))
+    /// The end of a descriptor that is closed, for the log.
+    pub(crate) fn last_line(&mut self, mut closed: Descriptor) -> Option<LogEvent> {
+        closed.take_unfinished_line(&mut self.shared)
     }
 
     /// Ready when reading from a descriptor takes no wait for a stream.
     pub(crate) fn poll_input(&mut self, fd: u32, context: &mut Context<'_>) -> Poll<()> {
-        match self.table.get_mut(fd) {
-            Ok(Descriptor::Input(input)) => input.poll(context),
+        match self.table.get(fd).map(|descriptor| &mut descriptor.object) {
+            Ok(Object::Input(input)) => input.poll(context),
             _ => Poll::Ready(()),
         }
     }
 
     /// Writes to a descriptor as much as it takes at once.
     pub(crate) fn write(&mut self, fd: u32, bytes: &[u8]) -> Result<Written, WriteError> {
-        match self.table.get_mut(fd) {
-            Ok(Descriptor::Output(output)) => output.write(bytes, &mut self.shared),
+        match self.table.get(fd).map(|descriptor| &mut descriptor.object) {
+            Ok(Object::Output(output)) => output.write(bytes, &mut self.shared),
             _ => Err(WriteError::NoOutput),
         }
     }
@@ -122,6 +135,7 @@ pub struct WasiBuilder {
     stdin: Input,
     stdout: Output,
     stderr: Output,
+    files: Option<Arc<Files>>,
 }
 
 impl WasiBuilder {
@@ -170,12 +184,22 @@ impl WasiBuilder {
         self
     }
 
+    /// Directories and listeners that are open when the guest starts.
+    pub fn files(mut self, files: Arc<Files>) -> Self {
+        self.files = Some(files);
+        self
+    }
+
     /// The state.
     ///
     /// # Errors
     /// [`EnvironmentError`] names the argument or variable that no guest can be given.
     pub fn build(self) -> Result<Wasi, EnvironmentError> {
         let environment = Arc::new(Environment::new(self.args, self.env)?);
-        Ok(Wasi::new(environment, self.stdin, self.stdout, self.stderr))
+        let mut wasi = Wasi::new(environment, self.stdin, self.stdout, self.stderr);
+        if let Some(files) = self.files {
+            wasi.set_files(files);
+        }
+        Ok(wasi)
     }
 }

@@ -51,6 +51,7 @@ mod stdio;
 mod table;
 mod timer;
 mod wait;
+mod work;
 
 pub use context::{HasWasi, Wasi, WasiBuilder};
 pub use environment::{Environment, EnvironmentError};

@@ -1,49 +1,118 @@
 //! The descriptor table of an instance.
 //!
 //! Standard streams are entries like any other: a guest can close them. They lie in the table itself,
-//! so that an instance needs no allocation.
+//! so that an instance without files needs no allocation. Directories and listeners that are open from
+//! the start come behind them, once the guest looks at any but a standard stream.
 
-use crate::preview1::Errno;
+use crate::files::{Directory, File, Files, Preopen};
+use crate::preview1::{Errno, Flags, Rights};
 use crate::stdio::{Input, LogEvent, Output, Shared};
-use rustix::event::{PollFd, PollFlags};
+use crate::wait::{Owner, Watched};
+use rustix::event::PollFlags;
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 
-/// What a descriptor of the guest stands for.
+/// A descriptor of the guest.
 #[derive(Debug)]
-pub(crate) enum Descriptor {
+pub(crate) struct Descriptor {
+    /// The thing it stands for.
+    pub(crate) object: Object,
+    /// All that the guest may do with it.
+    pub(crate) rights: Rights,
+    /// Most rights of descriptors that are opened through it.
+    pub(crate) inheriting: Rights,
+    /// Flags that the guest can change.
+    pub(crate) flags: Flags,
+}
+
+/// The thing that a descriptor stands for.
+#[derive(Debug)]
+pub(crate) enum Object {
     /// A stream to read.
     Input(Input),
     /// A stream to write.
     Output(Output),
+    /// A regular file.
+    File {
+        /// The file.
+        file: Arc<dyn File>,
+        /// Bytes before the next one that is read or written.
+        position: u64,
+    },
+    /// A directory.
+    Directory {
+        /// The directory.
+        directory: Arc<dyn Directory>,
+        /// The guest's name for it, if it was open from the start.
+        name: Option<Box<str>>,
+    },
+    /// A socket to accept connections from.
+    Listener(Arc<TcpListener>),
+    /// A socket to read and write.
+    Connection(Arc<TcpStream>),
 }
 
 impl Descriptor {
-    /// The descriptor of this process to wait for before reading or writing; `None` if there is
+    /// A descriptor with no flags set.
+    pub(crate) fn new(object: Object, rights: Rights, inheriting: Rights) -> Descriptor {
+        Descriptor { object, rights, inheriting, flags: Flags::default() }
+    }
+
+    fn preopened(directory: &Preopen) -> Descriptor {
+        let name = Some(directory.name().into());
+        let object = Object::Directory { directory: directory.root(), name };
+        Descriptor::new(object, Rights::DIRECTORY, Rights::DIRECTORY | Rights::FILE)
+    }
+
+    /// The descriptor of this process to wait for before reading (or accepting); `None` if there is
     /// never anything to wait for.
-    pub(crate) fn process(&self) -> Option<PollFd<'static>> {
-        let (descriptor, flags) = match self {
-            Descriptor::Input(input) => (input.descriptor()?, PollFlags::IN),
-            Descriptor::Output(output) => (output.descriptor()?, PollFlags::OUT),
+    pub(crate) fn readable(&self) -> Option<Watched> {
+        let owner = match &self.object {
+            Object::Input(input) => Owner::Process(input.descriptor()?),
+            Object::Listener(listener) => Owner::Socket(listener.clone()),
+            Object::Connection(connection) => Owner::Socket(connection.clone()),
+            Object::Output(_) | Object::File { .. } | Object::Directory { .. } => return None,
         };
-        Some(PollFd::from_borrowed_fd(descriptor, flags))
+        Some(Watched { owner, flags: PollFlags::IN })
+    }
+
+    /// The same before writing.
+    pub(crate) fn writable(&self) -> Option<Watched> {
+        let owner = match &self.object {
+            Object::Output(output) => Owner::Process(output.descriptor()?),
+            Object::Connection(connection) => Owner::Socket(connection.clone()),
+            _ => return None,
+        };
+        Some(Watched { owner, flags: PollFlags::OUT })
     }
 
     /// Whether more of a stream has to arrive before it can be read.
     pub(crate) fn is_awaited(&self) -> bool {
-        matches!(self, Descriptor::Input(input) if input.is_awaited())
+        matches!(&self.object, Object::Input(input) if input.is_awaited())
     }
 
     /// The end of a stream that goes to the log, if no line end has completed it.
     pub(crate) fn take_unfinished_line(&mut self, shared: &mut Shared) -> Option<LogEvent> {
-        match self {
-            Descriptor::Output(output) => output.take_unfinished_line(shared),
-            Descriptor::Input(_) => None,
+        match &mut self.object {
+            Object::Output(output) => output.take_unfinished_line(shared),
+            _ => None,
         }
     }
 }
 
+/// Standard streams.
+const STREAMS: usize = 3;
+
 /// Descriptors by number.
 #[derive(Debug)]
-pub(crate) struct Table([Option<Descriptor>; 3]);
+pub(crate) struct Table {
+    streams: [Option<Descriptor>; STREAMS],
+    others: Vec<Option<Descriptor>>,
+    /// Things open from the start that are not among the others yet.
+    unopened: Option<Arc<Files>>,
+    /// Most descriptors at once.
+    most: usize,
+}
 
 impl Default for Table {
     fn default() -> Table {
@@ -55,24 +124,109 @@ impl Table {
     /// With the standard streams as 0, 1 and 2.
     #[inline]
     pub(crate) fn with_streams(stdin: Input, stdout: Output, stderr: Output) -> Table {
-        let output = |output| Some(Descriptor::Output(output));
-        Table([Some(Descriptor::Input(stdin)), output(stdout), output(stderr)])
+        let stream = |object, rights| Some(Descriptor::new(object, rights, Rights::NONE));
+        let output = |output| stream(Object::Output(output), Rights::OUTPUT);
+        let input = stream(Object::Input(stdin), Rights::INPUT);
+        let streams = [input, output(stdout), output(stderr)];
+        Table { streams, others: Vec::new(), unopened: None, most: STREAMS }
     }
 
-    /// What a descriptor stands for.
+    /// Adds directories and listeners that are open from the start.
+    pub(crate) fn set_files(&mut self, files: Arc<Files>) {
+        let opened = files.directories().len() + files.listeners().len();
+        self.most = files.max_descriptors().max(STREAMS + opened);
+        self.unopened = Some(files);
+    }
+
+    /// The place of a descriptor.
+    fn place(&mut self, fd: u32) -> Option<&mut Option<Descriptor>> {
+        let fd = fd as usize;
+        match fd.checked_sub(STREAMS) {
+            None => self.streams.get_mut(fd),
+            Some(other) => self.others().get_mut(other),
+        }
+    }
+
+    /// Places of all but the standard streams.
+    fn others(&mut self) -> &mut Vec<Option<Descriptor>> {
+        if let Some(files) = self.unopened.take() {
+            let directories = files.directories().iter().map(Descriptor::preopened);
+            let listeners = files.listeners().iter().map(|listener| {
+                let object = Object::Listener(listener.clone());
+                Descriptor::new(object, Rights::LISTENER, Rights::CONNECTION)
+            });
+            self.others.extend(directories.chain(listeners).map(Some));
+        }
+        &mut self.others
+    }
+
+    /// A descriptor.
     ///
     /// # Errors
     /// [`Errno::Badf`] if it is not open.
-    pub(crate) fn get(&self, fd: u32) -> Result<&Descriptor, Errno> {
-        self.0.get(fd as usize).and_then(Option::as_ref).ok_or(Errno::Badf)
+    pub(crate) fn get(&mut self, fd: u32) -> Result<&mut Descriptor, Errno> {
+        self.place(fd).and_then(Option::as_mut).ok_or(Errno::Badf)
     }
 
-    /// The same, to change.
+    /// The file that a descriptor stands for, which has to have these rights.
     ///
     /// # Errors
-    /// [`Errno::Badf`] if it is not open.
-    pub(crate) fn get_mut(&mut self, fd: u32) -> Result<&mut Descriptor, Errno> {
-        self.0.get_mut(fd as usize).and_then(Option::as_mut).ok_or(Errno::Badf)
+    /// [`Errno::Badf`] if it is not open, or no file; [`Errno::Notcapable`].
+    pub(crate) fn file(&mut self, fd: u32, rights: Rights) -> Result<Arc<dyn File>, Errno> {
+        let descriptor = self.get(fd)?;
+        match &descriptor.object {
+            Object::File { file, .. } => {
+                descriptor.rights.check(rights)?;
+                Ok(file.clone())
+            }
+            _ => Err(Errno::Badf),
+        }
+    }
+
+    /// The directory that a descriptor stands for, which has to have these rights.
+    ///
+    /// # Errors
+    /// [`Errno::Badf`] if it is not open; [`Errno::Notdir`] if it is something else;
+    /// [`Errno::Notcapable`].
+    pub(crate) fn directory(
+        &mut self,
+        fd: u32,
+        rights: Rights,
+    ) -> Result<Arc<dyn Directory>, Errno> {
+        let descriptor = self.get(fd)?;
+        match &descriptor.object {
+            Object::Directory { directory, .. } => {
+                descriptor.rights.check(rights)?;
+                Ok(directory.clone())
+            }
+            _ => Err(Errno::Notdir),
+        }
+    }
+
+    /// Whether there is room for one more.
+    ///
+    /// # Errors
+    /// [`Errno::Mfile`] if not.
+    pub(crate) fn check_room(&mut self) -> Result<(), Errno> {
+        let most = self.most.saturating_sub(STREAMS);
+        let others = self.others();
+        let is_full = others.len() >= most && others.iter().all(Option::is_some);
+        if is_full { Err(Errno::Mfile) } else { Ok(()) }
+    }
+
+    /// Adds a descriptor; its number, which is no standard stream's.
+    ///
+    /// # Errors
+    /// [`Errno::Mfile`] if there is no room.
+    pub(crate) fn insert(&mut self, descriptor: Descriptor) -> Result<u32, Errno> {
+        self.check_room()?;
+        let others = self.others();
+        let free = others.iter().position(Option::is_none).unwrap_or(others.len());
+        if free == others.len() {
+            others.push(None);
+        }
+        others[free] = Some(descriptor);
+        Ok((STREAMS + free) as u32) // far fewer than 4 Gi
     }
 
     /// Closes a descriptor; what it stood for.
@@ -80,12 +234,26 @@ impl Table {
     /// # Errors
     /// [`Errno::Badf`] if it is not open.
     pub(crate) fn remove(&mut self, fd: u32) -> Result<Descriptor, Errno> {
-        self.0.get_mut(fd as usize).and_then(Option::take).ok_or(Errno::Badf)
+        self.place(fd).and_then(Option::take).ok_or(Errno::Badf)
+    }
+
+    /// Gives a descriptor the number of another one; the other one.
+    ///
+    /// # Errors
+    /// [`Errno::Badf`] if one of them is not open.
+    pub(crate) fn renumber(&mut self, from: u32, to: u32) -> Result<Option<Descriptor>, Errno> {
+        self.get(to)?;
+        self.get(from)?;
+        if from == to {
+            return Ok(None);
+        }
+        let moved = self.remove(from)?;
+        Ok(Some(std::mem::replace(self.get(to)?, moved)))
     }
 
     /// All that are open.
     pub(crate) fn descriptors_mut(&mut self) -> impl Iterator<Item = &mut Descriptor> {
-        self.0.iter_mut().flatten()
+        self.streams.iter_mut().chain(&mut self.others).flatten()
     }
 }
 
@@ -98,10 +266,28 @@ mod tests {
         let mut table = Table::default();
         for fd in [3, 4, u32::MAX] {
             assert_eq!(table.get(fd).err(), Some(Errno::Badf));
-            assert_eq!(table.get_mut(fd).err(), Some(Errno::Badf));
             assert_eq!(table.remove(fd).err(), Some(Errno::Badf));
+            assert_eq!(table.renumber(fd, 1).err(), Some(Errno::Badf));
+            assert_eq!(table.renumber(1, fd).err(), Some(Errno::Badf));
         }
         assert!(table.remove(0).is_ok());
         assert_eq!(table.remove(0).err(), Some(Errno::Badf));
+    }
+
+    #[test]
+    fn a_number_is_used_again_and_there_are_no_more_than_the_most() {
+        let mut table = Table::default();
+        let mut files = Files::default();
+        files.set_max_descriptors(5);
+        table.set_files(Arc::new(files));
+        let stream =
+            || Descriptor::new(Object::Input(Input::default()), Rights::INPUT, Rights::NONE);
+        assert_eq!(table.insert(stream()), Ok(3));
+        assert_eq!(table.insert(stream()), Ok(4));
+        assert_eq!(table.insert(stream()), Err(Errno::Mfile));
+        table.remove(3).unwrap();
+        assert_eq!(table.insert(stream()), Ok(3));
+        table.renumber(4, 0).unwrap();
+        assert_eq!(table.get(4).err(), Some(Errno::Badf));
     }
 }

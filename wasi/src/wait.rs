@@ -9,7 +9,8 @@ use crate::preview1::{Errno, Guest};
 use crate::timer::Timer;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::Timespec;
-use std::os::fd::BorrowedFd;
+use std::fmt;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
@@ -35,16 +36,49 @@ pub(crate) enum Wait {
 #[derive(Debug, Default)]
 pub(crate) struct Events {
     /// Descriptors of this process that become ready.
-    pub(crate) descriptors: Vec<PollFd<'static>>,
+    pub(crate) descriptors: Vec<Watched>,
     /// Descriptors of the guest: streams of which more arrives.
     pub(crate) streams: Vec<u32>,
     /// A time that comes; `None` for never.
     pub(crate) until: Option<Instant>,
 }
 
+/// A descriptor of this process to wait for.
+#[derive(Clone)]
+pub(crate) struct Watched {
+    /// Whoever has it; a standard stream has itself.
+    pub(crate) owner: Owner,
+    /// For reading or for writing.
+    pub(crate) flags: PollFlags,
+}
+
+/// Owner of a descriptor of this process.
+#[derive(Clone)]
+pub(crate) enum Owner {
+    /// A standard stream, which is never closed.
+    Process(BorrowedFd<'static>),
+    /// A socket.
+    Socket(Arc<dyn AsFd + Send + Sync>),
+}
+
+impl Watched {
+    fn poll_fd(&self) -> PollFd<'_> {
+        match &self.owner {
+            Owner::Process(descriptor) => PollFd::from_borrowed_fd(*descriptor, self.flags),
+            Owner::Socket(socket) => PollFd::from_borrowed_fd(socket.as_fd(), self.flags),
+        }
+    }
+}
+
+impl fmt::Debug for Watched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.poll_fd())
+    }
+}
+
 impl Wait {
     /// A wait for one descriptor.
-    pub(crate) fn descriptor(descriptor: PollFd<'static>) -> Wait {
+    pub(crate) fn descriptor(descriptor: Watched) -> Wait {
         Wait::For(Events { descriptors: vec![descriptor], ..Events::default() })
     }
 
@@ -101,7 +135,7 @@ impl Wait {
     /// [`Errno::Intr`] if the guest's call is to end, by a deadline or a cancel: return to the guest at
     /// once.
     pub(crate) fn block(self, guest: &mut Guest<'_>) -> Result<(), Errno> {
-        let Wait::For(mut events) = self else {
+        let Wait::For(events) = self else {
             std::thread::yield_now();
             return Ok(());
         };
@@ -115,7 +149,7 @@ impl Wait {
             }
             let left = events.until.map(|until| until.saturating_duration_since(Instant::now()));
             let slice = left.unwrap_or(SLICE).min(SLICE);
-            match (&events.streams[..], &mut events.descriptors) {
+            match (&events.streams[..], &events.descriptors) {
                 ([], descriptors) => _ = poll_once(descriptors, slice)?,
                 (_, descriptors) if descriptors.is_empty() => std::thread::park_timeout(slice),
                 _ => std::thread::park_timeout(slice.min(LOOK)),
@@ -126,13 +160,13 @@ impl Wait {
 
 impl Events {
     /// Whether one of them has come. Does not wait; streams wake the waker later.
-    fn look(&mut self, wasi: &mut Wasi, context: &mut Context<'_>) -> Result<bool, Errno> {
+    fn look(&self, wasi: &mut Wasi, context: &mut Context<'_>) -> Result<bool, Errno> {
         let mut has_arrived = false;
         for fd in &self.streams {
             has_arrived |= wasi.poll_input(*fd, context).is_ready();
         }
         if has_arrived
-            || !self.descriptors.is_empty() && poll_once(&mut self.descriptors, Duration::ZERO)?
+            || !self.descriptors.is_empty() && poll_once(&self.descriptors, Duration::ZERO)?
         {
             return Ok(true);
         }
@@ -150,11 +184,16 @@ impl Wake for Unpark {
 }
 
 /// Whether a descriptor is ready now. Does not wait.
-pub(crate) fn is_ready(descriptor: PollFd<'static>) -> Result<bool, Errno> {
-    poll_once(&mut [descriptor], Duration::ZERO)
+pub(crate) fn is_ready(descriptor: &Watched) -> Result<bool, Errno> {
+    poll_all(&mut [descriptor.poll_fd()], Duration::ZERO)
 }
 
-fn poll_once(descriptors: &mut [PollFd<'static>], time: Duration) -> Result<bool, Errno> {
+fn poll_once(descriptors: &[Watched], time: Duration) -> Result<bool, Errno> {
+    let mut descriptors: Vec<_> = descriptors.iter().map(Watched::poll_fd).collect();
+    poll_all(&mut descriptors, time)
+}
+
+fn poll_all(descriptors: &mut [PollFd<'_>], time: Duration) -> Result<bool, Errno> {
     let time = Timespec {
         tv_sec: 0, // less than a second, see SLICE
         tv_nsec: time.subsec_nanos().into(),

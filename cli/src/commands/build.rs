@@ -4,7 +4,7 @@ use crate::bounds;
 use crate::failure::Failure;
 use crate::function;
 use crate::output::{self, human_bytes};
-use crate::recipe::Recipe;
+use crate::recipe::{Made, Recipe};
 use crate::subject::{self, Subject};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -67,12 +67,14 @@ struct Summary {
     profile_pages: Option<u64>,
     warm_up_ms: Option<u128>,
     note: Option<String>,
+    /// Whether all of it was taken from the cache of builds; the times are those of then.
+    cached: bool,
 }
 
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     let layer = args.guest.layer();
-    let (built, default_output) = match Subject::at(&args.path)? {
+    let (made, default_output) = match Subject::at(&args.path)? {
         Subject::Folder(mut manifest) => {
             manifest.spec = layer.over(manifest.spec);
             (function::build_folder(&manifest, &args.recipe)?, function::artifact_path(&manifest))
@@ -88,8 +90,8 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
         }
     };
     let output = args.output.clone().unwrap_or(default_output);
-    subject::write_built(&output, &built)?;
-    let summary = summary(&output, &built)?;
+    subject::write_built(&output, &made.built)?;
+    let summary = summary(&output, &made)?;
     if args.json {
         output::json(&summary)?;
     } else {
@@ -101,8 +103,8 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     Ok(0)
 }
 
-fn summary(output: &Path, built: &Built) -> Result<Summary, Failure> {
-    let Built { artifact: bytes, debug, report } = built;
+fn summary(output: &Path, made: &Made) -> Result<Summary, Failure> {
+    let Built { artifact: bytes, debug, report } = &made.built;
     let artifact = Artifact::parse(bytes)?;
     Ok(Summary {
         artifact: output.to_owned(),
@@ -118,6 +120,7 @@ fn summary(output: &Path, built: &Built) -> Result<Summary, Failure> {
         profile_pages: artifact.profile().map(|profile| profile.pages()),
         warm_up_ms: report.warm_up.map(|time| time.as_millis()),
         note: report.notes.first().cloned(),
+        cached: made.cached,
     })
 }
 
@@ -136,6 +139,9 @@ fn print(summary: &Summary) -> output::Result {
     ))?;
     if let (Some(pages), Some(time)) = (summary.profile_pages, summary.warm_up_ms) {
         output::line(format_args!("warmed up in {time} ms: requests write to {pages} pages"))?;
+    }
+    if summary.cached {
+        output::line(format_args!("taken from the cache of builds; --no-cache builds anew"))?;
     }
     if let Some(debug) = &summary.debug {
         output::line(format_args!("{}: files and lines for backtraces", debug.display()))?;

@@ -23,11 +23,17 @@ use wfaas_vm::{Limits, MemoryType};
 #[command(after_help = "Examples:
   faascli inspect app.faas
   faascli inspect app.faas --json | jq .image
+  faascli inspect app.wasm --disassemble main
   objdump -d app.faas    # the code, by function name")]
 pub(crate) struct Args {
     /// The artifact
     #[arg(value_name = "APP.faas")]
     artifact: PathBuf,
+
+    /// Show the code of a function instead, operator by operator: WebAssembly, Cranelift's intermediate
+    /// code as translated, and machine code. APP is the module or folder then; FUNC an index or a name
+    #[arg(long, value_name = "FUNC")]
+    disassemble: Option<String>,
 
     /// Print JSON
     #[arg(long)]
@@ -105,6 +111,9 @@ struct Item {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
+    if let Some(function) = &args.disassemble {
+        return super::disassemble::run(&args.artifact, function, args.json);
+    }
     let bytes = subject::read(&args.artifact)?;
     let report = Artifact::parse(&bytes)
         .and_then(|artifact| report(&artifact))

@@ -1,11 +1,15 @@
 //! The commands, one a file.
 
 mod build;
+mod cache;
 mod clients;
 mod deploy;
+mod dev;
+mod disassemble;
 mod doctor;
 mod guest;
 mod inspect;
+mod new;
 mod run;
 mod serve;
 mod snapshot;
@@ -29,7 +33,10 @@ pub(crate) struct Faascli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    New(new::Args),
+    Dev(dev::Args),
     Build(build::Args),
+    Cache(cache::Args),
     Run(run::Args),
     Serve(serve::Args),
     Deploy(deploy::Args),
@@ -44,7 +51,10 @@ impl Faascli {
     pub(crate) fn run(&self) -> Result<u8, Failure> {
         let log = log_level(&self.command).map(log::start).transpose()?;
         match &self.command {
+            Command::New(args) => new::run(args),
+            Command::Dev(args) => dev::run(args, log.as_ref()),
             Command::Build(args) => build::run(args),
+            Command::Cache(args) => cache::run(args),
             Command::Run(args) => run::run(args),
             Command::Serve(args) => serve::run(args, log.as_ref()),
             Command::Deploy(args) => deploy::run(args),
@@ -60,7 +70,8 @@ impl Faascli {
 /// which takes a thread.
 fn log_level(command: &Command) -> Option<LevelFilter> {
     match command {
-        Command::Serve(_) => Some(LevelFilter::INFO),
+        Command::Serve(args) if args.is_container() => Some(LevelFilter::WARN),
+        Command::Serve(_) | Command::Dev(_) => Some(LevelFilter::INFO),
         Command::Run(args) if args.is_verbose() => Some(LevelFilter::DEBUG),
         _ => log::is_asked_for().then_some(LevelFilter::ERROR),
     }

@@ -116,7 +116,7 @@ fn module(engine: &Engine, args: &Args, flags: Spec) -> Result<(Module, Spec), F
     let (module, spec) = match Subject::at(&args.path)? {
         Subject::Artifact(path) => (mapped(engine, &path, args)?, flags),
         Subject::Module(path) => {
-            let built = Recipe::default().make(&path, &flags, &[])?;
+            let built = Recipe::default().make(&path, &flags, &[])?.built;
             let module = copied(engine, &built.artifact, args)?;
             module.set_debug_file(move || built.debug.clone());
             (module, flags)

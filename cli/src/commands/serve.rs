@@ -1,5 +1,6 @@
 //! `faascli serve`
 
+use crate::actions::Actions;
 use crate::failure::{Blame, Failure};
 use crate::function::Function;
 use crate::{log, output};
@@ -7,7 +8,9 @@ use anyhow::{Context, anyhow};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use wfaas_function::Spec;
+use std::sync::Arc;
+use std::time::Duration;
+use wfaas_function::{ByteSize, Span, Spec};
 use wfaas_gateway::{Config, FunctionStatus, Gateway};
 
 /// Answer HTTP requests with functions
@@ -21,6 +24,7 @@ use wfaas_gateway::{Config, FunctionStatus, Gateway};
   faascli serve examples/hello examples/rust-words --listen 127.0.0.1:9000
   faascli serve app.wasm --env MODEL=small
   faascli serve --store /var/lib/wfaas --token-file /etc/wfaas/token --listen 0.0.0.0:80
+  faascli serve --openwhisk --listen 0.0.0.0:8080
   curl --data 'the cat the dog' http://127.0.0.1:8080/rust-words")]
 pub(crate) struct Args {
     /// Folders with a faas.toml, or .faas, .wasm or .wat files
@@ -34,6 +38,14 @@ pub(crate) struct Args {
     /// Where deployed functions are kept [default: $XDG_STATE_HOME/wfaas or ~/.local/state/wfaas]
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
+
+    /// Be a container of OpenWhisk's instead: answer /init with an action's code, and /run
+    #[arg(long, conflicts_with_all = ["paths", "store", "env", "args"])]
+    openwhisk: bool,
+
+    /// Take native artifacts from /init too; they are code that nothing keeps in
+    #[arg(long, requires = "openwhisk")]
+    allow_native: bool,
 
     #[command(flatten)]
     guest: super::guest::Guest,
@@ -52,10 +64,44 @@ pub(crate) struct Args {
     tenants: super::tenants::Tenants,
 }
 
+impl Args {
+    /// Whether the log of the server would be among those of actions.
+    pub(super) fn is_container(&self) -> bool {
+        self.openwhisk
+    }
+}
+
+/// Most bytes of a request to a container: the largest code, in base64.
+const CONTAINER_BODY: u64 = 64 << 20;
+
+/// Longest time of an activation, unless the platform says less.
+const ACTIVATION_TIME: Duration = Duration::from_secs(600);
+
+/// Most bytes of an activation's log.
+const ACTIVATION_LOG: u64 = 10 << 20;
+
+/// Makes a container of a server.
+fn contain(config: &mut Config, allow_native: bool) {
+    config.actions = Some(Arc::new(Actions { allow_native }));
+    config.max_body = CONTAINER_BODY;
+    // An eighth of this is for requests that initialise.
+    config.max_buffered = 32 * CONTAINER_BODY;
+    let limits = &mut config.defaults.limits;
+    limits.time = Some(Span(ACTIVATION_TIME));
+    limits.log = Some(ByteSize(ACTIVATION_LOG));
+}
+
 /// Runs the command.
 pub(crate) fn run(args: &Args, log: Option<&log::Guard>) -> Result<u8, Failure> {
     let functions = functions(&args.paths, &args.guest.layer())?;
-    let mut config = Config::new(args.listen, store_folder(args)?);
+    // A container is gone with its process, and keeps nothing.
+    let temporary = args.openwhisk.then(tempfile::tempdir).transpose();
+    let temporary = temporary.context("cannot make a temporary folder")?;
+    let store = temporary.as_ref().map(|folder| Ok(folder.path().to_owned()));
+    let mut config = Config::new(args.listen, store.unwrap_or_else(|| store_folder(args))?);
+    if args.openwhisk {
+        contain(&mut config, args.allow_native);
+    }
     config.token = args.token.read()?;
     config.threads = args.threads.map_or(config.threads, usize::from);
     args.clients.configure(&mut config);

@@ -27,8 +27,12 @@ fn every_key_arrives() {
         content_type = "image/png"
         tenant = "pictures"
         on_disconnect = "finish"
+        export = "resize"
+        allowed_hosts = ["*.example"]
         [env]
         QUALITY = "80"
+        [config]
+        filter = "sharp"
         [limits]
         memory = "64MiB"
         time = "2s"
@@ -54,8 +58,11 @@ fn every_key_arrives() {
             name: Some("resize".parse().unwrap()),
             route: Some("/img/resize".parse().unwrap()),
             abi: Some(Abi::new("reactor")),
+            export: Some("resize".into()),
             args: vec!["-q".into()],
             env: [("QUALITY".to_owned(), "80".to_owned())].into(),
+            config: [("filter".to_owned(), "sharp".to_owned())].into(),
+            allowed_hosts: vec!["*.example".into()],
             content_type: Some("image/png".into()),
             tenant: Some("pictures".parse().unwrap()),
             on_disconnect: Some(OnDisconnect::Finish),

@@ -15,9 +15,7 @@
 //! The cache makes starts cheaper and is never needed: where it cannot be read or written, or others
 //! could write to it, every start checks every byte.
 
-mod folder;
-
-use folder::Folder;
+use crate::cache_folder::Folder;
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -32,7 +30,7 @@ const SETTLED: Duration = Duration::from_secs(2);
 /// # Errors
 /// [`ArtifactError`] if the file is not as it was built.
 pub(crate) fn verify(file: &File, artifact: &Artifact<'_>) -> Result<(), ArtifactError> {
-    verify_with(Folder::of_user().as_ref(), SETTLED, file, artifact)
+    verify_with(Folder::of_user(FOLDER).as_ref(), SETTLED, file, artifact)
 }
 
 fn verify_with(
@@ -49,9 +47,23 @@ fn verify_with(
     let is_settled = before.age().is_some_and(|age| age >= settled);
     artifact.verify()?;
     if is_settled && Identity::of(file).as_ref() == Some(&before) {
-        cache.write(&name, entry.as_bytes());
+        make_room(cache);
+        cache.write(&name, &[entry.as_bytes()]);
     }
     Ok(())
+}
+
+/// The folder in the user's cache.
+const FOLDER: &str = "verified";
+
+/// Most files. At that many all are removed: they are only there to save time.
+const MAX_FILES: usize = 1024;
+
+fn make_room(cache: &Folder) {
+    let entries = cache.entries();
+    if entries.len() >= MAX_FILES {
+        entries.iter().for_each(|entry| cache.remove(&entry.name));
+    }
 }
 
 /// All by which a file is told from others, and from itself at other times.

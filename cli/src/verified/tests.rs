@@ -1,5 +1,7 @@
-use super::folder::MAX_FILES;
-use super::{Artifact, ArtifactError, Duration, File, Folder, Identity, verify_with};
+use super::{
+    Artifact, ArtifactError, Duration, FOLDER, File, Folder, Identity, MAX_FILES, make_room,
+    verify_with,
+};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
@@ -46,7 +48,7 @@ impl Scene {
         let file = File::open(&self.artifact).unwrap();
         let bytes = std::fs::read(&self.artifact).unwrap();
         verify_with(
-            Folder::below(&self.caches()).as_ref(),
+            Folder::below(&self.caches(), FOLDER).as_ref(),
             SETTLED,
             &file,
             &Artifact::parse(&bytes)?,
@@ -57,7 +59,7 @@ impl Scene {
     fn believes(&self) -> bool {
         let file = File::open(&self.artifact).unwrap();
         let damaged = flipped(&std::fs::read(&self.artifact).unwrap());
-        let cache = Folder::below(&self.caches());
+        let cache = Folder::below(&self.caches(), FOLDER);
         verify_with(cache.as_ref(), SETTLED, &file, &Artifact::parse(&damaged).unwrap()).is_ok()
     }
 }
@@ -111,7 +113,7 @@ fn a_file_that_may_still_change_in_the_same_tick_is_not_entered() {
     let file = File::open(&scene.artifact).unwrap();
     let bytes = artifact_bytes();
     let artifact = Artifact::parse(&bytes).unwrap();
-    let cache = Folder::below(&scene.caches());
+    let cache = Folder::below(&scene.caches(), FOLDER);
     verify_with(cache.as_ref(), super::SETTLED, &file, &artifact).unwrap();
     assert_eq!(scene.entry_count(), 0);
     let mut identity = Identity::of(&file).unwrap();
@@ -210,19 +212,20 @@ fn starts_work_without_a_cache() {
     std::fs::write(scene.caches(), "a file in its place").unwrap();
     scene.start().unwrap();
     assert!(!scene.believes());
-    assert!(Folder::below(Path::new("/")).is_none());
-    assert!(Folder::below(Path::new("/proc/no/such/place")).is_none());
-    assert!(Folder::below(Path::new("/proc/self")).is_none(), "nothing can be made there");
+    assert!(Folder::below(Path::new("/"), FOLDER).is_none());
+    assert!(Folder::below(Path::new("/proc/no/such/place"), FOLDER).is_none());
+    assert!(Folder::below(Path::new("/proc/self"), FOLDER).is_none(), "nothing can be made there");
 }
 
 #[test]
 fn the_number_of_entries_is_bounded() {
     let scene = Scene::new();
-    let cache = Folder::below(&scene.caches()).unwrap();
+    let cache = Folder::below(&scene.caches(), FOLDER).unwrap();
     for number in 0..MAX_FILES {
         std::fs::write(scene.entries().join(number.to_string()), "").unwrap();
     }
-    cache.write("one", b"more");
+    make_room(&cache);
+    cache.write("one", &[b"mo", b"re"]);
     assert_eq!(scene.entry_count(), 1);
     assert_eq!(cache.read("one", 4).unwrap(), b"more");
     assert_eq!(cache.read("one", 2).unwrap(), b"mor", "one more than expected");

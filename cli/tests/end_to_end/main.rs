@@ -2,11 +2,15 @@
 
 mod bad_files;
 mod bounds;
+mod cache;
 mod debug_lines;
 mod deploy;
 mod examples;
 mod exit_codes;
 mod hostile_guests;
+mod new_and_dev;
+mod openwhisk;
+mod profilers;
 mod settings;
 mod starts;
 mod support;

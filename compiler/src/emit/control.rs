@@ -1,5 +1,6 @@
 //! Blocks, branches and traps.
 
+use super::legacy_exception::Uncaught;
 use super::operands::Operand;
 use super::{Emitted, FuncEmitter};
 use crate::emit::signature::clif_type;
@@ -20,13 +21,17 @@ pub(super) enum Kind {
     If { otherwise: Block, params: Vec<Operand> },
     /// Catches exceptions.
     Try { catches: Vec<Catch> },
+    /// Catches exceptions in a legacy way: the part before its first `catch`.
+    LegacyTry,
+    /// A `catch` part of one.
+    LegacyCatch(Option<Uncaught>),
     /// Control cannot get here, nothing was generated.
     Dead,
 }
 
 /// An enclosing block.
 pub(super) struct Frame {
-    kind: Kind,
+    pub(super) kind: Kind,
     /// Where a branch goes to, with so many operands.
     label: Block,
     label_arity: usize,
@@ -34,9 +39,11 @@ pub(super) struct Frame {
     end: Block,
     end_arity: usize,
     /// Height of the operand stack below the parameters.
-    height: usize,
+    pub(super) height: usize,
     /// Whether the end is jumped to.
     end_reached: bool,
+    /// How many landings, the outermost ones, an exception inside of it may get to.
+    pub(super) landings: usize,
 }
 
 impl FuncEmitter<'_> {
@@ -52,6 +59,7 @@ impl FuncEmitter<'_> {
             end_arity: results.len(),
             height: 0,
             end_reached: false,
+            landings: 0,
         });
     }
 
@@ -139,10 +147,12 @@ impl FuncEmitter<'_> {
     pub(super) fn visit_end(&mut self) -> Emitted {
         self.leave_part()?;
         let mut frame = self.control.pop().expect("validated");
-        match frame.kind {
+        match std::mem::replace(&mut frame.kind, Kind::Plain) {
             Kind::Dead => return Ok(()),
             Kind::Plain => {}
             Kind::Try { catches } => self.end_try(&catches)?,
+            Kind::LegacyTry => self.end_legacy_try(self.control.len() - 1),
+            Kind::LegacyCatch(uncaught) => self.end_legacy_catch(uncaught),
             Kind::Loop { header } => {
                 self.complexity.leave_loop();
                 self.code.blocks().seal_block(header);
@@ -157,6 +167,12 @@ impl FuncEmitter<'_> {
                 frame.end_reached = true;
             }
         }
+        self.continue_after(&frame);
+        Ok(())
+    }
+
+    /// Continues after a block.
+    pub(super) fn continue_after(&mut self, frame: &Frame) {
         self.code.blocks().seal_block(frame.end);
         self.reachable = frame.end_reached;
         if frame.end_reached {
@@ -167,7 +183,6 @@ impl FuncEmitter<'_> {
                 self.code.ins().return_(&results);
             }
         }
-        Ok(())
     }
 
     pub(super) fn visit_br(&mut self, depth: u32) -> Emitted {
@@ -254,7 +269,7 @@ impl FuncEmitter<'_> {
     }
 
     /// Jumps to the end of the innermost block, if control gets here, and drops its operands.
-    fn leave_part(&mut self) -> Emitted {
+    pub(super) fn leave_part(&mut self) -> Emitted {
         let frame = self.control.last_mut().expect("validated");
         let (end, arity, height) = (frame.end, frame.end_arity, frame.height);
         if self.reachable {
@@ -283,6 +298,7 @@ impl FuncEmitter<'_> {
             end_arity: end.1,
             height: self.stack.len() - params,
             end_reached: false,
+            landings: self.landings.len(),
         });
     }
 

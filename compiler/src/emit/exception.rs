@@ -16,15 +16,23 @@ use crate::symbol::Symbol;
 use cranelift_codegen::entity::EntityRef;
 use cranelift_codegen::ir::{Block, InstBuilder, StackSlotData, StackSlotKind, Value};
 use std::mem::offset_of;
-use wasmparser::{Catch, TryTable};
+use wasmparser::{BlockType, Catch, TryTable};
 use wfaas_abi::Hostcall;
 use wfaas_abi::context::TagInstance;
 use wfaas_abi::types::{CELL_BYTES, cells_of};
 
-/// The landing of a `try_table`.
+/// The landing of a `try_table` or of a legacy `try`.
 pub(super) struct Landing {
     block: Block,
     used: bool,
+}
+
+/// An exception where it has landed.
+#[derive(Clone, Copy)]
+pub(super) struct Landed {
+    pub(super) exception: Value,
+    /// The identity of its tag.
+    pub(super) tag: Value,
 }
 
 impl FuncEmitter<'_> {
@@ -32,13 +40,17 @@ impl FuncEmitter<'_> {
         if !self.reachable {
             return self.enter_dead();
         }
-        let (params, results) = self.block_types(table.ty)?;
+        self.enter_catching(table.ty, Kind::Try { catches: table.catches })
+    }
+
+    /// Enters a block with a landing.
+    pub(super) fn enter_catching(&mut self, ty: BlockType, kind: Kind) -> Emitted {
+        let (params, results) = self.block_types(ty)?;
         let end = self.block_with(&results);
         let landing = self.block_with(&[POINTER, POINTER]);
         self.code.blocks().set_cold_block(landing);
         self.store_operands();
         self.landings.push(Landing { block: landing, used: false });
-        let kind = Kind::Try { catches: table.catches };
         self.enter(kind, (end, results.len()), (end, results.len()), params.len());
         Ok(())
     }
@@ -50,16 +62,24 @@ impl FuncEmitter<'_> {
         Some(landing.block)
     }
 
-    /// Ends the innermost `try_table` after its body: generates its landing.
-    pub(super) fn end_try(&mut self, catches: &[Catch]) -> Emitted {
-        let landing = self.landings.pop().expect("one for each try_table");
+    /// Continues in the innermost landing, which catches nothing from here on. `None` if no call
+    /// has it.
+    pub(super) fn land(&mut self) -> Option<Landed> {
+        let landing = self.landings.pop().expect("one for each block that catches");
         if !landing.used {
-            return Ok(());
+            return None;
         }
         self.code.continue_in(landing.block);
         let [exception, tag] = *self.code.blocks().block_params(landing.block) else {
             unreachable!("made with two parameters");
         };
+        Some(Landed { exception, tag })
+    }
+
+    /// Ends the innermost `try_table` after its body: generates its landing.
+    pub(super) fn end_try(&mut self, catches: &[Catch]) -> Emitted {
+        let Some(landed) = self.land() else { return Ok(()) };
+        let Landed { exception, tag } = landed;
         for clause in catches {
             match *clause {
                 Catch::All { label } => return self.catch(label, vec![]),
@@ -81,12 +101,12 @@ impl FuncEmitter<'_> {
                 }
             }
         }
-        self.pass_on(exception, tag);
+        self.pass_on(landed, self.landings.len());
         Ok(())
     }
 
     /// Branches away unless the tag is the one of the clause; returns where to.
-    fn unless_tag(&mut self, tag: Value, wanted: TagIndex) -> Block {
+    pub(super) fn unless_tag(&mut self, tag: Value, wanted: TagIndex) -> Block {
         let record = self.code.layout.host.tags + wanted.index() * size_of::<TagInstance>();
         let wanted = self.code.host_load(record + offset_of!(TagInstance, id));
         let same = self.code.equal(tag, wanted);
@@ -102,19 +122,24 @@ impl FuncEmitter<'_> {
         Ok(())
     }
 
-    /// Goes on further out with an exception that no clause catches.
-    fn pass_on(&mut self, exception: Value, tag: Value) {
-        match self.landing() {
-            Some(outer) => self.jump(outer, &[exception, tag]),
+    /// Goes on with an exception that nothing here catches: in the innermost of the `outer`
+    /// outermost landings, or in the caller.
+    pub(super) fn pass_on(&mut self, landed: Landed, outer: usize) {
+        match self.landings[..outer].last_mut() {
+            Some(landing) => {
+                landing.used = true;
+                let block = landing.block;
+                self.jump(block, &[landed.exception, landed.tag]);
+            }
             None => {
-                self.code.call(Symbol::Hostcall(Hostcall::ThrowRef), &[exception]);
+                self.code.call(Symbol::Hostcall(Hostcall::ThrowRef), &[landed.exception]);
                 self.code.never_reached();
             }
         }
     }
 
     /// The values an exception carries.
-    fn exception_values(
+    pub(super) fn exception_values(
         &mut self,
         tag: TagIndex,
         exception: Value,
@@ -147,8 +172,13 @@ impl FuncEmitter<'_> {
 
     pub(super) fn visit_throw_ref(&mut self) -> Emitted {
         let exception = self.pop();
-        self.leave_by(Hostcall::ThrowRef, &[exception]);
+        self.throw_again(exception);
         Ok(())
+    }
+
+    /// Throws an exception that there is.
+    pub(super) fn throw_again(&mut self, exception: Value) {
+        self.leave_by(Hostcall::ThrowRef, &[exception]);
     }
 
     /// Calls a hostcall that does not return.

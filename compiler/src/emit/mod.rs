@@ -13,6 +13,7 @@ mod complexity;
 mod control;
 mod conversion;
 mod exception;
+mod legacy_exception;
 mod memory;
 mod numeric;
 mod operands;
@@ -58,7 +59,7 @@ struct FuncEmitter<'c> {
     sparse_locals: HashMap<u32, Local>,
     /// Where locals and operands are kept from one block to the next.
     storage: Storage,
-    /// Landings of the enclosing blocks that catch exceptions, outermost first.
+    /// Landings of the enclosing blocks that catch exceptions where control is, outermost first.
     landings: Vec<Landing>,
     /// Where values of exceptions are put to throw them.
     thrown: Option<StackSlot>,
@@ -201,6 +202,10 @@ fn changes_control(operator: &Operator<'_>) -> bool {
             | Operator::Loop { .. }
             | Operator::If { .. }
             | Operator::TryTable { .. }
+            | Operator::Try { .. }
+            | Operator::Catch { .. }
+            | Operator::CatchAll
+            | Operator::Delegate { .. }
             | Operator::Else
             | Operator::End
     )

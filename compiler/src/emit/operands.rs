@@ -137,7 +137,7 @@ impl FuncEmitter<'_> {
     }
 
     /// The operand at a place, in the current block.
-    fn operand(&mut self, place: usize) -> Value {
+    pub(super) fn operand(&mut self, place: usize) -> Value {
         match self.stack.stack[place] {
             Operand::Value(value) => value,
             Operand::Stored(ty) => {

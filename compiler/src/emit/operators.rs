@@ -34,6 +34,7 @@ macro_rules! route {
     (@tail_call $($call:tt)*) => { route!(emit $($call)*) };
     (@function_references $($call:tt)*) => { route!(emit $($call)*) };
     (@exceptions $($call:tt)*) => { route!(emit $($call)*) };
+    (@legacy_exceptions $($call:tt)*) => { route!(emit $($call)*) };
     (@simd $($call:tt)*) => { route!(emit $($call)*) };
     (@relaxed_simd $($call:tt)*) => { route!(emit $($call)*) };
     (@threads $($call:tt)*) => { route!(emit $($call)*) };

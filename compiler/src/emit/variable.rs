@@ -65,10 +65,11 @@ impl Used {
                     used.blocks += u64::from(catches);
                 }
                 Operator::BrTable { targets } => used.blocks += u64::from(targets.len()),
-                Operator::TryTable { .. } => {
+                Operator::TryTable { .. } | Operator::Try { .. } => {
                     catches = true;
                     used.blocks += 1;
                 }
+                Operator::Catch { .. } | Operator::Delegate { .. } => used.blocks += 1,
                 Operator::Loop { .. } => {
                     used.blocks += 1;
                     used.loops += 1;

@@ -25,6 +25,7 @@ impl Proposal {
                 WasmFeatures::FUNCTION_REFERENCES.union(WasmFeatures::GC)
             }
             Proposal::Exceptions => WasmFeatures::EXCEPTIONS,
+            Proposal::LegacyExceptions => WasmFeatures::LEGACY_EXCEPTIONS,
             Proposal::CompactImports => WasmFeatures::COMPACT_IMPORTS,
         }
     }
@@ -40,7 +41,6 @@ pub(crate) fn features(proposals: Proposals) -> WasmFeatures {
 /// validator names several of them, the first of this list is reported.
 const REFUSED: &[(WasmFeatures, &str)] = &[
     (WasmFeatures::SHARED_EVERYTHING_THREADS, "the shared-everything-threads proposal"),
-    (WasmFeatures::LEGACY_EXCEPTIONS, "legacy exception handling"),
     (WasmFeatures::COMPONENT_MODEL, "the component model"),
     (WasmFeatures::CUSTOM_DESCRIPTORS, "the custom-descriptors proposal"),
     (WasmFeatures::CUSTOM_PAGE_SIZES, "the custom-page-sizes proposal"),

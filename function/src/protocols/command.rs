@@ -9,7 +9,10 @@ use crate::protocol::{About, Conversation, Next, Outcome, Protocol, Required, St
 pub(super) struct Command;
 
 /// Runs the program.
-const START: &str = "_start";
+pub(super) const START: &str = "_start";
+
+/// Text of a guest that is a command.
+pub(super) const EXAMPLE: &str = r#"(func (export "_start") (drop (call $run (i32.const 1))))"#;
 
 static ABOUT: About = About {
     name: "wasi",
@@ -19,7 +22,7 @@ static ABOUT: About = About {
     imports: &[],
     body: "stdin",
     answer: "stdout",
-    example: r#"(func (export "_start") (drop (call $run (i32.const 1))))"#,
+    example: EXAMPLE,
     example_imports: "",
 };
 

@@ -2,13 +2,21 @@
 //!
 //! A new one is a file here and a line of `TABLE`; nothing else knows its name or its exports.
 
+pub mod action;
+pub mod bindgen;
+mod bot;
 mod command;
+pub mod extism;
 pub mod reactor;
 
 use crate::protocol::Protocol;
 
 /// All protocols, general ones first: a module that speaks several is taken for a guest of the last.
 pub(crate) const TABLE: &[&dyn Protocol] = &[
+    &action::Action,
     &command::Command,
+    &bindgen::Bindgen,
+    &bot::Bot,
+    &extism::Extism,
     &reactor::Reactor, // its instances have less to do
 ];

@@ -5,7 +5,6 @@ use crate::exchange::Body;
 use crate::invoke::InvokeError;
 use crate::protocol::{About, Conversation, Next, Protocol, Required, Streams, Turn};
 use wfaas_vm::ValType::{I32, I64};
-use wfaas_wasi::OutputLimit;
 
 /// The protocol.
 pub(super) struct Reactor;
@@ -133,10 +132,7 @@ impl Prepared {
     /// Copies the answer from where `packed` says: address in the upper half, length in the lower.
     fn take_answer(&self, turn: &mut Turn<'_>, packed: u64) -> Result<(), InvokeError> {
         let (ptr, len) = ((packed >> 32) as u32, packed as u32);
-        let limit = turn.output_limit();
-        if u64::from(len) > limit {
-            return Err(InvokeError::OutputLimit(OutputLimit { bytes: limit }));
-        }
+        turn.check_output(u64::from(len))?;
         if len > 0 {
             let start = ptr as usize;
             let answer = turn.memory(&self.memory).get(start..start + len as usize);

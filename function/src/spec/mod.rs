@@ -43,12 +43,22 @@ layer! {
         /// Guest ABI; if no layer says otherwise, the one that the exports speak for.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub abi: Option<Abi> { "abi" => Abi },
+        /// The export that answers, for guest ABIs that leave its name open.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub export: Option<String> { "export" => String },
         /// The guest's arguments after its name. A layer with any replaces all of those below.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         pub args: Vec<String> { "args" => Vec<String> },
         /// Environment variables, added to those below.
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
         pub env: BTreeMap<String, String> { "env" => layer::Variables },
+        /// Settings that a guest asks for by name, added to those below.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        pub config: BTreeMap<String, String> { "config" => BTreeMap<String, String> },
+        /// Hosts that a guest may make requests to, `*` for any characters. A layer with any replaces
+        /// all of those below.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        pub allowed_hosts: Vec<String> { "allowed_hosts" => Vec<String> },
         /// `content-type` of answers; plain text in UTF-8 if no layer says otherwise.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub content_type: Option<String> { "content_type" => String },

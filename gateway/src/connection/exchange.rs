@@ -64,6 +64,10 @@ impl Exchange {
         }
     }
 
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
     pub(crate) fn connection(&self) -> &State {
         &self.connection
     }

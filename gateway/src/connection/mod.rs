@@ -2,9 +2,12 @@
 //!
 //! `socket` tells the `state` what moves, and `wire` where in a request the bytes are. Each
 //! request is an `exchange`, held by everything that makes its answer or is a part of it; `sending`
-//! is the answer's body. `proxy` reads who the client is, if a proxy says so.
+//! is the answer's body. `proxy` reads who the client is, if a proxy says so. Plain requests take the
+//! `fast_path`, all others hyper's.
 
+mod calm;
 mod exchange;
+mod fast_path;
 mod proxy;
 mod sending;
 mod signal;
@@ -16,12 +19,14 @@ pub(crate) use exchange::Exchange;
 pub(crate) use state::{Need, State};
 
 use crate::admission::Place;
-use crate::http::{self, Known, Peer};
+use crate::budget::Account;
+use crate::http::{self, Incoming, Known, Peer};
 use crate::limits::ClientAddress;
 use crate::network::Client;
 use crate::server::Shared;
+use crate::turns::InTurns;
 use exchange::Streams;
-use hyper::body::Incoming;
+use fast_path::{FastPath, Rest};
 use hyper::service::service_fn;
 use hyper::{Request, Version};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -30,11 +35,13 @@ use proxy::Parsed;
 use sending::Sending;
 use signal::{End, Receiver};
 use socket::Socket;
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::net::IpAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
@@ -66,36 +73,107 @@ pub(crate) async fn serve(
     let early = until(&mut receiver, peer(&mut stream, address, &shared, &place)).await;
     let Ok(Some((peer, early))) = early else { return };
     let payer = peer.account.clone().unwrap_or_else(|| state.account.clone());
-    let streams = Streams::new(&shared.turns, &payer);
-    let turns = shared.turns.clone();
-    let front = Arc::new((shared, peer));
-    let io = TokioIo::new(Socket::new(stream, early, state.clone()));
-    let builder = builder(streams.clone());
-    let service = service_fn(|request: Request<Incoming>| {
-        let exchange = state.begin();
-        if request.version() == Version::HTTP_2 {
-            streams.expect(&exchange);
+    let mut socket = Socket::new(stream, state.clone());
+    let connection = Connection { shared, peer, state: &state, payer };
+    // Only requests for management are answered on a reserved one, which are not plain.
+    let rest = if connection.peer.reserved || !connection.shared.config.fast_path {
+        Rest { input: early, prepared: None, requests: 0 }
+    } else {
+        match connection.answer_plain(&mut receiver, &mut socket, early).await {
+            Some(rest) => rest,
+            None => return,
         }
-        let front = front.clone();
-        async move {
-            let (shared, peer) = &*front;
-            let response = http::handle(shared, peer, &exchange, request).await;
-            Ok::<_, Infallible>(response.map(|answer| Sending::new(answer, exchange)))
+    };
+    connection.answer_rest(&mut receiver, socket, rest).await;
+}
+
+/// A connection that is served, and the one who pays for its turns.
+struct Connection<'a> {
+    shared: Arc<Shared>,
+    peer: Peer,
+    state: &'a Arc<State>,
+    payer: Arc<Account>,
+}
+
+impl Connection<'_> {
+    /// Answers plain requests; the first bytes that are none, or nothing if the connection has ended.
+    async fn answer_plain(
+        &self,
+        receiver: &mut Receiver<'_>,
+        socket: &mut Socket,
+        early: Vec<u8>,
+    ) -> Option<Rest> {
+        let Connection { shared, peer, state, payer } = self;
+        let leaving = AtomicBool::new(false);
+        let path = FastPath { shared, peer, state, socket, leaving: &leaving };
+        let path = pin!(shared.turns.of(payer, path.serve(early)));
+        run(receiver, path, |_| leaving.store(true, Relaxed)).await?
+    }
+
+    /// Answers everything that comes, by hyper.
+    async fn answer_rest(self, receiver: &mut Receiver<'_>, mut socket: Socket, rest: Rest) {
+        let Connection { shared, peer, state, payer } = self;
+        let Rest { input, prepared, requests } = rest;
+        state.skip_requests(requests);
+        state.received(&input);
+        let stand_in = prepared.as_ref().map_or(&b""[..], |_| STAND_IN);
+        socket.put_back([stand_in, &input].concat());
+        let turns = shared.turns.clone();
+        let streams = Streams::new(&turns, &payer);
+        let front = Arc::new((shared, peer));
+        let builder = builder(streams.clone());
+        // Only the first bytes of a connection can be the preface of HTTP/2.
+        let builder = if requests > 0 { builder.http1_only() } else { builder };
+        let (prepared, streams) = (Cell::new(prepared.map(Box::new)), &streams);
+        let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+            let prepared = prepared.take();
+            let exchange =
+                prepared.as_ref().map_or_else(|| state.begin(), |it| it.exchange.clone());
+            if request.version() == Version::HTTP_2 {
+                streams.expect(&exchange);
+            }
+            let (front, request) = (front.clone(), request.map(Incoming::Hyper));
+            async move {
+                let (shared, peer) = &*front;
+                let answer = match prepared {
+                    Some(prepared) => prepared.answer,
+                    None => http::handle(shared, peer, &exchange, request).await,
+                };
+                let answer = http::insert_added(answer);
+                Ok::<_, Infallible>(answer.map(|answer| Sending::new(answer, exchange)))
+            }
+        });
+        let connection = builder.serve_connection(TokioIo::new(socket), service);
+        let connection = pin!(turns.of(&payer, connection));
+        let ended = run(receiver, connection, |it| it.graceful_shutdown()).await;
+        if let Some(Err(error)) = ended {
+            tracing::debug!("connection: {error}");
         }
-    });
-    let connection = builder.serve_connection(io, service);
-    let mut connection = pin!(turns.of(&payer, connection));
+    }
+}
+
+/// A request that hyper takes for the one whose answer is prepared.
+const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
+
+/// The output of a connection's work, or `None` if a signal has ended it. `leave` has it end when it
+/// can.
+async fn run<F: Future>(
+    receiver: &mut Receiver<'_>,
+    mut connection: Pin<&mut InTurns<F>>,
+    leave: impl Fn(Pin<&mut F>),
+) -> Option<F::Output> {
     loop {
-        let end = match until(&mut receiver, connection.as_mut()).await {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => return tracing::debug!("connection: {error}"),
-            Err(End::Overdue(why)) => return tracing::debug!("connection closed: {why}"),
+        let end = match until(receiver, connection.as_mut()).await {
+            Ok(output) => return Some(output),
+            Err(End::Overdue(why)) => {
+                tracing::debug!("connection closed: {why}");
+                return None;
+            }
             Err(end) => end,
         };
-        connection.as_mut().task().graceful_shutdown();
+        leave(connection.as_mut().task());
         if end == End::Leave {
-            let _ = tokio::time::timeout(FAREWELL, connection.as_mut()).await;
-            return;
+            return tokio::time::timeout(FAREWELL, connection.as_mut()).await.ok();
         }
     }
 }

@@ -57,7 +57,7 @@ impl Drop for Piece {
 
 impl Sending {
     pub(super) fn new(answer: Answer, exchange: Arc<Exchange>) -> Sending {
-        let Answer { bytes: rest, lease } = answer;
+        let Answer { bytes: rest, lease, .. } = answer;
         exchange.offer(rest.len() as u64, lease);
         Sending { ends_late: rest.len() > SMALL, rest, exchange: Some(exchange) }
     }

@@ -1,17 +1,18 @@
 //! A connection's socket, which tells the connection's state what moves.
 
 use super::state::State;
+use bytes::BytesMut;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 
 pub(super) struct Socket {
     stream: TcpStream,
-    /// Bytes that were read before, and come first.
+    /// Bytes that were read and counted before, and come first.
     early: Vec<u8>,
     /// Runs while nothing is read.
     pause: Option<Pin<Box<Sleep>>>,
@@ -19,8 +20,27 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, early: Vec<u8>, state: Arc<State>) -> Socket {
-        Socket { stream, early, pause: None, state }
+    pub(super) fn new(stream: TcpStream, state: Arc<State>) -> Socket {
+        Socket { stream, early: Vec::new(), pause: None, state }
+    }
+
+    /// Has bytes come first that were read and counted before.
+    pub(super) fn put_back(&mut self, early: Vec<u8>) {
+        self.early = early;
+    }
+
+    /// Ready when there is something to read.
+    pub(super) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_read_ready(context)
+    }
+
+    /// Reads bytes into the room that `bytes` has, and does not count them; 0 at the end.
+    pub(super) fn poll_read_into(
+        &mut self,
+        context: &mut Context<'_>,
+        bytes: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
+        pin!(self.stream.read_buf(bytes)).poll(context)
     }
 
     /// Ready when the client may send more.
@@ -70,14 +90,13 @@ impl AsyncRead for Socket {
     ) -> Poll<io::Result<()>> {
         ready!(self.poll_pause(context));
         let before = buf.filled().len();
-        let read = if self.early.is_empty() {
-            Pin::new(&mut self.stream).poll_read(context, buf)
-        } else {
+        if !self.early.is_empty() {
             let length = self.early.len().min(buf.remaining());
             buf.put_slice(&self.early[..length]);
             self.early.drain(..length);
-            Poll::Ready(Ok(()))
-        };
+            return Poll::Ready(Ok(()));
+        }
+        let read = Pin::new(&mut self.stream).poll_read(context, buf);
         if matches!(read, Poll::Ready(Ok(()))) {
             self.state.received(&buf.filled()[before..]);
         }

@@ -1,5 +1,6 @@
 //! The state of a connection: the event that it waits for, since when, and which clock ends it.
 
+use super::calm::{CREDIT_BYTES, Calm};
 use super::exchange::Exchange;
 use super::signal::{End, Signal};
 use super::wire::Wire;
@@ -52,27 +53,6 @@ struct Inner {
     calm: Calm,
 }
 
-/// Credit for frames that bring no request nearer to its end. It comes with time, with answers
-/// and with bytes that are sent: a client that makes use of its connection has enough. Nothing is
-/// read from one that is in debt.
-#[derive(Debug)]
-struct Calm {
-    credit: i64,
-    /// When the debt began, or credit was last given for time.
-    since: Instant,
-}
-
-/// Most credit, and what it starts with.
-const MOST_CREDIT: i64 = 1000;
-/// Credit a second.
-const CREDIT_RATE: u64 = 20;
-/// Credit for an answer.
-const ANSWER_CREDIT: u64 = 20;
-/// Bytes to send for one more.
-const CREDIT_BYTES: u64 = 512;
-/// Longest pause between two looks at the debt.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-
 /// Which connections can be done without: the first ones best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Need {
@@ -102,7 +82,7 @@ impl State {
             idle_since: now,
             head_since: None,
             socket: clocks.sending(),
-            calm: Calm { credit: MOST_CREDIT, since: now },
+            calm: Calm::new(now),
         };
         State {
             clocks,
@@ -121,13 +101,33 @@ impl State {
     /// Begins a request.
     pub(super) fn begin(self: &Arc<Self>) -> Arc<Exchange> {
         let mut inner = self.lock();
+        let exchange = self.next_exchange(&mut inner);
+        inner.list(&exchange);
+        exchange
+    }
+
+    /// An exchange for requests that are answered at once: the connection counts as idle, unless the
+    /// exchange is [listed](State::list).
+    pub(super) fn unlisted(self: &Arc<Self>) -> Arc<Exchange> {
+        self.next_exchange(&mut self.lock())
+    }
+
+    /// A request takes longer: its exchange counts from now on, for this one request.
+    pub(super) fn list(&self, exchange: &Arc<Exchange>) {
+        self.lock().list(exchange);
+    }
+
+    /// A request without a listed exchange has ended.
+    pub(super) fn finished_unlisted(&self) {
+        self.lock().idle_since = clock::now();
+    }
+
+    fn next_exchange(self: &Arc<Self>, inner: &mut Inner) -> Arc<Exchange> {
         inner.begun += 1;
         let number = inner.begun;
         let bare_line_feed = inner.wire.bare_line_feed().is_some_and(|head| head <= number);
         let paces = (self.clocks.receiving(), self.clocks.sending());
-        let exchange = Arc::new(Exchange::new(self.clone(), number, bare_line_feed, paces));
-        inner.exchanges.push((number, Arc::downgrade(&exchange)));
-        exchange
+        Arc::new(Exchange::new(self.clone(), number, bare_line_feed, paces))
     }
 
     #[cfg(test)]
@@ -141,7 +141,23 @@ impl State {
         inner.exchanges.retain(|(other, _)| *other != number);
         inner.idle_since = clock::now();
         if answered {
-            inner.calm.earn(ANSWER_CREDIT);
+            inner.calm.answered();
+        }
+    }
+
+    /// Whether a head has begun and is not complete, of which no bytes were counted.
+    pub(super) fn set_head_open(&self, is_open: bool) {
+        let mut inner = self.lock();
+        let since = inner.head_since.unwrap_or_else(clock::now);
+        inner.head_since = is_open.then_some(since);
+    }
+
+    /// Counts bytes from now on: those of so many requests of HTTP/1.1 were not counted.
+    pub(super) fn skip_requests(&self, requests: u64) {
+        let mut inner = self.lock();
+        if requests > 0 {
+            inner.wire = Wire::after_requests(requests);
+            inner.begun = requests;
         }
     }
 
@@ -184,7 +200,7 @@ impl State {
             return;
         }
         let mut inner = self.lock();
-        inner.calm.earn(bytes / CREDIT_BYTES);
+        inner.calm.sent(bytes);
         if is_strained {
             let now = Instant::now();
             inner.socket.moved(now, bytes);
@@ -262,6 +278,12 @@ impl State {
     }
 }
 
+impl Inner {
+    fn list(&mut self, exchange: &Arc<Exchange>) {
+        self.exchanges.push((exchange.number(), Arc::downgrade(exchange)));
+    }
+}
+
 impl Clocks {
     fn receiving(&self) -> Pace {
         Pace::new(self.receive, self.min_rate)
@@ -269,38 +291,5 @@ impl Clocks {
 
     fn sending(&self) -> Pace {
         Pace::new(self.send, self.min_rate)
-    }
-}
-
-impl Calm {
-    fn earn(&mut self, credit: u64) {
-        let credit = i64::try_from(credit).unwrap_or(i64::MAX);
-        self.credit = self.credit.saturating_add(credit).min(MOST_CREDIT);
-    }
-
-    /// Takes credit; whether there is a debt now.
-    fn spend(&mut self, cost: u32) -> bool {
-        let before = self.credit;
-        self.credit = before.saturating_sub(i64::from(cost));
-        if before >= 0 && self.credit < 0 {
-            self.since = clock::now();
-        }
-        self.credit < 0
-    }
-
-    /// How long to wait for what is owed.
-    fn pause(&mut self, now: Instant) -> Option<Duration> {
-        if self.credit >= 0 {
-            return None;
-        }
-        let passed = now.duration_since(self.since);
-        let earned = passed.as_millis() as u64 * CREDIT_RATE / 1000;
-        if earned > 0 {
-            self.earn(earned);
-            self.since = now;
-        }
-        let owed = self.credit.min(0).unsigned_abs();
-        let pause = Duration::from_secs(owed) / CREDIT_RATE as u32;
-        (owed > 0).then(|| pause.min(LONGEST_PAUSE))
     }
 }

@@ -14,7 +14,7 @@ use wfaas_vm::Fault;
 
 /// Why a request did not get what it asked for: a status, and words for who sent it.
 #[derive(Debug)]
-pub(super) struct Problem {
+pub(crate) struct Problem {
     pub(super) status: StatusCode,
     message: String,
     header: Option<(HeaderName, HeaderValue)>,
@@ -32,7 +32,7 @@ struct ProblemBody<'a> {
 
 impl Problem {
     /// A problem in words that may hold text of a client or of a module.
-    pub(super) fn new(status: StatusCode, message: impl Display) -> Problem {
+    pub(crate) fn new(status: StatusCode, message: impl Display) -> Problem {
         // Nobody counts the bytes of a refusal, and its words may be the client's.
         let message = untrusted::text(message).within(MAX_MESSAGE).to_string();
         Problem { status, message, header: None }
@@ -43,11 +43,11 @@ impl Problem {
         self
     }
 
-    pub(super) fn not_found(message: impl Display) -> Problem {
+    pub(crate) fn not_found(message: impl Display) -> Problem {
         Problem::new(StatusCode::NOT_FOUND, message)
     }
 
-    pub(super) fn method(allowed: &'static str) -> Problem {
+    pub(crate) fn method(allowed: &'static str) -> Problem {
         let message = format!("this method is not supported here, use one of: {allowed}");
         Problem::new(StatusCode::METHOD_NOT_ALLOWED, message).with(ALLOW, allowed)
     }
@@ -65,7 +65,7 @@ impl Problem {
         Problem::new(StatusCode::BAD_REQUEST, format!("the body could not be read: {error}"))
     }
 
-    pub(super) fn busy(message: &str) -> Problem {
+    pub(crate) fn busy(message: &str) -> Problem {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, message).with(RETRY_AFTER, "1")
     }
 
@@ -81,7 +81,7 @@ impl Problem {
         Problem::busy("the function's tenant has too many requests at the same time")
     }
 
-    pub(super) fn too_much() -> Problem {
+    pub(crate) fn too_much() -> Problem {
         Problem::busy("too many large requests and answers at the same time")
     }
 
@@ -115,6 +115,16 @@ impl Problem {
     /// What went wrong on our side or the guest's is in the log; the client gets the id.
     pub(super) fn internal(message: &str) -> Problem {
         Problem::new(StatusCode::INTERNAL_SERVER_ERROR, message)
+    }
+
+    /// Its status.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// Its words.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
     }
 
     pub(super) fn into_response(self, id: &str) -> Response<Answer> {
@@ -163,7 +173,7 @@ impl From<StoreError> for Problem {
 }
 
 /// A JSON answer.
-pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response<Answer> {
+pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response<Answer> {
     let text = serde_json::to_vec(body).expect("strings, numbers and lists are JSON");
     let mut response = Response::new(Answer::from(text));
     *response.status_mut() = status;

@@ -9,12 +9,13 @@
 //! does not read fills the pipe, then nothing is taken from hyper any more, and the client has to stop.
 //! Pace and limit are those of any other body, and the lease covers everything that can wait somewhere.
 
+use super::Incoming;
 use super::answer::Problem;
 use super::body::{check_announced, next_in_time, receive};
 use crate::budget::Lease;
 use crate::connection::{Exchange, STREAM_WINDOW};
 use bytes::Bytes;
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,11 +1,13 @@
 //! Bodies: received within limits, sent with the leases that they hold.
 
+use super::Incoming;
+use super::added::Added;
 use super::answer::Problem;
 use crate::budget::{Exhausted, Lease};
 use crate::connection::Exchange;
 use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use std::time::Duration;
 use tempfile::NamedTempFile;
 use tokio::io::AsyncWriteExt;
@@ -15,6 +17,7 @@ use tokio::io::AsyncWriteExt;
 pub(crate) struct Answer {
     pub(crate) bytes: Bytes,
     pub(crate) lease: Option<Lease>,
+    pub(crate) added: Added,
 }
 
 impl Answer {
@@ -29,7 +32,7 @@ impl Answer {
 
 impl From<Bytes> for Answer {
     fn from(bytes: Bytes) -> Answer {
-        Answer { bytes, lease: None }
+        Answer { bytes, lease: None, added: Added::default() }
     }
 }
 
@@ -48,16 +51,16 @@ const SPARE: usize = 1 << 10;
 
 /// A body in memory, or its beginning, and the share of the common budget it takes.
 #[derive(Debug)]
-pub(super) struct Received {
-    pub(super) bytes: Vec<u8>,
-    pub(super) lease: Lease,
+pub(crate) struct Received {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) lease: Lease,
     /// Whether there is no more of it.
     pub(super) ended: bool,
 }
 
 /// Receives a body of at most `limit` bytes, as long as the client sends it fast enough; of one with
 /// more than `enough` bytes no more than that and a piece.
-pub(super) async fn receive(
+pub(crate) async fn receive(
     body: &mut Incoming,
     limit: u64,
     enough: u64,
@@ -180,7 +183,7 @@ const DISCARD_TIME: Duration = Duration::from_secs(2);
 const DISCARD_BYTES: usize = 32 << 20;
 
 /// Reads what is left of a body, within limits.
-pub(super) async fn discard(body: &mut Incoming) {
+pub(crate) async fn discard(body: &mut Incoming) {
     let discarding = async {
         let mut discarded = 0;
         while discarded < DISCARD_BYTES && !body.is_end_stream() {

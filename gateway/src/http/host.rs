@@ -1,7 +1,7 @@
 //! The `host` of a request (RFC 9112, 3.2; RFC 9113, 8.3.1).
 
 use super::answer::Problem;
-use hyper::header::HOST;
+use hyper::header::{HOST, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 use hyper::{StatusCode, Version};
@@ -23,7 +23,7 @@ pub(super) fn check(head: &Parts) -> Result<(), Problem> {
     if head.version != Version::HTTP_2 && is_plain(host.as_bytes()) {
         return Ok(());
     }
-    let Some(host) = host.to_str().ok().filter(|host| is_host(host)) else {
+    let Some(host) = text_of(host) else {
         return refuse("the host header is not a host");
     };
     let differs = |authority: &Authority| !authority.as_str().eq_ignore_ascii_case(host);
@@ -31,6 +31,15 @@ pub(super) fn check(head: &Parts) -> Result<(), Problem> {
         return refuse("the host header differs from the authority");
     }
     Ok(())
+}
+
+/// Whether the value of a `host` header is a host.
+pub(crate) fn is_host_value(value: &HeaderValue) -> bool {
+    is_plain(value.as_bytes()) || text_of(value).is_some()
+}
+
+fn text_of(value: &HeaderValue) -> Option<&str> {
+    value.to_str().ok().filter(|host| is_host(host))
 }
 
 /// `uri-host [ ":" port ]`, or nothing.
@@ -45,11 +54,15 @@ fn is_plain(host: &[u8]) -> bool {
     let name = host.iter().take_while(|byte| is_in_names(byte)).count();
     match &host[name..] {
         [] => name > 0,
-        [b':', port @ ..] => {
-            name > 0 && matches!(port.len(), 1..=4) && port.iter().all(u8::is_ascii_digit)
-        }
+        [b':', port @ ..] => name > 0 && is_port(port),
         _ => false,
     }
+}
+
+fn is_port(port: &[u8]) -> bool {
+    let has_value =
+        |port: &[u8]| std::str::from_utf8(port).is_ok_and(|it| it.parse::<u16>().is_ok());
+    matches!(port.len(), 1..=5) && port.iter().all(u8::is_ascii_digit) && has_value(port)
 }
 
 #[cfg(test)]
@@ -76,7 +89,11 @@ mod tests {
             (":80", false),
             ("a:", false),
             ("a:80:80", false),
-            ("a:12345", false),
+            ("a:12345", true),
+            ("a:65535", true),
+            ("a:65536", false),
+            ("a:012345", false),
+            ("a:+1", false),
             ("[::1]", false),
             ("a_b", false),
             ("a%20b", false),

@@ -1,5 +1,6 @@
 //! Requests to functions.
 
+use super::Incoming;
 use super::answer::Problem;
 use super::arriving::{self, Arriving};
 use super::blocking;
@@ -10,8 +11,7 @@ use crate::clock;
 use crate::registry::{Deployed, Registered};
 use crate::scheduler::{Place, Terms, Unfinished};
 use crate::server::Shared;
-use hyper::body::{Body as _, Incoming};
-use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::body::Body as _;
 use hyper::http::request::Parts;
 use hyper::{Request, Response, StatusCode, Version};
 use std::pin::Pin;
@@ -77,11 +77,11 @@ async fn find(shared: &Arc<Shared>, path: &str) -> Result<Arc<Deployed>, Problem
 }
 
 /// An answer, or `None` if there is no room for it.
-type Outcome = Result<Option<Response<Answer>>, InvokeError>;
+pub(crate) type Outcome = Result<Option<Response<Answer>>, InvokeError>;
 
 /// Runs the function, inline. When the client leaves, this is dropped, and the guest with it, unless
 /// it is to finish: then it runs in a task of its own.
-async fn run(
+pub(crate) async fn run(
     shared: &Arc<Shared>,
     deployed: &Arc<Deployed>,
     place: Place,
@@ -122,7 +122,11 @@ async fn finish(
 }
 
 /// The guest's answer. The request's lease goes with its bytes.
-async fn guest(deployed: Arc<Deployed>, exchange: Box<Exchange>, lease: Lease) -> Outcome {
+pub(crate) async fn guest(
+    deployed: Arc<Deployed>,
+    exchange: Box<Exchange>,
+    lease: Lease,
+) -> Outcome {
     let answer = deployed.function.handle_async(exchange).await;
     answer.map(|answer| leased(answer, lease))
 }
@@ -170,11 +174,7 @@ async fn respond(
         }
     };
     let mut response = answer.ok_or_else(|| caller.refuse(deployed.name()))?;
-    let headers = response.headers_mut();
-    headers.entry(CONTENT_TYPE).or_insert_with(|| deployed.content_type.clone());
-    // What the guest sent is of that type and nothing else, whatever it looks like.
-    let name = HeaderName::from_static("x-content-type-options");
-    headers.insert(name, HeaderValue::from_static("nosniff"));
+    response.body_mut().added.content_type = Some(deployed.content_type.clone());
     Ok(response)
 }
 

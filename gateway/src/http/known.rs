@@ -13,7 +13,7 @@ const LONGEST: usize = 64;
 
 /// A function that a request asks for, and the holders of the request's units.
 #[derive(Clone)]
-pub(super) struct Target {
+pub(crate) struct Target {
     pub(super) deployed: Arc<Deployed>,
     pub(super) holders: Arc<Holders>,
 }

@@ -1,5 +1,6 @@
 //! The management interface: `/v1/health`, `/v1/metrics` and `/v1/functions`.
 
+use super::Incoming;
 use super::answer::{Problem, json};
 use super::auth;
 use super::blocking;
@@ -12,7 +13,6 @@ use crate::registry::FunctionStatus;
 use crate::scheduler::Tenant;
 use crate::server::Shared;
 use crate::store::StoreError;
-use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 use serde_json::json;

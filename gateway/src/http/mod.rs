@@ -1,5 +1,6 @@
 //! HTTP: which part answers a request.
 
+mod added;
 mod answer;
 mod arriving;
 mod auth;
@@ -7,6 +8,7 @@ mod body;
 mod forwarded;
 mod host;
 mod id;
+mod incoming;
 mod invoke;
 mod known;
 mod manage;
@@ -14,21 +16,25 @@ mod metrics;
 mod peer;
 mod refusals;
 
-pub(crate) use body::Answer;
+pub(crate) use added::{Added, insert_added};
+pub(crate) use answer::{Problem, json};
+pub(crate) use body::{Answer, discard, receive};
+pub(crate) use host::is_host_value;
 pub(crate) use id::RequestIds;
+pub(crate) use incoming::Incoming;
+pub(crate) use invoke::{guest, run};
 pub(crate) use known::Known;
 pub(crate) use manage::CONFIG_HEADER;
-pub(crate) use peer::Peer;
+pub(crate) use peer::{Caller, Peer};
 pub(crate) use refusals::Refusals;
 
 use crate::connection::Exchange;
+use crate::openwhisk;
 use crate::server::Shared;
-use answer::Problem;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use hyper::header::{CONNECTION, EXPECT, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Uri, Version};
-use id::REQUEST_ID;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -60,6 +66,11 @@ pub(crate) async fn handle(
         Ok(()) if is_management(head.uri.path()) => {
             Box::pin(manage::handle(shared, &caller, &head, &mut body)).await
         }
+        Ok(()) if let Some(containers) = &shared.containers => {
+            let answering =
+                openwhisk::handle(shared, containers, &caller, head, &mut body, id.as_str());
+            Ok(Box::pin(answering).await)
+        }
         Ok(()) => {
             let outcome = invoke::handle(shared, &caller, head, &mut body, id.as_str()).await;
             if matches!(&outcome, Err(problem) if problem.is_busy()) {
@@ -81,10 +92,9 @@ pub(crate) async fn handle(
             problem.into_response(id.as_str())
         }
     };
-    let headers = response.headers_mut();
-    headers.insert(REQUEST_ID, id.into());
+    response.body_mut().added.id = Some(id);
     if is_refused && version != Version::HTTP_2 {
-        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     if let Some(record) = record {
         record.end(id.as_str(), response.status());
@@ -135,7 +145,7 @@ fn check(peer: &Peer, exchange: &Exchange, head: &Parts) -> Result<(), Problem> 
 }
 
 /// Runs what blocks where that stalls nobody. It goes on to its end even if the client leaves.
-async fn blocking<R: Send + 'static>(
+pub(crate) async fn blocking<R: Send + 'static>(
     shared: &Arc<Shared>,
     work: impl FnOnce(&Shared) -> R + Send + 'static,
 ) -> Result<R, Problem> {
@@ -147,6 +157,7 @@ async fn blocking<R: Send + 'static>(
     })
 }
 
-fn is_management(path: &str) -> bool {
+/// Whether a path is one of management's.
+pub(crate) fn is_management(path: &str) -> bool {
     path.strip_prefix(MANAGEMENT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }

@@ -32,9 +32,9 @@ pub(crate) struct Peer {
 }
 
 /// Who sent one request.
-pub(super) struct Caller<'a> {
+pub(crate) struct Caller<'a> {
     shared: &'a Shared,
-    pub(super) exchange: &'a Exchange,
+    pub(crate) exchange: &'a Exchange,
     peer: &'a Peer,
     /// The client that a trusted proxy has named.
     forwarded: Option<(Client, Arc<Account>)>,
@@ -75,7 +75,7 @@ impl Caller<'_> {
     }
 
     /// Remembers a function that was found at a path after so many changes.
-    pub(super) fn learn(&self, path: &str, changes: u64, deployed: Arc<Deployed>) -> Target {
+    pub(crate) fn learn(&self, path: &str, changes: u64, deployed: Arc<Deployed>) -> Target {
         let holders = Arc::new(self.holders(Some(&deployed)));
         let target = Target { deployed, holders };
         self.peer.known.add(path, changes, &target);
@@ -91,7 +91,7 @@ impl Caller<'_> {
     }
 
     /// A lease of the bytes of a request to this function, so far its head's.
-    pub(super) fn bytes(&self, target: &Target, head: &Parts) -> Result<Lease, Problem> {
+    pub(crate) fn bytes(&self, target: &Target, head: &Parts) -> Result<Lease, Problem> {
         let name = target.deployed.name();
         let comes_early = |(client, _): (Client, _)| self.shared.refusals.contains(client, name);
         if self.client().is_some_and(comes_early) {
@@ -101,12 +101,12 @@ impl Caller<'_> {
     }
 
     /// A lease of the bytes of a request for management, so far its head's.
-    pub(super) fn managing(&self, head: &Parts) -> Result<Lease, Problem> {
+    pub(crate) fn managing(&self, head: &Parts) -> Result<Lease, Problem> {
         lease_head(&self.shared.managing, Arc::new(self.holders(None)), head)
     }
 
     /// A place for a request to this function.
-    pub(super) fn place(&self, target: &Target) -> Result<Place, Problem> {
+    pub(crate) fn place(&self, target: &Target) -> Result<Place, Problem> {
         let tenant = &target.deployed.payer.tenant;
         let memory = tenant.reserve(target.deployed.memory).ok_or_else(Problem::busy_tenant)?;
         let mut lease = self.shared.places.lease(target.holders.clone());

@@ -1,24 +1,39 @@
-//! Preopened directories: there are none, and a guest is told of none. Files are not supported yet,
-//! and a program that could do without a directory may give up over one that it cannot open.
+//! Directories that are open from the start, and their names.
 
 use super::errno::{Errno, Failure};
-use super::guest::{Guest, GuestPtr};
+use super::guest::{self, Guest, GuestPtr};
+use crate::table::Object;
 
-/// `EBADF` for every descriptor, which ends the list for a guest that goes through them.
+/// Writes a `prestat`: type (u8, 0 for a directory), length of the name (u32 at 4). `EBADF` for
+/// everything else ends the list for a guest that goes through its descriptors.
 pub(super) fn fd_prestat_get(
-    _guest: &mut Guest<'_>,
-    _fd: u32,
-    _prestat: GuestPtr,
+    guest: &mut Guest<'_>,
+    fd: u32,
+    prestat: GuestPtr,
 ) -> Result<(), Failure> {
-    Err(Errno::Badf.into())
+    let len = name(guest, fd)?.len() as u32; // at most `MAX_PATH`
+    let mut record = [0; 8];
+    record[4..8].copy_from_slice(&len.to_le_bytes());
+    Ok(guest::write(guest, prestat, &record)?)
 }
 
-/// `EBADF`, like [`fd_prestat_get`].
+/// Writes the name, without a NUL behind it, to a place of `path_len` bytes.
 pub(super) fn fd_prestat_dir_name(
-    _guest: &mut Guest<'_>,
-    _fd: u32,
-    _path: GuestPtr,
-    _path_len: u32,
+    guest: &mut Guest<'_>,
+    fd: u32,
+    path: GuestPtr,
+    path_len: u32,
 ) -> Result<(), Failure> {
-    Err(Errno::Badf.into())
+    let name = name(guest, fd)?.to_owned();
+    if name.len() > path_len as usize {
+        return Err(Errno::Nametoolong.into());
+    }
+    Ok(guest::write(guest, path, name.as_bytes())?)
+}
+
+fn name<'a>(guest: &'a mut Guest<'_>, fd: u32) -> Result<&'a str, Errno> {
+    match &guest.wasi().table.get(fd)?.object {
+        Object::Directory { name: Some(name), .. } => Ok(name),
+        _ => Err(Errno::Badf),
+    }
 }

@@ -6,8 +6,10 @@
 use super::errno::{Errno, Failure};
 use super::functions::FUNCTIONS;
 use crate::context::{HasWasi, Wasi};
+use crate::files::MAX_PATH;
 use crate::timer::Timer;
 use crate::wait::Wait;
+use crate::work::{Then, Work};
 use std::future::poll_fn;
 use std::ops::Range;
 use std::time::Instant;
@@ -36,6 +38,12 @@ pub(crate) trait Calling {
     /// Bytes that were transferred before the waits, to go on behind them.
     fn transferred(&mut self) -> &mut u32;
 
+    /// The cookie that a listing goes on with after the waits.
+    fn cookie(&mut self) -> &mut u64;
+
+    /// Whether there is a pool for work that may block, and the guest can be suspended meanwhile.
+    fn offloads(&mut self) -> bool;
+
     /// The guest's WASI.
     fn wasi(&mut self) -> &mut Wasi {
         self.data().wasi()
@@ -50,6 +58,17 @@ struct Call<'a, T> {
     began: Option<Instant>,
     has_waited: bool,
     transferred: u32,
+    cookie: u64,
+    suspends: Suspends,
+}
+
+/// Whether a call can suspend its guest.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Suspends {
+    No,
+    /// If the caller can wait.
+    Perhaps,
+    Yes,
 }
 
 impl<T: HasWasi> Calling for Call<'_, T> {
@@ -82,6 +101,19 @@ impl<T: HasWasi> Calling for Call<'_, T> {
     fn transferred(&mut self) -> &mut u32 {
         &mut self.transferred
     }
+
+    fn cookie(&mut self) -> &mut u64 {
+        &mut self.cookie
+    }
+
+    fn offloads(&mut self) -> bool {
+        let suspends = match self.suspends {
+            Suspends::No => false,
+            Suspends::Perhaps => self.caller.can_wait(),
+            Suspends::Yes => true,
+        };
+        suspends && self.wasi().files().is_some_and(|files| files.pool().is_some())
+    }
 }
 
 impl<T: HasWasi> Call<'_, T> {
@@ -106,13 +138,22 @@ struct Stopped {
 enum Attempt {
     /// The function has ended: the error number that the guest gets, or the end of its call.
     Ended(Result<u32, BoxError>),
+    /// It goes on later.
+    Pauses(Pause),
+}
+
+/// A reason why a function goes on later.
+enum Pause {
     /// It is to be called again after this wait.
-    Waits(Wait),
+    Wait(Wait),
+    /// The rest of it comes after this work.
+    Work(Work),
 }
 
 impl<'a, T: HasWasi> Call<'a, T> {
     fn new(caller: Caller<'a, T>) -> Call<'a, T> {
-        Call { caller, memory: None, began: None, has_waited: false, transferred: 0 }
+        let (has_waited, suspends) = (false, Suspends::No);
+        Call { caller, memory: None, began: None, has_waited, transferred: 0, cookie: 0, suspends }
     }
 
     fn attempt(
@@ -120,7 +161,12 @@ impl<'a, T: HasWasi> Call<'a, T> {
         name: &'static str,
         function: &impl Fn(&mut Guest<'_>) -> Result<(), Failure>,
     ) -> Attempt {
-        match function(self) {
+        let result = function(self);
+        self.ended(name, result)
+    }
+
+    fn ended(&mut self, name: &'static str, result: Result<(), Failure>) -> Attempt {
+        match result {
             Ok(()) => Attempt::Ended(Ok(Errno::Success as u32)),
             Err(Failure::Errno(errno)) => {
                 if errno == Errno::Nosys {
@@ -129,7 +175,8 @@ impl<'a, T: HasWasi> Call<'a, T> {
                 Attempt::Ended(Ok(errno as u32))
             }
             Err(Failure::End(error)) => Attempt::Ended(Err(error)),
-            Err(Failure::Wait(wait)) => Attempt::Waits(wait),
+            Err(Failure::Wait(wait)) => Attempt::Pauses(Pause::Wait(wait)),
+            Err(Failure::Work(work)) => Attempt::Pauses(Pause::Work(work)),
         }
     }
 
@@ -151,24 +198,33 @@ impl<'a, T: HasWasi> Call<'a, T> {
         }
     }
 
-    /// Goes on after a first wait, and holds the thread for it and for further ones.
+    /// Goes on after a first pause, and holds the thread for it and for further ones.
     #[cold]
     fn block(
         mut self,
-        mut wait: Wait,
+        mut pause: Pause,
         name: &'static str,
         function: impl Fn(&mut Guest<'_>) -> Result<(), Failure>,
     ) -> Result<u32, BoxError> {
         loop {
-            let clock = self.stop_clock(&wait);
-            let ended = wait.block(&mut self);
-            self.start_clock(clock);
-            if let Err(errno) = ended {
-                return Ok(errno as u32);
-            }
-            match self.attempt(name, &function) {
+            let attempt = match pause {
+                Pause::Wait(wait) => {
+                    let clock = self.stop_clock(&wait);
+                    let ended = wait.block(&mut self);
+                    self.start_clock(clock);
+                    if let Err(errno) = ended {
+                        return Ok(errno as u32);
+                    }
+                    self.attempt(name, &function)
+                }
+                Pause::Work(work) => {
+                    let result = work.run()(&mut self);
+                    self.ended(name, result)
+                }
+            };
+            match attempt {
                 Attempt::Ended(result) => return result,
-                Attempt::Waits(next) => wait = next,
+                Attempt::Pauses(next) => pause = next,
             }
         }
     }
@@ -176,23 +232,45 @@ impl<'a, T: HasWasi> Call<'a, T> {
     /// The same, but suspended.
     async fn suspend(
         mut self,
-        mut wait: Wait,
+        mut pause: Pause,
         name: &'static str,
         function: impl Fn(&mut Guest<'_>) -> Result<(), Failure>,
     ) -> Result<u32, BoxError> {
+        self.suspends = Suspends::Yes;
         loop {
-            let clock = self.stop_clock(&wait);
-            let mut timer = Timer::default();
-            let ended = poll_fn(|context| wait.poll(self.wasi(), &mut timer, context)).await;
-            self.start_clock(clock);
-            if let Err(errno) = ended {
-                return Ok(errno as u32);
-            }
-            match self.attempt(name, &function) {
+            let attempt = match pause {
+                Pause::Wait(mut wait) => {
+                    let clock = self.stop_clock(&wait);
+                    let mut timer = Timer::default();
+                    let ended =
+                        poll_fn(|context| wait.poll(self.wasi(), &mut timer, context)).await;
+                    self.start_clock(clock);
+                    if let Err(errno) = ended {
+                        return Ok(errno as u32);
+                    }
+                    self.attempt(name, &function)
+                }
+                Pause::Work(work) => {
+                    let result = match self.finish(work).await {
+                        Ok(then) => then(&mut self),
+                        Err(errno) => Err(errno.into()),
+                    };
+                    self.ended(name, result)
+                }
+            };
+            match attempt {
                 Attempt::Ended(result) => return result,
-                Attempt::Waits(next) => wait = next,
+                Attempt::Pauses(next) => pause = next,
             }
         }
+    }
+
+    /// Has the pool do some work.
+    async fn finish(&mut self, work: Work) -> Result<Then, Errno> {
+        let Some(files) = self.wasi().files().cloned() else { return Ok(work.run()) };
+        let Some(pool) = files.pool() else { return Ok(work.run()) };
+        let working = work.begin(pool);
+        poll_fn(|context| working.poll(context)).await
     }
 }
 
@@ -206,7 +284,7 @@ pub(super) fn call<T: HasWasi>(
     let mut call = Call::new(caller);
     match call.attempt(name, &function) {
         Attempt::Ended(result) => result,
-        Attempt::Waits(wait) => call.block(wait, name, function),
+        Attempt::Pauses(pause) => call.block(pause, name, function),
     }
 }
 
@@ -217,12 +295,16 @@ pub(super) fn call_async<'a, T: HasWasi + Send>(
     function: impl Fn(&mut Guest<'_>) -> Result<(), Failure> + Send + 'a,
 ) -> MaybeFuture<'a, Result<u32, BoxError>> {
     let mut call = Call::new(caller);
+    call.suspends = Suspends::Perhaps;
     match call.attempt(name, &function) {
         Attempt::Ended(result) => MaybeFuture::Ready(result),
-        Attempt::Waits(wait) if call.caller.can_wait() => {
-            MaybeFuture::Future(Box::new(call.suspend(wait, name, function)))
+        Attempt::Pauses(pause) if call.caller.can_wait() => {
+            MaybeFuture::Future(Box::new(call.suspend(pause, name, function)))
         }
-        Attempt::Waits(wait) => MaybeFuture::Ready(call.block(wait, name, function)),
+        Attempt::Pauses(pause) => {
+            call.suspends = Suspends::No;
+            MaybeFuture::Ready(call.block(pause, name, function))
+        }
     }
 }
 
@@ -324,14 +406,17 @@ pub(super) fn write_u64(guest: &mut Guest<'_>, at: GuestPtr, value: u64) -> Resu
     write(guest, at, &value.to_le_bytes())
 }
 
-/// A record of `N` bytes at `at`.
-pub(super) fn record<const N: usize>(
-    guest: &mut Guest<'_>,
-    at: GuestPtr,
-) -> Result<[u8; N], Errno> {
-    let mut record = [0; N];
-    record.copy_from_slice(bytes(guest, at.slice(N as u32))?);
-    Ok(record)
+/// The path of `len` bytes at `at`.
+///
+/// # Errors
+/// [`Errno::Nametoolong`]; [`Errno::Ilseq`] if it is not UTF-8; [`Errno::Inval`] if it has a NUL.
+pub(super) fn path(guest: &mut Guest<'_>, at: GuestPtr, len: u32) -> Result<String, Errno> {
+    let bytes = bytes(guest, at.slice(len))?;
+    if bytes.len() > MAX_PATH {
+        return Err(Errno::Nametoolong);
+    }
+    let path = std::str::from_utf8(bytes).map_err(|_| Errno::Ilseq)?;
+    if path.contains('\0') { Err(Errno::Inval) } else { Ok(path.to_owned()) }
 }
 
 /// The little-endian `u32` at `at` in a record.

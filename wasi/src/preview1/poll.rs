@@ -1,17 +1,31 @@
-//! `poll_oneoff`: waiting for clocks and for streams.
+//! `poll_oneoff`: waiting for clocks and for descriptors.
 
 use super::clocks;
 use super::errno::{Errno, Failure};
 use super::guest::{self, Guest, GuestPtr, u32_at, u64_at};
-use crate::table::Descriptor;
-use crate::wait::{self, Events, Wait};
+use super::rights::Rights;
+use crate::table::{Descriptor, Object};
+use crate::wait::{self, Events, Wait, Watched};
 use std::time::{Duration, Instant};
 
 /// Most subscriptions of one call.
 const MAX_SUBSCRIPTIONS: u32 = 1024;
-/// Bytes of a subscription: userdata (u64), tag (u8 at 8), then from 16 on either clock (u32),
-/// timeout (u64 at 24), precision (u64 at 32), flags (u16 at 40); or a descriptor (u32).
-const SUBSCRIPTION_BYTES: u32 = 48;
+/// Layout of a subscription: userdata (u64), tag (u8 at 8), a descriptor (u32 at 16), or of a clock its
+/// number (u32), timeout (u64, 8 bytes on), precision (u64, 16 bytes on), flags (u16, 24 bytes on).
+#[derive(Clone, Copy)]
+pub(super) struct Layout {
+    /// Bytes of a subscription.
+    pub(super) bytes: u32,
+    /// Where a clock's number is.
+    pub(super) clock: usize,
+}
+
+/// Subscriptions of preview1.
+const SUBSCRIPTION: Layout = Layout { bytes: 48, clock: 16 };
+
+/// Most bytes of a subscription.
+const MAX_SUBSCRIPTION_BYTES: usize = 56;
+
 /// Bytes of an event: userdata (u64), error (u16 at 8), type (u8 at 10), bytes ready (u64 at 16).
 const EVENT_BYTES: u32 = 32;
 /// The flag of a timeout that is a time, not a duration.
@@ -31,12 +45,29 @@ enum Wanted {
     /// A time; `None` if it is too far away to ever come.
     Time(Option<Instant>),
     /// A descriptor to read or write.
-    Stream(u32),
+    Descriptor(u32, Direction),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Direction {
+    Read,
+    Write,
 }
 
 pub(super) fn poll_oneoff(
     guest: &mut Guest<'_>,
     subscriptions: GuestPtr,
+    events: GuestPtr,
+    count: u32,
+    stored: GuestPtr,
+) -> Result<(), Failure> {
+    poll(guest, (subscriptions, SUBSCRIPTION), events, count, stored)
+}
+
+/// Waits for the first of some subscriptions.
+pub(super) fn poll(
+    guest: &mut Guest<'_>,
+    (subscriptions, layout): (GuestPtr, Layout),
     events: GuestPtr,
     count: u32,
     stored: GuestPtr,
@@ -49,7 +80,7 @@ pub(super) fn poll_oneoff(
     guest::bytes(guest, stored.slice(4))?;
     let mut wanted = Vec::with_capacity(count as usize);
     for index in 0..count {
-        wanted.push(subscription(guest, subscriptions.element(index, SUBSCRIPTION_BYTES)?)?);
+        wanted.push(subscription(guest, subscriptions.element(index, layout.bytes)?, layout)?);
     }
     let happened = happened(guest, &wanted)?;
     if happened.is_empty() {
@@ -63,24 +94,45 @@ pub(super) fn poll_oneoff(
     Ok(guest::write_u32(guest, stored, number)?)
 }
 
-fn subscription(guest: &mut Guest<'_>, at: GuestPtr) -> Result<Subscription, Errno> {
-    let record: [u8; SUBSCRIPTION_BYTES as usize] = guest::record(guest, at)?;
-    let tag = record[8];
-    let fd = u32_at(&record, 16);
-    let wanted = match (tag, guest.wasi().table.get(fd)) {
-        (0, _) => wake_time(guest, &record).map(Wanted::Time),
-        (1, Ok(Descriptor::Input(_))) | (2, Ok(Descriptor::Output(_))) => Ok(Wanted::Stream(fd)),
-        (1 | 2, _) => Err(Errno::Badf),
-        _ => return Err(Errno::Inval),
+fn subscription(
+    guest: &mut Guest<'_>,
+    at: GuestPtr,
+    layout: Layout,
+) -> Result<Subscription, Errno> {
+    let mut record = [0; MAX_SUBSCRIPTION_BYTES];
+    let bytes = guest::bytes(guest, at.slice(layout.bytes))?;
+    record[..bytes.len()].copy_from_slice(bytes);
+    let (tag, fd) = (record[8], u32_at(&record, 16));
+    let wanted = match tag {
+        0 => wake_time(guest, &record[layout.clock..]).map(Wanted::Time),
+        1 => pollable(guest, fd, Direction::Read),
+        2 => pollable(guest, fd, Direction::Write),
+        _ => Err(Errno::Inval),
     };
     Ok(Subscription { userdata: u64_at(&record, 0), tag, wanted })
 }
 
+/// A descriptor, if it can be waited for.
+fn pollable(guest: &mut Guest<'_>, fd: u32, direction: Direction) -> Result<Wanted, Errno> {
+    let descriptor = guest.wasi().table.get(fd)?;
+    let is_good = match (&descriptor.object, direction) {
+        (Object::Connection(_) | Object::File { .. }, _) => true,
+        (Object::Input(_) | Object::Listener(_), Direction::Read) => true,
+        (Object::Output(_), Direction::Write) => true,
+        _ => false,
+    };
+    if !is_good {
+        return Err(Errno::Badf);
+    }
+    descriptor.rights.check(Rights::POLL_FD_READWRITE)?;
+    Ok(Wanted::Descriptor(fd, direction))
+}
+
 /// When a clock's subscription is due. A duration counts from the beginning of the call.
 fn wake_time(guest: &mut Guest<'_>, record: &[u8]) -> Result<Option<Instant>, Errno> {
-    let clock = clocks::clock(u32_at(record, 16))?;
-    let timeout = u64_at(record, 24);
-    let absolute = u32_at(record, 40) & ABSOLUTE_TIME != 0;
+    let clock = clocks::clock(u32_at(record, 0))?;
+    let timeout = u64_at(record, 8);
+    let absolute = u32_at(record, 24) & ABSOLUTE_TIME != 0;
     if absolute {
         let left = timeout.saturating_sub(clocks::now(clock)?);
         return Ok(Instant::now().checked_add(Duration::from_nanos(left)));
@@ -96,7 +148,9 @@ fn happened(guest: &mut Guest<'_>, subscriptions: &[Subscription]) -> Result<Vec
         let happened = match subscription.wanted {
             Err(_) => true,
             Ok(Wanted::Time(time)) => time.is_some_and(|time| time <= now),
-            Ok(Wanted::Stream(fd)) => is_ready(guest.wasi().table.get(fd)?)?,
+            Ok(Wanted::Descriptor(fd, direction)) => {
+                is_ready(guest.wasi().table.get(fd)?, direction)?
+            }
         };
         if happened {
             events.push(event(guest, subscription));
@@ -105,9 +159,17 @@ fn happened(guest: &mut Guest<'_>, subscriptions: &[Subscription]) -> Result<Vec
     Ok(events)
 }
 
-fn is_ready(descriptor: &Descriptor) -> Result<bool, Errno> {
-    match descriptor.process() {
-        Some(descriptor) => wait::is_ready(descriptor),
+/// The descriptor of this process that is waited for, if it is one.
+fn watched(descriptor: &Descriptor, direction: Direction) -> Option<Watched> {
+    match direction {
+        Direction::Read => descriptor.readable(),
+        Direction::Write => descriptor.writable(),
+    }
+}
+
+fn is_ready(descriptor: &Descriptor, direction: Direction) -> Result<bool, Errno> {
+    match watched(descriptor, direction) {
+        Some(watched) => wait::is_ready(&watched),
         None => Ok(!descriptor.is_awaited()),
     }
 }
@@ -115,18 +177,20 @@ fn is_ready(descriptor: &Descriptor) -> Result<bool, Errno> {
 /// The wait for the first of the subscriptions, none of which has anything to tell now.
 fn wait_for(guest: &mut Guest<'_>, subscriptions: &[Subscription]) -> Wait {
     let mut events = Events::default();
-    let mut fds: Vec<u32> = Vec::new();
+    let mut fds: Vec<(u32, Direction)> = Vec::new();
     for subscription in subscriptions {
         match subscription.wanted {
             Ok(Wanted::Time(time)) => events.until = events.until.into_iter().chain(time).min(),
-            Ok(Wanted::Stream(fd)) if !fds.contains(&fd) => fds.push(fd),
-            Ok(Wanted::Stream(_)) | Err(_) => {}
+            Ok(Wanted::Descriptor(fd, direction)) if !fds.contains(&(fd, direction)) => {
+                fds.push((fd, direction));
+            }
+            Ok(Wanted::Descriptor(..)) | Err(_) => {}
         }
     }
-    for fd in fds {
+    for (fd, direction) in fds {
         let Ok(descriptor) = guest.wasi().table.get(fd) else { continue };
-        match descriptor.process() {
-            Some(descriptor) => events.descriptors.push(descriptor),
+        match watched(descriptor, direction) {
+            Some(watched) => events.descriptors.push(watched),
             None => events.streams.push(fd),
         }
     }
@@ -139,12 +203,24 @@ fn event(guest: &mut Guest<'_>, subscription: &Subscription) -> Event {
     event[10] = subscription.tag;
     match subscription.wanted {
         Err(errno) => event[8..10].copy_from_slice(&(errno as u16).to_le_bytes()),
-        Ok(Wanted::Stream(fd)) => {
-            if let Ok(Descriptor::Input(input)) = guest.wasi().table.get(fd) {
-                event[16..24].copy_from_slice(&input.available().unwrap_or(0).to_le_bytes());
-            }
+        Ok(Wanted::Descriptor(fd, Direction::Read)) => {
+            let available = guest.wasi().table.get(fd).map_or(0, |one| available(&one.object));
+            event[16..24].copy_from_slice(&available.to_le_bytes());
         }
-        Ok(Wanted::Time(_)) => {}
+        Ok(Wanted::Descriptor(_, Direction::Write) | Wanted::Time(_)) => {}
     }
     event
+}
+
+/// Bytes that can be read without waiting, as far as that is known. A file is always ready, and an open
+/// one is asked for its size without looking at the disk.
+fn available(object: &Object) -> u64 {
+    match object {
+        Object::Input(input) => input.available().unwrap_or(0),
+        Object::File { file, position } => {
+            file.stat().map_or(0, |stat| stat.size.saturating_sub(*position))
+        }
+        Object::Connection(connection) => rustix::io::ioctl_fionread(connection).unwrap_or(0),
+        Object::Output(_) | Object::Directory { .. } | Object::Listener(_) => 0,
+    }
 }

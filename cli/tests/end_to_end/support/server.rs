@@ -15,6 +15,7 @@ pub(crate) struct Server {
     /// Where it listens.
     pub(crate) address: SocketAddr,
     log: Arc<Mutex<String>>,
+    output: Arc<Mutex<String>>,
 }
 
 impl Server {
@@ -39,21 +40,31 @@ impl Server {
         let log = log.map_or_else(Default::default, collect);
         let (sender, receiver) = mpsc::channel();
         let stdout = child.stdout.take().expect("a pipe");
+        let output = Arc::new(Mutex::new(String::new()));
+        let lines = output.clone();
         std::thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                let mut lines = lines.lock().unwrap();
+                lines.push_str(&line);
+                lines.push('\n');
                 if let Some(url) = line.strip_prefix("serving on http://") {
                     let _ = sender.send(url.trim_end_matches('/').parse::<SocketAddr>());
                 }
             }
         });
         match receiver.recv_timeout(PATIENCE) {
-            Ok(address) => Server { child, address: address.expect("an address"), log },
+            Ok(address) => Server { child, address: address.expect("an address"), log, output },
             Err(error) => {
                 let _ = child.kill();
                 let _ = child.wait();
                 panic!("the server does not start ({error}): {}", log.lock().unwrap());
             }
         }
+    }
+
+    /// The process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// `http://` and the address.
@@ -89,6 +100,11 @@ impl Server {
     /// What the server has written to standard error until now.
     pub(crate) fn log(&self) -> String {
         self.log.lock().unwrap().clone()
+    }
+
+    /// What the server has written to standard output until now.
+    pub(crate) fn output(&self) -> String {
+        self.output.lock().unwrap().clone()
     }
 
     /// Whether the server is still there.

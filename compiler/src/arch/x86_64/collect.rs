@@ -26,6 +26,7 @@ pub(crate) fn collect(
         unwind: prologue::read(compiled.code_buffer()),
         positions: Positions::none(),
         stats: BoundsStats::default(),
+        locations: Vec::new(),
     })
 }
 
@@ -75,6 +76,16 @@ fn sites(compiled: &CompiledCode) -> Result<Vec<Site>, CompileError> {
     // What neither faults nor comes from the module is never looked up.
     let is_used = |site: &Site| site.trap.is_some() || !site.location.is_default();
     Ok(sites.into_iter().map(located).filter(is_used).collect())
+}
+
+/// Where each range of instructions starts, with its location, which for those between ranges is none.
+pub(crate) fn locations(compiled: &CompiledCode) -> Vec<(u32, SourceLoc)> {
+    let mut locations = vec![(0, SourceLoc::default())];
+    for range in compiled.buffer.get_srclocs_sorted() {
+        locations.push((range.start, range.loc.as_abs()));
+        locations.push((range.end, SourceLoc::default()));
+    }
+    locations
 }
 
 fn handlers(compiled: &CompiledCode) -> Result<Vec<Handler>, CompileError> {

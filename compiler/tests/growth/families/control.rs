@@ -112,6 +112,33 @@ pub(super) const FAMILIES: &[Family] = &[
         let start = format!("(try_table {} (call $f) ", "(catch $t $h) ".repeat(20));
         func(0, &format!("(block $h {})", wrap(&start, "(call $f)", n)))
     }),
+    family("nested-legacy-tries", 1_600, |n| {
+        let (start, end) = ("try (call $f) ", "(call $f) catch_all end ");
+        func(0, &format!("{}{}", start.repeat(n), end.repeat(n)))
+    }),
+    family("legacy-tries-in-a-row", 1_600, |n| {
+        func(0, &"try (local.set 0 (call $g)) catch $t (call $f) end ".repeat(n))
+    }),
+    family("legacy-tries-in-catches", 1_000, |n| {
+        let (start, end) = ("try (call $f) catch $t (call $f) ", "rethrow 0 end ");
+        func(0, &format!("{}{}", start.repeat(n), end.repeat(n)))
+    }),
+    family("many-legacy-catches", 1_600, |n| {
+        let catches = "catch $t (local.set 0 (call $g)) ".repeat(n);
+        func(0, &format!("try (call $f) {catches} end"))
+    }),
+    family("tries-that-delegate-outwards", 1_600, |n| {
+        func(0, &format!("{}{}", "try (call $f) ".repeat(n), "delegate 0 ".repeat(n)))
+    }),
+    family("tries-that-delegate-to-one", 1_600, |n| {
+        let delegates = each(n, |depth| format!("delegate {} ", n - 1 - depth));
+        func(0, &format!("try {}{delegates} catch_all end", "try (call $f) ".repeat(n)))
+    }),
+    family("tries-in-a-row-that-delegate-far", 1_600, |n| {
+        let row = format!("try (call $f) delegate {n} ").repeat(n);
+        let (starts, ends) = ("block ".repeat(n), "end ".repeat(n));
+        func(0, &format!("try {starts}{row}{ends} catch_all (call $f) end"))
+    }),
     family("throws", 400, |n| func(0, &"(if (local.get 0) (then (throw $t)))".repeat(n))),
     family("unreachable-code", 2_000, |n| {
         func(0, &format!("(unreachable) {}", "(if (call $g) (then (call $f)))".repeat(n)))

@@ -60,6 +60,11 @@ impl Default for Scanner {
 }
 
 impl Scanner {
+    /// Behind so many requests.
+    pub(super) fn after_heads(heads: u64) -> Scanner {
+        Scanner { heads, ..Scanner::default() }
+    }
+
     pub(super) fn feed(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             match self.at {

@@ -22,6 +22,11 @@ impl Wire {
         Wire::Start(0)
     }
 
+    /// Behind so many requests of HTTP/1.1.
+    pub(super) fn after_requests(requests: u64) -> Wire {
+        Wire::Http1(http1::Scanner::after_heads(requests))
+    }
+
     /// Takes note of bytes that came.
     pub(super) fn feed(&mut self, mut bytes: &[u8]) {
         if let Wire::Start(matched) = self {

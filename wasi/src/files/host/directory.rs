@@ -17,7 +17,7 @@ impl HostDirectory {
         if create && !exclusive && !write && !truncate {
             let existing = OpenOptions { create: false, ..options };
             return match self.open_with(path, existing) {
-                Err(Error::NotFound) => Err(Error::ReadOnly),
+                Err(Error::NotFound) => Err(self.cannot_create(path)),
                 result => result,
             };
         }
@@ -26,11 +26,17 @@ impl HostDirectory {
             let exists = self.located(path, options.follow).map(drop);
             return Err(match exists {
                 Ok(()) if create && exclusive => Error::Exists,
-                Err(error) if error != Error::NotFound || !create => error,
-                _ => Error::ReadOnly,
+                Ok(()) => Error::ReadOnly,
+                Err(Error::NotFound) if create => self.cannot_create(path),
+                Err(error) => error,
             });
         }
         self.open_with(path, options)
+    }
+
+    /// The error of making something that is not there.
+    fn cannot_create(&self, path: &str) -> Error {
+        self.parent(path).err().unwrap_or(Error::ReadOnly)
     }
 
     fn open_with(&self, path: &str, options: OpenOptions) -> Result<Node> {

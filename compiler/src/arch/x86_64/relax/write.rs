@@ -42,6 +42,9 @@ pub(super) fn write(code: &mut Code, unit: &Unit) {
     for (offset, _) in &mut code.unwind {
         *offset = places.end(*offset);
     }
+    for (offset, _) in &mut code.locations {
+        *offset = places.start(*offset);
+    }
     code.bytes = bytes(&code.bytes, unit);
 }
 

@@ -1,0 +1,49 @@
+//! The key of a build: a hash of all that the result depends on.
+
+use std::time::UNIX_EPOCH;
+use wfaas_abi::artifact::FORMAT_VERSION;
+use wfaas_build::{Options, Spec};
+
+/// Tells hashes of this kind from others; the number changes with the form of entries or keys.
+const CONTEXT: &str = "wfaas 2026 build cache 1";
+
+/// This program: its version, and the size and time of its file, since versions of a checkout have
+/// one number. `None` if it cannot be told.
+pub(super) fn program() -> Option<String> {
+    let meta = std::env::current_exe().and_then(std::fs::metadata).ok()?;
+    let time = meta.modified().ok()?.duration_since(UNIX_EPOCH).ok()?.as_nanos();
+    Some(format!("{} {FORMAT_VERSION} {} {time}", env!("CARGO_PKG_VERSION"), meta.len()))
+}
+
+/// The key, as the name of a file. Everything is taken apart, so that a new option does not compile until it
+/// is in here.
+pub(super) fn of(program: &str, module: &[u8], spec: &Spec, options: &Options) -> String {
+    let Options { compile, init, warm_up } = options;
+    let wfaas_compiler::Options {
+        opt,
+        cpu,
+        proposals,
+        bounds,
+        elide,
+        verify_bounds,
+        passes,
+        effort,
+        progress: _,
+    } = compile;
+    let compile = format!(
+        "{opt:?} {cpu:?} {proposals:?} {bounds:?} {elide:?} {verify_bounds} {passes:?} {effort:?}"
+    );
+    let (init, warm_up) = (format!("{init:?}"), format!("{warm_up:?}"));
+    let mut hash = blake3::Hasher::new_derive_key(CONTEXT);
+    for part in [program, &compile, &init, &warm_up, &spec.to_json()] {
+        add(&mut hash, part.as_bytes());
+    }
+    add(&mut hash, module);
+    hash.finalize().to_hex().to_string()
+}
+
+/// Adds a part, which its length divides from the next one.
+fn add(hash: &mut blake3::Hasher, part: &[u8]) {
+    hash.update(&(part.len() as u64).to_le_bytes());
+    hash.update(part);
+}

@@ -1,0 +1,162 @@
+//! Extism plug-ins: an export without parameters reads its input from the *kernel*, a second memory
+//! that the host keeps, and leaves its output there.
+//!
+//! The kernel's functions are imports of `extism:host/env`. An address of its memory is an `i64` that
+//! means nothing in the guest's own. It begins empty with each exchange, and so do the variables.
+
+mod arena;
+mod functions;
+mod kernel;
+
+use crate::driver::{ListEntry, Resolver};
+use crate::exchange::Body;
+use crate::invoke::InvokeError;
+use crate::protocol::{About, Conversation, Next, Protocol, Streams, Turn};
+use crate::spec::{ByteSize, Spec};
+use crate::state::State;
+use kernel::{Kernel, Terms};
+use std::sync::Arc;
+use wfaas_vm::ValType::I32;
+use wfaas_vm::{Error, FuncType, Linker, Module, Val, untrusted};
+
+/// The protocol.
+pub(super) struct Extism;
+
+/// The module of the kernel's functions.
+const KERNEL: &str = "extism:host/env";
+
+/// The export of several that is called if the specification names none.
+const DEFAULT_EXPORT: &str = "call";
+
+/// Most bytes of the kernel's memory, if the function's limit is not lower.
+const MAX_KERNEL_BYTES: u64 = 64 << 20;
+
+static ABOUT: About = About {
+    name: "extism",
+    description: "Extism plug-in: input and output are in a memory of the host's",
+    guest: "Extism plug-in",
+    exports: &[],
+    imports: &[KERNEL],
+    body: "input",
+    answer: "output",
+    example: r#"(func (export "call") (result i32)
+            (drop (call $run (i32.const 1))) (i32.const 0))"#,
+    example_imports: r#"(import "extism:host/env" "input_length" (func (result i64)))"#,
+};
+
+impl Protocol for Extism {
+    fn about(&self) -> &'static About {
+        &ABOUT
+    }
+
+    fn prepare(
+        &self,
+        resolver: &mut Resolver<'_>,
+    ) -> Result<Box<dyn Conversation>, wfaas_vm::Error> {
+        let name = export(resolver)?;
+        let func = resolver.list_func(&name)?;
+        if !is_entry(func.ty()) {
+            let reason = format!("{}, it has to be a function () -> (i32)", func.ty());
+            return Err(Error::Export { name, reason });
+        }
+        Ok(Box::new(Prepared { func, terms: Arc::new(terms(resolver.spec())) }))
+    }
+
+    fn link(&self, linker: &mut Linker<State>, _module: &Module) {
+        functions::link(linker);
+    }
+
+    fn provides(&self, module: &str, name: &str, ty: &FuncType) -> bool {
+        module == KERNEL && functions::provides(name, ty)
+    }
+}
+
+/// Whether a function can be a plug-in's.
+fn is_entry(ty: &FuncType) -> bool {
+    ty.params().is_empty() && matches!(ty.results(), [] | [I32])
+}
+
+/// The name of the export to call: that of the specification, the only one there is, or `call`.
+fn export(resolver: &Resolver<'_>) -> Result<String, Error> {
+    if let Some(name) = &resolver.spec().export {
+        return Ok(name.clone());
+    }
+    let funcs = resolver.funcs().into_iter().filter(|(name, ty)| {
+        ty.params().is_empty() && ty.results() == [I32] && !name.starts_with('_')
+    });
+    let mut names: Vec<String> = funcs.map(|(name, _)| name).collect();
+    match names.len() {
+        1 => Ok(names.remove(0)),
+        _ if names.iter().any(|name| name == DEFAULT_EXPORT) => Ok(DEFAULT_EXPORT.to_owned()),
+        _ => {
+            let names = names.iter().take(50).map(|name| untrusted::name(name).to_string());
+            let names = names.collect::<Vec<_>>().join(", ");
+            let reason = format!("not there, and `export` does not name one of: {names}");
+            Err(Error::Export { name: DEFAULT_EXPORT.to_owned(), reason })
+        }
+    }
+}
+
+fn terms(spec: &Spec) -> Terms {
+    let bytes = |size: Option<ByteSize>| size.map_or(u64::MAX, |ByteSize(bytes)| bytes);
+    Terms {
+        config: spec.config.clone(),
+        allowed_hosts: spec.allowed_hosts.clone(),
+        memory: bytes(spec.limits.memory).min(MAX_KERNEL_BYTES),
+        log: bytes(spec.limits.log),
+    }
+}
+
+struct Prepared {
+    func: ListEntry,
+    terms: Arc<Terms>,
+}
+
+/// The plug-in failed, by its own account.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the plug-in returned {code}: {message}")]
+pub struct PluginError {
+    /// The code it returned; 0 if it set an error only.
+    pub code: i32,
+    /// The error it set.
+    pub message: String,
+}
+
+/// The input does not fit in the kernel's memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an input of {bytes} bytes does not fit in the plug-in's kernel memory of {limit} bytes")]
+pub struct NoRoom {
+    /// Bytes of the input.
+    pub bytes: usize,
+    /// Most bytes of the memory.
+    pub limit: u64,
+}
+
+impl Conversation for Prepared {
+    fn streams(&self) -> Streams {
+        Streams::Log
+    }
+
+    fn turn(&self, turn: &mut Turn<'_>) -> Result<Next, InvokeError> {
+        if turn.number() == 0 {
+            let input = turn.exchange().request.body_mut().take();
+            let (bytes, limit) = (input.len(), self.terms.memory);
+            let kernel = Kernel::new(self.terms.clone(), &input);
+            *turn.local() = kernel.ok_or(InvokeError::protocol(NoRoom { bytes, limit }))?;
+            return Ok(turn.call_list(&self.func, Vec::new()));
+        }
+        let code = match turn.list_results()? {
+            [Val::I32(code)] => *code,
+            _ => 0,
+        };
+        let kernel = turn.local::<Kernel>();
+        if let Some(message) = kernel.failure(code) {
+            return Err(InvokeError::protocol(PluginError { code, message }));
+        }
+        let bytes = kernel.output().len();
+        turn.check_output(bytes as u64)?;
+        let output = turn.local::<Kernel>().output().to_vec();
+        *turn.exchange().answer.body_mut() = Body::complete(output);
+        Ok(Next::Done)
+    }
+}

@@ -1,0 +1,175 @@
+//! The kernel's memory: blocks at addresses from a counter, in bytes of the host's.
+//!
+//! ```text
+//! 0        64            addresses
+//! | never  | block | gap | block | gap | ...   a gap stands for the record of its block
+//! ```
+
+use std::collections::{BTreeMap, HashMap};
+
+/// The first address of a block: 0 is none.
+const START: u64 = 64;
+
+/// Bytes between two blocks, as many as their records take: the limit counts those too.
+const GAP: u64 = 64;
+
+/// The memory.
+#[derive(Debug)]
+pub(super) struct Arena {
+    bytes: Vec<u8>,
+    /// Blocks by their address.
+    blocks: HashMap<u64, Block>,
+    /// Addresses of blocks that were given back, by their capacity.
+    free: BTreeMap<u64, Vec<u64>>,
+    limit: u64,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Block {
+    len: u64,
+    capacity: u64,
+}
+
+impl Arena {
+    /// An empty one that may have so many bytes.
+    pub(super) fn new(limit: u64) -> Arena {
+        Arena { bytes: Vec::new(), blocks: HashMap::new(), free: BTreeMap::new(), limit }
+    }
+
+    /// The address of a new block of zeros; `None` if it is empty, or there is no room.
+    pub(super) fn alloc(&mut self, len: u64) -> Option<u64> {
+        if len == 0 || len > self.limit {
+            return None;
+        }
+        let capacity = len.next_multiple_of(8);
+        let (address, capacity) = match self.reuse(capacity) {
+            Some(found) => found,
+            None => (self.extend(capacity)?, capacity),
+        };
+        self.blocks.insert(address, Block { len, capacity });
+        let start = address as usize;
+        self.bytes[start..start + len as usize].fill(0);
+        Some(address)
+    }
+
+    /// A block that was given back and is large enough, unless it is out of proportion.
+    fn reuse(&mut self, capacity: u64) -> Option<(u64, u64)> {
+        let (found, addresses) = self.free.range_mut(capacity..=capacity * 2).next()?;
+        let found = *found;
+        let address = addresses.pop();
+        if addresses.is_empty() {
+            self.free.remove(&found);
+        }
+        address.map(|address| (address, found))
+    }
+
+    fn extend(&mut self, capacity: u64) -> Option<u64> {
+        let address = (self.bytes.len() as u64).max(START);
+        let end = address + capacity + GAP;
+        if end - START > self.limit {
+            return None;
+        }
+        self.bytes.resize(end as usize, 0);
+        Some(address)
+    }
+
+    /// A new block with these bytes.
+    pub(super) fn put(&mut self, bytes: &[u8]) -> Option<u64> {
+        let address = self.alloc(bytes.len() as u64)?;
+        self.bytes[address as usize..][..bytes.len()].copy_from_slice(bytes);
+        Some(address)
+    }
+
+    /// Gives a block back. An address of none is ignored.
+    pub(super) fn free(&mut self, address: u64) {
+        if let Some(block) = self.blocks.remove(&address) {
+            self.free.entry(block.capacity).or_default().push(address);
+        }
+    }
+
+    /// Bytes of the block at an address; 0 if there is none.
+    pub(super) fn len(&self, address: u64) -> u64 {
+        self.blocks.get(&address).map_or(0, |block| block.len)
+    }
+
+    /// The block at an address.
+    pub(super) fn block(&self, address: u64) -> Option<&[u8]> {
+        self.range(address, self.blocks.get(&address)?.len)
+    }
+
+    /// Bytes anywhere; `None` if they are outside.
+    pub(super) fn range(&self, address: u64, len: u64) -> Option<&[u8]> {
+        let start = usize::try_from(address).ok()?;
+        let end = start.checked_add(usize::try_from(len).ok()?)?;
+        self.bytes.get(start..end)
+    }
+
+    /// `N` bytes; zeros outside, as the kernel has it.
+    pub(super) fn load<const N: usize>(&self, address: u64) -> [u8; N] {
+        let bytes = self.range(address, N as u64).and_then(<[u8]>::first_chunk);
+        bytes.copied().unwrap_or([0; N])
+    }
+
+    /// Writes bytes; those outside are dropped, as the kernel has it.
+    pub(super) fn store<const N: usize>(&mut self, address: u64, bytes: [u8; N]) {
+        let Ok(start) = usize::try_from(address) else { return };
+        let place = self.bytes.get_mut(start..).and_then(<[u8]>::first_chunk_mut);
+        if let Some(place) = place.filter(|_| address >= START) {
+            *place = bytes;
+        }
+    }
+
+    /// Bytes of all blocks there have been.
+    pub(super) fn size(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_apart_and_zero() {
+        let mut arena = Arena::new(1 << 20);
+        let (one, other) = (arena.put(b"hello").unwrap(), arena.alloc(3).unwrap());
+        assert_eq!(arena.block(one), Some(&b"hello"[..]));
+        assert_eq!((arena.len(one), arena.len(other), arena.len(one + 1)), (5, 3, 0));
+        arena.store(one, [0xff; 8]);
+        arena.free(one);
+        assert_eq!(arena.block(one), None);
+        assert_eq!(arena.alloc(7), Some(one), "it is used again");
+        assert_eq!(arena.block(one), Some(&[0; 7][..]));
+        arena.free(99);
+        arena.free(one);
+        arena.free(one);
+        assert_eq!(arena.alloc(8), Some(one));
+        assert_ne!(arena.alloc(8), Some(one), "it was given back once");
+    }
+
+    #[test]
+    fn nothing_is_outside() {
+        let mut arena = Arena::new(1 << 20);
+        arena.alloc(8).unwrap();
+        let size = arena.size();
+        for address in [size, size - 4, u64::MAX, u64::MAX - 7] {
+            arena.store(address, [1; 8]);
+            assert_eq!(arena.load::<8>(address), [0; 8]);
+            assert_eq!(arena.range(address, 8), None);
+        }
+        arena.store(0, [1; 8]);
+        assert_eq!(arena.load::<8>(0), [0; 8], "nothing is at 0");
+        assert_eq!(arena.range(64, u64::MAX), None);
+    }
+
+    #[test]
+    fn the_limit_counts_small_blocks_too() {
+        let mut arena = Arena::new(10_000);
+        assert_eq!(arena.alloc(10_001), None);
+        assert_eq!(arena.alloc(u64::MAX), None);
+        assert_eq!(arena.alloc(0), None);
+        let blocks = std::iter::from_fn(|| arena.alloc(1)).count();
+        assert_eq!(blocks, 10_000 / (8 + 64));
+        assert!(arena.size() <= 10_000 + 64);
+    }
+}

@@ -1,0 +1,245 @@
+//! The kernel: what one call of a plug-in has on the host's side.
+
+use super::arena::Arena;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use wfaas_vm::untrusted;
+use wfaas_wasi::LogEvent;
+
+/// The conditions of a plug-in, the same for all calls.
+#[derive(Debug, Default)]
+pub(super) struct Terms {
+    pub(super) config: BTreeMap<String, String>,
+    /// Hosts that requests may go to; `*` stands for any characters.
+    pub(super) allowed_hosts: Vec<String>,
+    /// Most bytes of the kernel's memory.
+    pub(super) memory: u64,
+    /// Most bytes in the log.
+    pub(super) log: u64,
+}
+
+/// Most bytes of variables, names and values together.
+const MAX_VARIABLES: usize = 1 << 20;
+
+/// Bytes that a variable counts besides its own.
+const VARIABLE_BYTES: usize = 64;
+
+/// Bytes that the log adds to a line, about.
+const LINE_BYTES: usize = 100;
+
+/// The state of a call. The default, of an instance outside of a call, has no memory at all.
+#[derive(Debug)]
+pub(super) struct Kernel {
+    pub(super) arena: Arena,
+    pub(super) terms: Arc<Terms>,
+    /// Address and bytes of the input.
+    pub(super) input: (u64, u64),
+    /// Address and bytes of the output.
+    pub(super) output: (u64, u64),
+    /// Address of the error; 0 for none.
+    pub(super) error: u64,
+    variables: HashMap<String, Vec<u8>>,
+    variable_bytes: usize,
+    log_bytes: u64,
+    log_is_full: bool,
+}
+
+impl Default for Kernel {
+    fn default() -> Kernel {
+        Kernel::empty(Arc::default())
+    }
+}
+
+impl Kernel {
+    fn empty(terms: Arc<Terms>) -> Kernel {
+        Kernel {
+            arena: Arena::new(terms.memory),
+            terms,
+            input: (0, 0),
+            output: (0, 0),
+            error: 0,
+            variables: HashMap::new(),
+            variable_bytes: 0,
+            log_bytes: 0,
+            log_is_full: false,
+        }
+    }
+
+    /// A kernel with an input; `None` if there is no room for it.
+    pub(super) fn new(terms: Arc<Terms>, input: &[u8]) -> Option<Kernel> {
+        let mut kernel = Kernel::empty(terms);
+        if !input.is_empty() {
+            kernel.input = (kernel.arena.put(input)?, input.len() as u64);
+        }
+        Some(kernel)
+    }
+
+    /// The output; nothing if it is not in the memory.
+    pub(super) fn output(&self) -> &[u8] {
+        self.arena.range(self.output.0, self.output.1).unwrap_or_default()
+    }
+
+    /// Why a call that returned `code` failed; `None` if it did not.
+    pub(super) fn failure(&self, code: i32) -> Option<String> {
+        let message = self.arena.block(self.error).map(String::from_utf8_lossy);
+        if code == 0 && message.is_none() {
+            return None;
+        }
+        let message = message.unwrap_or("no error is set".into());
+        Some(untrusted::text(message).to_string())
+    }
+
+    /// Bytes `index` and on of the input; zeros outside.
+    pub(super) fn load_input<const N: usize>(&self, index: u64) -> [u8; N] {
+        match index.checked_add(N as u64) {
+            Some(end) if end <= self.input.1 => self.arena.load(self.input.0 + index),
+            _ => [0; N],
+        }
+    }
+
+    /// The text of a block.
+    pub(super) fn text(&self, address: u64) -> Result<String, &'static str> {
+        let block = self.arena.block(address).ok_or("there is no block at this address")?;
+        String::from_utf8(block.to_vec()).map_err(|_| "the block is no text in UTF-8")
+    }
+
+    /// The address of a block with an answer; 0 for none.
+    pub(super) fn answer(&mut self, value: Option<&[u8]>) -> Result<u64, &'static str> {
+        match value {
+            None | Some([]) => Ok(0),
+            Some(bytes) => self.arena.put(bytes).ok_or("the memory is full"),
+        }
+    }
+
+    /// Gives all blocks back. Variables stay.
+    pub(super) fn reset(&mut self) {
+        self.arena = Arena::new(self.terms.memory);
+        (self.input, self.output, self.error) = ((0, 0), (0, 0), 0);
+    }
+
+    /// The value of a variable.
+    pub(super) fn variable(&self, name: &str) -> Option<&[u8]> {
+        self.variables.get(name).map(Vec::as_slice)
+    }
+
+    /// Sets a variable, or removes it.
+    pub(super) fn set_variable(
+        &mut self,
+        name: String,
+        value: Option<Vec<u8>>,
+    ) -> Result<(), &'static str> {
+        let bytes = |name: &str, value: &[u8]| name.len() + value.len() + VARIABLE_BYTES;
+        if let Some(old) = self.variables.remove(&name) {
+            self.variable_bytes -= bytes(&name, &old);
+        }
+        let Some(value) = value else { return Ok(()) };
+        let more = bytes(&name, &value);
+        if self.variable_bytes + more > MAX_VARIABLES {
+            return Err("the variables are full");
+        }
+        self.variable_bytes += more;
+        self.variables.insert(name, value);
+        Ok(())
+    }
+
+    /// The event for the log of a message; none after the limit was reached.
+    pub(super) fn log(&mut self, level: &str, message: &str) -> Option<LogEvent> {
+        let message = &message[..message.floor_char_boundary(untrusted::MAX_LINE)];
+        let line = untrusted::line(format_args!("{level}: {message}")).to_string();
+        let bytes = self.log_bytes.saturating_add((line.len() + LINE_BYTES) as u64);
+        if bytes > self.terms.log || self.log_is_full {
+            let first = !std::mem::replace(&mut self.log_is_full, true);
+            return first.then_some(LogEvent::Limit);
+        }
+        self.log_bytes = bytes;
+        Some(LogEvent::Line(line))
+    }
+
+    /// Whether requests may go to a host.
+    pub(super) fn allows(&self, host: &str) -> bool {
+        self.terms.allowed_hosts.iter().any(|pattern| matches(pattern, host))
+    }
+}
+
+/// Whether a pattern, where `*` stands for any characters, is of a text. Case does not count.
+fn matches(pattern: &str, text: &str) -> bool {
+    let (pattern, text) = (pattern.to_ascii_lowercase(), text.to_ascii_lowercase());
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = text.strip_prefix(parts.next().unwrap_or_default()) else {
+        return false;
+    };
+    let mut parts: Vec<&str> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    for part in parts {
+        let Some(at) = rest.find(part) else { return false };
+        rest = &rest[at + part.len()..];
+    }
+    rest.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kernel(terms: Terms) -> Kernel {
+        Kernel::new(Arc::new(Terms { memory: 1 << 20, ..terms }), b"0123456789").unwrap()
+    }
+
+    #[test]
+    fn input_is_read_within_itself() {
+        let kernel = kernel(Terms::default());
+        assert_eq!(kernel.load_input::<8>(2), *b"23456789");
+        assert_eq!(kernel.load_input::<8>(3), [0; 8]);
+        assert_eq!(kernel.load_input::<1>(u64::MAX), [0]);
+        assert!(Kernel::new(Arc::default(), b"x").is_none(), "no memory");
+        assert!(Kernel::new(Arc::default(), b"").is_some());
+    }
+
+    #[test]
+    fn variables_have_a_limit_and_are_counted_once() {
+        let mut kernel = kernel(Terms::default());
+        let half = vec![0; MAX_VARIABLES / 2];
+        for _ in 0..5 {
+            kernel.set_variable("a".to_owned(), Some(half.clone())).unwrap();
+        }
+        assert!(kernel.set_variable("b".to_owned(), Some(half.clone())).is_err());
+        kernel.set_variable("a".to_owned(), None).unwrap();
+        kernel.set_variable("b".to_owned(), Some(half)).unwrap();
+        assert_eq!(
+            (kernel.variable("a"), kernel.variable("b").map(<[u8]>::len)),
+            (None, Some(MAX_VARIABLES / 2))
+        );
+        let mut small = 0;
+        while kernel.set_variable(small.to_string(), Some(vec![])).is_ok() {
+            small += 1;
+        }
+        assert!(small < MAX_VARIABLES / 64, "{small}");
+    }
+
+    #[test]
+    fn the_log_ends_with_its_limit() {
+        let mut kernel = kernel(Terms { log: 250, ..Terms::default() });
+        let line = LogEvent::Line("info: a\\u{1b}b".to_owned());
+        assert_eq!(kernel.log("info", "a\x1bb"), Some(line.clone()));
+        assert_eq!(kernel.log("info", "a\x1bb"), Some(line));
+        assert_eq!(kernel.log("info", "c"), Some(LogEvent::Limit));
+        assert_eq!(kernel.log("info", "d"), None);
+    }
+
+    #[test]
+    fn hosts_are_allowed_by_patterns() {
+        for (pattern, host, expected) in [
+            ("example.com", "EXAMPLE.com", true),
+            ("example.com", "example.com.evil", false),
+            ("*.example.com", "a.b.example.com", true),
+            ("*.example.com", "example.com", false),
+            ("*", "any", true),
+            ("a*b*c", "a1b2bc", true),
+            ("a*b*c", "acb", false),
+            ("ab*ba", "aba", false),
+            ("", "x", false),
+        ] {
+            assert_eq!(matches(pattern, host), expected, "{pattern} {host}");
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! Extism plug-ins: every function of the kernel, as a guest calls it.
+
+mod common;
+
+use common::{build, engine, handle, spec, try_function};
+use std::sync::{Arc, Mutex};
+use wfaas_function::protocols::extism::{NoRoom, PluginError};
+use wfaas_function::{ByteSize, Exchange, Function, FunctionError, LogEvent, LogSink, Spec};
+use wfaas_function::{InvokeError, Limits, Support};
+use wfaas_vm::Module;
+
+/// The imports, each named as it is.
+const IMPORTS: &[(&str, &str)] = &[
+    ("alloc", "(param i64) (result i64)"),
+    ("free", "(param i64)"),
+    ("length", "(param i64) (result i64)"),
+    ("length_unsafe", "(param i64) (result i64)"),
+    ("load_u8", "(param i64) (result i32)"),
+    ("load_u64", "(param i64) (result i64)"),
+    ("store_u8", "(param i64 i32)"),
+    ("store_u64", "(param i64 i64)"),
+    ("memory_bytes", "(result i64)"),
+    ("reset", ""),
+    ("input_set", "(param i64 i64)"),
+    ("input_length", "(result i64)"),
+    ("input_offset", "(result i64)"),
+    ("input_load_u8", "(param i64) (result i32)"),
+    ("input_load_u64", "(param i64) (result i64)"),
+    ("output_set", "(param i64 i64)"),
+    ("output_length", "(result i64)"),
+    ("output_offset", "(result i64)"),
+    ("error_set", "(param i64)"),
+    ("error_get", "(result i64)"),
+    ("config_get", "(param i64) (result i64)"),
+    ("var_get", "(param i64) (result i64)"),
+    ("var_set", "(param i64 i64)"),
+    ("http_request", "(param i64 i64) (result i64)"),
+    ("http_status_code", "(result i32)"),
+    ("http_headers", "(result i64)"),
+    ("log_trace", "(param i64)"),
+    ("log_debug", "(param i64)"),
+    ("log_info", "(param i64)"),
+    ("log_warn", "(param i64)"),
+    ("log_error", "(param i64)"),
+    ("get_log_level", "(result i32)"),
+];
+
+/// A plug-in with these exports. `$block` is the address of a block with a text of its memory,
+/// `$answer` has a block as output and returns 0.
+fn guest(exports: &str) -> String {
+    let import = |(name, ty): &(&str, &str)| {
+        format!(r#"(import "extism:host/env" "{name}" (func ${name} {ty}))"#)
+    };
+    let imports: Vec<String> = IMPORTS.iter().map(import).collect();
+    format!(
+        r#"(module {}
+        (memory (export "memory") 1)
+        (func $block (param $ptr i32) (param $len i32) (result i64)
+            (local $at i32) (local $block i64)
+            (local.set $block (call $alloc (i64.extend_i32_u (local.get $len))))
+            (loop $more
+                (call $store_u8
+                    (i64.add (local.get $block) (i64.extend_i32_u (local.get $at)))
+                    (i32.load8_u (i32.add (local.get $ptr) (local.get $at))))
+                (local.set $at (i32.add (local.get $at) (i32.const 1)))
+                (br_if $more (i32.lt_u (local.get $at) (local.get $len))))
+            (local.get $block))
+        (func $answer (param $block i64) (result i32)
+            (call $output_set (local.get $block) (call $length (local.get $block)))
+            (i32.const 0))
+        {exports})"#,
+        imports.join("\n")
+    )
+}
+
+fn try_plugin(exports: &str, spec: Spec) -> Result<Function, FunctionError> {
+    try_function(&guest(exports), spec)
+}
+
+fn plugin(exports: &str) -> Function {
+    try_plugin(exports, spec()).unwrap()
+}
+
+#[test]
+fn input_becomes_output() {
+    let echo = plugin(
+        r#"(func (export "echo") (result i32)
+            (call $output_set (call $input_offset) (call $input_length)) (i32.const 0))"#,
+    );
+    assert_eq!(echo.abi().name, "extism");
+    for body in ["", "x", "hello, world"] {
+        assert_eq!(handle(&echo, body).unwrap(), body.as_bytes());
+    }
+    let large = vec![7; 5 << 20];
+    assert_eq!(handle(&echo, large.clone()).unwrap(), large);
+}
+
+#[test]
+fn input_is_read_in_bytes_and_words() {
+    // The first word and the last byte of ten; zeros behind the end.
+    let read = plugin(
+        r#"(func (export "read") (result i32) (local $block i64)
+            (local.set $block (call $alloc (i64.const 17)))
+            (call $store_u64 (local.get $block) (call $input_load_u64 (i64.const 0)))
+            (call $store_u8 (i64.add (local.get $block) (i64.const 8))
+                (call $input_load_u8 (i64.const 9)))
+            (call $store_u64 (i64.add (local.get $block) (i64.const 9))
+                (call $input_load_u64 (i64.const 3)))
+            (call $answer (local.get $block)))"#,
+    );
+    assert_eq!(handle(&read, "0123456789").unwrap(), b"012345679\0\0\0\0\0\0\0\0");
+}
+
+#[test]
+fn blocks_have_lengths_until_they_are_freed() {
+    let lengths = plugin(
+        r#"(func (export "lengths") (result i32) (local $block i64)
+            (local.set $block (call $block (i32.const 0) (i32.const 10)))
+            (if (i64.ne (call $length (local.get $block)) (i64.const 10)) (then unreachable))
+            (if (i64.ne (call $length_unsafe (local.get $block)) (i64.const 10))
+                (then unreachable))
+            (if (i64.ne (call $length (i64.add (local.get $block) (i64.const 1))) (i64.const 0))
+                (then unreachable))
+            (call $free (local.get $block))
+            (if (i64.ne (call $length (local.get $block)) (i64.const 0)) (then unreachable))
+            (if (i64.ne (call $alloc (i64.const 0)) (i64.const 0)) (then unreachable))
+            (if (i64.ne (call $alloc (i64.const -1)) (i64.const 0)) (then unreachable))
+            (if (i64.ne (call $load_u64 (i64.const -1)) (i64.const 0)) (then unreachable))
+            (if (call $load_u8 (i64.const 0x7fffffffffffffff)) (then unreachable))
+            (call $store_u64 (i64.const -4) (i64.const 1))
+            (if (i64.eqz (call $memory_bytes)) (then unreachable))
+            (call $reset)
+            (if (i64.ne (call $memory_bytes) (i64.const 0)) (then unreachable))
+            (if (i64.ne (call $input_length) (i64.const 0)) (then unreachable))
+            (local.set $block (call $alloc (i64.const 4)))
+            (call $input_set (local.get $block) (i64.const 4))
+            (if (i64.ne (call $input_offset) (local.get $block)) (then unreachable))
+            (call $output_set (local.get $block) (i64.const 4))
+            (if (i64.ne (call $output_offset) (local.get $block)) (then unreachable))
+            (if (i64.ne (call $output_length) (i64.const 4)) (then unreachable))
+            (i32.const 0))"#,
+    );
+    assert_eq!(handle(&lengths, "input").unwrap(), [0; 4]);
+}
+
+#[test]
+fn memory_is_bounded() {
+    let exports = r#"(func (export "fill") (result i32) (local $count i32) (local $block i64)
+            (loop $more
+                (local.set $count (i32.add (local.get $count) (i32.const 1)))
+                (br_if $more (i64.ne (call $alloc (i64.const 1000)) (i64.const 0))))
+            (local.get $count))"#;
+    let limits = Limits { memory: Some(ByteSize(1 << 20)), ..Limits::default() };
+    let fill = try_plugin(exports, Spec { limits, ..spec() }).unwrap();
+    let error = handle(&fill, "").unwrap_err();
+    let PluginError { code, message } = error.downcast_ref().unwrap();
+    assert_eq!(*code, (1 << 20) / (1000 + 64) + 1);
+    assert_eq!(message, "no error is set");
+    let error = handle(&fill, vec![0; 2 << 20]).unwrap_err();
+    let no_room = NoRoom { bytes: 2 << 20, limit: 1 << 20 };
+    assert_eq!(error.downcast_ref::<NoRoom>(), Some(&no_room));
+}
+
+#[test]
+fn errors_are_a_code_and_a_message() {
+    let exports = r#"(data (i32.const 0) "no way")
+        (func (export "fail") (result i32)
+            (call $error_set (call $block (i32.const 0) (i32.const 6)))
+            (if (i64.eqz (call $error_get)) (then unreachable))
+            (i32.const 7))
+        (func (export "only_set") (result i32)
+            (call $error_set (call $block (i32.const 0) (i32.const 2))) (i32.const 0))
+        (func (export "cleared") (result i32)
+            (call $error_set (call $block (i32.const 0) (i32.const 2)))
+            (call $error_set (i64.const 0)) (i32.const 0))"#;
+    let call = |export: &str| {
+        let export = Some(export.to_owned());
+        handle(&try_plugin(exports, Spec { export, ..spec() }).unwrap(), "")
+    };
+    let plugin_error = |error: InvokeError| error.downcast_ref::<PluginError>().cloned().unwrap();
+    let failed = PluginError { code: 7, message: "no way".to_owned() };
+    assert_eq!(plugin_error(call("fail").unwrap_err()), failed);
+    let set = PluginError { code: 0, message: "no".to_owned() };
+    assert_eq!(plugin_error(call("only_set").unwrap_err()), set);
+    assert_eq!(call("cleared").unwrap(), b"");
+}
+
+#[test]
+fn settings_are_asked_for_by_name() {
+    let exports = r#"(data (i32.const 0) "nameother")
+        (func (export "ask") (result i32)
+            (if (i64.ne (call $config_get (call $block (i32.const 4) (i32.const 5))) (i64.const 0))
+                (then unreachable))
+            (call $answer (call $config_get (call $block (i32.const 0) (i32.const 4)))))"#;
+    let mut spec = spec();
+    spec.config.insert("name".to_owned(), "ada".to_owned());
+    assert_eq!(handle(&try_plugin(exports, spec).unwrap(), "").unwrap(), b"ada");
+}
+
+#[test]
+fn variables_last_as_long_as_the_call() {
+    let vars = plugin(
+        r#"(data (i32.const 0) "vvalue")
+        (func (export "vars") (result i32) (local $name i64)
+            (local.set $name (call $block (i32.const 0) (i32.const 1)))
+            (if (i64.ne (call $var_get (local.get $name)) (i64.const 0)) (then unreachable))
+            (call $var_set (local.get $name) (call $block (i32.const 1) (i32.const 5)))
+            (call $reset)
+            (local.set $name (call $block (i32.const 0) (i32.const 1)))
+            (drop (call $answer (call $var_get (local.get $name))))
+            (call $var_set (local.get $name) (i64.const 0))
+            (if (i64.ne (call $var_get (local.get $name)) (i64.const 0)) (then unreachable))
+            (i32.const 0))"#,
+    );
+    for _ in 0..2 {
+        assert_eq!(handle(&vars, "").unwrap(), b"value");
+    }
+}
+
+#[test]
+fn broken_rules_end_the_guest() {
+    let exports = r#"(data (i32.const 0) "\ff{\"url\": \"http://a.example/x\"}")
+        (func (export "output") (result i32)
+            (call $output_set (i64.const 1) (i64.const 1000)) (i32.const 0))
+        (func (export "input") (result i32)
+            (call $input_set (i64.const -1) (i64.const 2)) (i32.const 0))
+        (func (export "config") (result i32) (drop (call $config_get (i64.const 1))) (i32.const 0))
+        (func (export "text") (result i32)
+            (drop (call $var_get (call $block (i32.const 0) (i32.const 1)))) (i32.const 0))
+        (func (export "value") (result i32)
+            (call $var_set (call $block (i32.const 1) (i32.const 1)) (i64.const 5)) (i32.const 0))
+        (func (export "log") (result i32) (call $log_error (i64.const 5)) (i32.const 0))
+        (func (export "request") (result i32)
+            (if (call $http_status_code) (then unreachable))
+            (if (i64.ne (call $http_headers) (i64.const 0)) (then unreachable))
+            (drop (call $http_request (call $block (i32.const 1) (i32.const 29)) (i64.const 0)))
+            (i32.const 0))"#;
+    let call = |export: &str, hosts: &[&str]| {
+        let export = Some(export.to_owned());
+        let allowed_hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+        let plugin = try_plugin(exports, Spec { export, allowed_hosts, ..spec() }).unwrap();
+        let error = handle(&plugin, "").unwrap_err();
+        assert!(matches!(error, InvokeError::Protocol(_)), "{error:?}");
+        error.to_string()
+    };
+    for (export, reason) in [
+        ("output", "the output is outside"),
+        ("input", "the input is outside"),
+        ("config", "no block"),
+        ("text", "UTF-8"),
+        ("value", "no block"),
+        ("log", "no block"),
+        ("request", "http://a.example/x: the host is not allowed"),
+    ] {
+        let error = call(export, &["b.example"]);
+        assert!(error.contains(reason), "{export}: {error}");
+    }
+    let error = call("request", &["*.example"]);
+    assert!(error.contains("not supported"), "{error}");
+}
+
+#[derive(Debug, Clone, Default)]
+struct Kept(Arc<Mutex<Vec<LogEvent>>>);
+
+impl LogSink for Kept {
+    fn take(&self, event: LogEvent) {
+        self.0.lock().unwrap().push(event);
+    }
+}
+
+#[test]
+fn messages_go_to_the_log() {
+    let log = plugin(
+        r#"(data (i32.const 0) "message")
+        (func (export "log") (result i32) (local $block i64)
+            (local.set $block (call $block (i32.const 0) (i32.const 7)))
+            (call $log_trace (local.get $block))
+            (call $log_debug (local.get $block))
+            (call $log_info (local.get $block))
+            (call $log_warn (local.get $block))
+            (call $log_error (local.get $block))
+            (if (i32.ne (call $get_log_level) (i32.const 2)) (then unreachable))
+            (i32.const 0))"#,
+    );
+    let kept = Kept::default();
+    log.handle(Exchange { log: Some(Box::new(kept.clone())), ..Exchange::default() }).unwrap();
+    let lines = ["info", "warn", "error"];
+    let lines = lines.map(|level| LogEvent::Line(format!("{level}: message")));
+    assert_eq!(*kept.0.lock().unwrap(), lines);
+}
+
+#[test]
+fn the_export_is_named_or_the_only_one() {
+    let two = r#"(func (export "one") (result i32) (i32.const 0))
+        (func (export "other") (result i32) (i32.const 0))
+        (func (export "_hidden") (result i32) (i32.const 0))
+        (func (export "no_plugin") (param i32) (result i32) (i32.const 0))"#;
+    let error = try_plugin(two, spec()).unwrap_err().to_string();
+    assert!(error.contains("one, other") && !error.contains("hidden"), "{error}");
+    let export = |name: &str| Spec { export: Some(name.to_owned()), ..spec() };
+    assert!(try_plugin(two, export("other")).is_ok());
+    let error = try_plugin(two, export("no_plugin")).unwrap_err().to_string();
+    assert!(error.contains("() -> (i32)"), "{error}");
+    let called = format!(r#"{two} (func (export "call") (result i32) (i32.const 0))"#);
+    assert!(try_plugin(&called, spec()).is_ok());
+}
+
+#[test]
+fn all_imports_are_there_and_an_image_too() {
+    let engine = engine();
+    let wat = guest(
+        r#"(func (export "call") (result i32) (i32.const 0)) (func (export "_initialize")
+        (drop (call $alloc (i64.const 1))))"#,
+    );
+    let module = Module::from_bytes(&engine, &build(&wat)).unwrap();
+    assert!(module.is_initialised(), "the kernel is there while it is built");
+    assert_eq!(module.imports().count(), IMPORTS.len());
+    for (namespace, name, ty) in module.imports() {
+        assert_eq!(Function::support(namespace, name, &ty), Support::Works, "{name}");
+    }
+}
