@@ -66,6 +66,10 @@ bounds:
 soak:
     cargo run --release -p wfaas-benches -- soak
 
+# Send 1 GiB through a guest and look at the server's memory; takes a minute.
+streams:
+    cargo test -p faascli --test end_to_end -- --ignored --nocapture gibibyte
+
 # Attack a server with a thousand connections of each kind (ONLY=name for some); takes minutes.
 attack:
     cargo build --release -p faascli

@@ -134,7 +134,7 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn module(&self) -> &Module {
+    pub(crate) fn module(&self) -> &Module {
         match &self.source {
             Source::Pool(pool, _) => pool.module(),
             Source::Store(target) => target.instance.module(&target.store),
@@ -246,9 +246,9 @@ impl<'a> FaasletTarget<'a> {
         exported(self.faaslet().store(), instance, name)
     }
 
-    /// The answer that the guest has made.
-    pub(crate) fn take_answer(&mut self) -> Response<Body> {
-        std::mem::take(&mut self.state().live().exchange.answer)
+    /// The answer that the guest has made; see [`Exchange::take_answer`](crate::Exchange).
+    pub(crate) fn take_answer(&mut self) -> Result<Response<Body>, InvokeError> {
+        self.state().live().exchange.take_answer().map_err(InvokeError::Head)
     }
 }
 

@@ -1,9 +1,15 @@
 //! An exchange: one request and the answer being made for it.
 
+use crate::head::{self, HeadError};
 use crate::id::ExchangeId;
+use crate::reply::Reply;
+use bytes::{Buf, Bytes};
+use http::response::Parts;
 use http::{HeaderMap, Request, Response};
 use std::fmt;
 use std::future::poll_fn;
+use std::net::{IpAddr, SocketAddr};
+use std::task::{Context, Poll, ready};
 use std::time::Instant;
 use wfaas_vm::BoxError;
 use wfaas_wasi::{ByteStream, Input, LogEvent};
@@ -15,6 +21,11 @@ pub struct Body(Content);
 enum Content {
     Complete(Vec<u8>),
     Stream(Box<dyn ByteStream>),
+    /// Some of it has been read. There is no stream after its end.
+    Begun {
+        piece: Bytes,
+        stream: Option<Box<dyn ByteStream>>,
+    },
 }
 
 impl Default for Content {
@@ -27,7 +38,7 @@ impl fmt::Debug for Content {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Content::Complete(bytes) => write!(f, "{} bytes", bytes.len()),
-            Content::Stream(_) => f.write_str("a stream"),
+            Content::Stream(_) | Content::Begun { .. } => f.write_str("a stream"),
         }
     }
 }
@@ -63,7 +74,7 @@ impl Body {
     pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
             Content::Complete(bytes) => bytes,
-            Content::Stream(_) => &[],
+            Content::Stream(_) | Content::Begun { .. } => &[],
         }
     }
 
@@ -71,7 +82,7 @@ impl Body {
     pub fn take(&mut self) -> Vec<u8> {
         match &mut self.0 {
             Content::Complete(bytes) => std::mem::take(bytes),
-            Content::Stream(_) => Vec::new(),
+            Content::Stream(_) | Content::Begun { .. } => Vec::new(),
         }
     }
 
@@ -103,8 +114,45 @@ impl Body {
     pub(crate) fn take_input(&mut self) -> Input {
         match std::mem::take(&mut self.0) {
             Content::Complete(bytes) => Input::bytes(bytes),
-            Content::Stream(stream) => Input::stream(stream),
+            Content::Stream(stream) | Content::Begun { stream: Some(stream), .. } => {
+                Input::stream(stream)
+            }
+            Content::Begun { .. } => Input::default(),
         }
+    }
+
+    /// Reads bytes that are there or arrive; how many. None means the end, or a `target` of none.
+    pub(crate) fn poll_read(
+        &mut self,
+        target: &mut [u8],
+        context: &mut Context<'_>,
+    ) -> Poll<Result<usize, BoxError>> {
+        let (piece, stream) = match &mut self.0 {
+            Content::Begun { piece, stream } => (piece, stream),
+            whole => {
+                let (piece, stream) = match std::mem::take(whole) {
+                    Content::Complete(bytes) => (bytes.into(), None),
+                    Content::Stream(stream) => (Bytes::new(), Some(stream)),
+                    Content::Begun { piece, stream } => (piece, stream),
+                };
+                *whole = Content::Begun { piece, stream };
+                return self.poll_read(target, context);
+            }
+        };
+        while piece.is_empty()
+            && let Some(arriving) = stream
+        {
+            match ready!(arriving.poll_next(context)) {
+                Some(Ok(arrived)) => *piece = arrived,
+                end => {
+                    *stream = None;
+                    end.transpose()?;
+                }
+            }
+        }
+        let len = target.len().min(piece.len());
+        piece.copy_to_slice(&mut target[..len]);
+        Poll::Ready(Ok(len))
     }
 }
 
@@ -128,6 +176,13 @@ pub struct Exchange {
     pub arguments: Vec<String>,
     /// Takes the guest's lines for the log; `None` for the log of the server.
     pub log: Option<Box<dyn LogSink>>,
+    /// Address of the client, if there is one.
+    pub client: Option<IpAddr>,
+    /// Address that the request was sent to, if there is one.
+    pub server: Option<SocketAddr>,
+    /// Where the answer goes while the guest runs, if the function [makes it
+    /// so](crate::Function::replies) and somebody takes it.
+    pub reply: Option<Reply>,
 }
 
 /// Takes the lines that a guest writes to the log.
@@ -159,6 +214,9 @@ impl Exchange {
             variables: Vec::new(),
             arguments: Vec::new(),
             log: None,
+            client: None,
+            server: None,
+            reply: None,
         }
     }
 
@@ -166,6 +224,21 @@ impl Exchange {
     #[inline]
     pub fn with_body(bytes: impl Into<Vec<u8>>) -> Exchange {
         Exchange::new(Request::new(Body::complete(bytes)))
+    }
+
+    /// Takes the answer that the guest has made, from its reply as far as nobody has taken it there.
+    ///
+    /// # Errors
+    /// [`HeadError`] if it cannot be sent.
+    pub(crate) fn take_answer(&mut self) -> Result<Response<Body>, HeadError> {
+        if let Some(reply) = self.reply.as_ref().filter(|reply| reply.is_begun()) {
+            let whole =
+                |(head, bytes): (Parts, Vec<u8>)| Response::from_parts(head, Body::complete(bytes));
+            return Ok(reply.take().map(whole).unwrap_or_default());
+        }
+        let mut answer = std::mem::take(&mut self.answer);
+        head::check(answer.status(), answer.headers_mut())?;
+        Ok(answer)
     }
 
     /// The path below the function's route, percent-encoded as the client sent it.

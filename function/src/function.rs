@@ -6,12 +6,14 @@ use crate::driver::{
 use crate::exchange::{Body, Exchange};
 use crate::invoke::InvokeError;
 use crate::protocol::{AbiError, About, Conversation, Protocols, Streams};
-use crate::spec::{ByteSize, Limits, Span, Spec, SpecError};
+use crate::reply::Reply;
+use crate::spec::{AllowedDirs, ByteSize, Limits, Span, Spec, SpecError};
 use crate::state::State;
 use http::Response;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wfaas_vm::{Engine, ExternType, Fault, Linker, Module, Pool};
+use wfaas_wasi::files::{BlockingPool, Files};
 use wfaas_wasi::preview1::Support;
 use wfaas_wasi::{Environment, EnvironmentError, INITIALIZE, Input, Output, Wasi};
 
@@ -24,6 +26,8 @@ pub struct Function {
     initialize: Option<Entry<(), ()>>,
     exports: PoolExports,
     environment: Arc<Environment>,
+    /// Directories that guests find open; `None` if there are none.
+    files: Option<Arc<Files>>,
     limits: Numbers,
     stack_bytes: u64,
     time_slice: Option<Duration>,
@@ -159,6 +163,7 @@ impl Function {
             initialize,
             exports,
             environment,
+            files: None,
             limits,
             stack_bytes,
             time_slice: None,
@@ -191,7 +196,12 @@ impl Function {
 
     /// Whether guests read a [body that arrives while they run](Body::stream).
     pub fn reads_streams(&self) -> bool {
-        self.conversation.streams() == Streams::Exchange
+        self.conversation.reads_streams()
+    }
+
+    /// Whether answers go to the exchange's [reply](Exchange::reply), as they are made.
+    pub fn replies(&self) -> bool {
+        self.conversation.replies()
     }
 
     /// Longest time that a request may take.
@@ -217,6 +227,25 @@ impl Function {
         self.background = Some(background);
     }
 
+    /// Opens the directories of the specification, for guests of requests that begin from now on. `pool`
+    /// does what may block; without one, a guest holds the thread meanwhile.
+    ///
+    /// # Errors
+    /// [`SpecError`] names the first directory that is not `allowed`, or is none.
+    pub fn open_dirs(
+        &mut self,
+        allowed: AllowedDirs<'_>,
+        pool: Option<BlockingPool>,
+    ) -> Result<(), SpecError> {
+        let mut files = Files::default();
+        allowed.open(&self.spec.dirs, &mut files)?;
+        if let Some(pool) = pool {
+            files.set_pool(pool);
+        }
+        self.files = (!self.spec.dirs.is_empty()).then(|| Arc::new(files));
+        Ok(())
+    }
+
     /// Bytes of stack that a request may need.
     pub fn stack_bytes(&self) -> u64 {
         self.stack_bytes
@@ -240,7 +269,7 @@ impl Function {
             target.call(initialize.index, &mut Default::default())?;
         }
         drive(&*self.conversation, &mut target, self.limits.output)?;
-        Ok(target.take_answer())
+        target.take_answer()
     }
 
     /// Answers a request in a faaslet of its own. The guest runs whenever the future is polled; it is
@@ -267,7 +296,7 @@ impl Function {
             target.call_async(initialize.index, &mut Default::default()).await?;
         }
         drive_async(&*self.conversation, &mut target, self.limits.output).await?;
-        Ok(target.take_answer())
+        target.take_answer()
     }
 
     /// The environment of an exchange: that of the function, unless there are more arguments.
@@ -287,18 +316,33 @@ impl Function {
         mut exchange: Box<Exchange>,
         background: Option<&'a Background>,
     ) -> Result<FaasletTarget<'a>, InvokeError> {
+        if self.conversation.replies() {
+            exchange.reply.get_or_insert_with(Reply::collecting).set_limit(self.limits.output);
+        }
         self.conversation.begin(&mut exchange)?;
         let Numbers { memory, time, cpu, output, log } = self.limits;
         let overhead = (LINE_BYTES + self.spec.name().len() + exchange.id.len()) as u64;
         let deadline = exchange.deadline.or_else(|| Instant::now().checked_add(time));
+        let mut finish = None;
         let (stdin, stdout) = match self.conversation.streams() {
             Streams::Exchange | Streams::Captured => {
                 (exchange.request.body_mut().take_input(), Output::capture(output))
             }
             Streams::Log => (Input::default(), Output::log_with(log, overhead)),
+            Streams::Opened => {
+                let opening = self.conversation.open(&exchange);
+                finish = Some(opening.finish);
+                (exchange.request.body_mut().take_input(), opening.stdout)
+            }
         };
         let (environment, stderr) = (self.environment(&exchange)?, Output::log_with(log, overhead));
-        let state = State::new(exchange, || Wasi::new(environment, stdin, stdout, stderr));
+        let mut state = State::new(exchange, || Wasi::new(environment, stdin, stdout, stderr));
+        if finish.is_some() {
+            state.live().finish = finish;
+        }
+        if let Some(files) = &self.files {
+            state.live().wasi.set_files(files.clone());
+        }
         let mut faaslet = self.pool.acquire(state)?;
         faaslet.store().set_deadline(deadline);
         if cpu.is_some() {

@@ -1,5 +1,6 @@
 //! What can go wrong with an exchange.
 
+use crate::head::HeadError;
 use wfaas_vm::{BoxError, Fault, Trap, TrapCode, Uncaught};
 use wfaas_wasi::{Exit, OutputLimit};
 
@@ -25,6 +26,12 @@ pub enum InvokeError {
     /// The guest wrote more than it may.
     #[error(transparent)]
     OutputLimit(OutputLimit),
+    /// The guest's answer has a head that cannot be sent.
+    #[error("the answer's head: {0}")]
+    Head(HeadError),
+    /// The request is none for the guest's ABI: the client's doing.
+    #[error("{0}")]
+    Request(&'static str),
     /// The guest did not keep to its ABI; the error is one of the protocol's.
     #[error(transparent)]
     Protocol(BoxError),
@@ -55,6 +62,8 @@ impl InvokeError {
             | InvokeError::CpuLimit(_)
             | InvokeError::Exit(_)
             | InvokeError::OutputLimit(_)
+            | InvokeError::Head(_)
+            | InvokeError::Request(_)
             | InvokeError::Protocol(_) => Fault::Module,
         }
     }
@@ -75,6 +84,9 @@ impl From<wfaas_vm::Error> for InvokeError {
         }
         if let Some(limit) = error.downcast_ref::<OutputLimit>() {
             return InvokeError::OutputLimit(*limit);
+        }
+        if let Some(head) = error.downcast_ref::<HeadError>() {
+            return InvokeError::Head(head.clone());
         }
         if let Some(fault) = error.downcast_ref::<GuestFault>() {
             return InvokeError::protocol(fault.clone());

@@ -3,7 +3,7 @@
 //! * a **[`Spec`]** is everything about a function but its code: name, route, arguments, environment,
 //!   [`Limits`]; it comes in layers, from the server's defaults to the command line;
 //! * an **[`Exchange`]** is one request and the answer being made for it, in the types of the crate
-//!   `http`;
+//!   `http`; where the guest makes it piece by piece, it goes to a **[`Reply`]** as it is made;
 //! * a **[`Protocol`]** is a guest ABI, one file in `protocols/` and one line of a table: how it is
 //!   recognised from the exports, what it looks up once, and what it calls for an exchange;
 //! * a **[`Function`]** is a module with its specification and protocol; [`Function::handle`] answers
@@ -31,11 +31,13 @@ mod cells;
 mod driver;
 mod exchange;
 mod function;
+mod head;
 mod id;
 mod invoke;
 mod numbers;
 mod protocol;
 pub mod protocols;
+mod reply;
 pub mod run;
 mod spec;
 mod state;
@@ -44,17 +46,20 @@ pub use cells::Numbers;
 pub use driver::{Background, Entry, GuestMemory, ListEntry, Resolver};
 pub use exchange::{Body, Exchange, LogSink};
 pub use function::{Function, FunctionError};
+pub use head::{HeadError, MAX_HEAD_BYTES, MAX_HEADERS, content_length};
 pub use id::ExchangeId;
 pub use invoke::{GuestFault, InvokeError};
 pub use numbers::{ArgumentError, ShowValue};
 pub use protocol::{
-    AbiError, About, Conversation, Next, Outcome, Protocol, Protocols, Ready, Required,
-    RequiredType, Streams, Turn,
+    AbiError, About, Conversation, Finish, Next, Opening, Outcome, Protocol, Protocols, Ready,
+    Required, RequiredType, Streams, Turn,
 };
+pub use reply::{BrokenOff, Reply, WINDOW};
 pub use spec::{
-    Abi, ByteSize, Fields, FunctionName, Key, Limits, NameError, OnDisconnect, Route, RouteError,
-    Span, Spec, SpecError, TenantName, TenantNameError,
+    Abi, AllowedDirs, ByteSize, Coding, Dir, Fields, FunctionName, Key, Limits, NameError,
+    OnDisconnect, Route, RouteError, Span, Spec, SpecError, TenantName, TenantNameError,
 };
 pub use state::State;
+pub use wfaas_wasi::files::BlockingPool;
 pub use wfaas_wasi::preview1::Support;
 pub use wfaas_wasi::{ByteStream, LogEvent};

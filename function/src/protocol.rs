@@ -18,7 +18,7 @@ use crate::state::State;
 use std::any::Any;
 use std::fmt;
 use wfaas_vm::{ExternType, FuncType, Linker, Module, Val, ValType};
-use wfaas_wasi::{HasWasi, LogEvent, OutputLimit};
+use wfaas_wasi::{HasWasi, LogEvent, Output, OutputLimit};
 
 /// A guest ABI: one file and one line of a table.
 pub trait Protocol: Send + Sync {
@@ -310,6 +310,22 @@ pub trait Conversation: Send + Sync {
     /// Where the guest's standard streams lead.
     fn streams(&self) -> Streams;
 
+    /// Whether the guest reads a body that arrives while it runs.
+    fn reads_streams(&self) -> bool {
+        matches!(self.streams(), Streams::Exchange | Streams::Opened)
+    }
+
+    /// Whether the answer goes to the exchange's [reply](Exchange::reply), and not into the exchange.
+    fn replies(&self) -> bool {
+        false
+    }
+
+    /// Opens stdout for one exchange, if it is [to be opened](Streams::Opened). The exchange
+    /// [has begun](Conversation::begin).
+    fn open(&self, _exchange: &Exchange) -> Opening {
+        Opening::default()
+    }
+
     /// Prepares an exchange before its guest has an instance: this is the place to give the guest
     /// [variables](Exchange::variables) and [arguments](Exchange::arguments).
     ///
@@ -335,8 +351,35 @@ pub enum Streams {
     Exchange,
     /// stdin is the request's body, which has to be complete, and stdout is kept for the conversation.
     Captured,
-    /// stdin is empty, and stdout goes to the log. The request's body has to be complete.
+    /// stdin is empty, and stdout goes to the log. The request's body has to be complete, unless the
+    /// conversation [says otherwise](Conversation::reads_streams).
     Log,
+    /// stdin is the request's body, which may arrive while the guest runs, and stdout is [opened by the
+    /// conversation](Conversation::open).
+    Opened,
+}
+
+/// What a conversation opens for one exchange.
+pub struct Opening {
+    /// The guest's stdout.
+    pub stdout: Output,
+    /// What is left to do for the answer [when the guest has ended](Turn::finish).
+    pub finish: Finish,
+}
+
+/// Completes an answer.
+pub type Finish = Box<dyn FnOnce() -> Result<(), InvokeError> + Send>;
+
+impl Default for Opening {
+    fn default() -> Opening {
+        Opening { stdout: Output::default(), finish: Box::new(|| Ok(())) }
+    }
+}
+
+impl fmt::Debug for Opening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opening").field("stdout", &self.stdout).finish_non_exhaustive()
+    }
 }
 
 /// How an exchange goes on.
@@ -448,6 +491,14 @@ impl Turn<'_> {
     /// or is [kept](Streams::Captured).
     pub fn take_stdout(&mut self) -> Vec<u8> {
         self.target.state().live().wasi.take_captured()
+    }
+
+    /// Does what is [left to do](Opening::finish) for the answer.
+    ///
+    /// # Errors
+    /// As the conversation that opened stdout has it.
+    pub fn finish(&mut self) -> Result<(), InvokeError> {
+        self.target.state().live().finish.take().map_or(Ok(()), |finish| finish())
     }
 
     /// The bytes of a memory of the guest's.

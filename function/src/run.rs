@@ -6,12 +6,15 @@ use crate::function::wants_initialize;
 use crate::invoke::InvokeError;
 use crate::numbers::{self, ArgumentError};
 use crate::protocol::{AbiError, Conversation, Protocols, Streams};
-use crate::spec::{Span, Spec};
+use crate::spec::{AllowedDirs, Span, Spec, SpecError};
 use crate::state::State;
 use http::Request;
 use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Instant;
 use wfaas_vm::{Engine, ExternType, Instance, Linker, Module, Store, Val, untrusted};
+use wfaas_wasi::files::Files;
 use wfaas_wasi::{EnvironmentError, INITIALIZE, Input, Output, Wasi, WasiBuilder};
 
 /// Most bytes of stdin that a guest gets as a body.
@@ -24,6 +27,9 @@ pub struct RunOptions {
     pub program: Option<String>,
     /// Call this export with the arguments of the [`Spec`], as numbers.
     pub invoke: Option<String>,
+    /// Addresses at which the guest can accept connections; their descriptors come after those of the
+    /// directories.
+    pub listen: Vec<SocketAddr>,
 }
 
 /// What a run left behind.
@@ -66,6 +72,17 @@ pub enum RunError {
     /// The arguments or variables are no environment.
     #[error(transparent)]
     Environment(#[from] EnvironmentError),
+    /// A directory is none; the message names it.
+    #[error(transparent)]
+    Directory(#[from] SpecError),
+    /// Nobody can listen at an address.
+    #[error("cannot listen at {address}: {error}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The reason.
+        error: String,
+    },
     /// The guest failed: trap, deadline, a limit.
     #[error(transparent)]
     Guest(InvokeError),
@@ -140,6 +157,18 @@ pub fn exported_functions(module: &Module) -> String {
     if list.is_empty() { "none".to_owned() } else { list }
 }
 
+/// Directories of the specification, and listeners.
+fn files(spec: &Spec, options: &RunOptions) -> Result<Files, RunError> {
+    let mut files = Files::default();
+    AllowedDirs::Any.open(&spec.dirs, &mut files)?;
+    for address in &options.listen {
+        let refused = |error: String| RunError::Listen { address: *address, error };
+        let listener = TcpListener::bind(address).map_err(|error| refused(error.to_string()))?;
+        files.add_listener(listener).map_err(|error| refused(error.to_string()))?;
+    }
+    Ok(files)
+}
+
 /// Arguments and variables of a guest.
 fn wasi(spec: &Spec, options: &RunOptions) -> WasiBuilder {
     Wasi::builder().args(spec.guest_args(options.program.as_deref())).envs(&spec.env)
@@ -150,6 +179,7 @@ fn store(engine: &Engine, spec: &Spec, options: &RunOptions) -> Result<Store<Sta
         .stdin(Input::process_stdin())
         .stdout(Output::process_stdout())
         .stderr(Output::process_stderr())
+        .files(Arc::new(files(spec, options)?))
         .build()?;
     let mut store = Store::new(engine, State::of_wasi(wasi));
     let time = spec.limits.time;
@@ -215,11 +245,14 @@ fn exchange(
         .map_err(|error| RunError::NothingToRun { error, exports: exported_functions(module) })?;
     let mut target = StoreTarget::new(store, instance);
     let conversation = protocol.prepare(&mut Resolver::of_store(&mut target, spec))?;
-    if conversation.streams() != Streams::Exchange {
-        begin(&*conversation, &mut target, spec, options)?;
+    match conversation.streams() {
+        Streams::Exchange => {}
+        Streams::Opened => conversation.begin(&mut target.state().live().exchange)?,
+        Streams::Captured | Streams::Log => begin(&*conversation, &mut target, spec, options)?,
     }
     drive(&*conversation, &mut target, u64::MAX)?;
-    let answer = target.state().live().exchange.answer.body_mut().take();
+    let answer = target.state().live().exchange.take_answer().map_err(InvokeError::Head)?;
+    let answer = answer.into_body().into_bytes();
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(&answer).and_then(|()| stdout.flush()).map_err(RunError::Output)?;
     Ok(Outcome::Exit(0))
@@ -248,7 +281,11 @@ fn begin(
             }
             false => wasi.stdout(Output::process_stdout()),
         };
+        let files = live.wasi.files().cloned();
         live.wasi = wasi.build()?;
+        if let Some(files) = files {
+            live.wasi.set_files(files);
+        }
     }
     *live.exchange = exchange;
     Ok(())

@@ -1,6 +1,7 @@
 //! The data of a function's stores: everything that one instance has outside of its memory.
 
 use crate::exchange::Exchange;
+use crate::protocol::Finish;
 use std::any::Any;
 use wfaas_wasi::{HasWasi, LogEvent, Wasi};
 
@@ -10,12 +11,20 @@ use wfaas_wasi::{HasWasi, LogEvent, Wasi};
 pub struct State(Option<Box<Live>>);
 
 /// What an instance has while it takes part in an exchange.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Live {
     pub(crate) wasi: Wasi,
     pub(crate) exchange: Box<Exchange>,
     /// What a protocol's host functions share with its conversation.
     local: Option<Box<dyn Any + Send>>,
+    /// What is left to do for the answer when the guest has ended.
+    pub(crate) finish: Option<Finish>,
+}
+
+impl std::fmt::Debug for Live {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Live").field("exchange", &self.exchange).finish_non_exhaustive()
+    }
 }
 
 impl State {
@@ -24,7 +33,8 @@ impl State {
     pub(crate) fn new(exchange: Box<Exchange>, wasi: impl FnOnce() -> Wasi) -> State {
         // With the room there first, both are made where they stay.
         let room = Box::new_uninit();
-        State(Some(Box::write(room, Live { wasi: wasi(), exchange, local: None })))
+        let live = Live { wasi: wasi(), exchange, local: None, finish: None };
+        State(Some(Box::write(room, live)))
     }
 
     /// The state of an instance that runs outside of any exchange, as while it is initialised.

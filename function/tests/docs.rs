@@ -3,8 +3,9 @@
 mod common;
 
 use common::{engine, handle, spec};
+use http::Request;
 use std::process::Command;
-use wfaas_function::Function;
+use wfaas_function::{Abi, Body, Exchange, Function, Spec};
 use wfaas_vm::Module;
 
 /// Example `index` of a language in the documentation.
@@ -38,11 +39,15 @@ fn rust(index: usize, crate_type: &str) -> Vec<u8> {
 }
 
 fn function(wasm: &[u8], abi: &str) -> Function {
+    function_of(wasm, abi, spec())
+}
+
+fn function_of(wasm: &[u8], abi: &str, spec: Spec) -> Function {
     let engine = engine();
-    let built = wfaas_build::build(wasm, &spec(), &wfaas_build::Options::default(), &()).unwrap();
+    let built = wfaas_build::build(wasm, &spec, &wfaas_build::Options::default(), &()).unwrap();
     let module = Module::from_bytes(&engine, &built.artifact).unwrap();
     assert!(module.is_initialised(), "{:?}", built.report.notes);
-    let function = Function::new(&engine, &module, spec()).unwrap();
+    let function = Function::new(&engine, &module, spec).unwrap();
     assert_eq!(function.abi().name, abi);
     function
 }
@@ -80,9 +85,30 @@ fn the_command_in_rust_counts() {
 
 #[test]
 fn the_reactor_in_c_reverses() {
-    let reverse = function(&c(1, &["-mexec-model=reactor"]), "reactor");
+    let reverse = function(&c(2, &["-mexec-model=reactor"]), "reactor");
     assert_eq!(answer(&reverse, "stressed"), "desserts");
     assert_eq!(answer(&reverse, ""), "");
+}
+
+#[test]
+fn the_cgi_program_in_c_finds_nothing() {
+    let spec = Spec { abi: Some(Abi::new("cgi")), ..spec() };
+    let nothing = function_of(&c(1, &[]), "cgi", spec);
+    let request = Request::get("/f/a%20b").body(Body::default()).unwrap();
+    let answer = nothing.handle(Exchange { route_bytes: 2, ..Exchange::new(request) }).unwrap();
+    assert_eq!((answer.status().as_u16(), answer.headers().len()), (404, 1));
+    assert_eq!(answer.body().as_bytes(), b"there is nothing at /a b\n");
+}
+
+#[test]
+fn the_handler_in_c_answers_201() {
+    let sdk = concat!("-I", env!("CARGO_MANIFEST_DIR"), "/../sdk/c");
+    let args = ["-mexec-model=reactor", "-Wall", "-Wextra", "-Werror", sdk];
+    let hello = function(&c(3, &args), "reactor");
+    let answer = hello.handle(Exchange::with_body("a body")).unwrap();
+    assert_eq!(answer.status(), 201);
+    assert_eq!(answer.headers()["content-type"], "text/plain");
+    assert_eq!(answer.body().as_bytes(), b"you sent: a body");
 }
 
 #[test]

@@ -148,6 +148,16 @@ fn strings_need_room() {
     assert_eq!(*error, BadString::NoRoom { bytes: 140_000, ptr: 1024 });
 }
 
+/// A module where the tool found nothing to run at its start: the export is an import itself.
+#[test]
+fn a_start_that_is_an_import_is_left_out() {
+    let export = r#"(export "__wbindgen_start" (func $init)) (memory"#;
+    let wat = guest(Form::Results)
+        .replace(r#"(func (export "__wbindgen_start")"#, "(func")
+        .replacen("(memory", export, 1);
+    assert_eq!(handle(&function(&wat, spec()), "x").unwrap(), b": x [");
+}
+
 fn bindgen(export: &str) -> Result<Function, wfaas_function::FunctionError> {
     let (abi, export) = (Some(Abi::new("bindgen")), Some(export.to_owned()));
     try_function(&guest(Form::Results), Spec { abi, export, ..spec() })

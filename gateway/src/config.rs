@@ -59,6 +59,8 @@ pub struct Config {
     pub actions: Option<Arc<dyn ActionHost>>,
     /// Counter of dropped log records, for health to show. The log of the process counts in it.
     pub dropped_records: Arc<AtomicU64>,
+    /// Directories of the host that functions may be given, with those below them.
+    pub allowed_dirs: Vec<PathBuf>,
     /// The VM's configuration.
     pub engine: wfaas_vm::Config,
 }
@@ -87,6 +89,7 @@ impl Config {
             defaults: Spec { limits: Limits::of_server(), ..Spec::default() },
             actions: None,
             dropped_records: Arc::default(),
+            allowed_dirs: Vec::new(),
             engine: wfaas_vm::Config::default(),
         }
     }

@@ -8,13 +8,14 @@ use crate::store::{Entry, Layout, Store, StoreError};
 use crate::tenants::Tenants;
 use hyper::header::HeaderValue;
 use std::io::Write;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tempfile::NamedTempFile;
 use wfaas_abi::ArtifactError;
 use wfaas_function::{
-    Function, FunctionError, FunctionName, Protocols, Route, RouteError, Spec, SpecError,
-    TenantName,
+    AllowedDirs, BlockingPool, Function, FunctionError, FunctionName, Protocols, Route, RouteError,
+    Spec, SpecError, TenantName,
 };
 use wfaas_vm::{Engine, Fault, Module};
 
@@ -77,6 +78,8 @@ pub(crate) struct Deployer {
     pub(crate) tenants: Tenants,
     /// Processor time that a guest may use before others have their turns.
     pub(crate) time_slice: Duration,
+    /// Directories of the host that functions may be given.
+    allowed_dirs: Vec<PathBuf>,
     resets: Resets,
     /// Locked by the one change that is under way.
     store: Mutex<Store>,
@@ -93,6 +96,7 @@ impl Deployer {
         let (protocols, registry) = (Protocols::default(), Registry::default());
         let (layout, store) = (store.layout().clone(), Mutex::new(store));
         let (defaults, time_slice) = (config.defaults.clone(), config.time_slice);
+        let allowed_dirs = config.allowed_dirs.clone();
         Deployer {
             engine,
             defaults,
@@ -101,6 +105,7 @@ impl Deployer {
             registry,
             tenants,
             time_slice,
+            allowed_dirs,
             resets,
             store,
         }
@@ -252,8 +257,15 @@ impl Deployer {
         let tenant = function.spec().tenant.clone().unwrap_or_default();
         let payer = self.tenants.payer(&tenant, &name);
         function.set_background(self.resets.of(&payer));
+        function.open_dirs(AllowedDirs::Below(&self.allowed_dirs), blocking_pool())?;
         Ok(Deployed::new(name, route, content_type, (function, payer), identity, stored))
     }
+}
+
+/// The runtime's threads that may be blocked; none outside of a runtime, as in tests.
+fn blocking_pool() -> Option<BlockingPool> {
+    let runtime = tokio::runtime::Handle::try_current().ok()?;
+    Some(Box::new(move |job| drop(runtime.spawn_blocking(job))))
 }
 
 /// The type of answers if no layer sets one.

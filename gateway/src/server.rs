@@ -57,6 +57,8 @@ impl Installer {
 /// What all connections share.
 pub(crate) struct Shared {
     pub(crate) config: Config,
+    /// The address it listens on.
+    pub(crate) address: SocketAddr,
     pub(crate) deployer: Deployer,
     pub(crate) scheduler: Arc<Scheduler>,
     /// Guests that go on though their clients have left.
@@ -160,6 +162,7 @@ impl Gateway {
         let containers = config.actions.clone().map(|host| Arc::new(Containers::new(host)));
         let shared = Shared {
             config,
+            address,
             deployer,
             scheduler,
             finishing,

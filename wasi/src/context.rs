@@ -18,8 +18,8 @@ pub trait HasWasi: 'static {
     fn variables(&self, _each: &mut dyn FnMut(&str, &str)) {}
 
     /// Whether the call's deadline stands still while the guest waits for more of a
-    /// [stream](crate::Input::stream), and for nothing else. That is the sender's time then, and the
-    /// stream has to bound it.
+    /// [stream](crate::Input::stream), or until one [takes more](crate::Output::stream), and for nothing
+    /// else. That is the other side's time then, and the stream has to bound it.
     fn stops_clock(&self) -> bool {
         false
     }
@@ -77,7 +77,7 @@ impl Wasi {
     }
 
     /// Directories and listeners that were open from the start.
-    pub(crate) fn files(&self) -> Option<&Arc<Files>> {
+    pub fn files(&self) -> Option<&Arc<Files>> {
         self.files.as_ref()
     }
 
@@ -110,10 +110,11 @@ impl Wasi {
         closed.take_unfinished_line(&mut self.shared)
     }
 
-    /// Ready when reading from a descriptor takes no wait for a stream.
-    pub(crate) fn poll_input(&mut self, fd: u32, context: &mut Context<'_>) -> Poll<()> {
+    /// Ready when reading or writing a descriptor takes no wait for a stream.
+    pub(crate) fn poll_stream(&mut self, fd: u32, context: &mut Context<'_>) -> Poll<()> {
         match self.table.get(fd).map(|descriptor| &mut descriptor.object) {
             Ok(Object::Input(input)) => input.poll(context),
+            Ok(Object::Output(output)) => output.poll(context),
             _ => Poll::Ready(()),
         }
     }

@@ -4,7 +4,8 @@
 //!   which standard streams are entries like any other;
 //! * [`HasWasi`] is the trait that the data of a store implements, so that guests reach its [`Wasi`];
 //! * an [`Input`] and an [`Output`] say where a stream comes from and goes to: memory, the process,
-//!   a [`ByteStream`] whose bytes arrive piece by piece, or the log, line by line;
+//!   a [`ByteStream`] whose bytes arrive piece by piece, a [`ByteSink`] that takes them so, or the
+//!   log, line by line;
 //! * [`preview1`] has the functions. None of them blocks: a function that cannot go on returns a
 //!   *wait*, and is called again when that is over (`wait.rs` is the only place where a thread
 //!   sleeps for a guest). With [`add_to_linker_async`] a waiting guest is suspended, and holds none.
@@ -56,7 +57,7 @@ mod work;
 pub use context::{HasWasi, Wasi, WasiBuilder};
 pub use environment::{Environment, EnvironmentError};
 pub use preview1::{Exit, add_to_linker, add_to_linker_async};
-pub use stdio::{ByteStream, Input, LogEvent, Output, OutputLimit};
+pub use stdio::{ByteSink, ByteStream, Input, LogEvent, Output, OutputLimit};
 
 /// The export that a module with WASI wants called once, before any other.
 pub const INITIALIZE: &str = "_initialize";

@@ -86,9 +86,14 @@ impl Descriptor {
         Some(Watched { owner, flags: PollFlags::OUT })
     }
 
-    /// Whether more of a stream has to arrive before it can be read.
+    /// Whether more of a stream has to arrive before it can be read, or to leave before it can be
+    /// written.
     pub(crate) fn is_awaited(&self) -> bool {
-        matches!(&self.object, Object::Input(input) if input.is_awaited())
+        match &self.object {
+            Object::Input(input) => input.is_awaited(),
+            Object::Output(output) => output.is_full(),
+            _ => false,
+        }
     }
 
     /// The end of a stream that goes to the log, if no line end has completed it.

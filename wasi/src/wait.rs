@@ -37,7 +37,7 @@ pub(crate) enum Wait {
 pub(crate) struct Events {
     /// Descriptors of this process that become ready.
     pub(crate) descriptors: Vec<Watched>,
-    /// Descriptors of the guest: streams of which more arrives.
+    /// Descriptors of the guest: streams of which more arrives or leaves.
     pub(crate) streams: Vec<u32>,
     /// A time that comes; `None` for never.
     pub(crate) until: Option<Instant>,
@@ -82,12 +82,12 @@ impl Wait {
         Wait::For(Events { descriptors: vec![descriptor], ..Events::default() })
     }
 
-    /// A wait for more of the stream that the guest knows as `fd`.
+    /// A wait for the other side of the stream that the guest knows as `fd`.
     pub(crate) fn stream(fd: u32) -> Wait {
         Wait::For(Events { streams: vec![fd], ..Events::default() })
     }
 
-    /// Whether nothing but more of a stream ends it.
+    /// Whether nothing but the other side of a stream ends it.
     pub(crate) fn is_for_streams(&self) -> bool {
         match self {
             Wait::Turn => false,
@@ -161,11 +161,11 @@ impl Wait {
 impl Events {
     /// Whether one of them has come. Does not wait; streams wake the waker later.
     fn look(&self, wasi: &mut Wasi, context: &mut Context<'_>) -> Result<bool, Errno> {
-        let mut has_arrived = false;
+        let mut has_moved = false;
         for fd in &self.streams {
-            has_arrived |= wasi.poll_input(*fd, context).is_ready();
+            has_moved |= wasi.poll_stream(*fd, context).is_ready();
         }
-        if has_arrived
+        if has_moved
             || !self.descriptors.is_empty() && poll_once(&self.descriptors, Duration::ZERO)?
         {
             return Ok(true);

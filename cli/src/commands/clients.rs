@@ -1,5 +1,6 @@
 //! How much one client may take of a server, and how it is told from others.
 
+use wfaas_function::ByteSize;
 use wfaas_gateway::{ClientAddress, Config, Network};
 
 /// Limits on clients.
@@ -14,6 +15,11 @@ pub(super) struct Clients {
     /// addresses leave [default: 50]
     #[arg(long, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(1..=100))]
     address_share: Option<u8>,
+
+    /// Most bytes of a request's body, as 64MiB; guests that read it as it arrives take no memory for
+    /// it [default: 8MiB]
+    #[arg(long, value_name = "SIZE")]
+    max_body: Option<ByteSize>,
 
     /// Least bytes a second to send of a body, or to take of an answer [default: 8192]
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
@@ -41,6 +47,9 @@ impl Clients {
     pub(super) fn configure(&self, config: &mut Config) {
         if let Some(most) = self.max_connections {
             config.max_connections = most as usize;
+        }
+        if let Some(ByteSize(most)) = self.max_body {
+            config.max_body = most;
         }
         let clients = &mut config.clients;
         clients.address_share = self.address_share.unwrap_or(clients.address_share);
@@ -78,6 +87,10 @@ mod tests {
         let config = parse("--max-connections 8 --address-share 90 --min-rate 1").unwrap();
         assert_eq!((config.max_connections, config.clients.address_share), (8, 90));
         assert_eq!((config.clients.min_rate, config.clients.connection_share), (1, 25));
+        assert_eq!(
+            (config.max_body, parse("--max-body 3GiB").unwrap().max_body),
+            (8 << 20, 3 << 30)
+        );
         let proxies = "--trust-proxy 10.0.0.0/8 --trust-proxy ::1 --client-address proxy-protocol";
         let clients = parse(proxies).unwrap().clients;
         assert_eq!(clients.trusted_proxies.len(), 2);
@@ -94,6 +107,7 @@ mod tests {
             "--address-share 101",
             "--min-rate 0",
             "--max-connections 1",
+            "--max-body many",
         ] {
             assert!(parse(words).is_err(), "{words}");
         }

@@ -8,9 +8,10 @@ use crate::subject::{self, Subject};
 use crate::verified;
 use anyhow::Context;
 use std::fs::File;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use wfaas_function::run::{Outcome, RunError, RunOptions};
-use wfaas_function::{ByteSize, Limits, ShowValue, Span, Spec};
+use wfaas_function::{ByteSize, Dir, Limits, ShowValue, Span, Spec};
 use wfaas_vm::{Config, Engine, Module};
 
 /// Run a function once, here, with this terminal's input and output
@@ -25,15 +26,21 @@ use wfaas_vm::{Config, Engine, Module};
   faascli run examples/hello
   echo 'the cat the dog' | faascli run examples/rust-words --env TOP=1
   faascli run app.wasm --timeout 2s -- --verbose input
+  faascli run sort.wasm --dir data --dir /usr/share/dict::/dict:ro -- data/names
   faascli run math.wat --invoke add -- 2 40")]
 pub(crate) struct Args {
     /// A .faas, .wasm or .wat file, or a folder with a faas.toml
     #[arg(value_name = "APP")]
     path: PathBuf,
 
-    /// A directory for the guest; not supported yet: the guest runs without it
-    #[arg(long, value_name = "HOST::GUEST", value_parser = directory)]
-    dir: Vec<String>,
+    /// Give the guest a directory, under another name for it after `::`, to read only with `:ro`;
+    /// several times for several, which replace those of the faas.toml
+    #[arg(long, value_name = "HOST[::GUEST][:ro]", value_parser = directory)]
+    dir: Vec<Dir>,
+
+    /// Let the guest accept connections at this address, with a descriptor after those of directories
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen: Vec<SocketAddr>,
 
     #[command(flatten)]
     guest: super::guest::Guest,
@@ -72,18 +79,14 @@ impl Args {
 
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
-    for name in &args.dir {
-        output::note(format_args!(
-            "warning: --dir is not supported yet: the guest runs without the directory {name:?}"
-        ));
-    }
     let engine = Engine::new(Config::default())?;
     let limits = Limits { time: args.timeout, memory: args.memory, ..Limits::default() };
-    let flags = Spec { limits, ..args.guest.layer() };
+    let flags = Spec { limits, dirs: args.dir.clone(), ..args.guest.layer() };
     let (module, spec) = module(&engine, args, flags)?;
     let options = RunOptions {
         program: spec.name.is_none().then(|| subject::stem(&args.path)),
         invoke: args.invoke.clone(),
+        listen: args.listen.clone(),
     };
     if !module.artifact().bounds().is_safe() {
         output::note("warning: built with --bounds none, the guest is not kept inside its memory");
@@ -101,13 +104,10 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     }
 }
 
-/// The guest's name in `HOST::GUEST`, or `HOST` for both.
-fn directory(text: &str) -> Result<String, String> {
-    let (host, guest) = text.split_once("::").unwrap_or((text, text));
-    if !Path::new(host).is_dir() {
-        return Err(format!("{host:?} is not a directory"));
-    }
-    Ok(guest.to_owned())
+/// Reads the value of `--dir`.
+fn directory(text: &str) -> Result<Dir, String> {
+    let dir: Dir = text.parse()?;
+    if dir.host.is_dir() { Ok(dir) } else { Err(format!("{:?} is not a directory", dir.host)) }
 }
 
 /// The module to run, and `flags` over what its folder says about it but for the time: that is a

@@ -39,6 +39,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     store: Option<PathBuf>,
 
+    /// Let functions be given this directory and those below it (`[[dirs]]` in faas.toml); several times
+    /// for several
+    #[arg(long, value_name = "DIR")]
+    allow_dir: Vec<PathBuf>,
+
     /// Be a container of OpenWhisk's instead: answer /init with an action's code, and /run
     #[arg(long, conflicts_with_all = ["paths", "store", "env", "args"])]
     openwhisk: bool,
@@ -104,6 +109,7 @@ pub(crate) fn run(args: &Args, log: Option<&log::Guard>) -> Result<u8, Failure> 
     }
     config.token = args.token.read()?;
     config.threads = args.threads.map_or(config.threads, usize::from);
+    config.allowed_dirs.clone_from(&args.allow_dir);
     args.clients.configure(&mut config);
     args.tenants.configure(&mut config)?;
     config.dropped_records = log.map(log::Guard::dropped).unwrap_or_default();

@@ -13,6 +13,11 @@
 //! [env]
 //! QUALITY = "80"
 //!
+//! [[dirs]]                           # as often as there are directories
+//! host = "pictures"                  # relative to the folder
+//! guest = "/pictures"
+//! read_only = true                   # default: false
+//!
 //! [limits]
 //! memory = "64MiB"
 //! time = "2s"
@@ -30,7 +35,7 @@ use std::path::{Path, PathBuf};
 use values::{Bounds, Command, FilePath, WarmUpRequest};
 use wfaas_abi::BoundsStrategy;
 use wfaas_build::WarmUp;
-use wfaas_function::{Fields, FunctionName, Key, Spec};
+use wfaas_function::{Dir, Fields, FunctionName, Key, Spec};
 
 /// The name of the file in a function's folder.
 pub(crate) const FILE_NAME: &str = "faas.toml";
@@ -152,7 +157,11 @@ impl Manifest {
         Ok(Manifest {
             wasm: folder.join(file.wasm.map_or(PathBuf::new(), |path| path.0)),
             folder: folder.to_owned(),
-            spec: Spec { name: Some(name.clone()), ..file.spec },
+            spec: Spec {
+                name: Some(name.clone()),
+                dirs: complete(folder, file.spec.dirs),
+                ..file.spec
+            },
             name,
             build: file.build.map(|command| command.0),
             init: file.init,
@@ -160,6 +169,12 @@ impl Manifest {
             bounds: file.bounds.map(|bounds| bounds.0),
         })
     }
+}
+
+/// Directories with complete paths: a relative one begins at the function's folder.
+fn complete(folder: &Path, dirs: Vec<Dir>) -> Vec<Dir> {
+    let folder = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+    dirs.into_iter().map(|dir| Dir { host: folder.join(&dir.host), ..dir }).collect()
 }
 
 /// The folder's own name as the function's.

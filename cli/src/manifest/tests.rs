@@ -1,6 +1,6 @@
 use super::*;
 use std::time::Duration;
-use wfaas_function::{Abi, ByteSize, Limits, OnDisconnect, Span};
+use wfaas_function::{Abi, ByteSize, Coding, Dir, Limits, OnDisconnect, Span};
 
 fn parse(text: &str) -> anyhow::Result<Manifest> {
     Manifest::parse(Path::new("/srv/resize"), text)
@@ -27,6 +27,8 @@ fn every_key_arrives() {
         content_type = "image/png"
         tenant = "pictures"
         on_disconnect = "finish"
+        compress = ["br", "gzip"]
+        pass_authorization = true
         export = "resize"
         allowed_hosts = ["*.example"]
         [env]
@@ -39,6 +41,13 @@ fn every_key_arrives() {
         cpu = "300ms"
         output = 4096
         log = "1KiB"
+        [[dirs]]
+        host = "pictures"
+        guest = "/pictures"
+        read_only = true
+        [[dirs]]
+        host = "/srv/fonts"
+        guest = "."
         "#,
     )
     .unwrap();
@@ -61,11 +70,21 @@ fn every_key_arrives() {
             export: Some("resize".into()),
             args: vec!["-q".into()],
             env: [("QUALITY".to_owned(), "80".to_owned())].into(),
+            dirs: vec![
+                Dir {
+                    host: "/srv/resize/pictures".into(),
+                    guest: "/pictures".into(),
+                    read_only: true,
+                },
+                Dir { host: "/srv/fonts".into(), guest: ".".into(), read_only: false },
+            ],
             config: [("filter".to_owned(), "sharp".to_owned())].into(),
             allowed_hosts: vec!["*.example".into()],
             content_type: Some("image/png".into()),
             tenant: Some("pictures".parse().unwrap()),
             on_disconnect: Some(OnDisconnect::Finish),
+            compress: vec![Coding::Br, Coding::Gzip],
+            pass_authorization: Some(true),
             limits: Limits {
                 memory: Some(ByteSize(67_108_864)),
                 time: Some(Span(Duration::from_secs(2))),
@@ -122,6 +141,8 @@ fn mistakes_name_line_and_key() {
             &["line 4", "`disk`", "`memory`", "`time`", "`cpu`"],
         ),
         ("name = 'a'\nwasm = 'a'\n[env]\nA = 1", &["line 4", "string"]),
+        ("name = 'a'\nwasm = 'a'\n[[dirs]]\nhost = 'x'", &["dirs", "`guest`"]),
+        ("name = 'a'\nwasm = 'a'\n[[dirs]]\nhost = 'x'\nro = true", &["dirs", "`read_only`"]),
         ("name = 'a'\nwasm = 'a'\nwarmup = 'x'", &["line 3", "sequence"]),
         ("name = 'a'\nwasm = 'a'\nwarmup = [3]", &["line 3", "body", "`path`"]),
         ("name = 'a'\nwasm = 'a'\nwarmup = [{ header = 'x' }]", &["line 3", "`method`"]),

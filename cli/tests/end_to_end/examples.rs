@@ -8,9 +8,12 @@ use std::process::Command;
 /// An example: a request, its answer, and where it is served.
 struct Example {
     name: &'static str,
-    route: &'static str,
+    method: &'static str,
+    path: &'static str,
     request: &'static str,
     answer: &'static str,
+    /// What `run` prints of the artifact, where there is more to a request than a body.
+    printed: Option<&'static str>,
     /// What it needs, and what installs that.
     needs: Needs,
 }
@@ -26,51 +29,84 @@ enum Needs {
 const EXAMPLES: &[Example] = &[
     Example {
         name: "hello",
-        route: "/hello",
+        method: "POST",
+        path: "/hello",
         request: "",
         answer: "hello, world from Awesome FaaS App!\n",
+        printed: None,
         needs: Needs::Nothing,
     },
     Example {
         name: "rust-words",
-        route: "/rust-words",
+        method: "POST",
+        path: "/rust-words",
         request: "The cat, the dog; the cat! Ünder",
         answer: "{\"the\":3,\"cat\":2,\"dog\":1,\"ünder\":1}\n",
+        printed: None,
         needs: Needs::Rust,
     },
     Example {
         name: "rust-primes",
-        route: "/primes",
+        method: "POST",
+        path: "/primes",
         request: "9999",
         answer: "104729\n", // the 10 000th prime
+        printed: None,
         needs: Needs::Rust,
     },
     Example {
         name: "c-wordcount",
-        route: "/wc",
+        method: "POST",
+        path: "/wc",
         request: "one two\n three\n\n",
         answer: "3 lines, 3 words, 16 bytes\n",
+        printed: None,
         needs: Needs::C,
     },
     Example {
+        name: "cgi",
+        method: "POST",
+        path: "/cgi",
+        request: "Hi!",
+        answer: "486921",
+        printed: Some("Content-Type: text/plain\nCache-Control: no-store\n\n by \n"),
+        needs: Needs::C,
+    },
+    Example {
+        name: "handler-rust",
+        method: "GET",
+        path: "/colour/ff8800",
+        request: "",
+        answer: "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"64\" height=\"64\">\
+                 <rect width=\"64\" height=\"64\" fill=\"#ff8800\"/></svg>\n",
+        printed: Some("a colour has six hexadecimal digits, as ff8800\n"),
+        needs: Needs::Rust,
+    },
+    Example {
         name: "text-bot",
-        route: "/text-bot",
+        method: "POST",
+        path: "/text-bot",
         request: "2 + 40",
         answer: "42",
+        printed: None,
         needs: Needs::BareRust,
     },
     Example {
         name: "action",
-        route: "/action",
+        method: "POST",
+        path: "/action",
         request: "{\"name\": \"Ada\"}",
         answer: "{\"greeting\": \"Hello Ada!\"}",
+        printed: None,
         needs: Needs::Rust,
     },
     Example {
         name: "extism",
-        route: "/extism",
+        method: "POST",
+        path: "/extism",
         request: "Hello, World!",
         answer: "{\"count\":3}",
+        printed: None,
         needs: Needs::BareRust,
     },
 ];
@@ -138,7 +174,8 @@ fn all_build_verify_and_run() {
         assert!(imports.all(|item| item["support"] != "missing"), "{}", example.name);
 
         let answer = run_with_stdin(&["run", &artifact], example.request.as_bytes());
-        assert_eq!(answer.expect(0, &[]).stdout, example.answer, "{}", example.name);
+        let printed = example.printed.unwrap_or(example.answer);
+        assert_eq!(answer.expect(0, &[]).stdout, printed, "{}", example.name);
     }
 }
 
@@ -169,7 +206,8 @@ fn all_are_served_at_once() {
     let server = Server::start(&folder.path().join("store"), &sources);
     for _ in 0..3 {
         for example in EXAMPLES {
-            let answer = server.post(example.route, example.request.as_bytes());
+            let body = example.request.as_bytes();
+            let answer = server.request(example.method, example.path, &[], body);
             assert_eq!(answer.status, 200, "{}: {}", example.name, answer.text());
             assert_eq!(answer.text(), example.answer);
         }

@@ -275,26 +275,3 @@ fn exports_are_called_with_numbers() {
     invoke("add", &["2"]).expect(2, &["add"]);
     invoke("add", &["2", "two"]).expect(2, &["two"]);
 }
-
-/// Programs that do without a directory give up over one that they cannot open.
-#[test]
-fn no_directory_is_announced_before_it_can_be_opened() {
-    let folder = scratch();
-    // Exits with what the first descriptor after the streams is told to be: 8, EBADF.
-    let wat = r#"(module
-        (import "wasi_snapshot_preview1" "fd_prestat_get" (func $get (param i32 i32) (result i32)))
-        (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
-        (memory (export "memory") 1)
-        (func (export "_start") (call $exit (call $get (i32.const 3) (i32.const 0)))))"#;
-    let wat = write(folder.path(), "name.wat", wat);
-    let dir = format!("{}::/data", folder.path().display());
-    let run_with = |dirs: &[&str]| {
-        let dirs: Vec<_> = dirs.iter().flat_map(|dir| ["--dir", dir]).collect();
-        run(&[&["run", wat.to_str().unwrap()], &dirs[..]].concat())
-    };
-    let warned =
-        run_with(&[&dir, "."]).expect(8, &["--dir is not supported yet", "/data", "\".\""]);
-    assert_eq!(warned.stderr.lines().count(), 2, "{}", warned.stderr);
-    let silent = run_with(&[]).expect(8, &[]);
-    assert_eq!(silent.stderr, "");
-}

@@ -1,5 +1,6 @@
 //! The real binary, from source code to an answered request. One file a subject.
 
+mod answers;
 mod bad_files;
 mod bounds;
 mod cache;
@@ -7,6 +8,7 @@ mod debug_lines;
 mod deploy;
 mod examples;
 mod exit_codes;
+mod files;
 mod hostile_guests;
 mod new_and_dev;
 mod openwhisk;

@@ -5,7 +5,7 @@ use super::support::{
 };
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use wfaas_function::{Abi, ByteSize, Limits, OnDisconnect, Span, Spec};
+use wfaas_function::{Abi, ByteSize, Coding, Dir, Limits, OnDisconnect, Span, Spec};
 
 /// A module of these functions, which may call `$gather`: it puts arguments and variables to 4096,
 /// each with a NUL at its end, and tells their length.
@@ -164,9 +164,12 @@ fn whole_spec() -> Spec {
         export: Some("no export of a command".into()),
         args: vec!["-q".into(), "é\n\u{7f}\"😀".into()],
         env: [("A".to_owned(), "\u{1}\u{7f}ü".to_owned())].into(),
+        dirs: vec![Dir { host: "/usr".into(), guest: "/usr".into(), read_only: true }],
         config: [("a b".to_owned(), "\"".to_owned())].into(),
         allowed_hosts: vec!["*.example".into()],
         content_type: Some("text/html; charset=utf-8".into()),
+        compress: vec![Coding::Gzip, Coding::Br],
+        pass_authorization: Some(true),
         tenant: Some("default".parse().unwrap()),
         on_disconnect: Some(OnDisconnect::Finish),
         limits: Limits {
@@ -185,7 +188,7 @@ fn every_field_of_a_file_reaches_server_and_guest() {
     let store = scratch.path().join("store");
     let spec = whole_spec();
     let folder = folder_of(scratch.path(), "f", &teller(), &toml::to_string(&spec).unwrap());
-    let server = Server::start::<&str>(&store, &[]);
+    let server = Server::start(&store, &["--allow-dir", "/usr"]);
     on("deploy", &folder, &["--server", &server.url()]);
     let stored = std::fs::read(store.join("functions/whole.json")).unwrap();
     let stored: serde_json::Value = serde_json::from_slice(&stored).unwrap();

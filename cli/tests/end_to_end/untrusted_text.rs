@@ -116,24 +116,22 @@ fn a_request_writes_to_the_log_what_its_limit_allows() {
     assert!((1 << 10..40 << 10).contains(&more), "{more} bytes for a trap");
 }
 
-/// Opens a file twice, which is not supported, and exits with the answer.
-const OPEN: &str = r#"(module
-    (import "wasi_snapshot_preview1" "path_open"
-      (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+/// Raises a signal twice, which is not supported, and exits with the answer.
+const RAISE: &str = r#"(module
+    (import "wasi_snapshot_preview1" "proc_raise" (func $raise (param i32) (result i32)))
     (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
     (memory (export "memory") 1)
-    (func $try (result i32) (call $open (i32.const 3) (i32.const 0) (i32.const 100) (i32.const 1)
-      (i32.const 0) (i64.const 0) (i64.const 0) (i32.const 0) (i32.const 24)))
-    (func (export "_start") (drop (call $try)) (call $exit (call $try))))"#;
+    (func (export "_start")
+      (drop (call $raise (i32.const 0))) (call $exit (call $raise (i32.const 0)))))"#;
 
 #[test]
 fn functions_that_are_not_there_are_named() {
     let folder = scratch();
-    let artifact = build(folder.path(), "open", OPEN);
+    let artifact = build(folder.path(), "raise", RAISE);
     let path = artifact.to_str().unwrap();
-    let named = |stderr: &str| stderr.matches("path_open is not supported").count();
+    let named = |stderr: &str| stderr.matches("proc_raise is not supported").count();
     assert_eq!(run(&["run", path]).expect(52, &[]).stderr, "");
-    assert_eq!(named(&run(&["run", "-v", path]).expect(52, &["function=\"open\""]).stderr), 1);
+    assert_eq!(named(&run(&["run", "-v", path]).expect(52, &["function=\"raise\""]).stderr), 1);
     let mut command = super::support::faascli(&["run", path]);
     let output = command.env("RUST_LOG", "debug").output().unwrap();
     assert_eq!(named(&String::from_utf8_lossy(&output.stderr)), 1, "{output:?}");
@@ -144,7 +142,7 @@ fn inspect_says_what_there_is_for_imports() {
     let folder = scratch();
     let imports = r#"(module
         (import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32)))
-        (import "wasi_snapshot_preview1" "fd_sync" (func (param i32) (result i32)))
+        (import "wasi_snapshot_preview1" "proc_raise" (func (param i32) (result i32)))
         (import "wasi_snapshot_preview1" "fd_close" (func (param i64) (result i32)))
         (import "env" "a" (func)) (import "env" "b" (global i32))
         (memory (export "memory") 1) (func (export "_start")))"#;
@@ -156,7 +154,7 @@ fn inspect_says_what_there_is_for_imports() {
     assert_eq!(support, ["works", "answers ENOSYS", "missing", "missing", "missing"]);
     let text = run(&["inspect", path]).expect(0, &[]).stdout;
     assert!(text.contains("env.a () -> () (missing)"), "{text}");
-    assert!(text.contains("fd_sync (i32) -> (i32) (answers ENOSYS)"), "{text}");
+    assert!(text.contains("proc_raise (i32) -> (i32) (answers ENOSYS)"), "{text}");
     run(&["run", path]).expect(2, &["incompatible import type for", "fd_close"]);
     let unknown = imports.replace("fd_close", "sock_open");
     let unknown = write(folder.path(), "unknown.wat", unknown);

@@ -35,7 +35,7 @@ const MAX_ARGUMENT: usize = 64 << 10;
 static ABOUT: About = About {
     name: NAME,
     description: "OpenWhisk action: parameters and result are JSON objects",
-    guest: "OpenWhisk action",
+    guest: "whisk action",
     exports: &[Required::memory("memory")],
     imports: &[],
     body: "stdin, or a buffer",

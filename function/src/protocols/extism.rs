@@ -34,7 +34,7 @@ const MAX_KERNEL_BYTES: u64 = 64 << 20;
 static ABOUT: About = About {
     name: "extism",
     description: "Extism plug-in: input and output are in a memory of the host's",
-    guest: "Extism plug-in",
+    guest: "plug-in of Extism",
     exports: &[],
     imports: &[KERNEL],
     body: "input",

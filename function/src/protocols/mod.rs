@@ -5,6 +5,7 @@
 pub mod action;
 pub mod bindgen;
 mod bot;
+mod cgi;
 mod command;
 pub mod extism;
 pub mod reactor;
@@ -15,6 +16,7 @@ use crate::protocol::Protocol;
 pub(crate) const TABLE: &[&dyn Protocol] = &[
     &action::Action,
     &command::Command,
+    &cgi::Cgi, // to be named
     &bindgen::Bindgen,
     &bot::Bot,
     &extism::Extism,

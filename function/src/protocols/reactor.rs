@@ -1,10 +1,20 @@
 //! Reactors: the body goes in through `faas_alloc`, `faas_handle` gives the answer.
+//!
+//! A reactor may [import](imports) the rest of the exchange: the request's head, a body that has not
+//! arrived yet, and status, headers and body of the answer as it is made.
+
+mod imports;
+mod request;
+mod response;
 
 use crate::driver::{Entry, GuestMemory, Resolver};
 use crate::exchange::Body;
 use crate::invoke::InvokeError;
 use crate::protocol::{About, Conversation, Next, Protocol, Required, Streams, Turn};
+use crate::reply::Reply;
+use crate::state::State;
 use wfaas_vm::ValType::{I32, I64};
+use wfaas_vm::{FuncType, Linker, Module};
 
 /// The protocol.
 pub(super) struct Reactor;
@@ -47,7 +57,17 @@ impl Protocol for Reactor {
             alloc: resolver.func(ALLOC)?,
             handle: resolver.func(HANDLE)?,
             memory: resolver.memory(MEMORY)?,
+            reads_body: imports::imports(resolver.module(), imports::BODY_READ),
+            writes: imports::imports(resolver.module(), imports::WRITE),
         }))
+    }
+
+    fn link(&self, linker: &mut Linker<State>, _module: &Module) {
+        imports::link(linker);
+    }
+
+    fn provides(&self, module: &str, name: &str, ty: &FuncType) -> bool {
+        imports::provides(module, name, ty)
     }
 }
 
@@ -57,6 +77,10 @@ struct Prepared {
     /// Address and length of the body to those of the answer.
     handle: Entry<(u32, u32), u64>,
     memory: GuestMemory,
+    /// Whether the guest reads the body itself, and is given none.
+    reads_body: bool,
+    /// Whether the guest can write the answer itself.
+    writes: bool,
 }
 
 /// `faas_alloc` had no memory for the body.
@@ -74,6 +98,14 @@ pub struct NoRoom {
 #[error("a reactor needs the whole body, and it has not arrived yet")]
 pub struct BodyNotComplete;
 
+/// The guest has written its answer, and has another one as its result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("`{HANDLE}` answered {len} bytes after it had written its answer")]
+pub struct TwoAnswers {
+    /// Bytes of the second answer.
+    pub len: u32,
+}
+
 /// The answer is not inside the guest's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("`{HANDLE}` answered {len} bytes at {ptr:#x}, which is outside of its memory")]
@@ -89,8 +121,17 @@ impl Conversation for Prepared {
         Streams::Log
     }
 
+    fn reads_streams(&self) -> bool {
+        self.reads_body
+    }
+
+    fn replies(&self) -> bool {
+        self.writes
+    }
+
     fn turn(&self, turn: &mut Turn<'_>) -> Result<Next, InvokeError> {
         match turn.number() {
+            0 if self.reads_body => Ok(turn.call(&self.alloc, 0)),
             0 => {
                 if !turn.exchange().request.body().is_complete() {
                     return Err(InvokeError::protocol(BodyNotComplete));
@@ -118,6 +159,9 @@ impl Conversation for Prepared {
 impl Prepared {
     /// Copies the body to the memory that the guest gave; its length. An empty one goes nowhere.
     fn put_body(&self, turn: &mut Turn<'_>, ptr: u32) -> Result<u32, InvokeError> {
+        if self.reads_body {
+            return Ok(0);
+        }
         let body = turn.exchange().request.body_mut().take();
         let (start, bytes) = (ptr as usize, body.len());
         if bytes > 0 {
@@ -132,6 +176,12 @@ impl Prepared {
     /// Copies the answer from where `packed` says: address in the upper half, length in the lower.
     fn take_answer(&self, turn: &mut Turn<'_>, packed: u64) -> Result<(), InvokeError> {
         let (ptr, len) = ((packed >> 32) as u32, packed as u32);
+        if self.writes && turn.exchange().reply.as_ref().is_some_and(Reply::is_begun) {
+            return match len {
+                0 => Ok(()),
+                _ => Err(InvokeError::protocol(TwoAnswers { len })),
+            };
+        }
         turn.check_output(u64::from(len))?;
         if len > 0 {
             let start = ptr as usize;

@@ -36,7 +36,7 @@ impl<T> Layer for Option<T> {
     }
 }
 
-impl Layer for Vec<String> {
+impl<T> Layer for Vec<T> {
     fn over(self, below: Self) -> Self {
         if self.is_empty() { below } else { self }
     }

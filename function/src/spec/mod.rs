@@ -16,10 +16,12 @@
 //! # Ok::<(), wfaas_function::SpecError>(())
 //! ```
 
+mod dirs;
 mod layer;
 mod name;
 mod quantity;
 
+pub use dirs::{AllowedDirs, Dir};
 pub use layer::{Fields, Key};
 pub use name::{FunctionName, NameError, Route, RouteError, TenantName, TenantNameError};
 pub use quantity::{ByteSize, Span};
@@ -52,6 +54,9 @@ layer! {
         /// Environment variables, added to those below.
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
         pub env: BTreeMap<String, String> { "env" => layer::Variables },
+        /// Directories of the host. A layer with any replaces all of those below.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        pub dirs: Vec<Dir> { "dirs" => Vec<Dir> },
         /// Settings that a guest asks for by name, added to those below.
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
         pub config: BTreeMap<String, String> { "config" => BTreeMap<String, String> },
@@ -62,6 +67,14 @@ layer! {
         /// `content-type` of answers; plain text in UTF-8 if no layer says otherwise.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub content_type: Option<String> { "content_type" => String },
+        /// Content codings that answers may have, the best one first; none if no layer says otherwise.
+        /// A layer with any replaces all of those below.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        pub compress: Vec<Coding> { "compress" => Vec<Coding> },
+        /// Whether a CGI program sees credentials: the headers `authorization` and
+        /// `proxy-authorization` of requests. It does not if no layer says so.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub pass_authorization: Option<bool> { "pass_authorization" => bool },
         /// Tenant that it is charged to and limited with; that of the deployment's token if no layer
         /// says otherwise.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -188,6 +201,26 @@ impl Limits {
             _ if *time == NO_TIME => zero("limits.time"),
             _ if *cpu == NO_TIME => zero("limits.cpu"),
             _ => Ok(()),
+        }
+    }
+}
+
+/// A content coding of answers (RFC 9110, 8.4.1; RFC 7932).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Coding {
+    /// Brotli.
+    Br,
+    /// gzip.
+    Gzip,
+}
+
+impl Coding {
+    /// Its name in headers and configuration files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Coding::Br => "br",
+            Coding::Gzip => "gzip",
         }
     }
 }

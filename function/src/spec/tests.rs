@@ -9,12 +9,12 @@ fn json(text: &str) -> Spec {
 fn every_field_of_a_layer_is_above_the_one_below() {
     let below = json(
         r#"{"name": "a", "route": "/a", "abi": "wasi", "args": ["1"], "env": {"A": "1", "B": "1"},
-            "content_type": "text/css", "tenant": "a", "on_disconnect": "cancel",
+            "dirs": [{"host": "/a", "guest": "/a"}], "content_type": "text/css", "tenant": "a", "on_disconnect": "cancel",
             "limits": {"memory": 1, "time": 1, "cpu": 1, "output": 1, "log": 1}}"#,
     );
     let above = json(
         r#"{"name": "b", "route": "/b", "abi": "reactor", "args": ["2", "3"], "env": {"B": "2"},
-            "content_type": "text/html", "tenant": "b", "on_disconnect": "finish",
+            "dirs": [{"host": "/b", "guest": ".", "read_only": true}], "content_type": "text/html", "tenant": "b", "on_disconnect": "finish",
             "limits": {"memory": 2, "time": 2, "cpu": 2, "output": 2, "log": 2}}"#,
     );
     let mut expected = above.clone();

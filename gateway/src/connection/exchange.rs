@@ -94,11 +94,16 @@ impl Exchange {
         receive.pause(now);
     }
 
-    /// Bytes of the answer are there for the client.
-    pub(super) fn offer(&self, bytes: u64, lease: Option<Lease>) {
+    /// There is an answer, and a lease of its bytes and those of its request.
+    pub(super) fn answer(&self, lease: Option<Lease>) {
         let mut send = self.sending();
         send.lease = lease;
         send.answered = true;
+    }
+
+    /// Bytes of the answer are there for the client.
+    pub(super) fn offer(&self, bytes: u64) {
+        let mut send = self.sending();
         send.offered += bytes;
         if send.offered > 0 {
             send.pace.wait(clock::now());

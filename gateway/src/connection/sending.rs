@@ -1,13 +1,13 @@
 //! The body of an answer as hyper gets it: in pieces that tell when the client has taken them.
 
 use super::exchange::Exchange;
-use crate::http::Answer;
+use crate::http::{Answer, Rest};
 use bytes::{Buf, Bytes};
 use hyper::body::{Body, Frame, SizeHint};
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use wfaas_function::BrokenOff;
 
 /// Most bytes of a piece: the most that a reset stream leaves behind, and that waits in the
 /// buffers of a protocol beyond their own size.
@@ -18,10 +18,12 @@ const PIECE: usize = 64 << 10;
 /// theirs until everything before it is taken, at the price of an empty frame.
 const SMALL: usize = 16 << 10;
 
-/// An answer on its way to the client. Every byte is offered from the start, so that the clock
-/// runs whether hyper asks for them or not.
+/// An answer on its way to the client. Every byte that is there is offered at once, so that the clock
+/// runs whether hyper asks for them or not. Of an answer that is still being made, more is taken only
+/// when the client has taken what there was.
 pub(super) struct Sending {
     rest: Bytes,
+    made: Option<Box<Rest>>,
     ends_late: bool,
     /// `None` once the last piece has it.
     exchange: Option<Arc<Exchange>>,
@@ -57,9 +59,24 @@ impl Drop for Piece {
 
 impl Sending {
     pub(super) fn new(answer: Answer, exchange: Arc<Exchange>) -> Sending {
-        let Answer { bytes: rest, lease, .. } = answer;
-        exchange.offer(rest.len() as u64, lease);
-        Sending { ends_late: rest.len() > SMALL, rest, exchange: Some(exchange) }
+        let Answer { bytes: rest, lease, rest: made, added: _ } = answer;
+        exchange.answer(lease);
+        exchange.offer(rest.len() as u64);
+        let ends_late = rest.len() > SMALL || made.is_some();
+        Sending { rest, made, ends_late, exchange: Some(exchange) }
+    }
+
+    /// Waits for more of an answer that is still being made; whether there is more.
+    fn poll_made(&mut self, context: &mut Context<'_>) -> Poll<Result<bool, BrokenOff>> {
+        let Some(made) = &mut self.made else { return Poll::Ready(Ok(false)) };
+        let Some(bytes) = ready!(made.poll_next(context)).transpose()? else {
+            return Poll::Ready(Ok(false));
+        };
+        if let Some(exchange) = &self.exchange {
+            exchange.offer(bytes.len() as u64);
+        }
+        self.rest = bytes;
+        Poll::Ready(Ok(true))
     }
 
     /// The next piece; the last one has the exchange, unless it is asked for once more.
@@ -74,20 +91,22 @@ impl Sending {
 
 impl Body for Sending {
     type Data = Piece;
-    type Error = Infallible;
+    type Error = BrokenOff;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Piece>, Infallible>>> {
-        if !self.rest.is_empty() {
-            return Poll::Ready(self.piece().map(|piece| Ok(Frame::data(piece))));
+    ) -> Poll<Option<Result<Frame<Piece>, BrokenOff>>> {
+        if self.rest.is_empty() {
+            if let Some(exchange) = &self.exchange {
+                ready!(exchange.poll_taken(context));
+            }
+            if !ready!(self.poll_made(context))? {
+                self.ends_late = false;
+                return Poll::Ready(None);
+            }
         }
-        if let Some(exchange) = &self.exchange {
-            ready!(exchange.poll_taken(context));
-        }
-        self.ends_late = false;
-        Poll::Ready(None)
+        Poll::Ready(self.piece().map(|piece| Ok(Frame::data(piece))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -95,6 +114,9 @@ impl Body for Sending {
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.rest.len() as u64)
+        match &self.made {
+            None => SizeHint::with_exact(self.rest.len() as u64),
+            Some(made) => made.announced().map_or_else(SizeHint::new, SizeHint::with_exact),
+        }
     }
 }

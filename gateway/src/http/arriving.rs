@@ -30,76 +30,85 @@ const SMALL: u64 = 64 << 10;
 const WINDOW: usize = 128 << 10;
 
 /// A body, the lease of its bytes, and the part of it that has not arrived.
-pub(super) struct Arriving<'a> {
+pub(super) struct Arriving {
     pub(super) body: Body,
     pub(super) lease: Lease,
-    /// The part that has not arrived, if there is one.
-    pub(super) rest: Option<Rest<'a>>,
+    pub(super) rest: Rest,
 }
 
-/// The part of a body that has not arrived.
-pub(super) struct Rest<'a> {
-    body: &'a mut Incoming,
+/// The part of a body that has not arrived, if there is one.
+pub(super) struct Rest(Option<Receiving>);
+
+struct Receiving {
     /// Bytes that were received, and most bytes of the whole.
     received: u64,
     limit: u64,
-    exchange: &'a Exchange,
     pipe: Filler,
 }
 
-impl Arriving<'_> {
+impl Arriving {
     /// No body.
-    pub(super) fn nothing(lease: Lease) -> Self {
-        Arriving { body: Body::default(), lease, rest: None }
+    pub(super) fn nothing(lease: Lease) -> Arriving {
+        Arriving { body: Body::default(), lease, rest: Rest(None) }
     }
 }
 
 /// Receives a body of at most `limit` bytes before its guest starts; only the beginning of a long one
 /// if the guest `reads_streams`.
-pub(super) async fn begin<'a>(
-    body: &'a mut Incoming,
+pub(super) async fn begin(
+    body: &mut Incoming,
     limit: u64,
     lease: Lease,
-    exchange: &'a Exchange,
+    exchange: &Exchange,
     reads_streams: bool,
-) -> Result<Arriving<'a>, Problem> {
+) -> Result<Arriving, Problem> {
     check_announced(body, limit, "the body")?;
     let enough = if reads_streams { SMALL } else { u64::MAX };
     let beginning = receive(body, limit, enough, lease, exchange).await?;
     let (bytes, mut lease) = (beginning.bytes, beginning.lease);
     if beginning.ended {
-        return Ok(Arriving { body: Body::complete(bytes), lease, rest: None });
+        return Ok(Arriving { body: Body::complete(bytes), lease, rest: Rest(None) });
     }
     let left = body.size_hint().upper().unwrap_or(u64::MAX).min(limit);
     let waiting = 2 * WINDOW as u64 + u64::from(STREAM_WINDOW);
     lease.grow(waiting.min(left)).map_err(|_| Problem::too_much())?;
     let received = bytes.len() as u64;
     let (pipe, stdin) = pipe(bytes);
-    let rest = Rest { body, received, limit, exchange, pipe };
+    let receiving = Receiving { received, limit, pipe };
     let body = Body::stream(Box::new(stdin));
-    Ok(Arriving { body, lease, rest: Some(rest) })
+    Ok(Arriving { body, lease, rest: Rest(Some(receiving)) })
 }
 
-impl Rest<'_> {
-    /// Does `work`, and receives the rest meanwhile, as fast as the guest reads it.
+impl Rest {
+    /// Whether everything has arrived.
+    pub(super) fn is_over(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Does `work`, and receives the rest of the `body` meanwhile, as fast as the guest reads it.
     ///
     /// # Errors
     /// The client's doing: the work is dropped then.
     pub(super) async fn receive_during<T>(
         self,
+        body: &mut Incoming,
+        exchange: &Exchange,
         work: impl Future<Output = T>,
     ) -> Result<T, Problem> {
+        let Rest(Some(receiving)) = self else { return Ok(work.await) };
         let mut work = pin!(work);
         tokio::select! {
             biased;
             done = work.as_mut() => return Ok(done),
-            received = self.receive() => received?,
+            received = receiving.receive(body, exchange) => received?,
         }
         Ok(work.await)
     }
+}
 
-    async fn receive(mut self) -> Result<(), Problem> {
-        while let Some(data) = next_in_time(self.body, self.exchange).await? {
+impl Receiving {
+    async fn receive(mut self, body: &mut Incoming, exchange: &Exchange) -> Result<(), Problem> {
+        while let Some(data) = next_in_time(body, exchange).await? {
             self.received += data.len() as u64;
             if self.received > self.limit {
                 return Err(Problem::too_large("the body", self.limit));

@@ -3,6 +3,7 @@
 use super::Incoming;
 use super::added::Added;
 use super::answer::Problem;
+use super::coding::Rest;
 use crate::budget::{Exhausted, Lease};
 use crate::connection::Exchange;
 use bytes::Bytes;
@@ -18,6 +19,8 @@ pub(crate) struct Answer {
     pub(crate) bytes: Bytes,
     pub(crate) lease: Option<Lease>,
     pub(crate) added: Added,
+    /// What follows the bytes, if not all of them are there.
+    pub(crate) rest: Option<Box<Rest>>,
 }
 
 impl Answer {
@@ -32,7 +35,7 @@ impl Answer {
 
 impl From<Bytes> for Answer {
     fn from(bytes: Bytes) -> Answer {
-        Answer { bytes, lease: None, added: Added::default() }
+        Answer { bytes, lease: None, added: Added::default(), rest: None }
     }
 }
 

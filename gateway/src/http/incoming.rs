@@ -14,6 +14,13 @@ pub(crate) enum Incoming {
     Complete(Bytes),
 }
 
+impl Incoming {
+    /// Takes what there is and what arrives, and leaves nothing.
+    pub(super) fn take(&mut self) -> Incoming {
+        std::mem::replace(self, Incoming::Complete(Bytes::new()))
+    }
+}
+
 impl Body for Incoming {
     type Data = Bytes;
     type Error = hyper::Error;

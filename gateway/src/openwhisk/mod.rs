@@ -18,6 +18,7 @@ pub(crate) use containers::Containers;
 
 use crate::http::{Answer, Caller, Incoming, Problem, discard, json};
 use crate::server::Shared;
+use hyper::header::ORIGIN;
 use hyper::http::request::Parts;
 use hyper::{Method, Response, StatusCode};
 use serde_json::json;
@@ -73,6 +74,10 @@ async fn route(
     let words: Vec<&str> = path.split('/').skip(1).take(3).collect();
     if head.method != Method::POST {
         return Err(Problem::method("POST"));
+    }
+    if head.headers.contains_key(ORIGIN) {
+        // The platform sends none. A page in a browser must not bring code here.
+        return Err(Problem::new(StatusCode::FORBIDDEN, "requests of web pages are refused"));
     }
     match words[..] {
         ["init"] => init::handle(asked, "", &head, body).await,

@@ -36,7 +36,7 @@ impl Ended {
     pub(super) fn into_wow_response(self) -> Response<Answer> {
         let Ended { status, response } = self;
         let (_, answer) = response.into_parts();
-        let Answer { bytes, lease } = answer;
+        let Answer { bytes, lease, .. } = answer;
         let text = std::str::from_utf8(&bytes).ok();
         let result = text.and_then(|text| serde_json::from_str::<&RawValue>(text).ok());
         let success = status == StatusCode::OK && !is_error(&bytes);
@@ -145,13 +145,14 @@ fn instant(deadline: &RawValue) -> Option<Instant> {
 /// The answer to an activation that its guest did not bring to an end.
 fn failed(log: &Activation, error: &InvokeError) -> Ended {
     log.say(error);
-    let message = match error {
+    let (status, message) = match error {
         InvokeError::Deadline(_) | InvokeError::CpuLimit(_) => {
-            "The action exceeded its time limit. See logs for details."
+            (StatusCode::GATEWAY_TIMEOUT, "The action exceeded its time limit.")
         }
-        InvokeError::OutputLimit(_) => "The action's result is too large. See logs for details.",
-        _ => "The action failed. See logs for details.",
+        InvokeError::OutputLimit(_) => {
+            (StatusCode::BAD_GATEWAY, "The action wrote too much. See logs for details.")
+        }
+        _ => (StatusCode::BAD_GATEWAY, "The action failed. See logs for details."),
     };
-    let status = StatusCode::BAD_GATEWAY;
     Ended { status, response: json(status, &json!({ "error": message })) }
 }

@@ -115,14 +115,11 @@ fn subscription(
 /// A descriptor, if it can be waited for.
 fn pollable(guest: &mut Guest<'_>, fd: u32, direction: Direction) -> Result<Wanted, Errno> {
     let descriptor = guest.wasi().table.get(fd)?;
-    let is_good = match (&descriptor.object, direction) {
-        (Object::Connection(_) | Object::File { .. }, _) => true,
-        (Object::Input(_) | Object::Listener(_), Direction::Read) => true,
-        (Object::Output(_), Direction::Write) => true,
-        _ => false,
-    };
-    if !is_good {
-        return Err(Errno::Badf);
+    match (&descriptor.object, direction) {
+        (Object::Connection(_) | Object::File { .. }, _)
+        | (Object::Input(_) | Object::Listener(_), Direction::Read)
+        | (Object::Output(_), Direction::Write) => {}
+        _ => return Err(Errno::Badf),
     }
     descriptor.rights.check(Rights::POLL_FD_READWRITE)?;
     Ok(Wanted::Descriptor(fd, direction))

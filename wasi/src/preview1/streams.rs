@@ -167,6 +167,7 @@ fn write_once(guest: &mut Guest<'_>, fd: u32, part: GuestSlice) -> Result<u32, F
         Err(WriteError::Os(rustix::io::Errno::INTR)) => Ok(0),
         Err(WriteError::Os(error)) => Err(Errno::from(error).into()),
         Err(WriteError::Limit(limit)) => Err(Failure::End(limit.into())),
+        Err(WriteError::Stream(error)) => Err(Failure::End(error)),
         Err(WriteError::NoOutput) => Err(Errno::Badf.into()),
     }
 }

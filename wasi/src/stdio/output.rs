@@ -3,7 +3,10 @@
 use super::log::{Lines, LogEvent, Logged};
 use crate::wait;
 use rustix::io::Errno;
+use std::fmt;
 use std::os::fd::BorrowedFd;
+use std::task::{Context, Poll};
+use wfaas_vm::BoxError;
 
 /// Most bytes given to a stream of the process at once.
 const WRITE_CHUNK: usize = 64 << 10;
@@ -21,6 +24,32 @@ enum Sink {
     Capture { limit: u64 },
     Process(BorrowedFd<'static>),
     Log(Lines),
+    Stream(Stream),
+}
+
+/// Where bytes go that a guest writes piece by piece, such as the body of an answer. A sink that is
+/// full makes its guest wait: that is back-pressure.
+pub trait ByteSink: Send {
+    /// Whether the guest has to wait before the sink takes another byte.
+    fn is_full(&self) -> bool;
+
+    /// Ready when the sink [is not full](ByteSink::is_full).
+    fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<()>;
+
+    /// Takes some bytes; how many: at least one, if there are any and the sink is not full.
+    ///
+    /// # Errors
+    /// An error ends the guest's call with itself as the [`HostError`](wfaas_vm::HostError).
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, BoxError>;
+}
+
+/// A sink of the embedder's.
+struct Stream(Box<dyn ByteSink>);
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Stream")
+    }
 }
 
 /// The guest wrote more than it may.
@@ -32,12 +61,14 @@ pub struct OutputLimit {
 }
 
 /// Why a write failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum WriteError {
     /// The guest's limit is reached: this ends its call.
     Limit(OutputLimit),
     /// The stream of the process refused: the guest is told.
     Os(Errno),
+    /// The sink takes nothing more: this ends the guest's call.
+    Stream(BoxError),
     /// Not a stream that can be written.
     NoOutput,
 }
@@ -99,10 +130,15 @@ impl Output {
         Output(Sink::Log(Lines::new(budget, overhead)))
     }
 
+    /// A sink of the embedder's, which may make the guest wait.
+    pub fn stream(sink: Box<dyn ByteSink>) -> Output {
+        Output(Sink::Stream(Stream(sink)))
+    }
+
     /// Writes as much as is taken at once.
     ///
     /// # Errors
-    /// [`WriteError`]: a limit reached, or a stream of the process that refuses.
+    /// [`WriteError`]: a limit reached, or a stream that refuses.
     pub(crate) fn write(
         &mut self,
         bytes: &[u8],
@@ -125,6 +161,23 @@ impl Output {
                 let bytes = wait::write(*descriptor, touched(bytes)).map_err(WriteError::Os)?;
                 Ok(Written { bytes, event: None })
             }
+            Sink::Stream(Stream(sink)) => {
+                let bytes = sink.write(bytes).map_err(WriteError::Stream)?;
+                Ok(Written { bytes, event: None })
+            }
+        }
+    }
+
+    /// Whether the guest has to wait before a sink of the embedder's takes more.
+    pub(crate) fn is_full(&self) -> bool {
+        matches!(&self.0, Sink::Stream(Stream(sink)) if sink.is_full())
+    }
+
+    /// Ready when a write takes no wait for a sink of the embedder's.
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        match &mut self.0 {
+            Sink::Stream(Stream(sink)) => sink.poll_room(context),
+            Sink::Capture { .. } | Sink::Process(_) | Sink::Log(_) => Poll::Ready(()),
         }
     }
 
@@ -132,14 +185,14 @@ impl Output {
     pub(crate) fn take_unfinished_line(&mut self, shared: &mut Shared) -> Option<LogEvent> {
         match &mut self.0 {
             Sink::Log(lines) => lines.take_unfinished(&mut shared.logged),
-            Sink::Capture { .. } | Sink::Process(_) => None,
+            Sink::Capture { .. } | Sink::Process(_) | Sink::Stream(_) => None,
         }
     }
 
     /// The descriptor that has to be waited for before writing; `None` if there is no waiting.
     pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'static>> {
         match &self.0 {
-            Sink::Capture { .. } | Sink::Log(_) => None,
+            Sink::Capture { .. } | Sink::Log(_) | Sink::Stream(_) => None,
             Sink::Process(descriptor) => Some(*descriptor),
         }
     }
@@ -166,11 +219,11 @@ mod tests {
         let (mut output, mut shared) = (Output::capture(5), Shared::default());
         let mut write =
             |bytes: &[u8]| output.write(bytes, &mut shared).map(|written| written.bytes);
-        assert_eq!(write(b"abc"), Ok(3));
-        assert_eq!(write(b"de"), Ok(2));
-        assert_eq!(write(b""), Ok(0));
+        assert!(matches!(write(b"abc"), Ok(3)));
+        assert!(matches!(write(b"de"), Ok(2)));
+        assert!(matches!(write(b""), Ok(0)));
         let limit = OutputLimit { bytes: 5 };
-        assert_eq!(write(b"f"), Err(WriteError::Limit(limit)));
+        assert!(matches!(write(b"f"), Err(WriteError::Limit(error)) if error == limit));
         assert!(limit.to_string().starts_with("output limit exceeded"));
         assert_eq!(shared.captured, b"abcde");
     }

@@ -83,6 +83,9 @@ pub(crate) enum Mode {
     OwnPool,
 }
 
+/// An entry of a listing: name, type, next cookie.
+pub(crate) type Listed = (String, u8, u64);
+
 pub(crate) struct Guest {
     store: Store<Data>,
     instance: Instance,
@@ -336,7 +339,7 @@ impl Guest {
         fd: u32,
         cookie: u64,
         room: usize,
-    ) -> Result<(Vec<(String, u8, u64)>, bool), u16> {
+    ) -> Result<(Vec<Listed>, bool), u16> {
         let args = [fd.into(), DATA, room as u64, cookie, RESULT];
         let errno = self.call("fd_readdir", &args);
         if errno != 0 {

@@ -85,7 +85,7 @@ fn make(guest: &mut Guest, call: &Call) {
             args[*at..*at + 2].copy_from_slice(&path);
         }
         if let Some(first) = args.first_mut().filter(|_| !at.is_empty() && at[0] > 0) {
-            *first = if call.args[8] % 3 == 0 { *first } else { 3 };
+            *first = if call.args[8].is_multiple_of(3) { *first } else { 3 };
         }
     }
     guest.put(600, &[DATA as u32, 7, DATA as u32 + 9, 3000].map(u32::to_le_bytes).concat());

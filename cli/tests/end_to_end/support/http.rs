@@ -54,10 +54,10 @@ pub(crate) fn request(
     {
         return Err(sent.err().unwrap_or(error));
     }
-    parse(&answer).ok_or_else(|| io::Error::other("the answer ends too early"))
+    parse(&answer, method == "HEAD").ok_or_else(|| io::Error::other("the answer ends too early"))
 }
 
-fn parse(answer: &[u8]) -> Option<Response> {
+fn parse(answer: &[u8], is_head: bool) -> Option<Response> {
     let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n")?;
     let head = String::from_utf8_lossy(&answer[..end]).into_owned();
     let mut lines = head.lines();
@@ -72,6 +72,8 @@ fn parse(answer: &[u8]) -> Option<Response> {
         return Some(Response { body, ..response });
     }
     let length = response.header("content-length").and_then(|length| length.parse().ok());
+    // The answer to HEAD says how long a body would be.
+    let length = length.filter(|_| !is_head);
     length.is_none_or(|length: usize| length == response.body.len()).then_some(response)
 }
 

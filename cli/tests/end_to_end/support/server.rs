@@ -102,6 +102,23 @@ impl Server {
         self.log.lock().unwrap().clone()
     }
 
+    /// Bytes of memory that the server has now, and the most since [`Server::forget_peak`].
+    pub(crate) fn memory(&self) -> (u64, u64) {
+        let path = format!("/proc/{}/status", self.child.id());
+        let status = std::fs::read_to_string(path).expect("our child");
+        let bytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)).expect(name);
+            line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") << 10
+        };
+        (bytes("VmRSS:"), bytes("VmHWM:"))
+    }
+
+    /// Forgets how much memory the server had before.
+    pub(crate) fn forget_peak(&self) {
+        let path = format!("/proc/{}/clear_refs", self.child.id());
+        std::fs::write(path, "5").expect("our child");
+    }
+
     /// What the server has written to standard output until now.
     pub(crate) fn output(&self) -> String {
         self.output.lock().unwrap().clone()

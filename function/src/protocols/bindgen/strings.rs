@@ -106,7 +106,8 @@ impl StringFunc {
             Ok(malloc) => Malloc::SizeAndAlign(malloc),
             Err(_) => Malloc::Size(resolver.func(MALLOC)?),
         };
-        let start = resolver.has(START).then(|| resolver.func(START)).transpose()?;
+        // Where there is nothing to run, the export is an import of JavaScript's itself.
+        let start = resolver.func(START).ok();
         let memory = resolver.memory(MEMORY)?;
         Ok(StringFunc { start, malloc, func, strings, result, memory })
     }

@@ -167,7 +167,8 @@ async fn attend(
 fn write_head(answer: &Response<Answer>, closes: bool, output: &mut Vec<u8>) -> bool {
     let (headers, body) = (answer.headers(), answer.body());
     let frame = Frame { length: body.bytes.len(), closes };
-    frame.length <= MAX_BODY
+    body.rest.is_none()
+        && frame.length <= MAX_BODY
         && answer::write_head(answer.status(), headers, &body.added, frame, output)
 }
 
@@ -195,7 +196,8 @@ async fn send(
             // Next to all answers are taken at once: only the others have a clock.
             if let Some(lease) = lease.take_if(|_| written.is_pending()) {
                 present.list();
-                present.exchange.offer((total - sent) as u64, lease);
+                present.exchange.answer(lease);
+                present.exchange.offer((total - sent) as u64);
             }
             let count = ready!(written)?;
             sent += count;

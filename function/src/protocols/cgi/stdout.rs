@@ -1,0 +1,261 @@
+//! stdout of a CGI program: a head (RFC 3875, 6), an empty line, and the body.
+
+use crate::head::{self, HeadError, MAX_HEAD_BYTES};
+use crate::reply::Reply;
+use http::header::{CONTENT_TYPE, HeaderName, LOCATION};
+use http::response::Parts;
+use http::{HeaderMap, StatusCode};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use wfaas_vm::BoxError;
+use wfaas_wasi::ByteSink;
+
+/// The sink of the program's stdout. The guest's descriptor and the conversation each have a handle.
+#[derive(Clone)]
+pub(super) struct Stdout(Arc<Mutex<Inner>>);
+
+struct Inner {
+    reply: Reply,
+    stage: Stage,
+    /// Names for the log.
+    function: String,
+    request: String,
+}
+
+enum Stage {
+    /// Lines of the head have come, and the place where the last one begins.
+    Head { block: Vec<u8>, line: usize },
+    /// The head is complete and has no `Content-Type`: there must be no body.
+    Bare(Box<Parts>),
+    /// The head was sent.
+    Body,
+}
+
+impl Stdout {
+    /// Head and body go to `reply`; the log calls function and request by these names.
+    pub(super) fn new(reply: Reply, function: &str, request: &str) -> Stdout {
+        let stage = Stage::Head { block: Vec::new(), line: 0 };
+        let (function, request) = (function.to_owned(), request.to_owned());
+        Stdout(Arc::new(Mutex::new(Inner { reply, stage, function, request })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The program has ended.
+    ///
+    /// # Errors
+    /// [`HeadError`] if its head is not complete, or cannot be sent.
+    pub(super) fn finish(&self) -> Result<(), HeadError> {
+        let mut inner = self.lock();
+        match std::mem::replace(&mut inner.stage, Stage::Body) {
+            Stage::Head { .. } => Err(HeadError::Unfinished),
+            Stage::Bare(head) => inner.begin(*head),
+            Stage::Body => Ok(()),
+        }
+    }
+}
+
+impl ByteSink for Stdout {
+    fn is_full(&self) -> bool {
+        self.lock().reply.is_full()
+    }
+
+    fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        self.lock().reply.poll_room(context)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, BoxError> {
+        let mut inner = self.lock();
+        match &mut inner.stage {
+            Stage::Head { block, line } => {
+                let (taken, is_complete) = feed(block, line, bytes)?;
+                if is_complete {
+                    let head = parse(block)?;
+                    inner.complete(head)?;
+                }
+                Ok(taken)
+            }
+            Stage::Bare(_) if !bytes.is_empty() => Err(HeadError::NoContentType.into()),
+            Stage::Bare(_) | Stage::Body => Ok(inner.reply.write(bytes)?),
+        }
+    }
+}
+
+impl Inner {
+    /// Goes on after the head's last line.
+    fn complete(&mut self, head: Parts) -> Result<(), HeadError> {
+        if head.headers.contains_key(CONTENT_TYPE) || head.headers.contains_key(LOCATION) {
+            self.stage = Stage::Body;
+            return self.begin(head);
+        }
+        self.stage = Stage::Bare(Box::new(head));
+        Ok(())
+    }
+
+    fn begin(&self, head: Parts) -> Result<(), HeadError> {
+        let dropped = self.reply.begin(head)?;
+        if !dropped.is_empty() {
+            let (function, request) = (self.function.as_str(), self.request.as_str());
+            let names: Vec<&str> = dropped.iter().map(HeaderName::as_str).collect();
+            let names = names.join(", ");
+            tracing::warn!(function, request, "headers of the answer were dropped: {names}");
+        }
+        Ok(())
+    }
+}
+
+/// Takes bytes up to the end of the head; how many, and whether it is complete.
+fn feed(block: &mut Vec<u8>, line: &mut usize, bytes: &[u8]) -> Result<(usize, bool), HeadError> {
+    for (index, byte) in bytes.iter().enumerate() {
+        if block.len() == MAX_HEAD_BYTES {
+            return Err(HeadError::TooLarge);
+        }
+        block.push(*byte);
+        if *byte == b'\n' {
+            if matches!(&block[*line..], b"\n" | b"\r\n") {
+                return Ok((index + 1, true));
+            }
+            *line = block.len();
+        }
+    }
+    Ok((bytes.len(), false))
+}
+
+/// Reads a complete head. Lines end with a line feed, or a carriage return before it.
+fn parse(block: &[u8]) -> Result<Parts, HeadError> {
+    let (mut head, mut status) = (head::empty(), None);
+    for line in block.split(|byte| *byte == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.is_empty() {
+            continue;
+        }
+        let invalid = || HeadError::Line(head::shown(line));
+        let colon = line.iter().position(|byte| *byte == b':').ok_or_else(invalid)?;
+        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        if name.eq_ignore_ascii_case(b"status") {
+            once("Status", status.replace(parse_status(value)?).is_some())?;
+            continue;
+        }
+        head::append(&mut head.headers, name, value)?;
+    }
+    once("Content-Type", is_repeated(&head.headers, CONTENT_TYPE))?;
+    once("Location", is_repeated(&head.headers, LOCATION))?;
+    head.status = final_status(&head.headers, status)?;
+    Ok(head)
+}
+
+/// The status of a document or of a redirect (RFC 3875, 6.2 and 6.3.3).
+fn final_status(headers: &HeaderMap, status: Option<StatusCode>) -> Result<StatusCode, HeadError> {
+    match (status, headers.get(LOCATION)) {
+        (Some(status), _) => Ok(status),
+        (None, Some(location)) if location.as_bytes().starts_with(b"/") => {
+            Err(HeadError::LocalRedirect)
+        }
+        (None, Some(_)) => Ok(StatusCode::FOUND),
+        (None, None) if headers.contains_key(CONTENT_TYPE) => Ok(StatusCode::OK),
+        (None, None) => Err(HeadError::NoContentType),
+    }
+}
+
+/// Three digits, and maybe a reason after a space.
+fn parse_status(value: &[u8]) -> Result<StatusCode, HeadError> {
+    let invalid = || HeadError::Status(head::shown(value));
+    let digits = value.split(|byte| *byte == b' ').next().unwrap_or_default();
+    let plain = digits.len() == 3 && digits.iter().all(u8::is_ascii_digit);
+    let number = std::str::from_utf8(digits).ok().filter(|_| plain);
+    let number = number.and_then(|digits| digits.parse().ok()).ok_or_else(invalid)?;
+    head::status(number)
+}
+
+fn once(field: &'static str, is_repeated: bool) -> Result<(), HeadError> {
+    if is_repeated { Err(HeadError::Twice(field)) } else { Ok(()) }
+}
+
+fn is_repeated(headers: &HeaderMap, name: HeaderName) -> bool {
+    headers.get_all(name).iter().nth(1).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    type Answer = (u16, Vec<(String, String)>, Vec<u8>);
+
+    /// The answer of a program that writes this, in pieces of each size.
+    fn answer(output: &[u8]) -> Result<Answer, HeadError> {
+        let whole = answer_in_pieces(output, output.len().max(1));
+        for size in 1..output.len().min(9) {
+            assert_eq!(answer_in_pieces(output, size), whole, "pieces of {size}");
+        }
+        whole
+    }
+
+    fn answer_in_pieces(output: &[u8], size: usize) -> Result<Answer, HeadError> {
+        let reply = Reply::collecting();
+        let mut stdout = Stdout::new(reply.clone(), "f", "r");
+        for mut piece in output.chunks(size) {
+            while !piece.is_empty() {
+                let taken = stdout.write(piece).map_err(|error| {
+                    error.downcast_ref::<HeadError>().expect("an error of the head").clone()
+                })?;
+                assert!(taken > 0, "it goes on");
+                piece = &piece[taken..];
+            }
+        }
+        stdout.finish()?;
+        let (head, body) = reply.take().expect("a head");
+        let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into();
+        let headers = head.headers.iter();
+        let headers = headers.map(|(name, value)| (name.to_string(), text(value))).collect();
+        Ok((head.status.as_u16(), headers, body))
+    }
+
+    fn owned(headers: &[(&str, &str)]) -> Vec<(String, String)> {
+        headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn documents_and_redirects() {
+        let html = owned(&[("content-type", "text/html")]);
+        let page = answer(b"Content-Type: text/html\n\nbody\n\n").unwrap();
+        assert_eq!(page, (200, html.clone(), b"body\n\n".to_vec()));
+        let page = answer(b"content-type:text/html\r\nStatus: 404 Not Found\r\n\r\n\r\n").unwrap();
+        assert_eq!(page, (404, html, b"\r\n".to_vec()));
+        let away = answer(b"Location: https://a.example/b\n\n").unwrap();
+        assert_eq!(away, (302, owned(&[("location", "https://a.example/b")]), vec![]));
+        let near = answer(b"Status: 303\nLocation: /b\n\n").unwrap();
+        assert_eq!((near.0, near.1), (303, owned(&[("location", "/b")])));
+        assert_eq!(answer(b"Status: 204\n\n").unwrap(), (204, vec![], vec![]));
+        let cookies = b"Content-Type: a/b\nSet-Cookie: a=1\nset-cookie: b=2\nConnection: close\n\n";
+        let cookies = answer(cookies).unwrap().1;
+        let both = [("content-type", "a/b"), ("set-cookie", "a=1"), ("set-cookie", "b=2")];
+        assert_eq!(cookies, owned(&both));
+    }
+
+    #[test]
+    fn what_is_no_head_is_told() {
+        for (output, error) in [
+            (&b""[..], HeadError::Unfinished),
+            (b"Content-Type: a/b\n", HeadError::Unfinished),
+            (b"\n", HeadError::NoContentType),
+            (b"X-A: b\n\n", HeadError::NoContentType),
+            (b"Status: 200\n\nbody", HeadError::NoContentType),
+            (b"hello, world\n\n", HeadError::Line("hello, world".to_owned())),
+            (b"Location: /b\n\n", HeadError::LocalRedirect),
+            (b"Status: 20\n\n", HeadError::Status("20".to_owned())),
+            (b"Status: 101\n\n", HeadError::Status("101".to_owned())),
+            (b"Status: 200\nStatus: 200\n\n", HeadError::Twice("Status")),
+            (b"Content-Type: a\nContent-Type: b\n\n", HeadError::Twice("Content-Type")),
+            (b"X-A: b\n folded\n\n", HeadError::Line(" folded".to_owned())),
+            (b"X A: b\n\n", HeadError::Name("X A".to_owned())),
+            (b"X-A: b\rSet-Cookie: c\n\n", HeadError::Value("x-a".parse().unwrap())),
+            (&b"x".repeat(MAX_HEAD_BYTES + 1), HeadError::TooLarge),
+        ] {
+            let output_shown = String::from_utf8_lossy(&output[..output.len().min(60)]);
+            assert_eq!(answer_in_pieces(output, 7).err(), Some(error.clone()), "{output_shown}");
+            assert_eq!(answer_in_pieces(output, 1 << 20).err(), Some(error), "{output_shown}");
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Replies: answers that go to the client while their guest runs.
+//!
+//! ```text
+//!   guest ──→ head, bytes ──→ Reply (at most WINDOW bytes) ──→ server ──→ client
+//! ```
+//!
+//! The guest's side of a [`Reply`] begins it with a head and adds bytes; it waits while the reply is
+//! full. The server's side takes the head as soon as it is there, then the bytes. Who runs the guest
+//! says how it ended: only they know.
+
+use crate::head::{self, HeadError};
+use bytes::Bytes;
+use http::HeaderName;
+use http::response::Parts;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use wfaas_vm::BoxError;
+use wfaas_wasi::{ByteSink, OutputLimit};
+
+/// Most bytes that a reply holds for its client.
+pub const WINDOW: usize = 64 << 10;
+
+/// An answer that is being made. Guest and server each have a handle.
+#[derive(Debug, Clone)]
+pub struct Reply(Arc<Mutex<State>>);
+
+#[derive(Debug)]
+struct State {
+    begun: bool,
+    /// Until the server has taken it.
+    head: Option<Parts>,
+    bytes: Vec<u8>,
+    window: usize,
+    /// Most bytes of the body, and those of them that were not written yet.
+    limit: u64,
+    left: u64,
+    end: End,
+    /// Whether nobody takes the bytes any more.
+    closed: bool,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Open,
+    Complete,
+    BrokenOff,
+}
+
+/// The guest has not made the whole answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the answer has broken off")]
+pub struct BrokenOff;
+
+impl Default for Reply {
+    fn default() -> Reply {
+        Reply::with_window(WINDOW)
+    }
+}
+
+impl Reply {
+    /// A reply that holds at most [`WINDOW`] bytes.
+    pub fn new() -> Reply {
+        Reply::default()
+    }
+
+    /// A reply that nobody takes before it is complete, and that never makes its guest wait.
+    pub fn collecting() -> Reply {
+        Reply::with_window(usize::MAX)
+    }
+
+    fn with_window(window: usize) -> Reply {
+        Reply(Arc::new(Mutex::new(State {
+            begun: false,
+            head: None,
+            bytes: Vec::new(),
+            window,
+            limit: u64::MAX,
+            left: u64::MAX,
+            end: End::Open,
+            closed: false,
+            reader: None,
+            writer: None,
+        })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets the most bytes of the body. Nothing was written yet.
+    pub(crate) fn set_limit(&self, bytes: u64) {
+        let mut state = self.lock();
+        (state.limit, state.left) = (bytes, bytes);
+    }
+
+    /// Begins with this head. The names of headers that were dropped.
+    ///
+    /// # Errors
+    /// [`HeadError`] if it cannot be sent, or another one was.
+    pub fn begin(&self, mut head: Parts) -> Result<Vec<HeaderName>, HeadError> {
+        let dropped = head::check(head.status, &mut head.headers)?;
+        let mut state = self.lock();
+        if state.begun {
+            return Err(HeadError::Sent);
+        }
+        state.begun = true;
+        state.head = Some(head);
+        wake(state, |state| &mut state.reader);
+        Ok(dropped)
+    }
+
+    /// Whether the head is there, or was.
+    pub fn is_begun(&self) -> bool {
+        self.lock().begun
+    }
+
+    /// Whether a write has to wait.
+    pub fn is_full(&self) -> bool {
+        self.lock().is_full()
+    }
+
+    /// Ready when there is room for a byte.
+    pub fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if !state.is_full() {
+            return Poll::Ready(());
+        }
+        state.writer = Some(context.waker().clone());
+        Poll::Pending
+    }
+
+    /// Takes as many bytes as there is room for; how many. All if nobody takes them from here.
+    ///
+    /// # Errors
+    /// [`OutputLimit`] if the body may not have so many.
+    pub fn write(&self, bytes: &[u8]) -> Result<usize, OutputLimit> {
+        let mut state = self.lock();
+        let room = state.window.saturating_sub(state.bytes.len());
+        let taken = if state.closed { bytes.len() } else { bytes.len().min(room) };
+        let Some(left) = state.left.checked_sub(taken as u64) else {
+            return Err(OutputLimit { bytes: state.limit });
+        };
+        state.left = left;
+        if !state.closed && taken > 0 {
+            state.add(&bytes[..taken]);
+            wake(state, |state| &mut state.reader);
+        }
+        Ok(taken)
+    }
+
+    /// Ready with the head, once.
+    pub fn poll_head(&self, context: &mut Context<'_>) -> Poll<Parts> {
+        let mut state = self.lock();
+        match state.head.take() {
+            Some(head) => Poll::Ready(head),
+            None => {
+                state.reader = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The next bytes of the body; `None` at its end.
+    pub fn poll_next(&self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BrokenOff>>> {
+        let mut state = self.lock();
+        if !state.bytes.is_empty() {
+            let bytes = std::mem::take(&mut state.bytes);
+            wake(state, |state| &mut state.writer);
+            return Poll::Ready(Some(Ok(bytes.into())));
+        }
+        match state.end {
+            End::Complete => Poll::Ready(None),
+            End::BrokenOff => Poll::Ready(Some(Err(BrokenOff))),
+            End::Open => {
+                state.reader = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// All that is there, if the head is.
+    pub(crate) fn take(&self) -> Option<(Parts, Vec<u8>)> {
+        let mut state = self.lock();
+        let head = state.head.take()?;
+        Some((head, std::mem::take(&mut state.bytes)))
+    }
+
+    /// The guest has made all of it.
+    pub fn complete(&self) {
+        self.finish(End::Complete);
+    }
+
+    /// The guest has not made all of it, and will not, unless it [has](Reply::complete).
+    pub fn break_off(&self) {
+        self.finish(End::BrokenOff);
+    }
+
+    fn finish(&self, end: End) {
+        let mut state = self.lock();
+        if state.end == End::Open {
+            state.end = end;
+        }
+        wake(state, |state| &mut state.reader);
+    }
+
+    /// Nobody takes the bytes any more: those that the guest writes are dropped.
+    pub fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.bytes = Vec::new();
+        wake(state, |state| &mut state.writer);
+    }
+}
+
+impl State {
+    fn is_full(&self) -> bool {
+        !self.closed && self.bytes.len() >= self.window
+    }
+
+    /// Adds bytes, with no more room around them than the window.
+    fn add(&mut self, bytes: &[u8]) {
+        let needed = self.bytes.len() + bytes.len();
+        if needed > self.bytes.capacity() {
+            let doubled = (self.bytes.capacity() * 2).min(self.window).max(needed);
+            self.bytes.reserve_exact(doubled - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+}
+
+/// Wakes one side, without the lock.
+fn wake(mut state: MutexGuard<'_, State>, side: fn(&mut State) -> &mut Option<Waker>) {
+    let waker = side(&mut state).take();
+    drop(state);
+    waker.into_iter().for_each(Waker::wake);
+}
+
+impl ByteSink for Reply {
+    fn is_full(&self) -> bool {
+        Reply::is_full(self)
+    }
+
+    fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        Reply::poll_room(self, context)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, BoxError> {
+        Ok(Reply::write(self, bytes)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn context() -> Context<'static> {
+        Context::from_waker(Waker::noop())
+    }
+
+    fn next(reply: &Reply) -> Poll<Option<Result<Vec<u8>, BrokenOff>>> {
+        reply.poll_next(&mut context()).map(|next| next.map(|piece| piece.map(Vec::from)))
+    }
+
+    #[test]
+    fn a_reply_takes_a_window_and_not_a_byte_more() {
+        let reply = Reply::new();
+        assert_eq!(reply.write(&[1; WINDOW + 7]), Ok(WINDOW));
+        assert!(reply.is_full() && reply.poll_room(&mut context()).is_pending());
+        assert_eq!(reply.write(b"x"), Ok(0));
+        assert!(reply.lock().bytes.capacity() <= WINDOW);
+        let Poll::Ready(Some(Ok(piece))) = next(&reply) else { panic!("nothing to take") };
+        assert_eq!(piece.len(), WINDOW);
+        assert!(!reply.is_full() && reply.poll_room(&mut context()).is_ready());
+        assert!(next(&reply).is_pending());
+        reply.complete();
+        assert_eq!(next(&reply), Poll::Ready(None));
+    }
+
+    #[test]
+    fn one_that_breaks_off_does_not_end() {
+        let reply = Reply::new();
+        assert_eq!(reply.write(b"some"), Ok(4));
+        reply.break_off();
+        reply.complete();
+        assert_eq!(next(&reply), Poll::Ready(Some(Ok(b"some".to_vec()))));
+        assert_eq!(next(&reply), Poll::Ready(Some(Err(BrokenOff))));
+        let reply = Reply::new();
+        reply.complete();
+        reply.break_off();
+        assert_eq!(next(&reply), Poll::Ready(None));
+    }
+
+    #[test]
+    fn one_that_is_closed_takes_everything_up_to_the_limit_and_holds_nothing() {
+        let reply = Reply::new();
+        reply.set_limit(3 * WINDOW as u64);
+        assert_eq!(reply.write(&[1; WINDOW]), Ok(WINDOW));
+        reply.close();
+        assert!(!reply.is_full());
+        assert_eq!(reply.write(&[1; 2 * WINDOW]), Ok(2 * WINDOW));
+        assert_eq!(reply.lock().bytes.capacity(), 0);
+        assert_eq!(reply.write(b"x"), Err(OutputLimit { bytes: 3 * WINDOW as u64 }));
+    }
+
+    #[test]
+    fn a_head_is_there_once() {
+        let reply = Reply::new();
+        assert!(reply.poll_head(&mut context()).is_pending() && !reply.is_begun());
+        assert_eq!(reply.begin(head::empty()), Ok(Vec::new()));
+        assert_eq!(reply.begin(head::empty()), Err(HeadError::Sent));
+        assert!(reply.poll_head(&mut context()).is_ready() && reply.is_begun());
+        assert!(reply.poll_head(&mut context()).is_pending());
+    }
+}
