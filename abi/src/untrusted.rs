@@ -96,6 +96,14 @@ impl<T: Display> Display for Untrusted<T> {
     }
 }
 
+/// Whether a text consists of characters that are shown as they are by all rules, and quickly seen to be:
+/// most values are words and numbers.
+pub fn is_plain_ascii(text: &str) -> bool {
+    let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
+    // Without a way out in between, it is a few instructions for many bytes.
+    text.bytes().fold(true, |all, byte| all & is_plain(byte))
+}
+
 /// Escapes text that is written to it, and refuses text beyond its room.
 struct Escaper<'a, 'f> {
     out: &'a mut Formatter<'f>,
@@ -198,6 +206,18 @@ mod tests {
         assert_eq!(quoted(written).to_string(), "\"a\tb\\n\\\"c\\\\\"");
         assert_eq!(text(written).to_string(), written);
         assert_eq!(indented(written).to_string(), "a\tb\n    \"c\\");
+    }
+
+    #[test]
+    fn plain_ascii_is_shown_as_it_is_and_nothing_else_is_taken_for_it() {
+        for c in '\0'..='\u{3100}' {
+            let text = format!("a{c}b");
+            let shown =
+                [name(&text).to_string(), line(&text).to_string(), quoted(&text).to_string()];
+            let is_same = shown[0] == text && shown[1] == text && shown[2] == format!("\"{text}\"");
+            assert_eq!(is_plain_ascii(&text), c.is_ascii() && is_same, "{c:?}");
+        }
+        assert!(is_plain_ascii(""));
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl WarmUp {
         let request = request.uri(if uri.starts_with('/') { uri } else { format!("/{uri}") });
         let (id, route_bytes) = (format!("warmup-{number}"), route.len());
         let exchange = Exchange::new(request.body(Body::complete(self.body))?);
-        Ok(Exchange { id, route_bytes, ..exchange })
+        Ok(Exchange { id: id.into(), route_bytes, ..exchange })
     }
 }
 

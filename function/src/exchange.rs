@@ -1,6 +1,7 @@
 //! An exchange: one request and the answer being made for it.
 
 use crate::head::{self, HeadError};
+use crate::id::ExchangeId;
 use crate::reply::Reply;
 use bytes::{Buf, Bytes};
 use http::response::Parts;
@@ -163,7 +164,7 @@ pub struct Exchange {
     /// The answer so far: status, headers and body.
     pub answer: Response<Body>,
     /// The request's id, for the log and the guest.
-    pub id: String,
+    pub id: ExchangeId,
     /// Bytes at the beginning of the URI's path that led to the function: its route.
     pub route_bytes: usize,
     /// When the answer must be there; `None` for the function's time limit from the start on.
@@ -207,7 +208,7 @@ impl Exchange {
         Exchange {
             request,
             answer,
-            id: String::new(),
+            id: ExchangeId::default(),
             route_bytes: 0,
             deadline: None,
             variables: Vec::new(),

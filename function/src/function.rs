@@ -266,8 +266,11 @@ impl Function {
     ///
     /// # Errors
     /// [`InvokeError`] if the guest fails, exceeds a limit, or there is no memory for it.
-    pub fn handle(&self, exchange: Exchange) -> Result<Response<Body>, InvokeError> {
-        let mut target = self.begin(exchange, None)?;
+    pub fn handle(
+        &self,
+        exchange: impl Into<Box<Exchange>>,
+    ) -> Result<Response<Body>, InvokeError> {
+        let mut target = self.begin(exchange.into(), None)?;
         if let Some(initialize) = &self.initialize {
             target.call(initialize.index, &mut Default::default())?;
         }
@@ -281,7 +284,15 @@ impl Function {
     ///
     /// # Errors
     /// As [`Function::handle`].
-    pub async fn handle_async(&self, exchange: Exchange) -> Result<Response<Body>, InvokeError> {
+    pub fn handle_async(
+        &self,
+        exchange: impl Into<Box<Exchange>>,
+    ) -> impl Future<Output = Result<Response<Body>, InvokeError>> + Send {
+        // The future is moved, and with it all that it holds by value.
+        self.answer(exchange.into())
+    }
+
+    async fn answer(&self, exchange: Box<Exchange>) -> Result<Response<Body>, InvokeError> {
         let mut target = self.begin(exchange, self.background.as_ref())?;
         let store = target.faaslet().store();
         store.set_time_slice(self.time_slice);
@@ -308,7 +319,7 @@ impl Function {
     /// A faaslet with an exchange in its state, and its limits.
     fn begin<'a>(
         &'a self,
-        mut exchange: Exchange,
+        mut exchange: Box<Exchange>,
         background: Option<&'a Background>,
     ) -> Result<FaasletTarget<'a>, InvokeError> {
         if self.conversation.replies() {

@@ -32,6 +32,7 @@ mod driver;
 mod exchange;
 mod function;
 mod head;
+mod id;
 mod invoke;
 mod numbers;
 mod protocol;
@@ -47,6 +48,7 @@ pub use driver::{Background, Entry, GuestMemory, ListEntry, Resolver};
 pub use exchange::{Body, Exchange, LogSink};
 pub use function::{Function, FunctionError};
 pub use head::{HeadError, MAX_HEAD_BYTES, MAX_HEADERS, content_length};
+pub use id::ExchangeId;
 pub use invoke::{GuestFault, InvokeError};
 pub use numbers::{ArgumentError, ShowValue};
 pub use protocol::{

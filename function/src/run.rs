@@ -188,7 +188,7 @@ fn store(
         .stderr(Output::process_stderr())
         .files(Arc::new(files(module, spec, options)?))
         .build()?;
-    let mut store = Store::new(engine, State::new(Exchange::default(), || wasi));
+    let mut store = Store::new(engine, State::of_wasi(wasi));
     let time = spec.limits.time;
     store.set_deadline(time.and_then(|Span(time)| Instant::now().checked_add(time)));
     store.set_cpu_limit(spec.limits.cpu.map(|Span(cpu)| cpu));
@@ -294,6 +294,6 @@ fn begin(
             live.wasi.set_files(files);
         }
     }
-    live.exchange = exchange;
+    *live.exchange = exchange;
     Ok(())
 }

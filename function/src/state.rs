@@ -14,7 +14,7 @@ pub struct State(Option<Box<Live>>);
 #[derive(Default)]
 pub(crate) struct Live {
     pub(crate) wasi: Wasi,
-    pub(crate) exchange: Exchange,
+    pub(crate) exchange: Box<Exchange>,
     /// What a protocol's host functions share with its conversation.
     local: Option<Box<dyn Any + Send>>,
     /// What is left to do for the answer when the guest has ended.
@@ -30,7 +30,7 @@ impl std::fmt::Debug for Live {
 impl State {
     /// The state of an instance that takes part in `exchange`, with the streams of `wasi`.
     #[inline]
-    pub(crate) fn new(exchange: Exchange, wasi: impl FnOnce() -> Wasi) -> State {
+    pub(crate) fn new(exchange: Box<Exchange>, wasi: impl FnOnce() -> Wasi) -> State {
         // With the room there first, both are made where they stay.
         let room = Box::new_uninit();
         let live = Live { wasi: wasi(), exchange, local: None, finish: None };
@@ -39,7 +39,7 @@ impl State {
 
     /// The state of an instance that runs outside of any exchange, as while it is initialised.
     pub fn of_wasi(wasi: Wasi) -> State {
-        State::new(Exchange::default(), || wasi)
+        State::new(Box::default(), || wasi)
     }
 
     /// Request and answer.

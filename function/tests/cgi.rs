@@ -49,7 +49,7 @@ fn cgi(wat: &str, spec: Spec) -> Function {
 
 fn ask(function: &Function, request: http::request::Builder) -> Vec<String> {
     let exchange = Exchange::new(request.body(Body::complete("12345")).unwrap());
-    let exchange = Exchange { id: "id".to_owned(), route_bytes: 2, ..exchange };
+    let exchange = Exchange { id: "id".into(), route_bytes: 2, ..exchange };
     let body = function.handle(exchange).unwrap().into_body().into_bytes();
     let texts = body.split(|byte| *byte == 0).map(|text| String::from_utf8(text.into()).unwrap());
     texts.filter(|text| !text.is_empty()).collect()

@@ -333,10 +333,10 @@ mod tests {
             loop {
                 // Many small leases hold no more than one large one.
                 let mut lease = budget.lease(holder(&account, 50, Kind::Function));
-                if lease.grow(64).is_err() {
+                if lease.grow(GRAIN).is_err() {
                     break;
                 }
-                all += 64;
+                all += GRAIN;
                 leases.push(lease);
             }
             assert_eq!(all, (1 << 19) >> number, "holder {number}");

@@ -3,30 +3,42 @@
 use crate::batch::Record;
 use crate::record::{MESSAGE, Value};
 use std::fmt::{self, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
 use tracing::Level;
-use wfaas_abi::untrusted;
+use wfaas_abi::untrusted::{self, MAX_LINE};
 
 /// How lines look.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Format {
     /// Whether levels have colours, and times are dim.
-    pub(crate) colours: bool,
+    colours: bool,
+    seconds: Seconds,
+}
+
+/// The second of the last line as text, up to the point before its microseconds: many lines have the same.
+#[derive(Debug, Default)]
+struct Seconds {
+    since_epoch: u64,
+    text: String,
 }
 
 impl Format {
+    pub(crate) fn new(colours: bool) -> Format {
+        Format { colours, seconds: Seconds::default() }
+    }
+
     /// Adds a record to `out`.
-    pub(crate) fn write(self, record: &Record<'_>, out: &mut String) -> fmt::Result {
+    pub(crate) fn write(&mut self, record: &Record<'_>, out: &mut String) -> fmt::Result {
         let metadata = record.head.metadata;
-        let time = humantime::format_rfc3339_micros(record.head.time);
-        let (level, target) = (metadata.level(), metadata.target());
+        let (level, target) = (*metadata.level(), metadata.target());
         if self.colours {
-            let colour = colour(*level);
-            write!(
-                out,
-                "\x1b[2m{time}\x1b[0m \x1b[{colour}m{level:>5}\x1b[0m \x1b[2m{target}:\x1b[0m"
-            )?;
+            out.push_str("\x1b[2m");
+            self.seconds.push(record.head.time, out);
+            let (colour, level) = (colour(level), padded(level));
+            write!(out, "\x1b[0m \x1b[{colour}m{level}\x1b[0m \x1b[2m{target}:\x1b[0m")?;
         } else {
-            write!(out, "{time} {level:>5} {target}:")?;
+            self.seconds.push(record.head.time, out);
+            [" ", padded(level), " ", target, ":"].iter().for_each(|part| out.push_str(part));
         }
         // The message comes first, wherever the event has it.
         for wanted in [true, false] {
@@ -45,18 +57,60 @@ impl Format {
     }
 }
 
+impl Seconds {
+    /// Adds a time to `out`, by RFC 3339 and with microseconds.
+    fn push(&mut self, time: SystemTime, out: &mut String) {
+        let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        if since.as_secs() != self.since_epoch || self.text.is_empty() {
+            self.since_epoch = since.as_secs();
+            self.text = humantime::format_rfc3339_seconds(time.max(UNIX_EPOCH)).to_string();
+            self.text.pop(); // the Z
+        }
+        let mut digits = *b".000000Z";
+        let mut micros = since.subsec_micros();
+        for digit in digits[1..7].iter_mut().rev() {
+            *digit = b'0' + (micros % 10) as u8;
+            micros /= 10;
+        }
+        out.push_str(&self.text);
+        out.extend(digits.map(char::from));
+    }
+}
+
 fn field(name: &str, value: Value, text: &str, out: &mut String) -> fmt::Result {
+    let is_plain = text.len() <= MAX_LINE && untrusted::is_plain_ascii(text);
     if name == MESSAGE {
+        if is_plain {
+            out.push_str(text);
+            return Ok(());
+        }
         return write!(out, "{}", untrusted::indented(text));
     }
-    write!(out, "{name}=")?;
+    out.push_str(name);
+    out.push('=');
     match value {
-        Value::Unsigned(number) => write!(out, "{number}"),
-        Value::Signed(number) => write!(out, "{number}"),
-        Value::Float(number) => write!(out, "{number}"),
-        Value::Bool(value) => write!(out, "{value}"),
-        Value::String(_) => write!(out, "{}", untrusted::quoted(text)),
-        Value::Formatted(_) => write!(out, "{}", untrusted::line(text)),
+        Value::Unsigned(number) => out.push_str(itoa::Buffer::new().format(number)),
+        Value::Signed(number) => out.push_str(itoa::Buffer::new().format(number)),
+        Value::Float(number) => write!(out, "{number}")?,
+        Value::Bool(value) => out.push_str(if value { "true" } else { "false" }),
+        Value::String(_) if is_plain => {
+            ["\"", text, "\""].iter().for_each(|part| out.push_str(part))
+        }
+        Value::String(_) => write!(out, "{}", untrusted::quoted(text))?,
+        Value::Formatted(_) if is_plain => out.push_str(text),
+        Value::Formatted(_) => write!(out, "{}", untrusted::line(text))?,
+    }
+    Ok(())
+}
+
+/// A level with the width of the longest.
+fn padded(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "ERROR",
+        Level::WARN => " WARN",
+        Level::INFO => " INFO",
+        Level::DEBUG => "DEBUG",
+        Level::TRACE => "TRACE",
     }
 }
 
@@ -68,5 +122,24 @@ fn colour(level: Level) -> u8 {
         Level::INFO => 32,
         Level::DEBUG => 34,
         Level::TRACE => 35,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn times_are_those_of_the_library_in_any_order() {
+        let mut seconds = Seconds::default();
+        let offsets =
+            [0, 1, 999_999, 1_000_000, 1_000_001, 86_399_999_999, 5, 1_795_759_999_123_456];
+        for micros in offsets {
+            let time = UNIX_EPOCH + Duration::from_micros(micros);
+            let mut out = "x".to_owned();
+            seconds.push(time, &mut out);
+            assert_eq!(out, format!("x{}", humantime::format_rfc3339_micros(time)));
+        }
     }
 }

@@ -27,7 +27,7 @@ pub(crate) struct Writer<W> {
 
 impl<W: Write> Writer<W> {
     pub(crate) fn new(queue: Arc<Queue>, sink: W, colours: bool) -> Writer<W> {
-        Writer { queue, sink, format: Format { colours }, lines: String::new(), count: 0 }
+        Writer { queue, sink, format: Format::new(colours), lines: String::new(), count: 0 }
     }
 
     /// Writes until the queue is closed.

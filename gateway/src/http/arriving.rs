@@ -46,6 +46,13 @@ struct Receiving {
     pipe: Filler,
 }
 
+impl Arriving {
+    /// No body.
+    pub(super) fn nothing(lease: Lease) -> Arriving {
+        Arriving { body: Body::default(), lease, rest: Rest(None) }
+    }
+}
+
 /// Receives a body of at most `limit` bytes before its guest starts; only the beginning of a long one
 /// if the guest `reads_streams`.
 pub(super) async fn begin(
@@ -73,6 +80,11 @@ pub(super) async fn begin(
 }
 
 impl Rest {
+    /// Whether everything has arrived.
+    pub(super) fn is_over(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Does `work`, and receives the rest of the `body` meanwhile, as fast as the guest reads it.
     ///
     /// # Errors

@@ -71,21 +71,6 @@ pub(crate) async fn receive(
     exchange: &Exchange,
 ) -> Result<Received, Problem> {
     let mut received = Received { bytes: Vec::new(), lease, ended: false };
-    if body.is_end_stream() {
-        received.ended = true;
-        return Ok(received);
-    }
-    // Most requests have none, and not the memory for its future.
-    Box::pin(receive_into(received, body, limit, enough, exchange)).await
-}
-
-async fn receive_into(
-    mut received: Received,
-    body: &mut Incoming,
-    limit: u64,
-    enough: u64,
-    exchange: &Exchange,
-) -> Result<Received, Problem> {
     let announced = body.size_hint().upper().unwrap_or(limit).min(limit);
     while received.bytes.len() as u64 <= enough {
         let Some(data) = next_in_time(body, exchange).await? else {

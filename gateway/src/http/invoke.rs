@@ -14,6 +14,7 @@ use crate::clock;
 use crate::registry::{Deployed, Registered};
 use crate::scheduler::{Place, Terms, Unfinished};
 use crate::server::Shared;
+use hyper::body::Body as _;
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response, StatusCode, Version};
 use std::pin::Pin;
@@ -38,14 +39,18 @@ pub(super) async fn handle(
     let deployed = &target.deployed;
     let lease = caller.bytes(&target, &head)?;
     let (limit, streams) = (shared.config.max_body, deployed.function.reads_streams());
-    let arriving = arriving::begin(body, limit, lease, caller.exchange, streams).await?;
+    let arriving = if body.is_end_stream() {
+        Arriving::nothing(lease)
+    } else {
+        Box::pin(arriving::begin(body, limit, lease, caller.exchange, streams)).await?
+    };
     let Arriving { body: bytes, lease, rest } = arriving;
     let deadline = clock::now().checked_add(deployed.function.time_limit());
     let route_bytes = path.len() - deployed.route().rest(path).len();
     let version = head.version;
     let form = Form::of(&head, deployed);
-    let mut exchange = Exchange::new(Request::from_parts(head, bytes));
-    (exchange.id, exchange.route_bytes, exchange.deadline) = (id.to_owned(), route_bytes, deadline);
+    let mut exchange = Box::new(Exchange::new(Request::from_parts(head, bytes)));
+    (exchange.id, exchange.route_bytes, exchange.deadline) = (id.into(), route_bytes, deadline);
     (exchange.client, exchange.server) = (Some(caller.address), Some(shared.address));
     let place = caller.place(&target)?;
     if deployed.function.replies() {
@@ -54,11 +59,15 @@ pub(super) async fn handle(
         return Box::pin(replying::handle(shared, caller, deployed, asked)).await;
     }
     let guest = Box::pin(guest(deployed.clone(), exchange, lease));
-    let work = run(shared, deployed, place, deadline, guest);
-    let outcome = rest.receive_during(body, caller.exchange, work).await??;
-    if version != Version::HTTP_2 {
+    let run = run(shared, deployed, place, deadline, guest);
+    let outcome = if rest.is_over() {
+        run.await?
+    } else {
+        Box::pin(rest.receive_during(body, caller.exchange, run)).await??
+    };
+    if version != Version::HTTP_2 && !body.is_end_stream() {
         // As for refusals: a client that is still sending has to see the answer.
-        body::discard(body).await;
+        Box::pin(body::discard(body)).await;
     }
     respond(shared, caller, deployed, outcome, form, id).await
 }
@@ -108,12 +117,8 @@ pub(crate) async fn run(
     guest: Pin<Box<impl Future<Output = Outcome> + Send + 'static>>,
 ) -> Result<Outcome, Problem> {
     let outcome = if deployed.function.spec().on_disconnect == Some(OnDisconnect::Finish) {
-        let (finishing, deployed) = (Finishing::new(shared), deployed.clone());
-        let task = async move {
-            let terms = Terms { payer: &deployed.payer, place, deadline };
-            finishing.0.scheduler.run(terms, guest).await
-        };
-        tokio::spawn(task).await.unwrap_or(Err(Unfinished::Panicked))
+        let deployed = deployed.clone();
+        Box::pin(finish(shared, deployed, place, deadline, guest)).await
     } else {
         let terms = Terms { payer: &deployed.payer, place, deadline };
         shared.scheduler.run(terms, guest).await
@@ -128,8 +133,28 @@ pub(crate) async fn run(
     })
 }
 
+/// Runs the function in a task of its own.
+async fn finish(
+    shared: &Arc<Shared>,
+    deployed: Arc<Deployed>,
+    place: Place,
+    deadline: Option<Instant>,
+    guest: Pin<Box<impl Future<Output = Outcome> + Send + 'static>>,
+) -> Result<Outcome, Unfinished> {
+    let finishing = Finishing::new(shared);
+    let task = async move {
+        let terms = Terms { payer: &deployed.payer, place, deadline };
+        finishing.0.scheduler.run(terms, guest).await
+    };
+    tokio::spawn(task).await.unwrap_or(Err(Unfinished::Panicked))
+}
+
 /// The guest's answer. The request's lease goes with its bytes.
-pub(crate) async fn guest(deployed: Arc<Deployed>, exchange: Exchange, lease: Lease) -> Outcome {
+pub(crate) async fn guest(
+    deployed: Arc<Deployed>,
+    exchange: Box<Exchange>,
+    lease: Lease,
+) -> Outcome {
     let answer = deployed.function.handle_async(exchange).await;
     answer.map(|answer| leased(answer, lease))
 }
@@ -178,7 +203,7 @@ pub(super) async fn respond(
                 }
                 error => Problem::of_fault(error.fault(), ""),
             };
-            record(shared, deployed, error, id).await?;
+            Box::pin(record(shared, deployed, error, id)).await?;
             return Err(problem);
         }
     };
@@ -246,4 +271,21 @@ fn time_limit(deployed: &Deployed) -> Problem {
     let limit = deployed.function.time_limit();
     let message = format!("the function took longer than {limit:?}");
     Problem::new(StatusCode::GATEWAY_TIMEOUT, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of the future that a function of five parameters returns.
+    fn future_bytes<A, B, C, D, E, F: Future>(_: impl FnOnce(A, B, C, D, E) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn the_future_of_a_request_stays_small() {
+        // Whoever holds it moves all of it.
+        let bytes = future_bytes(handle);
+        assert!(bytes <= 1280, "{bytes} bytes");
+    }
 }

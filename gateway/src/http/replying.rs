@@ -34,7 +34,7 @@ use wfaas_function::{BrokenOff, Exchange, Reply, WINDOW, content_length};
 
 /// A request, and everything that its guest needs.
 pub(super) struct Asked<'a> {
-    pub(super) exchange: Exchange,
+    pub(super) exchange: Box<Exchange>,
     pub(super) place: Place,
     pub(super) lease: Lease,
     pub(super) rest: Rest,

@@ -86,7 +86,7 @@ pub(super) async fn handle(
     let exchange = exchange(&received.bytes, &deployed, &log, id)?;
     drop(received.bytes);
     let (place, deadline) = (caller.place(&target)?, exchange.deadline);
-    let guest = Box::pin(http::guest(deployed.clone(), exchange, lease));
+    let guest = Box::pin(http::guest(deployed.clone(), Box::new(exchange), lease));
     let outcome = http::run(shared, &deployed, place, deadline, guest).await;
     let ended = match outcome {
         Ok(Ok(Some(response))) => Ok(Ended { status: response.status(), response }),
@@ -123,7 +123,7 @@ fn exchange(
     let exchange = Exchange::new(Request::new(Body::complete(value)));
     let variables = run.into_iter().filter_map(|(name, value)| variable(&name, value)).collect();
     let log: Option<Box<dyn wfaas_function::LogSink>> = Some(Box::new(log.clone()));
-    Ok(Exchange { id: id.to_owned(), deadline, variables, log, ..exchange })
+    Ok(Exchange { id: id.into(), deadline, variables, log, ..exchange })
 }
 
 /// A value of the context as an environment variable of the guest.
