@@ -33,6 +33,11 @@ pub(crate) struct Args {
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS:PORT")]
     listen: SocketAddr,
 
+    /// Let the function be given this directory and those below it (`[[dirs]]` in faas.toml); several
+    /// times for several
+    #[arg(long, value_name = "DIR")]
+    allow_dir: Vec<PathBuf>,
+
     #[command(flatten)]
     guest: super::guest::Guest,
 }
@@ -42,6 +47,7 @@ pub(crate) fn run(args: &Args, log: Option<&log::Guard>) -> Result<u8, Failure> 
     // Nothing is deployed to this server: its store is empty, and gone at the end.
     let store = tempfile::Builder::new().prefix("faascli-dev-").tempdir()?;
     let mut config = Config::new(args.listen, store.path().to_owned());
+    config.allowed_dirs.clone_from(&args.allow_dir);
     config.dropped_records = log.map(log::Guard::dropped).unwrap_or_default();
     wfaas_gateway::raise_descriptor_limit().context("cannot raise the limit of open files")?;
     let runtime = wfaas_gateway::runtime(&config).context("cannot start the runtime")?;

@@ -31,6 +31,8 @@ enum Template {
     Rust,
     /// A handler in C, built by clang
     C,
+    /// A CGI program (RFC 3875), as any language can be used for; this one is in Rust
+    Cgi,
     /// A handler in WebAssembly's text format, which needs no compiler
     Wat,
 }
@@ -51,6 +53,12 @@ impl Template {
             Template::C => &[
                 ("faas.toml", include_str!("../../templates/c/faas.toml")),
                 ("main.c", include_str!("../../templates/c/main.c")),
+                GITIGNORE,
+            ],
+            Template::Cgi => &[
+                ("faas.toml", include_str!("../../templates/cgi/faas.toml")),
+                ("Cargo.toml", include_str!("../../templates/cgi/Cargo.toml.in")),
+                ("src/main.rs", include_str!("../../templates/cgi/src/main.rs")),
                 GITIGNORE,
             ],
             Template::Wat => &[

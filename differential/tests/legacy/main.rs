@@ -10,6 +10,7 @@ mod program;
 use interpret::{Ending, Outcome};
 use program::Program;
 use wfaas_compiler::{Effort, OptLevel, Options, compile};
+use wfaas_differential::hostile;
 use wfaas_vm::{Config, Engine, Error, Linker, Module, Store, Val};
 
 /// How many programs an ordinary run tries.
@@ -58,6 +59,22 @@ fn programs_do_what_their_trees_say() {
         }
     }
     assert!(thrown > 0 && caught > 0, "{thrown} exceptions left programs, {caught} were caught");
+}
+
+/// Bodies with an operator of the proposal where another one was are compiled or refused.
+#[test]
+fn damaged_programs_are_compiled_or_refused() {
+    for number in 0..20 {
+        let wasm = wat::parse_str(Program::of(number).text()).unwrap();
+        let body = wasm.len() / 2..wasm.len();
+        for (place, operator) in
+            body.step_by(7).zip([0x06, 0x07, 0x09, 0x18, 0x19, 0x0b].iter().cycle())
+        {
+            let mut damaged = wasm.clone();
+            damaged[place] = *operator;
+            hostile::compile(&damaged);
+        }
+    }
 }
 
 /// The outcome of the program in `module`.
