@@ -56,7 +56,7 @@ impl Added {
         }
         if let Some(id) = &self.id {
             out.extend_from_slice(b"x-request-id: ");
-            out.extend_from_slice(id.as_str().as_bytes());
+            out.extend_from_slice(id.as_bytes());
             out.extend_from_slice(b"\r\n");
         }
     }

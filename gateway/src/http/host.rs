@@ -50,14 +50,26 @@ fn is_host(text: &str) -> bool {
 /// Whether it is a name or an IPv4 address, and maybe a port, as next to all are: parsing anything else
 /// takes a copy of it.
 fn is_plain(host: &[u8]) -> bool {
-    let is_in_names = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-');
-    let name = host.iter().take_while(|byte| is_in_names(byte)).count();
+    let mut name = 0;
+    while name < host.len() && IN_NAMES[usize::from(host[name])] {
+        name += 1;
+    }
     match &host[name..] {
         [] => name > 0,
         [b':', port @ ..] => name > 0 && is_port(port),
         _ => false,
     }
 }
+
+/// Which bytes are in names and IPv4 addresses.
+const IN_NAMES: [bool; 256] = {
+    let (mut table, mut byte) = ([false; 256], 0);
+    while byte < 256 {
+        table[byte] = (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'.' | b'-');
+        byte += 1;
+    }
+    table
+};
 
 fn is_port(port: &[u8]) -> bool {
     let has_value =

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 pub(crate) enum Incoming {
     /// It arrives through hyper.
     Hyper(hyper::body::Incoming),
-    /// It is all there.
+    /// It is all there. Its head was checked by who has read it.
     Complete(Bytes),
 }
 

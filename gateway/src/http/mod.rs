@@ -60,7 +60,11 @@ pub(crate) async fn handle(
     let (head, mut body) = request.into_parts();
     let version = head.version;
     let expects = !body.is_end_stream() && head.headers.contains_key(EXPECT);
-    let checked = check(peer, exchange, &head);
+    let checked = match body {
+        // One that is all there has passed, or it would not have come this way.
+        Incoming::Complete(_) => Ok(()),
+        Incoming::Hyper(_) => check(peer, exchange, &head),
+    };
     let is_refused = checked.is_err();
     let caller = peer.caller(shared, exchange, &head.headers);
     // Futures of seldom cases are boxed, here and below: others have no memory for them. Nor are there

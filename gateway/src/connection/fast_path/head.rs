@@ -62,11 +62,13 @@ struct Place {
 
 impl Place {
     fn of(part: &[u8], whole: &[u8]) -> Result<Place, NotPlain> {
-        let start = (part.as_ptr() as usize).checked_sub(whole.as_ptr() as usize);
-        let start =
-            start.filter(|start| start + part.len() <= whole.len()).ok_or(NotPlain::Other)?;
-        let place = |at| u16::try_from(at).map_err(|_| NotPlain::Other);
-        Ok(Place { start: place(start)?, end: place(start + part.len())? })
+        // A part from elsewhere begins behind all of it.
+        let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
+        let last = whole.len().checked_sub(part.len()).ok_or(NotPlain::Other)?;
+        if start > last || whole.len() > usize::from(u16::MAX) {
+            return Err(NotPlain::Other);
+        }
+        Ok(Place { start: start as u16, end: (start + part.len()) as u16 })
     }
 
     fn range(self) -> Range<usize> {
