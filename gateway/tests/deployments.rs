@@ -103,7 +103,7 @@ fn bad_deployments_are_refused_and_the_old_function_stays() {
         (r#"{"rout": "/x"}"#, "rout"),
         (r#"{"route": "x"}"#, "has to start with"),
         (r#"{"route": "/v1/functions"}"#, "management"),
-        (r#"{"abi": "cgi"}"#, "cgi"),
+        (r#"{"abi": "fastcgi"}"#, "fastcgi"),
         (r#"{"limits": {"time_ms": 0}}"#, "time_ms"),
         (r#"{"limits": {"memory_bytes": 0}}"#, "limits.memory"),
         (r#"{"limits": {"output": "1 parsec"}}"#, "limits.output"),

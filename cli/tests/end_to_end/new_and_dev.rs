@@ -124,7 +124,7 @@ fn a_function_that_does_not_build_yet_is_watched() {
     let folder = scratch();
     let module = write(folder.path(), "hello.wat", "(module");
     let server = dev(&module);
-    assert!(server.log().contains("cannot compile"), "{}", server.log());
+    wait_until("the failure is shown", || server.log().contains("cannot compile"));
     assert_eq!(server.get("/hello").status, 404);
     write(folder.path(), "hello.wat", saying("now"));
     wait_until("it is served", || server.get("/hello").status == 200);

@@ -64,7 +64,7 @@ fn mistakes_name_the_field() {
         (r#"{"args": [1]}"#, &["args: ", "expected a string"]),
         (r#"{"tenant": "A"}"#, &["tenant: ", "\"A\""]),
         (r#"{"on_disconnect": "stop"}"#, &["on_disconnect: ", "stop", "`finish`"]),
-        (r#"{"abi": "cgi"}"#, &["abi: ", "cgi", "`reactor`"]),
+        (r#"{"abi": "fastcgi"}"#, &["abi: ", "fastcgi", "`reactor`"]),
         (r#"{"name": "No Name"}"#, &["name: ", "No Name"]),
         (r#"{"route": "a"}"#, &["route: ", "`/`"]),
         (r#"{"route": "/a", "route": "/b"}"#, &["duplicate", "`route`"]),
