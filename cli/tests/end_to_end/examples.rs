@@ -212,6 +212,10 @@ fn every_bounds_strategy_gives_the_same_answer() {
 fn all_are_served_at_once() {
     let folder = scratch();
     let sources: Vec<_> = EXAMPLES.iter().map(|example| prepare(example, folder.path())).collect();
+    // A server is waited for as long as one build may take.
+    for source in &sources {
+        run(&["build".as_ref(), source.as_os_str()]).expect(0, &[]);
+    }
     let server = Server::start(&folder.path().join("store"), &sources);
     for _ in 0..3 {
         for example in EXAMPLES {
