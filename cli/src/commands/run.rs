@@ -61,6 +61,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SIZE")]
     memory: Option<ByteSize>,
 
+    /// Let the guest write files of at most this size in memory, in `/tmp` and over the files of its
+    /// artifact; 64MiB where an artifact with files is run without its faas.toml
+    #[arg(long, value_name = "SIZE")]
+    tmp: Option<ByteSize>,
+
     /// Trust an artifact's content without checking its hash, or that it was checked before
     #[arg(long)]
     no_verify: bool,
@@ -80,7 +85,8 @@ impl Args {
 /// Runs the command.
 pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     let engine = Engine::new(Config::default())?;
-    let limits = Limits { time: args.timeout, memory: args.memory, ..Limits::default() };
+    let limits =
+        Limits { time: args.timeout, memory: args.memory, tmp: args.tmp, ..Limits::default() };
     let flags = Spec { limits, dirs: args.dir.clone(), ..args.guest.layer() };
     let (module, spec) = module(&engine, args, flags)?;
     let options = RunOptions {
@@ -104,6 +110,9 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     }
 }
 
+/// What a guest may write in memory if nothing says how much.
+const TEMPORARY_FILES: ByteSize = ByteSize(64 << 20);
+
 /// Reads the value of `--dir`.
 fn directory(text: &str) -> Result<Dir, String> {
     let dir: Dir = text.parse()?;
@@ -114,7 +123,15 @@ fn directory(text: &str) -> Result<Dir, String> {
 /// request's.
 fn module(engine: &Engine, args: &Args, flags: Spec) -> Result<(Module, Spec), Failure> {
     let (module, spec) = match Subject::at(&args.path)? {
-        Subject::Artifact(path) => (mapped(engine, &path, args)?, flags),
+        Subject::Artifact(path) => {
+            let module = mapped(engine, &path, args)?;
+            // The file that names a limit is not here, and nobody else's memory is at stake.
+            let tmp = module.bundle().map(|_| TEMPORARY_FILES);
+            (
+                module,
+                flags.over(Spec { limits: Limits { tmp, ..Limits::default() }, ..Spec::default() }),
+            )
+        }
         Subject::Module(path) => {
             let built = Recipe::default().make(&path, &flags, &[])?.built;
             let module = copied(engine, &built.artifact, args)?;
