@@ -9,7 +9,7 @@
 //! cancelled and have not ended, but not for calls under way or suspended ones.
 
 use crate::call::control::Control;
-use crate::call::{bell, parking, threads, time, timers};
+use crate::call::{bell, faults, parking, threads, time, timers};
 use crate::sys;
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
 use std::task::Waker;
@@ -53,6 +53,8 @@ pub(crate) fn wake_at(at: Instant) {
 fn wake() {
     static STARTED: Once = Once::new();
     STARTED.call_once(|| {
+        // A signal without a handler ends the process.
+        faults::install().expect("signal handlers");
         let thread = std::thread::Builder::new().name("wfaas-watchdog".into());
         thread.spawn(run).expect("a thread for the watchdog");
     });
@@ -144,6 +146,8 @@ mod tests {
 
     #[test]
     fn a_tick_looks_at_no_suspended_call() {
+        // Threads of other tests are signalled, if their deadlines are over.
+        faults::install().unwrap();
         let hour = Instant::now() + Duration::from_secs(3600);
         let suspended: Vec<Arc<Control>> = (0..10_000).map(|_| Arc::default()).collect();
         for control in &suspended {

@@ -61,8 +61,9 @@ impl BundleDirectory {
         match found {
             Ok(()) if create && exclusive => Some(Error::Exists),
             Ok(()) if create && !write && !truncate => None,
-            Err(error) if error != Error::NotFound || !create => Some(error),
-            _ => Some(Error::ReadOnly),
+            Ok(()) => Some(Error::ReadOnly),
+            Err(Error::NotFound) if create => Some(self.refuse(path)),
+            Err(error) => Some(error),
         }
     }
 }
