@@ -225,7 +225,7 @@ impl Encoded {
 
 /// An encoder of one of the codings, into memory.
 enum Encoder {
-    Gzip(flate2::write::GzEncoder<Vec<u8>>),
+    Gzip(Box<flate2::write::GzEncoder<Vec<u8>>>),
     Brotli(Box<brotli::CompressorWriter<Vec<u8>>>),
 }
 
@@ -234,7 +234,7 @@ impl Encoder {
         match coding {
             Coding::Gzip => {
                 let level = flate2::Compression::new(GZIP_LEVEL);
-                Encoder::Gzip(flate2::write::GzEncoder::new(Vec::new(), level))
+                Encoder::Gzip(Box::new(flate2::write::GzEncoder::new(Vec::new(), level)))
             }
             Coding::Br => Encoder::Brotli(Box::new(brotli::CompressorWriter::new(
                 Vec::new(),
