@@ -6,7 +6,7 @@ use crate::timing::{LONG, on_threads};
 use crate::workload::{self, Workload};
 use std::hint::black_box;
 use wfaas_abi::artifact::replace_image;
-use wfaas_function::{Exchange, Function, Protocols, Spec};
+use wfaas_function::{Abi, About, Exchange, Function, Protocols, Spec};
 use wfaas_vm::{Config, Engine, Linker, Module, Pool, PoolFunc, Store};
 
 /// Measures all workloads whose name contains `only`.
@@ -22,7 +22,7 @@ pub(crate) fn run(only: &str, rounds: usize) -> anyhow::Result<Vec<Row>> {
         let name = format!("handle_{}", guest.unwrap_or_default());
         // Imports are what a guest without its protocol, the peer of these rows, does not have.
         if name.contains(only) && protocol.about().example_imports.is_empty() {
-            rows.push(handle(&name, protocol.about().example, rounds)?);
+            rows.push(handle(&name, protocol.about(), rounds)?);
         }
     }
     anyhow::ensure!(!rows.is_empty(), "no workload's name contains {only:?}");
@@ -86,10 +86,10 @@ fn one(workload: &Workload, rounds: usize) -> anyhow::Result<[Row; 2]> {
 
 /// What a server calls for a request, [`Function::handle`], beside the bare call of the same guest on
 /// a faaslet of its own: the difference is the protocol, WASI, and the exchange.
-fn handle(name: &str, example: &str, rounds: usize) -> anyhow::Result<Row> {
-    let wat = workload::hello_with(example);
+fn handle(name: &str, about: &About, rounds: usize) -> anyhow::Result<Row> {
+    let wat = workload::hello_with(about.example);
     let bare = Ours::new(wat.as_bytes())?;
-    let spec = Spec::named("hello".parse()?);
+    let spec = Spec { abi: Some(Abi::new(about.name)), ..Spec::named("hello".parse()?) };
     let options = wfaas_build::Options::default();
     let artifact = wfaas_build::build(wat.as_bytes(), &spec, &options, &())?.artifact;
     let engine = Engine::new(Config::default())?;
