@@ -1,6 +1,6 @@
 //! Reactors: the body goes in through `faas_alloc`, `faas_handle` gives the answer.
 //!
-//! A reactor may [import](imports) the rest of the exchange: the request's head, a body that has not
+//! A reactor may import the rest of the exchange: the request's head, a body that has not
 //! arrived yet, and status, headers and body of the answer as it is made.
 
 mod imports;
