@@ -84,6 +84,15 @@ fn guests() -> Vec<(&'static str, String)> {
                 "(call $say (i32.const 2144) (i32.const 37)) (call $sleep) {body} {body}"
             )),
         ),
+        (
+            "goes-on",
+            cgi(&format!(
+                "(call $say (i32.const 2144) (i32.const 37)) (call $sleep) {body}
+                 (local.set $n (i32.const 10))
+                 (loop (call $sleep)
+                   (br_if 0 (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))"
+            )),
+        ),
         ("less", cgi("(call $say (i32.const 2144) (i32.const 37)) (call $sleep)")),
         ("hop", cgi(&format!("(call $say (i32.const 2208) (i32.const 69)) {body}"))),
         ("headless", cgi("(call $say (i32.const 2304) (i32.const 8))")),
@@ -415,18 +424,32 @@ fn clients_that_leave_or_stall_end_their_guests() {
     };
     assert!(end, "the connection is open");
     // Nothing is left of them: neither guests nor bytes that somebody counts.
+    wait_until_nothing_is_left(&server);
+}
+
+/// Requests under way, and bytes that somebody counts.
+fn left(server: &Server) -> [String; 2] {
+    let metrics = get(server, "/v1/metrics");
+    ["wfaas_requests_under_way ", "wfaas_buffered_bytes "].map(|name| {
+        let line = metrics.text().lines().find(|line| line.starts_with(name));
+        line.expect("it is there").rsplit(' ').next().unwrap().to_owned()
+    })
+}
+
+fn wait_until_nothing_is_left(server: &Server) {
     let began = Instant::now();
-    loop {
-        let metrics = get(&server, "/v1/metrics");
-        let of = |name: &str| {
-            let line = metrics.text().lines().find(|line| line.starts_with(name));
-            line.expect("it is there").rsplit(' ').next().unwrap().to_owned()
-        };
-        let left = [of("wfaas_requests_under_way "), of("wfaas_buffered_bytes ")];
-        if left == ["0", "0"] {
-            break;
-        }
-        assert!(began.elapsed() < PATIENCE, "{left:?}");
+    while left(server) != ["0", "0"] {
+        assert!(began.elapsed() < PATIENCE, "{:?}", left(server));
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+#[test]
+fn a_guest_goes_on_behind_the_end_that_its_head_announced() {
+    let (server, _dir) = server();
+    let answer = get(&server, "/goes-on");
+    assert_eq!((answer.status, answer.body.len()), (200, 4));
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(left(&server)[0], "1", "it sleeps for three seconds");
+    wait_until_nothing_is_left(&server);
 }

@@ -223,6 +223,14 @@ impl Encoded {
     }
 }
 
+/// Bytes that an encoder takes at the most: windows and tables of this level, and output on its way.
+pub(super) fn encoder_bytes(coding: Coding) -> u64 {
+    match coding {
+        Coding::Gzip => 384 << 10,
+        Coding::Br => 1536 << 10,
+    }
+}
+
 /// An encoder of one of the codings, into memory.
 enum Encoder {
     Gzip(Box<flate2::write::GzEncoder<Vec<u8>>>),

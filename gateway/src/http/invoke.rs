@@ -78,7 +78,7 @@ pub(super) struct Form {
     /// Whether it is about the head alone.
     pub(super) is_head: bool,
     /// The content coding that it gets, of those that the function may have.
-    coding: Option<Coding>,
+    pub(super) coding: Option<Coding>,
 }
 
 impl Form {

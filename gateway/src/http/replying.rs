@@ -64,8 +64,9 @@ pub(super) async fn handle(
         // Nobody gets the body: the guest waits for nobody.
         reply.close();
     } else {
-        // What waits in the reply, and as much again on its way.
-        asked.lease.grow(2 * WINDOW as u64).map_err(|_| Problem::too_much())?;
+        // What waits in the reply, and as much again on its way; and the encoder's memory.
+        let encoder = form.coding.map_or(0, coding::encoder_bytes);
+        asked.lease.grow(2 * WINDOW as u64 + encoder).map_err(|_| Problem::too_much())?;
     }
     asked.exchange.reply = Some(reply.clone());
     let mut work = work(shared, caller, deployed, asked);
@@ -208,6 +209,10 @@ impl Drop for Replying {
     fn drop(&mut self) {
         // A guest that is to finish goes on, and must not wait for a client.
         self.reply.close();
-        self.task.abort();
+        // HTTP/1.1 drops a body at the end that its head has announced: the client has all of it, and
+        // the guest may have more to do.
+        if self.left != Some(0) {
+            self.task.abort();
+        }
     }
 }
