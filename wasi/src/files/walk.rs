@@ -71,12 +71,12 @@ pub(super) fn walk<T: Tree>(
     path: &str,
     last: Last,
 ) -> Result<Place<T::Node>> {
-    let mut walk = Walk { tree, above: vec![base], rest: path.to_owned(), symlinks: 0 };
+    let mut walk = Walk { tree, above: vec![base], rest: path.to_owned(), at: 0, symlinks: 0 };
     if path.is_empty() {
         return Err(Error::NotFound);
     }
     loop {
-        if walk.rest.starts_with('/') {
+        if walk.rest[walk.at..].starts_with('/') {
             return Err(Error::Escapes);
         }
         if let Some(place) = walk.step(last)? {
@@ -88,8 +88,10 @@ pub(super) fn walk<T: Tree>(
 struct Walk<'t, T: Tree> {
     tree: &'t T,
     above: Vec<T::Node>,
-    /// The part of the path that is not walked yet.
+    /// The path, symlinks replaced by their targets; the part from `at` on is not walked yet. Many short names
+    /// behind long symlinks take linear time so.
     rest: String,
+    at: usize,
     symlinks: usize,
 }
 
@@ -97,15 +99,16 @@ impl<T: Tree> Walk<'_, T> {
     /// Takes the next name; the place, if it is the last one.
     fn step(&mut self, last: Last) -> Result<Option<Place<T::Node>>> {
         let rest = std::mem::take(&mut self.rest);
-        let (name, after) = match rest.split_once('/') {
+        let tail = &rest[self.at..];
+        let (name, after) = match tail.split_once('/') {
             Some((name, after)) => (name, Some(after.trim_start_matches('/'))),
-            None => (rest.as_str(), None),
+            None => (tail, None),
         };
         let (is_last, slash) = (after.is_none_or(str::is_empty), after.is_some());
-        let after = after.unwrap_or_default();
+        let next = rest.len() - after.map_or(0, str::len);
         match name {
             "." if is_last => return self.at_directory(Name::Dot, slash),
-            "." => self.rest = after.to_owned(),
+            "." => (self.rest, self.at) = (rest, next),
             ".." => {
                 self.above.pop();
                 if self.above.is_empty() {
@@ -114,7 +117,7 @@ impl<T: Tree> Walk<'_, T> {
                 if is_last {
                     return self.at_directory(Name::DotDot, slash);
                 }
-                self.rest = after.to_owned();
+                (self.rest, self.at) = (rest, next);
             }
             _ if name.len() > MAX_NAME => return Err(Error::NameTooLong),
             _ => {
@@ -122,7 +125,7 @@ impl<T: Tree> Walk<'_, T> {
                 return if is_last {
                     self.at_last(name, slash, node, last)
                 } else {
-                    self.enter(node.ok_or(Error::NotFound)?, after).map(|()| None)
+                    self.enter(node.ok_or(Error::NotFound)?, rest, next).map(|()| None)
                 };
             }
         }
@@ -135,14 +138,14 @@ impl<T: Tree> Walk<'_, T> {
     }
 
     /// Goes on in a directory, or in what a symlink leads to.
-    fn enter(&mut self, node: T::Node, after: &str) -> Result<()> {
+    fn enter(&mut self, node: T::Node, rest: String, next: usize) -> Result<()> {
         match self.tree.kind(&node) {
             FileType::Directory => {
                 self.above.push(node);
-                self.rest = after.to_owned();
+                (self.rest, self.at) = (rest, next);
                 Ok(())
             }
-            FileType::Symlink => self.follow(&node, &format!("/{after}")),
+            FileType::Symlink => self.follow(&node, &format!("/{}", &rest[next..])),
             _ => Err(Error::NotDirectory),
         }
     }
@@ -188,7 +191,7 @@ impl<T: Tree> Walk<'_, T> {
         if target.is_empty() {
             return Err(Error::NotFound);
         }
-        self.rest = target + after;
+        (self.rest, self.at) = (target + after, 0);
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use super::errno::{Errno, Failure};
 use super::guest::{self, Guest, GuestPtr};
 use crate::context::HasWasi;
+use std::collections::HashSet;
 
 pub(super) fn args_sizes_get(
     guest: &mut Guest<'_>,
@@ -54,14 +55,6 @@ impl Strings {
         parts.iter().for_each(|part| self.bytes.extend_from_slice(part.as_bytes()));
         self.bytes.push(0);
     }
-
-    /// Whether one of the first `count` is a variable of this name.
-    fn has(&self, count: usize, name: &str) -> bool {
-        self.starts[..count].iter().any(|start| {
-            let rest = self.bytes[*start as usize..].strip_prefix(name.as_bytes());
-            rest.is_some_and(|rest| rest.first() == Some(&b'='))
-        })
-    }
 }
 
 fn args(data: &mut dyn HasWasi) -> Strings {
@@ -73,16 +66,14 @@ fn args(data: &mut dyn HasWasi) -> Strings {
 /// The variables, `name=value`. Those of the call come first and hide others of the same name: no name
 /// is there twice.
 fn variables(data: &mut dyn HasWasi) -> Strings {
-    let mut strings = Strings::default();
+    let (mut strings, mut names) = (Strings::default(), HashSet::new());
     data.variables(&mut |name, value| {
-        if !strings.has(strings.starts.len(), name) {
+        if names.insert(name.to_owned()) {
             strings.push(&[name, "=", value]);
         }
     });
-    // Only these are compared with: an environment may have a hundred thousand.
-    let own = strings.starts.len();
     for (name, value) in data.wasi().environment().env() {
-        if !strings.has(own, name) {
+        if !names.contains(name) {
             strings.push(&[name, "=", value]);
         }
     }

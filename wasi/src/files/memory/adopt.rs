@@ -1,6 +1,6 @@
 //! Looking up names here and in the lower tree, and taking over what is to be used or changed.
 
-use super::content::Pages;
+use super::content::{Pages, cost_of};
 use super::entries::Target;
 use super::node::{Content, Data, Folder, Id, Identity, Node};
 use super::tree::Tree;
@@ -169,6 +169,9 @@ impl Tree {
         self.change(id)?;
         let Content::File(Data::Lower(file, size)) = &self.node(id).content else { return Ok(()) };
         let (file, len) = (file.clone(), len.min(*size));
+        if cost_of(len) > self.left.bytes {
+            return Err(Error::NoSpace);
+        }
         let (mut pages, mut room) = (Pages::default(), self.left.bytes);
         let mut buffer = vec![0; COPIED_AT_ONCE.min(usize::try_from(len).unwrap_or(usize::MAX))];
         while pages.size() < len {

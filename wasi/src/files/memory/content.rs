@@ -8,6 +8,11 @@ const PAGE: usize = 4096;
 /// Bytes that a page counts as, with its place in the table.
 const PAGE_COST: u64 = PAGE as u64 + 64;
 
+/// Bytes that the first `len` bytes of a file count as once they are written.
+pub(super) fn cost_of(len: u64) -> u64 {
+    len.div_ceil(PAGE as u64).saturating_mul(PAGE_COST)
+}
+
 /// The bytes of a file.
 #[derive(Debug, Default)]
 pub(super) struct Pages {
