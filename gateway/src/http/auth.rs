@@ -24,6 +24,9 @@ pub(super) fn check<'a>(
     }
     match tenants.have_tokens() {
         true => of_token(tenants, head),
+        false if config.actions.is_some() => {
+            Err(Problem::forbidden("management is off: this server is a container of actions"))
+        }
         false if !config.listen.ip().is_loopback() => Err(Problem::forbidden(
             "management is off: this server listens on an address others can reach and has no \
              token; start it with a token, or on 127.0.0.1",

@@ -57,6 +57,11 @@ pub(super) fn unwrap(code: &str, is_binary: bool, limit: u64) -> Result<Code, Co
 
 /// The one file of an archive that is a module or an artifact.
 fn unzip(bytes: &[u8], limit: u64) -> Result<Vec<u8>, CodeError> {
+    // Reading an archive takes memory for each entry, and each has a header in the directory.
+    let headers = bytes.windows(4).filter(|word| word == b"PK\x01\x02").count();
+    if headers > MOST_ENTRIES {
+        return Err(CodeError::Entries(headers));
+    }
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes))?;
     if archive.len() > MOST_ENTRIES {
         return Err(CodeError::Entries(archive.len()));

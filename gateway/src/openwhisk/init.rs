@@ -2,6 +2,7 @@
 
 use super::Asked;
 use super::code::{self, Code};
+use super::few::Few;
 use super::log::Activation;
 use crate::http::{Answer, Incoming, Problem, blocking, json, receive};
 use crate::server::Shared;
@@ -10,7 +11,6 @@ use hyper::{Response, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
 use wfaas_abi::Artifact;
 use wfaas_function::protocols::action;
 use wfaas_function::{Abi, FunctionName, Spec};
@@ -33,7 +33,7 @@ struct Value {
     #[serde(default)]
     binary: bool,
     #[serde(default)]
-    env: BTreeMap<String, Box<RawValue>>,
+    env: Few<Box<RawValue>>,
 }
 
 /// Initialises a container.
@@ -99,7 +99,7 @@ fn make(
     let spec = Spec {
         abi: Some(Abi::new(action::NAME)),
         export: value.main.filter(|main| !main.is_empty()),
-        env: value.env.into_iter().map(|(name, value)| (name, text(&value))).collect(),
+        env: value.env.0.into_iter().map(|(name, value)| (name, text(&value))).collect(),
         ..Spec::default()
     };
     let artifact = match code.map_err(|error| error.to_string())? {

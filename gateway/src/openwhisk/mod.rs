@@ -10,6 +10,7 @@
 
 mod code;
 mod containers;
+mod few;
 mod init;
 mod log;
 mod run;

@@ -1,6 +1,7 @@
 //! `/run`: one activation of a container's action.
 
 use super::Asked;
+use super::few::Few;
 use super::init::text;
 use super::log::Activation;
 use crate::http::{self, Answer, Incoming, Problem, blocking, json, receive};
@@ -10,13 +11,12 @@ use hyper::{Request, Response, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 use wfaas_function::{Body, Exchange, InvokeError};
 
 /// The request, as it is written: `value` has the parameters, everything else is the activation's
 /// context, which the guest finds in its environment.
-type Run<'a> = BTreeMap<String, &'a RawValue>;
+type Run<'a> = Few<&'a RawValue>;
 
 /// The end of an activation: the status and the action's result, a JSON text.
 pub(super) struct Ended {
@@ -63,7 +63,8 @@ fn is_error(result: &[u8]) -> bool {
         #[serde(rename = "error")]
         _error: serde::de::IgnoredAny,
     }
-    serde_json::from_slice::<Failed>(result).is_ok()
+    // A struct is read from an array, too.
+    result.trim_ascii_start().starts_with(b"{") && serde_json::from_slice::<Failed>(result).is_ok()
 }
 
 /// Runs the action of a container.
@@ -110,7 +111,8 @@ fn exchange(
         let message = format!("Error unmarshaling request: {reason}");
         Problem::new(StatusCode::BAD_REQUEST, message)
     };
-    let mut run: Run<'_> = serde_json::from_slice(body).map_err(|error| bad(&error.to_string()))?;
+    let Few(mut run): Run<'_> =
+        serde_json::from_slice(body).map_err(|error| bad(&error.to_string()))?;
     let value = run.remove("value").map_or("{}", RawValue::get);
     if !value.starts_with(['{', '[']) {
         return Err(bad("`value` has to be an object or an array"));

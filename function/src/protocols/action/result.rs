@@ -40,15 +40,21 @@ struct WithError {
 
 /// The result in `{"Ok": result}` or `{"Err": error}`; an error becomes an object with `error`.
 pub(super) fn parse_ok_or_err(buffer: &[u8]) -> Option<Cow<'_, str>> {
+    // A struct is read from an array, too.
+    if !buffer.trim_ascii_start().starts_with(b"{") {
+        return None;
+    }
     match serde_json::from_slice(buffer).ok()? {
         OkOrErr { ok: Some(result), err: None } => {
             is_result(result).then_some(Cow::Borrowed(result.get()))
         }
         OkOrErr { ok: None, err: Some(error) } => {
             let error = error.get();
-            Some(match serde_json::from_str::<WithError>(error) {
-                Ok(_) => Cow::Borrowed(error),
-                Err(_) => Cow::Owned(format!("{{\"error\":{error}}}")),
+            let is_whole =
+                error.starts_with('{') && serde_json::from_str::<WithError>(error).is_ok();
+            Some(match is_whole {
+                true => Cow::Borrowed(error),
+                false => Cow::Owned(format!("{{\"error\":{error}}}")),
             })
         }
         _ => None,
@@ -85,7 +91,10 @@ mod tests {
         assert_eq!(parse(r#"{"Ok": {"a": 1}}"#).unwrap(), r#"{"a": 1}"#);
         assert_eq!(parse(r#"{"Err": {"error": "x"}}"#).unwrap(), r#"{"error": "x"}"#);
         assert_eq!(parse(r#"{"Err": "x"}"#).unwrap(), r#"{"error":"x"}"#);
-        for none in ["", "{}", r#"{"Ok": 1}"#, r#"{"a": {}}"#, r#"{"Ok": {}, "Err": {}}"#] {
+        assert_eq!(parse(r#"{"Err": ["x"]}"#).unwrap(), r#"{"error":["x"]}"#);
+        for none in
+            ["", "{}", r#"{"Ok": 1}"#, r#"{"a": {}}"#, r#"{"Ok": {}, "Err": {}}"#, r#"[{"a": 1}]"#]
+        {
             assert_eq!(parse(none), None, "{none}");
         }
     }
