@@ -210,7 +210,9 @@ mod tests {
 
     #[test]
     fn plain_ascii_is_shown_as_it_is_and_nothing_else_is_taken_for_it() {
-        for c in '\0'..='\u{3100}' {
+        // The interpreter is slow.
+        let last = if cfg!(miri) { '\u{100}' } else { '\u{3100}' };
+        for c in '\0'..=last {
             let text = format!("a{c}b");
             let shown =
                 [name(&text).to_string(), line(&text).to_string(), quoted(&text).to_string()];
