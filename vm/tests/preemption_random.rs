@@ -129,7 +129,7 @@ fn preempted_faaslets_wander_between_threads_and_leave_nothing() {
         let serve = |index: i32| {
             let (pool, run) = (&pool, &run);
             Box::pin(async move {
-                for life in 0..5 {
+                for life in 0..20 {
                     let mut faaslet = pool.acquire(()).unwrap();
                     let seed = index * 7919 + life;
                     let _ticker = Ticker::start(faaslet.store().cancel_handle());
