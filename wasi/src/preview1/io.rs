@@ -13,6 +13,7 @@ use crate::files::{self, Durability, File, WriteAt, Written};
 use crate::table::Object;
 use crate::wait::Wait;
 use crate::work::work;
+use std::sync::Arc;
 
 /// Bytes that are read or written before others have their turn, and most bytes of a buffer.
 const CHUNK: u32 = 256 << 10;
@@ -130,6 +131,41 @@ fn next(guest: &mut Guest<'_>, fd: u32, place: Place) -> Result<u64, Errno> {
     }
 }
 
+/// A read or write of a file that a guest asks for.
+struct Asked {
+    fd: u32,
+    /// Whether it reads or writes.
+    right: Rights,
+    place: Place,
+    result: GuestPtr,
+}
+
+/// The part of a read or write that comes next.
+struct Part {
+    file: Arc<dyn File>,
+    iovecs: Iovecs,
+    /// Bytes that were transferred before.
+    done: u32,
+    /// Where it begins in the file.
+    offset: u64,
+    transfer: Transfer,
+}
+
+impl Asked {
+    /// The next part, of at most [`CHUNK`] bytes; none of them, if all were transferred.
+    fn part(self, guest: &mut Guest<'_>, iovs: GuestPtr, iovs_len: u32) -> Result<Part, Failure> {
+        let Asked { fd, right, place, result } = self;
+        let file = guest.wasi().table.file(fd, rights(right, place))?;
+        guest::bytes(guest, result.slice(4))?;
+        let iovecs = Iovecs::read(guest, iovs, iovs_len)?;
+        let (done, total) = (*guest.transferred(), iovecs.total());
+        let wanted = total.saturating_sub(done).min(CHUNK);
+        let offset = next(guest, fd, place)?;
+        let transfer = Transfer { fd, place, wanted, total, result };
+        Ok(Part { file, iovecs, done, offset, transfer })
+    }
+}
+
 fn read_file(
     guest: &mut Guest<'_>,
     fd: u32,
@@ -138,16 +174,12 @@ fn read_file(
     place: Place,
     result: GuestPtr,
 ) -> Result<(), Failure> {
-    let file = guest.wasi().table.file(fd, rights(Rights::FD_READ, place))?;
-    guest::bytes(guest, result.slice(4))?;
-    let iovecs = Iovecs::read(guest, iovs, iovs_len)?;
-    let done = *guest.transferred();
-    let wanted = iovecs.total().saturating_sub(done).min(CHUNK);
-    let offset = next(guest, fd, place)?;
+    let asked = Asked { fd, right: Rights::FD_READ, place, result };
+    let Part { file, iovecs, done, offset, mut transfer } = asked.part(guest, iovs, iovs_len)?;
+    let wanted = transfer.wanted;
     if wanted == 0 {
         return finish(guest, result);
     }
-    let mut transfer = Transfer { fd, place, wanted, total: iovecs.total(), result };
     if !file.blocks() {
         let read = read_memory(guest, &*file, &iovecs, (done, wanted), offset);
         return transfer.has_read(guest, read);
@@ -196,18 +228,14 @@ fn write_file(
     place: Place,
     result: GuestPtr,
 ) -> Result<(), Failure> {
-    let file = guest.wasi().table.file(fd, rights(Rights::FD_WRITE, place))?;
-    guest::bytes(guest, result.slice(4))?;
-    let iovecs = Iovecs::read(guest, iovs, iovs_len)?;
-    let done = *guest.transferred();
-    let wanted = iovecs.total().saturating_sub(done).min(CHUNK);
-    let offset = next(guest, fd, place)?;
+    let asked = Asked { fd, right: Rights::FD_WRITE, place, result };
+    let Part { file, iovecs, done, offset, mut transfer } = asked.part(guest, iovs, iovs_len)?;
+    let wanted = transfer.wanted;
     if wanted == 0 {
         return finish(guest, result);
     }
     let flags = guest.wasi().table.get(fd)?.flags;
     let how = How { at: target(flags, place, offset), durability: flags.durability() };
-    let mut transfer = Transfer { fd, place, wanted, total: iovecs.total(), result };
     if !file.blocks() {
         let written = write_memory(guest, &*file, &iovecs, (done, wanted), how);
         return transfer.has_written(guest, written);
