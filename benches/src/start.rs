@@ -20,7 +20,7 @@ pub(crate) fn run(only: &str, rounds: usize) -> anyhow::Result<Vec<Row>> {
     for protocol in Protocols::default().iter() {
         let guest = protocol.about().guest.rsplit(' ').next();
         let name = format!("handle_{}", guest.unwrap_or_default());
-        // Imports are what a guest without its protocol, the peer of these rows, does not have.
+        // The peer of these rows is the guest without its protocol, and so without the protocol's imports.
         if name.contains(only) && protocol.about().example_imports.is_empty() {
             rows.push(handle(&name, protocol.about(), rounds)?);
         }

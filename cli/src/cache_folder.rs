@@ -48,7 +48,7 @@ impl Folder {
         Folder::below(&caches()?, name)
     }
 
-    /// The folder `name` in the user's folder of caches, `caches`. What is missing is made, if the
+    /// The folder `name` in the user's folder of caches, `caches`. Missing folders are made, if the
     /// place is the user's.
     pub(crate) fn below(caches: &Path, folder: &str) -> Option<Folder> {
         let name = caches.file_name()?;

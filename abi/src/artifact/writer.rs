@@ -180,7 +180,7 @@ impl Tail<'_> {
         Ok(file)
     }
 
-    /// Offset and size in bytes of each section, in file order, for a tail from `tail_at` on.
+    /// Offset and size in bytes of each section of the tail, in file order. The tail begins at `tail_at`.
     fn places(&self, tail_at: usize) -> [(SectionId, usize, usize); TAIL] {
         let align = if self.bundle.is_empty() { 1 } else { PAGE };
         let bundle_at = tail_at.next_multiple_of(align);

@@ -1,8 +1,8 @@
 //! Builds that were made before: the second build of a module is a look-up.
 //!
 //! An entry is all that [`wfaas_build::build`] gives, under a [`key`] of all that it is given and of this
-//! program. What the guest did while it was initialised, reading a clock or random numbers included,
-//! is as it was the first time.
+//! program. The guest's initialisation is not run again: its image keeps the time and the random numbers
+//! of the first build.
 //!
 //! ```text
 //! $XDG_CACHE_HOME/wfaas/builds/KEY      (or ~/.cache/wfaas/builds)

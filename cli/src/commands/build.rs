@@ -67,7 +67,7 @@ struct Summary {
     profile_pages: Option<u64>,
     warm_up_ms: Option<u128>,
     note: Option<String>,
-    /// Whether all of it was taken from the cache of builds; the times are those of then.
+    /// Whether the artifact was taken from the cache of builds. The times are the first build's.
     cached: bool,
 }
 

@@ -134,7 +134,7 @@ impl Developed {
 }
 
 impl Watched {
-    /// Builds the function again after each change, for ever.
+    /// Background loop: builds the function again after each change, until the process ends.
     fn follow(mut self) {
         loop {
             if let Err(error) = self.after_build().and_then(|()| self.next_change()) {

@@ -34,11 +34,11 @@ pub(crate) struct Args {
     path: PathBuf,
 
     /// Give the guest a directory, under another name for it after `::`, to read only with `:ro`;
-    /// several times for several, which replace those of the faas.toml
+    /// repeat it for several directories. They replace the directories of the faas.toml
     #[arg(long, value_name = "HOST[::GUEST][:ro]", value_parser = directory)]
     dir: Vec<Dir>,
 
-    /// Let the guest accept connections at this address, with a descriptor after those of directories
+    /// Let the guest accept connections at this address; the listener's descriptor comes after the directories'
     #[arg(long, value_name = "ADDRESS:PORT")]
     listen: Vec<SocketAddr>,
 
@@ -110,7 +110,7 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     }
 }
 
-/// What a guest may write in memory if nothing says how much.
+/// Limit of files in memory for an artifact that is run without its faas.toml.
 const TEMPORARY_FILES: ByteSize = ByteSize(64 << 20);
 
 /// Reads the value of `--dir`.

@@ -32,8 +32,8 @@
 //! | the target of a link | [`MAX_TARGET`] bytes |
 //! | names and contents together | [`MAX_BYTES`] |
 //!
-//! [`Bundle::parse`] takes constant time: it checks the header. What a node refers to is checked
-//! when it is used; [`Bundle::check`] reads all nodes, for an artifact that comes from elsewhere.
+//! [`Bundle::parse`] takes constant time: it checks the header. The ranges of a node are checked
+//! when the node is used; [`Bundle::check`] reads all nodes, for an artifact that comes from elsewhere.
 //! All of it is bytes of the artifact, so its content hash covers them.
 
 mod reader;
