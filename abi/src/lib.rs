@@ -8,6 +8,7 @@
 //! * a [`TrapCode`] is the reason for which guest code stopped; [`hostcall`] lists the calls that it
 //!   may make to the VM;
 //! * an [`Artifact`] is a compiled module; [`artifact`] has its format, writer and reader;
+//! * the [`component`] bindings of an artifact say how its module speaks the canonical ABI;
 //! * text that is [`untrusted`] is escaped and bounded before anybody sees it;
 //! * the [`description`] of all this is `layout.txt`, and its hash the [`fingerprint`].
 //!
@@ -25,6 +26,7 @@
 
 pub mod artifact;
 pub mod bounds;
+pub mod component;
 pub mod context;
 pub mod cpu;
 pub mod description;

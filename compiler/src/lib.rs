@@ -49,6 +49,7 @@ use front::layout::Layout;
 use front::parse;
 use generate::Generator;
 use wfaas_abi::BoundsStats;
+use wfaas_abi::artifact::SectionId;
 
 /// An artifact and numbers about it.
 #[derive(Debug, Clone)]
@@ -76,7 +77,8 @@ pub fn compile(wasm_or_wat: &[u8], options: &Options<'_>) -> Result<Compiled, Co
     let code = generator.generate(bodies, options)?;
     let linked = link::link(code)?;
     let initial = image::initial(&module, &layout, &linked);
-    let (sections, symbols) = records::sections(&module, &layout, &linked, &initial, &starts);
+    let (mut sections, symbols) = records::sections(&module, &layout, &linked, &initial, &starts);
+    sections.set(SectionId::Component, options.component.to_vec());
     drop(initial); // its pages are in the sections
     let places = elf::Places::of(&sections);
     let eh_frame =

@@ -59,6 +59,9 @@ pub struct Options<'a> {
     pub passes: Passes,
     /// How to generate code for all functions; `None` for the way that fits the size of each.
     pub effort: Option<Effort>,
+    /// The artifact's [component](wfaas_abi::component) section; empty for a core module. Nothing of it is read
+    /// here.
+    pub component: &'a [u8],
     /// Called after each function.
     pub progress: Option<&'a Progress<'a>>,
 }
@@ -74,6 +77,7 @@ impl Default for Options<'_> {
             verify_bounds: false,
             passes: Passes::ALL,
             effort: None,
+            component: &[],
             progress: None,
         }
     }

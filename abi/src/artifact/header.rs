@@ -10,7 +10,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 pub const MAGIC: [u8; 8] = *b"WFAASOBJ";
 
 /// Version of the format. Another version is refused. `layout.txt` is the layout that goes with it.
-pub const FORMAT_VERSION: u32 = 8;
+pub const FORMAT_VERSION: u32 = 9;
 
 /// Where the header is in the file, in bytes.
 pub const HEADER_OFFSET: usize = 512;
@@ -95,6 +95,9 @@ sections! {
     Sites, ".wfaas.sites", u8;
     /// UTF-8 strings that the other records and the symbol table refer to, each once.
     Strings, ".wfaas.strings", u8;
+    /// What a fused module has to do with its host, as [`component`](crate::component) has it; empty for a
+    /// core module.
+    Component, ".wfaas.component", u8;
     /// Sizes in WebAssembly pages of the memories in the image, by place; zero where there is none.
     MemorySizes, ".wfaas.memsizes", U64;
     /// How large warm-up requests let the memories grow, like the sizes before; zeros if there is no

@@ -7,6 +7,7 @@ use super::image::{ImageRef, check_sizes};
 use super::profile::ProfileRef;
 use super::records::*;
 use crate::bounds::{BoundsStats, BoundsStrategy};
+use crate::component::Bindings;
 use crate::cpu::CpuFeatures;
 use crate::fingerprint::ABI_FINGERPRINT;
 use crate::layout::{self, PAGE};
@@ -132,6 +133,7 @@ impl<'a> Artifact<'a> {
         }
         self.image().check()?;
         self.bundle()?.map_or(Ok(()), |bundle| bundle.check())?;
+        self.component()?;
         self.profile().map_or(Ok(()), |profile| profile.check())
     }
 
@@ -266,6 +268,16 @@ impl<'a> Artifact<'a> {
     pub fn bundle(&self) -> Result<Option<Bundle<'a>>, ArtifactError> {
         let bytes = self.section(SectionId::Bundle);
         (!bytes.is_empty()).then(|| Bundle::parse(bytes)).transpose()
+    }
+
+    /// The bindings of the component that the module was made from, if it was. Takes time in proportion to
+    /// them.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Corrupt`] if they are damaged.
+    pub fn component(&self) -> Result<Option<Bindings>, ArtifactError> {
+        let bytes = self.section(SectionId::Component);
+        (!bytes.is_empty()).then(|| Bindings::parse(bytes)).transpose()
     }
 
     /// The pages that warm-up requests wrote to, if any were made.

@@ -237,7 +237,7 @@ macro_rules! numbered {
         )*
     };
 }
-pub(super) use numbered;
+pub(crate) use numbered;
 
 numbered! {
     /// The kinds of imports and exports.

@@ -3,7 +3,8 @@
 use super::{Description, List, numbers};
 use crate::artifact::{self, FORMAT_VERSION, flags, records};
 use crate::{
-    FuncRef, bounds, context, cpu, funcref, hostcall, layout, memories, state, trap, types,
+    FuncRef, bounds, component, context, cpu, funcref, hostcall, layout, memories, state, trap,
+    types,
 };
 
 /// The description of this build's ABI.
@@ -13,6 +14,7 @@ pub const ABI: Description<'static> = Description {
         artifact::HEADER_RECORDS,
         artifact::PROTO_RECORDS,
         artifact::bundle::BUNDLE_RECORDS,
+        component::BINDING_RECORDS,
         records::RECORDS,
         context::CONTEXTS,
         context::IMPORTS,
@@ -33,6 +35,10 @@ const LISTS: &[List] = &[
     List { name: "kinds of initialisation", items: records::INIT_KINDS },
     List { name: "operations of constant expressions", items: records::CONST_OPCODES },
     List { name: "kinds of nodes of a bundle", items: artifact::bundle::NODE_KINDS },
+    List { name: "kinds of value types of components", items: component::TYPE_KINDS },
+    List { name: "kinds of resource types", items: component::RESOURCE_KINDS },
+    List { name: "kinds of imports of a component", items: component::IMPORT_KINDS },
+    List { name: "encodings of strings", items: component::STRING_ENCODINGS },
     List { name: "bounds strategies", items: bounds::STRATEGIES },
     List { name: "counts of bounds checks", items: bounds::FATES },
     List { name: "bits of CPU features", items: cpu::BITS },
@@ -56,6 +62,7 @@ const LISTS: &[List] = &[
             artifact::MAX_PLACES,
             artifact::bundle::BUNDLE_VERSION,
             artifact::bundle::CONTENT_ALIGN,
+            component::COMPONENT_VERSION,
             layout::PAGE,
             layout::WASM_PAGE,
             layout::MAX_MEMORY_PAGES,

@@ -28,6 +28,7 @@ pub(super) fn of(program: &str, module: &[u8], spec: &Spec, options: &Options) -
         verify_bounds,
         passes,
         effort,
+        component: _, // made from the module
         progress: _,
     } = compile;
     let compile = format!(
