@@ -104,7 +104,7 @@ pub use api::val::{ExternRef, Val};
 pub use api::wasm_ty::{WasmList, WasmTy};
 pub use arch::available_cpu_features;
 pub use call::backtrace::MAX_FRAMES;
-pub use call::ticks::Ticks;
+pub use call::ticks::{Ticks, thread_processor_time};
 pub use runtime::bundle::MappedBundle;
 pub use runtime::capture::Capture;
 pub use runtime::code::Frame;

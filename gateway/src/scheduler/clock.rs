@@ -1,8 +1,8 @@
 //! Time that a thread spends with guests, without the time in which the kernel runs others on its core.
 
-use rustix::time::{ClockId, clock_gettime};
 use std::cell::Cell;
 use std::time::Duration;
+use wfaas_vm::thread_processor_time;
 
 /// A shorter stint was hardly interrupted. Reading the processor clock is a system call, which a short one
 /// would pay for more than for itself.
@@ -18,8 +18,7 @@ pub(super) fn processor_time(elapsed: Duration) -> Duration {
     if elapsed < SHORT {
         return elapsed;
     }
-    let now = clock_gettime(ClockId::ThreadCPUTime);
-    let now = Duration::new(now.tv_sec as u64, now.tv_nsec as u32);
+    let now = thread_processor_time();
     elapsed.min(now.saturating_sub(LAST.replace(now)))
 }
 
