@@ -20,6 +20,7 @@ mod load;
 mod machine;
 mod peer;
 mod procfs;
+mod programs;
 mod report;
 mod serve;
 mod size;
@@ -81,6 +82,8 @@ enum Command {
     Deadlines,
     /// How fast compiled code runs: kernels in C on several engines.
     Exec(exec::Arguments),
+    /// How fast compiled code of real programs runs, on several engines.
+    Programs(programs::Arguments),
     /// What keeping accesses inside the memory costs, by strategy and number of threads.
     Bounds(bounds::Arguments),
     /// Requests through the gateway, beside a server of hyper alone, and one with wasmtime's pool.
@@ -103,6 +106,9 @@ enum Command {
     /// In a child of `bounds`, under valgrind.
     #[command(hide = true)]
     BoundsOnce { file: PathBuf, entry: String, argument: i32 },
+    /// In a child of `programs`, under valgrind.
+    #[command(hide = true)]
+    ProgramOnce { engine: programs::Engine, file: PathBuf, calls: u32 },
     /// In a child of `load`.
     #[command(hide = true)]
     FirstResult { who: Who, file: PathBuf },
@@ -152,6 +158,14 @@ fn main() -> anyhow::Result<()> {
             exec::print(&lab);
             arguments.csv.map_or(Ok(()), |file| exec::write_csv(&lab, &file))?;
             return json.map_or(Ok(()), |file| report::write_value(&lab, &file));
+        }
+        Command::Programs(arguments) => {
+            let results = programs::run(&arguments, rounds)?;
+            programs::print(&results);
+            return json.map_or(Ok(()), |file| report::write_value(&results, &file));
+        }
+        Command::ProgramOnce { engine, file, calls } => {
+            return programs::once(engine, &file, calls);
         }
         Command::Bounds(arguments) => {
             let results = bounds::run(&arguments, rounds)?;
