@@ -1,14 +1,14 @@
 //! Functions: modules that answer requests.
 
-use crate::driver::{
-    Background, Entry, FaasletTarget, PoolExports, Resolver, Target, drive, drive_async,
-};
+use crate::driver::{drive, drive_async};
 use crate::exchange::{Body, Exchange};
 use crate::invoke::InvokeError;
 use crate::protocol::{AbiError, About, Conversation, Protocols, Streams};
 use crate::reply::Reply;
+use crate::resolver::{Entry, Resolver};
 use crate::spec::{AllowedDirs, ByteSize, Limits, Span, Spec, SpecError};
 use crate::state::State;
+use crate::target::{Background, FaasletTarget, PoolExports, Target};
 use crate::trees;
 use http::Response;
 use std::sync::Arc;

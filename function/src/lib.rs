@@ -11,7 +11,8 @@
 //! * [`run`] executes a module once, with the streams of the process, by the same protocols.
 //!
 //! The way of a request, each step a file: `function` makes the `state` of an instance and takes a
-//! faaslet, `driver` makes the calls that the `protocol` asks for, `invoke` says what went wrong.
+//! faaslet, a `target`; `driver` makes the calls that the `protocol` asks for, to entry points that the
+//! `resolver` has looked up; `invoke` says what went wrong.
 //! Everything that a guest can make the host do is bounded by its limits.
 //!
 //! ```no_run
@@ -38,13 +39,14 @@ mod numbers;
 mod protocol;
 pub mod protocols;
 mod reply;
+mod resolver;
 pub mod run;
 mod spec;
 mod state;
+mod target;
 mod trees;
 
 pub use cells::Numbers;
-pub use driver::{Background, Entry, GuestMemory, ListEntry, Resolver};
 pub use exchange::{Body, Exchange, LogSink};
 pub use function::{Function, FunctionError};
 pub use head::{HeadError, MAX_HEAD_BYTES, MAX_HEADERS, content_length};
@@ -56,11 +58,13 @@ pub use protocol::{
     Required, RequiredType, Streams, Turn,
 };
 pub use reply::{BrokenOff, Reply, WINDOW};
+pub use resolver::{Entry, GuestMemory, ListEntry, Resolver};
 pub use spec::{
     Abi, AllowedDirs, ByteSize, Coding, Dir, Fields, FunctionName, Key, Limits, NameError,
     OnDisconnect, Route, RouteError, Span, Spec, SpecError, TenantName, TenantNameError,
 };
 pub use state::State;
+pub use target::Background;
 pub use trees::trees;
 pub use wfaas_wasi::files::BlockingPool;
 pub use wfaas_wasi::preview1::Support;

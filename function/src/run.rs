@@ -1,13 +1,15 @@
 //! Running a module once, with the streams of the process: what `faascli run` does.
 
-use crate::driver::{Resolver, StoreTarget, Target, drive};
+use crate::driver::drive;
 use crate::exchange::{Body, Exchange};
 use crate::function::wants_initialize;
 use crate::invoke::InvokeError;
 use crate::numbers::{self, ArgumentError};
 use crate::protocol::{AbiError, Conversation, Protocols, Streams};
+use crate::resolver::Resolver;
 use crate::spec::{AllowedDirs, Span, Spec, SpecError};
 use crate::state::State;
+use crate::target::{StoreTarget, Target};
 use crate::trees;
 use http::Request;
 use std::io::{Read, Write};

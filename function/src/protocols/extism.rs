@@ -8,10 +8,10 @@ mod arena;
 mod functions;
 mod kernel;
 
-use crate::driver::{ListEntry, Resolver};
 use crate::exchange::Body;
 use crate::invoke::InvokeError;
 use crate::protocol::{About, Conversation, Next, Protocol, Streams, Turn};
+use crate::resolver::{ListEntry, Resolver};
 use crate::spec::{ByteSize, Spec};
 use crate::state::State;
 use kernel::{Kernel, Terms};
