@@ -7,6 +7,7 @@
 //! * a [`function`] is an artifact with its name, limits and environment;
 //! * [`actions`] compiles what OpenWhisk sends to a server that is one of its containers;
 //! * [`verified`] remembers which artifacts were checked, so that starts need not do it again;
+//! * a [`network`] sends the requests of a guest that runs here;
 //! * [`watch`] tells when files of a function have changed;
 //! * [`commands`] has one file for each command: its options, its help, its work;
 //! * the [`log`] of a command goes to standard error without anybody waiting for it;
@@ -28,6 +29,7 @@ mod function;
 mod hints;
 mod log;
 mod manifest;
+mod network;
 mod output;
 mod progress;
 mod recipe;

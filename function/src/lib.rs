@@ -8,6 +8,7 @@
 //!   recognised from the exports, what it looks up once, and what it calls for an exchange;
 //! * a **[`Function`]** is a module with its specification and protocol; [`Function::handle`] answers
 //!   one request in a pristine faaslet, and looks nothing up by name;
+//! * an **[`Outgoing`]** sends requests of guests to other servers, by an [`HttpClient`] of the embedder's;
 //! * [`run`] executes a module once, with the streams of the process, by the same protocols.
 //!
 //! The way of a request, each step a file: `function` makes the `state` of an instance and takes a
@@ -36,6 +37,7 @@ mod head;
 mod id;
 mod invoke;
 mod numbers;
+mod outgoing;
 mod protocol;
 pub mod protocols;
 mod reply;
@@ -45,6 +47,7 @@ mod spec;
 mod state;
 mod target;
 mod trees;
+mod waiting;
 
 pub use cells::Numbers;
 pub use exchange::{Body, Exchange, LogSink};
@@ -53,6 +56,7 @@ pub use head::{HeadError, MAX_HEAD_BYTES, MAX_HEADERS, content_length};
 pub use id::ExchangeId;
 pub use invoke::{GuestFault, InvokeError};
 pub use numbers::{ArgumentError, ShowValue};
+pub use outgoing::{HttpClient, MAX_REQUESTS, Outgoing, OutgoingError, Sending, Timeouts};
 pub use protocol::{
     AbiError, About, Conversation, Finish, Next, Opening, Outcome, Protocol, Protocols, Ready,
     Required, RequiredType, Streams, Turn,

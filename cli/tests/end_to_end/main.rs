@@ -13,6 +13,7 @@ mod files;
 mod hostile_guests;
 mod new_and_dev;
 mod openwhisk;
+mod outgoing;
 mod profilers;
 mod settings;
 mod starts;

@@ -6,6 +6,7 @@
 
 mod arena;
 mod functions;
+mod http;
 mod kernel;
 
 use crate::exchange::Body;
@@ -101,7 +102,6 @@ fn terms(spec: &Spec) -> Terms {
     let bytes = |size: Option<ByteSize>| size.map_or(u64::MAX, |ByteSize(bytes)| bytes);
     Terms {
         config: spec.config.clone(),
-        allowed_hosts: spec.allowed_hosts.clone(),
         memory: bytes(spec.limits.memory).min(MAX_KERNEL_BYTES),
         log: bytes(spec.limits.log),
     }

@@ -2,11 +2,10 @@
 //!
 //! A plug-in that breaks a rule is ended, as other hosts of such plug-ins do.
 
-use super::KERNEL;
 use super::kernel::Kernel;
+use super::{KERNEL, http};
 use crate::invoke::GuestFault;
 use crate::state::State;
-use serde::Deserialize;
 use wfaas_vm::ValType::{self, I32, I64};
 use wfaas_vm::{BoxError, Caller, FuncType, Linker, untrusted};
 use wfaas_wasi::HasWasi;
@@ -61,18 +60,19 @@ pub(super) fn link(linker: &mut Linker<State>) {
     link_memory(linker);
     link_input_and_output(linker);
     link_settings(linker);
-    link_http(linker);
+    http::link(linker);
     link_log(linker);
 }
 
-type Host<'a> = Caller<'a, State>;
+pub(super) type Host<'a> = Caller<'a, State>;
 
-fn kernel<'a>(caller: &'a mut Host<'_>) -> &'a mut Kernel {
+/// The state of the call.
+pub(super) fn kernel<'a>(caller: &'a mut Host<'_>) -> &'a mut Kernel {
     caller.data_mut().local()
 }
 
 /// Ends the guest.
-fn fault(reason: impl std::fmt::Display) -> BoxError {
+pub(super) fn fault(reason: impl std::fmt::Display) -> BoxError {
     GuestFault(untrusted::text(format_args!("Extism: {reason}")).to_string()).into()
 }
 
@@ -167,39 +167,6 @@ fn link_settings(linker: &mut Linker<State>) {
             let value = value.map(<[u8]>::to_vec);
             kernel.set_variable(name, value).map_err(fault)
         });
-}
-
-/// The request of a plug-in, as far as it is looked at.
-#[derive(Deserialize)]
-struct HttpRequest {
-    url: String,
-}
-
-fn link_http(linker: &mut Linker<State>) {
-    linker
-        .func_wrap(KERNEL, "http_request", |mut caller: Host<'_>, request: u64, _body: u64| {
-            Err::<u64, _>(refusal(kernel(&mut caller), request))
-        })
-        .func_wrap(KERNEL, "http_status_code", |_: Host<'_>| 0_i32)
-        .func_wrap(KERNEL, "http_headers", |_: Host<'_>| 0_u64);
-}
-
-/// Why a request is not made.
-fn refusal(kernel: &Kernel, request: u64) -> BoxError {
-    let request = kernel.text(request).map_err(str::to_owned);
-    let parsed = request.and_then(|json| {
-        serde_json::from_str::<HttpRequest>(&json).map_err(|error| error.to_string())
-    });
-    let HttpRequest { url } = match parsed {
-        Ok(request) => request,
-        Err(reason) => return fault(format_args!("http_request: {reason}")),
-    };
-    let host = url.parse::<http::Uri>().ok();
-    let host = host.as_ref().and_then(http::Uri::host).unwrap_or_default();
-    if !kernel.allows(host) {
-        return fault(format_args!("http_request to {url}: the host is not allowed"));
-    }
-    fault(format_args!("http_request to {url}: requests of guests are not supported"))
 }
 
 fn link_log(linker: &mut Linker<State>) {
