@@ -1,6 +1,7 @@
-//! Waiting for a future in a host function of a protocol.
+//! Waiting in a host function of a protocol.
 
 use crate::state::State;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -28,6 +29,19 @@ pub(crate) fn wait<'a, T: Send + 'a, R: 'a>(
         Some(value) => then(&mut caller, value),
         None => Err("the call has to end".into()),
     })
+}
+
+/// Has others that can go on have their turns first.
+pub(crate) async fn turns() {
+    let mut is_first = true;
+    poll_fn(|context| match std::mem::take(&mut is_first) {
+        true => {
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+        false => Poll::Ready(()),
+    })
+    .await;
 }
 
 /// Holds the thread until the future is ready; `None` if the guest's call has to end first.

@@ -368,6 +368,24 @@ impl std::task::Wake for Unpark {
     }
 }
 
+/// A block that was given back is zero however large it is, also where that is made in pieces.
+#[test]
+fn a_large_block_is_zero_again() {
+    let large = plugin(
+        r#"(func (export "large") (result i32) (local $block i64) (local $again i64)
+            (local.set $block (call $alloc (i64.const 0x2000000)))
+            (call $store_u64 (i64.add (local.get $block) (i64.const 0x1fffff8)) (i64.const -1))
+            (call $free (local.get $block))
+            (local.set $again (call $alloc (i64.const 0x2000000)))
+            (if (i64.ne (local.get $block) (local.get $again)) (then unreachable))
+            (if (i64.ne (call $load_u64 (i64.add (local.get $again) (i64.const 0x1fffff8))) (i64.const 0))
+                (then unreachable))
+            (i32.const 0))"#,
+    );
+    assert_eq!(handle(&large, "").unwrap(), b"");
+    assert!(block_on(large.handle_async(Exchange::with_body(""))).is_ok());
+}
+
 #[derive(Debug, Clone, Default)]
 struct Kept(Arc<Mutex<Vec<LogEvent>>>);
 

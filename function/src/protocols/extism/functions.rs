@@ -2,12 +2,14 @@
 //!
 //! A plug-in that breaks a rule is ended, as other hosts of such plug-ins do.
 
+use super::arena::{Allocated, PIECE};
 use super::kernel::Kernel;
 use super::{KERNEL, http};
 use crate::invoke::GuestFault;
 use crate::state::State;
+use crate::waiting::turns;
 use wfaas_vm::ValType::{self, I32, I64};
-use wfaas_vm::{BoxError, Caller, FuncType, Linker, untrusted};
+use wfaas_vm::{BoxError, Caller, FuncType, Linker, MaybeFuture, untrusted};
 use wfaas_wasi::HasWasi;
 
 /// Names and types of all functions.
@@ -78,9 +80,7 @@ pub(super) fn fault(reason: impl std::fmt::Display) -> BoxError {
 
 fn link_memory(linker: &mut Linker<State>) {
     linker
-        .func_wrap(KERNEL, "alloc", |mut caller: Host<'_>, len: u64| {
-            kernel(&mut caller).arena.alloc(len).unwrap_or(0)
-        })
+        .func_wrap_maybe_async(KERNEL, "alloc", |caller: Host<'_>, len: u64| alloc(caller, len))
         .func_wrap(KERNEL, "free", |mut caller: Host<'_>, address: u64| {
             kernel(&mut caller).arena.free(address);
         })
@@ -105,6 +105,28 @@ fn link_memory(linker: &mut Linker<State>) {
         })
         .func_wrap(KERNEL, "memory_bytes", |mut caller: Host<'_>| kernel(&mut caller).arena.size())
         .func_wrap(KERNEL, "reset", |mut caller: Host<'_>| kernel(&mut caller).reset());
+}
+
+/// The address of a new block, 0 for none. Where many bytes of it have to be made zero, others have
+/// their turns meanwhile.
+fn alloc(mut caller: Host<'_>, len: u64) -> MaybeFuture<'_, u64> {
+    let arena = &mut kernel(&mut caller).arena;
+    let Some(Allocated { address, mut stale }) = arena.begin_alloc(len) else {
+        return MaybeFuture::Ready(0);
+    };
+    if stale.len() <= PIECE || !caller.can_wait() {
+        kernel(&mut caller).arena.clear(stale);
+        return MaybeFuture::Ready(address);
+    }
+    MaybeFuture::Future(Box::new(async move {
+        while !stale.is_empty() {
+            let end = stale.end.min(stale.start + PIECE);
+            kernel(&mut caller).arena.clear(stale.start..end);
+            stale.start = end;
+            turns().await;
+        }
+        address
+    }))
 }
 
 fn link_input_and_output(linker: &mut Linker<State>) {
