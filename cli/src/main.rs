@@ -6,6 +6,7 @@
 //! * [`bounds`] is about how a guest's accesses are kept inside its memory;
 //! * a [`function`] is an artifact with its name, limits and environment;
 //! * [`actions`] compiles what OpenWhisk sends to a server that is one of its containers;
+//! * an [`identity`] tells a file from others, and from itself at other times;
 //! * [`verified`] remembers which artifacts were checked, so that starts need not do it again;
 //! * a [`network`] sends the requests of a guest that runs here;
 //! * [`watch`] tells when files of a function have changed;
@@ -27,6 +28,7 @@ mod failure;
 mod files;
 mod function;
 mod hints;
+mod identity;
 mod log;
 mod manifest;
 mod network;
