@@ -17,6 +17,7 @@ mod outgoing;
 mod profilers;
 mod settings;
 mod starts;
+mod streams;
 mod support;
 mod untrusted_text;
 mod unwritable;
