@@ -2,6 +2,7 @@
 
 use crate::bounds;
 use crate::failure::{Blame, Failure};
+use crate::identity::Identity;
 use crate::manifest::{self, Manifest};
 use crate::output;
 use crate::recipe::{Made, Recipe};
@@ -165,9 +166,11 @@ fn missing_tools() -> String {
 /// Whether the artifact is newer than everything it was made from, and than this program.
 fn is_current(manifest: &Manifest, artifact: &Path) -> bool {
     let Some(built) = modified(artifact) else { return false };
-    let inputs = [Some(manifest.wasm.clone()), std::env::current_exe().ok()];
-    let older = |path: &Path| modified(path).is_some_and(|time| time < built);
-    inputs.iter().flatten().all(|path| older(path))
+    let older = |time: Option<SystemTime>| time.is_some_and(|time| time < built);
+    // A program may be installed with the time of its build.
+    let program = Identity::of_program().and_then(|file| file.last_change());
+    older(program)
+        && older(modified(&manifest.wasm))
         && all_older(&manifest.folder, built, is_input)
         && manifest.files.iter().all(|tree| all_older(&tree.host, built, |_| true))
 }

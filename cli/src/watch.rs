@@ -4,6 +4,7 @@
 //! ([`Inputs`]): a build writes files too, and events come in crowds.
 
 use crate::function::is_input;
+use crate::identity::Identity;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use rustix::io::Errno;
@@ -28,23 +29,19 @@ const MOST_FILES: usize = 100_000;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Inputs(BTreeMap<PathBuf, State>);
 
-/// All by which a change of a file is seen.
+/// A file or folder at one time. Folders change with their entries, which are looked at themselves.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct State {
-    is_folder: bool,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
+enum State {
+    Folder { inode: u64 },
+    File(Identity),
 }
 
 impl State {
-    /// Folders change with their entries, which are looked at themselves.
     fn of(meta: &Metadata) -> State {
-        if meta.is_dir() {
-            return State { is_folder: true, inode: meta.ino(), size: 0, modified: (0, 0) };
+        match meta.is_dir() {
+            true => State::Folder { inode: meta.ino() },
+            false => State::File(Identity::of(meta)),
         }
-        let modified = (meta.mtime(), meta.mtime_nsec());
-        State { is_folder: false, inode: meta.ino(), size: meta.size(), modified }
     }
 }
 
@@ -85,7 +82,7 @@ impl Inputs {
 
     /// The folders among them.
     fn folders(&self) -> impl Iterator<Item = &Path> {
-        let folders = self.0.iter().filter(|(_, state)| state.is_folder);
+        let folders = self.0.iter().filter(|(_, state)| matches!(state, State::Folder { .. }));
         folders.map(|(path, _)| path.as_path())
     }
 }
@@ -192,18 +189,31 @@ mod tests {
         assert_eq!(names(&look().changed_since(&before)), ["a", "b", "new"]);
     }
 
-    #[test]
-    fn changes_end_a_wait() {
-        let folder = tempfile::tempdir().unwrap();
-        let roots = [folder.path().to_owned()];
-        let watcher = Watcher::new().unwrap();
+    fn watched(folder: &Path) -> Watcher {
+        let (watcher, roots) = (Watcher::new().unwrap(), [folder.to_owned()]);
         watcher.watch(&Inputs::look(&roots, &[]).unwrap(), &roots).unwrap();
+        watcher
+    }
+
+    #[test]
+    fn a_wait_ends_with_the_changes() {
+        let folder = tempfile::tempdir().unwrap();
+        let watcher = watched(folder.path());
         assert!(!watcher.changes_within(Some(Duration::ZERO)).unwrap());
+        std::fs::write(folder.path().join("a"), "1").unwrap();
+        watcher.wait().unwrap();
+        assert!(!watcher.changes_within(Some(Duration::ZERO)).unwrap(), "all were read");
+    }
+
+    #[test]
+    fn a_change_ends_a_wait() {
+        let folder = tempfile::tempdir().unwrap();
+        let watcher = watched(folder.path());
         std::thread::scope(|scope| {
             let waits = scope.spawn(|| watcher.wait());
+            // Whether it has begun to wait by now or not.
             std::fs::write(folder.path().join("a"), "1").unwrap();
             waits.join().unwrap().unwrap();
         });
-        assert!(!watcher.changes_within(Some(Duration::ZERO)).unwrap(), "all were read");
     }
 }

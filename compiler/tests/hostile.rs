@@ -107,6 +107,24 @@ fn blocks_that_catch_can_be_nested_deep() {
     assert!(artifact.len() < module.len() * 10, "{} bytes", artifact.len());
 }
 
+/// Blocks that only jump, in a row so long that jumps are threaded, beside others that jump in a circle.
+#[test]
+fn jumps_in_a_circle_compile() {
+    let (starts, ends) = ("block ".repeat(2_000), "end ".repeat(2_000));
+    for circle in
+        ["loop loop br 1 end end", "loop loop loop br 2 end end end", "loop block br 1 end end"]
+    {
+        for code in [
+            format!("{starts} (br_if 0 (local.get 0)) {ends} {circle}"),
+            format!("{circle} {starts} (br_if 0 (local.get 0)) {ends}"),
+            format!("(if (local.get 0) (then {circle})) {starts} (br_if 0 (local.get 0)) {ends}"),
+        ] {
+            let module = format!("(module (func (param i32) {code}))");
+            try_compile(module.as_bytes()).unwrap();
+        }
+    }
+}
+
 #[test]
 fn values_of_caught_exceptions_are_limited() {
     let values = "i32 ".repeat(1000);

@@ -121,24 +121,46 @@ impl Body {
         }
     }
 
+    /// The next piece of it, as it is there or arrives; `None` at the end.
+    ///
+    /// # Errors
+    /// The stream's, once.
+    pub fn poll_next(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, BoxError>>> {
+        let (piece, stream) = self.begin();
+        if !piece.is_empty() {
+            return Poll::Ready(Some(Ok(std::mem::take(piece))));
+        }
+        let Some(arriving) = stream else { return Poll::Ready(None) };
+        let next = ready!(arriving.poll_next(context));
+        if !matches!(next, Some(Ok(_))) {
+            *stream = None;
+        }
+        Poll::Ready(next)
+    }
+
+    /// The piece that is there, and the stream of those that arrive.
+    fn begin(&mut self) -> (&mut Bytes, &mut Option<Box<dyn ByteStream>>) {
+        self.0 = match std::mem::take(&mut self.0) {
+            Content::Complete(bytes) => Content::Begun { piece: bytes.into(), stream: None },
+            Content::Stream(stream) => Content::Begun { piece: Bytes::new(), stream: Some(stream) },
+            begun @ Content::Begun { .. } => begun,
+        };
+        match &mut self.0 {
+            Content::Begun { piece, stream } => (piece, stream),
+            Content::Complete(_) | Content::Stream(_) => unreachable!("it has begun"),
+        }
+    }
+
     /// Reads bytes that are there or arrive; how many. None means the end, or a `target` of none.
     pub(crate) fn poll_read(
         &mut self,
         target: &mut [u8],
         context: &mut Context<'_>,
     ) -> Poll<Result<usize, BoxError>> {
-        let (piece, stream) = match &mut self.0 {
-            Content::Begun { piece, stream } => (piece, stream),
-            whole => {
-                let (piece, stream) = match std::mem::take(whole) {
-                    Content::Complete(bytes) => (bytes.into(), None),
-                    Content::Stream(stream) => (Bytes::new(), Some(stream)),
-                    Content::Begun { piece, stream } => (piece, stream),
-                };
-                *whole = Content::Begun { piece, stream };
-                return self.poll_read(target, context);
-            }
-        };
+        let (piece, stream) = self.begin();
         while piece.is_empty()
             && let Some(arriving) = stream
         {

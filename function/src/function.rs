@@ -1,14 +1,15 @@
 //! Functions: modules that answer requests.
 
-use crate::driver::{
-    Background, Entry, FaasletTarget, PoolExports, Resolver, Target, drive, drive_async,
-};
+use crate::driver::{drive, drive_async};
 use crate::exchange::{Body, Exchange};
 use crate::invoke::InvokeError;
+use crate::outgoing::{HttpClient, Outgoing};
 use crate::protocol::{AbiError, About, Conversation, Protocols, Streams};
 use crate::reply::Reply;
+use crate::resolver::{Entry, Resolver};
 use crate::spec::{AllowedDirs, ByteSize, Limits, Span, Spec, SpecError};
 use crate::state::State;
+use crate::target::{Background, FaasletTarget, PoolExports, Target};
 use crate::trees;
 use http::Response;
 use std::sync::Arc;
@@ -31,6 +32,8 @@ pub struct Function {
     bundle: Option<MappedBundle>,
     /// Directories that guests find open; `None` if there are none.
     files: Option<Arc<Files>>,
+    /// Requests that guests may send.
+    outgoing: Outgoing,
     limits: Numbers,
     stack_bytes: u64,
     time_slice: Option<Duration>,
@@ -160,6 +163,7 @@ impl Function {
         let conversation = protocol.prepare(&mut resolver)?;
         let stack_bytes = engine.config().stack_bytes as u64;
         let files = some_files(trees::trees(module, &spec));
+        let outgoing = Outgoing::new(None, &spec.allowed_hosts);
         Ok(Function {
             spec,
             about,
@@ -169,6 +173,7 @@ impl Function {
             environment,
             bundle: module.bundle(),
             files,
+            outgoing,
             limits,
             stack_bytes,
             time_slice: None,
@@ -230,6 +235,11 @@ impl Function {
     /// the guest.
     pub fn set_background(&mut self, background: Background) {
         self.background = Some(background);
+    }
+
+    /// Has guests' requests to the hosts of the specification sent by `client`. Without one, none are.
+    pub fn set_client(&mut self, client: Arc<dyn HttpClient>) {
+        self.outgoing = Outgoing::new(Some(client), &self.spec.allowed_hosts);
     }
 
     /// Opens the directories of the specification, for guests of requests that begin from now on. `pool`
@@ -348,6 +358,9 @@ impl Function {
         }
         if let Some(files) = &self.files {
             state.live().wasi.set_files(files.clone());
+        }
+        if self.outgoing.is_some() {
+            state.live().outgoing = self.outgoing.clone();
         }
         let mut faaslet = self.pool.acquire(state)?;
         faaslet.store().set_deadline(deadline);

@@ -117,6 +117,14 @@ pub(crate) fn check(
     if !(200..=599).contains(&status.as_u16()) {
         return Err(HeadError::Status(status.as_u16().to_string()));
     }
+    check_headers(headers)
+}
+
+/// The same of headers alone, a request's too.
+///
+/// # Errors
+/// [`HeadError`] if there are too many, or too large ones.
+pub(crate) fn check_headers(headers: &mut HeaderMap) -> Result<Vec<HeaderName>, HeadError> {
     if headers.is_empty() {
         return Ok(Vec::new());
     }

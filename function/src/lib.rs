@@ -8,10 +8,12 @@
 //!   recognised from the exports, what it looks up once, and what it calls for an exchange;
 //! * a **[`Function`]** is a module with its specification and protocol; [`Function::handle`] answers
 //!   one request in a pristine faaslet, and looks nothing up by name;
+//! * an **[`Outgoing`]** sends requests of guests to other servers, by an [`HttpClient`] of the embedder's;
 //! * [`run`] executes a module once, with the streams of the process, by the same protocols.
 //!
 //! The way of a request, each step a file: `function` makes the `state` of an instance and takes a
-//! faaslet, `driver` makes the calls that the `protocol` asks for, `invoke` says what went wrong.
+//! faaslet, a `target`; `driver` makes the calls that the `protocol` asks for, to entry points that the
+//! `resolver` has looked up; `invoke` says what went wrong.
 //! Everything that a guest can make the host do is bounded by its limits.
 //!
 //! ```no_run
@@ -35,32 +37,38 @@ mod head;
 mod id;
 mod invoke;
 mod numbers;
+mod outgoing;
 mod protocol;
 pub mod protocols;
 mod reply;
+mod resolver;
 pub mod run;
 mod spec;
 mod state;
+mod target;
 mod trees;
+mod waiting;
 
 pub use cells::Numbers;
-pub use driver::{Background, Entry, GuestMemory, ListEntry, Resolver};
 pub use exchange::{Body, Exchange, LogSink};
 pub use function::{Function, FunctionError};
 pub use head::{HeadError, MAX_HEAD_BYTES, MAX_HEADERS, content_length};
 pub use id::ExchangeId;
 pub use invoke::{GuestFault, InvokeError};
 pub use numbers::{ArgumentError, ShowValue};
+pub use outgoing::{HttpClient, MAX_REQUESTS, Outgoing, OutgoingError, Sending, Timeouts};
 pub use protocol::{
     AbiError, About, Conversation, Finish, Next, Opening, Outcome, Protocol, Protocols, Ready,
     Required, RequiredType, Streams, Turn,
 };
 pub use reply::{BrokenOff, Reply, WINDOW};
+pub use resolver::{Entry, GuestMemory, ListEntry, Resolver};
 pub use spec::{
     Abi, AllowedDirs, ByteSize, Coding, Dir, Fields, FunctionName, Key, Limits, NameError,
     OnDisconnect, Route, RouteError, Span, Spec, SpecError, TenantName, TenantNameError,
 };
 pub use state::State;
+pub use target::Background;
 pub use trees::trees;
 pub use wfaas_wasi::files::BlockingPool;
 pub use wfaas_wasi::preview1::Support;

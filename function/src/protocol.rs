@@ -9,12 +9,14 @@
 //! [prepared]: Protocol::prepare
 
 use crate::cells::{Cells, Numbers};
-use crate::driver::{Callee, Entry, GuestMemory, ListEntry, Resolver, Target};
+use crate::driver::Callee;
 use crate::exchange::Exchange;
 use crate::invoke::InvokeError;
 use crate::protocols::TABLE;
+use crate::resolver::{Entry, GuestMemory, ListEntry, Resolver};
 use crate::spec::Abi;
 use crate::state::State;
+use crate::target::Target;
 use std::any::Any;
 use std::fmt;
 use wfaas_vm::{ExternType, FuncType, Linker, Module, Val, ValType};

@@ -1,13 +1,16 @@
 //! Running a module once, with the streams of the process: what `faascli run` does.
 
-use crate::driver::{Resolver, StoreTarget, Target, drive};
+use crate::driver::drive;
 use crate::exchange::{Body, Exchange};
 use crate::function::wants_initialize;
 use crate::invoke::InvokeError;
 use crate::numbers::{self, ArgumentError};
+use crate::outgoing::{HttpClient, Outgoing};
 use crate::protocol::{AbiError, Conversation, Protocols, Streams};
+use crate::resolver::Resolver;
 use crate::spec::{AllowedDirs, Span, Spec, SpecError};
 use crate::state::State;
+use crate::target::{StoreTarget, Target};
 use crate::trees;
 use http::Request;
 use std::io::{Read, Write};
@@ -22,7 +25,7 @@ use wfaas_wasi::{EnvironmentError, INITIALIZE, Input, Output, Wasi, WasiBuilder}
 const MAX_BODY: u64 = 1 << 30;
 
 /// How to run a module, besides its [`Spec`].
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default)]
 pub struct RunOptions {
     /// The guest's argument 0, if that is not the function's name.
     pub program: Option<String>,
@@ -31,6 +34,8 @@ pub struct RunOptions {
     /// Addresses at which the guest can accept connections; their descriptors come after those of the
     /// directories.
     pub listen: Vec<SocketAddr>,
+    /// Sends the guest's requests to the hosts of the [`Spec`]; without one, none are sent.
+    pub client: Option<Arc<dyn HttpClient>>,
 }
 
 /// What a run left behind.
@@ -188,7 +193,9 @@ fn store(
         .stderr(Output::process_stderr())
         .files(Arc::new(files(module, spec, options)?))
         .build()?;
-    let mut store = Store::new(engine, State::of_wasi(wasi));
+    let mut state = State::of_wasi(wasi);
+    state.live().outgoing = Outgoing::new(options.client.clone(), &spec.allowed_hosts);
+    let mut store = Store::new(engine, state);
     let time = spec.limits.time;
     store.set_deadline(time.and_then(|Span(time)| Instant::now().checked_add(time)));
     store.set_cpu_limit(spec.limits.cpu.map(|Span(cpu)| cpu));

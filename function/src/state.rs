@@ -1,6 +1,7 @@
 //! The data of a function's stores: everything that one instance has outside of its memory.
 
 use crate::exchange::Exchange;
+use crate::outgoing::Outgoing;
 use crate::protocol::Finish;
 use std::any::Any;
 use wfaas_wasi::{HasWasi, LogEvent, Wasi};
@@ -19,6 +20,8 @@ pub(crate) struct Live {
     local: Option<Box<dyn Any + Send>>,
     /// What is left to do for the answer when the guest has ended.
     pub(crate) finish: Option<Finish>,
+    /// The requests that the guest may send.
+    pub(crate) outgoing: Outgoing,
 }
 
 impl std::fmt::Debug for Live {
@@ -33,7 +36,8 @@ impl State {
     pub(crate) fn new(exchange: Box<Exchange>, wasi: impl FnOnce() -> Wasi) -> State {
         // With the room there first, both are made where they stay.
         let room = Box::new_uninit();
-        let live = Live { wasi: wasi(), exchange, local: None, finish: None };
+        let outgoing = Outgoing::default();
+        let live = Live { wasi: wasi(), exchange, local: None, finish: None, outgoing };
         State(Some(Box::write(room, live)))
     }
 
@@ -45,6 +49,11 @@ impl State {
     /// Request and answer.
     pub fn exchange(&mut self) -> &mut Exchange {
         &mut self.live().exchange
+    }
+
+    /// The requests that the guest may send to other servers.
+    pub fn outgoing(&mut self) -> &Outgoing {
+        &self.live().outgoing
     }
 
     /// The state that a protocol's host functions share with its conversation, of the type that the

@@ -3,8 +3,11 @@
 mod common;
 
 use common::{build, engine, handle, spec, try_function};
+use http::{Request, Response};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use wfaas_function::protocols::extism::{NoRoom, PluginError};
+use wfaas_function::{Body, HttpClient, Sending, Timeouts};
 use wfaas_function::{ByteSize, Exchange, Function, FunctionError, LogEvent, LogSink, Spec};
 use wfaas_function::{InvokeError, Limits, Support};
 use wfaas_vm::Module;
@@ -250,13 +253,137 @@ fn broken_rules_end_the_guest() {
         ("text", "UTF-8"),
         ("value", "no block"),
         ("log", "no block"),
-        ("request", "http://a.example/x: the host is not allowed"),
+        ("request", "http://a.example/x: the host a.example is not in `allowed_hosts`"),
     ] {
         let error = call(export, &["b.example"]);
         assert!(error.contains(reason), "{export}: {error}");
     }
     let error = call("request", &["*.example"]);
-    assert!(error.contains("not supported"), "{error}");
+    assert!(error.contains("http://a.example/x: there is no network here"), "{error}");
+}
+
+/// Answers with what it was asked for: method, headers and body.
+#[derive(Debug)]
+struct Mirror;
+
+impl HttpClient for Mirror {
+    fn send(&self, request: Request<Body>, _timeouts: Timeouts) -> Sending {
+        let (head, body) = request.into_parts();
+        let mut answer = Response::builder().status(418);
+        for (name, value) in &head.headers {
+            answer = answer.header(name, value);
+        }
+        let line = format!("{} {} ", head.method, head.uri);
+        let body = Body::complete([line.as_bytes(), body.as_bytes()].concat());
+        // As late as over a network.
+        Box::pin(async move {
+            let mut is_first = true;
+            std::future::poll_fn(|context| {
+                context.waker().wake_by_ref();
+                if std::mem::take(&mut is_first) { Poll::Pending } else { Poll::Ready(()) }
+            })
+            .await;
+            Ok(answer.body(body).unwrap())
+        })
+    }
+}
+
+/// Sends the request of the first JSON text with the body behind it, and answers with status, headers
+/// and body of the other server's answer.
+fn requesting(json: &str, hosts: &[&str]) -> Function {
+    let data = json.replace('"', "\\\"");
+    let exports = format!(
+        r#"(data (i32.const 0) "{data}sent")
+        (func $copy (param $from i64) (param $to i64) (local $at i64)
+            (block $done (loop $more
+                (br_if $done (i64.eq (local.get $at) (call $length (local.get $from))))
+                (call $store_u8 (i64.add (local.get $to) (local.get $at))
+                    (call $load_u8 (i64.add (local.get $from) (local.get $at))))
+                (local.set $at (i64.add (local.get $at) (i64.const 1)))
+                (br $more))))
+        (func (export "call") (result i32) (local $body i64) (local $headers i64) (local $all i64)
+            (local.set $body (call $http_request
+                (call $block (i32.const 0) (i32.const {length}))
+                (call $block (i32.const {length}) (i32.const 4))))
+            (if (i32.ne (call $http_status_code) (i32.const 418)) (then unreachable))
+            (local.set $headers (call $http_headers))
+            (local.set $all (call $alloc
+                (i64.add (call $length (local.get $headers)) (call $length (local.get $body)))))
+            (call $copy (local.get $headers) (local.get $all))
+            (call $copy (local.get $body)
+                (i64.add (local.get $all) (call $length (local.get $headers))))
+            (call $answer (local.get $all)))"#,
+        length = json.len(),
+    );
+    let allowed_hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+    let mut function = try_plugin(&exports, Spec { allowed_hosts, ..spec() }).unwrap();
+    function.set_client(Arc::new(Mirror));
+    function
+}
+
+#[test]
+fn requests_go_to_allowed_hosts() {
+    let json = r#"{"url": "https://a.example/x?y", "method": "PUT", "headers": {"x-one": "1", "host": "b"}}"#;
+    let function = requesting(json, &["a.example"]);
+    let wanted = r#"{"x-one":"1"}PUT https://a.example/x?y sent"#;
+    // The guest holds its thread, and is suspended.
+    assert_eq!(String::from_utf8(handle(&function, "").unwrap()).unwrap(), wanted);
+    let answer = block_on(function.handle_async(Exchange::with_body(""))).unwrap();
+    assert_eq!(answer.into_body().into_bytes(), wanted.as_bytes());
+}
+
+#[test]
+fn requests_are_refused_by_name() {
+    for (json, reason) in [
+        (r#"{"url": "http://b.example/"}"#, "the host b.example is not in `allowed_hosts`"),
+        (r#"{"url": "file:///etc/passwd"}"#, "is not the URL of a request"),
+        (r#"{"url": "http://a.example/", "method": "CONNECT"}"#, "CONNECT is not for requests"),
+        (r#"{"url": "http://a.example/", "headers": {"a b": "1"}}"#, "invalid HTTP header name"),
+        (r#"{"method": "GET"}"#, "missing field `url`"),
+        ("no JSON", "expected ident"),
+    ] {
+        let error = handle(&requesting(json, &["a.example"]), "").unwrap_err();
+        assert!(matches!(error, InvokeError::Protocol(_)), "{error:?}");
+        assert!(error.to_string().contains(reason), "{json}: {error}");
+    }
+}
+
+/// Polls as often as it is woken.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let mut future = std::pin::pin!(future);
+    let waker = std::task::Waker::from(Arc::new(Unpark(std::thread::current())));
+    loop {
+        match future.as_mut().poll(&mut std::task::Context::from_waker(&waker)) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+struct Unpark(std::thread::Thread);
+
+impl std::task::Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// A block that was given back is zero however large it is, also where that is made in pieces.
+#[test]
+fn a_large_block_is_zero_again() {
+    let large = plugin(
+        r#"(func (export "large") (result i32) (local $block i64) (local $again i64)
+            (local.set $block (call $alloc (i64.const 0x2000000)))
+            (call $store_u64 (i64.add (local.get $block) (i64.const 0x1fffff8)) (i64.const -1))
+            (call $free (local.get $block))
+            (local.set $again (call $alloc (i64.const 0x2000000)))
+            (if (i64.ne (local.get $block) (local.get $again)) (then unreachable))
+            (if (i64.ne (call $load_u64 (i64.add (local.get $again) (i64.const 0x1fffff8))) (i64.const 0))
+                (then unreachable))
+            (i32.const 0))"#,
+    );
+    assert_eq!(handle(&large, "").unwrap(), b"");
+    assert!(block_on(large.handle_async(Exchange::with_body(""))).is_ok());
 }
 
 #[derive(Debug, Clone, Default)]

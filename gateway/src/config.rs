@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
-use wfaas_function::{Limits, Spec};
+use wfaas_function::{HttpClient, Limits, Spec};
 
 /// How a gateway works. [`Config::new`] has sensible values for everything but two.
 #[derive(Debug, Clone)]
@@ -61,6 +61,9 @@ pub struct Config {
     pub dropped_records: Arc<AtomicU64>,
     /// Directories of the host that functions may be given, with those below them.
     pub allowed_dirs: Vec<PathBuf>,
+    /// Sends the requests of guests, to the hosts of their functions' specifications; none are sent
+    /// without one.
+    pub http_client: Option<Arc<dyn HttpClient>>,
     /// The VM's configuration.
     pub engine: wfaas_vm::Config,
 }
@@ -90,6 +93,7 @@ impl Config {
             actions: None,
             dropped_records: Arc::default(),
             allowed_dirs: Vec::new(),
+            http_client: None,
             engine: wfaas_vm::Config::default(),
         }
     }

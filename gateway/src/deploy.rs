@@ -14,8 +14,8 @@ use std::time::Duration;
 use tempfile::NamedTempFile;
 use wfaas_abi::ArtifactError;
 use wfaas_function::{
-    AllowedDirs, BlockingPool, Function, FunctionError, FunctionName, Protocols, Route, RouteError,
-    Spec, SpecError, TenantName,
+    AllowedDirs, BlockingPool, Function, FunctionError, FunctionName, HttpClient, Protocols, Route,
+    RouteError, Spec, SpecError, TenantName,
 };
 use wfaas_vm::{Engine, Fault, Module};
 
@@ -80,6 +80,8 @@ pub(crate) struct Deployer {
     pub(crate) time_slice: Duration,
     /// Directories of the host that functions may be given.
     allowed_dirs: Vec<PathBuf>,
+    /// Sends requests of guests.
+    http_client: Option<Arc<dyn HttpClient>>,
     resets: Resets,
     /// Locked by the one change that is under way.
     store: Mutex<Store>,
@@ -97,6 +99,7 @@ impl Deployer {
         let (layout, store) = (store.layout().clone(), Mutex::new(store));
         let (defaults, time_slice) = (config.defaults.clone(), config.time_slice);
         let allowed_dirs = config.allowed_dirs.clone();
+        let http_client = config.http_client.clone();
         Deployer {
             engine,
             defaults,
@@ -106,6 +109,7 @@ impl Deployer {
             tenants,
             time_slice,
             allowed_dirs,
+            http_client,
             resets,
             store,
         }
@@ -258,6 +262,9 @@ impl Deployer {
         let payer = self.tenants.payer(&tenant, &name);
         function.set_background(self.resets.of(&payer));
         function.open_dirs(AllowedDirs::Below(&self.allowed_dirs), blocking_pool())?;
+        if let Some(client) = &self.http_client {
+            function.set_client(client.clone());
+        }
         Ok(Deployed::new(name, route, content_type, (function, payer), identity, stored))
     }
 }

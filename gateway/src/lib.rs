@@ -11,6 +11,7 @@
 //! * the **scheduler** says which guest runs next: guests run inline, on the threads that do the I/O,
 //!   a slice at a time, by tenant and function;
 //! * **tenants** are who is accounted and limited, each with a token for its deployments;
+//! * a [`NetworkClient`] sends requests of guests to other servers;
 //! * management is under `/v1`: see [`Client`] for the other end of it.
 //!
 //! The way of a request, each step a file: `server` accepts, `admission` finds a place,
@@ -47,6 +48,7 @@ mod limits;
 mod load;
 mod network;
 mod openwhisk;
+mod outgoing;
 mod pace;
 mod registry;
 mod resets;
@@ -67,6 +69,7 @@ pub use failed::FailedFunction;
 pub use limits::{ClientAddress, ClientLimits};
 pub use network::{Network, NetworkError};
 pub use openwhisk::ActionHost;
+pub use outgoing::NetworkClient;
 pub use registry::{FunctionInfo, FunctionStatus, RouteTaken};
 pub use server::{Gateway, GatewayError, Installer, runtime, termination};
 pub use store::StoreError;

@@ -1,18 +1,17 @@
 //! The key of a build: a hash of all that the result depends on.
 
-use std::time::UNIX_EPOCH;
+use crate::identity::Identity;
 use wfaas_abi::artifact::FORMAT_VERSION;
 use wfaas_build::{Options, Spec};
 
 /// Tells hashes of this kind from others; the number changes with the form of entries or keys.
-const CONTEXT: &str = "wfaas 2026 build cache 2";
+const CONTEXT: &str = "wfaas 2026 build cache 3";
 
-/// This program: its version, and the size and time of its file, since versions of a checkout have
-/// one number. `None` if it cannot be told.
+/// This program: its version, and the identity of its file, since versions of a checkout have one
+/// number. `None` if it cannot be told.
 pub(super) fn program() -> Option<String> {
-    let meta = std::env::current_exe().and_then(std::fs::metadata).ok()?;
-    let time = meta.modified().ok()?.duration_since(UNIX_EPOCH).ok()?.as_nanos();
-    Some(format!("{} {FORMAT_VERSION} {} {time}", env!("CARGO_PKG_VERSION"), meta.len()))
+    let file = Identity::of_program()?;
+    Some(format!("{} {FORMAT_VERSION} {file:?}", env!("CARGO_PKG_VERSION")))
 }
 
 /// The key, as the name of a file. Everything is taken apart, so that a new option does not compile until it

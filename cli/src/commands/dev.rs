@@ -10,9 +10,10 @@ use anyhow::Context;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 use wfaas_function::Spec;
-use wfaas_gateway::{Config, Gateway, Installer};
+use wfaas_gateway::{Config, Gateway, Installer, NetworkClient};
 
 /// Serve a function, and build it again after each change
 ///
@@ -51,6 +52,8 @@ pub(crate) fn run(args: &Args, log: Option<&log::Guard>) -> Result<u8, Failure> 
     config.dropped_records = log.map(log::Guard::dropped).unwrap_or_default();
     wfaas_gateway::raise_descriptor_limit().context("cannot raise the limit of open files")?;
     let runtime = wfaas_gateway::runtime(&config).context("cannot start the runtime")?;
+    // What is developed here may talk to this machine.
+    config.http_client = Some(Arc::new(NetworkClient::new(runtime.handle().clone(), true)));
     let gateway = runtime.block_on(async { Gateway::bind(config) });
     let gateway = gateway.with_context(|| format!("cannot serve on {}", args.listen))?;
     let address = gateway.local_addr();

@@ -2,6 +2,7 @@
 
 use crate::failure::{Blame, Failure, Kind};
 use crate::function;
+use crate::network::Network;
 use crate::output::{self, OutputError};
 use crate::recipe::{Recipe, vm_kind};
 use crate::subject::{self, Subject};
@@ -89,10 +90,12 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
         Limits { time: args.timeout, memory: args.memory, tmp: args.tmp, ..Limits::default() };
     let flags = Spec { limits, dirs: args.dir.clone(), ..args.guest.layer() };
     let (module, spec) = module(&engine, args, flags)?;
+    let network = (!spec.allowed_hosts.is_empty()).then(Network::start).transpose()?;
     let options = RunOptions {
         program: spec.name.is_none().then(|| subject::stem(&args.path)),
         invoke: args.invoke.clone(),
         listen: args.listen.clone(),
+        client: network.as_ref().map(Network::client),
     };
     if !module.artifact().bounds().is_safe() {
         output::note("warning: built with --bounds none, the guest is not kept inside its memory");

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use wfaas_function::{ByteSize, Span, Spec};
-use wfaas_gateway::{Config, FunctionStatus, Gateway};
+use wfaas_gateway::{Config, FunctionStatus, Gateway, NetworkClient};
 
 /// Answer HTTP requests with functions
 ///
@@ -43,6 +43,11 @@ pub(crate) struct Args {
     /// for several
     #[arg(long, value_name = "DIR")]
     allow_dir: Vec<PathBuf>,
+
+    /// Let functions make requests to private networks and this machine, where their `allowed_hosts`
+    /// have the host
+    #[arg(long)]
+    allow_private_hosts: bool,
 
     /// Be a container of OpenWhisk's instead: answer /init with an action's code, and /run
     #[arg(long, conflicts_with_all = ["paths", "store", "env", "args"])]
@@ -115,6 +120,8 @@ pub(crate) fn run(args: &Args, log: Option<&log::Guard>) -> Result<u8, Failure> 
     config.dropped_records = log.map(log::Guard::dropped).unwrap_or_default();
     wfaas_gateway::raise_descriptor_limit().context("cannot raise the limit of open files")?;
     let runtime = wfaas_gateway::runtime(&config).context("cannot start the runtime")?;
+    let client = NetworkClient::new(runtime.handle().clone(), args.allow_private_hosts);
+    config.http_client = Some(Arc::new(client));
     runtime.block_on(serve(config, functions))
 }
 

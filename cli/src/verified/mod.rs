@@ -8,17 +8,16 @@
 //!     faascli 0.1.0 SIZE MTIME CTIME HASH
 //! ```
 //!
-//! Nobody can set the time of a change (ctime), and every write through the file system renews it. It
-//! renews it to the clock's present tick, though, so that a write right after the check might leave it
-//! as it was: a file is entered once its last change is [`SETTLED`] ago, as git does with its index.
+//! A write renews the time of the last change to the clock's present tick, so that one right after the
+//! check might leave it as it was: a file is entered once its last change is [`SETTLED`] ago, as git does with its index.
 //!
 //! The cache makes starts cheaper and is never needed: where it cannot be read or written, or others
 //! could write to it, every start checks every byte.
 
 use crate::cache_folder::Folder;
+use crate::identity::Identity;
 use std::fs::File;
-use std::os::unix::fs::MetadataExt;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use wfaas_abi::{Artifact, ArtifactError};
 
 /// No file system that keeps times of changes has a clock with longer ticks.
@@ -39,14 +38,14 @@ fn verify_with(
     file: &File,
     artifact: &Artifact<'_>,
 ) -> Result<(), ArtifactError> {
-    let Some((cache, before)) = cache.zip(Identity::of(file)) else { return artifact.verify() };
-    let (name, entry) = (before.entry_name(), before.entry(artifact));
+    let Some((cache, before)) = cache.zip(identity(file)) else { return artifact.verify() };
+    let (name, entry) = (entry_name(&before), entry(&before, artifact));
     if cache.read(&name, entry.len()).is_some_and(|found| found == entry.as_bytes()) {
         return Ok(());
     }
     let is_settled = before.age().is_some_and(|age| age >= settled);
     artifact.verify()?;
-    if is_settled && Identity::of(file).as_ref() == Some(&before) {
+    if is_settled && identity(file).as_ref() == Some(&before) {
         make_room(cache);
         cache.write(&name, &[entry.as_bytes()]);
     }
@@ -66,54 +65,21 @@ fn make_room(cache: &Folder) {
     }
 }
 
-/// All by which a file is told from others, and from itself at other times.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Identity {
-    device: u64,
-    inode: u64,
-    size: u64,
-    /// Last change of the content: seconds and nanoseconds.
-    modified: (i64, i64),
-    /// Last change of anything about the file.
-    changed: (i64, i64),
+fn identity(file: &File) -> Option<Identity> {
+    file.metadata().ok().map(|meta| Identity::of(&meta))
 }
 
-impl Identity {
-    fn of(file: &File) -> Option<Identity> {
-        let meta = file.metadata().ok()?;
-        Some(Identity {
-            device: meta.dev(),
-            inode: meta.ino(),
-            size: meta.size(),
-            modified: (meta.mtime(), meta.mtime_nsec()),
-            changed: (meta.ctime(), meta.ctime_nsec()),
-        })
-    }
+/// The name of the entry of a file.
+fn entry_name(file: &Identity) -> String {
+    format!("{:x}-{:x}", file.device, file.inode)
+}
 
-    /// Time since the last change; `None` if that is in the future, as after setting the clock back.
-    fn age(&self) -> Option<Duration> {
-        let (seconds, nanos) = self.changed;
-        let since_epoch = u64::try_from(seconds).ok().zip(u32::try_from(nanos).ok());
-        let changed = since_epoch.map(|(secs, nanos)| UNIX_EPOCH + Duration::new(secs, nanos));
-        SystemTime::now().duration_since(changed?).ok()
-    }
-
-    fn entry_name(&self) -> String {
-        format!("{:x}-{:x}", self.device, self.inode)
-    }
-
-    fn entry(&self, artifact: &Artifact<'_>) -> String {
-        let Identity { device: _, inode: _, size, modified, changed } = self; // those are the name
-        format!(
-            "faascli {} {size} {}.{:09} {}.{:09} {}\n",
-            env!("CARGO_PKG_VERSION"),
-            modified.0,
-            modified.1,
-            changed.0,
-            changed.1,
-            artifact.content_hash_hex()
-        )
-    }
+/// The text of its entry.
+fn entry(file: &Identity, artifact: &Artifact<'_>) -> String {
+    let Identity { device: _, inode: _, size, modified, changed } = file; // those are the name
+    let version = env!("CARGO_PKG_VERSION");
+    let hash = artifact.content_hash_hex();
+    format!("faascli {version} {size} {modified} {changed} {hash}\n")
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 use super::{
-    Artifact, ArtifactError, Duration, FOLDER, File, Folder, Identity, MAX_FILES, make_room,
-    verify_with,
+    Artifact, ArtifactError, Duration, FOLDER, File, Folder, Identity, MAX_FILES, entry,
+    entry_name, identity, make_room, verify_with,
 };
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -116,7 +116,7 @@ fn a_file_that_may_still_change_in_the_same_tick_is_not_entered() {
     let cache = Folder::below(&scene.caches(), FOLDER);
     verify_with(cache.as_ref(), super::SETTLED, &file, &artifact).unwrap();
     assert_eq!(scene.entry_count(), 0);
-    let mut identity = Identity::of(&file).unwrap();
+    let mut identity = identity(&file).unwrap();
     assert!(identity.age().unwrap() < super::SETTLED);
     identity.changed.0 -= 3;
     assert!(identity.age().unwrap() > super::SETTLED);
@@ -131,21 +131,21 @@ fn any_difference_is_another_file() {
     let scene = Scene::new();
     let bytes = artifact_bytes();
     let artifact = Artifact::parse(&bytes).unwrap();
-    let identity = Identity::of(&File::open(&scene.artifact).unwrap()).unwrap();
-    let entry = |change: fn(&mut Identity)| {
+    let identity = identity(&File::open(&scene.artifact).unwrap()).unwrap();
+    let changed = |change: fn(&mut Identity)| {
         let mut changed = identity.clone();
         change(&mut changed);
-        changed.entry_name() + &changed.entry(&artifact)
+        entry_name(&changed) + &entry(&changed, &artifact)
     };
     let entries = [
-        entry(|_| {}),
-        entry(|identity| identity.device += 1),
-        entry(|identity| identity.inode += 1),
-        entry(|identity| identity.size += 1),
-        entry(|identity| identity.modified.0 += 1),
-        entry(|identity| identity.modified.1 ^= 1),
-        entry(|identity| identity.changed.0 += 1),
-        entry(|identity| identity.changed.1 ^= 1),
+        changed(|_| {}),
+        changed(|identity| identity.device += 1),
+        changed(|identity| identity.inode += 1),
+        changed(|identity| identity.size += 1),
+        changed(|identity| identity.modified.0 += 1),
+        changed(|identity| identity.modified.1 ^= 1),
+        changed(|identity| identity.changed.0 += 1),
+        changed(|identity| identity.changed.1 ^= 1),
     ];
     let different: std::collections::BTreeSet<_> = entries.iter().collect();
     assert_eq!(different.len(), entries.len());

@@ -92,6 +92,15 @@ const EXAMPLES: &[Example] = &[
         needs: Needs::Rust,
     },
     Example {
+        name: "stream-rust",
+        method: "POST",
+        path: "/number",
+        request: "one\ntwo",
+        answer: "     1  one\n     2  two",
+        printed: None,
+        needs: Needs::Rust,
+    },
+    Example {
         name: "text-bot",
         method: "POST",
         path: "/text-bot",

@@ -4,7 +4,7 @@
 //! row, as the ends of nested blocks are. So this is for functions with many of them only.
 
 use cranelift_codegen::Context;
-use cranelift_codegen::entity::SecondaryMap;
+use cranelift_codegen::entity::{EntitySet, SecondaryMap};
 use cranelift_codegen::ir::{Block, BlockArg, Inst, Opcode};
 use cranelift_codegen::packed_option::PackedOption;
 
@@ -40,11 +40,14 @@ pub(super) fn run(context: &mut Context) -> bool {
     if jumps <= MOST_JUMPS * blocks as u64 {
         return false;
     }
-    // The jumps themselves stay as they are: what is not reached any more would be a predecessor of
-    // the same block, and each is taken out of the list of all.
     let layout = &context.func.layout;
-    let others = layout.blocks().filter(|block| ends[*block].block.is_none());
-    let branches: Vec<Inst> = others.filter_map(|block| layout.last_inst(block)).collect();
+    // Blocks that jump in a circle end in one of them.
+    let mut kept = EntitySet::<Block>::new();
+    kept.extend(layout.blocks().filter_map(|block| ends[block].block.expand()));
+    let is_kept = |block: Block| kept.contains(block) || layout.entry_block() == Some(block);
+    let is_passed = |block: &Block| ends[*block].block.is_some() && !is_kept(*block);
+    let (passed, others): (Vec<Block>, Vec<Block>) = layout.blocks().partition(is_passed);
+    let branches: Vec<Inst> = others.iter().filter_map(|block| layout.last_inst(*block)).collect();
     for branch in branches {
         let dfg = &mut context.func.dfg;
         let lists = &mut dfg.value_lists;
@@ -56,7 +59,18 @@ pub(super) fn run(context: &mut Context) -> bool {
             }
         }
     }
+    passed.iter().for_each(|block| remove(context, *block));
     true
+}
+
+/// Removes a block that nothing leads to any more. The code generator would take each out of the list of
+/// its successor's predecessors, one after the other, and those may be as many.
+fn remove(context: &mut Context, block: Block) {
+    let layout = &mut context.func.layout;
+    while let Some(inst) = layout.first_inst(block) {
+        layout.remove_inst(inst);
+    }
+    layout.remove_block(block);
 }
 
 /// The block that `block` does nothing but jump to, with its own parameters as arguments.

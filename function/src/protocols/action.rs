@@ -13,10 +13,10 @@ mod result;
 pub use buffer::BadBuffer;
 
 use super::command;
-use crate::driver::{Entry, Resolver};
 use crate::exchange::{Body, Exchange};
 use crate::invoke::InvokeError;
 use crate::protocol::{About, Conversation, Next, Outcome, Protocol, Required, Streams, Turn};
+use crate::resolver::{Entry, Resolver};
 use buffer::Buffer;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};

@@ -6,20 +6,19 @@
 //! not been run on, two words at an address that the caller gives as the first argument. That address
 //! is on the guest's stack if the module lets the caller take room there, otherwise allocated.
 
+mod conversation;
 mod glue;
 mod strings;
 
-pub(super) use glue::{link, provides};
+pub(super) use conversation::OfStrings;
 pub use strings::BadString;
 pub(super) use strings::StringFunc;
 
-use crate::driver::Resolver;
 use crate::exchange::Body;
-use crate::invoke::InvokeError;
-use crate::protocol::{About, Conversation, Next, Protocol, Required, Streams, Turn};
-use crate::state::State;
-use http::StatusCode;
-use wfaas_vm::{FuncType, Linker, Module};
+use crate::protocol::{About, Required};
+use crate::resolver::Resolver;
+use http::Request;
+use wfaas_vm::Error;
 
 /// The protocol. It is asked for by name: that a module has such strings does not say which of its
 /// functions answers.
@@ -46,58 +45,17 @@ static ABOUT: About = About {
     example_imports: "",
 };
 
-impl Protocol for Bindgen {
-    fn about(&self) -> &'static About {
-        &ABOUT
-    }
+impl OfStrings for Bindgen {
+    const ABOUT: &'static About = &ABOUT;
 
-    fn prepare(
-        &self,
-        resolver: &mut Resolver<'_>,
-    ) -> Result<Box<dyn Conversation>, wfaas_vm::Error> {
+    fn resolve(resolver: &mut Resolver<'_>) -> Result<StringFunc, Error> {
         let export = resolver.spec().export.as_deref().unwrap_or(DEFAULT_EXPORT);
-        Ok(Box::new(Prepared(StringFunc::resolve(resolver, export)?)))
+        StringFunc::resolve(resolver, export)
     }
 
-    fn link(&self, linker: &mut Linker<State>, module: &Module) {
-        link(linker, module);
+    fn arguments(request: &mut Request<Body>, strings: usize) -> Result<Vec<String>, &'static str> {
+        arguments(request.body_mut().take(), strings)
     }
-
-    fn provides(&self, module: &str, name: &str, ty: &FuncType) -> bool {
-        provides(module, name, ty)
-    }
-}
-
-struct Prepared(StringFunc);
-
-impl Conversation for Prepared {
-    fn streams(&self) -> Streams {
-        Streams::Log
-    }
-
-    fn turn(&self, turn: &mut Turn<'_>) -> Result<Next, InvokeError> {
-        if turn.number() == 0 {
-            let body = turn.exchange().request.body_mut().take();
-            return match arguments(body, self.0.strings()) {
-                Ok(arguments) => self.0.begin(turn, arguments),
-                Err(reason) => Ok(refuse(turn, reason)),
-            };
-        }
-        if let Some(next) = self.0.proceed(turn)? {
-            return Ok(next);
-        }
-        let answer = self.0.take(turn)?;
-        *turn.exchange().answer.body_mut() = Body::complete(answer);
-        Ok(Next::Done)
-    }
-}
-
-/// Answers 400 for a request that the function cannot be given.
-pub(super) fn refuse(turn: &mut Turn<'_>, reason: &str) -> Next {
-    let answer = &mut turn.exchange().answer;
-    *answer.status_mut() = StatusCode::BAD_REQUEST;
-    *answer.body_mut() = Body::complete(reason);
-    Next::Done
 }
 
 /// The strings of a body for a function of so many: the body itself for one, a JSON array for

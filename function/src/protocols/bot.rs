@@ -3,16 +3,14 @@
 
 mod message;
 
-use super::bindgen::{StringFunc, link, provides, refuse};
-use crate::driver::Resolver;
+use super::bindgen::{OfStrings, StringFunc};
 use crate::exchange::Body;
-use crate::invoke::InvokeError;
-use crate::protocol::{About, Conversation, Next, Protocol, Required, Streams, Turn};
-use crate::state::State;
-use http::HeaderValue;
+use crate::protocol::{About, Required};
+use crate::resolver::Resolver;
 use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Request, Response};
 use message::Message;
-use wfaas_vm::{FuncType, Linker, Module};
+use wfaas_vm::Error;
 
 /// The protocol.
 pub(super) struct Bot;
@@ -34,61 +32,31 @@ static ABOUT: About = About {
     example_imports: "",
 };
 
-impl Protocol for Bot {
-    fn about(&self) -> &'static About {
-        &ABOUT
-    }
+impl OfStrings for Bot {
+    const ABOUT: &'static About = &ABOUT;
 
-    fn prepare(
-        &self,
-        resolver: &mut Resolver<'_>,
-    ) -> Result<Box<dyn Conversation>, wfaas_vm::Error> {
+    fn resolve(resolver: &mut Resolver<'_>) -> Result<StringFunc, Error> {
         let func = StringFunc::resolve(resolver, TEXT_RECEIVED)?;
         if !(1..=3).contains(&func.strings()) {
             let reason = format!("a function of {} strings, it has to be of 3", func.strings());
-            return Err(wfaas_vm::Error::Export { name: TEXT_RECEIVED.to_owned(), reason });
+            return Err(Error::Export { name: TEXT_RECEIVED.to_owned(), reason });
         }
-        Ok(Box::new(Prepared(func)))
+        Ok(func)
     }
 
-    fn link(&self, linker: &mut Linker<State>, module: &Module) {
-        link(linker, module);
+    fn arguments(request: &mut Request<Body>, strings: usize) -> Result<Vec<String>, &'static str> {
+        let Message { text, user, step } = Message::of(request)?;
+        let mut arguments = vec![text, user, step];
+        arguments.truncate(strings);
+        Ok(arguments)
     }
 
-    fn provides(&self, module: &str, name: &str, ty: &FuncType) -> bool {
-        provides(module, name, ty)
-    }
-}
-
-struct Prepared(StringFunc);
-
-impl Conversation for Prepared {
-    fn streams(&self) -> Streams {
-        Streams::Log
-    }
-
-    fn turn(&self, turn: &mut Turn<'_>) -> Result<Next, InvokeError> {
-        if turn.number() == 0 {
-            return match Message::of(&mut turn.exchange().request) {
-                Ok(Message { text, user, step }) => {
-                    let mut strings = vec![text, user, step];
-                    strings.truncate(self.0.strings());
-                    self.0.begin(turn, strings)
-                }
-                Err(reason) => Ok(refuse(turn, reason)),
-            };
-        }
-        if let Some(next) = self.0.proceed(turn)? {
-            return Ok(next);
-        }
-        let reply = self.0.take(turn)?;
-        let answer = &mut turn.exchange().answer;
+    fn answer(reply: Vec<u8>, answer: &mut Response<Body>) {
         if is_object(&reply) {
             let json = HeaderValue::from_static("application/json");
             answer.headers_mut().insert(CONTENT_TYPE, json);
         }
         *answer.body_mut() = Body::complete(reply);
-        Ok(Next::Done)
     }
 }
 

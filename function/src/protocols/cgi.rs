@@ -6,12 +6,12 @@
 mod environment;
 mod stdout;
 
-use crate::driver::{Entry, Resolver};
 use crate::exchange::Exchange;
 use crate::invoke::InvokeError;
 use crate::protocol::{
     About, Conversation, Next, Opening, Outcome, Protocol, Required, Streams, Turn,
 };
+use crate::resolver::{Entry, Resolver};
 use http::header::{AUTHORIZATION, CONTENT_LENGTH, PROXY_AUTHORIZATION};
 use stdout::Stdout;
 use wfaas_wasi::Output;

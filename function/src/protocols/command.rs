@@ -1,9 +1,9 @@
 //! WASI commands: a program that reads the body from stdin and writes the answer to stdout.
 
-use crate::driver::{Entry, Resolver};
 use crate::exchange::Body;
 use crate::invoke::InvokeError;
 use crate::protocol::{About, Conversation, Next, Outcome, Protocol, Required, Streams, Turn};
+use crate::resolver::{Entry, Resolver};
 
 /// The protocol.
 pub(super) struct Command;

@@ -6,12 +6,13 @@
 
 mod arena;
 mod functions;
+mod http;
 mod kernel;
 
-use crate::driver::{ListEntry, Resolver};
 use crate::exchange::Body;
 use crate::invoke::InvokeError;
 use crate::protocol::{About, Conversation, Next, Protocol, Streams, Turn};
+use crate::resolver::{ListEntry, Resolver};
 use crate::spec::{ByteSize, Spec};
 use crate::state::State;
 use kernel::{Kernel, Terms};
@@ -101,7 +102,6 @@ fn terms(spec: &Spec) -> Terms {
     let bytes = |size: Option<ByteSize>| size.map_or(u64::MAX, |ByteSize(bytes)| bytes);
     Terms {
         config: spec.config.clone(),
-        allowed_hosts: spec.allowed_hosts.clone(),
         memory: bytes(spec.limits.memory).min(MAX_KERNEL_BYTES),
         log: bytes(spec.limits.log),
     }

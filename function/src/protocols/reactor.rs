@@ -7,11 +7,11 @@ mod imports;
 mod request;
 mod response;
 
-use crate::driver::{Entry, GuestMemory, Resolver};
 use crate::exchange::Body;
 use crate::invoke::InvokeError;
 use crate::protocol::{About, Conversation, Next, Protocol, Required, Streams, Turn};
 use crate::reply::Reply;
+use crate::resolver::{Entry, GuestMemory, Resolver};
 use crate::state::State;
 use wfaas_vm::ValType::{I32, I64};
 use wfaas_vm::{FuncType, Linker, Module};

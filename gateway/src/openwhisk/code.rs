@@ -8,6 +8,9 @@ use std::io::{Cursor, Read};
 /// Most entries of an archive.
 const MOST_ENTRIES: usize = 4096;
 
+/// Endings of the names of code in an archive, other runtimes' too: those are refused by name.
+const CODE: [&str; 5] = [".wasm", ".faas", ".cwasm", ".wasmu", ".aot"];
+
 /// Code, out of its wrapping.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Code {
@@ -32,6 +35,8 @@ pub(super) enum CodeError {
     Modules(usize),
     #[error("the code is larger than {0} bytes")]
     Size(u64),
+    #[error("the code was compiled for {0}, which is not supported: send the .wasm module")]
+    Foreign(&'static str),
 }
 
 /// Takes the code out of its wrapping; at most `limit` bytes of it.
@@ -49,10 +54,27 @@ pub(super) fn unwrap(code: &str, is_binary: bool, limit: u64) -> Result<Code, Co
     if bytes.len() as u64 > limit {
         return Err(CodeError::Size(limit));
     }
-    match bytes.starts_with(b"\x7fELF") {
-        true => Ok(Code::Artifact(bytes)),
-        false => Ok(Code::Module(bytes)),
+    match runtime(&bytes) {
+        Some(OURS) => Ok(Code::Artifact(bytes)),
+        Some(other) => Err(CodeError::Foreign(other)),
+        None => Ok(Code::Module(bytes)),
     }
+}
+
+/// What artifacts of this program are made for.
+const OURS: &str = "faascli";
+
+/// The runtime that an artifact is made for; `None` for a module.
+fn runtime(bytes: &[u8]) -> Option<&'static str> {
+    const MAGICS: [(&[u8], &str); 3] =
+        [(b"\0aot", "WAMR"), (b"\0wasmer", "Wasmer"), (b"WASMER", "Wasmer")];
+    // Those of Wasmtime are ELF files too.
+    if bytes.starts_with(b"\x7fELF") {
+        let is_ours = wfaas_abi::Artifact::parse(bytes).is_ok();
+        let wasmtime = bytes.windows(9).any(|word| word == b".wasmtime");
+        return Some(if wasmtime && !is_ours { "Wasmtime" } else { OURS });
+    }
+    MAGICS.iter().find(|(magic, _)| bytes.starts_with(magic)).map(|(_, runtime)| *runtime)
 }
 
 /// The one file of an archive that is a module or an artifact.
@@ -66,7 +88,7 @@ fn unzip(bytes: &[u8], limit: u64) -> Result<Vec<u8>, CodeError> {
     if archive.len() > MOST_ENTRIES {
         return Err(CodeError::Entries(archive.len()));
     }
-    let is_code = |name: &Cow<'_, str>| name.ends_with(".wasm") || name.ends_with(".faas");
+    let is_code = |name: &Cow<'_, str>| CODE.iter().any(|ending| name.ends_with(ending));
     // A name that cannot be read is none of code.
     let names = archive.file_names().filter_map(Result::ok).filter(is_code);
     let names: Vec<String> = names.map(Cow::into_owned).collect();
@@ -106,6 +128,25 @@ mod tests {
         assert_eq!(unwrap(&zip, true, 4).unwrap(), module());
         let elf = archive(&[("a.faas", b"\x7fELF")]);
         assert_eq!(unwrap(&elf, true, 4).unwrap(), Code::Artifact(b"\x7fELF".to_vec()));
+    }
+
+    #[test]
+    fn artifacts_of_other_runtimes_are_refused_by_name() {
+        for (bytes, runtime) in [
+            (&b"\0aot\x03\0\0\0"[..], "WAMR"),
+            (b"\0wasmer-universal", "Wasmer"),
+            (b"\x7fELF\x02 .wasmtime.engine", "Wasmtime"),
+        ] {
+            for (code, name) in
+                [(STANDARD.encode(bytes), "plain"), (archive(&[("a.aot", bytes)]), "zip")]
+            {
+                let message = unwrap(&code, true, 99).unwrap_err().to_string();
+                assert!(
+                    message.contains(runtime) && message.contains("not supported"),
+                    "{name}: {message}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -7,8 +7,10 @@ unsafe extern "C" {
     fn request_route() -> i32;
     fn request_query(to: *mut u8, room: usize) -> i32;
     fn request_headers(to: *mut u8, room: usize) -> i32;
+    fn request_body_read(to: *mut u8, room: usize) -> i32;
     fn response_status(code: u32) -> i32;
     fn response_header(name: *const u8, name_len: usize, value: *const u8, value_len: usize) -> i32;
+    fn response_write(from: *const u8, len: usize) -> i32;
 }
 
 /// A text of the host's: its function copies what there is room for, and gives the whole length.
@@ -58,4 +60,18 @@ pub(crate) fn add_header(name: &str, value: &[u8]) {
     // SAFETY: the ranges are those of the slices.
     let result = unsafe { response_header(name_ptr, name.len(), value_ptr, value.len()) };
     assert!(result >= 0, "the header {name} does not fit the response ({result})");
+}
+
+/// Waits for bytes of the body; 0 at its end. Whoever calls it gets no body as an argument.
+pub(crate) fn read(to: &mut [u8]) -> usize {
+    // SAFETY: the range is that of the slice.
+    let result = unsafe { request_body_read(to.as_mut_ptr(), to.len()) };
+    usize::try_from(result).expect("the range is in memory")
+}
+
+/// Sends the head, if that was not done, and all of these bytes, as the client takes them.
+pub(crate) fn write(bytes: &[u8]) {
+    // SAFETY: the range is that of the slice.
+    let result = unsafe { response_write(bytes.as_ptr(), bytes.len()) };
+    assert!(result >= 0, "the range is in memory");
 }

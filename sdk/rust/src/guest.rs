@@ -1,7 +1,10 @@
 //! The exports of a handler's module.
 
+use crate::stream::{BodyReader, Responder};
 use crate::{RouteBytes, abi};
+use http::response::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
+use std::io;
 
 /// Room for a body.
 pub fn alloc(len: usize) -> *mut u8 {
@@ -20,16 +23,28 @@ pub unsafe fn handle<B: Into<Vec<u8>>>(
     // SAFETY: the host passes what `alloc` gave.
     let body = Vec::from(unsafe { Box::from_raw(std::ptr::slice_from_raw_parts_mut(ptr, len)) });
     let (head, body) = handler(request(body)).into_parts();
-    abi::set_status(head.status.as_u16());
-    for (name, value) in &head.headers {
-        abi::add_header(name.as_str(), value.as_bytes());
-    }
+    set_head(&head);
     // The host copies it before anything else runs here.
     let body = body.into().leak();
     (body.as_ptr() as u64) << 32 | body.len() as u64
 }
 
-fn request(body: Vec<u8>) -> Request<Vec<u8>> {
+/// Answers the request with a handler that reads and writes bodies as streams.
+pub fn handle_streaming(handler: impl FnOnce(Request<BodyReader>, Responder) -> io::Result<()>) {
+    let ended = handler(request(BodyReader::new()), Responder::new());
+    // What was not sent is status 500; what was, breaks off.
+    ended.unwrap_or_else(|error| panic!("the handler failed: {error}"));
+}
+
+/// Sets status and headers of the answer.
+pub(crate) fn set_head(head: &Parts) {
+    abi::set_status(head.status.as_u16());
+    for (name, value) in &head.headers {
+        abi::add_header(name.as_str(), value.as_bytes());
+    }
+}
+
+fn request<B>(body: B) -> Request<B> {
     let mut request = Request::new(body);
     *request.method_mut() = Method::from_bytes(&abi::method()).expect("the host has checked it");
     *request.uri_mut() = uri();

@@ -20,6 +20,22 @@
 //! # fn main() {}
 //! ```
 //!
+//! A handler of large bodies reads and writes them as streams, through [`std::io`]:
+//!
+//! ```
+//! use faas::{BodyReader, Request, Responder, Response};
+//!
+//! #[faas::handler(streaming)]
+//! fn echo(request: Request<BodyReader>, responder: Responder) -> std::io::Result<()> {
+//!     let mut answer = responder.send(Response::new(()));
+//!     std::io::copy(&mut request.into_body(), &mut answer)?;
+//!     Ok(())
+//! }
+//! # fn main() {}
+//! ```
+//!
+//! It has to [send](Responder::send) a head. If it fails afterwards, the answer breaks off.
+//!
 //! A handler that panics is answered with status 500, and the log has its message.
 #![warn(missing_docs)]
 
@@ -32,9 +48,11 @@ pub mod guest;
 #[cfg(not(target_family = "wasm"))]
 #[path = "elsewhere.rs"]
 pub mod guest;
+mod stream;
 
 pub use faas_macros::handler;
 pub use http::{self, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
+pub use stream::{BodyReader, BodyWriter, Responder};
 
 /// Extension of a request: bytes at the beginning of its path that led to the function, its route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,10 +2,10 @@
 //! its program runs with their length as an argument, and leaves the result in the room.
 
 use super::{answer, fail, result};
-use crate::driver::{Entry, GuestMemory, Resolver};
 use crate::exchange::Exchange;
 use crate::invoke::InvokeError;
 use crate::protocol::{Conversation, Next, Outcome, Streams, Turn};
+use crate::resolver::{Entry, GuestMemory, Resolver};
 use std::borrow::Cow;
 
 /// Makes room for so many bytes.

@@ -1,9 +1,9 @@
 //! Calls of one function of strings: a call for each string's memory, then its own.
 
 use super::{MALLOC, MEMORY};
-use crate::driver::{Entry, GuestMemory, ListEntry, Resolver};
 use crate::invoke::InvokeError;
 use crate::protocol::{Next, Turn};
+use crate::resolver::{Entry, GuestMemory, ListEntry, Resolver};
 use wfaas_vm::ValType::I32;
 use wfaas_vm::{Error, FuncType, Val};
 

@@ -6,6 +6,7 @@
 //! ```
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 /// The first address of a block: 0 is none.
 const START: u64 = 64;
@@ -13,15 +14,29 @@ const START: u64 = 64;
 /// Bytes between two blocks, as many as their records take: the limit counts those too.
 const GAP: u64 = 64;
 
+/// Most bytes that are made zero at once: more takes long enough that others should have their turns.
+pub(super) const PIECE: usize = 256 << 10;
+
 /// The memory.
 #[derive(Debug)]
 pub(super) struct Arena {
+    /// Zeros from `used` on. Beyond a piece there are as many as the limit, which the kernel makes when
+    /// they are touched.
     bytes: Vec<u8>,
+    /// Bytes of all blocks there have been, with their gaps.
+    used: usize,
     /// Blocks by their address.
     blocks: HashMap<u64, Block>,
     /// Addresses of blocks that were given back, by their capacity.
     free: BTreeMap<u64, Vec<u64>>,
     limit: u64,
+}
+
+/// A new block.
+pub(super) struct Allocated {
+    pub(super) address: u64,
+    /// The range of its bytes that are of a block before.
+    pub(super) stale: Range<usize>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -33,23 +48,35 @@ struct Block {
 impl Arena {
     /// An empty one that may have so many bytes.
     pub(super) fn new(limit: u64) -> Arena {
-        Arena { bytes: Vec::new(), blocks: HashMap::new(), free: BTreeMap::new(), limit }
+        Arena { bytes: Vec::new(), used: 0, blocks: HashMap::new(), free: BTreeMap::new(), limit }
     }
 
     /// The address of a new block of zeros; `None` if it is empty, or there is no room.
     pub(super) fn alloc(&mut self, len: u64) -> Option<u64> {
+        let Allocated { address, stale } = self.begin_alloc(len)?;
+        self.clear(stale);
+        Some(address)
+    }
+
+    /// A new block, and those of its bytes that are not zero yet.
+    pub(super) fn begin_alloc(&mut self, len: u64) -> Option<Allocated> {
         if len == 0 || len > self.limit {
             return None;
         }
         let capacity = len.next_multiple_of(8);
-        let (address, capacity) = match self.reuse(capacity) {
-            Some(found) => found,
-            None => (self.extend(capacity)?, capacity),
+        let (address, capacity, is_new) = match self.reuse(capacity) {
+            Some((address, capacity)) => (address, capacity, false),
+            None => (self.extend(capacity)?, capacity, true),
         };
         self.blocks.insert(address, Block { len, capacity });
         let start = address as usize;
-        self.bytes[start..start + len as usize].fill(0);
-        Some(address)
+        let stale = if is_new { start..start } else { start..start + len as usize };
+        Some(Allocated { address, stale })
+    }
+
+    /// Makes bytes zero.
+    pub(super) fn clear(&mut self, stale: Range<usize>) {
+        self.bytes[stale].fill(0);
     }
 
     /// A block that was given back and is large enough, unless it is out of proportion.
@@ -64,13 +91,28 @@ impl Arena {
     }
 
     fn extend(&mut self, capacity: u64) -> Option<u64> {
-        let address = (self.bytes.len() as u64).max(START);
+        let address = (self.used as u64).max(START);
         let end = address + capacity + GAP;
         if end - START > self.limit {
             return None;
         }
-        self.bytes.resize(end as usize, 0);
+        let end = end as usize;
+        if end > self.bytes.len() {
+            self.grow(end);
+        }
+        self.used = end;
         Some(address)
+    }
+
+    /// Has at least `end` bytes.
+    fn grow(&mut self, end: usize) {
+        if end <= PIECE {
+            return self.bytes.resize(end.next_power_of_two(), 0);
+        }
+        // Zeros of a fresh mapping, none of which is there yet.
+        let mut bytes = vec![0; (self.limit + START) as usize];
+        bytes[..self.used].copy_from_slice(&self.bytes[..self.used]);
+        self.bytes = bytes;
     }
 
     /// A new block with these bytes.
@@ -101,7 +143,7 @@ impl Arena {
     pub(super) fn range(&self, address: u64, len: u64) -> Option<&[u8]> {
         let start = usize::try_from(address).ok()?;
         let end = start.checked_add(usize::try_from(len).ok()?)?;
-        self.bytes.get(start..end)
+        self.bytes[..self.used].get(start..end)
     }
 
     /// `N` bytes; zeros outside, as the kernel has it.
@@ -113,7 +155,7 @@ impl Arena {
     /// Writes bytes; those outside are dropped, as the kernel has it.
     pub(super) fn store<const N: usize>(&mut self, address: u64, bytes: [u8; N]) {
         let Ok(start) = usize::try_from(address) else { return };
-        let place = self.bytes.get_mut(start..).and_then(<[u8]>::first_chunk_mut);
+        let place = self.bytes[..self.used].get_mut(start..).and_then(<[u8]>::first_chunk_mut);
         if let Some(place) = place.filter(|_| address >= START) {
             *place = bytes;
         }
@@ -121,7 +163,7 @@ impl Arena {
 
     /// Bytes of all blocks there have been.
     pub(super) fn size(&self) -> u64 {
-        self.bytes.len() as u64
+        self.used as u64
     }
 }
 
@@ -160,6 +202,24 @@ mod tests {
         arena.store(0, [1; 8]);
         assert_eq!(arena.load::<8>(0), [0; 8], "nothing is at 0");
         assert_eq!(arena.range(64, u64::MAX), None);
+    }
+
+    #[test]
+    fn large_blocks_are_zero_however_they_came() {
+        let mut arena = Arena::new(64 << 20);
+        let small = arena.put(b"small").unwrap();
+        let large = arena.alloc(40 << 20).unwrap();
+        assert_eq!(arena.block(small), Some(&b"small"[..]), "it moved");
+        assert_eq!(arena.load::<8>(large), [0; 8]);
+        assert!(!arena.block(large).unwrap().iter().any(|byte| *byte != 0));
+        arena.store(large + (30 << 20), [7; 8]);
+        arena.free(large);
+        let Allocated { address, stale } = arena.begin_alloc(39 << 20).unwrap();
+        assert_eq!((address, stale.len()), (large, 39 << 20));
+        arena.clear(stale);
+        assert_eq!(arena.load::<8>(large + (30 << 20)), [0; 8]);
+        assert_eq!(arena.alloc(40 << 20), None, "there is no room for one more");
+        assert_eq!(arena.range(arena.size(), 1), None, "bytes behind the last block are nobody's");
     }
 
     #[test]

@@ -2,13 +2,14 @@
 //!
 //! A plug-in that breaks a rule is ended, as other hosts of such plug-ins do.
 
-use super::KERNEL;
+use super::arena::{Allocated, PIECE};
 use super::kernel::Kernel;
+use super::{KERNEL, http};
 use crate::invoke::GuestFault;
 use crate::state::State;
-use serde::Deserialize;
+use crate::waiting::turns;
 use wfaas_vm::ValType::{self, I32, I64};
-use wfaas_vm::{BoxError, Caller, FuncType, Linker, untrusted};
+use wfaas_vm::{BoxError, Caller, FuncType, Linker, MaybeFuture, untrusted};
 use wfaas_wasi::HasWasi;
 
 /// Names and types of all functions.
@@ -61,26 +62,25 @@ pub(super) fn link(linker: &mut Linker<State>) {
     link_memory(linker);
     link_input_and_output(linker);
     link_settings(linker);
-    link_http(linker);
+    http::link(linker);
     link_log(linker);
 }
 
-type Host<'a> = Caller<'a, State>;
+pub(super) type Host<'a> = Caller<'a, State>;
 
-fn kernel<'a>(caller: &'a mut Host<'_>) -> &'a mut Kernel {
+/// The state of the call.
+pub(super) fn kernel<'a>(caller: &'a mut Host<'_>) -> &'a mut Kernel {
     caller.data_mut().local()
 }
 
 /// Ends the guest.
-fn fault(reason: impl std::fmt::Display) -> BoxError {
+pub(super) fn fault(reason: impl std::fmt::Display) -> BoxError {
     GuestFault(untrusted::text(format_args!("Extism: {reason}")).to_string()).into()
 }
 
 fn link_memory(linker: &mut Linker<State>) {
     linker
-        .func_wrap(KERNEL, "alloc", |mut caller: Host<'_>, len: u64| {
-            kernel(&mut caller).arena.alloc(len).unwrap_or(0)
-        })
+        .func_wrap_maybe_async(KERNEL, "alloc", |caller: Host<'_>, len: u64| alloc(caller, len))
         .func_wrap(KERNEL, "free", |mut caller: Host<'_>, address: u64| {
             kernel(&mut caller).arena.free(address);
         })
@@ -105,6 +105,28 @@ fn link_memory(linker: &mut Linker<State>) {
         })
         .func_wrap(KERNEL, "memory_bytes", |mut caller: Host<'_>| kernel(&mut caller).arena.size())
         .func_wrap(KERNEL, "reset", |mut caller: Host<'_>| kernel(&mut caller).reset());
+}
+
+/// The address of a new block, 0 for none. Where many bytes of it have to be made zero, others have
+/// their turns meanwhile.
+fn alloc(mut caller: Host<'_>, len: u64) -> MaybeFuture<'_, u64> {
+    let arena = &mut kernel(&mut caller).arena;
+    let Some(Allocated { address, mut stale }) = arena.begin_alloc(len) else {
+        return MaybeFuture::Ready(0);
+    };
+    if stale.len() <= PIECE || !caller.can_wait() {
+        kernel(&mut caller).arena.clear(stale);
+        return MaybeFuture::Ready(address);
+    }
+    MaybeFuture::Future(Box::new(async move {
+        while !stale.is_empty() {
+            let end = stale.end.min(stale.start + PIECE);
+            kernel(&mut caller).arena.clear(stale.start..end);
+            stale.start = end;
+            turns().await;
+        }
+        address
+    }))
 }
 
 fn link_input_and_output(linker: &mut Linker<State>) {
@@ -167,39 +189,6 @@ fn link_settings(linker: &mut Linker<State>) {
             let value = value.map(<[u8]>::to_vec);
             kernel.set_variable(name, value).map_err(fault)
         });
-}
-
-/// The request of a plug-in, as far as it is looked at.
-#[derive(Deserialize)]
-struct HttpRequest {
-    url: String,
-}
-
-fn link_http(linker: &mut Linker<State>) {
-    linker
-        .func_wrap(KERNEL, "http_request", |mut caller: Host<'_>, request: u64, _body: u64| {
-            Err::<u64, _>(refusal(kernel(&mut caller), request))
-        })
-        .func_wrap(KERNEL, "http_status_code", |_: Host<'_>| 0_i32)
-        .func_wrap(KERNEL, "http_headers", |_: Host<'_>| 0_u64);
-}
-
-/// Why a request is not made.
-fn refusal(kernel: &Kernel, request: u64) -> BoxError {
-    let request = kernel.text(request).map_err(str::to_owned);
-    let parsed = request.and_then(|json| {
-        serde_json::from_str::<HttpRequest>(&json).map_err(|error| error.to_string())
-    });
-    let HttpRequest { url } = match parsed {
-        Ok(request) => request,
-        Err(reason) => return fault(format_args!("http_request: {reason}")),
-    };
-    let host = url.parse::<http::Uri>().ok();
-    let host = host.as_ref().and_then(http::Uri::host).unwrap_or_default();
-    if !kernel.allows(host) {
-        return fault(format_args!("http_request to {url}: the host is not allowed"));
-    }
-    fault(format_args!("http_request to {url}: requests of guests are not supported"))
 }
 
 fn link_log(linker: &mut Linker<State>) {

@@ -10,8 +10,6 @@ use wfaas_wasi::LogEvent;
 #[derive(Debug, Default)]
 pub(super) struct Terms {
     pub(super) config: BTreeMap<String, String>,
-    /// Hosts that requests may go to; `*` stands for any characters.
-    pub(super) allowed_hosts: Vec<String>,
     /// Most bytes of the kernel's memory.
     pub(super) memory: u64,
     /// Most bytes in the log.
@@ -42,6 +40,15 @@ pub(super) struct Kernel {
     variable_bytes: usize,
     log_bytes: u64,
     log_is_full: bool,
+    /// The last answer of another server, without its body.
+    received: Option<(u16, BTreeMap<String, String>)>,
+}
+
+/// The answer of another server.
+pub(super) struct Received {
+    pub(super) status: u16,
+    pub(super) headers: BTreeMap<String, String>,
+    pub(super) body: Vec<u8>,
 }
 
 impl Default for Kernel {
@@ -62,6 +69,7 @@ impl Kernel {
             variable_bytes: 0,
             log_bytes: 0,
             log_is_full: false,
+            received: None,
         }
     }
 
@@ -117,6 +125,25 @@ impl Kernel {
         (self.input, self.output, self.error) = ((0, 0), (0, 0), 0);
     }
 
+    /// Takes an answer; the address of its body, 0 if that is empty.
+    pub(super) fn take_received(&mut self, received: Received) -> Result<u64, &'static str> {
+        let Received { status, headers, body } = received;
+        self.received = Some((status, headers));
+        self.answer(Some(&body))
+    }
+
+    /// Status of the last answer; 0 if there was none.
+    pub(super) fn received_status(&self) -> u16 {
+        self.received.as_ref().map_or(0, |(status, _)| *status)
+    }
+
+    /// The address of the headers of the last answer, a JSON object; 0 if there was none.
+    pub(super) fn received_headers(&mut self) -> Result<u64, &'static str> {
+        let Some((_, headers)) = &self.received else { return Ok(0) };
+        let json = serde_json::to_vec(headers).map_err(|_| "the headers are no JSON")?;
+        self.answer(Some(&json))
+    }
+
     /// The value of a variable.
     pub(super) fn variable(&self, name: &str) -> Option<&[u8]> {
         self.variables.get(name).map(Vec::as_slice)
@@ -154,27 +181,6 @@ impl Kernel {
         self.log_bytes = bytes;
         Some(LogEvent::Line(line))
     }
-
-    /// Whether requests may go to a host.
-    pub(super) fn allows(&self, host: &str) -> bool {
-        self.terms.allowed_hosts.iter().any(|pattern| matches(pattern, host))
-    }
-}
-
-/// Whether a pattern, where `*` stands for any characters, is of a text. Case does not count.
-fn matches(pattern: &str, text: &str) -> bool {
-    let (pattern, text) = (pattern.to_ascii_lowercase(), text.to_ascii_lowercase());
-    let mut parts = pattern.split('*');
-    let Some(mut rest) = text.strip_prefix(parts.next().unwrap_or_default()) else {
-        return false;
-    };
-    let mut parts: Vec<&str> = parts.collect();
-    let Some(last) = parts.pop() else { return rest.is_empty() };
-    for part in parts {
-        let Some(at) = rest.find(part) else { return false };
-        rest = &rest[at + part.len()..];
-    }
-    rest.ends_with(last)
 }
 
 #[cfg(test)]
@@ -224,22 +230,5 @@ mod tests {
         assert_eq!(kernel.log("info", "a\x1bb"), Some(line));
         assert_eq!(kernel.log("info", "c"), Some(LogEvent::Limit));
         assert_eq!(kernel.log("info", "d"), None);
-    }
-
-    #[test]
-    fn hosts_are_allowed_by_patterns() {
-        for (pattern, host, expected) in [
-            ("example.com", "EXAMPLE.com", true),
-            ("example.com", "example.com.evil", false),
-            ("*.example.com", "a.b.example.com", true),
-            ("*.example.com", "example.com", false),
-            ("*", "any", true),
-            ("a*b*c", "a1b2bc", true),
-            ("a*b*c", "acb", false),
-            ("ab*ba", "aba", false),
-            ("", "x", false),
-        ] {
-            assert_eq!(matches(pattern, host), expected, "{pattern} {host}");
-        }
     }
 }

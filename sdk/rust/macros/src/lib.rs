@@ -14,13 +14,30 @@ use proc_macro::{TokenStream, TokenTree};
 ///     Response::new(request.into_body())
 /// }
 /// ```
+///
+/// With the argument `streaming` its bodies are streams: it gets a request with a reader, and a
+/// responder.
+///
+/// ```ignore
+/// #[faas::handler(streaming)]
+/// fn echo(request: Request<BodyReader>, responder: Responder) -> std::io::Result<()> {
+///     std::io::copy(&mut request.into_body(), &mut responder.send(Response::new(())))?;
+///     Ok(())
+/// }
+/// ```
 #[proc_macro_attribute]
 pub fn handler(arguments: TokenStream, function: TokenStream) -> TokenStream {
-    if !arguments.is_empty() {
-        return error("#[faas::handler] takes no arguments");
-    }
+    let is_streaming = match &*arguments.to_string() {
+        "" => false,
+        "streaming" => true,
+        _ => return error("#[faas::handler] takes no arguments but `streaming`"),
+    };
     let Some(name) = name(&function) else {
         return error("#[faas::handler] is for a function that is not async");
+    };
+    let call = match is_streaming {
+        false => format!("unsafe {{ ::faas::guest::handle(ptr, len, {name}) }}"),
+        true => format!("let _empty = (ptr, len); ::faas::guest::handle_streaming({name}); 0"),
     };
     let exports = format!(
         r#"const _: () = {{
@@ -30,7 +47,7 @@ pub fn handler(arguments: TokenStream, function: TokenStream) -> TokenStream {
             }}
             #[unsafe(export_name = "faas_handle")]
             unsafe extern "C" fn handle(ptr: *mut u8, len: usize) -> u64 {{
-                unsafe {{ ::faas::guest::handle(ptr, len, {name}) }}
+                {call}
             }}
         }};"#
     );

@@ -1,0 +1,182 @@
+//! Targets: guests that can be called, each a faaslet of a pool or an instance in a store of its own.
+
+use crate::cells::{Cells, Numbers};
+use crate::exchange::Body;
+use crate::invoke::InvokeError;
+use crate::state::State;
+use http::Response;
+use wfaas_vm::{
+    Error, Faaslet, Func, Instance, Memory, PoolCellsFunc, PoolMemory, Store, TypedFunc, Val,
+};
+
+/// A guest that can be called.
+pub(crate) trait Target {
+    /// Calls an entry point.
+    fn call(&mut self, index: usize, cells: &mut Cells) -> Result<(), Error>;
+    /// Calls an entry point with a list; it has the results then.
+    fn call_list(&mut self, index: usize, list: &mut Vec<Val>) -> Result<(), Error>;
+    /// The data of its store.
+    fn state(&mut self) -> &mut State;
+    /// A memory.
+    fn memory(&mut self, index: usize) -> &mut [u8];
+}
+
+/// What a protocol has looked up for all faaslets of a pool.
+#[derive(Default)]
+pub(crate) struct PoolExports {
+    pub(crate) funcs: Vec<PoolCellsFunc>,
+    pub(crate) lists: Vec<String>,
+    pub(crate) memories: Vec<PoolMemory>,
+}
+
+/// A faaslet of a function.
+pub(crate) struct FaasletTarget<'a> {
+    /// `None` only while it is dropped.
+    faaslet: Option<Faaslet<'a, State>>,
+    exports: &'a PoolExports,
+    background: Option<&'a Background>,
+}
+
+/// Does work that takes long where it holds up nobody.
+pub type Background = Box<dyn Fn(Box<dyn FnOnce() + Send>) + Send + Sync>;
+
+impl<'a> FaasletTarget<'a> {
+    /// A faaslet of a pool. If its reset will take long it is done in the `background`.
+    pub(crate) fn new(
+        faaslet: Faaslet<'a, State>,
+        exports: &'a PoolExports,
+        background: Option<&'a Background>,
+    ) -> FaasletTarget<'a> {
+        FaasletTarget { faaslet: Some(faaslet), exports, background }
+    }
+
+    /// The faaslet.
+    pub(crate) fn faaslet(&mut self) -> &mut Faaslet<'a, State> {
+        self.faaslet.as_mut().expect("only `drop` takes it")
+    }
+
+    /// Calls an entry point; host functions that it calls may wait.
+    #[inline]
+    pub(crate) async fn call_async(
+        &mut self,
+        index: usize,
+        cells: &mut Cells,
+    ) -> Result<(), Error> {
+        let func = &self.exports.funcs[index];
+        *cells = self.faaslet().call_cells_async(func, *cells).await?;
+        Ok(())
+    }
+
+    /// Calls an entry point with a list; host functions that it calls may wait.
+    pub(crate) async fn call_list_async(
+        &mut self,
+        index: usize,
+        list: &mut Vec<Val>,
+    ) -> Result<(), Error> {
+        let func = self.list_func(index)?;
+        *list = func.call_async(self.faaslet().store(), list).await?;
+        Ok(())
+    }
+
+    fn list_func(&mut self, index: usize) -> Result<Func, Error> {
+        let name = &self.exports.lists[index];
+        let instance = self.faaslet().instance();
+        exported(self.faaslet().store(), instance, name)
+    }
+
+    /// The answer that the guest has made; see [`Exchange::take_answer`](crate::Exchange).
+    pub(crate) fn take_answer(&mut self) -> Result<Response<Body>, InvokeError> {
+        self.state().live().exchange.take_answer().map_err(InvokeError::Head)
+    }
+}
+
+impl Target for FaasletTarget<'_> {
+    fn call(&mut self, index: usize, cells: &mut Cells) -> Result<(), Error> {
+        let func = &self.exports.funcs[index];
+        *cells = self.faaslet().call_cells(func, *cells)?;
+        Ok(())
+    }
+
+    fn call_list(&mut self, index: usize, list: &mut Vec<Val>) -> Result<(), Error> {
+        let func = self.list_func(index)?;
+        *list = func.call(self.faaslet().store(), list)?;
+        Ok(())
+    }
+
+    fn state(&mut self) -> &mut State {
+        self.faaslet().store().data_mut()
+    }
+
+    fn memory(&mut self, index: usize) -> &mut [u8] {
+        let memory = &self.exports.memories[index];
+        let memory = self.faaslet().memory(memory);
+        memory.data_mut(self.faaslet().store())
+    }
+}
+
+impl Drop for FaasletTarget<'_> {
+    fn drop(&mut self) {
+        let Some(faaslet) = self.faaslet.take() else { return };
+        match self.background {
+            Some(background) if faaslet.reset_is_long() => {
+                let reset = faaslet.end();
+                background(Box::new(|| drop(reset)));
+            }
+            _ => drop(faaslet),
+        }
+    }
+}
+
+/// A function that was there when the protocol asked for it.
+fn exported(store: &mut Store<State>, instance: Instance, name: &str) -> Result<Func, Error> {
+    let missing = || Error::Export { name: name.to_owned(), reason: "not there".to_owned() };
+    instance.get_func(store, name).ok_or_else(missing)
+}
+
+/// An instance in a store of its own.
+pub(crate) struct StoreTarget {
+    pub(crate) store: Store<State>,
+    pub(crate) instance: Instance,
+    pub(crate) funcs: Vec<Box<dyn CallStore>>,
+    pub(crate) lists: Vec<String>,
+    pub(crate) memories: Vec<Memory>,
+}
+
+/// A function of a store, whatever its types.
+pub(crate) trait CallStore {
+    fn call(&self, store: &mut Store<State>, cells: &mut Cells) -> Result<(), Error>;
+}
+
+impl<P: Numbers, R: Numbers> CallStore for TypedFunc<P, R> {
+    fn call(&self, store: &mut Store<State>, cells: &mut Cells) -> Result<(), Error> {
+        TypedFunc::call(self, store, P::read(cells))?.write(cells);
+        Ok(())
+    }
+}
+
+impl StoreTarget {
+    pub(crate) fn new(store: Store<State>, instance: Instance) -> StoreTarget {
+        let (funcs, lists, memories) = (Vec::new(), Vec::new(), Vec::new());
+        StoreTarget { store, instance, funcs, lists, memories }
+    }
+}
+
+impl Target for StoreTarget {
+    fn call(&mut self, index: usize, cells: &mut Cells) -> Result<(), Error> {
+        self.funcs[index].call(&mut self.store, cells)
+    }
+
+    fn call_list(&mut self, index: usize, list: &mut Vec<Val>) -> Result<(), Error> {
+        let func = exported(&mut self.store, self.instance, &self.lists[index])?;
+        *list = func.call(&mut self.store, list)?;
+        Ok(())
+    }
+
+    fn state(&mut self) -> &mut State {
+        self.store.data_mut()
+    }
+
+    fn memory(&mut self, index: usize) -> &mut [u8] {
+        self.memories[index].data_mut(&mut self.store)
+    }
+}

@@ -1,0 +1,167 @@
+//! Addresses that guests may connect to, and names that are resolved to those alone.
+//!
+//! Whoever deploys a function names the hosts that it may reach. The networks behind the server are not
+//! theirs to give: a name may be resolved to an address of any of them.
+
+use hyper_util::client::legacy::connect::dns::Name;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tower_service::Service;
+
+/// Networks that connections may go to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// Addresses of the Internet.
+    Public,
+    /// Private networks and this machine too.
+    All,
+}
+
+impl Reach {
+    fn allows(self, address: IpAddr) -> bool {
+        self == Reach::All || is_public(address)
+    }
+
+    /// Whether a URL's host may be connected to as it is; a name is looked up later.
+    pub(super) fn allows_host(self, host: &str) -> bool {
+        let address = host.trim_start_matches('[').trim_end_matches(']').parse();
+        address.map_or(true, |address| self.allows(address))
+    }
+}
+
+/// Whether an address is of the Internet (the registries of RFC 6890, and multicast).
+fn is_public(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => is_public_v4(address),
+        IpAddr::V6(address) => is_public_v6(address),
+    }
+}
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    let [a, b, c, _] = address.octets();
+    let special = address.is_private()
+        || address.is_loopback()
+        || address.is_link_local()
+        || address.is_documentation()
+        || a == 0
+        || a == 100 && (64..128).contains(&b) // shared by a provider's customers, RFC 6598
+        || a == 192 && b == 0 && c == 0 // of protocols, RFC 6890
+        || a == 198 && (18..20).contains(&b) // of benchmarks, RFC 2544
+        || a >= 224; // multicast, reserved, broadcast
+    !special
+}
+
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    if let Some(inner) = inner_v4(address) {
+        return is_public_v4(inner);
+    }
+    // 2000::/3 is all that is in use of the Internet.
+    let segments = address.segments();
+    segments[0] & 0xe000 == 0x2000 && !(segments[0] == 0x2001 && matches!(segments[1], 0 | 0xdb8))
+}
+
+/// The address of IPv4 that one of IPv6 stands for: mapped, translated (RFC 6052), or 6to4 (RFC 3056).
+fn inner_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let segments = address.segments();
+    let v4 = |high: u16, low: u16| Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low));
+    match segments {
+        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            Some(v4(high, low))
+        }
+        [0x2002, high, low, ..] => Some(v4(high, low)),
+        _ => None,
+    }
+}
+
+/// All addresses of a name are private.
+#[derive(Debug, thiserror::Error)]
+#[error("its addresses are private")]
+pub(super) struct Private;
+
+/// A name has no address.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(super) struct Unresolved(String);
+
+/// Looks names up as this system does.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Resolver(pub(super) Reach);
+
+impl Service<Name> for Resolver {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, io::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), io::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, name: Name) -> Self::Future {
+        let Resolver(reach) = *self;
+        Box::pin(async move {
+            let found = tokio::net::lookup_host((name.as_str(), 0)).await;
+            let found = found.map_err(|error| io::Error::other(Unresolved(error.to_string())))?;
+            let allowed: Vec<_> = found.filter(|address| reach.allows(address.ip())).collect();
+            match allowed.is_empty() {
+                true => Err(io::Error::other(Private)),
+                false => Ok(allowed.into_iter()),
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_the_internet_are_public() {
+        for public in [
+            "1.1.1.1",
+            "8.8.8.8",
+            "100.63.255.255",
+            "172.32.0.1",
+            "223.255.255.255",
+            "2606:4700::1",
+        ] {
+            assert!(is_public(public.parse().unwrap()), "{public}");
+        }
+        for private in [
+            "0.0.0.0",
+            "10.1.2.3",
+            "100.64.0.1",
+            "127.0.0.1",
+            "127.255.0.1",
+            "169.254.169.254",
+            "172.16.0.1",
+            "192.0.0.1",
+            "192.168.1.1",
+            "198.18.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::",
+            "::1",
+            "::7f00:1",
+            "::ffff:127.0.0.1",
+            "64:ff9b::a9fe:a9fe",
+            "2002:7f00:1::",
+            "2001:db8::1",
+            "fc00::1",
+            "fd12::1",
+            "fe80::1",
+            "ff02::1",
+        ] {
+            assert!(!is_public(private.parse().unwrap()), "{private}");
+        }
+    }
+
+    #[test]
+    fn hosts_that_are_addresses_are_looked_at() {
+        for host in ["127.0.0.1", "[::1]", "[::ffff:10.0.0.1]"] {
+            assert!(!Reach::Public.allows_host(host) && Reach::All.allows_host(host), "{host}");
+        }
+        assert!(Reach::Public.allows_host("localhost"), "its address is looked at later");
+    }
+}

@@ -1,0 +1,136 @@
+//! Bodies between functions and hyper: requests that leave, answers that arrive.
+
+use bytes::Bytes;
+use hyper::Request;
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
+use hyper::header::CONTENT_LENGTH;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::time::Sleep;
+use wfaas_function::{Body, ByteStream, OutgoingError, content_length};
+use wfaas_vm::BoxError;
+
+/// Bytes of a request's body that have left.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Progress(Arc<AtomicU64>);
+
+impl Progress {
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The body of a request.
+pub(super) struct Leaving {
+    body: Body,
+    /// Bytes to come, if that is known.
+    left: Option<u64>,
+    progress: Progress,
+}
+
+impl Leaving {
+    pub(super) fn new(body: Body, progress: Progress) -> Leaving {
+        let left = body.is_complete().then_some(body.len() as u64);
+        Leaving { body, left, progress }
+    }
+
+    /// Takes the length of a stream from the head: hyper writes that of the body.
+    pub(super) fn announce(mut request: Request<Leaving>) -> Request<Leaving> {
+        let announced = content_length(request.headers());
+        request.headers_mut().remove(CONTENT_LENGTH);
+        let body = request.body_mut();
+        body.left = body.left.or(announced);
+        request
+    }
+
+    /// Counts a piece, or the end.
+    fn count(&mut self, piece: Option<&Bytes>) -> Result<(), BoxError> {
+        let bytes = piece.map_or(0, |piece| piece.len() as u64);
+        self.progress.0.fetch_add(bytes, Ordering::Relaxed);
+        let Some(left) = &mut self.left else { return Ok(()) };
+        *left = left.checked_sub(bytes).ok_or("the body is longer than its head says")?;
+        match piece.is_none() && *left > 0 {
+            true => Err("the body is shorter than its head says".into()),
+            false => Ok(()),
+        }
+    }
+}
+
+impl HttpBody for Leaving {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let next = ready!(self.body.poll_next(context)).transpose()?;
+        self.count(next.as_ref())?;
+        Poll::Ready(next.map(|piece| Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == Some(0)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
+
+/// The body of an answer.
+pub(super) struct Arriving {
+    body: Incoming,
+    patience: Duration,
+    /// The end of patience with the next piece, while it is waited for.
+    timer: Option<Pin<Box<Sleep>>>,
+    runtime: Handle,
+}
+
+impl Arriving {
+    /// A body whose pieces are `patience` apart at the most.
+    pub(super) fn body(body: Incoming, patience: Duration, runtime: Handle) -> Body {
+        match body.is_end_stream() {
+            true => Body::default(),
+            false => Body::stream(Box::new(Arriving { body, patience, timer: None, runtime })),
+        }
+    }
+
+    /// Ready when patience has ended.
+    fn poll_timer(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let Arriving { timer, patience, runtime, .. } = self;
+        let timer = timer.get_or_insert_with(|| {
+            // Whoever polls need not be of the runtime.
+            let _inside = runtime.enter();
+            Box::pin(tokio::time::sleep(*patience))
+        });
+        timer.as_mut().poll(context)
+    }
+}
+
+impl ByteStream for Arriving {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+        while let Poll::Ready(next) = Pin::new(&mut self.body).poll_frame(context) {
+            self.timer = None;
+            match next {
+                None => return Poll::Ready(None),
+                Some(Err(error)) => {
+                    let error = OutgoingError::Broken(super::innermost(&error));
+                    return Poll::Ready(Some(Err(error.into())));
+                }
+                // Trailers are nobody's.
+                Some(Ok(frame)) => {
+                    if let Ok(piece) = frame.into_data() {
+                        return Poll::Ready(Some(Ok(piece)));
+                    }
+                }
+            }
+        }
+        ready!(self.poll_timer(context));
+        Poll::Ready(Some(Err(OutgoingError::Timeout(self.patience).into())))
+    }
+}
