@@ -36,6 +36,10 @@ miri:
 fuzz:
     cargo run --release -p wfaas-differential -- --jobs 2
 
+# Let random guests call all of preview1, for each kind of tree (SECONDS=600; SEED=n for one of them).
+fuzz-preview1:
+    cargo test --release -p wfaas-wasi --test surface -- --ignored --nocapture
+
 # Count instructions and memory of the compiler for hostile modules of growing sizes.
 growth:
     ./test growth

@@ -4,6 +4,7 @@ use crate::environment::{EMPTY, Environment, EnvironmentError};
 use crate::files::Files;
 use crate::stdio::{Input, LogEvent, Output, Shared, WriteError, Written};
 use crate::table::{Descriptor, Object, Table};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -50,6 +51,17 @@ pub struct Wasi {
     shared: Shared,
 }
 
+impl Drop for Wasi {
+    /// Files that close slowly are closed where a thread may be blocked.
+    fn drop(&mut self) {
+        let Some(pool) = self.files.as_ref().and_then(|files| files.pool()) else { return };
+        let slow = self.table.take_slow();
+        if !slow.is_empty() {
+            pool(Box::new(move || drop(slow)));
+        }
+    }
+}
+
 impl HasWasi for Wasi {
     fn wasi(&mut self) -> &mut Wasi {
         self
@@ -81,6 +93,12 @@ impl Wasi {
         self.files.as_ref()
     }
 
+    /// Numbers of descriptors that the guest has opened for files and directories of the host, and has not
+    /// closed, each with its path if that is known. No other instance has these descriptors.
+    pub fn opened_on_host(&self) -> Vec<(usize, Option<PathBuf>)> {
+        self.table.opened_on_host()
+    }
+
     /// A state to be described step by step. To begin with it is the default one. It has arguments
     /// and variables of its own; the instances of a pool share theirs by [`Wasi::new`].
     pub fn builder() -> WasiBuilder {
@@ -106,7 +124,7 @@ impl Wasi {
     }
 
     /// The end of a descriptor that is closed, for the log.
-    pub(crate) fn last_line(&mut self, mut closed: Descriptor) -> Option<LogEvent> {
+    pub(crate) fn last_line(&mut self, closed: &mut Descriptor) -> Option<LogEvent> {
         closed.take_unfinished_line(&mut self.shared)
     }
 

@@ -10,6 +10,7 @@ use crate::stdio::{Input, LogEvent, Output, Shared};
 use crate::wait::{Owner, Watched};
 use rustix::event::PollFlags;
 use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// A descriptor of the guest.
@@ -92,6 +93,15 @@ impl Descriptor {
         match &self.object {
             Object::Input(input) => input.is_awaited(),
             Object::Output(output) => output.is_full(),
+            _ => false,
+        }
+    }
+
+    /// Whether closing it may block a thread, or take long.
+    pub(crate) fn closes_slowly(&self) -> bool {
+        match &self.object {
+            Object::File { file, .. } => file.closes_slowly(),
+            Object::Directory { directory, .. } => directory.closes_slowly(),
             _ => false,
         }
     }
@@ -254,6 +264,26 @@ impl Table {
         }
         let moved = self.remove(from)?;
         Ok(Some(std::mem::replace(self.get(to)?, moved)))
+    }
+
+    /// Takes those whose closing may block a thread, or take long.
+    pub(crate) fn take_slow(&mut self) -> Vec<Descriptor> {
+        let others = self.streams.iter_mut().chain(&mut self.others);
+        let is_slow = |one: &mut Descriptor| one.closes_slowly();
+        others.filter_map(|other| other.take_if(is_slow)).collect()
+    }
+
+    /// Files and directories of the host, or over some, that were opened since: number and path.
+    pub(crate) fn opened_on_host(&self) -> Vec<(usize, Option<PathBuf>)> {
+        let numbered = self.streams.iter().chain(&self.others).enumerate();
+        let on_host = numbered.filter_map(|(number, one)| match &one.as_ref()?.object {
+            Object::File { file, .. } if file.blocks() => Some((number, file.host_path())),
+            Object::Directory { directory, name: None } if directory.blocks() => {
+                Some((number, directory.host_path()))
+            }
+            _ => None,
+        });
+        on_host.collect()
     }
 
     /// All that are open.

@@ -256,7 +256,7 @@ impl File for BundleFile {
         Err(Error::ReadOnly)
     }
 
-    fn allocate(&self, _offset: u64, _len: u64) -> Result<()> {
+    fn allocate(&self, _offset: u64, _len: u64) -> Result<u64> {
         Err(Error::BadDescriptor)
     }
 }

@@ -84,4 +84,7 @@ errors! {
     TooManyLinks = "too many links", MLINK;
     /// This process has too many open files.
     TooManyOpen = "too many open files", MFILE | NFILE;
+    /// A part of the work is done, and others have their turn: the same operation is asked for again. No
+    /// guest sees this error.
+    Unfinished = "not finished yet";
 }

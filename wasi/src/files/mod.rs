@@ -4,7 +4,8 @@
 //!   it: `..` above it, absolute paths and symlinks to either are [`Error::Escapes`];
 //! * a [`File`] is an open regular file. It has no position: that is the descriptor's;
 //! * both are shared handles (`Arc`), and one that is open stays usable after its name is gone;
-//! * [`Error`] says why an operation failed, and has one conversion to the guest's error numbers;
+//! * [`Error`] says why an operation failed, and has one conversion to the guest's error numbers. One of
+//!   them, [`Error::Unfinished`], asks for the same operation again: no call takes long;
 //! * a backend keeps a tree: [`HostDirectory`] does so in a directory of the host, [`BundleDirectory`]
 //!   in an artifact, [`MemoryDirectory`] in memory, by itself or over another tree;
 //! * [`Files`] says which directories a guest finds open when it starts, and under which names.
@@ -33,6 +34,7 @@ pub use stat::{FileType, SetTime, SetTimes, Stat, Timestamp};
 
 use std::any::Any;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Result of an operation on files.
@@ -154,6 +156,11 @@ pub trait File: Any + fmt::Debug + Send + Sync {
     /// buffers of the host. A file that answers from memory gets the guest's own memory.
     fn blocks(&self) -> bool;
 
+    /// Whether dropping the last handle may block, or take long: it is done on a [`BlockingPool`] then.
+    fn closes_slowly(&self) -> bool {
+        self.blocks()
+    }
+
     /// Reads from `offset` on; how many bytes. None is the end, or a `target` of none.
     ///
     /// # Errors
@@ -184,12 +191,12 @@ pub trait File: Any + fmt::Debug + Send + Sync {
     /// [`Error::ReadOnly`].
     fn set_times(&self, times: SetTimes) -> Result<()>;
 
-    /// Sees to it that there is room for `len` bytes from `offset` on, which read as zeros if they are
-    /// new. `len` is not 0.
+    /// Sees to it that there is room for bytes from `offset` on, which read as zeros if they are new; how
+    /// many of `len`. `len` is not 0, nor is the answer: the caller goes on behind them.
     ///
     /// # Errors
     /// As [`File::write`], and [`Error::NotSupported`].
-    fn allocate(&self, offset: u64, len: u64) -> Result<()>;
+    fn allocate(&self, offset: u64, len: u64) -> Result<u64>;
 
     /// Takes note of a future use; 0 as `len` means up to the end.
     ///
@@ -197,6 +204,11 @@ pub trait File: Any + fmt::Debug + Send + Sync {
     /// Of the host.
     fn advise(&self, _offset: u64, _len: u64, _advice: Advice) -> Result<()> {
         Ok(())
+    }
+
+    /// Its path on the host, for messages.
+    fn host_path(&self) -> Option<PathBuf> {
+        None
     }
 
     /// Waits until what was written is on the disk, if there is one.
@@ -212,6 +224,11 @@ pub trait File: Any + fmt::Debug + Send + Sync {
 pub trait Directory: Any + fmt::Debug + Send + Sync {
     /// Whether operations ask the kernel, see [`File::blocks`].
     fn blocks(&self) -> bool;
+
+    /// Whether dropping the last handle may block, or take long, see [`File::closes_slowly`].
+    fn closes_slowly(&self) -> bool {
+        self.blocks()
+    }
 
     /// Opens what is at a path.
     ///
@@ -292,6 +309,11 @@ pub trait Directory: Any + fmt::Debug + Send + Sync {
     /// # Errors
     /// [`Error::Invalid`] if there is none, but something else; [`Error::Escapes`] if it is absolute.
     fn read_link(&self, path: &str) -> Result<String>;
+
+    /// Its path on the host, for messages.
+    fn host_path(&self) -> Option<PathBuf> {
+        None
+    }
 
     /// Waits until changes of entries are on the disk, if there is one.
     ///

@@ -67,22 +67,25 @@ pub(super) fn fd_fdstat_set_rights(
 
 pub(super) fn fd_close(guest: &mut Guest<'_>, fd: u32) -> Result<(), Failure> {
     let closed = guest.wasi().table.remove(fd)?;
-    drop_descriptor(guest, closed);
-    Ok(())
+    close(guest, closed)
 }
 
 /// Gives a descriptor the number of another one, which is closed.
 pub(super) fn fd_renumber(guest: &mut Guest<'_>, from: u32, to: u32) -> Result<(), Failure> {
-    if let Some(closed) = guest.wasi().table.renumber(from, to)? {
-        drop_descriptor(guest, closed);
+    match guest.wasi().table.renumber(from, to)? {
+        Some(closed) => close(guest, closed),
+        None => Ok(()),
     }
-    Ok(())
 }
 
-fn drop_descriptor(guest: &mut Guest<'_>, closed: Descriptor) {
-    if let Some(event) = guest.wasi().last_line(closed) {
+/// Closes a descriptor that has no number any more. The last handle of a file may take a while: the kernel
+/// writes to the disk, or frees what has no name.
+fn close(guest: &mut Guest<'_>, mut closed: Descriptor) -> Result<(), Failure> {
+    if let Some(event) = guest.wasi().last_line(&mut closed) {
         guest.data().log(event);
     }
+    let is_slow = closed.closes_slowly();
+    work(guest, is_slow, move || drop(closed), |_, ()| Ok(()))
 }
 
 /// Where `fd_seek` counts from.

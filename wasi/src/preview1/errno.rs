@@ -96,7 +96,8 @@ impl From<files::Error> for Errno {
         use files::Error;
         match error {
             Error::Access => Errno::Acces,
-            Error::Again => Errno::Again,
+            // The second is a wait, see below.
+            Error::Again | Error::Unfinished => Errno::Again,
             Error::BadDescriptor => Errno::Badf,
             Error::Busy => Errno::Busy,
             Error::CrossDevice => Errno::Xdev,
@@ -174,7 +175,11 @@ impl From<Errno> for Failure {
 }
 
 impl From<files::Error> for Failure {
+    /// An operation that is not finished is asked for again after others had their turn.
     fn from(error: files::Error) -> Failure {
-        Failure::Errno(error.into())
+        match error {
+            files::Error::Unfinished => Wait::Turn.into(),
+            error => Failure::Errno(error.into()),
+        }
     }
 }

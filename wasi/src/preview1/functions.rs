@@ -173,7 +173,7 @@ wasi_functions! {
     clock_time_get(clock: u32, precision: u64, time: u32) = clocks::clock_time_get;
     fd_advise(fd: u32, offset: u64, len: u64, advice: u32) = storage::fd_advise, waits;
     fd_allocate(fd: u32, offset: u64, len: u64) = storage::fd_allocate, waits;
-    fd_close(fd: u32) = descriptors::fd_close;
+    fd_close(fd: u32) = descriptors::fd_close, waits;
     fd_datasync(fd: u32) = storage::fd_datasync, waits;
     fd_fdstat_get(fd: u32, stat: u32) = descriptors::fd_fdstat_get;
     fd_fdstat_set_flags(fd: u32, flags: u32) = descriptors::fd_fdstat_set_flags;
@@ -190,7 +190,7 @@ wasi_functions! {
     fd_read(fd: u32, iovs: u32, iovs_len: u32, read: u32) = io::fd_read, waits;
     fd_readdir(fd: u32, buf: u32, buf_len: u32, cookie: u64, used: u32)
         = readdir::fd_readdir, waits;
-    fd_renumber(from: u32, to: u32) = descriptors::fd_renumber;
+    fd_renumber(from: u32, to: u32) = descriptors::fd_renumber, waits;
     fd_seek(fd: u32, offset: u64, whence: u32, position: u32) = descriptors::fd_seek, waits;
     fd_sync(fd: u32) = storage::fd_sync, waits;
     fd_tell(fd: u32, position: u32) = descriptors::fd_tell;

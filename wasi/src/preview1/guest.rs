@@ -38,8 +38,8 @@ pub(crate) trait Calling {
     /// Bytes that were transferred before the waits, to go on behind them.
     fn transferred(&mut self) -> &mut u32;
 
-    /// The cookie that a listing goes on with after the waits.
-    fn cookie(&mut self) -> &mut u64;
+    /// Where the function goes on after the waits, as it counts: a listing's cookie, bytes of an allocation.
+    fn progress(&mut self) -> &mut u64;
 
     /// Whether there is a pool for work that may block, and the guest can be suspended meanwhile.
     fn offloads(&mut self) -> bool;
@@ -58,7 +58,7 @@ struct Call<'a, T> {
     began: Option<Instant>,
     has_waited: bool,
     transferred: u32,
-    cookie: u64,
+    progress: u64,
     suspends: Suspends,
 }
 
@@ -102,8 +102,8 @@ impl<T: HasWasi> Calling for Call<'_, T> {
         &mut self.transferred
     }
 
-    fn cookie(&mut self) -> &mut u64 {
-        &mut self.cookie
+    fn progress(&mut self) -> &mut u64 {
+        &mut self.progress
     }
 
     fn offloads(&mut self) -> bool {
@@ -153,7 +153,15 @@ enum Pause {
 impl<'a, T: HasWasi> Call<'a, T> {
     fn new(caller: Caller<'a, T>) -> Call<'a, T> {
         let (has_waited, suspends) = (false, Suspends::No);
-        Call { caller, memory: None, began: None, has_waited, transferred: 0, cookie: 0, suspends }
+        Call {
+            caller,
+            memory: None,
+            began: None,
+            has_waited,
+            transferred: 0,
+            progress: 0,
+            suspends,
+        }
     }
 
     fn attempt(

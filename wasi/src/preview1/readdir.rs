@@ -34,7 +34,7 @@ pub(super) fn fd_readdir(
     guest::bytes(guest, buf.slice(buf_len))?;
     guest::bytes(guest, used.slice(4))?;
     let done = *guest.transferred();
-    let cookie = if done == 0 { cookie } else { *guest.cookie() };
+    let cookie = if done == 0 { cookie } else { *guest.progress() };
     let room = (buf_len - done) as usize;
     // One more than fits, even if the names had no bytes.
     let most = (room / DIRENT_BYTES + 1).min(MAX_ENTRIES);
@@ -51,7 +51,7 @@ pub(super) fn fd_readdir(
             let is_full = *guest.transferred() == buf_len;
             match next {
                 Some(next) if !is_full && !guest.interrupted() => {
-                    *guest.cookie() = next;
+                    *guest.progress() = next;
                     Err(Wait::Turn.into())
                 }
                 _ => {

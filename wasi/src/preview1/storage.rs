@@ -6,6 +6,7 @@ use super::guest::Guest;
 use super::rights::Rights;
 use crate::files::{Advice, Durability};
 use crate::table::Object;
+use crate::wait::Wait;
 use crate::work::{done, work};
 
 pub(super) fn fd_advise(
@@ -42,7 +43,13 @@ pub(super) fn fd_allocate(
     if check_range(offset, len).is_err() {
         return Err(Errno::Fbig.into());
     }
-    work(guest, file.blocks(), move || file.allocate(offset, len), done)
+    let done = *guest.progress();
+    let blocks = file.blocks();
+    let rest = move || file.allocate(offset + done, len - done);
+    work(guest, blocks, rest, move |guest, allocated| {
+        *guest.progress() = done + allocated?;
+        if *guest.progress() >= len { Ok(()) } else { Err(Wait::Turn.into()) }
+    })
 }
 
 /// The file that a descriptor stands for; a stream has no offsets.

@@ -1,7 +1,9 @@
 //! Programs from WAT, run by an embedder that has nothing but WASI.
 #![allow(dead_code)] // every test file uses a part of it
 
+pub(crate) mod errnos;
 pub(crate) mod executor;
+pub(crate) mod exports;
 
 use std::time::{Duration, Instant};
 use wfaas_vm::{Config, Engine, Error, Linker, Module, Store, TypedFunc};

@@ -1,41 +1,16 @@
 //! A guest that does what a test says: each function of preview1 is an export, which reads its
 //! arguments from the beginning of the guest's memory.
 
+pub(crate) use super::common::errnos as errno;
 use super::common::executor::block_on;
+use super::common::exports::module_text;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use wfaas_vm::{Config, Engine, Instance, Linker, Memory, Module, Store, ValType};
+use wfaas_vm::{Config, Engine, Instance, Linker, Memory, Module, Store};
 use wfaas_wasi::files::{Files, HostDirectory, Preopen};
-use wfaas_wasi::preview1::{FUNCTIONS, MODULE};
+use wfaas_wasi::preview1::MODULE;
 use wfaas_wasi::{HasWasi, Input, Output, Wasi, add_to_linker, add_to_linker_async};
-
-/// Error numbers, as the specification has them.
-pub(crate) mod errno {
-    pub(crate) const ACCES: u16 = 2;
-    pub(crate) const AGAIN: u16 = 6;
-    pub(crate) const BADF: u16 = 8;
-    pub(crate) const BUSY: u16 = 10;
-    pub(crate) const EXIST: u16 = 20;
-    pub(crate) const FAULT: u16 = 21;
-    pub(crate) const FBIG: u16 = 22;
-    pub(crate) const ILSEQ: u16 = 25;
-    pub(crate) const INVAL: u16 = 28;
-    pub(crate) const ISDIR: u16 = 31;
-    pub(crate) const LOOP: u16 = 32;
-    pub(crate) const MFILE: u16 = 33;
-    pub(crate) const NAMETOOLONG: u16 = 37;
-    pub(crate) const NOENT: u16 = 44;
-    pub(crate) const NOTCONN: u16 = 53;
-    pub(crate) const NOTDIR: u16 = 54;
-    pub(crate) const NOTEMPTY: u16 = 55;
-    pub(crate) const NOTSOCK: u16 = 57;
-    pub(crate) const NXIO: u16 = 60;
-    pub(crate) const PERM: u16 = 63;
-    pub(crate) const ROFS: u16 = 69;
-    pub(crate) const SPIPE: u16 = 70;
-    pub(crate) const NOTCAPABLE: u16 = 76;
-}
 
 pub(crate) const READ: u64 = 1 << 1;
 pub(crate) const SEEK: u64 = 1 << 2;
@@ -95,30 +70,6 @@ pub(crate) struct Guest {
     pub(crate) jobs: Arc<AtomicUsize>,
 }
 
-/// Every function as an export without parameters.
-fn module_text(module: &str) -> String {
-    let mut text = "(module\n".to_owned();
-    let mut exports = String::new();
-    for function in FUNCTIONS {
-        let name = function.name;
-        if module != MODULE && name == "sock_accept" {
-            continue;
-        }
-        let mut params = String::new();
-        let mut loads = String::new();
-        for (index, ty) in function.params.iter().enumerate() {
-            let ty = if *ty == ValType::I64 { "i64" } else { "i32" };
-            params += &format!(" {ty}");
-            loads += &format!(" ({ty}.load (i32.const {}))", index * 8);
-        }
-        text += &format!(
-            "(import \"{module}\" \"{name}\" (func ${name} (param{params}) (result i32)))\n"
-        );
-        exports += &format!("(func (export \"{name}\") (result i32) (call ${name}{loads}))\n");
-    }
-    text + &format!("(memory (export \"memory\") {})\n{exports})", MEMORY / 65536)
-}
-
 impl Guest {
     /// A guest with these files, called as `mode` says.
     pub(crate) fn new(files: Files, mode: Mode) -> Guest {
@@ -142,7 +93,7 @@ impl Guest {
             }));
         }
         let engine = Engine::new(Config::default()).unwrap();
-        let text = module_text(module);
+        let text = module_text(module, MEMORY / 65536);
         let compiled = wfaas_compiler::compile(text.as_bytes(), &Default::default()).unwrap();
         let module = Module::from_bytes(&engine, &compiled.artifact).unwrap();
         let mut linker = Linker::new(&engine);

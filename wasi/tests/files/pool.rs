@@ -3,7 +3,11 @@
 use crate::guest::*;
 use std::fs;
 use std::sync::atomic::Ordering::SeqCst;
+use std::time::{Duration, Instant};
 use wfaas_wasi::files::Files;
+
+/// Nothing that a pool does here takes longer.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[test]
 fn what_may_block_goes_to_the_pool_and_nothing_else_does() {
@@ -23,6 +27,17 @@ fn what_may_block_goes_to_the_pool_and_nothing_else_does() {
     assert_eq!(jobs.load(SeqCst), 2);
     guest.seek(fd, 0, 2).unwrap();
     assert_eq!(jobs.load(SeqCst), 3);
+    // Closing may write to the disk; a stream is closed at once.
+    guest.ok("fd_close", &[fd.into()]);
+    assert_eq!(jobs.load(SeqCst), 4);
+    guest.ok("fd_close", &[0]);
+    assert_eq!(jobs.load(SeqCst), 4);
+    let [one, other] = [(); 2].map(|()| guest.open(DIR, "file", 0, ALL).unwrap());
+    assert_eq!(jobs.load(SeqCst), 6);
+    guest.ok("fd_renumber", &[one.into(), other.into()]);
+    assert_eq!(jobs.load(SeqCst), 7);
+    drop(guest);
+    assert_eq!(jobs.load(SeqCst), 8, "the file and the directory that are open, in one job");
 }
 
 #[test]
@@ -60,6 +75,11 @@ fn nothing_of_a_guest_is_left_behind() {
         guest.open(DIR, "file", 0, READING).unwrap();
         assert!(is_open());
         drop(guest);
+        // The pool closes it.
+        let started = Instant::now();
+        while mode == Mode::Pool && is_open() && started.elapsed() < PATIENCE {
+            std::thread::yield_now();
+        }
         assert!(!is_open());
     }
 }

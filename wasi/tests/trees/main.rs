@@ -3,4 +3,5 @@
 mod common;
 mod model;
 mod operation;
+mod pieces;
 mod units;

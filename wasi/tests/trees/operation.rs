@@ -140,8 +140,8 @@ impl Tree {
                 self.file(*slot).map_or(Ok(()), |file| file.set_size(*size)).map(|()| Outcome::Done)
             }
             Operation::Allocate { slot, offset, len } => {
-                let done = self.file(*slot).map_or(Ok(()), |file| file.allocate(*offset, *len));
-                done.map(|()| Outcome::Done)
+                let done = self.file(*slot).map_or(Ok(*len), |file| file.allocate(*offset, *len));
+                done.map(|done| assert_eq!(done, *len)).map(|()| Outcome::Done)
             }
             _ => unreachable!("no operation on a file"),
         }

@@ -1,13 +1,14 @@
 //! What a guest does with directories of the host.
 
 use super::file::HostFile;
-use super::{ALWAYS, HostDirectory, list, stat, timestamps};
+use super::{ALWAYS, HostDirectory, list, path_of, stat, timestamps};
 use crate::files::path::split;
 use crate::files::{Directory, Entry, Error, Follow, Node, OpenOptions, Result, SetTimes, Stat};
 use rustix::fs::{self, AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 use std::any::Any;
 use std::os::fd::{AsFd, AsRawFd};
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
 impl HostDirectory {
@@ -174,6 +175,10 @@ impl Directory for HostDirectory {
         };
         let target = target.into_string().map_err(|_| Error::IllegalName)?;
         if target.starts_with('/') { Err(Error::Escapes) } else { Ok(target) }
+    }
+
+    fn host_path(&self) -> Option<PathBuf> {
+        path_of(&self.descriptor)
     }
 
     fn sync(&self) -> Result<()> {

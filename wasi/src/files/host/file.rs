@@ -1,12 +1,13 @@
 //! Regular files of the host.
 
-use super::{stat, timestamps};
+use super::{path_of, stat, timestamps};
 use crate::files::{Advice, Durability, Error, File, Result, SetTimes, Stat, WriteAt, Written};
 use rustix::fs::{self, FallocateFlags};
 use rustix::io::{self, Errno, ReadWriteFlags};
 use std::io::IoSlice;
 use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 
 /// An open regular file of the host.
 #[derive(Debug)]
@@ -88,8 +89,9 @@ impl File for HostFile {
         Ok(fs::futimens(&self.descriptor, &timestamps(times))?)
     }
 
-    fn allocate(&self, offset: u64, len: u64) -> Result<()> {
-        Ok(fs::fallocate(&self.descriptor, FallocateFlags::empty(), offset, len)?)
+    fn allocate(&self, offset: u64, len: u64) -> Result<u64> {
+        fs::fallocate(&self.descriptor, FallocateFlags::empty(), offset, len)?;
+        Ok(len)
     }
 
     fn advise(&self, offset: u64, len: u64, advice: Advice) -> Result<()> {
@@ -102,6 +104,10 @@ impl File for HostFile {
             Advice::NoReuse => fs::Advice::NoReuse,
         };
         Ok(fs::fadvise(&self.descriptor, offset, NonZeroU64::new(len), advice)?)
+    }
+
+    fn host_path(&self) -> Option<PathBuf> {
+        path_of(&self.descriptor)
     }
 
     fn sync(&self, durability: Durability) -> Result<()> {

@@ -16,8 +16,8 @@ mod list;
 use super::path::split;
 use super::{Error, FileType, Result, SetTime, SetTimes, Stat, Timestamp};
 use rustix::fs::{self, CWD, Mode, OFlags, ResolveFlags, Timespec, Timestamps};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 /// A directory of the host.
@@ -127,6 +127,11 @@ impl From<fs::FileType> for FileType {
             fs::FileType::Fifo | fs::FileType::Unknown => FileType::Unknown,
         }
     }
+}
+
+/// The path that the kernel knows of a descriptor, for messages.
+fn path_of(descriptor: &OwnedFd) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/self/fd/{}", descriptor.as_raw_fd())).ok()
 }
 
 /// What the kernel says of a descriptor.

@@ -2,7 +2,7 @@
 
 use super::content::{Pages, cost_of};
 use super::entries::Target;
-use super::node::{Content, Data, Folder, Id, Identity, Node};
+use super::node::{Content, Data, Folder, Id, Identity, LowerFile, Node};
 use super::tree::Tree;
 use crate::files::{self, Directory, Error, FileType, Follow, OpenOptions, Result, Stat, walk};
 use std::sync::Arc;
@@ -24,8 +24,9 @@ pub(super) struct Lower {
     pub(super) stat: Stat,
 }
 
-/// Bytes that are copied up at once.
-const COPIED_AT_ONCE: usize = 64 << 10;
+/// Bytes of a buffer, and buffers that are copied up before others have their turn.
+const BUFFER: usize = 64 << 10;
+const BUFFERS_AT_ONCE: usize = 4;
 
 impl Lower {
     /// What the name stands for, itself.
@@ -54,7 +55,10 @@ impl Lower {
                 Ok(Content::Directory(Folder { lower, ..Folder::default() }))
             }
             FileType::Regular => match self.open()? {
-                files::Node::File(file) => Ok(Content::File(Data::Lower(file, self.stat.size))),
+                files::Node::File(file) => {
+                    let (size, copied) = (self.stat.size, Pages::default());
+                    Ok(Content::File(Data::Lower(LowerFile { file, size, copied })))
+                }
                 files::Node::Directory(_) => Err(Error::IsDirectory),
             },
             FileType::Symlink => Ok(Content::Link(self.parent.read_link(&self.name)?)),
@@ -164,28 +168,45 @@ impl Tree {
     /// Sees to it that a file has bytes of its own: the first `len` of those it had.
     ///
     /// # Errors
-    /// [`Error::NoSpace`]: the file is as it was.
+    /// [`Error::NoSpace`]: the file is as it was; [`Error::Unfinished`] after a part of them.
     pub(super) fn copy_up(&mut self, id: Id, len: u64) -> Result<()> {
         self.change(id)?;
-        let Content::File(Data::Lower(file, size)) = &self.node(id).content else { return Ok(()) };
-        let (file, len) = (file.clone(), len.min(*size));
-        if cost_of(len) > self.left.bytes {
+        let (left, node) = (self.left.bytes, self.node_mut(id));
+        let Content::File(Data::Lower(lower)) = &mut node.content else { return Ok(()) };
+        let len = len.min(lower.size);
+        if cost_of(len) > left.saturating_add(lower.copied.cost()) {
             return Err(Error::NoSpace);
         }
-        let (mut pages, mut room) = (Pages::default(), self.left.bytes);
-        let mut buffer = vec![0; COPIED_AT_ONCE.min(usize::try_from(len).unwrap_or(usize::MAX))];
-        while pages.size() < len {
-            let wanted = buffer.len().min((len - pages.size()) as usize);
-            let count = file.read(&mut buffer[..wanted], pages.size())?;
-            if count == 0 {
-                break;
-            }
-            if pages.write(&buffer[..count], pages.size(), &mut room) < count {
-                return Err(Error::NoSpace);
-            }
+        let mut room = left;
+        let copied = lower.copy(len, &mut room);
+        if copied == Ok(true) {
+            node.content = Content::File(Data::Own(std::mem::take(&mut lower.copied)));
         }
         self.left.bytes = room;
-        self.node_mut(id).content = Content::File(Data::Own(pages));
-        Ok(())
+        if copied? { Ok(()) } else { Err(Error::Unfinished) }
+    }
+}
+
+impl LowerFile {
+    /// Copies a part of the first `len` bytes; whether all of them are copied now.
+    fn copy(&mut self, len: u64, room: &mut u64) -> Result<bool> {
+        // More than these were copied for a call that was given up.
+        if self.copied.size() > len && !self.copied.set_size(len, room) {
+            return Ok(false);
+        }
+        let mut buffer = vec![0; BUFFER.min(usize::try_from(len).unwrap_or(BUFFER))];
+        for _ in 0..BUFFERS_AT_ONCE {
+            let at = self.copied.size();
+            let wanted = buffer.len().min(usize::try_from(len - at).unwrap_or(BUFFER));
+            let count = self.file.read(&mut buffer[..wanted], at)?;
+            if self.copied.write(&buffer[..count], at, room) < count {
+                return Err(Error::NoSpace);
+            }
+            // A file may have become shorter.
+            if count == 0 || self.copied.size() == len {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }

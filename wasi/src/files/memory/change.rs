@@ -234,7 +234,7 @@ impl Tree {
 
     /// Whether there is anything to rename: two names of one file stay.
     fn check_rename(
-        &self,
+        &mut self,
         old: &Walked<Place>,
         moved: &Place,
         new: &Walked<Place>,
@@ -292,7 +292,7 @@ impl Tree {
         }
     }
 
-    fn is_empty(&self, directory: &Place) -> Result<bool> {
+    fn is_empty(&mut self, directory: &Place) -> Result<bool> {
         match directory {
             Place::Own(id) => Ok(self.list(*id, 0, 1)?.is_empty()),
             Place::Lower(lower) => lower.is_empty_directory(),

@@ -1,13 +1,17 @@
 //! Open directories of a tree in memory.
 
 use super::file::MemoryFile;
-use super::node::Id;
+use super::node::{Hidden, Id};
 use super::tree::Tree;
 use super::{Handle, MemoryDirectory};
 use crate::files::walk::{Last, Name, Tree as _};
 use crate::files::{Directory, Entry, Error, Follow, Node, OpenOptions, Result, SetTimes, Stat};
 use std::any::Any;
 use std::sync::Arc;
+
+/// Entries of a lower directory that are asked for at once, and how often before others have their turn.
+const LOWER_ENTRIES: usize = 256;
+const LOWER_LISTS: usize = 3;
 
 /// Mark of the cookies of entries of its own, in a directory with another one below.
 const OWN: u64 = 1 << 63;
@@ -25,6 +29,10 @@ impl MemoryDirectory {
 impl Directory for MemoryDirectory {
     fn blocks(&self) -> bool {
         self.0.shared.blocks
+    }
+
+    fn closes_slowly(&self) -> bool {
+        self.0.closes_slowly()
     }
 
     fn open(&self, path: &str, options: OpenOptions) -> Result<Node> {
@@ -111,23 +119,30 @@ impl Directory for MemoryDirectory {
 
 impl Tree {
     /// Entries of a directory: those below it that are not hidden, then its own.
-    pub(super) fn list(&self, id: Id, cookie: u64, most: usize) -> Result<Vec<Entry>> {
-        let folder = self.node(id).folder().ok_or(Error::NotDirectory)?;
+    ///
+    /// # Errors
+    /// [`Error::Unfinished`] if many of those below are hidden.
+    pub(super) fn list(&mut self, id: Id, cookie: u64, most: usize) -> Result<Vec<Entry>> {
+        let folder = self.node_mut(id).folder_mut().ok_or(Error::NotDirectory)?;
         let Some(lower) = &folder.lower else { return Ok(self.own_entries(id, cookie, most, 0)) };
-        let mut at = cookie;
-        while at & OWN == 0 {
-            let entries = lower.list(at, most)?;
+        let mut at = if folder.hidden.from == cookie { folder.hidden.to } else { cookie };
+        for _ in 0..LOWER_LISTS {
+            if at & OWN != 0 {
+                return Ok(self.own_entries(id, at & !OWN, most, OWN));
+            }
+            let entries = lower.list(at, LOWER_ENTRIES.max(most))?;
             let Some(last) = entries.last() else {
                 return Ok(self.own_entries(id, 0, most, OWN));
             };
             at = last.next;
             let is_seen = |entry: &Entry| folder.entries.get(&entry.name).is_none();
-            let seen: Vec<Entry> = entries.into_iter().filter(is_seen).collect();
+            let seen: Vec<Entry> = entries.into_iter().filter(is_seen).take(most).collect();
             if !seen.is_empty() {
                 return Ok(seen);
             }
         }
-        Ok(self.own_entries(id, at & !OWN, most, OWN))
+        folder.hidden = Hidden { from: cookie, to: at };
+        Err(Error::Unfinished)
     }
 
     /// Entries of its own; `mark` is set in their cookies.

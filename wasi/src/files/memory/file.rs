@@ -30,6 +30,10 @@ impl File for MemoryFile {
         self.handle.shared.blocks
     }
 
+    fn closes_slowly(&self) -> bool {
+        self.handle.closes_slowly()
+    }
+
     fn read(&self, target: &mut [u8], offset: u64) -> Result<usize> {
         if !self.read {
             return Err(Error::BadDescriptor);
@@ -37,7 +41,7 @@ impl File for MemoryFile {
         let tree = self.handle.shared.lock()?;
         match &tree.node(self.handle.node).content {
             Content::File(Data::Own(pages)) => Ok(pages.read(target, offset)),
-            Content::File(Data::Lower(file, _)) => file.read(target, offset),
+            Content::File(Data::Lower(lower)) => lower.file.read(target, offset),
             _ => Err(Error::Io),
         }
     }
@@ -64,7 +68,7 @@ impl File for MemoryFile {
         self.handle.shared.lock()?.set_times(self.handle.node, times)
     }
 
-    fn allocate(&self, offset: u64, len: u64) -> Result<()> {
+    fn allocate(&self, offset: u64, len: u64) -> Result<u64> {
         if !self.write {
             return Err(Error::BadDescriptor);
         }
@@ -104,18 +108,18 @@ impl Tree {
     pub(super) fn set_size(&mut self, id: Id, size: u64) -> Result<()> {
         self.copy_up(id, size)?;
         let (pages, room) = self.pages(id)?;
-        pages.set_size(size, room);
+        if !pages.set_size(size, room) {
+            return Err(Error::Unfinished);
+        }
         self.node_mut(id).modify();
         Ok(())
     }
 
-    fn allocate(&mut self, id: Id, offset: u64, len: u64) -> Result<()> {
+    fn allocate(&mut self, id: Id, offset: u64, len: u64) -> Result<u64> {
         self.copy_up(id, u64::MAX)?;
         let (pages, room) = self.pages(id)?;
-        if !pages.allocate(offset, len, room) {
-            return Err(Error::NoSpace);
-        }
+        let done = pages.allocate(offset, len, room).ok_or(Error::NoSpace)?;
         self.node_mut(id).modify();
-        Ok(())
+        Ok(done)
     }
 }

@@ -21,6 +21,10 @@
 //!
 //! Bytes and nodes are limited ([`TreeLimits`]): whatever the guest can make grow counts, with the
 //! tables around it. The data of the lower tree does not.
+//!
+//! No operation takes long. What is long is done in parts: [`Error::Unfinished`] says that there are more,
+//! and the node remembers how far it has come. What nobody uses any more is freed in parts as well, by
+//! operations that follow.
 
 mod adopt;
 mod change;
@@ -88,6 +92,13 @@ impl Handle {
     /// Another node of the tree, which counts the handle already.
     fn to(&self, node: node::Id) -> Handle {
         Handle { shared: self.shared.clone(), node }
+    }
+
+    /// Whether nobody else has a handle of a tree that takes long to free, or whose lower tree asks the kernel.
+    fn closes_slowly(&self) -> bool {
+        self.shared.blocks
+            || Arc::strong_count(&self.shared) == 1
+                && self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner).is_large()
     }
 
     /// Whether two handles are of one tree.

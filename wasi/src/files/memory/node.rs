@@ -45,6 +45,16 @@ pub(super) struct Folder {
     /// The directory below.
     pub(super) lower: Option<Arc<dyn Directory>>,
     pub(super) entries: Entries,
+    /// The part of the directory below of which a listing has found all names hidden.
+    pub(super) hidden: Hidden,
+}
+
+/// Entries of a lower directory that follow each other and are hidden, as cookies. A name that is hidden
+/// once is never seen again.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Hidden {
+    pub(super) from: u64,
+    pub(super) to: u64,
 }
 
 /// Content of a file.
@@ -52,8 +62,17 @@ pub(super) struct Folder {
 pub(super) enum Data {
     /// Bytes of its own.
     Own(Pages),
-    /// A file of the lower tree, and its size.
-    Lower(Arc<dyn File>, u64),
+    /// Those of a file of the lower tree.
+    Lower(LowerFile),
+}
+
+/// A file of the lower tree.
+#[derive(Debug)]
+pub(super) struct LowerFile {
+    pub(super) file: Arc<dyn File>,
+    pub(super) size: u64,
+    /// The beginning of its bytes, while they are copied.
+    pub(super) copied: Pages,
 }
 
 /// The present time.
@@ -106,7 +125,7 @@ impl Node {
         match &self.content {
             Content::Directory(_) => 0,
             Content::File(Data::Own(pages)) => pages.size(),
-            Content::File(Data::Lower(_, size)) => *size,
+            Content::File(Data::Lower(lower)) => lower.size,
             Content::Link(target) => target.len() as u64,
         }
     }
@@ -116,8 +135,18 @@ impl Node {
         match &self.content {
             Content::Directory(folder) => folder.entries.cost_of_all(),
             Content::File(Data::Own(pages)) => pages.cost(),
-            Content::File(Data::Lower(..)) => 0,
+            Content::File(Data::Lower(lower)) => lower.copied.cost(),
             Content::Link(target) => target.len() as u64,
+        }
+    }
+
+    /// Drops parts of the content, at most so many; how many more it might have been.
+    pub(super) fn shed(&mut self, most: usize) -> usize {
+        match &mut self.content {
+            Content::File(Data::Own(pages)) => pages.shed(most),
+            Content::File(Data::Lower(lower)) => lower.copied.shed(most),
+            Content::Directory(folder) => folder.entries.shed(most),
+            Content::Link(_) => most,
         }
     }
 

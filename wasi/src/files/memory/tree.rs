@@ -1,6 +1,6 @@
 //! The table of nodes, with their users and the room that they take.
 
-use super::content::Pages;
+use super::content::{FREED_AT_ONCE, Pages};
 use super::node::{Content, Data, Folder, Id, Identity, Node};
 use crate::files::{Directory, Error, Result, device};
 use std::collections::HashMap;
@@ -25,6 +25,9 @@ impl TreeLimits {
 /// The root's number.
 pub(super) const ROOT: Id = 0;
 
+/// Bytes that take longer to free than a thread should be held up.
+const LARGE: u64 = 2 << 20;
+
 /// Bytes that a node counts as, besides its content.
 const NODE_COST: u64 = size_of::<Option<Node>>() as u64 + 64;
 
@@ -40,8 +43,13 @@ pub(super) struct Tree {
     pub(super) copies: HashMap<Identity, Id>,
     device: u64,
     next_inode: u64,
+    /// Bytes that it may take.
+    most: u64,
     /// What is left.
     pub(super) left: TreeLimits,
+    /// Large nodes that nobody uses any more. They do not count; each operation frees more of them than it
+    /// can make.
+    unfreed: Vec<Node>,
 }
 
 impl Tree {
@@ -54,12 +62,15 @@ impl Tree {
             copies: HashMap::new(),
             device: 0,
             next_inode: 1,
+            most: limits.bytes,
             left: limits,
+            unfreed: Vec::new(),
         }
     }
 
     /// Makes the root, if it is not there. It does not count, and stays.
     pub(super) fn begin(&mut self) -> Result<()> {
+        self.free();
         if !self.nodes.is_empty() {
             return Ok(());
         }
@@ -78,6 +89,23 @@ impl Tree {
         }
         self.nodes.push(Some(root));
         Ok(())
+    }
+
+    /// Frees some of what nobody uses any more.
+    fn free(&mut self) {
+        let mut most = FREED_AT_ONCE;
+        while let Some(node) = self.unfreed.last_mut() {
+            most = node.shed(most);
+            if most == 0 {
+                return;
+            }
+            self.unfreed.pop();
+        }
+    }
+
+    /// Whether it takes long to free.
+    pub(super) fn is_large(&self) -> bool {
+        self.most - self.left.bytes > LARGE || !self.unfreed.is_empty()
     }
 
     /// A node that has users.
@@ -206,6 +234,9 @@ impl Tree {
         if node.changed {
             self.left.nodes += 1;
             self.left.bytes += NODE_COST + node.content_cost();
+        }
+        if node.content_cost() > LARGE {
+            self.unfreed.push(node);
         }
     }
 }
