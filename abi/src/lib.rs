@@ -26,6 +26,7 @@
 pub mod artifact;
 pub mod bounds;
 pub mod context;
+pub mod continuation;
 pub mod cpu;
 pub mod description;
 pub mod fingerprint;
