@@ -14,6 +14,7 @@ mod hostile_guests;
 mod new_and_dev;
 mod openwhisk;
 mod profilers;
+mod python;
 mod settings;
 mod starts;
 mod support;
