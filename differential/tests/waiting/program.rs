@@ -114,7 +114,8 @@ impl Writer {
         }
         self.put("call $f0");
         self.put_together(SIGNATURES[signature].1, I64);
-        self.put("))");
+        self.put(")");
+        self.put("(func $via (param i32) (result i32) (return_call $wait (local.get 0))))");
     }
 
     fn signature(&self) -> (&'static [Ty], &'static [Ty]) {
@@ -275,6 +276,7 @@ impl Writer {
         self.expression(I32, depth);
         match self.random.below(3) {
             0 => self.put(format!("i32.const {} call_indirect (type $s0)", self.functions.len())),
+            1 => self.put("call $via"),
             _ => self.put("call $wait"),
         }
         self.put_together(&[I32], ty);
