@@ -53,6 +53,14 @@ impl SparseImage {
         }
     }
 
+    /// The number in the eight bytes at `at` bytes from BASE, which lie in one page. Zero outside.
+    pub fn read_u64(&self, at: i64) -> u64 {
+        let Ok(start) = usize::try_from(at + self.state_bytes as i64) else { return 0 };
+        let page = u32::try_from(start / PAGE).ok().and_then(|page| self.pages.get(&page));
+        let bytes = page.and_then(|page| page[start % PAGE..].first_chunk());
+        bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    }
+
     /// Number of pages that `len` bytes at `at` bytes from BASE lie in and that are not stored.
     ///
     /// # Panics

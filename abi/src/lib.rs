@@ -28,6 +28,7 @@ pub mod artifact;
 pub mod bounds;
 pub mod component;
 pub mod context;
+pub mod continuation;
 pub mod cpu;
 pub mod description;
 pub mod fingerprint;

@@ -6,11 +6,12 @@
 //!
 //! Everything that the guest has learned by then is the same in every faaslet: random seeds and times too.
 
+use crate::until::Until;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wfaas_abi::artifact::replace_image;
 use wfaas_abi::{Artifact, ArtifactError, FuncType, untrusted};
-use wfaas_function::{Protocols, Spec, State, run::exported_functions};
+use wfaas_function::{AbiError, InvokeError, Protocols, Spec, State, run::exported_functions};
 use wfaas_vm::{Capture, Engine, ExternType, Instance, Linker, Module, Store};
 use wfaas_wasi::{EnvironmentError, Exit, INITIALIZE, Output, Wasi};
 
@@ -24,6 +25,8 @@ pub struct Init {
     pub program: Option<String>,
     /// The init export; `None` for [`DEFAULT_INIT`] if it is there.
     pub export: Option<String>,
+    /// Capture the program where it waits, instead: its own entry point is run until then.
+    pub until: Option<Until>,
     /// Longest time it may take; `None` for no limit.
     pub time: Option<Duration>,
 }
@@ -93,6 +96,42 @@ pub enum InitError {
         export: String,
         /// Why there is no image.
         reason: String,
+    },
+    /// The program ended before it waited.
+    #[error("the program ended without waiting: it was to be captured there")]
+    NeverWaits,
+    /// The module is no function.
+    #[error(transparent)]
+    Abi(AbiError),
+    /// A guest of this kind is called for each request.
+    #[error("a {0} has no entry point to run until it waits: it is called for each request")]
+    NoProgram(&'static str),
+    /// A warm-up request is no request.
+    #[error("a warm-up request is none: {0}")]
+    Request(http::Error),
+    /// A warm-up request cannot be told to the program.
+    #[error("a warm-up request cannot be told: {0}")]
+    Record(InvokeError),
+    /// The program has something open where it waits that a request would not have.
+    #[error("descriptor {fd} {change} where the program waits: that cannot be kept yet")]
+    Descriptor {
+        /// The descriptor.
+        fd: u32,
+        /// How it differs.
+        change: &'static str,
+    },
+    /// The program wrote to standard output before it waited.
+    #[error(
+        "the program wrote {0} bytes to standard output before it waits: no answer would have them"
+    )]
+    Wrote(usize),
+    /// The import to wait for is not there.
+    #[error("there is no imported function {module:?} {name:?} to wait for")]
+    NoImport {
+        /// Module name asked for.
+        module: String,
+        /// Field name asked for.
+        name: String,
     },
     /// There is no image for a snapshot.
     #[error("the module cannot be initialised in advance: {0}")]
@@ -254,7 +293,7 @@ fn run_step(store: &mut Store<State>, instance: Instance, export: &str) -> Resul
     function.call(store, ()).map_err(|error| failed(&format!("{called}{export:?}"), error))
 }
 
-fn failed(step: &str, error: wfaas_vm::Error) -> InitError {
+pub(crate) fn failed(step: &str, error: wfaas_vm::Error) -> InitError {
     if let Some(Exit { code }) = error.downcast_ref() {
         return InitError::Exit { step: step.to_owned(), code: *code };
     }

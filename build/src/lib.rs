@@ -21,9 +21,11 @@
 struct Readme;
 
 mod init;
+mod until;
 mod warm_up;
 
 pub use init::{DEFAULT_INIT, Init, InitError, Initialised, initialise, snapshot};
+pub use until::Until;
 pub use warm_up::{MAX_REQUESTS, WarmUp, WarmUpError, WarmedUp, warm_up};
 pub use {wfaas_compiler as compiler, wfaas_function::Spec};
 
@@ -120,25 +122,26 @@ pub fn build(
     progress: &dyn Progress,
 ) -> Result<Built, BuildError> {
     let started = Instant::now();
-    let compiled = |done, total| progress.compiled(done, total);
-    let compile = wfaas_compiler::Options { progress: Some(&compiled), ..options.compile };
-    let mut artifact = wfaas_compiler::compile(module, &compile)?.artifact;
+    let mut report = Report::default();
+    let until = options.init.as_ref().and_then(|init| init.until.as_ref());
+    let mut artifact = match until {
+        Some(until) => until::build(module, spec, options, until, progress)?,
+        None => compile(module, options, progress)?,
+    };
     let code_hash = Artifact::parse(&artifact).map_err(wfaas_vm::Error::from)?.code_hash();
     let debug = DebugFile::write(module, code_hash);
-    if let Some(bundle) = &options.bundle {
-        let without = Artifact::parse(&artifact).map_err(wfaas_vm::Error::from)?;
-        artifact = set_bundle(&without, bundle).map_err(wfaas_vm::Error::from)?;
-    }
-    let mut report = Report { compile: started.elapsed(), ..Report::default() };
+    report.compile = started.elapsed();
     progress.linked();
     let Some(init) = &options.init else { return Ok(Built { artifact, debug, report }) };
 
     let started = Instant::now();
-    let engine = Engine::new(Config::default())?;
-    match initialise(&engine, &artifact, spec, init)? {
-        Initialised::Artifact(initialised) => artifact = initialised,
-        Initialised::Kept { reason } => {
-            report.notes.push(format!("every instance initialises itself: {reason}"));
+    if until.is_none() {
+        let engine = Engine::new(Config::default())?;
+        match initialise(&engine, &artifact, spec, init)? {
+            Initialised::Artifact(initialised) => artifact = initialised,
+            Initialised::Kept { reason } => {
+                report.notes.push(format!("every instance initialises itself: {reason}"));
+            }
         }
     }
     report.init = Some(started.elapsed());
@@ -154,4 +157,22 @@ pub fn build(
     }
     report.warm_up = Some(started.elapsed());
     Ok(Built { artifact, debug, report })
+}
+
+/// The artifact of a module that has not run, with its files.
+fn compile(
+    module: &[u8],
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Vec<u8>, BuildError> {
+    let compiled = |done, total| progress.compiled(done, total);
+    let compile = wfaas_compiler::Options { progress: Some(&compiled), ..options.compile };
+    with_bundle(wfaas_compiler::compile(module, &compile)?.artifact, options)
+}
+
+/// The artifact with the files of the options.
+fn with_bundle(artifact: Vec<u8>, options: &Options) -> Result<Vec<u8>, BuildError> {
+    let Some(bundle) = &options.bundle else { return Ok(artifact) };
+    let without = Artifact::parse(&artifact).map_err(wfaas_vm::Error::from)?;
+    Ok(set_bundle(&without, bundle).map_err(wfaas_vm::Error::from)?)
 }

@@ -32,7 +32,7 @@ impl WarmUp {
     }
 
     /// The request, the `number`th one, to a function with this route.
-    fn exchange(self, number: usize, route: &str) -> Result<Exchange, http::Error> {
+    pub(crate) fn exchange(self, number: usize, route: &str) -> Result<Exchange, http::Error> {
         let route = route.trim_end_matches('/');
         let query = if self.query.is_empty() { String::new() } else { format!("?{}", self.query) };
         let uri = format!("{route}{}{query}", self.path);

@@ -4,13 +4,13 @@ use crate::bounds::{self, listed, switch};
 use crate::build_cache::Place;
 use crate::failure::{Blame, Failure, Kind};
 use crate::files::{self, Bundled};
-use crate::manifest::Manifest;
+use crate::manifest::{InitKey, Manifest};
 use crate::progress::Progress;
 use crate::subject;
 use clap::Parser;
 use std::path::Path;
 use wfaas_abi::cpu::CpuFeatures;
-use wfaas_build::{BuildError, Built, Init, InitError, Options, WarmUp, WarmUpError};
+use wfaas_build::{BuildError, Built, Init, InitError, Options, Until, WarmUp, WarmUpError};
 use wfaas_compiler::{OptLevel, Proposal, Proposals};
 use wfaas_function::{InvokeError, Span, Spec};
 
@@ -21,6 +21,11 @@ pub(crate) struct Recipe {
     /// wizer.initialize, if exported]
     #[arg(long, value_name = "EXPORT")]
     init: Option<String>,
+
+    /// Run the program until it waits, and go on from there for each request: `stdin` for when it
+    /// reads its standard input, or an import as MODULE::NAME
+    #[arg(long, value_name = "WAIT", conflicts_with_all = ["init", "no_init"], value_parser = parse_until)]
+    until: Option<Until>,
 
     /// Do not run anything now: every instance starts from the module's data segments
     #[arg(long, conflicts_with = "init")]
@@ -92,6 +97,17 @@ fn parse_cpu(names: &str) -> Result<CpuFeatures, String> {
     }
 }
 
+/// A moment to wait for, as on the command line.
+pub(crate) fn parse_until(text: &str) -> Result<Until, String> {
+    match text.split_once("::") {
+        None if text == "stdin" => Ok(Until::Stdin),
+        Some((module, name)) if !name.is_empty() => {
+            Ok(Until::Import { module: module.to_owned(), name: name.to_owned() })
+        }
+        _ => Err("expected `stdin`, or an import as MODULE::NAME".to_owned()),
+    }
+}
+
 impl Recipe {
     /// Compiles fast rather than fast code.
     pub(crate) fn fast() -> Recipe {
@@ -101,10 +117,17 @@ impl Recipe {
     /// The recipe with the files, the init export and the bounds strategy of a `faas.toml`, unless the command
     /// line says otherwise.
     pub(crate) fn with_manifest(&self, manifest: &Manifest) -> Recipe {
-        let init = self.init.clone().or_else(|| manifest.init.clone().filter(|_| !self.no_init));
+        let (init, until) = match (&self.init, &self.until, self.no_init) {
+            (None, None, false) => match manifest.init.clone() {
+                Some(InitKey::Export(export)) => (Some(export), None),
+                Some(InitKey::Until(until)) => (None, Some(until)),
+                None => (None, None),
+            },
+            (init, until, _) => (init.clone(), until.clone()),
+        };
         let bounds = self.bounds.clone().or(manifest.bounds);
         let files = [&manifest.files[..], &self.files].concat();
-        Recipe { init, files, bounds, ..self.clone() }
+        Recipe { init, until, files, bounds, ..self.clone() }
     }
 
     /// Makes the artifact of the module in the file `wasm`, and these requests while it is warmed up.
@@ -135,7 +158,7 @@ impl Recipe {
 
     fn options(&self, program: Option<String>, warm_up: &[WarmUp]) -> Result<Options, Failure> {
         let (export, time) = (self.init.clone(), Some(self.init_time.0));
-        let init = Init { program, export, time };
+        let init = Init { program, export, time, until: self.until.clone() };
         Ok(Options {
             compile: self.compile_options()?,
             bundle: files::bundle(&self.files).user_error()?,

@@ -4,6 +4,7 @@ use crate::arch::x86_64::prologue::FrameStep;
 use crate::inline::Positions;
 use crate::symbol::Symbol;
 use cranelift_codegen::ir::SourceLoc;
+use wfaas_abi::continuation::FrameArea;
 use wfaas_abi::{BoundsStats, TrapCode};
 
 /// Machine code of one piece, with offsets from its start.
@@ -23,6 +24,10 @@ pub(crate) struct Code {
     /// Where ranges of instructions start, and the location that they come from; empty unless asked
     /// for.
     pub(crate) locations: Vec<(u32, SourceLoc)>,
+    /// Places that hold offsets in the text.
+    pub(crate) text_offsets: Vec<TextOffset>,
+    /// Where its frame keeps locals and operands, if it is to be recorded.
+    pub(crate) area: Option<FrameArea>,
 }
 
 /// An instruction at which guest code can stop.
@@ -51,4 +56,10 @@ pub(crate) struct Relocation {
     pub(crate) offset: u32,
     pub(crate) target: Symbol,
     pub(crate) addend: i64,
+}
+
+/// Four bytes at `offset` that have to become the place of `target` in the text.
+pub(crate) struct TextOffset {
+    pub(crate) offset: u32,
+    pub(crate) target: Symbol,
 }

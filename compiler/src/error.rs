@@ -71,6 +71,16 @@ pub enum CompileError {
         /// How much there may be.
         limit: u64,
     },
+    /// A frame of a program that waits cannot be kept.
+    #[error("function {function} cannot be continued at offset 0x{offset:x}: {reason}")]
+    NotContinuable {
+        /// Index of the function.
+        function: u32,
+        /// Where it is.
+        offset: u64,
+        /// Why.
+        reason: &'static str,
+    },
     /// Globals, tables and segments do not fit into a slot.
     #[error(transparent)]
     State(#[from] StateTooLarge),

@@ -1,12 +1,13 @@
 //! Generating code: guest functions in parallel, then the thunks and stubs that they refer to.
 
-use crate::arch::x86_64::collect::{collect, locations};
+use crate::arch::x86_64::collect::{collect, frame_area, locations};
 use crate::arch::x86_64::isa::Generators;
 use crate::arch::x86_64::relax;
 use crate::bounds::{self, Policy};
 use crate::code::Code;
+use crate::continuation::{Purpose, RecordLayout};
 use crate::emit::builder::CodeBuilder;
-use crate::emit::{self, Storage, Translation, thunk};
+use crate::emit::{self, Manner, RecordedSlots, Storage, Translation, Version, thunk};
 use crate::front::index::TypeIndex;
 use crate::front::layout::Layout;
 use crate::front::module::Module;
@@ -32,17 +33,22 @@ pub(crate) struct Generator<'m> {
     pub(crate) isas: Generators,
     policy: Policy,
     passes: Passes,
-    effort: Option<Effort>,
+    pub(crate) effort: Option<Effort>,
+    pub(crate) purpose: Purpose<'m>,
 }
 
 /// Buffers that a thread uses again and again.
 pub(crate) struct Worker {
-    context: Context,
+    pub(crate) context: Context,
     registers: regalloc2::Ctx,
     builder: FunctionBuilderContext,
     allocations: FuncValidatorAllocations,
     /// Where the function in the context keeps locals and operands.
-    storage: Storage,
+    pub(crate) storage: Storage,
+    /// Where its frame keeps them, if it is to be recorded.
+    recorded: Option<RecordedSlots>,
+    /// The layouts of the records that it goes on with, if it is a twin.
+    pub(crate) records: Vec<RecordLayout>,
     /// Whether assembly is made too.
     assembly: bool,
     /// Whether the locations of all instructions are kept.
@@ -60,7 +66,19 @@ impl<'m> Generator<'m> {
             OptLevel::Fast => Passes::NONE,
         };
         let (isas, effort) = (Generators::new(options)?, options.effort);
-        Ok(Generator { module, layout, isas, policy: Policy::new(options), passes, effort })
+        let (policy, purpose) = (Policy::new(options), Purpose::Usual);
+        Ok(Generator { module, layout, isas, policy, passes, effort, purpose })
+    }
+
+    /// The same for another purpose.
+    pub(crate) fn with_purpose(self, purpose: Purpose<'m>) -> Self {
+        match purpose {
+            // No frame of a function may be in another's, and all are to be found.
+            Purpose::Recorded => {
+                Generator { purpose, passes: Passes::NONE, effort: Some(Effort::Frame), ..self }
+            }
+            Purpose::Usual | Purpose::Continued(_) => Generator { purpose, ..self },
+        }
     }
 
     /// All code of the module, in the order of the text. The order of the threads does not show
@@ -73,13 +91,16 @@ impl<'m> Generator<'m> {
         let imports: Vec<Symbol> = self.module.imported_funcs().map(Symbol::Func).collect();
         let mut code = self.pieces(&imports)?;
         let callees = self.callees(&bodies);
+        let continued = self.continued(&bodies, &callees)?;
         code.extend(self.functions(bodies, &callees, options)?);
+        code.extend(continued);
         let types = self.module.funcs.values().map(|ty| self.module.first_equal[*ty]);
         let trampolines: BTreeSet<TypeIndex> = types.collect();
         let trampolines: Vec<Symbol> = trampolines.into_iter().map(Symbol::Trampoline).collect();
         let mut others = self.pieces(&trampolines)?;
         // Thunks refer to stubs and to one another, so more may be missing once they are there.
-        let mut known: BTreeSet<_> = others.iter().map(|code| code.symbol.order()).collect();
+        let mut known: BTreeSet<_> =
+            code.iter().chain(&others).map(|code| code.symbol.order()).collect();
         let mut missing = missing(code.iter().chain(&others), &mut known);
         while !missing.is_empty() {
             let more = self.pieces(&missing)?;
@@ -136,7 +157,7 @@ impl<'m> Generator<'m> {
         results.into_iter().flatten().collect()
     }
 
-    fn pieces(&self, symbols: &[Symbol]) -> Result<Vec<Code>, CompileError> {
+    pub(crate) fn pieces(&self, symbols: &[Symbol]) -> Result<Vec<Code>, CompileError> {
         let results: Vec<Result<Code, CompileError>> = symbols
             .par_iter()
             .map_init(Worker::new, |worker, symbol| self.piece(worker, *symbol))
@@ -242,21 +263,39 @@ impl<'m> Generator<'m> {
         body: Body<'_>,
     ) -> Result<Option<BoundsStats>, CompileError> {
         self.start(worker, Symbol::Func(body.func()));
+        let version = match self.purpose {
+            Purpose::Recorded => Version::Recorded,
+            Purpose::Usual | Purpose::Continued(_) => Version::Usual,
+        };
+        self.translate_version(version, storage, worker, body)
+    }
+
+    /// Translates a version of a function that was started in the worker's context.
+    pub(crate) fn translate_version(
+        &self,
+        version: Version<'_>,
+        storage: Storage,
+        worker: &mut Worker,
+        body: Body<'_>,
+    ) -> Result<Option<BoundsStats>, CompileError> {
         let Worker { context, builder, allocations, .. } = worker;
         let (code, arguments) =
             CodeBuilder::new(&mut context.func, builder, self.module, self.layout);
         let isa = &*self.isas.usual;
-        let result = emit::function(code, &arguments, body, allocations, isa, self.policy, storage);
+        let manner = Manner { version, policy: self.policy, storage };
+        let result = emit::function(code, &arguments, body, allocations, isa, manner);
         let Ok(Some(translation)) = result else {
             // It holds half a function.
             worker.builder = FunctionBuilderContext::new();
             return result.map(|_| None);
         };
-        let Translation { checks, mut stats, storage } = translation;
+        let Translation { checks, mut stats, storage, recorded, records } = translation;
         worker.storage = storage;
+        worker.recorded = recorded;
+        worker.records = records;
         stats += match storage {
             Storage::Values => bounds::elide(&mut worker.context, &checks, self.policy),
-            Storage::Frame => bounds::keep(&checks),
+            Storage::Variables | Storage::Frame => bounds::keep(&checks),
         };
         Ok(Some(stats))
     }
@@ -267,13 +306,23 @@ impl<'m> Generator<'m> {
         let Worker { context, builder, .. } = worker;
         let (mut code, arguments) =
             CodeBuilder::new(&mut context.func, builder, self.module, self.layout);
-        match symbol {
-            Symbol::Func(func) => thunk::import(&mut code, func, &arguments),
-            Symbol::Trampoline(ty) => thunk::trampoline(&mut code, ty, &arguments),
-            Symbol::Foreign(ty) => thunk::foreign(&mut code, ty, &arguments),
-            Symbol::Bridge(ty) => thunk::bridge(&mut code, ty, &arguments),
-            Symbol::Hostcall(call) => thunk::hostcall(&mut code, call, &arguments),
-            Symbol::Trap(trap) => thunk::trap(&mut code, trap),
+        match (symbol, self.purpose) {
+            (Symbol::Func(func), Purpose::Recorded) => {
+                worker.recorded = Some(thunk::recorded_import(&mut code, func, &arguments));
+            }
+            (Symbol::Twin(func), _) => thunk::repeat(&mut code, func, arguments[0]),
+            (Symbol::Continue(_), Purpose::Continued(plan)) => thunk::resume(&mut code, plan),
+            (Symbol::Continue(_) | Symbol::Records, _) => {
+                return Err(CompileError::Internal(format!("{symbol:?} is no piece of code")));
+            }
+            (Symbol::Func(func) | Symbol::Thunk(func), _) => {
+                thunk::import(&mut code, func, &arguments);
+            }
+            (Symbol::Trampoline(ty), _) => thunk::trampoline(&mut code, ty, &arguments),
+            (Symbol::Foreign(ty), _) => thunk::foreign(&mut code, ty, &arguments),
+            (Symbol::Bridge(ty), _) => thunk::bridge(&mut code, ty, &arguments),
+            (Symbol::Hostcall(call), _) => thunk::hostcall(&mut code, call, &arguments),
+            (Symbol::Trap(trap), _) => thunk::trap(&mut code, trap),
         }
         code.finish(&*self.isas.usual);
         // A piece has no locals.
@@ -284,9 +333,10 @@ impl<'m> Generator<'m> {
     }
 
     /// Starts a function in the worker's context.
-    fn start(&self, worker: &mut Worker, symbol: Symbol) {
+    pub(crate) fn start(&self, worker: &mut Worker, symbol: Symbol) {
         worker.context.clear();
         worker.storage = Storage::Values;
+        worker.recorded = None;
         let signature = symbol.signature(self.module);
         let name = UserFuncName::User(symbol.external_name());
         worker.context.func = Function::with_name_signature(name, signature);
@@ -304,7 +354,7 @@ impl<'m> Generator<'m> {
         Ok(compiled.vcode.unwrap_or_default())
     }
 
-    fn collect(
+    pub(crate) fn collect(
         &self,
         worker: &Worker,
         symbol: Symbol,
@@ -313,6 +363,9 @@ impl<'m> Generator<'m> {
         let mut code = collect(symbol, &worker.context.func, &compiled)?;
         if worker.located {
             code.locations = locations(&compiled);
+        }
+        if let Some(slots) = worker.recorded {
+            code.area = Some(frame_area(&worker.context.func, &compiled, slots)?);
         }
         if self.passes.contains(Pass::Relax) && !compiled.bb_starts.is_empty() {
             let mut blocks = compiled.bb_starts;
@@ -324,7 +377,7 @@ impl<'m> Generator<'m> {
 
     /// Generates code for the function in the context; `None` if it has to be translated to
     /// [`Storage::Frame`].
-    fn run(
+    pub(crate) fn run(
         &self,
         worker: &mut Worker,
         symbol: Symbol,
@@ -336,7 +389,7 @@ impl<'m> Generator<'m> {
         result.map_err(|error| self.failed(symbol, error.to_string()))
     }
 
-    fn failed(&self, symbol: Symbol, message: String) -> CompileError {
+    pub(crate) fn failed(&self, symbol: Symbol, message: String) -> CompileError {
         let function = symbol.name(self.module, &names::of_functions(self.module));
         CompileError::Codegen { function, message }
     }
@@ -350,6 +403,8 @@ impl Worker {
             builder: FunctionBuilderContext::new(),
             allocations: FuncValidatorAllocations::default(),
             storage: Storage::Values,
+            recorded: None,
+            records: Vec::new(),
             assembly: false,
             located: false,
         }
@@ -361,7 +416,7 @@ impl Worker {
     }
 }
 
-fn too_many_values() -> CompileError {
+pub(crate) fn too_many_values() -> CompileError {
     CompileError::Internal("too many values in a function that keeps them in its frame".to_owned())
 }
 

@@ -24,6 +24,7 @@ mod arch;
 mod artifact;
 mod bounds;
 mod code;
+mod continuation;
 mod dump;
 mod emit;
 mod error;
@@ -37,6 +38,7 @@ mod switches;
 mod symbol;
 
 pub use arch::x86_64::cpu::parse_cpu;
+pub use continuation::Continuation;
 pub use dump::{assembly, clif, functions, listing};
 pub use error::CompileError;
 pub use listing::{Listing, Machine, Row};
@@ -45,11 +47,14 @@ pub use switches::{Entry, Pass, Passes, Proof, Proofs, Proposal, Proposals, Swit
 
 use arch::x86_64::unwind;
 use artifact::{elf, header, image, link, records};
+use continuation::{Plan, Purpose};
 use front::layout::Layout;
 use front::parse;
 use generate::Generator;
+use symbol::Symbol;
 use wfaas_abi::BoundsStats;
 use wfaas_abi::artifact::SectionId;
+use wfaas_abi::continuation::FrameArea;
 
 /// An artifact and numbers about it.
 #[derive(Debug, Clone)]
@@ -69,15 +74,67 @@ pub struct Compiled {
 /// # Errors
 /// A [`CompileError`] with the fault of the module and its place.
 pub fn compile(wasm_or_wat: &[u8], options: &Options<'_>) -> Result<Compiled, CompileError> {
+    Ok(compile_for(Aim::Run, wasm_or_wat, options)?.0)
+}
+
+/// Compiles a module so that the frames of a program that waits can be recorded: no fast code. Also
+/// the places of each function's values in its frame, by the index space.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_recorded(
+    wasm_or_wat: &[u8],
+    options: &Options<'_>,
+) -> Result<(Compiled, Vec<FrameArea>), CompileError> {
+    compile_for(Aim::Record, wasm_or_wat, options)
+}
+
+/// Compiles a module with code that continues a program: the export that it was called by goes on where it
+/// waits. Its image must be the one of that moment, with function references of this code.
+///
+/// # Errors
+/// As [`compile`], and [`CompileError::NotContinuable`] if a frame holds something that is in no image.
+pub fn compile_continued(
+    wasm_or_wat: &[u8],
+    options: &Options<'_>,
+    continuation: &Continuation,
+) -> Result<Compiled, CompileError> {
+    Ok(compile_for(Aim::Continue(continuation), wasm_or_wat, options)?.0)
+}
+
+/// The aim of a compilation.
+enum Aim<'a> {
+    Run,
+    Record,
+    Continue(&'a Continuation),
+}
+
+fn compile_for(
+    aim: Aim<'_>,
+    wasm_or_wat: &[u8],
+    options: &Options<'_>,
+) -> Result<(Compiled, Vec<FrameArea>), CompileError> {
     let wasm = parse::binary(wasm_or_wat)?;
     let (module, bodies) = parse::parse(&wasm, options.proposals)?;
     let layout = Layout::new(&module)?;
     let starts = parse::starts(&bodies);
-    let generator = Generator::new(&module, &layout, options)?;
+    let plan = match aim {
+        Aim::Continue(continuation) => Some(Plan::new(&module, &bodies, continuation)?),
+        Aim::Run | Aim::Record => None,
+    };
+    let purpose = match (&plan, aim) {
+        (Some(plan), _) => Purpose::Continued(plan),
+        (None, Aim::Record) => Purpose::Recorded,
+        (None, _) => Purpose::Usual,
+    };
+    let generator = Generator::new(&module, &layout, options)?.with_purpose(purpose);
     let code = generator.generate(bodies, options)?;
+    let functions = code.iter().filter(|code| matches!(code.symbol, Symbol::Func(_)));
+    let areas = functions.filter_map(|code| code.area).collect();
     let linked = link::link(code)?;
     let initial = image::initial(&module, &layout, &linked);
-    let (mut sections, symbols) = records::sections(&module, &layout, &linked, &initial, &starts);
+    let (mut sections, symbols) =
+        records::sections(&module, &layout, &linked, &initial, &starts, plan.as_ref());
     sections.set(SectionId::Component, options.component.to_vec());
     drop(initial); // its pages are in the sections
     let places = elf::Places::of(&sections);
@@ -85,10 +142,6 @@ pub fn compile(wasm_or_wat: &[u8], options: &Options<'_>) -> Result<Compiled, Co
         unwind::eh_frame(&*generator.isas.usual, &linked.pieces, places.eh_frame_distance())?;
     let header = header::header(&module, &layout, linked.stats, options);
     let artifact = elf::write(header, &places, &sections, &eh_frame, &symbols)?;
-    Ok(Compiled {
-        artifact,
-        functions: starts.len(),
-        text_bytes: linked.text.len(),
-        bounds: linked.stats,
-    })
+    let (functions, text_bytes) = (starts.len(), linked.text.len());
+    Ok((Compiled { artifact, functions, text_bytes, bounds: linked.stats }, areas))
 }

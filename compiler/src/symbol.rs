@@ -22,6 +22,14 @@ pub(crate) enum Symbol {
     Foreign(TypeIndex),
     /// Bridge to functions of this type in other instances.
     Bridge(TypeIndex),
+    /// Thunk of an import, where the function of its index records the arguments.
+    Thunk(FuncIndex),
+    /// Continues a program that waits, as a function of this type.
+    Continue(TypeIndex),
+    /// Goes on with a record of a function's frame; of an import, makes the call again.
+    Twin(FuncIndex),
+    /// The records of all frames. No code.
+    Records,
 }
 
 impl Symbol {
@@ -34,19 +42,28 @@ impl Symbol {
             Symbol::Trap(code) => UserExternalName::new(3, code as u32),
             Symbol::Foreign(ty) => UserExternalName::new(4, ty.as_u32()),
             Symbol::Bridge(ty) => UserExternalName::new(5, ty.as_u32()),
+            Symbol::Thunk(func) => UserExternalName::new(6, func.as_u32()),
+            Symbol::Continue(ty) => UserExternalName::new(7, ty.as_u32()),
+            Symbol::Twin(func) => UserExternalName::new(8, func.as_u32()),
+            Symbol::Records => UserExternalName::new(9, 0),
         }
     }
 
     /// The reverse of [`Symbol::external_name`].
     pub(crate) fn from_external_name(name: &UserExternalName) -> Option<Symbol> {
         let ty = || TypeIndex::from_u32(name.index);
+        let func = || FuncIndex::from_u32(name.index);
         match name.namespace {
-            0 => Some(Symbol::Func(FuncIndex::from_u32(name.index))),
+            0 => Some(Symbol::Func(func())),
             1 => Some(Symbol::Trampoline(ty())),
             2 => Hostcall::ALL.get(name.index as usize).copied().map(Symbol::Hostcall),
             3 => u8::try_from(name.index).ok().and_then(TrapCode::from_u8).map(Symbol::Trap),
             4 => Some(Symbol::Foreign(ty())),
             5 => Some(Symbol::Bridge(ty())),
+            6 => Some(Symbol::Thunk(func())),
+            7 => Some(Symbol::Continue(ty())),
+            8 => Some(Symbol::Twin(func())),
+            9 => Some(Symbol::Records),
             _ => None,
         }
     }
@@ -54,7 +71,16 @@ impl Symbol {
     /// The signature by which it is called.
     pub(crate) fn signature(self, module: &Module<'_>) -> Signature {
         match self {
-            Symbol::Func(func) => signature::guest_signature(module.func_type(func)),
+            Symbol::Func(func) | Symbol::Thunk(func) => {
+                signature::guest_signature(module.func_type(func))
+            }
+            Symbol::Continue(ty) => signature::guest_signature(&module.types[ty]),
+            Symbol::Twin(func) => {
+                let results = module.func_type(func).results().iter();
+                let results: Vec<_> = results.map(|ty| signature::clif_type(*ty)).collect();
+                signature::continued_signature(&results)
+            }
+            Symbol::Records => signature::continued_signature(&[]),
             Symbol::Trampoline(_) => signature::trampoline_signature(),
             Symbol::Hostcall(call) => signature::stub_signature(call),
             Symbol::Trap(_) => signature::trap_signature(),
@@ -76,11 +102,16 @@ impl Symbol {
         funcs: &PrimaryMap<FuncIndex, Option<String>>,
     ) -> String {
         let ty = |index: TypeIndex| &module.types[index];
+        let func = |index: FuncIndex| match &funcs[index] {
+            Some(name) => name.clone(),
+            None => format!("func[{}]", index.as_u32()),
+        };
         match self {
-            Symbol::Func(index) => match &funcs[index] {
-                Some(name) => name.clone(),
-                None => format!("func[{}]", index.as_u32()),
-            },
+            Symbol::Func(index) => func(index),
+            Symbol::Thunk(index) => format!("wfaas:thunk:{}", func(index)),
+            Symbol::Continue(_) => "wfaas:continue".to_owned(),
+            Symbol::Twin(index) => format!("{} (continued)", func(index)),
+            Symbol::Records => "wfaas:records".to_owned(),
             Symbol::Trampoline(index) => format!("wfaas:trampoline:{}", ty(index)),
             Symbol::Hostcall(call) => format!("wfaas:{}", call.name()),
             Symbol::Trap(code) => format!("wfaas:trap:{code:?}"),

@@ -36,6 +36,15 @@ pub trait Protocol: Send + Sync {
         resolver: &mut Resolver<'_>,
     ) -> Result<Box<dyn Conversation>, wfaas_vm::Error>;
 
+    /// The request as the bytes that a guest finds on its stdin, if guests of this protocol answer one
+    /// request after another there. Takes the body.
+    ///
+    /// # Errors
+    /// [`InvokeError`] for a request that a guest cannot be given.
+    fn record(&self, _exchange: &mut Exchange) -> Option<Result<Vec<u8>, InvokeError>> {
+        None
+    }
+
     /// Defines the host functions that this guest imports besides WASI, once for a function. They
     /// reach the exchange, and the [state](State::local) that they share with the conversation, by
     /// their caller's data.
@@ -290,6 +299,12 @@ impl Protocols {
 }
 
 impl About {
+    /// The entry point of guests that are programs: they run from there to their end.
+    pub fn program(&self) -> Option<&'static str> {
+        let is_program = |required: &&Required| matches!(required.ty, RequiredType::Func([], []));
+        self.exports.iter().find(is_program).map(|required| required.name)
+    }
+
     /// Checks that all exports are there that a guest needs.
     ///
     /// # Errors

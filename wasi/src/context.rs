@@ -2,6 +2,7 @@
 
 use crate::environment::{EMPTY, Environment, EnvironmentError};
 use crate::files::Files;
+use crate::preview1::monotonic;
 use crate::stdio::{Input, LogEvent, Output, Shared, WriteError, Written};
 use crate::table::{Descriptor, Object, Table};
 use std::path::PathBuf;
@@ -49,6 +50,8 @@ pub struct Wasi {
     files: Option<Arc<Files>>,
     /// Of all output streams, whether they are still open or not.
     shared: Shared,
+    /// The time of the monotonic clock that is zero for the guest, in nanoseconds.
+    pub(crate) monotonic_origin: u64,
 }
 
 impl Drop for Wasi {
@@ -78,7 +81,8 @@ impl Wasi {
         stderr: Output,
     ) -> Wasi {
         let table = Table::with_streams(stdin, stdout, stderr);
-        Wasi { environment: Some(environment), table, files: None, shared: Shared::default() }
+        let (environment, shared) = (Some(environment), Shared::default());
+        Wasi { environment, table, files: None, shared, monotonic_origin: 0 }
     }
 
     /// Opens directories and listeners for the guest, with descriptors from 3 on. To be called before
@@ -123,6 +127,12 @@ impl Wasi {
         unfinished.or_else(|| shared.logged.take_limit())
     }
 
+    /// Whether a new instance that goes on as this one has what this one has: the first descriptor that
+    /// it would not have, and in what way.
+    pub fn first_changed_descriptor(&mut self) -> Option<(u32, &'static str)> {
+        self.table.first_change()
+    }
+
     /// The end of a descriptor that is closed, for the log.
     pub(crate) fn last_line(&mut self, closed: &mut Descriptor) -> Option<LogEvent> {
         closed.take_unfinished_line(&mut self.shared)
@@ -155,6 +165,7 @@ pub struct WasiBuilder {
     stdout: Output,
     stderr: Output,
     files: Option<Arc<Files>>,
+    starts_monotonic: bool,
 }
 
 impl WasiBuilder {
@@ -209,6 +220,13 @@ impl WasiBuilder {
         self
     }
 
+    /// Has the monotonic clock begin at zero now, for a guest that will go on elsewhere, later: there the
+    /// clock is not behind what the guest has seen, unless that host is younger than the guest.
+    pub fn start_monotonic(mut self) -> Self {
+        self.starts_monotonic = true;
+        self
+    }
+
     /// The state.
     ///
     /// # Errors
@@ -218,6 +236,9 @@ impl WasiBuilder {
         let mut wasi = Wasi::new(environment, self.stdin, self.stdout, self.stderr);
         if let Some(files) = self.files {
             wasi.set_files(files);
+        }
+        if self.starts_monotonic {
+            wasi.monotonic_origin = monotonic();
         }
         Ok(wasi)
     }

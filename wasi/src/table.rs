@@ -125,6 +125,8 @@ pub(crate) struct Table {
     others: Vec<Option<Descriptor>>,
     /// Things open from the start that are not among the others yet.
     unopened: Option<Arc<Files>>,
+    /// The same, whether they are or not.
+    files: Option<Arc<Files>>,
     /// Most descriptors at once.
     most: usize,
 }
@@ -143,13 +145,14 @@ impl Table {
         let output = |output| stream(Object::Output(output), Rights::OUTPUT);
         let input = stream(Object::Input(stdin), Rights::INPUT);
         let streams = [input, output(stdout), output(stderr)];
-        Table { streams, others: Vec::new(), unopened: None, most: STREAMS }
+        Table { streams, others: Vec::new(), unopened: None, files: None, most: STREAMS }
     }
 
     /// Adds directories and listeners that are open from the start.
     pub(crate) fn set_files(&mut self, files: Arc<Files>) {
         let opened = files.directories().len() + files.listeners().len();
         self.most = files.max_descriptors().max(STREAMS + opened);
+        self.files = Some(files.clone());
         self.unopened = Some(files);
     }
 
@@ -284,6 +287,49 @@ impl Table {
             _ => None,
         });
         on_host.collect()
+    }
+
+    /// The first descriptor that is not as it was when the guest began, and in what way. Files of a bundle, of
+    /// the host and in memory are one thing here: nothing tells which one is open.
+    pub(crate) fn first_change(&mut self) -> Option<(u32, &'static str)> {
+        let opened = match &self.files {
+            Some(files) => files.directories().len() + files.listeners().len(),
+            None => 0,
+        };
+        let is_stream = |fd: usize, object: &Object| match fd {
+            0 => matches!(object, Object::Input(_)),
+            _ => matches!(object, Object::Output(_)),
+        };
+        for (fd, stream) in self.streams.iter().enumerate() {
+            match stream {
+                None => return Some((fd as u32, "is closed")),
+                Some(one) if !is_stream(fd, &one.object) => {
+                    return Some((fd as u32, "is another one"));
+                }
+                Some(_) => {}
+            }
+        }
+        if self.unopened.is_some() {
+            return None;
+        }
+        let names = self.others.iter().enumerate().map(|(place, descriptor)| {
+            let fd = (STREAMS + place) as u32;
+            let change = match descriptor.as_ref().map(|one| &one.object) {
+                None if place < opened => "is closed",
+                None => return None,
+                Some(Object::Directory { name: Some(_), .. } | Object::Listener(_))
+                    if place < opened =>
+                {
+                    return None;
+                }
+                Some(Object::File { .. }) => "is a file",
+                Some(Object::Directory { .. }) => "is a directory",
+                Some(Object::Connection(_)) => "is a socket",
+                Some(_) => "is another one",
+            };
+            Some((fd, change))
+        });
+        names.flatten().next()
     }
 
     /// All that are open.

@@ -26,6 +26,7 @@ mod profile;
 mod proto;
 mod reader;
 pub mod records;
+mod relocate;
 mod sites;
 mod writer;
 
@@ -37,5 +38,6 @@ pub use profile::{MAX_PROFILE_PAGES, Profile, ProfilePart, ProfileRef, set_profi
 pub(crate) use proto::PROTO_RECORDS;
 pub use proto::{PROTO_MAGIC, Proto, ProtoHeader, write_proto};
 pub use reader::Artifact;
+pub use relocate::relocate_references;
 pub use sites::{MAX_PLACES, SITES_IN_BLOCK, Site, SiteWriter, Sites};
 pub use writer::{Sections, replace_image, seal};

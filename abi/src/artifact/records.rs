@@ -18,6 +18,9 @@ pub mod limits {
 /// Stands for "none" in 32-bit offsets and indices.
 pub const NONE: u32 = u32::MAX;
 
+/// In the place of a body's offset: the function continues a program that waits.
+pub const CONTINUED: u32 = NONE - 1;
+
 records! {
     RECORDS = derive(
         Debug, Clone, Copy, PartialEq, Eq, Default,
@@ -41,7 +44,8 @@ records! {
         text_size: U32,
         /// Index into the types.
         type_index: U32,
-        /// Offset of the body in the module's bytes; `NONE` for an import's thunk.
+        /// Offset of the body in the module's bytes; `NONE` for an import's thunk, and `CONTINUED` for
+        /// code that continues a program, behind all others: of several functions, in truth.
         wasm_offset: U32,
         /// Name in the strings, from the name section, the imports or the exports; may be empty.
         name: Range,

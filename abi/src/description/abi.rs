@@ -51,6 +51,7 @@ const LISTS: &[List] = &[
             records::limits::SHARED,
             records::NO_MAXIMUM,
             records::NONE,
+            records::CONTINUED,
             FuncRef::FOREIGN,
         ],
     },

@@ -6,6 +6,7 @@
 //! wasm = "resize.wasm"               # or a `.wat`; relative to the folder, in it or not
 //! abi = "reactor"                    # a guest ABI; default: the one of the exports
 //! init = "prepare"                   # the export that prepares the image at build time
+//! # init = { until = "stdin" }       # or the program is captured where it waits
 //! warmup = ["a body", { path = "/x", body = "another" }]    # requests made at build time
 //! bounds = "guard"                   # how accesses are kept inside the memory; see docs/bounds.md
 //! route = "/img/resize"              # default: "/" and the name
@@ -38,6 +39,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+pub(crate) use values::InitKey;
 use values::{Bounds, Command, FilePath, FilesAt, FilesFrom, WarmUpRequest};
 use wfaas_abi::BoundsStrategy;
 use wfaas_build::WarmUp;
@@ -62,8 +64,8 @@ pub(crate) struct Manifest {
     pub(crate) build: Option<Vec<String>>,
     /// The `.wasm` or `.wat` file.
     pub(crate) wasm: PathBuf,
-    /// The export that prepares the image.
-    pub(crate) init: Option<String>,
+    /// How the image is prepared.
+    pub(crate) init: Option<InitKey>,
     /// Requests that are made at build time, to learn what they write to.
     pub(crate) warmup: Vec<WarmUp>,
     /// How accesses are kept inside the memory.
@@ -77,7 +79,7 @@ pub(crate) struct Manifest {
 struct File {
     build: Option<Command>,
     wasm: Option<FilePath>,
-    init: Option<String>,
+    init: Option<InitKey>,
     warmup: Vec<WarmUpRequest>,
     bounds: Option<Bounds>,
     files: BTreeMap<FilesFrom, FilesAt>,

@@ -58,7 +58,7 @@ fn every_key_arrives() {
         name: "resize".parse().unwrap(),
         build: Some(vec!["make".into(), "all".into()]),
         wasm: "/srv/resize/out/resize.wasm".into(),
-        init: Some("prepare".into()),
+        init: Some(InitKey::Export("prepare".into())),
         warmup: vec![
             warm_up("POST", "", "", "one"),
             warm_up("GET", "/x", "a=b", ""),

@@ -5,7 +5,7 @@
 use serde::Deserialize;
 use std::path::PathBuf;
 use wfaas_abi::BoundsStrategy;
-use wfaas_build::WarmUp;
+use wfaas_build::{Until, WarmUp};
 
 /// The path of a file, anywhere: whoever writes a `faas.toml` may read with it what they may read
 /// without. Servers get the artifact, and no paths.
@@ -79,6 +79,63 @@ impl TryFrom<CommandText> for Command {
                 Ok(Command(words))
             }
             _ => Err("the build command is empty; leave the key out if there is nothing to build"),
+        }
+    }
+}
+
+/// How the image is prepared: by an export, or by the program itself up to where it waits.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "InitText")]
+pub(crate) enum InitKey {
+    /// This export prepares it.
+    Export(String),
+    /// The program does, until then.
+    Until(Until),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected the name of an export, or a table with `until`")]
+enum InitText {
+    Export(String),
+    Table(UntilTable),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UntilTable {
+    until: UntilText,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected \"stdin\", or a table of `module` and `name`")]
+enum UntilText {
+    Word(String),
+    Import(ImportTable),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ImportTable {
+    module: String,
+    name: String,
+}
+
+impl TryFrom<InitText> for InitKey {
+    type Error = &'static str;
+
+    fn try_from(text: InitText) -> Result<InitKey, &'static str> {
+        match text {
+            InitText::Export(export) => Ok(InitKey::Export(export)),
+            InitText::Table(UntilTable { until: UntilText::Word(word) }) if word == "stdin" => {
+                Ok(InitKey::Until(Until::Stdin))
+            }
+            InitText::Table(UntilTable { until: UntilText::Word(_) }) => {
+                Err("expected \"stdin\", or a table of `module` and `name`")
+            }
+            InitText::Table(UntilTable { until: UntilText::Import(import) }) => {
+                let ImportTable { module, name } = import;
+                Ok(InitKey::Until(Until::Import { module, name }))
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ mod new_and_dev;
 mod openwhisk;
 mod outgoing;
 mod profilers;
+mod python;
 mod settings;
 mod starts;
 mod streams;

@@ -96,11 +96,15 @@ impl Linked {
         let start = self.text.len() as u32; // below MAX_TEXT, see `place`
         self.text.extend_from_slice(&code.bytes);
         for relocation in &code.relocations {
-            let target = self.offset(relocation.target).ok_or_else(|| {
-                CompileError::Internal(format!("nothing for {:?}", relocation.target))
-            })?;
+            let target = self.offset(relocation.target);
+            let target = target.ok_or_else(|| nothing_for(relocation.target))?;
             let at = start + relocation.offset;
             self.patch(at, i64::from(target) + relocation.addend - i64::from(at))?;
+        }
+        for place in &code.text_offsets {
+            let target = self.offset(place.target).ok_or_else(|| nothing_for(place.target))?;
+            let at = (start + place.offset) as usize;
+            self.text[at..at + 4].copy_from_slice(&target.to_le_bytes());
         }
         self.add_sites(start, &code)?;
         self.add_handlers(start, &code);
@@ -138,4 +142,8 @@ impl Linked {
         }));
         self.handlers[first..].sort_by_key(|handler| handler.return_offset.get());
     }
+}
+
+fn nothing_for(symbol: Symbol) -> CompileError {
+    CompileError::Internal(format!("nothing for {symbol:?}"))
 }

@@ -2,7 +2,8 @@
 
 use crate::artifact::elf;
 use crate::artifact::image::{Initial, Step};
-use crate::artifact::link::Linked;
+use crate::artifact::link::{Linked, Piece};
+use crate::continuation::Plan;
 use crate::front::index::{DefinedFunc, FuncIndex};
 use crate::front::layout::Layout;
 use crate::front::module::{Const, Expr, ImportType, Limits, Memory, Module};
@@ -21,13 +22,18 @@ pub(crate) fn sections(
     linked: &Linked,
     initial: &Initial,
     bodies: &PrimaryMap<DefinedFunc, u32>,
+    plan: Option<&Plan>,
 ) -> (Sections, Vec<elf::Symbol>) {
     let names = names::of_functions(module);
     let mut sections = Sections::default();
     sections.set(SectionId::Text, linked.text.clone());
     functions(&mut sections, module, linked, bodies, &names);
     types(&mut sections, module, linked);
-    imports_and_exports(&mut sections, module);
+    imports(&mut sections, module);
+    exports(&mut sections, module, plan);
+    if let Some(plan) = plan {
+        continuation(&mut sections, linked, plan);
+    }
     globals(&mut sections, module, layout);
     tables(&mut sections, module, layout);
     memories(&mut sections, module, layout);
@@ -81,6 +87,22 @@ fn functions(
     }
 }
 
+/// The function that continues a program, behind all others: its code, and all twins.
+fn continuation(sections: &mut Sections, linked: &Linked, plan: &Plan) {
+    let is_part = |piece: &&Piece| matches!(piece.symbol, Symbol::Continue(_) | Symbol::Twin(_));
+    let mut pieces = linked.pieces.iter().filter(is_part);
+    let Some(first) = pieces.next() else { return };
+    let last = pieces.next_back().unwrap_or(first);
+    let record = FunctionRecord {
+        text_offset: first.offset.into(),
+        text_size: (last.offset + last.size - first.offset).into(),
+        type_index: plan.ty.as_u32().into(),
+        wasm_offset: CONTINUED.into(),
+        name: sections.string(&plan.export),
+    };
+    sections.push(SectionId::Functions, &[record]);
+}
+
 fn types(sections: &mut Sections, module: &Module<'_>, linked: &Linked) {
     for (index, ty) in module.types.iter() {
         let trampoline = linked.offset(Symbol::Trampoline(module.first_equal[index]));
@@ -100,7 +122,7 @@ fn val_types(sections: &mut Sections, module: &Module<'_>, types: &[ValType]) ->
     sections.push(SectionId::ValTypes, &codes)
 }
 
-fn imports_and_exports(sections: &mut Sections, module: &Module<'_>) {
+fn imports(sections: &mut Sections, module: &Module<'_>) {
     for import in &module.imports {
         let record = ImportRecord {
             module: sections.string(import.module),
@@ -109,11 +131,17 @@ fn imports_and_exports(sections: &mut Sections, module: &Module<'_>) {
         };
         sections.push(SectionId::Imports, &[record]);
     }
+}
+
+/// The export that continues a program names the function behind the module's own.
+fn exports(sections: &mut Sections, module: &Module<'_>, plan: Option<&Plan>) {
     for export in &module.exports {
+        let continues = plan.is_some_and(|plan| plan.continues(export));
+        let index = if continues { module.funcs.len() as u32 } else { export.index };
         let record = ExportRecord {
             name: sections.string(export.name),
             kind: (export.kind as u32).into(),
-            index: export.index.into(),
+            index: index.into(),
         };
         sections.push(SectionId::Exports, &[record]);
     }

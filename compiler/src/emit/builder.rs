@@ -87,6 +87,11 @@ impl<'c> CodeBuilder<'c> {
         self.builder.ins()
     }
 
+    /// The function as it is so far.
+    pub(crate) fn function_so_far(&self) -> &Function {
+        self.builder.func
+    }
+
     /// The machine type of a value.
     pub(crate) fn type_of(&self, value: Value) -> ir::Type {
         self.builder.func.dfg.value_type(value)

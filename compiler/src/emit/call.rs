@@ -30,7 +30,9 @@ impl FuncEmitter<'_> {
     pub(super) fn visit_call(&mut self, function: u32) -> Emitted {
         let function = FuncIndex::from_u32(function);
         let arguments = self.pop_arguments(self.code.module.funcs[function])?;
+        self.before_site();
         let results = self.call(Callee::Piece(Symbol::Func(function)), &arguments);
+        let results = self.behind_site(results)?;
         self.stack.extend(results);
         Ok(())
     }
@@ -44,8 +46,7 @@ impl FuncEmitter<'_> {
 
     pub(super) fn visit_call_indirect(&mut self, ty: u32, table: u32) -> Emitted {
         let (reference, arguments) = self.pop_element(ty, table)?;
-        self.call_reference(reference, &arguments);
-        Ok(())
+        self.call_reference(reference, &arguments)
     }
 
     pub(super) fn visit_return_call_indirect(&mut self, ty: u32, table: u32) -> Emitted {
@@ -56,8 +57,7 @@ impl FuncEmitter<'_> {
 
     pub(super) fn visit_call_ref(&mut self, ty: u32) -> Emitted {
         let (reference, arguments) = self.pop_reference(ty)?;
-        self.call_reference(reference, &arguments);
-        Ok(())
+        self.call_reference(reference, &arguments)
     }
 
     pub(super) fn visit_return_call_ref(&mut self, ty: u32) -> Emitted {
@@ -130,7 +130,8 @@ impl FuncEmitter<'_> {
     }
 
     /// Calls the function a reference names, and pushes the results.
-    fn call_reference(&mut self, reference: Reference, arguments: &[Value]) {
+    fn call_reference(&mut self, reference: Reference, arguments: &[Value]) -> Emitted {
+        self.before_site();
         let results = control::types(self.code.func_type(reference.ty).results());
         let done = self.block_with(&results);
         let (fast, slow) = self.enter_callee(&reference);
@@ -146,7 +147,10 @@ impl FuncEmitter<'_> {
         self.jump(done, &results);
 
         self.code.continue_in(done);
-        self.push_params_of(done);
+        let results = self.code.blocks().block_params(done).to_vec();
+        let results = self.behind_site(results)?;
+        self.stack.extend(results);
+        Ok(())
     }
 
     /// Calls the function a reference names in place of this one.

@@ -13,6 +13,7 @@ mod complexity;
 mod control;
 mod conversion;
 mod exception;
+mod home;
 mod legacy_exception;
 mod memory;
 mod numeric;
@@ -24,22 +25,26 @@ mod simd;
 mod table;
 pub(crate) mod thunk;
 pub(crate) mod trap;
+mod twin;
 mod variable;
 
+pub(crate) use home::RecordedSlots;
 pub(crate) use operands::Storage;
 
 use crate::CompileError;
 use crate::bounds::{Check, Policy};
+use crate::continuation::{RecordLayout, Twin};
 use crate::emit::builder::CodeBuilder;
 use crate::front::index::FuncIndex;
 use crate::front::parse::Body;
 use complexity::Complexity;
 use control::Frame;
-use cranelift_codegen::ir::{SourceLoc, StackSlot, Value};
+use cranelift_codegen::ir::{SourceLoc, StackSlot, StackSlotData, StackSlotKind, Value};
 use exception::Landing;
 use operands::Operands;
 use operators::Router;
 use std::collections::HashMap;
+use twin::Entries;
 use variable::Local;
 use wasmparser::{FuncValidator, FuncValidatorAllocations, Operator, ValidatorResources};
 use wfaas_abi::BoundsStats;
@@ -78,6 +83,29 @@ struct FuncEmitter<'c> {
     hints: &'c [(u32, bool)],
     /// Where in the module the body starts.
     start: u64,
+    /// Where the frame keeps locals and operands, if it is to be recorded.
+    recorded: Option<RecordedSlots>,
+    /// The places to go on at, in a twin.
+    entries: Option<Entries<'c>>,
+}
+
+/// The version of a function that a translation makes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Version<'c> {
+    /// The function.
+    Usual,
+    /// The function, with frames that can be recorded.
+    Recorded,
+    /// The function behind some of its calls.
+    Twin(&'c Twin),
+}
+
+/// How a body is translated.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Manner<'c> {
+    pub(crate) version: Version<'c>,
+    pub(crate) policy: Policy,
+    pub(crate) storage: Storage,
 }
 
 /// A body in intermediate code.
@@ -88,6 +116,10 @@ pub(crate) struct Translation {
     pub(crate) stats: BoundsStats,
     /// Where it keeps locals and operands.
     pub(crate) storage: Storage,
+    /// Where its frame does, if it is to be recorded.
+    pub(crate) recorded: Option<RecordedSlots>,
+    /// The layouts of the records that a twin goes on with, one for each site.
+    pub(crate) records: Vec<RecordLayout>,
 }
 
 /// Validates `body` and translates it into `code`, whose arguments are `arguments`. `None` if it has
@@ -98,22 +130,22 @@ pub(crate) fn function<'c>(
     body: Body<'_>,
     allocations: &mut FuncValidatorAllocations,
     isa: &dyn cranelift_codegen::isa::TargetIsa,
-    policy: Policy,
-    storage: Storage,
+    manner: Manner<'c>,
 ) -> Result<Option<Translation>, CompileError> {
     let index = body.func();
     let Body { validation, body } = body;
     let mut validator = validation.into_validator(std::mem::take(allocations));
-    let mut emitter = FuncEmitter::new(code, index, &body, policy, storage);
+    let mut emitter = FuncEmitter::new(code, index, &body, manner);
     emitter.enter_function(index);
-    emitter.declare_locals(index, arguments, &mut validator, &body)?;
+    emitter.begin(index, arguments, &mut validator, &body, manner.version)?;
     if !emitter.operators(&mut validator, &body)? {
         return Ok(None);
     }
     *allocations = validator.into_allocations();
-    let FuncEmitter { code, checks, stats, storage, .. } = emitter;
+    let FuncEmitter { code, checks, stats, storage, recorded, entries, .. } = emitter;
     code.finish(isa);
-    Ok(Some(Translation { checks, stats, storage }))
+    let records = entries.map_or(Ok(Vec::new()), Entries::into_layouts)?;
+    Ok(Some(Translation { checks, stats, storage, recorded, records }))
 }
 
 impl<'c> FuncEmitter<'c> {
@@ -121,13 +153,15 @@ impl<'c> FuncEmitter<'c> {
         code: CodeBuilder<'c>,
         index: FuncIndex,
         body: &wasmparser::FunctionBody<'_>,
-        policy: Policy,
-        storage: Storage,
+        manner: Manner<'c>,
     ) -> Self {
+        let Manner { policy, storage, .. } = manner;
         let params = code.module.func_type(index).params().len();
         FuncEmitter {
             hints: code.module.branch_hints.of(index),
             start: body.range().start,
+            recorded: None,
+            entries: None,
             complexity: Complexity::new(index, body, params, code.module.funcs.len()),
             code,
             stack: Operands::default(),
@@ -142,6 +176,31 @@ impl<'c> FuncEmitter<'c> {
             policy,
             checks: Vec::new(),
             stats: BoundsStats::default(),
+        }
+    }
+
+    /// Begins the function with its locals, or a twin at the site that its record names.
+    fn begin(
+        &mut self,
+        index: FuncIndex,
+        arguments: &[Value],
+        validator: &mut FuncValidator<ValidatorResources>,
+        body: &wasmparser::FunctionBody<'_>,
+        version: Version<'c>,
+    ) -> Emitted {
+        match version {
+            Version::Usual => self.declare_locals(index, arguments, validator, body),
+            Version::Recorded => {
+                self.recorded = Some(recorded_slots(&mut self.code));
+                self.declare_locals(index, arguments, validator, body)
+            }
+            Version::Twin(twin) => {
+                let params = control::types(self.code.module.func_type(index).params());
+                let none = self.no_arguments(&params)?;
+                self.declare_locals(index, &none, validator, body)?;
+                self.enter_record(twin, arguments[0]);
+                Ok(())
+            }
         }
     }
 
@@ -170,7 +229,7 @@ impl<'c> FuncEmitter<'c> {
             let dfg = &self.code.blocks().func.dfg;
             let (blocks, values) = (dfg.num_blocks(), dfg.num_values());
             self.complexity.check(blocks)?;
-            if self.storage == Storage::Values && self.complexity.has_too_many(blocks, values) {
+            if self.storage != Storage::Frame && self.complexity.has_too_many(blocks, values) {
                 return Ok(false);
             }
         }
@@ -192,6 +251,14 @@ impl<'c> FuncEmitter<'c> {
         let index = self.hints.binary_search_by_key(&offset, |(offset, _)| *offset).ok()?;
         Some(self.hints[index].1)
     }
+}
+
+/// Empty slots for the locals and the operands of a frame that is to be recorded.
+pub(crate) fn recorded_slots(code: &mut CodeBuilder<'_>) -> RecordedSlots {
+    let empty = || StackSlotData::new(StackSlotKind::ExplicitSlot, 0, 4);
+    let blocks = code.blocks();
+    let locals = blocks.create_sized_stack_slot(empty());
+    RecordedSlots { locals, operands: blocks.create_sized_stack_slot(empty()) }
 }
 
 /// Whether an operator matters even where control cannot get to.

@@ -1,15 +1,13 @@
 //! The operand stack of a translation.
 //!
 //! An operand is a value of the intermediate code. A translation that keeps operands in the frame
-//! ([`Storage::Frame`]) stores those that a block leaves behind, each in a slot for its place on the
-//! stack, and loads them where they are used. No value is alive in more than the blocks of one
-//! operator then.
+//! ([`Storage::Frame`]) or in variables ([`Storage::Variables`]) stores those that a block leaves
+//! behind, each in the home of its place on the stack, and loads them where they are used. No value
+//! is alive in more than the blocks of one operator then.
 
 use super::FuncEmitter;
-use crate::emit::signature::POINTER;
-use cranelift_codegen::ir::{
-    Block, InstBuilder, MemFlagsData, StackSlot, StackSlotData, StackSlotKind, Type, Value,
-};
+use super::home::Home;
+use cranelift_codegen::ir::{Block, Type, Value};
 use std::collections::HashMap;
 
 /// Where a translation keeps locals and operands from one block to the next.
@@ -17,6 +15,9 @@ use std::collections::HashMap;
 pub(crate) enum Storage {
     /// In values: the code generator finds places for them.
     Values,
+    /// In values, and operands in variables as locals are: control may enter the function behind any
+    /// of its calls.
+    Variables,
     /// In the frame.
     Frame,
 }
@@ -25,7 +26,7 @@ pub(crate) enum Storage {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Operand {
     Value(Value),
-    /// In the slot for its place on the stack.
+    /// In the home of its place on the stack.
     Stored(Type),
 }
 
@@ -35,8 +36,8 @@ pub(super) struct Operands {
     stack: Vec<Operand>,
     /// How many at the bottom are stored.
     stored: usize,
-    /// Slots by place, and the bytes of the value in each.
-    slots: HashMap<(usize, u32), StackSlot>,
+    /// Homes by place, and the type of the value in each: any of its size for a slot.
+    homes: HashMap<(usize, Type), Home>,
     /// The block in which the others are values.
     block: Option<Block>,
 }
@@ -117,8 +118,8 @@ impl FuncEmitter<'_> {
         for place in self.stack.stored..self.stack.len() {
             let Operand::Value(value) = self.stack.stack[place] else { continue };
             let ty = self.code.type_of(value);
-            let slot = self.operand_slot(place, ty);
-            self.store_to(slot, value);
+            let home = self.operand_home(place, ty);
+            self.write(home, value);
             self.stack.stack[place] = Operand::Stored(ty);
         }
         self.stack.stored = self.stack.len();
@@ -141,35 +142,36 @@ impl FuncEmitter<'_> {
         match self.stack.stack[place] {
             Operand::Value(value) => value,
             Operand::Stored(ty) => {
-                let slot = self.operand_slot(place, ty);
-                self.load_from(slot, ty)
+                let home = self.operand_home(place, ty);
+                self.read(home, ty)
             }
         }
     }
 
-    fn operand_slot(&mut self, place: usize, ty: Type) -> StackSlot {
-        if let Some(slot) = self.stack.slots.get(&(place, ty.bytes())) {
-            return *slot;
+    /// The types of all operands, bottom first.
+    pub(super) fn operand_types(&self) -> Vec<Type> {
+        let dfg = &self.code.function_so_far().dfg;
+        let types = self.stack.stack.iter().map(|operand| match operand {
+            Operand::Value(value) => dfg.value_type(*value),
+            Operand::Stored(ty) => *ty,
+        });
+        types.collect()
+    }
+
+    pub(super) fn operand_home(&mut self, place: usize, ty: Type) -> Home {
+        let key = match self.storage {
+            Storage::Frame => Type::int_with_byte_size(ty.bytes() as u16).unwrap_or(ty),
+            Storage::Values | Storage::Variables => ty,
+        };
+        if let Some(home) = self.stack.homes.get(&(place, key)) {
+            return *home;
         }
-        let slot = self.frame_slot(ty);
-        self.stack.slots.insert((place, ty.bytes()), slot);
-        slot
-    }
-
-    /// A new slot in the frame.
-    pub(super) fn frame_slot(&mut self, ty: Type) -> StackSlot {
-        let align = ty.bytes().trailing_zeros() as u8;
-        let data = StackSlotData::new(StackSlotKind::ExplicitSlot, ty.bytes(), align);
-        self.code.blocks().create_sized_stack_slot(data)
-    }
-
-    pub(super) fn store_to(&mut self, slot: StackSlot, value: Value) {
-        let address = self.code.ins().stack_addr(POINTER, slot, 0);
-        self.code.ins().store(MemFlagsData::trusted(), value, address, 0);
-    }
-
-    pub(super) fn load_from(&mut self, slot: StackSlot, ty: Type) -> Value {
-        let address = self.code.ins().stack_addr(POINTER, slot, 0);
-        self.code.ins().load(ty, MemFlagsData::trusted(), address, 0)
+        let home = match (self.storage, self.recorded) {
+            (_, Some(slots)) => self.recorded_operand(slots, place),
+            (Storage::Frame, None) => self.frame_home(ty),
+            (Storage::Values | Storage::Variables, None) => self.variable_home(ty),
+        };
+        self.stack.homes.insert((place, key), home);
+        home
     }
 }

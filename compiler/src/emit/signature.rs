@@ -38,6 +38,12 @@ pub(crate) fn guest_signature(ty: &FuncType) -> Signature {
     }
 }
 
+/// The signature of code that goes on with a record, at its address, and has these results.
+pub(crate) fn continued_signature(results: &[ir::Type]) -> Signature {
+    let returns = params(results.iter().copied());
+    Signature { params: params([POINTER]), returns, call_conv: GUEST }
+}
+
 /// The signature of the thunk that calls a foreign function: its index, then the arguments.
 pub(crate) fn foreign_signature(ty: &FuncType) -> Signature {
     let mut signature = guest_signature(ty);

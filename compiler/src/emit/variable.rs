@@ -1,13 +1,13 @@
 //! Locals, globals, and operators that only move operands.
 
+use super::home::Home;
 use super::{Emitted, FuncEmitter, Storage};
 use crate::CompileError;
 use crate::emit::builder::Region;
 use crate::emit::signature::clif_type;
 use crate::front::index::{FuncIndex, GlobalIndex};
 use cranelift_codegen::entity::EntityRef;
-use cranelift_codegen::ir::{InstBuilder, StackSlot, Type, Value, types};
-use cranelift_frontend::Variable;
+use cranelift_codegen::ir::{InstBuilder, Type, Value, types};
 use std::collections::BTreeSet;
 use std::mem::offset_of;
 use wasmparser::{FuncValidator, FunctionBody, Operator, ValidatorResources};
@@ -28,13 +28,11 @@ const STATES_PER_BYTE: u64 = 64;
 const FREE_REMOVALS: u64 = 1 << 22;
 const REMOVALS_PER_BYTE: u64 = 1 << 8;
 
-/// The place of a local.
+/// A local.
 #[derive(Clone, Copy)]
-pub(super) enum Local {
-    /// Wherever the code generator keeps its value.
-    Variable(Variable),
-    /// The frame, with the type.
-    Slot(StackSlot, Type),
+pub(super) struct Local {
+    pub(super) home: Home,
+    pub(super) ty: Type,
 }
 
 /// The uses of locals in a body.
@@ -123,7 +121,7 @@ impl FuncEmitter<'_> {
             return self.declare_all(&runs);
         }
         let used = Used::of(body);
-        if self.storage == Storage::Values && used.are_too_many(bytes) {
+        if self.storage != Storage::Frame && used.are_too_many(bytes) {
             self.demote_params(params, arguments);
         }
         // A use takes more than one byte.
@@ -167,17 +165,24 @@ impl FuncEmitter<'_> {
     }
 
     fn declare_local(&mut self, ty: Type, value: Value) -> Local {
-        if self.storage == Storage::Frame {
-            let slot = self.frame_slot(ty);
-            self.store_to(slot, value);
-            return Local::Slot(slot, ty);
-        }
-        let local = self.code.blocks().declare_var(ty);
-        self.code.blocks().def_var(local, value);
-        Local::Variable(local)
+        let home = match (self.storage, self.recorded) {
+            (_, Some(slots)) => self.recorded_local(slots, ty),
+            (Storage::Frame, None) => self.frame_home(ty),
+            (Storage::Values | Storage::Variables, None) => self.variable_home(ty),
+        };
+        self.write(home, value);
+        Local { home, ty }
     }
 
-    /// The place of a local that is used.
+    /// The locals that have a home, by index.
+    pub(super) fn kept_locals(&self) -> Vec<(u32, Local)> {
+        let mut sparse: Vec<(u32, Local)> =
+            self.sparse_locals.iter().map(|(index, local)| (*index, *local)).collect();
+        sparse.sort_unstable_by_key(|(index, _)| *index);
+        (0..).zip(self.locals.iter().copied()).chain(sparse).collect()
+    }
+
+    /// A local that is used.
     fn local(&self, index: u32) -> Local {
         match self.locals.get(index as usize) {
             Some(local) => *local,
@@ -185,7 +190,7 @@ impl FuncEmitter<'_> {
         }
     }
 
-    fn zero(&mut self, ty: Type) -> Result<Value, CompileError> {
+    pub(super) fn zero(&mut self, ty: Type) -> Result<Value, CompileError> {
         match ty {
             types::F32 => Ok(self.code.ins().f32const(0.0)),
             types::F64 => Ok(self.code.ins().f64const(0.0)),
@@ -196,20 +201,16 @@ impl FuncEmitter<'_> {
     }
 
     pub(super) fn visit_local_get(&mut self, local: u32) -> Emitted {
-        let value = match self.local(local) {
-            Local::Variable(local) => self.code.blocks().use_var(local),
-            Local::Slot(slot, ty) => self.load_from(slot, ty),
-        };
+        let Local { home, ty } = self.local(local);
+        let value = self.read(home, ty);
         self.push(value);
         Ok(())
     }
 
     pub(super) fn visit_local_set(&mut self, local: u32) -> Emitted {
         let value = self.pop();
-        match self.local(local) {
-            Local::Variable(local) => self.code.blocks().def_var(local, value),
-            Local::Slot(slot, _) => self.store_to(slot, value),
-        }
+        let Local { home, .. } = self.local(local);
+        self.write(home, value);
         Ok(())
     }
 

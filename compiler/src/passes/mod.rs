@@ -35,7 +35,7 @@ pub(crate) fn compile(
 ) -> Result<Option<CompiledCode>, CodegenError> {
     let fixed = if storage == Storage::Frame { Some(Effort::Frame) } else { effort };
     let effort = fixed.unwrap_or_else(|| effort::before(context, isas));
-    if effort == Effort::Frame && storage == Storage::Values {
+    if effort == Effort::Frame && storage != Storage::Frame {
         return Ok(None);
     }
     let passes = match effort {
@@ -49,7 +49,7 @@ pub(crate) fn compile(
         context.verify_if(isa)?;
     }
     let effort = fixed.unwrap_or_else(|| effort::after(context, effort));
-    if effort == Effort::Frame && storage == Storage::Values {
+    if effort == Effort::Frame && storage != Storage::Frame {
         return Ok(None);
     }
     let stencil = isas.of(effort).compile_function(
@@ -114,7 +114,7 @@ fn optimise(
 }
 
 /// Computes the flow of control anew, and removes code that it does not reach.
-fn reach(context: &mut Context, isa: &dyn TargetIsa) -> Result<(), CodegenError> {
+pub(crate) fn reach(context: &mut Context, isa: &dyn TargetIsa) -> Result<(), CodegenError> {
     context.flowgraph();
     context.eliminate_unreachable_code(isa)
 }

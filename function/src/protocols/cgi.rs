@@ -3,8 +3,8 @@
 //! A CGI program is a WASI command; only its configuration tells that it is one. Variables that WAGI
 //! added are there too, so that its modules run unchanged.
 
-mod environment;
-mod stdout;
+pub(super) mod environment;
+pub(super) mod stdout;
 
 use crate::exchange::Exchange;
 use crate::invoke::InvokeError;
@@ -68,6 +68,13 @@ fn announce(exchange: &mut Exchange) {
     }
 }
 
+/// Removes the client's credentials, which are the server's to check.
+pub(super) fn remove_authorization(exchange: &mut Exchange) {
+    let headers = exchange.request.headers_mut();
+    headers.remove(AUTHORIZATION);
+    headers.remove(PROXY_AUTHORIZATION);
+}
+
 struct Prepared {
     start: Entry<(), ()>,
     /// Of the function, for the log.
@@ -87,9 +94,7 @@ impl Conversation for Prepared {
     fn begin(&self, exchange: &mut Exchange) -> Result<(), InvokeError> {
         environment::check(exchange)?;
         if !self.passes_authorization {
-            let headers = exchange.request.headers_mut();
-            headers.remove(AUTHORIZATION);
-            headers.remove(PROXY_AUTHORIZATION);
+            remove_authorization(exchange);
         }
         announce(exchange);
         exchange.arguments = environment::arguments(exchange);

@@ -9,6 +9,7 @@ mod cgi;
 mod command;
 pub mod extism;
 pub mod reactor;
+mod scgi;
 
 use crate::protocol::Protocol;
 
@@ -16,7 +17,8 @@ use crate::protocol::Protocol;
 pub(crate) const TABLE: &[&dyn Protocol] = &[
     &action::Action,
     &command::Command,
-    &cgi::Cgi, // to be named
+    &cgi::Cgi,   // to be named
+    &scgi::Scgi, // to be named
     &bindgen::Bindgen,
     &bot::Bot,
     &extism::Extism,

@@ -3,8 +3,10 @@
 use crate::api::cancel::CancelHandle;
 use crate::api::engine::Engine;
 use crate::pool::lent::Lent;
+use crate::runtime::error::Error;
 use crate::runtime::store::StoreInner;
 use std::time::{Duration, Instant};
+use wfaas_abi::continuation::{FrameArea, SavedFrame};
 use wfaas_snapshot::Tracking;
 
 /// Holds instances, everything they share, and the embedder's data `T`. Handles such as
@@ -103,6 +105,21 @@ impl<T: 'static> Store<T> {
     /// [`Config::max_memory_bytes`](crate::Config::max_memory_bytes) holds always.
     pub fn set_memory_limit(&mut self, bytes: Option<u64>) {
         self.0.inner.objects.set_memory_limit(bytes);
+    }
+
+    /// Has the frames of the guest recorded whenever a host function's error ends a call, for
+    /// [`Store::take_frames`]. The store must have one instance, of code that was made for that, of
+    /// which these are the places of values in frames.
+    pub fn record_frames(&mut self, areas: Vec<FrameArea>) {
+        self.0.inner.record_frames(areas);
+    }
+
+    /// Ends the recording; the frames of the call that ended last, outermost first.
+    ///
+    /// # Errors
+    /// [`Error::Capture`] if they are not all of one instance, or no host function ended a call.
+    pub fn take_frames(&mut self) -> Result<Vec<SavedFrame>, Error> {
+        self.0.inner.take_frames()
     }
 
     /// A handle with which other threads can end the call under way, or else the next one.

@@ -15,6 +15,7 @@
 use crate::arch::preserved_registers;
 use crate::sys::StackMemory;
 use std::io;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use wfaas_abi::layout::{PAGE, page_align};
 
@@ -68,6 +69,11 @@ impl GuestStack {
         address.is_multiple_of(size_of::<usize>())
             && address >= self.low + GUARD
             && address < self.top.saturating_sub(size_of::<usize>())
+    }
+
+    /// Whether all of these bytes are on this stack, above the guard.
+    pub(super) fn holds(&self, bytes: &Range<usize>) -> bool {
+        bytes.start >= self.low + GUARD && bytes.start <= bytes.end && bytes.end <= self.top
     }
 
     /// Whether `address` is on this stack.

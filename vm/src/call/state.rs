@@ -20,6 +20,7 @@ use crate::call::stack::{GuestStack, Owned};
 use crate::call::stack_pool::StackPool;
 use crate::call::watched::{Stint, Watched};
 use std::marker::PhantomPinned;
+use std::ops::Range;
 use std::ptr;
 use std::sync::Arc;
 use std::task::{Context, Waker};
@@ -142,6 +143,16 @@ impl Activation {
     pub(super) fn outer(&self) -> Option<&Activation> {
         // SAFETY: as above.
         unsafe { self.outer.as_ref() }
+    }
+
+    /// Whether it is nested in another entry of its store.
+    pub(crate) fn is_nested(&self) -> bool {
+        !self.outer.is_null()
+    }
+
+    /// Whether all of these bytes are on its stack.
+    pub(crate) fn holds(&self, bytes: &Range<usize>) -> bool {
+        self.stack.holds(bytes)
     }
 
     /// How it is suspended, if it can be.

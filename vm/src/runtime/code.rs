@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use wfaas_abi::artifact::records::{FunctionRecord, NONE};
+use wfaas_abi::artifact::records::{CONTINUED, FunctionRecord, NONE};
 use wfaas_abi::{Artifact, ArtifactError, untrusted};
 use wfaas_symbolize::{Line, demangle};
 
@@ -90,14 +90,19 @@ impl Code {
         let Some(offset) = self.text_offset(pc) else { return Vec::new() };
         let artifact = self.artifact();
         let Some(outermost) = artifact.function_at(offset) else { return Vec::new() };
-        if outermost.1.wasm_offset.get() == NONE {
-            return Vec::new(); // the thunk of an import
-        }
         let site = artifact.sites().last_to(offset);
         let site = site.filter(|site| site.text_offset >= outermost.1.text_offset.get());
         let exact = site.is_none_or(|site| site.text_offset == offset);
         let places = site.as_ref().map_or(&[][..], |site| site.places());
         let outer = places.first().copied();
+        let outermost = match outermost.1.wasm_offset.get() {
+            NONE => return Vec::new(), // the thunk of an import
+            CONTINUED => match outer.and_then(|place| artifact.function_with(place)) {
+                Some(continued) => continued,
+                None => return Vec::new(), // no twin
+            },
+            _ => outermost,
+        };
         // Between two sites it is known which function the code is of, but not whether it is inlined.
         let inlined = if exact { places.get(1..).unwrap_or_default() } else { &[] };
         let inlined = inlined.iter().rev().filter_map(|place| {

@@ -125,4 +125,8 @@ unsafe fn note(call: *mut CallState, pending: Pending) {
     // SAFETY: the stub wrote its frame pointer before it called the host.
     unsafe { backtrace.walk(store.call.exit_fp(), activation) };
     backtrace.note();
+    if let Some(recorder) = &mut store.recorder {
+        // SAFETY: as above.
+        unsafe { recorder.record(&store.objects, store.call.exit_fp(), activation) };
+    }
 }

@@ -11,7 +11,7 @@
 //! | `invoke`, `leave`, `hostcalls` | calling guests, and being called by them |
 //! | `async_call`, `wait` | calls that can be suspended, and host functions that wait |
 //! | `bulk`, `bulk_rest`, `pieces`, `atomic`, `foreign`, `exceptions`, `exception_list`, `handlers` | operations that hostcalls ask for |
-//! | `capture` | making an image of an instance |
+//! | `capture`, `recorder` | making an image of an instance, recording the frames of a guest that waits |
 //! | `error`, `fault`, `trap`, `pending` | outcomes |
 //!
 
@@ -48,6 +48,7 @@ pub(crate) mod objects;
 pub(crate) mod pending;
 pub(crate) mod pieces;
 pub(crate) mod profile;
+pub(crate) mod recorder;
 pub(crate) mod recording;
 pub(crate) mod reset;
 pub(crate) mod room;

@@ -120,6 +120,11 @@ impl Objects {
         &self.instances[index as usize]
     }
 
+    /// How many instances there are.
+    pub(super) fn instance_count(&self) -> usize {
+        self.instances.len()
+    }
+
     pub(crate) fn memory(&self, index: u32) -> &MemoryInner {
         &self.memories[index as usize]
     }

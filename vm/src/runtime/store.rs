@@ -3,10 +3,13 @@
 use crate::call::stack_pool::StackPool;
 use crate::call::state::{CallState, Task};
 use crate::runtime::bulk_rest::Unfinished;
+use crate::runtime::error::Error;
 use crate::runtime::objects::Objects;
 use crate::runtime::pending::{Pending, Waiting};
+use crate::runtime::recorder::Recorder;
 use std::sync::Arc;
 use std::time::Duration;
+use wfaas_abi::continuation::{FrameArea, SavedFrame};
 
 /// Least processor time for the first write to a page, which faults, in nanoseconds: 1000 to 1700 of guests
 /// that do nothing else.
@@ -30,6 +33,8 @@ pub(crate) struct StoreInner {
     pub(super) unfinished: Option<Unfinished>,
     /// The outermost call, if it can be suspended.
     pub(super) task: Task,
+    /// Records frames, for a program that is run until it waits.
+    pub(super) recorder: Option<Box<Recorder>>,
 }
 
 // SAFETY: the raw pointers in a store point into itself, and to futures of its calls, and are used only
@@ -52,6 +57,7 @@ impl StoreInner {
             waiting: None,
             unfinished: None,
             task: Task::new(),
+            recorder: None,
         }
     }
 
@@ -64,6 +70,20 @@ impl StoreInner {
         const { assert!(std::mem::offset_of!(StoreInner, call) == 0) };
         // SAFETY: the caller's contract; the call state is the first field.
         unsafe { &mut *call.cast() }
+    }
+
+    /// Has frames recorded from now on, of code that keeps its values in these places of them.
+    pub(crate) fn record_frames(&mut self, areas: Vec<FrameArea>) {
+        self.recorder = Some(Box::new(Recorder::new(areas)));
+    }
+
+    /// Ends recording; the frames of the last call that the host ended, outermost first.
+    ///
+    /// # Errors
+    /// [`Error::Capture`] if there are none.
+    pub(crate) fn take_frames(&mut self) -> Result<Vec<SavedFrame>, Error> {
+        let recorder = self.recorder.take();
+        recorder.map_or(Ok(Vec::new()), |recorder| recorder.into_frames())
     }
 
     /// Time that a reset takes at most: of its memories, which is more than a few microseconds only if the
@@ -83,11 +103,12 @@ impl StoreInner {
     pub(crate) fn reset(&mut self) -> bool {
         // The task is over if the call state can be reset, and its bulk operation with it: the next is
         // written before it is read.
-        let StoreInner { call, objects, pending, waiting, unfinished: _, task: _ } = self;
+        let StoreInner { call, objects, pending, waiting, unfinished: _, task: _, recorder } = self;
         debug_assert!(waiting.is_none(), "the future of its call has it");
         if pending.is_some() {
             *pending = None;
         }
+        debug_assert!(recorder.is_none(), "a store of a pool records nothing");
         call.reset() && objects.reset()
     }
 }

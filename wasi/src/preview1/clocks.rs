@@ -14,9 +14,16 @@ pub(super) fn clock(number: u32) -> Result<ClockId, Errno> {
     }
 }
 
-/// The time of a clock in nanoseconds.
-pub(super) fn now(clock: ClockId) -> Result<u64, Errno> {
-    nanoseconds(clock_gettime(clock))
+/// The time of a clock in nanoseconds, as the guest sees it.
+pub(super) fn now(guest: &mut Guest<'_>, clock: ClockId) -> Result<u64, Errno> {
+    let now = nanoseconds(clock_gettime(clock))?;
+    let origin = if clock == ClockId::Monotonic { guest.wasi().monotonic_origin } else { 0 };
+    Ok(now.saturating_sub(origin))
+}
+
+/// The present time of the monotonic clock in nanoseconds.
+pub(crate) fn monotonic() -> u64 {
+    nanoseconds(clock_gettime(ClockId::Monotonic)).unwrap_or(0)
 }
 
 fn nanoseconds(time: Timespec) -> Result<u64, Errno> {
@@ -41,6 +48,6 @@ pub(super) fn clock_time_get(
     _precision: u64,
     time: GuestPtr,
 ) -> Result<(), Failure> {
-    let now = now(clock(id)?)?;
+    let now = now(guest, clock(id)?)?;
     Ok(guest::write_u64(guest, time, now)?)
 }

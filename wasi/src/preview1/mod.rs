@@ -30,6 +30,7 @@ mod storage;
 mod streams;
 mod unstable;
 
+pub(crate) use clocks::monotonic;
 pub(crate) use errno::{Errno, Failure};
 pub(crate) use flags::Flags;
 pub use functions::{FUNCTIONS, Support, WasiFunction, support};

@@ -131,7 +131,7 @@ fn wake_time(guest: &mut Guest<'_>, record: &[u8]) -> Result<Option<Instant>, Er
     let timeout = u64_at(record, 8);
     let absolute = u32_at(record, 24) & ABSOLUTE_TIME != 0;
     if absolute {
-        let left = timeout.saturating_sub(clocks::now(clock)?);
+        let left = timeout.saturating_sub(clocks::now(guest, clock)?);
         return Ok(Instant::now().checked_add(Duration::from_nanos(left)));
     }
     Ok(guest.began().checked_add(Duration::from_nanos(timeout)))

@@ -3,6 +3,7 @@
 use super::prologue;
 use crate::CompileError;
 use crate::code::{Code, Handler, Relocation, Site};
+use crate::emit::RecordedSlots;
 use crate::emit::trap::trap_code;
 use crate::inline::Positions;
 use crate::symbol::Symbol;
@@ -10,6 +11,7 @@ use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::ir::{ExternalName, Function, SourceLoc};
 use cranelift_codegen::{CompiledCode, MachExceptionHandler, RelocTarget};
 use wfaas_abi::BoundsStats;
+use wfaas_abi::continuation::{Extent, FrameArea};
 
 /// The code that was generated for `function`, from which nothing was inlined.
 pub(crate) fn collect(
@@ -27,7 +29,24 @@ pub(crate) fn collect(
         positions: Positions::none(),
         stats: BoundsStats::default(),
         locations: Vec::new(),
+        text_offsets: Vec::new(),
+        area: None,
     })
+}
+
+/// The part of the frame of code that was generated which holds locals and operands.
+pub(crate) fn frame_area(
+    function: &Function,
+    compiled: &CompiledCode,
+    slots: RecordedSlots,
+) -> Result<FrameArea, CompileError> {
+    let layout = compiled.buffer.frame_layout();
+    let layout = layout.ok_or_else(|| CompileError::Internal("code without a frame".to_owned()))?;
+    let extent = |slot| Extent {
+        below_fp: layout.frame_to_fp_offset - layout.stackslots[slot].offset,
+        bytes: function.sized_stack_slots[slot].size,
+    };
+    Ok(FrameArea { locals: extent(slots.locals), operands: extent(slots.operands) })
 }
 
 fn relocations(

@@ -4,12 +4,15 @@
 //!   was bound to; a **foreign thunk** does the same for a function known by its index;
 //! * a **bridge** calls a function of another instance: with its BASE;
 //! * an **array trampoline** lets the VM call guest code of any signature;
+//! * a **resume** piece and the twin of an import continue a program that waits;
 //! * a **stub** leaves guest code for a hostcall or with a trap.
 
+mod continued;
 mod import;
 mod stub;
 mod trampoline;
 
+pub(crate) use continued::{recorded_import, repeat, resume};
 pub(crate) use import::{bridge, foreign, import};
 pub(crate) use stub::{hostcall, trap};
 pub(crate) use trampoline::trampoline;

@@ -28,7 +28,7 @@ const WITHOUT_VARIABLE: [HeaderName; 10] = [
 ///
 /// # Errors
 /// [`InvokeError::Request`] if the path has a NUL in it, or is not UTF-8.
-pub(super) fn check(exchange: &Exchange) -> Result<(), InvokeError> {
+pub(in crate::protocols) fn check(exchange: &Exchange) -> Result<(), InvokeError> {
     let path = exchange.request.uri().path();
     let decoded = decode(path).filter(|path| !path.contains('\0'));
     decoded.map(drop).ok_or(InvokeError::Request("the path is not UTF-8, or has a NUL in it"))
@@ -47,7 +47,7 @@ pub(super) fn arguments(exchange: &Exchange) -> Vec<String> {
 }
 
 /// All variables of a request: name and value of each.
-pub(super) fn variables(exchange: &Exchange) -> Vec<(String, String)> {
+pub(in crate::protocols) fn variables(exchange: &Exchange) -> Vec<(String, String)> {
     let mut variables = Vec::new();
     each_variable(exchange, &mut |name, value| variables.push((name.to_owned(), value.to_owned())));
     variables

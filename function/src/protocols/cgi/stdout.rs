@@ -12,7 +12,7 @@ use wfaas_wasi::ByteSink;
 
 /// The sink of the program's stdout. The guest's descriptor and the conversation each have a handle.
 #[derive(Clone)]
-pub(super) struct Stdout(Arc<Mutex<Inner>>);
+pub(in crate::protocols) struct Stdout(Arc<Mutex<Inner>>);
 
 struct Inner {
     reply: Reply,
@@ -33,7 +33,7 @@ enum Stage {
 
 impl Stdout {
     /// Head and body go to `reply`; the log calls function and request by these names.
-    pub(super) fn new(reply: Reply, function: &str, request: &str) -> Stdout {
+    pub(in crate::protocols) fn new(reply: Reply, function: &str, request: &str) -> Stdout {
         let stage = Stage::Head { block: Vec::new(), line: 0 };
         let (function, request) = (function.to_owned(), request.to_owned());
         Stdout(Arc::new(Mutex::new(Inner { reply, stage, function, request })))
@@ -47,7 +47,7 @@ impl Stdout {
     ///
     /// # Errors
     /// [`HeadError`] if its head is not complete, or cannot be sent.
-    pub(super) fn finish(&self) -> Result<(), HeadError> {
+    pub(in crate::protocols) fn finish(&self) -> Result<(), HeadError> {
         let mut inner = self.lock();
         match std::mem::replace(&mut inner.stage, Stage::Body) {
             Stage::Head { .. } => Err(HeadError::Unfinished),

@@ -1,0 +1,108 @@
+//! From the frames of a program that waits to the twins and records to make.
+
+use super::types::{self, SiteTypes};
+use super::{Continuation, RecordLayout, Twin};
+use crate::CompileError;
+use crate::front::index::{FuncIndex, TypeIndex};
+use crate::front::module::{Export, Module};
+use crate::front::parse::Body;
+use std::collections::{BTreeMap, HashMap};
+use wfaas_abi::artifact::records::ExternKind;
+use wfaas_abi::continuation::SavedFrame;
+
+/// Most bytes of all records together.
+const MAX_RECORD_BYTES: usize = 64 << 20;
+
+/// The twins and records to make.
+pub(crate) struct Plan {
+    /// The export that continues, and the type it has.
+    pub(crate) export: String,
+    pub(crate) ty: TypeIndex,
+    /// The outermost function of the frames.
+    pub(crate) outermost: FuncIndex,
+    /// The import that the program waits in.
+    pub(crate) import: FuncIndex,
+    /// The functions among the frames.
+    pub(crate) twins: BTreeMap<FuncIndex, Twin>,
+    /// Frames but the innermost, outermost first, and the entry of each.
+    pub(super) frames: Vec<(SavedFrame, usize)>,
+    /// Arguments of the import.
+    pub(super) arguments: Vec<u8>,
+    /// The types at each site of each function, in the order of its entries.
+    pub(super) types: HashMap<FuncIndex, Vec<SiteTypes>>,
+    /// The place of each function in the text that was recorded.
+    pub(super) text_offsets: Vec<u32>,
+}
+
+impl Plan {
+    /// Takes the frames apart.
+    pub(crate) fn new(
+        module: &Module<'_>,
+        bodies: &[Body<'_>],
+        continuation: &Continuation,
+    ) -> Result<Plan, CompileError> {
+        let inconsistent = || CompileError::Internal("frames of another module".to_owned());
+        let (innermost, outer) = continuation.frames.split_last().ok_or_else(inconsistent)?;
+        let bytes = |frame: &SavedFrame| frame.locals.len() + frame.operands.len();
+        let total = continuation.frames.iter().map(bytes).sum::<usize>();
+        if total > MAX_RECORD_BYTES {
+            return Err(CompileError::TooLarge {
+                what: "the frames of the program that waits, in bytes,",
+                actual: total as u64,
+                limit: MAX_RECORD_BYTES as u64,
+            });
+        }
+        let import = FuncIndex::from_u32(innermost.function);
+        let outermost = FuncIndex::from_u32(outer.first().ok_or_else(inconsistent)?.function);
+        let exported = exported(module, &continuation.export).ok_or_else(inconsistent)?;
+        let mut plan = Plan {
+            export: continuation.export.clone(),
+            ty: module.funcs[exported],
+            outermost,
+            import,
+            twins: BTreeMap::new(),
+            frames: Vec::with_capacity(outer.len()),
+            arguments: innermost.locals.clone(),
+            types: HashMap::new(),
+            text_offsets: continuation.text_offsets.clone(),
+        };
+        for frame in outer {
+            let entry = plan.add_site(module, bodies, frame)?.ok_or_else(inconsistent)?;
+            plan.frames.push((frame.clone(), entry));
+        }
+        Ok(plan)
+    }
+
+    /// Whether calling `export` continues the program.
+    pub(crate) fn continues(&self, export: &Export<'_>) -> bool {
+        export.kind == ExternKind::Func && export.name == self.export
+    }
+
+    /// Adds the site of a frame to its function's twin; its entry. `None` if there is no such function.
+    fn add_site(
+        &mut self,
+        module: &Module<'_>,
+        bodies: &[Body<'_>],
+        frame: &SavedFrame,
+    ) -> Result<Option<usize>, CompileError> {
+        let function = FuncIndex::from_u32(frame.function);
+        let body = frame.function.checked_sub(module.counts.funcs);
+        let Some(body) = body.and_then(|index| bodies.get(index as usize)) else { return Ok(None) };
+        let twin = self.twins.entry(function).or_default();
+        if let Some(known) = twin.sites.iter().position(|site| site.offset == frame.site) {
+            return Ok(Some(known));
+        }
+        let types = types::at(module, body.clone(), frame.site)?;
+        twin.sites.push(types.site);
+        self.types.entry(function).or_default().push(types);
+        Ok(Some(twin.sites.len() - 1))
+    }
+}
+
+fn exported(module: &Module<'_>, name: &str) -> Option<FuncIndex> {
+    let is_it = |export: &&Export<'_>| export.kind == ExternKind::Func && export.name == name;
+    module.exports.iter().find(is_it).map(|export| FuncIndex::from_u32(export.index))
+}
+
+/// The layouts of the records of each function, in the order of its entries.
+pub(crate) type Layouts = HashMap<FuncIndex, Vec<RecordLayout>>;

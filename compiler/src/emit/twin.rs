@@ -1,0 +1,154 @@
+//! Twins: a function as it goes on behind calls that it was in when its frames were recorded.
+//!
+//! ```text
+//!   twin(record)                                     the function's own code
+//!   | entry: which site does the record name?  |     | ...                            |
+//!   |   ├─ site 0: locals and operands ← record; |   | call                           |
+//!   |   │    call the twin of the next record ───┼──→| behind the call, with results  |
+//!   |   └─ site 1: ...                         |     | ...                            |
+//! ```
+//!
+//! Control enters the body behind a call, whatever blocks and loops are around it, so loops may have
+//! several entries. Locals and operands are variables ([`Storage::Variables`](super::Storage)), and
+//! the construction of SSA form finds their values on every path. The beginning of the body, which
+//! nothing leads to, is removed with all other code that is not reached.
+
+use super::FuncEmitter;
+use super::call::Callee;
+use super::home::local_bytes;
+use super::variable::Local;
+use crate::CompileError;
+use crate::continuation::{ENTRY_AT, HEADER_BYTES, RecordLayout, Site, Twin};
+use crate::emit::builder::{CodeBuilder, Region};
+use crate::emit::signature;
+use cranelift_codegen::ir::types::{I32, I64};
+use cranelift_codegen::ir::{Block, InstBuilder, JumpTableData, Type, Value};
+use wfaas_abi::continuation::OPERAND_BYTES;
+
+/// The entries of the twin under translation.
+pub(super) struct Entries<'c> {
+    sites: &'c [Site],
+    /// The address of its record.
+    record: Value,
+    /// Where the twin loads what it needs to go on at each site.
+    blocks: Vec<Block>,
+    /// The record of each site, once its call has been translated.
+    layouts: Vec<Option<RecordLayout>>,
+}
+
+impl<'c> Entries<'c> {
+    /// The layouts of the records, in the order of the sites.
+    pub(super) fn into_layouts(self) -> Result<Vec<RecordLayout>, CompileError> {
+        let layouts: Option<Vec<RecordLayout>> = self.layouts.into_iter().collect();
+        layouts.ok_or_else(|| CompileError::Internal("a site is no call".to_owned()))
+    }
+}
+
+impl<'c> FuncEmitter<'c> {
+    /// Goes to the site that the record names, and continues where the function would begin.
+    pub(super) fn enter_record(&mut self, twin: &'c Twin, record: Value) {
+        let blocks: Vec<Block> =
+            twin.sites.iter().map(|_| self.code.blocks().create_block()).collect();
+        let flags = self.code.trusted(Region::Cells);
+        let entry = self.code.ins().load(I32, flags, record, ENTRY_AT as i32);
+        let pool = &mut self.code.blocks().func.dfg.value_lists;
+        let calls: Vec<_> = blocks
+            .iter()
+            .map(|block| cranelift_codegen::ir::BlockCall::new(*block, [], pool))
+            .collect();
+        let (default, others) = calls.split_last().expect("a twin has a site");
+        let table = JumpTableData::new(*default, others);
+        let table = self.code.blocks().create_jump_table(table);
+        self.code.ins().br_table(entry, table);
+        let body = self.code.blocks().create_block();
+        self.code.continue_in(body);
+        let layouts = twin.sites.iter().map(|_| None).collect();
+        self.entries = Some(Entries { sites: &twin.sites, record, blocks, layouts });
+    }
+
+    /// Before a call, of which the arguments were popped: the operands below have to be at home if the
+    /// frame may be recorded, or if control may enter behind the call.
+    pub(super) fn before_site(&mut self) {
+        if self.recorded.is_some() || self.entry_here().is_some() {
+            self.store_operands();
+        }
+    }
+
+    /// Behind a call with these results: also the place to go on for a twin.
+    pub(super) fn behind_site(&mut self, results: Vec<Value>) -> Result<Vec<Value>, CompileError> {
+        let Some(entry) = self.entry_here() else { return Ok(results) };
+        let types: Vec<Type> = results.iter().map(|value| self.code.type_of(*value)).collect();
+        let done = self.block_with(&types);
+        self.jump(done, &results);
+        let block = self.entries.as_ref().expect("it has an entry here").blocks[entry];
+        self.code.continue_in(block);
+        let layout = self.load_record(entry)?;
+        let resumed = self.call_next(&layout, &types);
+        if let Some(entries) = &mut self.entries {
+            entries.layouts[entry] = Some(layout);
+        }
+        self.jump(done, &resumed);
+        self.code.continue_in(done);
+        Ok(self.code.blocks().block_params(done).to_vec())
+    }
+
+    /// The entry of the twin behind the operator that is being translated.
+    fn entry_here(&self) -> Option<usize> {
+        let sites = self.entries.as_ref()?.sites;
+        sites.iter().position(|site| u64::from(site.offset) == self.offset)
+    }
+
+    /// Brings locals and operands home from the record.
+    fn load_record(&mut self, entry: usize) -> Result<RecordLayout, CompileError> {
+        let entries = self.entries.as_ref().expect("the caller looked");
+        let (record, site) = (entries.record, entries.sites[entry]);
+        let (mut at, mut locals) = (HEADER_BYTES, Vec::new());
+        for (index, Local { home, ty }) in self.kept_locals() {
+            let value = self.load_from_record(record, ty, at);
+            self.write(home, value);
+            locals.push((index, at));
+            at += local_bytes(ty);
+        }
+        let types = self.operand_types();
+        if types.len() != site.operands as usize {
+            return Err(site.error("an exception that was caught in a legacy way is under way"));
+        }
+        let operands_at = at;
+        for (place, ty) in types.into_iter().enumerate() {
+            let value = self.load_from_record(record, ty, at);
+            let home = self.operand_home(place, ty);
+            self.write(home, value);
+            at += OPERAND_BYTES;
+        }
+        Ok(RecordLayout { locals, operands_at, bytes: at })
+    }
+
+    fn load_from_record(&mut self, record: Value, ty: Type, at: u32) -> Value {
+        let flags = self.code.trusted(Region::Cells);
+        self.code.ins().load(ty, flags, record, at as i32)
+    }
+
+    /// Calls the code that the record behind this one names; the results.
+    fn call_next(&mut self, layout: &RecordLayout, results: &[Type]) -> Vec<Value> {
+        let record = self.entries.as_ref().expect("the caller looked").record;
+        let next = self.code.ins().iadd_imm_s(record, i64::from(layout.bytes));
+        let address = code_of_record(&mut self.code, next);
+        let signature = signature::continued_signature(results);
+        let signature = self.code.import_signature(signature);
+        self.call(Callee::Address(signature, address), &[next])
+    }
+
+    /// A twin takes none of its function's parameters: zeros, in the place of them.
+    pub(super) fn no_arguments(&mut self, types: &[Type]) -> Result<Vec<Value>, CompileError> {
+        types.iter().map(|ty| self.zero(*ty)).collect()
+    }
+}
+
+/// The address of the code that goes on with a record.
+fn code_of_record(code: &mut CodeBuilder<'_>, record: Value) -> Value {
+    let flags = code.trusted(Region::Cells);
+    let offset = code.ins().load(I32, flags, record, 0);
+    let offset = code.ins().uextend(I64, offset);
+    let text = code.text();
+    code.ins().iadd(text, offset)
+}

@@ -1,0 +1,123 @@
+//! Running programs to their end, or until they wait.
+
+use wfaas_abi::artifact::{relocate_references, replace_image};
+use wfaas_compiler::{
+    CompileError, Continuation, Options, compile, compile_continued, compile_recorded,
+};
+use wfaas_vm::{Artifact, BoxError, Caller, Engine, Error, Instance, Linker, Module, Store, Val};
+
+/// The error that ends the call of a program that waits.
+#[derive(Debug, thiserror::Error)]
+#[error("the program waits")]
+struct Waits;
+
+/// Calls of imports.
+#[derive(Clone, Copy)]
+struct Calls {
+    made: usize,
+    wait_at: Option<usize>,
+}
+
+/// The outcome of a program.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    /// Its result, or how it failed.
+    result: Result<i64, String>,
+    trace: i64,
+    memory: [u8; 64],
+    /// Calls of imports, all together.
+    pub(crate) calls: usize,
+}
+
+/// Host functions that answer by the number of the call and their arguments.
+fn linker(engine: &Engine) -> Linker<Calls> {
+    let mut linker = Linker::new(engine);
+    let wait = |mut caller: Caller<'_, Calls>, argument: i32| -> Result<i32, BoxError> {
+        let number = arrive(caller.data_mut())?;
+        Ok(argument.wrapping_mul(31).wrapping_add(number * 7))
+    };
+    let wait_for =
+        |mut caller: Caller<'_, Calls>, a: i64, b: f64| -> Result<(f64, i64), BoxError> {
+            let number = arrive(caller.data_mut())?;
+            Ok((f64::from(number) - b, a.wrapping_add(i64::from(number))))
+        };
+    linker.func_wrap("host", "wait", wait).func_wrap("host", "wait_for", wait_for);
+    linker
+}
+
+/// The number of this call.
+fn arrive(calls: &mut Calls) -> Result<i32, Waits> {
+    if calls.wait_at == Some(calls.made) {
+        return Err(Waits);
+    }
+    calls.made += 1;
+    Ok(calls.made as i32)
+}
+
+fn instance(engine: &Engine, artifact: &[u8], calls: Calls) -> (Store<Calls>, Instance) {
+    let module = Module::from_bytes(engine, artifact).expect("it loads");
+    let mut store = Store::new(engine, calls);
+    let instance = linker(engine).instantiate(&mut store, &module).expect("it is instantiated");
+    (store, instance)
+}
+
+/// Runs a program, of which so many calls were made, to its end.
+pub(crate) fn finish(engine: &Engine, artifact: &[u8], made: usize) -> Outcome {
+    let (mut store, instance) = instance(engine, artifact, Calls { made, wait_at: None });
+    let run = instance.get_typed_func::<(), i64>(&mut store, "run").expect("it is exported");
+    let result = run.call(&mut store, ()).map_err(|error| match error {
+        Error::Trap(trap) => trap.code.to_string(),
+        Error::Exception(_) => "an exception".to_owned(),
+        error => panic!("{error}"),
+    });
+    let trace = instance.get_global(&mut store, "trace").expect("it is exported").get(&store);
+    let Ok(Val::I64(trace)) = trace else { panic!("{trace:?}") };
+    let mut memory = [0; 64];
+    let exported = instance.get_memory(&mut store, "memory").expect("it is exported");
+    exported.read(&store, 0, &mut memory).expect("it has a page");
+    Outcome { result, trace, memory, calls: store.data().made }
+}
+
+/// The artifact of the usual code.
+pub(crate) fn usual(text: &str) -> Vec<u8> {
+    compile(text.as_bytes(), &Options::default()).expect("it compiles").artifact
+}
+
+/// A program that was run until it waits.
+pub(crate) struct Waiting {
+    text: String,
+    recorded: Vec<u8>,
+    capture: wfaas_vm::Capture,
+    pub(crate) continuation: Continuation,
+}
+
+impl Waiting {
+    /// Runs a program until it makes call number `wait_at`.
+    pub(crate) fn at(engine: &Engine, text: &str, wait_at: usize) -> Waiting {
+        let compiled = compile_recorded(text.as_bytes(), &Options::default());
+        let (recorded, areas) = compiled.expect("it compiles");
+        let calls = Calls { made: 0, wait_at: Some(wait_at) };
+        let (mut store, instance) = instance(engine, &recorded.artifact, calls);
+        store.record_frames(areas);
+        let run = instance.get_typed_func::<(), i64>(&mut store, "run").expect("it is exported");
+        let error = run.call(&mut store, ()).expect_err("it waits");
+        assert!(error.downcast_ref::<Waits>().is_some(), "{error}");
+        let frames = store.take_frames().expect("they were recorded");
+        let capture = instance.capture(&mut store).expect("it refers to nothing else");
+        let artifact = Artifact::parse(&recorded.artifact).expect("it is one");
+        let functions = artifact.functions().iter();
+        let text_offsets = functions.map(|record| record.text_offset.get()).collect();
+        let continuation = Continuation { export: "run".to_owned(), frames, text_offsets };
+        Waiting { text: text.to_owned(), recorded: recorded.artifact, capture, continuation }
+    }
+
+    /// The artifact that goes on from there.
+    pub(crate) fn continued(&self, options: &Options<'_>) -> Result<Vec<u8>, CompileError> {
+        let compiled = compile_continued(self.text.as_bytes(), options, &self.continuation)?;
+        let from = Artifact::parse(&self.recorded).expect("it is one");
+        let to = Artifact::parse(&compiled.artifact).expect("it is one");
+        let mut image = self.capture.image.clone();
+        relocate_references(&mut image, &from, &to).expect("they are of one module");
+        Ok(replace_image(&to, &image, &self.capture.memory_pages).expect("it has an image"))
+    }
+}

@@ -1,0 +1,188 @@
+//! SCGI programs: the request is a record on stdin, headers and body, and stdout has head and body as
+//! those of CGI programs.
+//!
+//! ```text
+//!   "70:" CONTENT_LENGTH 0 "27" 0 SCGI 0 "1" 0 REQUEST_METHOD 0 "POST" 0 ... "," body
+//! ```
+//!
+//! N. Schemenauer, "SCGI: A Simple Common Gateway Interface alternative", 2006. There is no socket:
+//! a program answers one request after another between stdin and stdout. It is never run to its end:
+//! the answer is complete once it reads the next record, or exits. So it suits programs that were
+//! captured where they wait, which have read their environment before.
+
+use super::cgi::{self, environment, stdout::Stdout};
+use crate::driver::{Entry, Resolver};
+use crate::exchange::{Body, Exchange};
+use crate::invoke::InvokeError;
+use crate::protocol::{
+    About, Conversation, Next, Opening, Outcome, Protocol, Required, Streams, Turn,
+};
+use bytes::Bytes;
+use std::task::{Context, Poll};
+use wfaas_vm::BoxError;
+use wfaas_wasi::{ByteStream, Exit, Output};
+
+/// The protocol.
+pub(super) struct Scgi;
+
+/// Runs the program.
+const START: &str = "_start";
+
+static ABOUT: About = About {
+    name: "scgi",
+    description: "SCGI program: reads requests from stdin, and writes head and body to stdout",
+    guest: "SCGI program",
+    // A command's exports do not tell that it reads records.
+    exports: &[Required { sign: false, ..Required::func(START, &[], &[]) }],
+    body: "stdin, after the headers",
+    answer: "stdout, after a head",
+    imports: &[],
+    example_imports: r#"(import "wasi_snapshot_preview1" "fd_write"
+        (func $fd_write (param i32 i32 i32 i32) (result i32)))"#,
+    example: r#"(data (i32.const 512) "content-type: text/plain\n\n")
+        (data (i32.const 544) "\00\02\00\00\1a\00\00\00")
+        (func (export "_start")
+            (drop (call $run (i32.const 1)))
+            (drop (call $fd_write
+                (i32.const 1) (i32.const 544) (i32.const 1) (i32.const 552))))"#,
+};
+
+impl Protocol for Scgi {
+    fn about(&self) -> &'static About {
+        &ABOUT
+    }
+
+    fn prepare(
+        &self,
+        resolver: &mut Resolver<'_>,
+    ) -> Result<Box<dyn Conversation>, wfaas_vm::Error> {
+        let spec = resolver.spec();
+        Ok(Box::new(Prepared {
+            start: resolver.func(START)?,
+            name: spec.name().to_owned(),
+            passes_authorization: spec.pass_authorization == Some(true),
+        }))
+    }
+
+    fn record(&self, exchange: &mut Exchange) -> Option<Result<Vec<u8>, InvokeError>> {
+        Some(record(exchange))
+    }
+}
+
+/// The request as a record; takes its body.
+fn record(exchange: &mut Exchange) -> Result<Vec<u8>, InvokeError> {
+    environment::check(exchange)?;
+    let body = exchange.request.body_mut().take();
+    let mut headers = Vec::new();
+    let mut add = |name: &str, value: &str| {
+        // What has a NUL in it cannot be told.
+        if !value.contains('\0') {
+            [name, "\0", value, "\0"].iter().for_each(|part| headers.extend(part.as_bytes()));
+        }
+    };
+    add("CONTENT_LENGTH", &body.len().to_string());
+    add("SCGI", "1");
+    for (name, value) in environment::variables(exchange) {
+        if name != "CONTENT_LENGTH" {
+            add(&name, &value);
+        }
+    }
+    Ok([headers.len().to_string().as_bytes(), b":", &headers, b",", &body].concat())
+}
+
+/// stdin of a program: one record. Reading another one ends the call as an exit does.
+struct Records(Option<Bytes>);
+
+impl ByteStream for Records {
+    fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+        Poll::Ready(Some(self.0.take().ok_or_else(|| Exit { code: 0 }.into())))
+    }
+}
+
+struct Prepared {
+    start: Entry<(), ()>,
+    /// Of the function, for the log.
+    name: String,
+    passes_authorization: bool,
+}
+
+impl Conversation for Prepared {
+    fn streams(&self) -> Streams {
+        Streams::Opened
+    }
+
+    /// A record begins with the length of the body.
+    fn reads_streams(&self) -> bool {
+        false
+    }
+
+    fn replies(&self) -> bool {
+        true
+    }
+
+    fn begin(&self, exchange: &mut Exchange) -> Result<(), InvokeError> {
+        if !self.passes_authorization {
+            cgi::remove_authorization(exchange);
+        }
+        let record = record(exchange)?;
+        *exchange.request.body_mut() = Body::stream(Box::new(Records(Some(record.into()))));
+        Ok(())
+    }
+
+    fn open(&self, exchange: &Exchange) -> Opening {
+        let reply = exchange.reply.clone().unwrap_or_default();
+        let stdout = Stdout::new(reply, &self.name, &exchange.id);
+        let handle = stdout.clone();
+        Opening {
+            stdout: Output::stream(Box::new(stdout)),
+            finish: Box::new(move || handle.finish().map_err(InvokeError::Head)),
+        }
+    }
+
+    fn turn(&self, turn: &mut Turn<'_>) -> Result<Next, InvokeError> {
+        if turn.number() == 0 {
+            return Ok(turn.call(&self.start, ()));
+        }
+        match turn.outcome() {
+            Outcome::Returned | Outcome::Exited(0) => {
+                turn.finish()?;
+                Ok(Next::Done)
+            }
+            Outcome::Exited(code) => Err(InvokeError::Exit(code)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+
+    #[test]
+    fn a_record_has_its_length_and_the_headers_first() {
+        let request = Request::post("/app/x?q=1").header("x-a", "b").header("content-length", "9");
+        let mut exchange = Exchange::new(request.body(Body::complete(*b"body")).unwrap());
+        exchange.route_bytes = 4;
+        let record = record(&mut exchange).unwrap();
+        let colon = record.iter().position(|byte| *byte == b':').unwrap();
+        let length: usize = std::str::from_utf8(&record[..colon]).unwrap().parse().unwrap();
+        let headers = &record[colon + 1..][..length];
+        assert_eq!(&record[colon + 1 + length..], b",body");
+        assert!(headers.starts_with(b"CONTENT_LENGTH\x004\0SCGI\x001\0"));
+        let mut parts = headers.split(|byte| *byte == 0);
+        let mut found = std::collections::BTreeMap::new();
+        while let (Some(name), Some(value)) = (parts.next(), parts.next()) {
+            assert_eq!(found.insert(name, value), None, "{name:?} is there twice");
+        }
+        let expected: [(&[u8], &[u8]); 5] = [
+            (b"CONTENT_LENGTH", b"4"),
+            (b"REQUEST_METHOD", b"POST"),
+            (b"PATH_INFO", b"/x"),
+            (b"QUERY_STRING", b"q=1"),
+            (b"HTTP_X_A", b"b"),
+        ];
+        for (name, value) in expected {
+            assert_eq!(found.get(name), Some(&value));
+        }
+    }
+}
