@@ -1,4 +1,4 @@
-//! From the bytes of a module to a finished artifact: compile, initialise, warm up.
+//! From the bytes of a module or a component to a finished artifact: fuse, compile, initialise, warm up.
 //!
 //! Plain data goes in, an [`Options`] and a [`Spec`], and comes out, a [`Built`] with a [`Report`]. A
 //! [`Progress`] sees it happen; `()` is one that does not look. Nothing here reads or writes files.
@@ -20,6 +20,7 @@
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
+mod component;
 mod init;
 mod warm_up;
 
@@ -27,9 +28,11 @@ pub use init::{DEFAULT_INIT, Init, InitError, Initialised, initialise, snapshot}
 pub use warm_up::{MAX_REQUESTS, WarmUp, WarmUpError, WarmedUp, warm_up};
 pub use {wfaas_compiler as compiler, wfaas_function::Spec};
 
+use component::Core;
 use std::time::{Duration, Instant};
 use wfaas_abi::artifact::bundle::set_bundle;
 use wfaas_compiler::CompileError;
+use wfaas_component::ComponentError;
 use wfaas_symbolize::DebugFile;
 use wfaas_vm::{Artifact, Config, Engine};
 
@@ -94,6 +97,9 @@ pub struct Report {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
+    /// The component cannot be made one module.
+    #[error("cannot compile: {0}")]
+    Component(#[from] ComponentError),
     /// The module does not compile.
     #[error("cannot compile: {0}")]
     Compile(#[from] CompileError),
@@ -108,11 +114,11 @@ pub enum BuildError {
     Vm(#[from] wfaas_vm::Error),
 }
 
-/// Makes the artifact of a module, given as a binary or as text. While it is initialised and warmed
+/// Makes the artifact of a module or a component, given as a binary or as text. While it is initialised and warmed
 /// up, the guest has the environment and the limits of `spec`.
 ///
 /// # Errors
-/// [`BuildError`]: the module does not compile, or fails while it is run.
+/// [`BuildError`]: the module does not compile, the component is not supported, or fails while it is run.
 pub fn build(
     module: &[u8],
     spec: &Spec,
@@ -121,10 +127,15 @@ pub fn build(
 ) -> Result<Built, BuildError> {
     let started = Instant::now();
     let compiled = |done, total| progress.compiled(done, total);
-    let compile = wfaas_compiler::Options { progress: Some(&compiled), ..options.compile };
-    let mut artifact = wfaas_compiler::compile(module, &compile)?.artifact;
+    let core = Core::of(module)?;
+    let compile = wfaas_compiler::Options {
+        component: &core.bindings,
+        progress: Some(&compiled),
+        ..options.compile
+    };
+    let mut artifact = wfaas_compiler::compile(&core.module, &compile)?.artifact;
     let code_hash = Artifact::parse(&artifact).map_err(wfaas_vm::Error::from)?.code_hash();
-    let debug = DebugFile::write(module, code_hash);
+    let debug = DebugFile::write(&core.module, code_hash);
     if let Some(bundle) = &options.bundle {
         let without = Artifact::parse(&artifact).map_err(wfaas_vm::Error::from)?;
         artifact = set_bundle(&without, bundle).map_err(wfaas_vm::Error::from)?;
