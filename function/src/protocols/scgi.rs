@@ -11,12 +11,12 @@
 //! captured where they wait, which have read their environment before.
 
 use super::cgi::{self, environment, stdout::Stdout};
-use crate::driver::{Entry, Resolver};
 use crate::exchange::{Body, Exchange};
 use crate::invoke::InvokeError;
 use crate::protocol::{
     About, Conversation, Next, Opening, Outcome, Protocol, Required, Streams, Turn,
 };
+use crate::resolver::{Entry, Resolver};
 use bytes::Bytes;
 use std::task::{Context, Poll};
 use wfaas_vm::BoxError;
