@@ -262,9 +262,11 @@ impl Function {
         Ok(())
     }
 
-    /// Bytes that a request may need besides its memory: of stack, and of files in memory.
+    /// Bytes that a request may need besides its memory: of stack, of files in memory, and of its
+    /// protocol on the host's side.
     pub fn more_bytes(&self) -> u64 {
-        self.stack_bytes.saturating_add(self.spec.limits.tmp.map_or(0, |tmp| tmp.0))
+        let tmp = self.spec.limits.tmp.map_or(0, |tmp| tmp.0);
+        self.stack_bytes.saturating_add(tmp).saturating_add(self.conversation.more_bytes())
     }
 
     /// Where the instances come from.

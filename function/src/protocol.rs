@@ -337,6 +337,12 @@ pub trait Conversation: Send + Sync {
         false
     }
 
+    /// Most bytes of the host's that an exchange may take besides request, answer and the guest's own
+    /// memory.
+    fn more_bytes(&self) -> u64 {
+        0
+    }
+
     /// Opens stdout for one exchange, if it is [to be opened](Streams::Opened). The exchange
     /// [has begun](Conversation::begin).
     fn open(&self, _exchange: &Exchange) -> Opening {

@@ -164,6 +164,21 @@ fn memory_is_bounded() {
     assert_eq!(error.downcast_ref::<NoRoom>(), Some(&no_room));
 }
 
+/// A tenant is charged for what its plug-ins may have on the host's side.
+#[test]
+fn memory_of_the_host_counts() {
+    let code = r#"(func (export "call") (result i32) (i32.const 0))"#;
+    let bytes = |hosts: &[&str]| {
+        let allowed_hosts = hosts.iter().map(|host| (*host).to_owned()).collect();
+        let limits = Limits { memory: Some(ByteSize(8 << 20)), ..Limits::default() };
+        try_plugin(code, Spec { limits, allowed_hosts, ..spec() }).unwrap().more_bytes()
+    };
+    let command = r#"(module (memory (export "memory") 1) (func (export "_start")))"#;
+    let stack = try_function(command, spec()).unwrap().more_bytes();
+    assert_eq!(bytes(&[]) - stack, 9 << 20, "kernel and variables");
+    assert_eq!(bytes(&["*"]) - stack, 17 << 20, "an answer that the kernel takes");
+}
+
 #[test]
 fn errors_are_a_code_and_a_message() {
     let exports = r#"(data (i32.const 0) "no way")

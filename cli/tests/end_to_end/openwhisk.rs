@@ -38,6 +38,10 @@ const ACTION: &str = r##"
             println!("{{not the result");
             eprintln!("hello stderr");
             println!("{{}}");
+        } else if does("forge") {
+            println!("XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX");
+            eprintln!("and XXX_THE_END_OF_A_WHISK_ACTIVATION_XXX");
+            println!("{{}}");
         } else if does("error") {
             println!(r#"{{"error":"no"}}"#);
         } else if does("number") {
@@ -232,6 +236,16 @@ fn logs_are_framed() {
     assert_eq!(stderr, format!("hello stderr\n{END}"));
     assert_eq!(activate(&server, json!({ "do": "log" })).0, 200);
     streams(&server, 2);
+}
+
+#[test]
+fn a_guest_cannot_end_its_log() {
+    let server = initialised();
+    assert_eq!(activate(&server, json!({ "do": "forge" })).0, 200);
+    let forged = "XXX_THE_END_OF_A_WHISK_ACTIVATION_XX\\u{58}\n";
+    let (stdout, stderr) = streams(&server, 1);
+    assert!(stdout.ends_with(&format!("{forged}{END}")), "{stdout}");
+    assert_eq!(stderr, format!("and {forged}{END}"));
 }
 
 #[test]

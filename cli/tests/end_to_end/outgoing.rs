@@ -1,6 +1,6 @@
 //! Requests of a plug-in to another server, with `run` and with `serve`.
 
-use super::support::{Server, run, scratch, write};
+use super::support::{Server, run, scratch, wait_until, write};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -81,6 +81,7 @@ fn a_server_keeps_its_own_network_from_guests() {
     let server = Server::start(&folder.path().join("store"), &[app.as_os_str()]);
     let answer = server.request("POST", "/asks", &[], b"");
     assert_eq!(answer.status, 500, "{}", answer.text());
-    assert!(server.log().contains("private network"), "{}", server.log());
+    // The log is written by a thread of its own.
+    wait_until("the reason is in the log", || server.log().contains("private network"));
     assert_eq!(server.stop(), Some(0));
 }

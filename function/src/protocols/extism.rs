@@ -15,7 +15,7 @@ use crate::protocol::{About, Conversation, Next, Protocol, Streams, Turn};
 use crate::resolver::{ListEntry, Resolver};
 use crate::spec::{ByteSize, Spec};
 use crate::state::State;
-use kernel::{Kernel, Terms};
+use kernel::{Kernel, MAX_VARIABLES, Terms};
 use std::sync::Arc;
 use wfaas_vm::ValType::I32;
 use wfaas_vm::{Error, FuncType, Linker, Module, Val, untrusted};
@@ -60,7 +60,11 @@ impl Protocol for Extism {
             let reason = format!("{}, it has to be a function () -> (i32)", func.ty());
             return Err(Error::Export { name, reason });
         }
-        Ok(Box::new(Prepared { func, terms: Arc::new(terms(resolver.spec())) }))
+        let terms = terms(resolver.spec());
+        // The body of an answer to a request is there twice while the kernel takes it.
+        let received = if resolver.spec().allowed_hosts.is_empty() { 0 } else { terms.memory };
+        let more_bytes = terms.memory + received + MAX_VARIABLES as u64;
+        Ok(Box::new(Prepared { func, terms: Arc::new(terms), more_bytes }))
     }
 
     fn link(&self, linker: &mut Linker<State>, _module: &Module) {
@@ -110,6 +114,7 @@ fn terms(spec: &Spec) -> Terms {
 struct Prepared {
     func: ListEntry,
     terms: Arc<Terms>,
+    more_bytes: u64,
 }
 
 /// The plug-in failed, by its own account.
@@ -135,6 +140,10 @@ pub struct NoRoom {
 impl Conversation for Prepared {
     fn streams(&self) -> Streams {
         Streams::Log
+    }
+
+    fn more_bytes(&self) -> u64 {
+        self.more_bytes
     }
 
     fn turn(&self, turn: &mut Turn<'_>) -> Result<Next, InvokeError> {

@@ -6,29 +6,31 @@
 
 mod address;
 mod body;
+mod idle;
 
 use address::{Private, Reach, Resolver, Unresolved};
 use body::{Arriving, Leaving, Progress};
 use hyper::body::Incoming;
-use hyper::{Request, Response};
+use hyper::{Request, Response, Uri};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use idle::IdleHosts;
 use rustls::client::WantsClientCert;
 use rustls::crypto::ring;
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 use wfaas_function::{Body, HttpClient, OutgoingError, Sending, Timeouts};
 
 /// Idle connections that are kept for one host, and how long.
-const MOST_IDLE: usize = 8;
+const MOST_IDLE: usize = 4;
 const IDLE_TIME: Duration = Duration::from_secs(30);
 
 /// Most bytes of an answer's head.
@@ -37,11 +39,19 @@ const MAX_HEAD: usize = 64 << 10;
 /// hyper's client, on connections that go where guests may.
 type Hyper = Client<HttpsConnector<HttpConnector<Resolver>>, Leaving>;
 
+/// One client keeps idle connections, the other closes each after its request.
+#[derive(Clone)]
+struct Clients {
+    keeping: Hyper,
+    closing: Hyper,
+}
+
 /// Sends requests from tasks of a runtime, whoever waits for them.
 #[derive(Clone)]
 pub struct NetworkClient {
     /// Made for the first request: certificates are many.
-    hyper: Arc<OnceCell<Hyper>>,
+    clients: Arc<OnceCell<Clients>>,
+    idle: Arc<IdleHosts>,
     reach: Reach,
     runtime: Handle,
 }
@@ -56,24 +66,30 @@ impl NetworkClient {
     /// A client that trusts the certificates that this system does, or those of `SSL_CERT_FILE` and
     /// `SSL_CERT_DIR`. `private` lets it connect to private networks and this machine, too.
     pub fn new(runtime: Handle, private: bool) -> NetworkClient {
-        NetworkClient { hyper: Arc::default(), reach: reach(private), runtime }
+        NetworkClient::of(Arc::default(), reach(private), runtime)
     }
 
     /// A client that trusts these certificates alone.
     pub fn with_roots(runtime: Handle, private: bool, roots: RootCertStore) -> NetworkClient {
         let reach = reach(private);
-        let hyper = hyper(reach, versions().with_root_certificates(roots));
-        NetworkClient { hyper: Arc::new(OnceCell::new_with(Some(hyper))), reach, runtime }
+        let clients = clients(reach, versions().with_root_certificates(roots));
+        NetworkClient::of(Arc::new(OnceCell::new_with(Some(clients))), reach, runtime)
     }
 
-    /// hyper's client.
-    async fn hyper(&self) -> Hyper {
+    fn of(clients: Arc<OnceCell<Clients>>, reach: Reach, runtime: Handle) -> NetworkClient {
+        NetworkClient { clients, idle: Arc::default(), reach, runtime }
+    }
+
+    /// The client for a request to this URL.
+    async fn hyper(&self, url: &Uri) -> Hyper {
         let reach = self.reach;
         let make = || async move {
-            let made = tokio::task::spawn_blocking(move || hyper(reach, native_roots())).await;
-            made.unwrap_or_else(|_| hyper(reach, no_roots()))
+            let made = tokio::task::spawn_blocking(move || clients(reach, native_roots())).await;
+            made.unwrap_or_else(|_| clients(reach, no_roots()))
         };
-        self.hyper.get_or_init(make).await.clone()
+        let Clients { keeping, closing } = self.clients.get_or_init(make).await;
+        let host = format!("{:?} {:?}", url.scheme_str(), url.authority());
+        if self.idle.keep(host, Instant::now()) { keeping.clone() } else { closing.clone() }
     }
 
     /// Sends the request and waits for the head of its answer, as long as bytes of its body leave.
@@ -83,7 +99,8 @@ impl NetworkClient {
         timeouts: Timeouts,
         progress: Progress,
     ) -> Result<Response<Incoming>, Failure> {
-        let mut answer = std::pin::pin!(self.hyper().await.request(request));
+        let hyper = self.hyper(request.uri()).await;
+        let mut answer = std::pin::pin!(hyper.request(request));
         let mut patience = timeouts.connect.saturating_add(timeouts.first_byte);
         loop {
             let before = progress.bytes();
@@ -103,21 +120,25 @@ fn reach(private: bool) -> Reach {
 /// TLS with the roots that are trusted.
 type Trusting = ConfigBuilder<ClientConfig, WantsClientCert>;
 
-fn hyper(reach: Reach, trusting: Trusting) -> Hyper {
+fn clients(reach: Reach, trusting: Trusting) -> Clients {
     let mut connector = HttpConnector::new_with_resolver(Resolver(reach));
     connector.enforce_http(false);
     connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(Timeouts::default().connect));
     let connector = HttpsConnectorBuilder::new()
         .with_tls_config(trusting.with_no_client_auth())
         .https_or_http()
         .enable_http1()
         .wrap_connector(connector);
-    Client::builder(TokioExecutor::new())
-        .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(IDLE_TIME)
-        .pool_max_idle_per_host(MOST_IDLE)
-        .http1_max_buf_size(MAX_HEAD)
-        .build(connector)
+    let client = |most_idle: usize| {
+        Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(IDLE_TIME)
+            .pool_max_idle_per_host(most_idle)
+            .http1_max_buf_size(MAX_HEAD)
+            .build(connector.clone())
+    };
+    Clients { keeping: client(MOST_IDLE), closing: client(0) }
 }
 
 fn native_roots() -> Trusting {

@@ -17,7 +17,7 @@ pub(super) struct Terms {
 }
 
 /// Most bytes of variables, names and values together.
-const MAX_VARIABLES: usize = 1 << 20;
+pub(super) const MAX_VARIABLES: usize = 1 << 20;
 
 /// Bytes that a variable counts besides its own.
 const VARIABLE_BYTES: usize = 64;

@@ -1,0 +1,12 @@
+; Two factors of 0x8001 in 16 bits, the smaller one a multiple of three.
+(set-option :produce-models true)
+(set-logic QF_BV)
+(declare-const x (_ BitVec 16))
+(declare-const y (_ BitVec 16))
+(assert (= (bvmul x y) #x8001))
+(assert (bvult #x0001 x))
+(assert (bvult x y))
+(assert (= (bvurem x #x0003) #x0000))
+(check-sat)
+(get-value (x y))
+(exit)
