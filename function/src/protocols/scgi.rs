@@ -11,12 +11,12 @@
 //! captured where they wait, which have read their environment before.
 
 use super::cgi::{self, environment, stdout::Stdout};
-use crate::driver::{Entry, Resolver};
 use crate::exchange::{Body, Exchange};
 use crate::invoke::InvokeError;
 use crate::protocol::{
     About, Conversation, Next, Opening, Outcome, Protocol, Required, Streams, Turn,
 };
+use crate::resolver::{Entry, Resolver};
 use bytes::Bytes;
 use std::task::{Context, Poll};
 use wfaas_vm::BoxError;
@@ -37,6 +37,7 @@ static ABOUT: About = About {
     body: "stdin, after the headers",
     answer: "stdout, after a head",
     imports: &[],
+    lifted: &[],
     example_imports: r#"(import "wasi_snapshot_preview1" "fd_write"
         (func $fd_write (param i32 i32 i32 i32) (result i32)))"#,
     example: r#"(data (i32.const 512) "content-type: text/plain\n\n")
