@@ -155,3 +155,18 @@ fn names_count_each_time_they_are_used() {
         Bindings { types: vec![Type::U8], functions: vec![function], ..Bindings::default() };
     assert!(bindings.encode().is_err());
 }
+
+#[test]
+fn functions_are_shown_as_wit_writes_them() {
+    let bindings = bindings();
+    let shown = bindings.text(&bindings.functions[0]).to_string();
+    assert_eq!(shown, "func(self: borrow<resource>) -> result<_, u8>");
+    let params =
+        [3, 4, 5, 6, 9, 10, 12].map(TypeIndex).map(|ty| Param { name: "p".to_owned(), ty });
+    let all = Function { params: params.to_vec(), result: None, is_async: false };
+    assert_eq!(
+        bindings.text(&all).to_string(),
+        "func(p: record { a: u8, b: string }, p: tuple<u8, u8>, p: variant { none, some: string }, \
+         p: enum { x, y }, p: flags { read, write }, p: input-stream, p: list<u8, 4>)"
+    );
+}

@@ -1,4 +1,4 @@
-//! From the bytes of a module to a finished artifact: compile, initialise, warm up.
+//! From the bytes of a module or a component to a finished artifact: fuse, compile, initialise, warm up.
 //!
 //! Plain data goes in, an [`Options`] and a [`Spec`], and comes out, a [`Built`] with a [`Report`]. A
 //! [`Progress`] sees it happen; `()` is one that does not look. Nothing here reads or writes files.
@@ -20,6 +20,7 @@
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
+mod component;
 mod init;
 mod until;
 mod warm_up;
@@ -29,9 +30,11 @@ pub use until::Until;
 pub use warm_up::{MAX_REQUESTS, WarmUp, WarmUpError, WarmedUp, warm_up};
 pub use {wfaas_compiler as compiler, wfaas_function::Spec};
 
+use component::Core;
 use std::time::{Duration, Instant};
 use wfaas_abi::artifact::bundle::set_bundle;
 use wfaas_compiler::CompileError;
+use wfaas_component::ComponentError;
 use wfaas_symbolize::DebugFile;
 use wfaas_vm::{Artifact, Config, Engine};
 
@@ -96,6 +99,9 @@ pub struct Report {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BuildError {
+    /// The component cannot be made one module.
+    #[error("cannot compile: {0}")]
+    Component(#[from] ComponentError),
     /// The module does not compile.
     #[error("cannot compile: {0}")]
     Compile(#[from] CompileError),
@@ -110,11 +116,11 @@ pub enum BuildError {
     Vm(#[from] wfaas_vm::Error),
 }
 
-/// Makes the artifact of a module, given as a binary or as text. While it is initialised and warmed
+/// Makes the artifact of a module or a component, given as a binary or as text. While it is initialised and warmed
 /// up, the guest has the environment and the limits of `spec`.
 ///
 /// # Errors
-/// [`BuildError`]: the module does not compile, or fails while it is run.
+/// [`BuildError`]: the module does not compile, the component is not supported, or fails while it is run.
 pub fn build(
     module: &[u8],
     spec: &Spec,
@@ -122,14 +128,15 @@ pub fn build(
     progress: &dyn Progress,
 ) -> Result<Built, BuildError> {
     let started = Instant::now();
+    let core = Core::of(module)?;
     let mut report = Report::default();
     let until = options.init.as_ref().and_then(|init| init.until.as_ref());
     let mut artifact = match until {
-        Some(until) => until::build(module, spec, options, until, progress)?,
-        None => compile(module, options, progress)?,
+        Some(until) => until::build(&core, spec, options, until, progress)?,
+        None => compile(&core, options, progress)?,
     };
     let code_hash = Artifact::parse(&artifact).map_err(wfaas_vm::Error::from)?.code_hash();
-    let debug = DebugFile::write(module, code_hash);
+    let debug = DebugFile::write(&core.module, code_hash);
     report.compile = started.elapsed();
     progress.linked();
     let Some(init) = &options.init else { return Ok(Built { artifact, debug, report }) };
@@ -161,13 +168,17 @@ pub fn build(
 
 /// The artifact of a module that has not run, with its files.
 fn compile(
-    module: &[u8],
+    core: &Core<'_>,
     options: &Options,
     progress: &dyn Progress,
 ) -> Result<Vec<u8>, BuildError> {
     let compiled = |done, total| progress.compiled(done, total);
-    let compile = wfaas_compiler::Options { progress: Some(&compiled), ..options.compile };
-    with_bundle(wfaas_compiler::compile(module, &compile)?.artifact, options)
+    let compile = wfaas_compiler::Options {
+        component: &core.bindings,
+        progress: Some(&compiled),
+        ..options.compile
+    };
+    with_bundle(wfaas_compiler::compile(&core.module, &compile)?.artifact, options)
 }
 
 /// The artifact with the files of the options.

@@ -4,6 +4,7 @@
 //! The module is compiled twice: to code of which the frames can be recorded, which runs once, here; and
 //! to the code that instances run, which has twins for the functions that were under way.
 
+use crate::component::Core;
 use crate::init::{InitError, failed};
 use crate::{BuildError, Options, Progress, WarmUp, with_bundle};
 use std::collections::VecDeque;
@@ -50,15 +51,19 @@ impl ByteStream for Inputs {
 
 /// The artifact of a program that goes on where it waits.
 pub(crate) fn build(
-    module: &[u8],
+    core: &Core<'_>,
     spec: &Spec,
     options: &Options,
     until: &Until,
     progress: &dyn Progress,
 ) -> Result<Vec<u8>, BuildError> {
     let compiled = |done, total| progress.compiled(done, total);
-    let compile = wfaas_compiler::Options { progress: Some(&compiled), ..options.compile };
-    let (recorded, areas) = compile_recorded(module, &compile)?;
+    let compile = wfaas_compiler::Options {
+        component: &core.bindings,
+        progress: Some(&compiled),
+        ..options.compile
+    };
+    let (recorded, areas) = compile_recorded(&core.module, &compile)?;
     let recorded = with_bundle(recorded.artifact, options)?;
     let from = Artifact::parse(&recorded).map_err(wfaas_vm::Error::from)?;
     let engine = Engine::new(wfaas_vm::Config::default())?;
@@ -80,7 +85,7 @@ pub(crate) fn build(
     let mut capture = instance.capture(&mut store).map_err(InitError::from)?;
     let text_offsets = from.functions().iter().map(|record| record.text_offset.get()).collect();
     let continuation = Continuation { export: entry.to_owned(), frames, text_offsets };
-    let continued = compile_continued(module, &compile, &continuation)?;
+    let continued = compile_continued(&core.module, &compile, &continuation)?;
     let continued = with_bundle(continued.artifact, options)?;
     let to = Artifact::parse(&continued).map_err(wfaas_vm::Error::from)?;
     relocate_references(&mut capture.image, &from, &to).map_err(wfaas_vm::Error::from)?;

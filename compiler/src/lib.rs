@@ -41,6 +41,7 @@ pub use arch::x86_64::cpu::parse_cpu;
 pub use continuation::Continuation;
 pub use dump::{assembly, clif, functions, listing};
 pub use error::CompileError;
+pub use front::parse::binary;
 pub use listing::{Listing, Machine, Row};
 pub use options::{Effort, OptLevel, Options, Progress};
 pub use switches::{Entry, Pass, Passes, Proof, Proofs, Proposal, Proposals, Switch, Switches};

@@ -3,6 +3,7 @@
 use wfaas_abi::Artifact;
 use wfaas_abi::artifact::bundle::{Bundle, BundleWriter, set_bundle};
 use wfaas_abi::artifact::{Proto, SectionId, seal};
+use wfaas_abi::component::Bindings;
 use wfaas_vm::{Config, Engine, Module};
 
 /// Compiles the bytes as a module; what comes of it can be loaded.
@@ -50,6 +51,69 @@ pub fn bundle(bytes: &[u8]) {
         damaged[at] ^= change[2];
     }
     read_bundle(&damaged);
+}
+
+/// Fuses the bytes as a component, then a valid component that they damage. A fused module compiles or is
+/// refused, since bodies of functions are not validated before; its bindings survive their bytes.
+///
+/// # Panics
+/// If anything panics, or bindings change.
+pub fn component(bytes: &[u8]) {
+    fuse(bytes);
+    let mut damaged = valid_component();
+    for change in bytes.as_chunks::<3>().0 {
+        let at = u16::from_le_bytes([change[0], change[1]]) as usize % damaged.len();
+        damaged[at] ^= change[2];
+    }
+    fuse(&damaged);
+}
+
+fn fuse(bytes: &[u8]) {
+    let Ok(fused) = wfaas_component::fuse(bytes) else { return };
+    let Ok(section) = fused.bindings.encode() else { return };
+    let read = Bindings::parse(&section).expect("bindings that were written can be read");
+    assert_eq!(read, fused.bindings);
+    compile(&fused.module);
+}
+
+/// A small component with something of each kind.
+fn valid_component() -> Vec<u8> {
+    let text = r#"(component
+        (import "a:b/c@0.2.1" (instance $host
+            (export "thing" (type $thing (sub resource)))
+            (export "get" (func (param "self" (borrow $thing)) (result (tuple string u8))))
+            (export "put" (func (param "list" (list (option u64)))))))
+        (alias export $host "thing" (type $thing)) (alias export $host "get" (func $get))
+        (alias export $host "put" (func $put))
+        (core module $libc (memory (export "memory") 1) (table (export "table") 2 funcref)
+            (global (export "base") i32 (i32.const 8)) (global (export "sp") (mut i32) (i32.const 9))
+            (func (export "realloc") (param i32 i32 i32 i32) (result i32) (global.get 1))
+            (func $start) (start $start))
+        (core instance $libc (instantiate $libc))
+        (alias core export $libc "memory" (core memory $memory))
+        (alias core export $libc "realloc" (core func $realloc))
+        (core func $get (canon lower (func $get) (memory $memory) (realloc $realloc)))
+        (core func $put (canon lower (func $put) (memory $memory)))
+        (core func $drop (canon resource.drop $thing))
+        (core module $main
+            (import "env" "memory" (memory 1)) (import "env" "table" (table 2 funcref))
+            (import "env" "base" (global i32)) (import "env" "sp" (global (mut i32)))
+            (import "host" "get" (func $get (param i32 i32)))
+            (import "host" "put" (func $put (param i32 i32)))
+            (import "host" "drop" (func $drop (param i32)))
+            (elem (i32.const 0) $get $run) (data (global.get 0) "data")
+            (func $run (export "run") (param i32 i32) (result i32)
+                (call $get (local.get 0) (local.get 1)) (call $drop (local.get 0))
+                (call_indirect (param i32 i32) (local.get 0) (local.get 1) (i32.const 0))
+                (global.get 1))
+            (func (export "post") (param i32)))
+        (core instance $main (instantiate $main (with "env" (instance $libc))
+            (with "host" (instance (export "get" (func $get)) (export "put" (func $put))
+                (export "drop" (func $drop))))))
+        (func (export "run") (param "text" string) (result (list u8)) (canon lift
+            (core func $main "run") (memory $memory) (realloc $realloc)
+            (post-return (core func $main "post")))))"#;
+    wat::parse_str(text).expect("a valid component")
 }
 
 /// Calls every reader of a bundle.

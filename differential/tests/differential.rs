@@ -106,6 +106,7 @@ fn fuzz_targets_run() {
         }
         hostile::artifact(&module);
         hostile::bundle(&module);
+        hostile::component(&module);
         for target in [run_bytes, restore_bytes] {
             target(&module, &choice).unwrap_or_else(|wrong| panic!("seed {seed}: {wrong}"));
         }

@@ -35,6 +35,7 @@
 mod layout;
 mod reader;
 pub mod records;
+mod text;
 mod types;
 mod writer;
 
@@ -44,6 +45,7 @@ pub use records::StringEncoding;
 pub(crate) use records::{
     BINDING_RECORDS, IMPORT_KINDS, RESOURCE_KINDS, STRING_ENCODINGS, TYPE_KINDS,
 };
+pub use text::FunctionText;
 pub use types::{Case, Field, FunctionIndex, Param, ResourceIndex, Type, TypeIndex};
 pub use writer::TooLarge;
 

@@ -1,5 +1,7 @@
 //! `faascli inspect`
 
+mod component;
+
 use crate::bounds;
 use crate::failure::{Blame, Failure};
 use crate::output::{self, human_bytes};
@@ -61,6 +63,8 @@ struct Report {
     sections: Vec<Section>,
     imports: Vec<Item>,
     exports: Vec<Item>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    component: Option<component::Report>,
 }
 
 /// The guest ABI that the exports speak for.
@@ -156,6 +160,7 @@ fn report(artifact: &Artifact<'_>) -> Result<Report, ArtifactError> {
         sections: sections(artifact),
         imports: imports(artifact)?,
         exports: exports(artifact)?,
+        component: artifact.component()?.map(|bindings| component::Report::of(&bindings)),
     })
 }
 
@@ -344,7 +349,8 @@ fn print(report: &Report) -> output::Result {
         ))?;
     }
     print_items("imports", &report.imports)?;
-    print_items("exports", &report.exports)
+    print_items("exports", &report.exports)?;
+    report.component.as_ref().map_or(Ok(()), component::Report::print)
 }
 
 fn print_items(title: &str, items: &[Item]) -> output::Result {

@@ -52,8 +52,11 @@ pub(crate) fn starts(bodies: &[Body<'_>]) -> PrimaryMap<DefinedFunc, u32> {
     bodies.iter().map(|body| body.body.range().start as u32).collect()
 }
 
-/// The binary module: `input` itself, or translated from text.
-pub(crate) fn binary(input: &[u8]) -> Result<Cow<'_, [u8]>, CompileError> {
+/// The binary of a module or a component: `input` itself, or translated from text.
+///
+/// # Errors
+/// [`CompileError::TooLarge`], or [`CompileError::Text`] for what is neither.
+pub fn binary(input: &[u8]) -> Result<Cow<'_, [u8]>, CompileError> {
     if input.len() > MAX_MODULE_BYTES {
         return Err(CompileError::TooLarge {
             what: "the module's size in bytes",

@@ -1,0 +1,28 @@
+//! Components: the core module that is compiled in place of one.
+
+use crate::BuildError;
+use std::borrow::Cow;
+use wfaas_abi::component::Bindings;
+use wfaas_component::{Fused, fuse, is_component};
+
+/// A core module to compile, and the section of the artifact that says how it speaks with its host.
+pub(crate) struct Core<'a> {
+    /// The bytes of the module.
+    pub(crate) module: Cow<'a, [u8]>,
+    /// The bytes of the section; empty if the module was none of a component.
+    pub(crate) bindings: Vec<u8>,
+}
+
+impl<'a> Core<'a> {
+    /// `module` itself, given as a binary or as text, or the fused module if it is a component.
+    pub(crate) fn of(module: &'a [u8]) -> Result<Core<'a>, BuildError> {
+        let module = wfaas_compiler::binary(module)?;
+        if !is_component(&module) {
+            return Ok(Core { module, bindings: Vec::new() });
+        }
+        let Fused { module, bindings } = fuse(&module)?;
+        let bindings =
+            Bindings::encode(&bindings).map_err(wfaas_component::ComponentError::from)?;
+        Ok(Core { module: module.into(), bindings })
+    }
+}

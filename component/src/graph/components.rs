@@ -1,0 +1,316 @@
+//! Evaluates definitions of components: imports, exports, instances, aliases.
+
+use super::cores::CoreScope;
+use super::{Graph, Lift, NamedImport};
+use crate::error::{ComponentError, invalid};
+use crate::parse::{Component, Definition, Module, Parsed};
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+use wasmparser::component_types::ComponentEntityType;
+use wasmparser::types::TypesRef;
+use wasmparser::{
+    ComponentAlias, ComponentExport, ComponentExternalKind, ComponentImport, ComponentInstance,
+    ComponentOuterAliasKind,
+};
+use wfaas_abi::component::{FunctionName, MAX_ITEMS};
+
+/// Most components inside of each other that are instantiated.
+const MAX_DEPTH: usize = 16;
+
+/// Most definitions that are evaluated, those of a component as often as it is instantiated.
+const MAX_DEFINITIONS: usize = 1 << 20;
+
+/// A thing that components import and export.
+#[derive(Clone)]
+pub(super) enum Item<'a> {
+    Module(Rc<Module<'a>>),
+    Component(Rc<Component<'a>>),
+    Func(Func),
+    Instance(Rc<Exports<'a>>),
+    Type,
+}
+
+/// A function of a component.
+#[derive(Clone)]
+pub(super) enum Func {
+    Imported(FunctionName),
+    /// By its place among the lifted functions.
+    Lifted(usize),
+}
+
+/// The exports of an instance.
+pub(super) type Exports<'a> = BTreeMap<String, Item<'a>>;
+
+/// The index spaces of a component, as far as they have been filled.
+#[derive(Default)]
+pub(super) struct Scope<'a> {
+    pub(super) modules: Vec<Rc<Module<'a>>>,
+    components: Vec<Rc<Component<'a>>>,
+    pub(super) funcs: Vec<Func>,
+    instances: Vec<Rc<Exports<'a>>>,
+    /// Number of types.
+    pub(super) types: u32,
+    exports: Exports<'a>,
+}
+
+/// The source of imports.
+enum Imports<'a, 't> {
+    /// The host.
+    Host(TypesRef<'t>),
+    /// The component that instantiates.
+    Given(HashMap<String, Item<'a>>),
+}
+
+/// Evaluates a component, and collects its graph.
+#[derive(Default)]
+pub(super) struct Evaluator<'a> {
+    pub(super) graph: Graph<'a>,
+    pub(super) cores: CoreScope<'a>,
+    /// Definitions evaluated so far.
+    evaluated: usize,
+}
+
+impl<'a> Evaluator<'a> {
+    /// Evaluates the outermost component.
+    pub(super) fn root(&mut self, parsed: &Parsed<'a>) -> Result<(), ComponentError> {
+        let host = Imports::Host(parsed.types.as_ref());
+        let exports = self.evaluate(&parsed.root, &host, 0)?;
+        for (name, item) in exports {
+            self.export(name, &item)?;
+        }
+        Ok(())
+    }
+
+    fn evaluate(
+        &mut self,
+        component: &Component<'a>,
+        imports: &Imports<'a, '_>,
+        depth: usize,
+    ) -> Result<Exports<'a>, ComponentError> {
+        if depth > MAX_DEPTH {
+            return Err(ComponentError::Unsupported("many levels of inner components"));
+        }
+        let mut scope = Scope::default();
+        for definition in &component.definitions {
+            self.evaluated += 1;
+            if self.evaluated > MAX_DEFINITIONS {
+                let what = "the number of definitions";
+                return Err(ComponentError::TooLarge { what, limit: MAX_DEFINITIONS });
+            }
+            match definition {
+                Definition::Component(component) => scope.components.push(component.clone()),
+                Definition::Type => scope.types += 1,
+                Definition::Import(import) => {
+                    let item = self.import(import, imports)?;
+                    scope.add(item);
+                }
+                Definition::Export(export) => scope.export(export)?,
+                Definition::Instance(instance) => {
+                    let exports = self.instance(&scope, instance, depth)?;
+                    scope.instances.push(Rc::new(exports));
+                }
+                Definition::Alias(alias @ ComponentAlias::InstanceExport { .. })
+                | Definition::Alias(alias @ ComponentAlias::Outer { .. }) => scope.alias(alias)?,
+                core if depth == 0 => self.core_definition(core, &mut scope)?,
+                _ => return Err(ComponentError::Unsupported("core modules in inner components")),
+            }
+        }
+        Ok(scope.exports)
+    }
+
+    fn import(
+        &mut self,
+        import: &ComponentImport<'a>,
+        imports: &Imports<'a, '_>,
+    ) -> Result<Item<'a>, ComponentError> {
+        match imports {
+            Imports::Host(types) => {
+                let item = types.component_item_for_import(import.name.name);
+                let ty = item.ok_or(invalid("an import without a type"))?.ty;
+                let full_name = import.name.full_name().into_owned();
+                let item = import_from_host(&full_name, ty, *types)?;
+                self.graph.imports.push(NamedImport { name: import.name.name, full_name });
+                Ok(item)
+            }
+            Imports::Given(given) => {
+                let item = given.get(import.name.name).cloned();
+                item.ok_or(invalid("an argument is missing"))
+            }
+        }
+    }
+
+    fn instance(
+        &mut self,
+        scope: &Scope<'a>,
+        instance: &ComponentInstance<'a>,
+        depth: usize,
+    ) -> Result<Exports<'a>, ComponentError> {
+        match instance {
+            ComponentInstance::Instantiate { component_index, args } => {
+                let component = scope.components.get(*component_index as usize).cloned();
+                let component = component.ok_or(invalid("a component is not there"))?;
+                let mut given = HashMap::new();
+                for arg in args {
+                    given.insert(arg.name.to_owned(), scope.item(arg.kind, arg.index)?);
+                }
+                self.evaluate(&component, &Imports::Given(given), depth + 1)
+            }
+            ComponentInstance::FromExports(exports) => {
+                let named = |export: &ComponentExport<'a>| {
+                    let item = scope.item(export.kind, export.index)?;
+                    Ok((export.name.name.to_owned(), item))
+                };
+                exports.iter().map(named).collect()
+            }
+        }
+    }
+
+    /// Adds an export of the outermost component.
+    fn export(&mut self, name: String, item: &Item<'a>) -> Result<(), ComponentError> {
+        let refused =
+            |kind| ComponentError::UnsupportedItem { place: "export", name: name.clone(), kind };
+        match item {
+            Item::Func(func) => self.export_func(String::new(), name, func),
+            Item::Type => Ok(()),
+            Item::Instance(exports) => {
+                for (member, item) in exports.iter() {
+                    match item {
+                        Item::Func(func) => self.export_func(name.clone(), member.clone(), func)?,
+                        Item::Type => {}
+                        _ => return Err(refused("instance with modules, components or instances")),
+                    }
+                }
+                Ok(())
+            }
+            Item::Module(_) => Err(refused("core module")),
+            Item::Component(_) => Err(refused("component")),
+        }
+    }
+
+    fn export_func(
+        &mut self,
+        interface: String,
+        name: String,
+        func: &Func,
+    ) -> Result<(), ComponentError> {
+        let Func::Lifted(lift) = func else {
+            let kind = "function that is imported";
+            return Err(ComponentError::UnsupportedItem { place: "export", name, kind });
+        };
+        if self.graph.exports.len() >= MAX_ITEMS {
+            return Err(ComponentError::TooLarge {
+                what: "the number of exports",
+                limit: MAX_ITEMS,
+            });
+        }
+        self.graph.exports.push((FunctionName { interface, name }, *lift));
+        Ok(())
+    }
+
+    /// Adds a lifted function to the index space of functions.
+    pub(super) fn add_lift(&mut self, scope: &mut Scope<'a>, lift: Lift) {
+        scope.funcs.push(Func::Lifted(self.graph.lifts.len()));
+        self.graph.lifts.push(lift);
+    }
+}
+
+/// An import of the outermost component: functions and types only.
+fn import_from_host<'a>(
+    name: &str,
+    ty: ComponentEntityType,
+    types: TypesRef<'_>,
+) -> Result<Item<'a>, ComponentError> {
+    let refused = |ty: &ComponentEntityType| ComponentError::UnsupportedItem {
+        place: "import",
+        name: name.to_owned(),
+        kind: kind_of(ty),
+    };
+    let function = |interface: &str, name: &str| {
+        let (interface, name) = (interface.to_owned(), name.to_owned());
+        Item::Func(Func::Imported(FunctionName { interface, name }))
+    };
+    match ty {
+        ComponentEntityType::Func(_) => Ok(function("", name)),
+        ComponentEntityType::Type { .. } => Ok(Item::Type),
+        ComponentEntityType::Instance(id) => {
+            let mut exports = Exports::new();
+            for (export, item) in &types[id].exports {
+                let item = match item.ty {
+                    ComponentEntityType::Func(_) => function(name, export),
+                    ComponentEntityType::Type { .. } => Item::Type,
+                    ref other => return Err(refused(other)),
+                };
+                exports.insert(export.clone(), item);
+            }
+            Ok(Item::Instance(Rc::new(exports)))
+        }
+        ref other => Err(refused(other)),
+    }
+}
+
+impl<'a> Scope<'a> {
+    /// Adds an item to its index space.
+    fn add(&mut self, item: Item<'a>) {
+        match item {
+            Item::Module(module) => self.modules.push(module),
+            Item::Component(component) => self.components.push(component),
+            Item::Func(func) => self.funcs.push(func),
+            Item::Instance(exports) => self.instances.push(exports),
+            Item::Type => self.types += 1,
+        }
+    }
+
+    fn item(&self, kind: ComponentExternalKind, index: u32) -> Result<Item<'a>, ComponentError> {
+        let index = index as usize;
+        let item = match kind {
+            ComponentExternalKind::Module => self.modules.get(index).cloned().map(Item::Module),
+            ComponentExternalKind::Component => {
+                self.components.get(index).cloned().map(Item::Component)
+            }
+            ComponentExternalKind::Func => self.funcs.get(index).cloned().map(Item::Func),
+            ComponentExternalKind::Instance => {
+                self.instances.get(index).cloned().map(Item::Instance)
+            }
+            ComponentExternalKind::Type => Some(Item::Type),
+            ComponentExternalKind::Value => {
+                return Err(ComponentError::Unsupported("values as imports or exports"));
+            }
+        };
+        item.ok_or(invalid("an index is outside of its index space"))
+    }
+
+    /// An export is a new item of the exporting component, too.
+    fn export(&mut self, export: &ComponentExport<'a>) -> Result<(), ComponentError> {
+        let item = self.item(export.kind, export.index)?;
+        self.add(item.clone());
+        self.exports.insert(export.name.full_name().into_owned(), item);
+        Ok(())
+    }
+
+    fn alias(&mut self, alias: &ComponentAlias<'a>) -> Result<(), ComponentError> {
+        match alias {
+            ComponentAlias::InstanceExport { instance_index, name, .. } => {
+                let instance = self.instances.get(*instance_index as usize);
+                let item = instance.and_then(|exports| exports.get(*name)).cloned();
+                self.add(item.ok_or(invalid("an alias of an export that is not there"))?);
+            }
+            ComponentAlias::Outer { kind: ComponentOuterAliasKind::Type, .. } => self.types += 1,
+            ComponentAlias::Outer { kind: ComponentOuterAliasKind::CoreType, .. } => {}
+            _ => {
+                return Err(ComponentError::Unsupported("outer aliases of modules or components"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn kind_of(ty: &ComponentEntityType) -> &'static str {
+    match ty {
+        ComponentEntityType::Module(_) => "core module",
+        ComponentEntityType::Func(_) => "function",
+        ComponentEntityType::Value(_) => "value",
+        ComponentEntityType::Type { .. } => "type",
+        ComponentEntityType::Instance(_) => "instance inside of an instance",
+        ComponentEntityType::Component(_) => "component",
+    }
+}

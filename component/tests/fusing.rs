@@ -1,0 +1,349 @@
+//! Fused modules behave as the component would: written by hand, run in the VM with a host of a few closures.
+
+use std::sync::{Arc, Mutex};
+use wfaas_abi::component::ImportKind;
+use wfaas_component::{ComponentError, Fused};
+use wfaas_vm::{Caller, Config, Engine, Instance, Linker, Module, Store};
+
+fn fuse(text: &str) -> Fused {
+    let component = wat::parse_str(text).unwrap();
+    let fused = wfaas_component::fuse(&component).unwrap_or_else(|error| panic!("{error}"));
+    let mut validator = wasmparser::Validator::new();
+    if let Err(error) = validator.validate_all(&fused.module) {
+        panic!("the fused module is invalid: {error}");
+    }
+    fused
+}
+
+fn refused(text: &str) -> String {
+    let component = wat::parse_str(text).unwrap();
+    wfaas_component::fuse(&component).unwrap_err().to_string()
+}
+
+/// An instance of a fused module. Its store's data is what the host functions have noted.
+struct Guest {
+    store: Store<Vec<String>>,
+    instance: Instance,
+}
+
+impl Guest {
+    fn new(fused: &Fused, define: impl FnOnce(&mut Linker<Vec<String>>)) -> Guest {
+        let engine = Engine::new(Config::default()).unwrap();
+        let artifact = wfaas_compiler::compile(&fused.module, &Default::default()).unwrap();
+        let module = Module::from_bytes(&engine, &artifact.artifact).unwrap();
+        let mut linker = Linker::new(&engine);
+        define(&mut linker);
+        let mut store = Store::new(&engine, Vec::new());
+        let instance = linker.instantiate(&mut store, &module).unwrap();
+        Guest { store, instance }
+    }
+
+    /// Calls the lifted function `name` of the world, without parameters.
+    fn call(&mut self, name: &str) -> i32 {
+        let export = format!("#{name}");
+        let function = self.instance.get_typed_func::<(), i32>(&mut self.store, &export).unwrap();
+        function.call(&mut self.store, ()).unwrap()
+    }
+}
+
+#[test]
+fn modules_of_one_memory_call_each_other_and_share() {
+    let fused = fuse(
+        r#"(component
+            (core module $libc
+                (memory (export "memory") 1)
+                (global $sp (export "sp") (mut i32) (i32.const 100))
+                (global (export "base") i32 (i32.const 64))
+                (table (export "table") 4 funcref)
+                (func (export "bump") (result i32)
+                    (global.set $sp (i32.add (global.get $sp) (i32.const 1)))
+                    (global.get $sp)))
+            (core module $main
+                (import "env" "memory" (memory 1))
+                (import "env" "sp" (global $sp (mut i32)))
+                (import "env" "base" (global $base i32))
+                (import "env" "bump" (func $bump (result i32)))
+                (import "env" "table" (table 4 funcref))
+                (type $f (func (result i32)))
+                (elem (i32.const 2) $bump)
+                (data (offset (global.get $base)) "\2a")
+                (func (export "run") (result i32)
+                    (drop (call $bump))
+                    (drop (call_indirect (type $f) (i32.const 2)))
+                    (i32.add (i32.load8_u (i32.const 64)) (global.get $sp))))
+            (core instance $libc (instantiate $libc))
+            (core instance $main (instantiate $main (with "env" (instance $libc))))
+            (func (export "run") (result u32) (canon lift (core func $main "run"))))"#,
+    );
+    assert_eq!(fused.bindings.imports, []);
+    // 42 of the data, 100 of the stack pointer, and two bumps.
+    assert_eq!(Guest::new(&fused, |_| ()).call("run"), 42 + 100 + 2);
+}
+
+#[test]
+fn instances_take_effect_one_after_the_other() {
+    let fused = fuse(
+        r#"(component
+            (core module $first
+                (memory (export "memory") 1)
+                (table (export "table") 2 funcref)
+                (global $seen (mut i32) (i32.const -1))
+                (data (i32.const 0) "\07")
+                (func $start
+                    (global.set $seen (i32.add (i32.load8_u (i32.const 0)) (i32.load8_u (i32.const 1)))))
+                (start $start)
+                (func (export "seen") (result i32) (global.get $seen)))
+            (core module $second
+                (import "env" "memory" (memory 1))
+                (import "env" "table" (table 2 funcref))
+                (type $f (func (result i32)))
+                (data (i32.const 1) "\64")
+                (elem (i32.const 1) $hundred)
+                (global $mine (mut i32) (i32.const 0))
+                (func $hundred (result i32) (i32.load8_u (i32.const 1)))
+                (func $start (global.set $mine (call_indirect (type $f) (i32.const 1))))
+                (start $start)
+                (func (export "mine") (result i32) (global.get $mine)))
+            (core instance $first (instantiate $first))
+            (core instance $second (instantiate $second (with "env" (instance $first))))
+            (func (export "seen") (result u32) (canon lift (core func $first "seen")))
+            (func (export "mine") (result u32) (canon lift (core func $second "mine"))))"#,
+    );
+    let mut guest = Guest::new(&fused, |_| ());
+    // The first start function ran before the second module's data were there.
+    assert_eq!((guest.call("seen"), guest.call("mine")), (7, 100));
+}
+
+#[test]
+fn a_module_that_is_instantiated_twice_has_two_states() {
+    let fused = fuse(
+        r#"(component
+            (core module $counter
+                (global $n (mut i32) (i32.const 0))
+                (func (export "count") (result i32)
+                    (global.set $n (i32.add (global.get $n) (i32.const 1)))
+                    (global.get $n)))
+            (core instance $a (instantiate $counter))
+            (core instance $b (instantiate $counter))
+            (func (export "a") (result u32) (canon lift (core func $a "count")))
+            (func (export "b") (result u32) (canon lift (core func $b "count"))))"#,
+    );
+    let mut guest = Guest::new(&fused, |_| ());
+    assert_eq!((guest.call("a"), guest.call("a"), guest.call("b")), (1, 2, 1));
+}
+
+/// A component with the shim and the fixup that `wit-component` makes, and an allocator in the memory that the
+/// shim is there for.
+const SHIM: &str = r#"(component
+    (import "test:host/texts@1.2.3" (instance $texts
+        (export "get" (func (param "n" u32) (result string)))
+        (export "put" (func (param "text" string)))))
+    (core module $main
+        (import "test:host/texts@1.2.3" "get" (func $get (param i32 i32)))
+        (import "test:host/texts@1.2.3" "put" (func $put (param i32 i32)))
+        (memory (export "memory") 1)
+        (global $heap (mut i32) (i32.const 1024))
+        (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+            (i32.store (i32.const 8) (i32.add (i32.load (i32.const 8)) (i32.const 1)))
+            (i32.store (i32.const 12) (local.get 2))
+            (global.get $heap)
+            (global.set $heap (i32.add (global.get $heap) (local.get 3))))
+        (func (export "run") (result i32)
+            (call $get (i32.const 5) (i32.const 0))
+            (call $put (i32.load (i32.const 0)) (i32.load (i32.const 4)))
+            ;; calls of the allocator, and the alignment of the last
+            (i32.add (i32.mul (i32.load (i32.const 8)) (i32.const 10)) (i32.load (i32.const 12)))))
+    (core module $shim
+        (type $two (func (param i32 i32)))
+        (table (export "$imports") 2 2 funcref)
+        (func (export "0") (param i32 i32)
+            (call_indirect (type $two) (local.get 0) (local.get 1) (i32.const 0)))
+        (func (export "1") (param i32 i32)
+            (call_indirect (type $two) (local.get 0) (local.get 1) (i32.const 1))))
+    (core module $fixup
+        (import "" "$imports" (table 2 2 funcref))
+        (import "" "0" (func (param i32 i32)))
+        (import "" "1" (func (param i32 i32)))
+        (elem (i32.const 0) 0 1))
+    (core instance $shim (instantiate $shim))
+    (alias core export $shim "0" (core func $shim0))
+    (alias core export $shim "1" (core func $shim1))
+    (core instance $main (instantiate $main (with "test:host/texts@1.2.3" (instance
+        (export "get" (func $shim0)) (export "put" (func $shim1))))))
+    (alias core export $main "memory" (core memory $memory))
+    (alias core export $main "cabi_realloc" (core func $realloc))
+    (alias export $texts "get" (func $get))
+    (alias export $texts "put" (func $put))
+    (core func $lowered_get
+        (canon lower (func $get) (memory $memory) (realloc $realloc) string-encoding=utf16))
+    (core func $lowered_put (canon lower (func $put) (memory $memory)))
+    (alias core export $shim "$imports" (core table $table))
+    (core instance (instantiate $fixup (with "" (instance
+        (export "$imports" (table $table))
+        (export "0" (func $lowered_get))
+        (export "1" (func $lowered_put))))))
+    (func (export "run") (result u32) (canon lift (core func $main "run"))))"#;
+
+#[test]
+fn results_are_stored_in_memory_that_the_guest_allocates() {
+    let fused = fuse(SHIM);
+    let kinds: Vec<_> = fused.bindings.imports.iter().map(|import| &import.kind).collect();
+    let [
+        ImportKind::Lowered { realloc: true, .. },
+        ImportKind::ReallocNext,
+        ImportKind::Lowered { realloc: false, .. },
+    ] = kinds[..]
+    else {
+        panic!("{kinds:#?}");
+    };
+    let retptr = Arc::new(Mutex::new(0));
+    let mut guest = Guest::new(&fused, |linker| {
+        let begin = retptr.clone();
+        let (module, texts) = ("canon", "test:host/texts@1.2.3");
+        linker.func_wrap(texts, "get", move |_: Caller<'_, Vec<String>>, n: i32, ptr: i32| {
+            *begin.lock().unwrap() = ptr as usize;
+            i64::from(n) | 2 << 32
+        });
+        linker.func_wrap(
+            module,
+            "realloc.next",
+            move |mut caller: Caller<'_, Vec<String>>, ptr: i32| {
+                let memory = caller.memory().unwrap();
+                memory.write(&mut caller, ptr as usize, b"hello").unwrap();
+                let result = [ptr.to_le_bytes(), 5_i32.to_le_bytes()].concat();
+                memory.write(&mut caller, *retptr.lock().unwrap(), &result).unwrap();
+                0_i64
+            },
+        );
+        linker.func_wrap(
+            texts,
+            "put",
+            |mut caller: Caller<'_, Vec<String>>, ptr: i32, len: i32| {
+                let memory = caller.memory().unwrap();
+                let mut text = vec![0; len as usize];
+                memory.read(&caller, ptr as usize, &mut text).unwrap();
+                caller.data_mut().push(String::from_utf8(text).unwrap());
+            },
+        );
+    });
+    assert_eq!(guest.call("run"), 12, "one call of the allocator, for an alignment of 2");
+    assert_eq!(guest.store.data(), &["hello"]);
+}
+
+#[test]
+fn destructors_are_called_by_the_guest_if_the_host_says_so() {
+    let fused = fuse(
+        r#"(component
+            (core module $state
+                (global $dropped (export "dropped") (mut i32) (i32.const 0))
+                (func (export "dtor") (param i32) (global.set $dropped (local.get 0))))
+            (core instance $state (instantiate $state))
+            (type $thing (resource (rep i32) (dtor (core func $state "dtor"))))
+            (core func $new (canon resource.new $thing))
+            (core func $rep (canon resource.rep $thing))
+            (core func $drop (canon resource.drop $thing))
+            (core module $main
+                (import "" "new" (func $new (param i32) (result i32)))
+                (import "" "rep" (func $rep (param i32) (result i32)))
+                (import "" "drop" (func $drop (param i32)))
+                (import "" "dropped" (global $dropped (mut i32)))
+                (func (export "run") (result i32)
+                    (local $handle i32)
+                    (local.set $handle (call $new (i32.const 77)))
+                    (call $drop (local.get $handle))
+                    (global.get $dropped))
+                (func (export "borrowed") (result i32)
+                    (global.set $dropped (i32.const -5))
+                    (call $drop (i32.const 3))
+                    (i32.add (global.get $dropped) (call $rep (i32.const 9)))))
+            (core instance $main (instantiate $main (with "" (instance
+                (export "new" (func $new)) (export "rep" (func $rep)) (export "drop" (func $drop))
+                (export "dropped" (global $state "dropped"))))))
+            (export $exported "thing" (type $thing))
+            (func (export "run") (result s32) (canon lift (core func $main "run")))
+            (func (export "borrowed") (result s32) (canon lift (core func $main "borrowed"))))"#,
+    );
+    let mut guest = Guest::new(&fused, |linker| {
+        linker.func_wrap("canon", "resource.new 0", |_: Caller<'_, Vec<String>>, rep: i32| rep + 1);
+        linker.func_wrap("canon", "resource.rep 0", |_: Caller<'_, Vec<String>>, h: i32| h - 1);
+        linker.func_wrap("canon", "resource.drop 0", |_: Caller<'_, Vec<String>>, handle: i32| {
+            if handle == 78 { i64::from(handle - 1) } else { -1 }
+        });
+    });
+    assert_eq!(guest.call("run"), 77);
+    assert_eq!(guest.call("borrowed"), -5 + 8, "the destructor was not called");
+}
+
+#[test]
+fn functions_keep_their_names() {
+    let component = wat::parse_str(SHIM).unwrap();
+    let fused = wfaas_component::fuse(&component).unwrap();
+    let text = String::from_utf8_lossy(&fused.module).into_owned();
+    assert!(text.contains("stub:test:host/texts@1.2.3.get"));
+}
+
+#[test]
+fn unsupported_features_are_refused_by_name() {
+    let cases = [
+        (
+            r#"(component
+                (core module $a (memory 1)) (core instance (instantiate $a))
+                (core instance (instantiate $a)))"#,
+            "components with several memories are not supported",
+        ),
+        (
+            "(component (core module $a (memory i64 1)) (core instance (instantiate $a)))",
+            "components with a 64-bit memory are not supported",
+        ),
+        (
+            r#"(component (component $inner (core module $a) (core instance (instantiate $a)))
+                (instance (instantiate $inner)))"#,
+            "components with core modules in inner components are not supported",
+        ),
+        (
+            r#"(component (import "a" (func $f async))
+                (core func (canon lower (func $f) async)))"#,
+            "components with async functions (WASI 0.3) are not supported",
+        ),
+        (
+            r#"(component (import "a" (core module)))"#,
+            "the component's import \"a\" is not supported: it is a core module",
+        ),
+        (
+            r#"(component (core module $m) (export "a" (core module $m)))"#,
+            "the component's export \"a\" is not supported: it is a core module",
+        ),
+        (
+            "(component (core func (canon error-context.drop)))",
+            "components with error contexts are not supported",
+        ),
+    ];
+    for (text, message) in cases {
+        assert_eq!(refused(text), message, "{text}");
+    }
+}
+
+#[test]
+fn hostile_components_are_refused() {
+    let deep = |levels: usize| format!("{}{}", "(component ".repeat(levels), ")".repeat(levels));
+    assert!(
+        wfaas_component::fuse(&wat::parse_str(deep(50)).unwrap()).is_ok(),
+        "never instantiated"
+    );
+    // Each component instantiates the one before twice.
+    let mut text = "(component $c0)".to_owned();
+    for level in 1..40 {
+        text += &format!(
+            "(component $c{level} (alias outer 1 $c{} (component $c))
+                (instance (instantiate $c)) (instance (instantiate $c)))",
+            level - 1
+        );
+    }
+    let doubling = format!("(component {text} (instance (instantiate $c39)))");
+    let refused = wfaas_component::fuse(&wat::parse_str(doubling).unwrap()).unwrap_err();
+    assert!(matches!(refused, ComponentError::Unsupported(_)), "{refused}");
+    for bytes in [&b"\0asm\x0d\0\x01\0"[..], b"\0asm\x01\0\0\0", b"", b"\0asm\x0d\0\x01\0\x01\x08"]
+    {
+        assert!(wfaas_component::fuse(bytes).is_err() || bytes.len() == 8);
+    }
+}
