@@ -300,6 +300,19 @@ fn resources_are_used_in_order_or_the_handler_is_ended() {
     assert_eq!(of(header), Violation::OutOfBounds);
 }
 
+#[test]
+fn little_of_a_body_waits_for_its_head() {
+    let piece = "(call $write (local.get $stream) (i32.const 0) (i32.const 60000) (i32.const 64))";
+    let begin = "(call $body_write (local.get $body) (i32.const 64))
+        (local.set $stream (i32.load (i32.const 68)))";
+    let end = format!("(call $drop_stream (local.get $stream)) {FINISH}");
+    let error = failure(&format!("{MAKE} {begin} {piece} {piece} {SET} {end}"));
+    assert!(error.to_string().contains("64 KiB"), "{error}");
+    let function = handler(&format!("{MAKE} {begin} {piece} {SET} {piece} {end}"));
+    let answer = function.try_function().expect("it is a function").handle(exchange("/"));
+    assert_eq!(answer.unwrap().body().len(), 120_000);
+}
+
 /// Copies an input stream to the answer, piece by piece: waits until something is there, then reads.
 fn copy() -> String {
     format!(

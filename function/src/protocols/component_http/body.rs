@@ -3,6 +3,7 @@
 use super::error;
 use super::fields;
 use crate::exchange::Body;
+use crate::invoke::GuestFault;
 use crate::reply::Reply;
 use bytes::Bytes;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -75,6 +76,9 @@ struct State {
 /// Most bytes that wait for a reply.
 const MAX_WAITING: usize = crate::reply::WINDOW;
 
+/// Why a body cannot be written any further.
+const EARLY: &str = "the component wrote more than 64 KiB of a body before it sent the head";
+
 impl Writing {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -126,8 +130,9 @@ impl Writing {
 }
 
 impl ByteSink for Writing {
+    /// Nobody makes room before there is a reply: no wait for it would end.
     fn is_full(&self) -> bool {
-        self.room() == 0
+        self.lock().reply.as_ref().is_some_and(Reply::is_full)
     }
 
     fn room(&self) -> usize {
@@ -138,14 +143,8 @@ impl ByteSink for Writing {
         }
     }
 
-    /// A guest that fills it before there is a reply waits for itself, until its deadline.
     fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let state = self.lock();
-        match &state.reply {
-            Some(reply) => reply.poll_room(context),
-            None if state.waiting.len() < MAX_WAITING => Poll::Ready(()),
-            None => Poll::Pending,
-        }
+        self.lock().reply.as_ref().map_or(Poll::Ready(()), |reply| reply.poll_room(context))
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<usize, BoxError> {
@@ -154,6 +153,9 @@ impl ByteSink for Writing {
             return Ok(reply.write(bytes)?);
         }
         let len = bytes.len().min(MAX_WAITING - state.waiting.len());
+        if len == 0 && !bytes.is_empty() {
+            return Err(GuestFault(EARLY.to_owned()).into());
+        }
         state.waiting.extend_from_slice(&bytes[..len]);
         Ok(len)
     }
