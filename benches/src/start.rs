@@ -21,8 +21,10 @@ pub(crate) fn run(only: &str, rounds: usize) -> anyhow::Result<Vec<Row>> {
         let guest = protocol.about().guest.rsplit(' ').next();
         let name = format!("handle_{}", guest.unwrap_or_default());
         // The peer of these rows is the guest without its protocol, and so without the protocol's imports.
-        if name.contains(only) && protocol.about().example_imports.is_empty() {
-            rows.push(handle(&name, protocol.about(), rounds)?);
+        let about = protocol.about();
+        let has_peer = !about.example.is_empty() && about.example_imports.is_empty();
+        if name.contains(only) && has_peer {
+            rows.push(handle(&name, about, rounds)?);
         }
     }
     anyhow::ensure!(!rows.is_empty(), "no workload's name contains {only:?}");

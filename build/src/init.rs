@@ -12,8 +12,9 @@ use std::time::{Duration, Instant};
 use wfaas_abi::artifact::replace_image;
 use wfaas_abi::{Artifact, ArtifactError, FuncType, untrusted};
 use wfaas_function::{AbiError, InvokeError, Protocols, Spec, State, run::exported_functions};
+use wfaas_vm::component::Resource;
 use wfaas_vm::{Capture, Engine, ExternType, Instance, Linker, Module, Store};
-use wfaas_wasi::{EnvironmentError, Exit, INITIALIZE, Output, Wasi};
+use wfaas_wasi::{EnvironmentError, Exit, HasWasi, INITIALIZE, Output, Wasi};
 
 /// The init export that runs if no other one is asked for.
 pub const DEFAULT_INIT: &str = "wizer.initialize";
@@ -208,11 +209,27 @@ fn capture(
             Err(error) => return Err(error),
         }
     }
+    if let Some(reason) = live_handle(module, &mut store)? {
+        return Ok(Err(reason));
+    }
     match instance.capture(&mut store) {
         Ok(capture) => Ok(Ok(capture)),
         Err(wfaas_vm::Error::Capture(reason)) => Ok(Err(reason)),
         Err(error) => Err(error.into()),
     }
+}
+
+/// A handle that a component holds: the table that it is in is not in the image.
+fn live_handle(module: &Module, store: &mut Store<State>) -> Result<Option<String>, InitError> {
+    let held = store.data_mut().wasi().resources().types();
+    let Some(component) = module.component()? else { return Ok(None) };
+    Ok(held.first().map(|held| match component.resources.get(held.index()) {
+        Some(Resource::Imported { interface, name }) => {
+            let [interface, name] = [interface, name].map(|text| untrusted::name(text).to_string());
+            format!("it holds a handle of {interface} {name}, which no image can have")
+        }
+        _ => "it holds a handle of a resource of its own, which no image can have".to_owned(),
+    }))
 }
 
 /// An import that is not there at build time.

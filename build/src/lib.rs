@@ -128,8 +128,8 @@ pub fn build(
     progress: &dyn Progress,
 ) -> Result<Built, BuildError> {
     let started = Instant::now();
-    let mut report = Report::default();
     let core = Core::of(module)?;
+    let mut report = Report::default();
     let until = options.init.as_ref().and_then(|init| init.until.as_ref());
     let mut artifact = match until {
         Some(until) => until::build(&core, spec, options, until, progress)?,

@@ -2,6 +2,7 @@
 
 use crate::head::HeadError;
 use wfaas_vm::{BoxError, Fault, Trap, TrapCode, Uncaught};
+use wfaas_wasi::preview2::Violation;
 use wfaas_wasi::{Exit, OutputLimit};
 
 /// Why a request was not answered.
@@ -90,6 +91,9 @@ impl From<wfaas_vm::Error> for InvokeError {
         }
         if let Some(fault) = error.downcast_ref::<GuestFault>() {
             return InvokeError::protocol(fault.clone());
+        }
+        if let Some(violation) = error.downcast_ref::<Violation>() {
+            return InvokeError::protocol(violation.clone());
         }
         match error {
             wfaas_vm::Error::Trap(trap) if trap.code == TrapCode::DeadlineExceeded => {

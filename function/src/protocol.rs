@@ -19,6 +19,7 @@ use crate::state::State;
 use crate::target::Target;
 use std::any::Any;
 use std::fmt;
+use wfaas_vm::component::Bindings;
 use wfaas_vm::{ExternType, FuncType, Linker, Module, Val, ValType};
 use wfaas_wasi::{HasWasi, LogEvent, Output, OutputLimit};
 
@@ -69,6 +70,9 @@ pub struct About {
     pub exports: &'static [Required],
     /// Modules of imports that only guests of this protocol have.
     pub imports: &'static [&'static str],
+    /// Functions that only components of this protocol export, each with its interface without patch level.
+    /// Exports of the core module that a component was fused to say nothing.
+    pub lifted: &'static [(&'static str, &'static str)],
     /// Where a guest finds the body of a request.
     pub body: &'static str,
     /// Where a guest leaves its answer.
@@ -176,6 +180,12 @@ pub enum AbiError {
         /// What it is.
         found: String,
     },
+    /// A component with no export that a protocol has.
+    #[error("the component is no function: it exports neither {expected}")]
+    Component {
+        /// The exports that would speak for a protocol.
+        expected: String,
+    },
     /// There is no protocol of this name.
     #[error("{name:?} is unknown, use one of {known}")]
     Unknown {
@@ -249,8 +259,36 @@ impl Protocols {
     /// # Errors
     /// [`AbiError`] names what is missing or has the wrong type.
     pub fn recognise(&self, module: &Module) -> Result<&'static dyn Protocol, AbiError> {
+        // One that is damaged is refused where it is loaded into an instance.
+        if let Ok(Some(component)) = module.component() {
+            return self.recognise_component(&component);
+        }
         let imports: Vec<&str> = module.imports().map(|(module, ..)| module).collect();
         self.recognise_interface(&module.exports().collect::<Vec<_>>(), &imports)
+    }
+
+    /// The protocol that a component speaks: the last one of the set for which an export speaks.
+    ///
+    /// # Errors
+    /// [`AbiError::Component`].
+    pub fn recognise_component(
+        &self,
+        component: &Bindings,
+    ) -> Result<&'static dyn Protocol, AbiError> {
+        let exports =
+            |(interface, name): &(&str, &str)| component.export(interface, name).is_some();
+        let speaks = |protocol: &&dyn Protocol| protocol.about().lifted.iter().any(exports);
+        let found = self.0.iter().copied().rfind(speaks);
+        found.ok_or_else(|| AbiError::Component { expected: self.interfaces() })
+    }
+
+    /// The functions that speak for a protocol if a component exports them, in words.
+    fn interfaces(&self) -> String {
+        let of_one = |protocol: &'static dyn Protocol| {
+            let About { guest, lifted, .. } = protocol.about();
+            lifted.first().map(|(interface, name)| format!("`{interface}` `{name}` (a {guest})"))
+        };
+        self.iter().filter_map(of_one).collect::<Vec<_>>().join(" nor ")
     }
 
     /// The same with a list of exports, and the modules of the imports.

@@ -137,8 +137,7 @@ impl Reply {
     /// [`OutputLimit`] if the body may not have so many.
     pub fn write(&self, bytes: &[u8]) -> Result<usize, OutputLimit> {
         let mut state = self.lock();
-        let room = state.window.saturating_sub(state.bytes.len());
-        let taken = if state.closed { bytes.len() } else { bytes.len().min(room) };
+        let taken = bytes.len().min(state.room());
         let Some(left) = state.left.checked_sub(taken as u64) else {
             return Err(OutputLimit { bytes: state.limit });
         };
@@ -219,6 +218,11 @@ impl State {
         !self.closed && self.bytes.len() >= self.window
     }
 
+    /// Bytes that a write takes.
+    fn room(&self) -> usize {
+        if self.closed { usize::MAX } else { self.window.saturating_sub(self.bytes.len()) }
+    }
+
     /// Adds bytes, with no more room around them than the window.
     fn add(&mut self, bytes: &[u8]) {
         let needed = self.bytes.len() + bytes.len();
@@ -240,6 +244,10 @@ fn wake(mut state: MutexGuard<'_, State>, side: fn(&mut State) -> &mut Option<Wa
 impl ByteSink for Reply {
     fn is_full(&self) -> bool {
         Reply::is_full(self)
+    }
+
+    fn room(&self) -> usize {
+        self.lock().room()
     }
 
     fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<()> {

@@ -25,6 +25,7 @@ static ABOUT: About = About {
     guest: "tally",
     exports: &[Required::func("count", &[], &[])],
     imports: &["tally"],
+    lifted: &[],
     body: "nowhere",
     answer: "sum",
     example: r#"(func (export "count") (call $add (i32.const 1)))"#,

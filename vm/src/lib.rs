@@ -116,6 +116,7 @@ pub use runtime::thrown::{Exception, Uncaught};
 pub use runtime::trap::{BoxError, HostError, Trap};
 pub use runtime::types::{ExternType, GlobalType, Limits, MemoryType, TableType};
 pub use wfaas_abi::artifact::bundle;
+pub use wfaas_abi::component;
 pub use wfaas_abi::cpu::CpuFeatures;
 pub use wfaas_abi::untrusted;
 pub use wfaas_abi::{Artifact, ArtifactError, artifact::Profile, image::SparseImage};

@@ -1,8 +1,10 @@
 //! The state of one instance, and how guests reach it in the data of their store.
 
+use crate::canonical::Resources;
 use crate::environment::{EMPTY, Environment, EnvironmentError};
 use crate::files::Files;
 use crate::preview1::monotonic;
+use crate::preview2;
 use crate::stdio::{Input, LogEvent, Output, Shared, WriteError, Written};
 use crate::table::{Descriptor, Object, Table};
 use std::path::PathBuf;
@@ -50,6 +52,8 @@ pub struct Wasi {
     files: Option<Arc<Files>>,
     /// Of all output streams, whether they are still open or not.
     shared: Shared,
+    /// Handles of a component. Others have none.
+    resources: Option<Box<Resources>>,
     /// The time of the monotonic clock that is zero for the guest, in nanoseconds.
     pub(crate) monotonic_origin: u64,
 }
@@ -82,7 +86,7 @@ impl Wasi {
     ) -> Wasi {
         let table = Table::with_streams(stdin, stdout, stderr);
         let (environment, shared) = (Some(environment), Shared::default());
-        Wasi { environment, table, files: None, shared, monotonic_origin: 0 }
+        Wasi { environment, table, files: None, shared, resources: None, monotonic_origin: 0 }
     }
 
     /// Opens directories and listeners for the guest, with descriptors from 3 on. To be called before
@@ -136,6 +140,28 @@ impl Wasi {
     /// The end of a descriptor that is closed, for the log.
     pub(crate) fn last_line(&mut self, closed: &mut Descriptor) -> Option<LogEvent> {
         closed.take_unfinished_line(&mut self.shared)
+    }
+
+    /// Handles of a component.
+    pub fn resources(&mut self) -> &mut Resources {
+        self.resources.get_or_insert_default()
+    }
+
+    /// The same, with descriptors and what output streams have in common.
+    pub(crate) fn resources_and_table(&mut self) -> (&mut Resources, &mut Table, &mut Shared) {
+        let Wasi { table, shared, resources, .. } = self;
+        (resources.get_or_insert_default(), table, shared)
+    }
+
+    /// How many handles a component has.
+    pub fn handles(&self) -> usize {
+        self.resources.as_ref().map_or(0, |resources| resources.len())
+    }
+
+    /// Ready when the thing that a component's handle stands for is. One that is not there is.
+    pub(crate) fn poll_handle(&mut self, handle: u32, context: &mut Context<'_>) -> Poll<()> {
+        let (resources, table, _) = self.resources_and_table();
+        preview2::poll_handle(resources, table, handle, context)
     }
 
     /// Ready when reading or writing a descriptor takes no wait for a stream.

@@ -44,10 +44,12 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod canonical;
 mod context;
 mod environment;
 pub mod files;
 pub mod preview1;
+pub mod preview2;
 mod stdio;
 mod table;
 mod timer;

@@ -39,6 +39,10 @@ pub(crate) struct Events {
     pub(crate) descriptors: Vec<Watched>,
     /// Descriptors of the guest: streams of which more arrives or leaves.
     pub(crate) streams: Vec<u32>,
+    /// Handles of a component: things that become ready.
+    pub(crate) handles: Vec<u32>,
+    /// Whether each of these is a stream, and the guest's clock stands still for it.
+    pub(crate) handles_stop_clock: bool,
     /// A time that comes; `None` for never.
     pub(crate) until: Option<Instant>,
 }
@@ -91,8 +95,10 @@ impl Wait {
     pub(crate) fn is_for_streams(&self) -> bool {
         match self {
             Wait::Turn => false,
-            Wait::For(Events { descriptors, streams, until }) => {
-                descriptors.is_empty() && !streams.is_empty() && until.is_none()
+            Wait::For(Events { descriptors, streams, handles, handles_stop_clock, until }) => {
+                let is_for_some = !streams.is_empty() || !handles.is_empty();
+                let are_streams = handles.is_empty() || *handles_stop_clock;
+                descriptors.is_empty() && is_for_some && are_streams && until.is_none()
             }
         }
     }
@@ -149,9 +155,10 @@ impl Wait {
             }
             let left = events.until.map(|until| until.saturating_duration_since(Instant::now()));
             let slice = left.unwrap_or(SLICE).min(SLICE);
-            match (&events.streams[..], &events.descriptors) {
-                ([], descriptors) => _ = poll_once(descriptors, slice)?,
-                (_, descriptors) if descriptors.is_empty() => std::thread::park_timeout(slice),
+            let has_wakers = !events.streams.is_empty() || !events.handles.is_empty();
+            match (has_wakers, &events.descriptors) {
+                (false, descriptors) => _ = poll_once(descriptors, slice)?,
+                (true, descriptors) if descriptors.is_empty() => std::thread::park_timeout(slice),
                 _ => std::thread::park_timeout(slice.min(LOOK)),
             }
         }
@@ -164,6 +171,9 @@ impl Events {
         let mut has_moved = false;
         for fd in &self.streams {
             has_moved |= wasi.poll_stream(*fd, context).is_ready();
+        }
+        for handle in &self.handles {
+            has_moved |= wasi.poll_handle(*handle, context).is_ready();
         }
         if has_moved
             || !self.descriptors.is_empty() && poll_once(&self.descriptors, Duration::ZERO)?

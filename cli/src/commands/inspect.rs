@@ -179,7 +179,11 @@ fn abi(artifact: &Artifact<'_>) -> Result<Option<Abi>, ArtifactError> {
     }
     let imports = artifact.imports().iter().map(|record| artifact.string(record.module));
     let imports = imports.collect::<Result<Vec<_>, _>>()?;
-    let protocol = Protocols::default().recognise_interface(&exports, &imports).ok();
+    let protocols = Protocols::default();
+    let protocol = match artifact.component()? {
+        Some(component) => protocols.recognise_component(&component).ok(),
+        None => protocols.recognise_interface(&exports, &imports).ok(),
+    };
     Ok(protocol.map(|protocol| {
         let About { name, description, .. } = protocol.about();
         Abi { name, description }

@@ -38,6 +38,7 @@ static ABOUT: About = About {
     guest: "whisk action",
     exports: &[Required::memory("memory")],
     imports: &[],
+    lifted: &[],
     body: "stdin, or a buffer",
     answer: "last line of stdout, or the buffer",
     example: command::EXAMPLE,

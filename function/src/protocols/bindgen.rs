@@ -37,6 +37,7 @@ static ABOUT: About = About {
     guest: "wasm-bindgen function",
     exports: &[Required::memory(MEMORY)],
     imports: &[],
+    lifted: &[],
     body: "string, or an array of strings",
     answer: "string",
     example: r#"(func (export "__wbindgen_malloc") (param i32 i32) (result i32) (i32.const 1024))

@@ -24,6 +24,7 @@ static ABOUT: About = About {
     guest: "text bot",
     exports: &[Required::any_func(TEXT_RECEIVED), Required::memory("memory")],
     imports: &[],
+    lifted: &[],
     body: "JSON, a form, or text",
     answer: "string",
     example: r#"(func (export "__wbindgen_malloc") (param i32 i32) (result i32) (i32.const 1024))

@@ -20,6 +20,7 @@ static ABOUT: About = About {
     guest: "WASI command",
     exports: &[Required::func(START, &[], &[])],
     imports: &[],
+    lifted: &[],
     body: "stdin",
     answer: "stdout",
     example: EXAMPLE,

@@ -38,6 +38,7 @@ static ABOUT: About = About {
     guest: "plug-in of Extism",
     exports: &[],
     imports: &[KERNEL],
+    lifted: &[],
     body: "input",
     answer: "output",
     example: r#"(func (export "call") (result i32)

@@ -7,6 +7,9 @@ pub mod bindgen;
 mod bot;
 mod cgi;
 mod command;
+pub mod component;
+mod component_command;
+mod component_http;
 pub mod extism;
 pub mod reactor;
 mod scgi;
@@ -22,5 +25,7 @@ pub(crate) const TABLE: &[&dyn Protocol] = &[
     &bindgen::Bindgen,
     &bot::Bot,
     &extism::Extism,
+    &component_command::ComponentCommand,
+    &component_http::ComponentHttp,
     &reactor::Reactor, // its instances have less to do
 ];

@@ -36,6 +36,7 @@ static ABOUT: About = About {
         Required::memory(MEMORY),
     ],
     imports: &[],
+    lifted: &[],
     body: "argument",
     answer: "result",
     example: r#"(func (export "faas_alloc") (param i32) (result i32) (i32.const 1024))

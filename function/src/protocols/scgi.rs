@@ -37,6 +37,7 @@ static ABOUT: About = About {
     body: "stdin, after the headers",
     answer: "stdout, after a head",
     imports: &[],
+    lifted: &[],
     example_imports: r#"(import "wasi_snapshot_preview1" "fd_write"
         (func $fd_write (param i32 i32 i32 i32) (result i32)))"#,
     example: r#"(data (i32.const 512) "content-type: text/plain\n\n")

@@ -19,6 +19,7 @@ static ABOUT: About = About {
         Required::memory("memory"),
     ],
     imports: &[],
+    lifted: &[],
     body: "buffer",
     answer: "buffer",
     example: r#"(func (export "shout_room") (result i32) (i32.const 64))

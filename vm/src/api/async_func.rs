@@ -172,3 +172,49 @@ where
         Ok(objects.write_cells(cells, results.iter(), instance)?)
     }
 }
+
+/// A host function of numbers, with a type known at run time, that may return its result at once.
+pub(super) struct Scalars<F> {
+    pub(super) function: F,
+    pub(super) ty: FuncType,
+}
+
+impl<T: 'static, F> AsyncHostFunc<T> for Scalars<F>
+where
+    F: for<'a> Fn(Caller<'a, T>, &[u64]) -> MaybeFuture<'a, Result<u64, BoxError>>
+        + Send
+        + Sync
+        + 'static,
+{
+    type Results = Result<u64, BoxError>;
+    type Called = MaybeFuture<'static, Self::Results>;
+    const ALWAYS_ASYNC: bool = false;
+
+    #[inline(always)]
+    unsafe fn call(
+        &self,
+        store: &'static mut StoreBox<T>,
+        instance: Option<u32>,
+        cells: *const u64,
+    ) -> Result<Self::Called, BoxError> {
+        // SAFETY: the caller's contract; a number takes one cell.
+        let cells = unsafe { std::slice::from_raw_parts(cells, self.ty.params().len()) };
+        Ok((self.function)(Caller::new(store, instance), cells))
+    }
+
+    #[inline(always)]
+    unsafe fn write(
+        &self,
+        result: Self::Results,
+        _objects: &mut Objects,
+        _instance: Option<u32>,
+        cells: *mut u64,
+    ) -> Result<(), BoxError> {
+        let result = result?;
+        if !self.ty.results().is_empty() {
+            // SAFETY: the caller's contract; a number takes one cell.
+            unsafe { cells.write(result) };
+        }
+        Ok(())
+    }
+}

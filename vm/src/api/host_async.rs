@@ -3,7 +3,9 @@
 //! Compiled code calls a stub, which calls `begin` below. It makes the future and polls it once, on the
 //! guest's stack. If it is not ready, the guest is suspended, and the future of its call polls it.
 
-use crate::api::async_func::{AsyncHostFunc, Called, Dynamic, ResultFuture, Seldom, Typed};
+use crate::api::async_func::{
+    AsyncHostFunc, Called, Dynamic, ResultFuture, Scalars, Seldom, Typed,
+};
 use crate::api::caller::Caller;
 use crate::api::host_func::{HostParams, HostResults};
 use crate::api::maybe_future::MaybeFuture;
@@ -22,7 +24,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use wfaas_abi::FuncType;
+use wfaas_abi::{FuncType, ValType};
 
 /// An async host function with Rust's types.
 pub(super) fn typed<T: 'static, F, P, R>(function: F) -> Arc<HostFunc>
@@ -55,6 +57,20 @@ where
         + 'static,
 {
     host_func::<T, _>(ty.clone(), Dynamic { function, ty })
+}
+
+/// An async host function of numbers, with a type known at run time, that seldom waits.
+pub(super) fn scalars<T: 'static, F>(ty: FuncType, function: F) -> Arc<HostFunc>
+where
+    F: for<'a> Fn(Caller<'a, T>, &[u64]) -> MaybeFuture<'a, Result<u64, BoxError>>
+        + Send
+        + Sync
+        + 'static,
+{
+    let is_number = |ty: &ValType| !matches!(ty, ValType::V128 | ValType::Ref(_));
+    assert!(ty.params().iter().chain(ty.results()).all(is_number), "{ty} is not of numbers alone");
+    assert!(ty.results().len() <= 1, "{ty} has several results");
+    host_func::<T, _>(ty.clone(), Scalars { function, ty })
 }
 
 fn host_func<T: 'static, F: AsyncHostFunc<T>>(ty: FuncType, function: F) -> Arc<HostFunc> {

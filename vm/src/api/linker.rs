@@ -167,6 +167,26 @@ impl<T: 'static> Linker<T> {
         self.insert(module, name, Definition::Host(func))
     }
 
+    /// Defines a host function that seldom waits, with a type known at run time, of numbers alone and with one
+    /// result at most; see [`Linker::func_wrap_maybe_async`]. The closure gets the arguments as cells: an `i32`
+    /// or `f32` has its bits in the lower half of one. The upper half has any bits. The result is a cell too.
+    ///
+    /// # Panics
+    /// If the type has anything but numbers, or several results.
+    pub fn func_new_maybe_async(
+        &mut self,
+        module: &str,
+        name: &str,
+        ty: FuncType,
+        function: impl for<'a> Fn(Caller<'a, T>, &[u64]) -> MaybeFuture<'a, Result<u64, BoxError>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> &mut Self {
+        let func = host_async::scalars::<T, _>(ty, function);
+        self.insert(module, name, Definition::Host(func))
+    }
+
     /// Defines something of a store, or a shared memory.
     pub fn define(&mut self, module: &str, name: &str, item: Extern) -> &mut Self {
         self.insert(module, name, Definition::Item(item))

@@ -11,6 +11,7 @@ use std::fs::File;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use wfaas_abi::artifact::records::{ExternKind, ExternType as ExternRecord};
 use wfaas_abi::artifact::{Proto, SectionId};
+use wfaas_abi::component::Bindings;
 use wfaas_abi::cpu::CpuFeatures;
 use wfaas_abi::{Artifact, ArtifactError};
 use wfaas_snapshot::ImageMemory;
@@ -141,6 +142,15 @@ impl Module {
     pub fn bundle(&self) -> Option<MappedBundle> {
         let bundle = self.artifact().bundle().ok().flatten();
         bundle.map(|_| MappedBundle::new(self.0.code.clone()))
+    }
+
+    /// The interfaces of the component that it was made of; `None` if it was no component. They are decoded
+    /// and checked at each call.
+    ///
+    /// # Errors
+    /// [`Error::Artifact`] if they are damaged.
+    pub fn component(&self) -> Result<Option<Bindings>, Error> {
+        Ok(self.artifact().component()?)
     }
 
     /// Whether instances start initialised: no segment or start function is left to run.

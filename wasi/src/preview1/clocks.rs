@@ -15,7 +15,7 @@ pub(super) fn clock(number: u32) -> Result<ClockId, Errno> {
 }
 
 /// The time of a clock in nanoseconds, as the guest sees it.
-pub(super) fn now(guest: &mut Guest<'_>, clock: ClockId) -> Result<u64, Errno> {
+pub(crate) fn now(guest: &mut Guest<'_>, clock: ClockId) -> Result<u64, Errno> {
     let now = nanoseconds(clock_gettime(clock))?;
     let origin = if clock == ClockId::Monotonic { guest.wasi().monotonic_origin } else { 0 };
     Ok(now.saturating_sub(origin))

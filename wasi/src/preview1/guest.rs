@@ -41,6 +41,9 @@ pub(crate) trait Calling {
     /// Where the function goes on after the waits, as it counts: a listing's cookie, bytes of an allocation.
     fn progress(&mut self) -> &mut u64;
 
+    /// The result of the function, if it has another one than an error number.
+    fn result(&mut self) -> &mut u64;
+
     /// Whether there is a pool for work that may block, and the guest can be suspended meanwhile.
     fn offloads(&mut self) -> bool;
 
@@ -59,6 +62,9 @@ struct Call<'a, T> {
     has_waited: bool,
     transferred: u32,
     progress: u64,
+    result: u64,
+    /// What an error number becomes that the function does not tell its guest itself.
+    told: fn(Errno) -> Result<u64, BoxError>,
     suspends: Suspends,
 }
 
@@ -106,6 +112,10 @@ impl<T: HasWasi> Calling for Call<'_, T> {
         &mut self.progress
     }
 
+    fn result(&mut self) -> &mut u64 {
+        &mut self.result
+    }
+
     fn offloads(&mut self) -> bool {
         let suspends = match self.suspends {
             Suspends::No => false,
@@ -136,8 +146,8 @@ struct Stopped {
 
 /// End of an attempt to do what the guest asked for.
 enum Attempt {
-    /// The function has ended: the error number that the guest gets, or the end of its call.
-    Ended(Result<u32, BoxError>),
+    /// The function has ended: its result, which is an error number for most, or the end of its call.
+    Ended(Result<u64, BoxError>),
     /// It goes on later.
     Pauses(Pause),
 }
@@ -160,6 +170,8 @@ impl<'a, T: HasWasi> Call<'a, T> {
             has_waited,
             transferred: 0,
             progress: 0,
+            result: Errno::Success as u64,
+            told: |errno| Ok(errno as u64),
             suspends,
         }
     }
@@ -175,12 +187,12 @@ impl<'a, T: HasWasi> Call<'a, T> {
 
     fn ended(&mut self, name: &'static str, result: Result<(), Failure>) -> Attempt {
         match result {
-            Ok(()) => Attempt::Ended(Ok(Errno::Success as u32)),
+            Ok(()) => Attempt::Ended(Ok(self.result)),
             Err(Failure::Errno(errno)) => {
                 if errno == Errno::Nosys {
                     self.miss(name);
                 }
-                Attempt::Ended(Ok(errno as u32))
+                Attempt::Ended((self.told)(errno))
             }
             Err(Failure::End(error)) => Attempt::Ended(Err(error)),
             Err(Failure::Wait(wait)) => Attempt::Pauses(Pause::Wait(wait)),
@@ -213,7 +225,7 @@ impl<'a, T: HasWasi> Call<'a, T> {
         mut pause: Pause,
         name: &'static str,
         function: impl Fn(&mut Guest<'_>) -> Result<(), Failure>,
-    ) -> Result<u32, BoxError> {
+    ) -> Result<u64, BoxError> {
         loop {
             let attempt = match pause {
                 Pause::Wait(wait) => {
@@ -221,7 +233,7 @@ impl<'a, T: HasWasi> Call<'a, T> {
                     let ended = wait.block(&mut self);
                     self.start_clock(clock);
                     if let Err(errno) = ended {
-                        return Ok(errno as u32);
+                        return (self.told)(errno);
                     }
                     self.attempt(name, &function)
                 }
@@ -243,7 +255,7 @@ impl<'a, T: HasWasi> Call<'a, T> {
         mut pause: Pause,
         name: &'static str,
         function: impl Fn(&mut Guest<'_>) -> Result<(), Failure>,
-    ) -> Result<u32, BoxError> {
+    ) -> Result<u64, BoxError> {
         self.suspends = Suspends::Yes;
         loop {
             let attempt = match pause {
@@ -254,7 +266,7 @@ impl<'a, T: HasWasi> Call<'a, T> {
                         poll_fn(|context| wait.poll(self.wasi(), &mut timer, context)).await;
                     self.start_clock(clock);
                     if let Err(errno) = ended {
-                        return Ok(errno as u32);
+                        return (self.told)(errno);
                     }
                     self.attempt(name, &function)
                 }
@@ -290,10 +302,11 @@ pub(super) fn call<T: HasWasi>(
     function: impl Fn(&mut Guest<'_>) -> Result<(), Failure>,
 ) -> Result<u32, BoxError> {
     let mut call = Call::new(caller);
-    match call.attempt(name, &function) {
+    let result = match call.attempt(name, &function) {
         Attempt::Ended(result) => result,
         Attempt::Pauses(pause) => call.block(pause, name, function),
-    }
+    };
+    result.map(|errno| errno as u32)
 }
 
 /// The same, but waits suspend the guest, if it can be suspended.
@@ -302,16 +315,45 @@ pub(super) fn call_async<'a, T: HasWasi + Send>(
     name: &'static str,
     function: impl Fn(&mut Guest<'_>) -> Result<(), Failure> + Send + 'a,
 ) -> MaybeFuture<'a, Result<u32, BoxError>> {
+    match call_or_pause(Call::new(caller), name, &function) {
+        Ok(result) => MaybeFuture::Ready(result.map(|errno| errno as u32)),
+        Err((call, pause)) => MaybeFuture::Future(Box::new(async move {
+            call.suspend(pause, name, function).await.map(|errno| errno as u32)
+        })),
+    }
+}
+
+/// The same of a function of a component, with [its result](Calling::result).
+pub(crate) fn call_component<'a, T: HasWasi + Send>(
+    caller: Caller<'a, T>,
+    name: &'static str,
+    function: impl Fn(&mut Guest<'_>) -> Result<(), Failure> + Send + 'a,
+) -> MaybeFuture<'a, Result<u64, BoxError>> {
     let mut call = Call::new(caller);
+    call.told = |errno| match errno {
+        Errno::Intr => Ok(0), // the call is over: nobody reads it
+        errno => Err(format!("the wait of a component failed: {errno:?}").into()),
+    };
+    match call_or_pause(call, name, &function) {
+        Ok(result) => MaybeFuture::Ready(result),
+        Err((call, pause)) => MaybeFuture::Future(Box::new(call.suspend(pause, name, function))),
+    }
+}
+
+/// Calls a function; its result, or the call that has to be suspended.
+#[inline]
+fn call_or_pause<'a, T: HasWasi>(
+    mut call: Call<'a, T>,
+    name: &'static str,
+    function: &impl Fn(&mut Guest<'_>) -> Result<(), Failure>,
+) -> Result<Result<u64, BoxError>, (Call<'a, T>, Pause)> {
     call.suspends = Suspends::Perhaps;
-    match call.attempt(name, &function) {
-        Attempt::Ended(result) => MaybeFuture::Ready(result),
-        Attempt::Pauses(pause) if call.caller.can_wait() => {
-            MaybeFuture::Future(Box::new(call.suspend(pause, name, function)))
-        }
+    match call.attempt(name, function) {
+        Attempt::Ended(result) => Ok(result),
+        Attempt::Pauses(pause) if call.caller.can_wait() => Err((call, pause)),
         Attempt::Pauses(pause) => {
             call.suspends = Suspends::No;
-            MaybeFuture::Ready(call.block(pause, name, function))
+            Ok(call.block(pause, name, function))
         }
     }
 }

@@ -37,11 +37,11 @@ const MAX_CHUNKS: u32 = 8;
 
 pub(super) fn random_get(guest: &mut Guest<'_>, buf: GuestPtr, len: u32) -> Result<(), Failure> {
     guest::bytes(guest, buf.slice(len))?;
-    let mut random = [0; CHUNK as usize];
+    let mut bytes = [0; CHUNK as usize];
     for _ in 0..MAX_CHUNKS {
         let start = *guest.transferred();
-        let wanted = &mut random[..CHUNK.min(len - start) as usize];
-        fill(wanted)?;
+        let wanted = &mut bytes[..CHUNK.min(len - start) as usize];
+        random(wanted)?;
         guest::write(guest, buf.add(start)?, wanted)?;
         *guest.transferred() += wanted.len() as u32;
         if *guest.transferred() == len {
@@ -51,7 +51,8 @@ pub(super) fn random_get(guest: &mut Guest<'_>, buf: GuestPtr, len: u32) -> Resu
     if guest.interrupted() { Err(Errno::Intr.into()) } else { Err(Wait::Turn.into()) }
 }
 
-fn fill(bytes: &mut [u8]) -> Result<(), Errno> {
+/// Fills bytes with random ones.
+pub(crate) fn random(bytes: &mut [u8]) -> Result<(), Errno> {
     let mut done = 0;
     while done < bytes.len() {
         match getrandom(&mut bytes[done..], GetRandomFlags::empty()) {

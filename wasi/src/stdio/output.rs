@@ -33,6 +33,11 @@ pub trait ByteSink: Send {
     /// Whether the guest has to wait before the sink takes another byte.
     fn is_full(&self) -> bool;
 
+    /// Bytes that [`ByteSink::write`] takes at once.
+    fn room(&self) -> usize {
+        usize::from(!self.is_full())
+    }
+
     /// Ready when the sink [is not full](ByteSink::is_full).
     fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<()>;
 
@@ -171,6 +176,15 @@ impl Output {
     /// Whether the guest has to wait before a sink of the embedder's takes more.
     pub(crate) fn is_full(&self) -> bool {
         matches!(&self.0, Sink::Stream(Stream(sink)) if sink.is_full())
+    }
+
+    /// Bytes that a write takes at once, at most `most`. A stream of this process is ready.
+    pub(crate) fn room(&self, most: usize) -> usize {
+        match &self.0 {
+            Sink::Stream(Stream(sink)) => sink.room().min(most),
+            Sink::Process(_) => PAGE.min(most), // `PIPE_BUF`: what is ready takes as much
+            Sink::Capture { .. } | Sink::Log(_) => most,
+        }
     }
 
     /// Ready when a write takes no wait for a sink of the embedder's.

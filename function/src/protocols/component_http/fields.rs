@@ -1,0 +1,223 @@
+//! `fields`: headers and trailers.
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use wfaas_wasi::preview2::{Host, Stop, Value, args};
+
+/// The thing behind `fields`.
+pub(super) struct Fields {
+    pub(super) map: HeaderMap,
+    is_immutable: bool,
+}
+
+/// Headers about one connection (RFC 9110, 7.6.1), and the one that is the authority: not a guest's to set.
+const FORBIDDEN: [HeaderName; 8] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-connection"),
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::HOST,
+];
+
+/// `header-error`
+#[derive(Clone, Copy)]
+enum HeaderError {
+    InvalidSyntax = 0,
+    Forbidden = 1,
+    Immutable = 2,
+}
+
+type Changed = Result<(), HeaderError>;
+
+/// Most bytes of one `fields`.
+const MAX_BYTES: usize = 128 << 10;
+
+/// Bytes that a field counts besides its own.
+const FIELD_BYTES: usize = 64;
+
+/// Bytes of all names and values.
+pub(super) fn bytes(map: &HeaderMap) -> usize {
+    map.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_BYTES).sum()
+}
+
+/// Drops the headers that are not a guest's business.
+pub(super) fn tidy(map: &mut HeaderMap) {
+    for name in &FORBIDDEN {
+        map.remove(name);
+    }
+}
+
+/// Adds fields to a guest's handles, as a child of `parent` that it cannot change.
+pub(super) fn immutable(
+    host: &mut Host<'_, '_>,
+    map: HeaderMap,
+    parent: u32,
+) -> Result<Value, Stop> {
+    let kept = bytes(&map);
+    let resources = host.resources();
+    let handle = resources.insert_child(Fields { map, is_immutable: true }, parent)?;
+    resources.keep(handle, kept)?;
+    Ok(Value::Handle(handle))
+}
+
+/// Adds fields to a guest's handles.
+fn insert(host: &mut Host<'_, '_>, map: HeaderMap) -> Result<Value, Stop> {
+    let kept = bytes(&map);
+    let handle = host.resources().insert(Fields { map, is_immutable: false })?;
+    host.resources().keep(handle, kept)?;
+    Ok(Value::Handle(handle))
+}
+
+/// Takes fields that the guest gives away.
+pub(super) fn take(host: &mut Host<'_, '_>, fields: &Value) -> Result<HeaderMap, Stop> {
+    Ok(host.resources().take::<Fields>(fields.handle()?)?.map)
+}
+
+fn get_fields<'a>(host: &'a mut Host<'_, '_>, fields: &Value) -> Result<&'a mut Fields, Stop> {
+    Ok(host.resources().get::<Fields>(fields.handle()?)?)
+}
+
+fn told(changed: Changed) -> Value {
+    match changed {
+        Ok(()) => Value::done(),
+        Err(error) => Value::err(Value::case(error as u32)),
+    }
+}
+
+fn name(text: &str) -> Result<HeaderName, HeaderError> {
+    let name = HeaderName::from_bytes(text.as_bytes()).map_err(|_| HeaderError::InvalidSyntax)?;
+    if FORBIDDEN.contains(&name) { Err(HeaderError::Forbidden) } else { Ok(name) }
+}
+
+/// The value of a field that the guest gave.
+fn value(host: &mut Host<'_, '_>, given: &Value) -> Result<Result<HeaderValue, HeaderError>, Stop> {
+    let bytes = host.bytes(given.slice()?)?;
+    if bytes.len() > MAX_BYTES {
+        return Err(too_large());
+    }
+    Ok(HeaderValue::from_bytes(bytes).map_err(|_| HeaderError::InvalidSyntax))
+}
+
+fn too_large() -> Stop {
+    Stop::rule("fields", "more than 128 KiB of names and values")
+}
+
+fn append_to(map: &mut HeaderMap, name: HeaderName, value: HeaderValue) -> Result<(), Stop> {
+    map.try_append(name, value).map(|_| ()).map_err(|_| too_large())
+}
+
+pub(super) fn constructor(host: &mut Host<'_, '_>, _: &[Value]) -> Result<Value, Stop> {
+    insert(host, HeaderMap::new())
+}
+
+pub(super) fn from_list(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
+    let [entries] = args(values)?;
+    let (mut map, mut total) = (HeaderMap::new(), 0);
+    for entry in entries.list()? {
+        let [given_name, given] = entry.record()?;
+        let given_name = given_name.text()?;
+        let (name, value) = match (name(given_name), value(host, given)?) {
+            (Ok(name), Ok(value)) => (name, value),
+            (Err(error), _) | (_, Err(error)) => return Ok(told(Err(error))),
+        };
+        total += given_name.len() + value.len() + FIELD_BYTES;
+        if total > MAX_BYTES {
+            return Err(too_large());
+        }
+        append_to(&mut map, name, value)?;
+    }
+    Ok(Value::ok(insert(host, map)?))
+}
+
+pub(super) fn get(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
+    let [fields, name] = args(values)?;
+    let name = name.text()?;
+    let found = get_fields(host, fields)?.map.get_all(name).iter();
+    Ok(Value::List(found.map(|value| Value::Bytes(value.as_bytes().to_vec())).collect()))
+}
+
+pub(super) fn has(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
+    let [fields, name] = args(values)?;
+    let name = name.text()?;
+    Ok(Value::Bool(get_fields(host, fields)?.map.contains_key(name)))
+}
+
+/// Changes fields, if that is allowed, and counts their bytes.
+fn change(
+    host: &mut Host<'_, '_>,
+    fields: &Value,
+    change: impl FnOnce(&mut HeaderMap) -> Result<(), Stop>,
+) -> Result<Value, Stop> {
+    let fields_of = get_fields(host, fields)?;
+    if fields_of.is_immutable {
+        return Ok(told(Err(HeaderError::Immutable)));
+    }
+    change(&mut fields_of.map)?;
+    let kept = bytes(&fields_of.map);
+    if kept > MAX_BYTES {
+        return Err(too_large());
+    }
+    host.resources().keep(fields.handle()?, kept)?;
+    Ok(told(Ok(())))
+}
+
+pub(super) fn set(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
+    let [fields, name_text, given] = args(values)?;
+    let name = match name(name_text.text()?) {
+        Ok(name) => name,
+        Err(error) => return Ok(told(Err(error))),
+    };
+    let (mut new, mut total) = (Vec::new(), 0);
+    for given in given.list()? {
+        match value(host, given)? {
+            Ok(value) => {
+                total += value.len() + FIELD_BYTES;
+                if total > MAX_BYTES {
+                    return Err(too_large());
+                }
+                new.push(value);
+            }
+            Err(error) => return Ok(told(Err(error))),
+        }
+    }
+    change(host, fields, |map| {
+        map.remove(&name);
+        new.into_iter().try_for_each(|value| append_to(map, name.clone(), value))
+    })
+}
+
+pub(super) fn delete(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
+    let [fields, name_text] = args(values)?;
+    match name(name_text.text()?) {
+        Ok(name) => change(host, fields, |map| {
+            map.remove(name);
+            Ok(())
+        }),
+        Err(error) => Ok(told(Err(error))),
+    }
+}
+
+pub(super) fn append(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
+    let [fields, name_text, given] = args(values)?;
+    match (name(name_text.text()?), value(host, given)?) {
+        (Ok(name), Ok(value)) => change(host, fields, |map| append_to(map, name, value)),
+        (Err(error), _) | (_, Err(error)) => Ok(told(Err(error))),
+    }
+}
+
+pub(super) fn entries(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
+    let [fields] = args(values)?;
+    let entry = |(name, value): (&HeaderName, &HeaderValue)| {
+        let value = Value::Bytes(value.as_bytes().to_vec());
+        Value::Record(vec![Value::String(name.as_str().to_owned()), value])
+    };
+    Ok(Value::List(get_fields(host, fields)?.map.iter().map(entry).collect()))
+}
+
+pub(super) fn clone(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
+    let [fields] = args(values)?;
+    let map = get_fields(host, fields)?.map.clone();
+    insert(host, map)
+}

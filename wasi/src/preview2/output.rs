@@ -1,0 +1,84 @@
+//! Output streams: a standard stream, a sink of the embedder's, or a file.
+
+use crate::files::{File, WriteAt};
+use crate::stdio::{Output, Shared, WriteError, Written};
+use crate::table::{Object, Table};
+use crate::wait::Watched;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// The thing behind an `output-stream`.
+#[derive(Debug)]
+pub struct OutputStream {
+    pub(super) sink: Sink,
+    /// Whether the guest's clock stands still while it waits for the other side.
+    pub(super) stops_clock: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum Sink {
+    /// A standard stream, by its descriptor in preview1's table.
+    Descriptor(u32),
+    /// The embedder's.
+    Output(Output),
+    /// A file.
+    File { file: Arc<dyn File>, at: WriteAt },
+}
+
+impl OutputStream {
+    /// A stream of the embedder's. A wait for its other side is the guest's time.
+    pub fn new(output: Output) -> OutputStream {
+        OutputStream { sink: Sink::Output(output), stops_clock: false }
+    }
+
+    /// The same, where the other side is a client, whose pace the embedder bounds: the guest's clock stands still
+    /// while it waits.
+    pub fn of_client(output: Output) -> OutputStream {
+        OutputStream { stops_clock: true, ..OutputStream::new(output) }
+    }
+
+    pub(super) fn of(sink: Sink) -> OutputStream {
+        let stops_clock = matches!(sink, Sink::Descriptor(_));
+        OutputStream { sink, stops_clock }
+    }
+
+    fn output<'a>(&'a mut self, table: &'a mut Table) -> Option<&'a mut Output> {
+        match &mut self.sink {
+            Sink::Output(output) => Some(output),
+            Sink::Descriptor(fd) => match table.get(*fd).map(|found| &mut found.object) {
+                Ok(Object::Output(output)) => Some(output),
+                _ => None,
+            },
+            Sink::File { .. } => None,
+        }
+    }
+
+    /// Writes as much as is taken at once. Not to a file.
+    pub(super) fn write(
+        &mut self,
+        table: &mut Table,
+        shared: &mut Shared,
+        bytes: &[u8],
+    ) -> Result<Written, WriteError> {
+        let output = self.output(table).ok_or(WriteError::NoOutput)?;
+        output.write(bytes, shared)
+    }
+
+    /// Bytes that a write takes without a wait for the other side of a stream; `most`, if there is no such side.
+    pub(super) fn room(&mut self, table: &mut Table, most: usize) -> usize {
+        self.output(table).map_or(most, |output| output.room(most))
+    }
+
+    /// Ready when a write takes no wait for the other side of a stream.
+    pub(super) fn poll(&mut self, table: &mut Table, context: &mut Context<'_>) -> Poll<()> {
+        self.output(table).map_or(Poll::Ready(()), |output| output.poll(context))
+    }
+
+    /// The descriptor of this process to wait for, if there is one.
+    pub(super) fn watched(&self, table: &mut Table) -> Option<Watched> {
+        match &self.sink {
+            Sink::Descriptor(fd) => table.get(*fd).ok()?.writable(),
+            Sink::Output(_) | Sink::File { .. } => None,
+        }
+    }
+}
