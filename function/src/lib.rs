@@ -38,6 +38,7 @@ mod numbers;
 mod protocol;
 pub mod protocols;
 mod reply;
+mod request;
 pub mod run;
 mod spec;
 mod state;
@@ -56,6 +57,7 @@ pub use protocol::{
     Required, RequiredType, Streams, Turn,
 };
 pub use reply::{BrokenOff, Reply, WINDOW};
+pub use request::{PlainHead, Request};
 pub use spec::{
     Abi, AllowedDirs, ByteSize, Coding, Dir, Fields, FunctionName, Key, Limits, NameError,
     OnDisconnect, Route, RouteError, Span, Spec, SpecError, TenantName, TenantNameError,
