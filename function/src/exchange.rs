@@ -3,9 +3,10 @@
 use crate::head::{self, HeadError};
 use crate::id::ExchangeId;
 use crate::reply::Reply;
+use crate::request::Request;
 use bytes::{Buf, Bytes};
 use http::response::Parts;
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Response};
 use std::fmt;
 use std::future::poll_fn;
 use std::net::{IpAddr, SocketAddr};
@@ -182,7 +183,7 @@ impl Body {
 #[derive(Debug)]
 pub struct Exchange {
     /// The request: method, URI, headers and body, as the client sent them.
-    pub request: Request<Body>,
+    pub request: Request,
     /// The answer so far: status, headers and body.
     pub answer: Response<Body>,
     /// The request's id, for the log and the guest.
@@ -218,14 +219,20 @@ pub trait LogSink: fmt::Debug + Send {
 
 impl Default for Exchange {
     fn default() -> Exchange {
-        Exchange::new(Request::default())
+        Exchange::of(Request::default())
     }
 }
 
 impl Exchange {
     /// An exchange that begins with a request to the function itself.
     #[inline]
-    pub fn new(request: Request<Body>) -> Exchange {
+    pub fn new(request: http::Request<Body>) -> Exchange {
+        Exchange::of(request.into())
+    }
+
+    /// The same with a request of which not all parts were made.
+    #[inline]
+    pub fn of(request: Request) -> Exchange {
         let answer = Response::new(Body::default());
         Exchange {
             request,
@@ -245,7 +252,7 @@ impl Exchange {
     /// An exchange with nothing but a body.
     #[inline]
     pub fn with_body(bytes: impl Into<Vec<u8>>) -> Exchange {
-        Exchange::new(Request::new(Body::complete(bytes)))
+        Exchange::new(http::Request::new(Body::complete(bytes)))
     }
 
     /// Takes the answer that the guest has made, from its reply as far as nobody has taken it there.
@@ -299,7 +306,7 @@ mod tests {
     #[test]
     fn the_path_below_the_route_keeps_its_slash() {
         let exchange = |uri: &str, route_bytes| {
-            let request = Request::get(uri).body(Body::default()).unwrap();
+            let request = http::Request::get(uri).body(Body::default()).unwrap();
             Exchange { route_bytes, ..Exchange::new(request) }
         };
         assert_eq!(exchange("http://h/a/b%20c?x=y", 2).path_info(), "/b%20c");

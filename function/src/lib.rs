@@ -41,6 +41,7 @@ mod outgoing;
 mod protocol;
 pub mod protocols;
 mod reply;
+mod request;
 mod resolver;
 pub mod run;
 mod spec;
@@ -62,6 +63,7 @@ pub use protocol::{
     Required, RequiredType, Streams, Turn,
 };
 pub use reply::{BrokenOff, Reply, WINDOW};
+pub use request::{PlainHead, Request};
 pub use resolver::{Entry, GuestMemory, ListEntry, Resolver};
 pub use spec::{
     Abi, AllowedDirs, ByteSize, Coding, Dir, Fields, FunctionName, Key, Limits, NameError,

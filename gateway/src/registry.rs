@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tempfile::NamedTempFile;
-use wfaas_function::{ByteSize, Function, FunctionName, Route, Span, Spec, TenantName};
+use wfaas_function::{
+    ByteSize, Function, FunctionName, OnDisconnect, Route, Span, Spec, TenantName,
+};
 
 /// A function that can be reached. Requests hold it while they run, so replacing it in the
 /// registry does not concern them.
@@ -19,6 +21,9 @@ pub(crate) struct Deployed {
     pub(crate) payer: Arc<Payer>,
     /// Most bytes of memory that a request may need.
     pub(crate) memory: u64,
+    /// Whether its answers are complete when its guest has ended, go out as they are, and are given up when
+    /// their client leaves.
+    pub(crate) is_plain: bool,
     pub(crate) content_type: HeaderValue,
     pub(crate) info: FunctionInfo,
     /// Once it has had a request.
@@ -86,7 +91,9 @@ impl Deployed {
         artifact: (String, u64),
         stored: bool,
     ) -> Deployed {
-        let Spec { env, limits, .. } = function.spec();
+        let Spec { env, limits, compress, on_disconnect, .. } = function.spec();
+        let finishes = *on_disconnect == Some(OnDisconnect::Finish);
+        let is_plain = !function.replies() && compress.is_empty() && !finishes;
         let bytes = |size: Option<ByteSize>| size.map_or(u64::MAX, |size| size.0);
         let info = FunctionInfo {
             name,
@@ -105,7 +112,8 @@ impl Deployed {
         let more = function.more_bytes();
         let memory = info.memory_limit_bytes.saturating_add(more);
         let account = OnceLock::new();
-        Deployed { function, payer, memory, content_type, info, account, file: None }
+        let file = None;
+        Deployed { function, payer, memory, is_plain, content_type, info, account, file }
     }
 
     pub(crate) fn name(&self) -> &FunctionName {

@@ -14,10 +14,9 @@ pub(super) use conversation::OfStrings;
 pub use strings::BadString;
 pub(super) use strings::StringFunc;
 
-use crate::exchange::Body;
 use crate::protocol::{About, Required};
+use crate::request::Request;
 use crate::resolver::Resolver;
-use http::Request;
 use wfaas_vm::Error;
 
 /// The protocol. It is asked for by name: that a module has such strings does not say which of its
@@ -54,7 +53,7 @@ impl OfStrings for Bindgen {
         StringFunc::resolve(resolver, export)
     }
 
-    fn arguments(request: &mut Request<Body>, strings: usize) -> Result<Vec<String>, &'static str> {
+    fn arguments(request: &mut Request, strings: usize) -> Result<Vec<String>, &'static str> {
         arguments(request.body_mut().take(), strings)
     }
 }

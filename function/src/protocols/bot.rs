@@ -6,9 +6,10 @@ mod message;
 use super::bindgen::{OfStrings, StringFunc};
 use crate::exchange::Body;
 use crate::protocol::{About, Required};
+use crate::request::Request;
 use crate::resolver::Resolver;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Response};
 use message::Message;
 use wfaas_vm::Error;
 
@@ -45,7 +46,7 @@ impl OfStrings for Bot {
         Ok(func)
     }
 
-    fn arguments(request: &mut Request<Body>, strings: usize) -> Result<Vec<String>, &'static str> {
+    fn arguments(request: &mut Request, strings: usize) -> Result<Vec<String>, &'static str> {
         let Message { text, user, step } = Message::of(request)?;
         let mut arguments = vec![text, user, step];
         arguments.truncate(strings);

@@ -34,8 +34,9 @@ pub(super) fn check(head: &Parts) -> Result<(), Problem> {
 }
 
 /// Whether the value of a `host` header is a host.
-pub(crate) fn is_host_value(value: &HeaderValue) -> bool {
-    is_plain(value.as_bytes()) || text_of(value).is_some()
+pub(crate) fn is_host_value(value: &[u8]) -> bool {
+    let is_seldom = || HeaderValue::from_bytes(value).is_ok_and(|value| text_of(&value).is_some());
+    is_plain(value) || is_seldom()
 }
 
 fn text_of(value: &HeaderValue) -> Option<&str> {

@@ -123,14 +123,19 @@ pub(crate) async fn run(
         let terms = Terms { payer: &deployed.payer, place, deadline };
         shared.scheduler.run(terms, guest).await
     };
-    outcome.map_err(|unfinished| match unfinished {
+    outcome.map_err(|why| unfinished(deployed, why))
+}
+
+/// The problem of a guest that did not run to its end.
+pub(super) fn unfinished(deployed: &Deployed, why: Unfinished) -> Problem {
+    match why {
         Unfinished::MadeRoom => Problem::busy_server(),
         Unfinished::Late => time_limit(deployed),
         Unfinished::Panicked => {
             tracing::error!(function = deployed.name().as_str(), "a request's guest panicked");
             Problem::internal("the server failed")
         }
-    })
+    }
 }
 
 /// Runs the function in a task of its own.

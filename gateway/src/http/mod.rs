@@ -16,6 +16,7 @@ mod known;
 mod manage;
 mod metrics;
 mod peer;
+pub(crate) mod plain;
 mod refusals;
 mod replying;
 
@@ -29,7 +30,7 @@ pub(crate) use incoming::Incoming;
 pub(crate) use invoke::{guest, run};
 pub(crate) use known::Known;
 pub(crate) use manage::CONFIG_HEADER;
-pub(crate) use peer::{Caller, Peer};
+pub(crate) use peer::{Caller, Peer, header_bytes};
 pub(crate) use refusals::Refusals;
 
 use crate::connection::Exchange;
@@ -38,7 +39,7 @@ use crate::server::Shared;
 use hyper::body::Body;
 use hyper::header::{CONNECTION, EXPECT, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Method, Request, Response, StatusCode, Uri, Version};
+use hyper::{Method, Request, Response, StatusCode, Version};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -82,9 +83,7 @@ pub(crate) async fn handle(
         Ok(()) => {
             let outcome = invoke::handle(shared, &caller, head, &mut body, id.as_str()).await;
             if matches!(&outcome, Err(problem) if problem.is_busy()) {
-                // Who asks again as soon as there is an answer would keep the server busy with that.
-                exchange.await_bytes();
-                Box::pin(tokio::time::sleep(BUSY_PAUSE)).await;
+                Box::pin(pause(exchange)).await;
             }
             outcome
         }
@@ -110,28 +109,49 @@ pub(crate) async fn handle(
     response
 }
 
+/// Waits before a client is told that there is too much to do: one that asks again as soon as there is an
+/// answer would keep the server busy with that.
+async fn pause(exchange: &Exchange) {
+    exchange.await_bytes();
+    tokio::time::sleep(BUSY_PAUSE).await;
+}
+
 /// The record of a request, for a log that takes it.
 struct Record {
     began: Instant,
     method: Method,
-    uri: Uri,
+    path: Box<str>,
 }
 
 impl Record {
     fn begin(request: &Request<Incoming>) -> Option<Record> {
-        let (method, uri) = (request.method(), request.uri());
-        tracing::enabled!(tracing::Level::INFO).then(|| Record {
-            began: Instant::now(),
-            method: method.clone(),
-            uri: uri.clone(),
-        })
+        let record = |began| {
+            let path = request.uri().path().into();
+            Record { began, method: request.method().clone(), path }
+        };
+        Record::began().map(record)
+    }
+
+    /// The record of a request with a plain head.
+    fn begin_plain(head: &[u8], path: &str) -> Option<Record> {
+        let record = |began| {
+            let method = head.split(|byte| *byte == b' ').next().unwrap_or_default();
+            let method = Method::from_bytes(method).unwrap_or_default();
+            Record { began, method, path: path.into() }
+        };
+        Record::began().map(record)
+    }
+
+    /// The present moment, if the log takes records.
+    fn began() -> Option<Instant> {
+        tracing::enabled!(tracing::Level::INFO).then(Instant::now)
     }
 
     fn end(self, id: &str, status: StatusCode) {
         tracing::info!(
             request = id,
             method = self.method.as_str(),
-            path = self.uri.path(),
+            path = &*self.path,
             status = status.as_u16(),
             micros = self.began.elapsed().as_micros() as u64,
             "answered"

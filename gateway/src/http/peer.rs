@@ -62,6 +62,18 @@ impl Peer {
         });
         Caller { shared, exchange, address, peer: self, forwarded }
     }
+
+    /// Who sent a request, if that does not depend on its headers.
+    pub(super) fn plain_caller<'a>(
+        &'a self,
+        shared: &'a Shared,
+        exchange: &'a Arc<Exchange>,
+    ) -> Option<Caller<'a>> {
+        let named = shared.config.clients.client_address == ClientAddress::Forwarded;
+        let address = self.address;
+        let caller = Caller { shared, exchange, address, peer: self, forwarded: None };
+        (!self.is_trusted || !named).then_some(caller)
+    }
 }
 
 impl Caller<'_> {
@@ -96,17 +108,22 @@ impl Caller<'_> {
 
     /// A lease of the bytes of a request to this function, so far its head's.
     pub(crate) fn bytes(&self, target: &Target, head: &Parts) -> Result<Lease, Problem> {
+        self.lease(target, head_bytes(head))
+    }
+
+    /// A lease of so many bytes for a request to this function.
+    pub(super) fn lease(&self, target: &Target, bytes: u64) -> Result<Lease, Problem> {
         let name = target.deployed.name();
         let comes_early = |(client, _): (Client, _)| self.shared.refusals.contains(client, name);
         if self.client().is_some_and(comes_early) {
             return Err(Problem::too_much());
         }
-        lease_head(&self.shared.buffered, target.holders.clone(), head)
+        lease(&self.shared.buffered, target.holders.clone(), bytes)
     }
 
     /// A lease of the bytes of a request for management, so far its head's.
     pub(crate) fn managing(&self, head: &Parts) -> Result<Lease, Problem> {
-        lease_head(&self.shared.managing, Arc::new(self.holders(None)), head)
+        lease(&self.shared.managing, Arc::new(self.holders(None)), head_bytes(head))
     }
 
     /// A place for a request to this function.
@@ -120,6 +137,14 @@ impl Caller<'_> {
         }
         granted.map_err(|_| Problem::busy_server())?;
         Ok(Place { lease, _memory: memory })
+    }
+
+    /// A place for a request to this function, if there is one without making room.
+    pub(super) fn free_place(&self, target: &Target) -> Option<Place> {
+        let memory = target.deployed.payer.tenant.reserve(target.deployed.memory)?;
+        let mut lease = self.shared.places.lease(target.holders.clone());
+        lease.grow(1).ok()?;
+        Some(Place { lease, _memory: memory })
     }
 
     /// Who holds the units of a request to this function, or of one for management.
@@ -148,9 +173,9 @@ impl Caller<'_> {
     }
 }
 
-fn lease_head(budget: &Budget, holders: Arc<Holders>, head: &Parts) -> Result<Lease, Problem> {
+fn lease(budget: &Budget, holders: Arc<Holders>, bytes: u64) -> Result<Lease, Problem> {
     let mut lease = budget.lease(holders);
-    lease.grow(head_bytes(head)).map_err(|_| Problem::too_much())?;
+    lease.grow(bytes).map_err(|_| Problem::too_much())?;
     Ok(lease)
 }
 
@@ -162,7 +187,12 @@ fn head_bytes(head: &Parts) -> u64 {
     let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
     let headers = head.headers.iter();
     let headers = headers
-        .map(|(name, value)| name.as_str().len() + value.len() + HEADER_BYTES)
+        .map(|(name, value)| header_bytes(name.as_str().as_bytes(), value.as_bytes()))
         .sum::<usize>();
     (target + headers) as u64
+}
+
+/// Bytes of memory that a header takes.
+pub(crate) fn header_bytes(name: &[u8], value: &[u8]) -> usize {
+    name.len() + value.len() + HEADER_BYTES
 }

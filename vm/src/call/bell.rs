@@ -8,7 +8,7 @@
 use crate::call::time::{self, NEVER};
 use crate::sys;
 use std::sync::atomic::{
-    AtomicU64,
+    AtomicBool, AtomicU64,
     Ordering::{Relaxed, SeqCst},
     compiler_fence,
 };
@@ -21,6 +21,8 @@ const WITHOUT_BARRIER: Duration = Duration::from_millis(2);
 
 /// The time until which the watchdog sleeps; zero while it ticks, [`NEVER`] before it was started.
 static SLEEPS_UNTIL: AtomicU64 = AtomicU64::new(NEVER);
+/// Whether that is a nap, which nobody ends but for a time that lies in it.
+static IS_NAP: AtomicBool = AtomicBool::new(false);
 static RUNG: Mutex<bool> = Mutex::new(false);
 static WAKE: Condvar = Condvar::new();
 
@@ -32,9 +34,19 @@ pub(super) fn sleeps_beyond(at: u64) -> bool {
     SLEEPS_UNTIL.load(Relaxed) > at
 }
 
+/// The same for a stint that the caller has just begun, with a deadline: a nap is short enough for
+/// everything else about it.
+#[inline]
+pub(super) fn sleeps_beyond_stint(deadline: u64) -> bool {
+    compiler_fence(SeqCst);
+    let until = SLEEPS_UNTIL.load(Relaxed);
+    until > deadline || until > 0 && !IS_NAP.load(Relaxed)
+}
+
 /// Notes that the watchdog looks from now on.
 pub(super) fn awake() {
     SLEEPS_UNTIL.store(0, SeqCst);
+    IS_NAP.store(false, SeqCst);
     *lock() = false;
 }
 
@@ -52,6 +64,17 @@ pub(super) fn sleep(until: u64, is_needed: impl FnOnce() -> bool) -> bool {
     if !sys::barrier_everywhere() && !sys::prepare_barriers() {
         std::thread::sleep(WITHOUT_BARRIER);
     }
+    let rung = is_needed() || wait(until);
+    awake();
+    rung
+}
+
+/// Sleeps until `until`, which is soon, or until somebody rings, unless `is_needed`. No barrier is made: a
+/// thread whose stores are not seen yet has a deadline that is late by a nap at the most, and processors
+/// do not keep stores to themselves for as long as a look takes. Returns whether it was needed or rung for.
+pub(super) fn nap(until: u64, is_needed: impl FnOnce() -> bool) -> bool {
+    IS_NAP.store(true, SeqCst);
+    SLEEPS_UNTIL.store(until, SeqCst);
     let rung = is_needed() || wait(until);
     awake();
     rung

@@ -30,11 +30,12 @@ impl CallState {
     #[inline(never)]
     fn watch(&mut self, suspendable: bool) {
         let (control, watched) = (&self.control, &self.watched);
-        let deadline = Deadline::begin(control.deadline_nanos());
+        let due = control.deadline_nanos();
+        let deadline = Deadline::begin(due);
         let slice = if suspendable { watched.slice } else { NEVER };
         let limited = slice != NEVER || watched.counted;
         let budget = limited.then(|| Budget::begin(Terms { slice, left: watched.left() }, control));
-        watchdog::wake_for(0);
+        watchdog::wake_for_stint(due);
         if control.is_cancelled() {
             watchdog::end_cancelled(control);
         }
@@ -69,8 +70,9 @@ impl CallState {
     #[inline]
     pub(super) fn begin_nested_stint(&self) -> Option<Deadline> {
         self.is_watched().then(|| {
-            let deadline = Deadline::begin(self.control.deadline_nanos());
-            watchdog::wake_for(0);
+            let due = self.control.deadline_nanos();
+            let deadline = Deadline::begin(due);
+            watchdog::wake_for_stint(due);
             deadline
         })
     }

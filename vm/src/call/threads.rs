@@ -86,19 +86,25 @@ impl Record {
         Terms { slice: self.slice.load(Relaxed), left: self.left.load(Relaxed) }
     }
 
-    /// Whether a call of the thread has to be ended or suspended, as the watchdog sees it.
-    fn is_due(&self, now: u64) -> bool {
+    /// Whether a call of the thread has to be ended or suspended, as the watchdog sees it, which notes what
+    /// it sees.
+    fn is_due(&self, now: u64, sight: &mut Sight) -> bool {
         let used = match self.stint.load(Acquire) {
             0 => false,
-            stint => self.has_used(stint),
+            stint => self.has_used(stint, sight),
         };
-        used || self.deadline.load(Relaxed) <= now
+        let deadline = self.deadline.load(Relaxed);
+        sight.watched |= self.is_watched();
+        sight.deadline = sight.deadline.min(deadline);
+        used || deadline <= now
     }
 
     /// Whether a stint has used its processor time. If the thread begins another meanwhile, the result
     /// is about none: it is noted with the number of the one before.
-    fn has_used(&self, stint: u64) -> bool {
+    fn has_used(&self, stint: u64, sight: &mut Sight) -> bool {
         let (first, terms) = (self.seen.load(Relaxed) != stint, self.terms());
+        let seen = if first { &mut sight.new } else { &mut sight.long };
+        *seen = true;
         if !first && terms == Terms::NONE {
             return false;
         }
@@ -155,18 +161,38 @@ impl Drop for Registration {
     }
 }
 
-/// Calls `due` with each thread that has to look at its calls; how many threads there are, and whether
-/// one has to be watched further.
-pub(super) fn look(now: u64, mut due: impl FnMut(i32)) -> (usize, bool) {
+/// Things that the watchdog sees in a look at all threads.
+#[derive(Debug)]
+pub(super) struct Sight {
+    /// Number of threads.
+    pub(super) threads: usize,
+    /// Whether one of them has to be watched further.
+    pub(super) watched: bool,
+    /// Whether a stint is under way that no look has seen before.
+    pub(super) new: bool,
+    /// Whether a stint is under way that was seen before.
+    pub(super) long: bool,
+    /// The earliest deadline of the calls under way.
+    pub(super) deadline: u64,
+}
+
+/// Calls `due` with each thread that has to look at its calls.
+pub(super) fn look(now: u64, mut due: impl FnMut(i32)) -> Sight {
     let list = lock();
-    let mut watched = false;
+    let (threads, deadline) = (list.len(), NEVER);
+    let mut sight = Sight { threads, watched: false, new: false, long: false, deadline };
     for record in records(&list) {
-        watched |= record.is_watched();
-        if record.is_due(now) {
+        if record.is_due(now, &mut sight) {
             due(record.thread.load(Relaxed));
         }
     }
-    (list.len(), watched)
+    sight
+}
+
+/// The earliest deadline of the calls under way.
+pub(super) fn deadline() -> u64 {
+    let deadlines = |list: &[Listed]| records(list).map(|it| it.deadline.load(Relaxed)).min();
+    deadlines(&lock()).unwrap_or(NEVER)
 }
 
 /// Whether a thread has to be watched.

@@ -5,10 +5,16 @@
 //! leaves a mark that hostcalls see on return. A thread that waits at a shared memory is woken too,
 //! and so is the future of a suspended call. The watchdog repeats this until the call has ended, so no signal is ever lost.
 //!
+//! While no call lasts from one look to the next, a look is there to find the first one that does. The
+//! watchdog *naps* between looks then: a thread that is woken once a millisecond takes 6 % of the processor
+//! time of a server with short calls. Deadlines end a nap in time. The first slice after a calm time may
+//! be longer by a nap.
+//!
 //! A tick takes time for the threads, for the timers that are due, and for the calls that were
 //! cancelled and have not ended, but not for calls under way or suspended ones.
 
 use crate::call::control::Control;
+use crate::call::threads::Sight;
 use crate::call::{bell, faults, parking, threads, time, timers};
 use crate::sys;
 use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
@@ -17,6 +23,13 @@ use std::time::{Duration, Instant};
 
 /// How often the watchdog looks, and so how late a call may end.
 const TICK: Duration = Duration::from_millis(1);
+
+/// How long the watchdog naps, when all calls are short.
+const NAP: Duration = Duration::from_millis(4);
+
+/// How many looks in a row have to find no long call, before the watchdog naps. At the most one part in fifty
+/// of the time has a longer slice then, so that others' 99th percentile keeps to the usual ones.
+const CALM_LOOKS: u32 = 250;
 
 /// How long the watchdog goes on looking after there was anything to look at.
 const IDLE_TICKS: u32 = 1000;
@@ -44,6 +57,14 @@ pub(crate) fn wake_for(at: u64) {
     }
 }
 
+/// The same for a stint with this deadline that has just begun.
+#[inline]
+pub(crate) fn wake_for_stint(deadline: u64) {
+    if bell::sleeps_beyond_stint(deadline) {
+        wake();
+    }
+}
+
 /// The same for a timer that was set for `at`.
 pub(crate) fn wake_at(at: Instant) {
     wake_for(time::nanos(at));
@@ -64,11 +85,16 @@ fn wake() {
 fn run() {
     sys::be_prompt();
     bell::awake();
-    let mut idle = 0;
+    let (mut idle, mut calm) = (0, 0);
     loop {
-        idle = if look().watched { 0 } else { idle + 1 };
+        let tick = look();
+        idle = if tick.watched { 0 } else { idle + 1 };
+        calm = if tick.is_calm { calm + 1 } else { 0 };
         if idle <= IDLE_TICKS {
-            std::thread::sleep(TICK);
+            if pause(calm, &tick) {
+                // Calls have deadlines that are nearer than a nap is long.
+                calm = 0;
+            }
             continue;
         }
         let until = timers::next();
@@ -79,6 +105,17 @@ fn run() {
     }
 }
 
+/// Waits for the next look; whether somebody could not wait.
+fn pause(calm: u32, tick: &Tick) -> bool {
+    if calm < CALM_LOOKS || tick.is_new {
+        std::thread::sleep(TICK);
+        return false;
+    }
+    let until = tick.deadline.min(timers::next()).min(time::now() + time::whole(NAP));
+    let is_needed = || threads::deadline() < until || timers::next() < until || are_cancelled();
+    bell::nap(until, is_needed)
+}
+
 /// Work of a tick.
 #[derive(Debug)]
 struct Tick {
@@ -87,14 +124,26 @@ struct Tick {
     looked_at: (usize, usize, usize),
     /// Whether there is anything to look at further, timers aside.
     watched: bool,
+    /// Whether no call was under way that was seen before.
+    is_calm: bool,
+    /// Whether a call was under way that was not.
+    is_new: bool,
+    /// The earliest deadline.
+    deadline: u64,
 }
 
 fn look() -> Tick {
     let now = time::now();
-    let (threads, watched) = threads::look(now, signal);
+    let Sight { threads, watched, new, long, deadline } = threads::look(now, signal);
     let (cancelled, under_way) = look_at_cancelled();
     let timers = timers::fire(now);
-    Tick { looked_at: (threads, timers, cancelled), watched: watched || under_way }
+    Tick {
+        looked_at: (threads, timers, cancelled),
+        watched: watched || under_way,
+        is_calm: !long && !under_way && deadline > now,
+        is_new: new,
+        deadline,
+    }
 }
 
 /// Tells the threads of cancelled calls, and wakes suspended ones; how many there are, and whether

@@ -5,9 +5,10 @@ use super::strings::StringFunc;
 use crate::exchange::Body;
 use crate::invoke::InvokeError;
 use crate::protocol::{About, Conversation, Next, Protocol, Streams, Turn};
+use crate::request::Request;
 use crate::resolver::Resolver;
 use crate::state::State;
-use http::{Request, Response, StatusCode};
+use http::{Response, StatusCode};
 use std::marker::PhantomData;
 use wfaas_vm::{Error, FuncType, Linker, Module};
 
@@ -26,7 +27,7 @@ pub(in crate::protocols) trait OfStrings: Send + Sync + 'static {
     ///
     /// # Errors
     /// A request that the function cannot be given, in words for the client.
-    fn arguments(request: &mut Request<Body>, strings: usize) -> Result<Vec<String>, &'static str>;
+    fn arguments(request: &mut Request, strings: usize) -> Result<Vec<String>, &'static str>;
 
     /// Makes the answer of the function's result.
     fn answer(result: Vec<u8>, answer: &mut Response<Body>) {

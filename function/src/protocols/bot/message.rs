@@ -1,7 +1,6 @@
 //! A message to a bot, out of a request's body.
 
-use crate::exchange::Body;
-use http::Request;
+use crate::request::Request;
 use http::header::CONTENT_TYPE;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -24,7 +23,7 @@ const STEP: &[&str] = &["step_data", "step"];
 
 impl Message {
     /// Takes the message out of a body: a JSON object, a form, or else the text itself.
-    pub(super) fn of(request: &mut Request<Body>) -> Result<Message, &'static str> {
+    pub(super) fn of(request: &mut Request) -> Result<Message, &'static str> {
         let content_type = request.headers().get(CONTENT_TYPE);
         let content_type = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
         let essence = content_type.split(';').next().unwrap_or_default().trim();
@@ -110,11 +109,12 @@ fn decode(piece: &[u8]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::exchange::Body;
 
     fn message(content_type: &str, body: &str) -> Result<[String; 3], &'static str> {
-        let request = Request::post("/").header(CONTENT_TYPE, content_type);
-        let mut request = request.body(Body::complete(body)).unwrap();
-        Message::of(&mut request).map(|Message { text, user, step }| [text, user, step])
+        let request = http::Request::post("/").header(CONTENT_TYPE, content_type);
+        let request = request.body(Body::complete(body)).unwrap();
+        Message::of(&mut request.into()).map(|Message { text, user, step }| [text, user, step])
     }
 
     #[test]
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn other_bodies_are_the_text() {
         assert_eq!(message("text/plain", "a=b"), Ok(["a=b", "", ""].map(str::to_owned)));
-        let mut request = Request::new(Body::complete([0xff]));
-        assert!(Message::of(&mut request).is_err());
+        let request = http::Request::new(Body::complete([0xff]));
+        assert!(Message::of(&mut request.into()).is_err());
     }
 }

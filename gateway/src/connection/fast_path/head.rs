@@ -1,23 +1,18 @@
-//! Heads of plain requests.
+//! Heads of plain requests, found by their places in the bytes of a connection.
 //!
-//! httparse, which hyper stands on, parses a head. Less is allowed here than there: one spelling of
+//! Less is allowed here than in RFC 9112, and than by httparse, which hyper stands on: one spelling of
 //! each thing, and nothing that says how a connection or a body goes on but one `content-length`.
 //! Anything else is not judged here: hyper gets the same bytes.
 
-use crate::http::{self, Incoming};
-use bytes::{Bytes, BytesMut};
-use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
-};
-use hyper::{HeaderMap, Method, Request, Uri, Version};
-use std::mem::MaybeUninit;
+use super::bytes::{self, Kind};
+use crate::http;
 use std::ops::Range;
 
 /// Most headers of a plain request.
 const MAX_HEADERS: usize = 32;
 
 /// The first bytes that have not been answered are no plain request.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum NotPlain {
     /// So far: they are the beginning of a head.
     Partial,
@@ -25,163 +20,116 @@ pub(super) enum NotPlain {
     Other,
 }
 
-/// A plain request.
-#[derive(Debug)]
+/// A plain request, by its places: the head, and behind it the body, all of which has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Plain {
-    pub(super) request: Request<Incoming>,
+    /// Bytes of the head.
+    pub(super) head: usize,
+    /// Place of the target in it.
+    pub(super) target: Range<usize>,
+    /// Bytes of the body.
+    pub(super) body: usize,
+    /// Bytes of memory that the head takes, as budgets count them.
+    pub(super) memory: u64,
     /// Whether its connection ends with its answer.
     pub(super) closes: bool,
 }
 
-/// Takes the first request of `input`, if it is plain. `headers` is empty, and kept for its memory.
-pub(super) fn take(input: &mut BytesMut, headers: &mut HeaderMap) -> Result<Plain, NotPlain> {
-    let places = Places::find(input)?;
-    let head = input.split_to(places.length).freeze();
-    places.request(&head, input, headers).ok_or_else(|| {
-        let rest = std::mem::replace(input, BytesMut::from(head));
-        input.unsplit(rest);
-        NotPlain::Other
-    })
-}
-
-/// Places of a head's parts in its bytes, which are fewer than 64 KiB.
-struct Places {
-    method: Method,
-    target: Place,
-    /// Names and values.
-    headers: [(Place, Place); MAX_HEADERS],
-    count: usize,
-    length: usize,
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Place {
-    start: u16,
-    end: u16,
-}
-
-impl Place {
-    fn of(part: &[u8], whole: &[u8]) -> Result<Place, NotPlain> {
-        // A part from elsewhere begins behind all of it.
-        let start = (part.as_ptr() as usize).wrapping_sub(whole.as_ptr() as usize);
-        let last = whole.len().checked_sub(part.len()).ok_or(NotPlain::Other)?;
-        if start > last || whole.len() > usize::from(u16::MAX) {
+/// The first request in `bytes`, if it is plain.
+pub(super) fn find(bytes: &[u8]) -> Result<Plain, NotPlain> {
+    let mut scan = Scan { bytes, at: 0 };
+    let target = scan.request_line()?;
+    let mut memory = target.len();
+    let mut framing = Framing::default();
+    for _ in 0..=MAX_HEADERS {
+        if let Some((name, value)) = scan.header()? {
+            framing.note(name, value).ok_or(NotPlain::Other)?;
+            memory += http::header_bytes(name, value);
+            continue;
+        }
+        let Framing { has_host, closes, length: body, .. } = framing;
+        if !has_host || bytes.len() - scan.at < body {
             return Err(NotPlain::Other);
         }
-        Ok(Place { start: start as u16, end: (start + part.len()) as u16 })
+        let memory = memory as u64;
+        return Ok(Plain { head: scan.at, target, body, memory, closes });
     }
-
-    fn range(self) -> Range<usize> {
-        usize::from(self.start)..usize::from(self.end)
-    }
-
-    fn in_bytes(self, bytes: &Bytes) -> Bytes {
-        bytes.slice(self.range())
-    }
+    Err(NotPlain::Other)
 }
 
-impl Places {
-    /// Finds the parts of a head that is complete.
-    fn find(bytes: &[u8]) -> Result<Places, NotPlain> {
-        let mut slots = [const { MaybeUninit::uninit() }; MAX_HEADERS];
-        let mut head = httparse::Request::new(&mut []);
-        let length = match head.parse_with_uninit_headers(bytes, &mut slots) {
-            Ok(httparse::Status::Complete(length)) => length,
-            Ok(httparse::Status::Partial) => return Err(NotPlain::Partial),
-            Err(_) => return Err(NotPlain::Other),
-        };
-        let method = head.method.and_then(method).ok_or(NotPlain::Other)?;
-        let target = Place::of(head.path.ok_or(NotPlain::Other)?.as_bytes(), bytes)?;
-        let starts_here = usize::from(target.start) == method.as_str().len() + 1;
-        let mut line = Lines { bytes, at: target.range().end };
-        if !starts_here || bytes[target.range()].first() != Some(&b'/') {
-            return Err(NotPlain::Other);
-        }
-        line.expect(b" HTTP/1.1\r\n")?;
-        let mut headers = [Default::default(); MAX_HEADERS];
-        for (place, header) in headers.iter_mut().zip(&*head.headers) {
-            let name = Place::of(header.name.as_bytes(), bytes)?;
-            let value = Place::of(header.value, bytes)?;
-            line.header(name, value)?;
-            *place = (name, value);
-        }
-        line.expect(b"\r\n")?;
-        if line.at != length {
-            return Err(NotPlain::Other);
-        }
-        Ok(Places { method, target, headers, count: head.headers.len(), length })
-    }
+/// Name and value of a header.
+type Header<'a> = (&'a [u8], &'a [u8]);
 
-    /// The request, with the body that follows in `input`.
-    fn request(self, head: &Bytes, input: &mut BytesMut, cleared: &mut HeaderMap) -> Option<Plain> {
-        let mut headers = std::mem::take(cleared);
-        headers.reserve(self.count);
-        let mut framing = Framing::default();
-        for (name, value) in &self.headers[..self.count] {
-            let name = HeaderName::from_bytes(&head[name.range()]).ok()?;
-            let value = HeaderValue::from_maybe_shared(value.in_bytes(head)).ok()?;
-            framing.note(&name, &value)?;
-            headers.append(name, value);
-        }
-        if !framing.has_host || framing.length > input.len() {
-            return None;
-        }
-        let uri = Uri::from_maybe_shared(self.target.in_bytes(head)).ok()?;
-        if http::is_management(uri.path()) {
-            return None;
-        }
-        let body = match framing.length {
-            0 => Bytes::new(),
-            length => input.split_to(length).freeze(),
-        };
-        let mut request = Request::new(Incoming::Complete(body));
-        *request.method_mut() = self.method;
-        *request.uri_mut() = uri;
-        *request.version_mut() = Version::HTTP_11;
-        *request.headers_mut() = headers;
-        Some(Plain { request, closes: framing.closes })
-    }
-}
-
-/// The lines of a head, each ended as it should.
-struct Lines<'a> {
+/// A head, read from its beginning.
+struct Scan<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-impl Lines<'_> {
+impl<'a> Scan<'a> {
+    /// Takes all bytes of one kind that follow; there is another one behind them.
+    #[inline]
+    fn take(&mut self, kind: Kind) -> Result<&'a [u8], NotPlain> {
+        let rest = &self.bytes[self.at..];
+        let length = kind.run(rest);
+        if length == rest.len() {
+            return Err(NotPlain::Partial);
+        }
+        self.at += length;
+        Ok(&rest[..length])
+    }
+
+    /// Takes exactly this text.
+    #[inline]
     fn expect(&mut self, text: &[u8]) -> Result<(), NotPlain> {
-        if !self.bytes[self.at..].starts_with(text) {
-            return Err(NotPlain::Other);
+        let rest = &self.bytes[self.at..];
+        if rest.starts_with(text) {
+            self.at += text.len();
+            return Ok(());
         }
-        self.at += text.len();
-        Ok(())
+        Err(if text.starts_with(rest) { NotPlain::Partial } else { NotPlain::Other })
     }
 
-    /// A line with a name, a colon, spaces or none, and a value with nothing behind it.
-    fn header(&mut self, name: Place, value: Place) -> Result<(), NotPlain> {
-        let (name, value) = (name.range(), value.range());
-        let between = self.bytes.get(name.end..value.start).ok_or(NotPlain::Other)?;
-        if name.start != self.at || between.first() != Some(&b':') {
+    /// A method, a target that begins with a slash, and the version: the place of the target.
+    fn request_line(&mut self) -> Result<Range<usize>, NotPlain> {
+        let method = METHODS.iter().find(|method| self.bytes.starts_with(method));
+        let Some(method) = method else {
+            let is_begun = METHODS.iter().any(|method| method.starts_with(self.bytes));
+            return Err(if is_begun { NotPlain::Partial } else { NotPlain::Other });
+        };
+        self.at = method.len();
+        let start = self.at;
+        let target = self.take(bytes::TARGET)?;
+        if target.first() != Some(&b'/') {
             return Err(NotPlain::Other);
         }
-        self.at = value.end;
-        self.expect(b"\r\n")
+        let end = self.at;
+        self.expect(b" HTTP/1.1\r\n")?;
+        Ok(start..end)
+    }
+
+    /// The name and value of the next header: a line with a name, a colon, spaces or none, and a value
+    /// with nothing behind it. `None` for the empty line.
+    #[inline]
+    fn header(&mut self) -> Result<Option<Header<'a>>, NotPlain> {
+        let name = self.take(bytes::NAME)?;
+        if name.is_empty() {
+            self.expect(b"\r\n")?;
+            return Ok(None);
+        }
+        self.expect(b":")?;
+        self.take(bytes::SPACE)?;
+        let value = self.take(bytes::VALUE)?;
+        if matches!(value.last(), Some(b' ' | b'\t')) {
+            return Err(NotPlain::Other);
+        }
+        self.expect(b"\r\n")?;
+        Ok(Some((name, value)))
     }
 }
 
-/// Methods of plain requests: no answer of theirs lacks its body.
-fn method(text: &str) -> Option<Method> {
-    Some(match text {
-        "GET" => Method::GET,
-        "POST" => Method::POST,
-        "PUT" => Method::PUT,
-        "DELETE" => Method::DELETE,
-        "PATCH" => Method::PATCH,
-        "OPTIONS" => Method::OPTIONS,
-        _ => return None,
-    })
-}
+/// Methods of plain requests, with the space behind them: no answer of theirs lacks its body.
+const METHODS: [&[u8]; 6] = [b"GET ", b"POST ", b"PUT ", b"DELETE ", b"PATCH ", b"OPTIONS "];
 
 /// What headers say of the request as a whole.
 #[derive(Debug, Default)]
@@ -196,20 +144,24 @@ struct Framing {
 
 impl Framing {
     /// Takes note of a header; `None` if no plain request has it.
-    fn note(&mut self, name: &HeaderName, value: &HeaderValue) -> Option<()> {
+    #[inline]
+    fn note(&mut self, name: &[u8], value: &[u8]) -> Option<()> {
+        let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
         let is_first = |seen: &mut bool| !std::mem::replace(seen, true);
-        let is_plain = match *name {
-            HOST => is_first(&mut self.has_host) && http::is_host_value(value),
-            CONTENT_LENGTH => {
-                self.length = length(value.as_bytes())?;
-                is_first(&mut self.has_length)
-            }
-            CONNECTION => {
-                self.closes = value.as_bytes().eq_ignore_ascii_case(b"close");
-                let is_known = self.closes || value.as_bytes().eq_ignore_ascii_case(b"keep-alive");
+        let is_plain = match name.len() {
+            4 if is(b"host") => is_first(&mut self.has_host) && http::is_host_value(value),
+            6 if is(b"expect") => false,
+            7 if is(b"upgrade") => false,
+            10 if is(b"connection") => {
+                self.closes = value.eq_ignore_ascii_case(b"close");
+                let is_known = self.closes || value.eq_ignore_ascii_case(b"keep-alive");
                 is_first(&mut self.has_connection) && is_known
             }
-            TRANSFER_ENCODING | EXPECT | UPGRADE => false,
+            14 if is(b"content-length") => {
+                self.length = length(value)?;
+                is_first(&mut self.has_length)
+            }
+            17 if is(b"transfer-encoding") => false,
             _ => true,
         };
         is_plain.then_some(())
@@ -227,45 +179,31 @@ fn length(text: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http_body_util::BodyExt;
-
-    /// The request at the beginning of `text`, and how many bytes are left behind it.
-    fn take_from(text: &[u8]) -> Result<(Plain, usize), NotPlain> {
-        let mut input = BytesMut::from(text);
-        let taken = take(&mut input, &mut HeaderMap::new());
-        if taken.is_err() {
-            assert_eq!(input, text, "nothing is taken of what is not plain");
-        }
-        Ok((taken?, input.len()))
-    }
 
     #[test]
-    fn a_plain_request_is_taken_with_its_body_and_no_more() {
+    fn a_plain_request_is_found_by_its_places() {
         let text =
             b"POST /a%20b?c HTTP/1.1\r\nHost: h:80\r\nX:\r\ncookie: a\r\ncookie:\t b\xff\r\n\
             content-length: 4\r\nconnection: Close\r\n\r\n\r\n\r\nGET";
-        let (plain, left) = take_from(text).unwrap();
-        assert!(plain.closes && left == 3);
-        let (head, body) = plain.request.into_parts();
-        assert_eq!((head.method, head.uri), (Method::POST, "/a%20b?c".parse().unwrap()));
-        assert_eq!(head.version, Version::HTTP_11);
-        let values = |name| head.headers.get_all(name).iter().map(HeaderValue::as_bytes);
-        assert_eq!(values("cookie").collect::<Vec<_>>(), [&b"a"[..], b"b\xff"]);
-        assert_eq!((head.headers["host"].as_bytes(), head.headers["x"].len()), (&b"h:80"[..], 0));
-        let Incoming::Complete(body) = body else { panic!("it is all there") };
-        assert_eq!(body, "\r\n\r\n");
+        let Plain { head, target, body, memory, closes } = find(text).unwrap();
+        assert_eq!(&text[target], b"/a%20b?c");
+        assert_eq!((&text[head..head + body], closes), (&b"\r\n\r\n"[..], true));
+        assert_eq!(text.len() - head - body, 3);
+        // Names and values, and 32 for each (RFC 9113, 6.5.2).
+        let headers = "Hosth:80Xcookieacookieb.content-length4connectionClose".len();
+        assert_eq!(memory, ("/a%20b?c".len() + headers + 6 * 32) as u64);
     }
 
     #[test]
-    fn a_request_is_not_taken_before_it_is_all_there() {
+    fn a_request_is_not_found_before_it_is_all_there() {
         let text = b"PUT / HTTP/1.1\r\nhost: h\r\ncontent-length: 2\r\n\r\nab";
-        for length in 1..text.len() {
-            let Err(error) = take_from(&text[..length]) else { panic!("taken at {length}") };
+        for length in 0..text.len() {
             let is_head = length < text.len() - 2;
-            assert_eq!(matches!(error, NotPlain::Partial), is_head, "{length}");
+            let expected = if is_head { NotPlain::Partial } else { NotPlain::Other };
+            assert_eq!(find(&text[..length]), Err(expected), "{length}");
         }
-        let (plain, left) = take_from(text).unwrap();
-        assert!(!plain.closes && left == 0);
+        let Plain { head, body, closes, .. } = find(text).unwrap();
+        assert_eq!((head + body, closes), (text.len(), false));
     }
 
     #[test]
@@ -274,15 +212,7 @@ mod tests {
             let headers: String = (1..count).map(|number| format!("x{number}: y\r\n")).collect();
             format!("GET / HTTP/1.1\r\nhost: h\r\n{headers}\r\n").into_bytes()
         };
-        assert!(take_from(&text(MAX_HEADERS)).is_ok());
-        assert!(matches!(take_from(&text(MAX_HEADERS + 1)), Err(NotPlain::Other)));
-    }
-
-    #[tokio::test]
-    async fn a_body_that_is_there_is_read_as_one_that_comes() {
-        let (plain, _) =
-            take_from(b"PUT / HTTP/1.1\r\nhost: h\r\ncontent-length: 2\r\n\r\nab").unwrap();
-        let body = plain.request.into_body();
-        assert_eq!(body.collect().await.unwrap().to_bytes(), "ab");
+        assert!(find(&text(MAX_HEADERS)).is_ok());
+        assert_eq!(find(&text(MAX_HEADERS + 1)), Err(NotPlain::Other));
     }
 }

@@ -3,8 +3,7 @@
 use super::head::{self, NotPlain, Plain};
 use crate::connection::socket::Socket;
 use crate::connection::state::State;
-use bytes::BytesMut;
-use hyper::HeaderMap;
+use bytes::{Buf, BytesMut};
 use std::future::poll_fn;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -41,13 +40,12 @@ impl Input {
         Input { bytes: BytesMut::from(&early[..]), is_open: false, in_a_row: 0, most_in_a_row }
     }
 
-    /// The next request, as soon as it has come.
+    /// The next request, as soon as it has come: the first bytes are its.
     pub(super) async fn next(
         &mut self,
         socket: &mut Socket,
         state: &State,
         leaving: &AtomicBool,
-        headers: &mut HeaderMap,
     ) -> Result<Plain, Without> {
         self.in_a_row += 1;
         if self.in_a_row > self.most_in_a_row {
@@ -59,12 +57,12 @@ impl Input {
                 return Err(Without::End);
             }
             if !self.bytes.is_empty() {
-                let taken = head::take(&mut self.bytes, headers);
-                let is_open = matches!(taken, Err(NotPlain::Partial));
+                let found = head::find(&self.bytes);
+                let is_open = found == Err(NotPlain::Partial);
                 if is_open != std::mem::replace(&mut self.is_open, is_open) {
                     state.set_head_open(is_open);
                 }
-                match taken {
+                match found {
                     Ok(plain) => return Ok(plain),
                     Err(NotPlain::Partial) if self.bytes.len() < MAX_INPUT => {}
                     Err(_) => return Err(Without::Other),
@@ -81,6 +79,22 @@ impl Input {
             }
         }
         Err(Without::Other)
+    }
+
+    /// All bytes that are there.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Takes a request away that was found.
+    pub(super) fn take(&mut self, plain: &Plain) {
+        let length = plain.head + plain.body;
+        if length == self.bytes.len() {
+            // Now the next one has the whole room.
+            self.bytes.clear();
+        } else {
+            self.bytes.advance(length);
+        }
     }
 
     /// Ready when the client has left, as far as that can be seen behind bytes it sent before.

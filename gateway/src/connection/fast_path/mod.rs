@@ -1,9 +1,9 @@
 //! Plain requests of HTTP/1.1, answered without hyper.
 //!
 //! ```text
-//!   socket ──→ Input ──→ head::parse ──→ http::handle ──→ answer::write_head ──→ socket
-//!                            │                                   │
-//!                            └── anything that is not plain ─────┴──→ Rest, for hyper
+//!   socket ──→ Input ──→ head::find ──→ http::plain ──→ answer::write_head ──→ socket
+//!                            │   └─ if not known ─→ http::handle ─┘ │
+//!                            └── anything that is not plain ────────┴──→ Rest, for hyper
 //! ```
 //!
 //! A request is plain when it came at once, has one spelling and no options: see [`head`]. Its way
@@ -11,19 +11,21 @@
 //! is not, gives the connection to hyper for good, so nothing here has to know how to refuse.
 
 mod answer;
+mod bytes;
 mod date;
 mod head;
 mod input;
+mod request;
 
 use super::exchange::Exchange;
 use super::socket::Socket;
 use super::state::State;
+use crate::http::plain;
 use crate::http::{self, Answer, Peer};
 use crate::server::Shared;
 use answer::Frame;
-use head::Plain;
+use hyper::Response;
 use hyper::header::{CONNECTION, HeaderValue};
-use hyper::{HeaderMap, Response};
 use input::{Input, Without};
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -73,11 +75,10 @@ impl FastPath<'_> {
     pub(super) async fn serve(self, early: Vec<u8>) -> Option<Rest> {
         let FastPath { shared, peer, state, socket, leaving } = self;
         let mut input = Input::new(early, IN_A_ROW);
-        let (mut output, mut headers) = (Vec::new(), HeaderMap::new());
+        let mut output = Vec::new();
         let (mut requests, mut exchange) = (0, None);
         loop {
-            let next = input.next(socket, state, leaving, &mut headers).await;
-            let Plain { request, closes } = match next {
+            let plain = match input.next(socket, state, leaving).await {
                 Ok(plain) => plain,
                 Err(Without::Other) => {
                     return Some(Rest { input: input.into(), prepared: None, requests });
@@ -86,25 +87,33 @@ impl FastPath<'_> {
             };
             requests += 1;
             let mut present = Present::new(state, exchange.take());
-            let answer = {
-                let own = present.exchange.clone();
-                let answering = pin!(http::handle(shared, peer, &own, request));
-                attend(answering, socket, &mut input, &mut present).await?
+            let own = present.exchange.clone();
+            let begun = plain::begin(shared, peer, &own, &plain.asked(input.bytes()));
+            let answer = match begun {
+                Some(begun) => {
+                    input.take(&plain);
+                    let answering = pin!(begun.answer());
+                    attend(answering, socket, &mut input, &mut present).await?
+                }
+                None => {
+                    let request = request::of(&plain, input.bytes());
+                    input.take(&plain);
+                    let answering = Box::pin(http::handle(shared, peer, &own, request));
+                    attend(pin!(answering), socket, &mut input, &mut present).await?
+                }
             };
-            let closes = closes || leaving.load(Relaxed);
+            let closes = plain.closes || leaving.load(Relaxed);
             if !write_head(&answer, closes, &mut output) {
                 let answer = if closes { closing(answer) } else { answer };
                 let prepared = Some(Prepared { answer, exchange: present.listed() });
                 return Some(Rest { input: input.into(), prepared, requests });
             }
-            let (head, answer) = answer.into_parts();
-            send(socket, &mut present, &mut output, answer).await.ok()?;
+            drop(own);
+            send(socket, &mut present, &mut output, answer.into_body()).await.ok()?;
             exchange = present.end();
             if closes {
                 break;
             }
-            headers = head.headers;
-            headers.clear();
         }
         let _ = poll_fn(|context| Pin::new(&mut *socket).poll_shutdown(context)).await;
         None
