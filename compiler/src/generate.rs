@@ -274,6 +274,8 @@ impl<'m> Generator<'m> {
             Symbol::Bridge(ty) => thunk::bridge(&mut code, ty, &arguments),
             Symbol::Hostcall(call) => thunk::hostcall(&mut code, call, &arguments),
             Symbol::Trap(trap) => thunk::trap(&mut code, trap),
+            Symbol::MemoryCopy => thunk::memory_copy(&mut code, &arguments),
+            Symbol::MemoryFill => thunk::memory_fill(&mut code, &arguments),
         }
         code.finish(&*self.isas.usual);
         // A piece has no locals.

@@ -22,6 +22,10 @@ pub(crate) enum Symbol {
     Foreign(TypeIndex),
     /// Bridge to functions of this type in other instances.
     Bridge(TypeIndex),
+    /// Stub that copies inside of the memory at BASE.
+    MemoryCopy,
+    /// Stub that fills a range of the memory at BASE.
+    MemoryFill,
 }
 
 impl Symbol {
@@ -34,6 +38,8 @@ impl Symbol {
             Symbol::Trap(code) => UserExternalName::new(3, code as u32),
             Symbol::Foreign(ty) => UserExternalName::new(4, ty.as_u32()),
             Symbol::Bridge(ty) => UserExternalName::new(5, ty.as_u32()),
+            Symbol::MemoryCopy => UserExternalName::new(6, 0),
+            Symbol::MemoryFill => UserExternalName::new(6, 1),
         }
     }
 
@@ -47,6 +53,8 @@ impl Symbol {
             3 => u8::try_from(name.index).ok().and_then(TrapCode::from_u8).map(Symbol::Trap),
             4 => Some(Symbol::Foreign(ty())),
             5 => Some(Symbol::Bridge(ty())),
+            6 if name.index == 0 => Some(Symbol::MemoryCopy),
+            6 if name.index == 1 => Some(Symbol::MemoryFill),
             _ => None,
         }
     }
@@ -60,6 +68,8 @@ impl Symbol {
             Symbol::Trap(_) => signature::trap_signature(),
             Symbol::Foreign(ty) => signature::foreign_signature(&module.types[ty]),
             Symbol::Bridge(ty) => signature::bridge_signature(&module.types[ty]),
+            Symbol::MemoryCopy => signature::memory_copy_signature(),
+            Symbol::MemoryFill => signature::memory_fill_signature(),
         }
     }
 
@@ -86,6 +96,8 @@ impl Symbol {
             Symbol::Trap(code) => format!("wfaas:trap:{code:?}"),
             Symbol::Foreign(index) => format!("foreign:{}", ty(index)),
             Symbol::Bridge(index) => format!("bridge:{}", ty(index)),
+            Symbol::MemoryCopy => "wfaas:memory.copy".to_owned(),
+            Symbol::MemoryFill => "wfaas:memory.fill".to_owned(),
         }
     }
 }

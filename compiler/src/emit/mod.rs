@@ -15,6 +15,7 @@ mod conversion;
 mod exception;
 mod legacy_exception;
 mod memory;
+mod memory_move;
 mod numeric;
 mod operands;
 mod operators;

@@ -29,7 +29,7 @@
 ;; @0031                               v6 = get_pinned_reg.i64
 ;; @0031                               v7 = iadd v6, v5
 ;; @0031                               v8 = load.i8x16 user2 little region0 v7
-;; @0035                               v9 = load.i64 notrap aligned readonly can_move v6-7984
+;; @0035                               v9 = load.i64 notrap aligned readonly can_move v6-7968
 ;; @0035                               v10 = load.i8x16 notrap region1 v9
 ;; @0037                               v11 = bitcast.f32x4 little v10
 ;; @0037                               v12 = bitcast.f32x4 little v8
@@ -69,7 +69,7 @@
 ;;   movq    %r15, %rax
 ;;   uninit  %xmm0
 ;;   vpxor %xmm0, %xmm0, %xmm0
-;;   movq -0x1f30(%rax), %rcx
+;;   movq -0x1f20(%rax), %rcx
 ;;   movl %edi, %edi
 ;;   jmp     label1
 ;; block1:
