@@ -27,6 +27,13 @@ const MOST_DOMINATORS: u64 = 1 << 10;
 /// Values alive at an instruction, on average: the allocator compares each with all others.
 const MOST_ALIVE: u64 = 64;
 
+/// The same for a function of at most [`MODERATE`] instructions: libraries that were inlined into one
+/// function have up to 340, and take half of the time with registers that are allocated well.
+const MOST_ALIVE_IN_MODERATE: u64 = 512;
+
+/// Instructions of such a function.
+const MODERATE: u64 = 1 << 14;
+
 /// Values alive at the start of a block for each instruction of the function, on average: the
 /// allocator that takes one pass looks at them there. At most 120 in PHP, CPython and esbuild.
 const MOST_ENTERING: u64 = 128;
@@ -175,9 +182,11 @@ fn crowd(context: &mut Context) -> Crowd {
         }
     }
     let alive = alive(context, &places, &ends);
+    let moderate = place.instructions <= MODERATE;
+    let most_alive = if moderate { MOST_ALIVE_IN_MODERATE } else { MOST_ALIVE };
     if alive.blocks > MOST_ENTERING * place.instructions {
         Crowd::AtBlocks
-    } else if deep || alive.instructions > MOST_ALIVE * place.instructions {
+    } else if deep || alive.instructions > most_alive * place.instructions {
         Crowd::Everywhere
     } else {
         Crowd::No
