@@ -73,6 +73,7 @@ switches! {
         Lftr "lftr" "comparing induction variables after the step";
         IvWidening "iv-widening" "64-bit induction variables where 32 are extended in each round";
         TailDup "tail-dup" "returns in the place of jumps to one";
+        SourceOrder "source-order" "instructions in the order in which the program has them";
         Relax "relax" "short jumps, kept off the ends of lines";
     }
 

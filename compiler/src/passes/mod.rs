@@ -11,6 +11,7 @@ mod jump_threading;
 mod lftr;
 mod reassociate;
 mod redundant_phis;
+mod source_order;
 mod tail_dup;
 mod unroll;
 mod wide_mul;
@@ -89,6 +90,7 @@ fn optimise(
         unroll::run(context);
         context.verify_if(isa)?;
     }
+    let source = passes.contains(Pass::SourceOrder).then(|| source_order::note(&context.func));
     context.optimize(isa, &mut ControlPlane::default())?;
     if passes != Passes::NONE {
         // Branches may have become jumps.
@@ -106,6 +108,9 @@ fn optimise(
     }
     if passes.contains(Pass::TailDup) {
         tail_dup::run(&mut context.func);
+    }
+    if let Some(source) = source {
+        source_order::restore(&mut context.func, &source);
     }
     // The order of blocks is that of the dominator tree's traversal.
     reach(context, isa)?;

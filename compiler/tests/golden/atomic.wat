@@ -14,15 +14,15 @@
 ;;   movq %rsp, %rbp
 ;;   unwind DefineNewFrame { offset_upward_to_caller_sp: 16, offset_downward_to_clobbers: 0 }
 ;; block0:
-;;   movq    %r15, %r8
-;;   movq -0x1f20(%r8), %r8
-;;   movl %edi, %r9d
-;;   leaq 4(%r8, %r9), %r10
+;;   movq    %r15, %r9
+;;   movl %edi, %r8d
+;;   movq -0x1f20(%r9), %r9
+;;   leaq 4(%r9, %r8), %r10
 ;;   testq $0x1, %r10
 ;;   jnz     label3; j label1
 ;; block1:
 ;;   movl $0x1, %r10d
-;;   lock xaddw %r10w, 4(%r8, %r9)
+;;   lock xaddw %r10w, 4(%r9, %r8)
 ;;   jmp     label2
 ;; block2:
 ;;   movzwl %r10w, %eax
