@@ -101,6 +101,9 @@ impl<'m> Generator<'m> {
         let translate = |worker: &mut Worker, body: &Body<'_>| {
             let index = body.func();
             let stats = self.translate(worker, body.clone()).ok()?;
+            if self.passes.contains(Pass::WideMul) {
+                passes::shrink(&mut worker.context.func);
+            }
             Some((index, Callee::new(&worker.context.func, stats)?))
         };
         let callees = small.into_par_iter().map_init(Worker::new, translate);

@@ -18,9 +18,11 @@ mod wide_mul;
 
 use crate::Effort;
 use crate::arch::x86_64::isa::Generators;
+use crate::bounds::remove_unused;
 use crate::emit::Storage;
 use crate::switches::{Pass, Passes};
 use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::{CodegenError, CompiledCode, Context};
 
@@ -116,6 +118,14 @@ fn optimise(
     reach(context, isa)?;
     context.verify_if(isa)?;
     Ok(())
+}
+
+/// Makes products of 128 bits one instruction, in a function whose size is measured before it is
+/// inlined. The rest of what they were written with is removed.
+pub(crate) fn shrink(func: &mut Function) {
+    if wide_mul::run(func) {
+        remove_unused(func);
+    }
 }
 
 /// Computes the flow of control anew, and removes code that it does not reach.

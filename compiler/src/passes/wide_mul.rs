@@ -57,12 +57,12 @@ struct Found {
     rest: Vec<Value>,
 }
 
-/// Replaces sums of products of halves.
-pub(super) fn run(func: &mut Function) {
+/// Replaces sums of products of halves; whether there were any.
+pub(super) fn run(func: &mut Function) -> bool {
     let blocks = func.layout.blocks();
     let insts: Vec<Inst> = blocks.flat_map(|block| func.layout.block_insts(block)).collect();
     if !insts.iter().any(|inst| product_of(func, *inst).is_some()) {
-        return;
+        return false;
     }
     let mut halves = Halves::new();
     let mut attempts = MOST_ATTEMPTS;
@@ -74,6 +74,7 @@ pub(super) fn run(func: &mut Function) {
             replace(func, &mut halves, inst, Opcode::Imul, &found);
         }
     }
+    !halves.is_empty()
 }
 
 /// Replaces the result of an instruction by a half of a product, plus the rest.
