@@ -15,6 +15,7 @@ mod source_order;
 mod tail_dup;
 mod unroll;
 mod wide_mul;
+mod zext_load;
 
 use crate::Effort;
 use crate::arch::x86_64::isa::Generators;
@@ -90,6 +91,10 @@ fn optimise(
     }
     if passes.contains(Pass::Unroll) {
         unroll::run(context);
+        context.verify_if(isa)?;
+    }
+    if passes.contains(Pass::ZextLoad) {
+        zext_load::run(&mut context.func);
         context.verify_if(isa)?;
     }
     let source = passes.contains(Pass::SourceOrder).then(|| source_order::note(&context.func));
