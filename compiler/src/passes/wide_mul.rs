@@ -17,7 +17,7 @@
 //! together are the high half of `a * b`, whatever `a` and `b` are. The low half is found too, as
 //! a value that is the same modulo 2^64.
 
-use crate::analysis::value::{defining, definition, operands, unsigned_constant};
+use crate::analysis::value::{become_alias, defining, definition, operands, unsigned_constant};
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::types::{I32, I64, I128};
 use cranelift_codegen::ir::{Function, Inst, InstBuilder, InstructionData, Opcode, Value};
@@ -128,14 +128,6 @@ fn number(cursor: &mut FuncCursor<'_>, factor: Factor) -> Value {
         Factor::Number(value) => value,
         Factor::Constant(constant) => cursor.ins().iconst(I64, constant.cast_signed()),
     }
-}
-
-/// Makes the result of an instruction an alias of another value, and removes the instruction.
-fn become_alias(func: &mut Function, inst: Inst, value: Value) {
-    let result = func.dfg.first_result(inst);
-    func.dfg.clear_results(inst);
-    func.dfg.change_to_alias(result, value);
-    func.layout.remove_inst(inst);
 }
 
 /// The product whose high half the sum at `inst` contains, as far as there are attempts left.

@@ -5,6 +5,7 @@
 //! loaded, and the number is its low half, which takes no instruction. (LLVM does this in
 //! `CodeGenPrepare`, as `optimizeLoadExt`.)
 
+use crate::analysis::value::become_alias;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::entity::SecondaryMap;
 use cranelift_codegen::ir::types::{I32, I64};
@@ -48,14 +49,6 @@ fn load_extended(func: &mut Function, inst: Inst) -> (Value, Value) {
     let number = cursor.ins().ireduce(I32, extended);
     become_alias(func, inst, number);
     (number, extended)
-}
-
-/// Has a value take the place of an instruction's result.
-fn become_alias(func: &mut Function, inst: Inst, value: Value) {
-    let result = func.dfg.first_result(inst);
-    func.dfg.clear_results(inst);
-    func.dfg.change_to_alias(result, value);
-    func.layout.remove_inst(inst);
 }
 
 fn uses(func: &Function) -> SecondaryMap<Value, Uses> {
