@@ -106,9 +106,6 @@ enum Command {
     /// In a child of `bounds`, under valgrind.
     #[command(hide = true)]
     BoundsOnce { file: PathBuf, entry: String, argument: i32 },
-    /// In a child of `programs`, under valgrind.
-    #[command(hide = true)]
-    ProgramOnce { engine: programs::Engine, file: PathBuf, calls: u32 },
     /// In a child of `load`.
     #[command(hide = true)]
     FirstResult { who: Who, file: PathBuf },
@@ -163,9 +160,6 @@ fn main() -> anyhow::Result<()> {
             let results = programs::run(&arguments, rounds)?;
             programs::print(&results);
             return json.map_or(Ok(()), |file| report::write_value(&results, &file));
-        }
-        Command::ProgramOnce { engine, file, calls } => {
-            return programs::once(engine, &file, calls);
         }
         Command::Bounds(arguments) => {
             let results = bounds::run(&arguments, rounds)?;

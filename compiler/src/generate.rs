@@ -122,6 +122,9 @@ impl<'m> Generator<'m> {
         let translate = |worker: &mut Worker, body: &Body<'_>| {
             let index = body.func();
             let stats = self.translate(worker, body.clone()).ok()?;
+            if self.passes.contains(Pass::WideMul) {
+                passes::shrink(&mut worker.context.func);
+            }
             Some((index, Callee::new(&worker.context.func, stats)?))
         };
         let callees = small.into_par_iter().map_init(Worker::new, translate);
@@ -323,6 +326,8 @@ impl<'m> Generator<'m> {
             (Symbol::Bridge(ty), _) => thunk::bridge(&mut code, ty, &arguments),
             (Symbol::Hostcall(call), _) => thunk::hostcall(&mut code, call, &arguments),
             (Symbol::Trap(trap), _) => thunk::trap(&mut code, trap),
+            (Symbol::MemoryCopy, _) => thunk::memory_copy(&mut code, &arguments),
+            (Symbol::MemoryFill, _) => thunk::memory_fill(&mut code, &arguments),
         }
         code.finish(&*self.isas.usual);
         // A piece has no locals.

@@ -69,10 +69,12 @@ switches! {
         WideMul "wide-mul" "one instruction for 128-bit products";
         BaseRemat "base-remat" "reading BASE where it is needed";
         Reassociate "reassociate" "64-bit addresses, added up in the order in which they change";
+        ZextLoad "zext-load" "32-bit numbers that are indices too, loaded with 64 bits";
         Unroll "unroll" "two rounds for loops of one block";
         Lftr "lftr" "comparing induction variables after the step";
         IvWidening "iv-widening" "64-bit induction variables where 32 are extended in each round";
         TailDup "tail-dup" "returns in the place of jumps to one";
+        SourceOrder "source-order" "instructions in the order in which the program has them";
         Relax "relax" "short jumps, kept off the ends of lines";
     }
 

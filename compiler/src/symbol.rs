@@ -30,6 +30,10 @@ pub(crate) enum Symbol {
     Twin(FuncIndex),
     /// The records of all frames. No code.
     Records,
+    /// Stub that copies inside of the memory at BASE.
+    MemoryCopy,
+    /// Stub that fills a range of the memory at BASE.
+    MemoryFill,
 }
 
 impl Symbol {
@@ -46,6 +50,8 @@ impl Symbol {
             Symbol::Continue(ty) => UserExternalName::new(7, ty.as_u32()),
             Symbol::Twin(func) => UserExternalName::new(8, func.as_u32()),
             Symbol::Records => UserExternalName::new(9, 0),
+            Symbol::MemoryCopy => UserExternalName::new(10, 0),
+            Symbol::MemoryFill => UserExternalName::new(10, 1),
         }
     }
 
@@ -64,6 +70,8 @@ impl Symbol {
             7 => Some(Symbol::Continue(ty())),
             8 => Some(Symbol::Twin(func())),
             9 => Some(Symbol::Records),
+            10 if name.index == 0 => Some(Symbol::MemoryCopy),
+            10 if name.index == 1 => Some(Symbol::MemoryFill),
             _ => None,
         }
     }
@@ -86,6 +94,8 @@ impl Symbol {
             Symbol::Trap(_) => signature::trap_signature(),
             Symbol::Foreign(ty) => signature::foreign_signature(&module.types[ty]),
             Symbol::Bridge(ty) => signature::bridge_signature(&module.types[ty]),
+            Symbol::MemoryCopy => signature::memory_copy_signature(),
+            Symbol::MemoryFill => signature::memory_fill_signature(),
         }
     }
 
@@ -117,6 +127,8 @@ impl Symbol {
             Symbol::Trap(code) => format!("wfaas:trap:{code:?}"),
             Symbol::Foreign(index) => format!("foreign:{}", ty(index)),
             Symbol::Bridge(index) => format!("bridge:{}", ty(index)),
+            Symbol::MemoryCopy => "wfaas:memory.copy".to_owned(),
+            Symbol::MemoryFill => "wfaas:memory.fill".to_owned(),
         }
     }
 }

@@ -51,7 +51,7 @@ pub(super) fn of_native(program: &Path, repetitions: u32) -> anyhow::Result<u64>
 }
 
 /// Runs a command under callgrind, with `input`.
-pub(crate) fn callgrind(command: &[&OsStr], input: &str) -> anyhow::Result<u64> {
+fn callgrind(command: &[&OsStr], input: &str) -> anyhow::Result<u64> {
     let mut child = Command::new("valgrind")
         .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
         .args(command)

@@ -20,7 +20,7 @@ mod setup;
 mod side;
 mod summary;
 
-pub(crate) use instructions::{callgrind, once};
+pub(crate) use instructions::once;
 
 use crate::exec::{self, kernels::KERNELS};
 use crate::machine;

@@ -47,7 +47,7 @@ impl Engine {
     pub(super) fn compile(self, wasm: &Path, passes: Passes) -> anyhow::Result<Option<Vec<u8>>> {
         Ok(match self {
             Engine::Wfaas => Some(ours::compile(wasm, passes)?),
-            Engine::Wasmtime => Some(wasmtime::compile(wasm, false)?),
+            Engine::Wasmtime => Some(wasmtime::compile(wasm)?),
             Engine::V8 | Engine::Native => None,
         })
     }
@@ -56,7 +56,7 @@ impl Engine {
     pub(super) fn load(self, built: &Built, code: &[u8]) -> anyhow::Result<Box<dyn Runner>> {
         match self {
             Engine::Wfaas => ours::load(Compiled(code)),
-            Engine::Wasmtime => wasmtime::load(Compiled(code), false),
+            Engine::Wasmtime => wasmtime::load(Compiled(code)),
             Engine::V8 => v8(&built.wasm),
             Engine::Native => Ok(Box::new(Process { command: vec![built.native.clone()] })),
         }

@@ -10,19 +10,17 @@
 
 mod build;
 mod engine;
-mod instructions;
 mod list;
 mod ours;
 mod rows;
 mod wasmtime;
 
-pub(crate) use engine::Engine;
-pub(crate) use instructions::once;
 pub(crate) use rows::{Programs, print};
 
 use crate::timing::{median_ratio, percentile};
 use anyhow::Context;
 use build::Built;
+use engine::Engine;
 use list::{PROGRAMS, Part, Program};
 use rows::{Row, Time};
 use rustix::time::{ClockId, clock_gettime};
@@ -43,9 +41,6 @@ pub(crate) struct Arguments {
     /// Compiles without this pass of wfaas' own; may be given several times.
     #[arg(long, value_name = "PASS")]
     disable_pass: Vec<String>,
-    /// Counts instructions with callgrind too; minutes.
-    #[arg(long)]
-    instructions: bool,
 }
 
 /// How often a program calls its work; the last call is timed.
@@ -100,9 +95,7 @@ fn measure(
     }
     let mut times = Vec::new();
     for contestant in &contestants {
-        let count = || instructions::of(contestant.engine, &built, passes);
-        let instructions = arguments.instructions.then(count).transpose()?.flatten();
-        times.push(contestant.time(&contestants[0].times, instructions));
+        times.push(contestant.time(&contestants[0].times));
     }
     Ok(Row { program: program.name, part: program.part, language: program.language, times })
 }
@@ -126,7 +119,7 @@ impl Contestant {
         Ok(Contestant { engine, runner, compile_ns, bytes, times: Vec::new() })
     }
 
-    fn time(&self, first: &[f64], instructions: Option<u64>) -> Time {
+    fn time(&self, first: &[f64]) -> Time {
         let least_ns = percentile(&self.times, 0);
         Time {
             engine: self.engine.name(),
@@ -136,7 +129,6 @@ impl Contestant {
             least_ratio: percentile(first, 0) / least_ns,
             compile_ns: self.compile_ns,
             bytes: self.bytes,
-            instructions,
         }
     }
 }

@@ -21,8 +21,6 @@ pub(super) struct Time {
     pub(super) compile_ns: Option<f64>,
     /// Bytes of what it has compiled.
     pub(super) bytes: Option<usize>,
-    /// Instructions of one call, if they were counted.
-    pub(super) instructions: Option<u64>,
 }
 
 /// One program.
@@ -42,7 +40,6 @@ struct Mean {
     least_ratio: Vec<Option<f64>>,
     compile: Vec<Option<f64>>,
     bytes: Vec<Option<f64>>,
-    instructions: Vec<Option<f64>>,
 }
 
 /// Everything that was measured.
@@ -77,21 +74,18 @@ fn mean(rows: &[Row], part: Option<Part>) -> Option<Mean> {
         least_ratio: each(&|engine| over(&|time| Some(time.least_ratio), engine)),
         compile: each(&|engine| first_over(&|time| time.compile_ns, engine)),
         bytes: each(&|engine| first_over(&|time| time.bytes.map(|bytes| bytes as f64), engine)),
-        instructions: each(&|engine| {
-            first_over(&|time| time.instructions.map(|count| count as f64), engine)
-        }),
     })
 }
 
 /// Prints, for each program, the milliseconds of the first engine, then its time over each other's
-/// (median, fastest), compile time, size and instructions over the second's.
+/// (median, fastest), compile time and size over the second's.
 pub(crate) fn print(programs: &Programs) {
     let Some(first) = programs.rows.first() else { return };
     let mut heading = format!("{:<16} {:<10} {:>8}", "program", "part", "ms");
     for time in &first.times[1..] {
         let _ = write!(heading, " {:>9} {:>7}", format!("/{}", time.engine), "least");
     }
-    println!("{heading} {:>8} {:>7} {:>7}", "compile", "bytes", "instr");
+    println!("{heading} {:>8} {:>7}", "compile", "bytes");
     for row in &programs.rows {
         let mut line = format!(
             "{:<16} {:<10} {:>8.2}",
@@ -107,8 +101,7 @@ pub(crate) fn print(programs: &Programs) {
         };
         let compile = over_second(&|time| time.compile_ns);
         let bytes = over_second(&|time| time.bytes.map(|bytes| bytes as f64));
-        let instructions = over_second(&|time| time.instructions.map(|count| count as f64));
-        println!("{line} {:>8} {:>7} {:>7}", number(compile), number(bytes), number(instructions));
+        println!("{line} {:>8} {:>7}", number(compile), number(bytes));
     }
     for mean in &programs.means {
         let part = mean.part.map_or("all".to_owned(), |part| format!("{part:?}").to_lowercase());
@@ -118,12 +111,7 @@ pub(crate) fn print(programs: &Programs) {
             let _ = write!(line, " {ratio:>9} {least:>7}");
         }
         let second = |values: &[Option<f64>]| number(values.get(1).copied().flatten());
-        println!(
-            "{line} {:>8} {:>7} {:>7}",
-            second(&mean.compile),
-            second(&mean.bytes),
-            second(&mean.instructions)
-        );
+        println!("{line} {:>8} {:>7}", second(&mean.compile), second(&mean.bytes));
     }
 }
 
@@ -144,7 +132,6 @@ mod tests {
             least_ratio: ratio * 2.0,
             compile_ns: Some(3.0),
             bytes: None,
-            instructions: None,
         };
         let times = vec![time(1.0), time(ratio)];
         Row { program: "p", part, language: Language::C, times }

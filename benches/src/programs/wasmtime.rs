@@ -4,7 +4,7 @@ use super::engine::{Compiled, Outcome, Runner, parse};
 use anyhow::Context;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
-use wasmtime::{Caller, Config, Engine, Extern, Linker, Memory, Module, Store};
+use wasmtime::{Caller, Engine, Extern, Linker, Memory, Module, Store};
 
 /// What the functions of WASI know of a program.
 struct Guest {
@@ -19,47 +19,18 @@ struct Wasmtime {
     module: Module,
 }
 
-/// Features of x86-64-v3, for which wfaas compiles.
-const FEATURES: &[&str] = &[
-    "has_cx16",
-    "has_sse3",
-    "has_ssse3",
-    "has_sse41",
-    "has_sse42",
-    "has_popcnt",
-    "has_avx",
-    "has_avx2",
-    "has_bmi1",
-    "has_bmi2",
-    "has_fma",
-    "has_lzcnt",
-];
-
-/// As it comes, for this machine; or for one that callgrind simulates.
-fn engine(simulated: bool) -> anyhow::Result<Engine> {
-    let mut config = Config::new();
-    if simulated {
-        config.target("x86_64-unknown-linux-gnu")?;
-        // SAFETY: processors that run this have all of them, as wfaas needs them too.
-        FEATURES.iter().for_each(|feature| unsafe {
-            config.cranelift_flag_enable(feature);
-        });
-    }
-    Ok(Engine::new(&config)?)
-}
-
 /// Compiles a program; leaves the machine code beside `wasm`.
-pub(super) fn compile(wasm: &Path, simulated: bool) -> anyhow::Result<Vec<u8>> {
+pub(super) fn compile(wasm: &Path) -> anyhow::Result<Vec<u8>> {
     let bytes = std::fs::read(wasm).with_context(|| format!("reading {}", wasm.display()))?;
-    let code = engine(simulated)?.precompile_module(&bytes)?;
+    let code = Engine::default().precompile_module(&bytes)?;
     let file = wasm.with_extension("cwasm");
     std::fs::write(&file, &code).with_context(|| format!("writing {}", file.display()))?;
     Ok(code)
 }
 
 /// Loads a program.
-pub(super) fn load(code: Compiled<'_>, simulated: bool) -> anyhow::Result<Box<dyn Runner>> {
-    let engine = engine(simulated)?;
+pub(super) fn load(code: Compiled<'_>) -> anyhow::Result<Box<dyn Runner>> {
+    let engine = Engine::default();
     // SAFETY: the bytes are what `compile` has returned, or has written.
     let module = unsafe { Module::deserialize(&engine, code.0)? };
     let mut linker = Linker::new(&engine);

@@ -34,6 +34,14 @@ pub(crate) fn home(func: &Function, value: Value) -> Option<Block> {
     }
 }
 
+/// Has a value take the place of the result of an instruction, which is removed.
+pub(crate) fn become_alias(func: &mut Function, inst: Inst, value: Value) {
+    let result = func.dfg.first_result(inst);
+    func.dfg.clear_results(inst);
+    func.dfg.change_to_alias(result, value);
+    func.layout.remove_inst(inst);
+}
+
 /// The number that a value of at most 64 bits is, if it is a constant, with its first bit as the
 /// sign.
 pub(crate) fn constant(func: &Function, value: Value) -> Option<i64> {

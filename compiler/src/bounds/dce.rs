@@ -7,7 +7,7 @@ use cranelift_codegen::entity::SecondaryMap;
 use cranelift_codegen::ir::{Function, Inst, InstructionData, Opcode, Value};
 
 /// Removes calculations and loads that cannot trap, if nothing uses their results.
-pub(super) fn remove_unused(func: &mut Function) {
+pub(crate) fn remove_unused(func: &mut Function) {
     let mut uses: SecondaryMap<Value, u32> = SecondaryMap::new();
     let mut unused = Vec::new();
     let blocks: Vec<_> = func.layout.blocks().collect();

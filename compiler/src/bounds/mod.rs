@@ -30,6 +30,7 @@ mod prove;
 mod strengthen;
 
 pub(crate) use check::{Action, Bound, Check, Guarded};
+pub(crate) use dce::remove_unused;
 
 use crate::Options;
 use crate::switches::{Proof, Proofs};

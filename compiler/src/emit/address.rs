@@ -66,15 +66,24 @@ impl FuncEmitter<'_> {
         let width = u64::from(ty.bytes());
         // Beyond what a memory can have, all numbers are alike.
         let end = memarg.offset.saturating_add(width);
-        let access = Access { memory, index, offset: memarg.offset, end, width };
+        Ok(self.place(&Access { memory, index, offset: memarg.offset, end, width }))
+    }
+
+    /// Where a range of `len` bytes begins, as the address and the offset of an access that is so wide.
+    pub(super) fn range(&mut self, memory: MemoryIndex, index: Value, len: u32) -> (Value, i32) {
+        let len = u64::from(len);
+        self.place(&Access { memory, index, offset: 0, end: len, width: len })
+    }
+
+    fn place(&mut self, access: &Access) -> (Value, i32) {
         let (start, offset) = match self.policy.strategy {
-            BoundsStrategy::None => self.unchecked(&access),
-            BoundsStrategy::Clamp => (self.clamped(&access), 0),
-            strategy if strategy.relies_on_guard() && access.fits_guard() => self.guarded(&access),
-            _ => self.compared(&access),
+            BoundsStrategy::None => self.unchecked(access),
+            BoundsStrategy::Clamp => (self.clamped(access), 0),
+            strategy if strategy.relies_on_guard() && access.fits_guard() => self.guarded(access),
+            _ => self.compared(access),
         };
-        let base = self.memory_base(memory);
-        Ok((self.code.ins().iadd(base, start), offset))
+        let base = self.memory_base(access.memory);
+        (self.code.ins().iadd(base, start), offset)
     }
 
     /// Any index, as long as it stays inside the reservation.

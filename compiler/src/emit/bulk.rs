@@ -1,4 +1,5 @@
-//! Bulk operators: memory and table ranges, and segments. The VM does the work.
+//! Bulk operators of tables and segments. The VM does the work; `memory.copy` and `memory.fill` are in
+//! `memory_move`.
 
 use super::{Emitted, FuncEmitter};
 use crate::emit::builder::Region;
@@ -10,10 +11,6 @@ use wfaas_abi::Hostcall;
 impl FuncEmitter<'_> {
     pub(super) fn visit_memory_init(&mut self, segment: u32, memory: u32) -> Emitted {
         self.copy_range(Hostcall::MemoryInit, memory, segment)
-    }
-
-    pub(super) fn visit_memory_copy(&mut self, dst: u32, src: u32) -> Emitted {
-        self.copy_range(Hostcall::MemoryCopy, dst, src)
     }
 
     pub(super) fn visit_table_init(&mut self, segment: u32, table: u32) -> Emitted {
@@ -37,15 +34,6 @@ impl FuncEmitter<'_> {
         let last = self.pop_extended();
         let middle = self.pop_extended();
         [self.pop_extended(), middle, last]
-    }
-
-    pub(super) fn visit_memory_fill(&mut self, memory: u32) -> Emitted {
-        let len = self.pop_extended();
-        let value = self.pop();
-        let dst = self.pop_extended();
-        let memory = self.code.index(memory);
-        self.code.call(Symbol::Hostcall(Hostcall::MemoryFill), &[memory, dst, value, len]);
-        Ok(())
     }
 
     pub(super) fn visit_table_fill(&mut self, table: u32) -> Emitted {

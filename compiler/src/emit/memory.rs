@@ -115,9 +115,8 @@ impl FuncEmitter<'_> {
     }
 
     /// Whether a memory is the one at BASE; the others are reached through records.
-    fn is_at_base(&self, memory: MemoryIndex) -> bool {
-        let defined = self.code.module.defined_memory(memory);
-        defined.is_some_and(|defined| self.code.layout.places[defined] == 0)
+    pub(super) fn is_at_base(&self, memory: MemoryIndex) -> bool {
+        self.code.layout.is_at_base(self.code.module, memory)
     }
 
     /// The size of a memory in WebAssembly pages, 64 bits.

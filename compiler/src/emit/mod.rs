@@ -16,6 +16,7 @@ mod exception;
 mod home;
 mod legacy_exception;
 mod memory;
+mod memory_move;
 mod numeric;
 mod operands;
 mod operators;

@@ -87,6 +87,17 @@ pub(crate) fn trap_signature() -> Signature {
     Signature::new(GUEST)
 }
 
+/// The signature of the stub of `memory.copy`: where to, where from, and how much, as 64 bits.
+pub(crate) fn memory_copy_signature() -> Signature {
+    Signature { params: params([types::I64; 3]), returns: Vec::new(), call_conv: GUEST }
+}
+
+/// The signature of the stub of `memory.fill`: where to, the value, and how much.
+pub(crate) fn memory_fill_signature() -> Signature {
+    let types = [types::I64, types::I32, types::I64];
+    Signature { params: params(types), returns: Vec::new(), call_conv: GUEST }
+}
+
 /// `extern "C" fn(env, instance, cells)`: a host function with its arguments in an array.
 pub(crate) fn array_signature() -> Signature {
     Signature { params: params([POINTER; 3]), returns: Vec::new(), call_conv: HOST }

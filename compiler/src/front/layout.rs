@@ -1,6 +1,6 @@
 //! The layout of an instance, as far as a module decides it.
 
-use super::index::{DefinedGlobal, DefinedMemory, DefinedTable, TypeIndex};
+use super::index::{DefinedGlobal, DefinedMemory, DefinedTable, MemoryIndex, TypeIndex};
 use super::module::{Module, Table};
 use crate::CompileError;
 use cranelift_codegen::entity::{EntityRef, PrimaryMap};
@@ -58,6 +58,11 @@ impl Layout {
     /// The elements of a defined table, in bytes from BASE.
     pub(crate) fn table_elements(&self, table: DefinedTable) -> i32 {
         self.state.table_elements[table.index()]
+    }
+
+    /// Whether a memory is the one at BASE.
+    pub(crate) fn is_at_base(&self, module: &Module<'_>, memory: MemoryIndex) -> bool {
+        module.defined_memory(memory).is_some_and(|defined| self.places[defined] == 0)
     }
 
     /// The place at `offset` in the host context, in bytes from BASE.

@@ -27,6 +27,13 @@ const MOST_DOMINATORS: u64 = 1 << 10;
 /// Values alive at an instruction, on average: the allocator compares each with all others.
 const MOST_ALIVE: u64 = 64;
 
+/// The same where all instructions together have few: libraries that were inlined into one function have
+/// up to 340, and take half of the time with registers that are allocated well.
+const MOST_ALIVE_OF_FEW: u64 = 512;
+
+/// How many are few, whatever the size.
+const FEW_ALIVE: u64 = 1 << 23;
+
 /// Values alive at the start of a block for each instruction of the function, on average: the
 /// allocator that takes one pass looks at them there. At most 120 in PHP, CPython and esbuild.
 const MOST_ENTERING: u64 = 128;
@@ -175,9 +182,11 @@ fn crowd(context: &mut Context) -> Crowd {
         }
     }
     let alive = alive(context, &places, &ends);
+    let few = FEW_ALIVE.min(MOST_ALIVE_OF_FEW * place.instructions);
+    let most_alive = few.max(MOST_ALIVE * place.instructions);
     if alive.blocks > MOST_ENTERING * place.instructions {
         Crowd::AtBlocks
-    } else if deep || alive.instructions > MOST_ALIVE * place.instructions {
+    } else if deep || alive.instructions > most_alive {
         Crowd::Everywhere
     } else {
         Crowd::No

@@ -11,15 +11,19 @@ mod jump_threading;
 mod lftr;
 mod reassociate;
 mod redundant_phis;
+mod source_order;
 mod tail_dup;
 mod unroll;
 mod wide_mul;
+mod zext_load;
 
 use crate::Effort;
 use crate::arch::x86_64::isa::Generators;
+use crate::bounds::remove_unused;
 use crate::emit::Storage;
 use crate::switches::{Pass, Passes};
 use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::{CodegenError, CompiledCode, Context};
 
@@ -89,6 +93,11 @@ fn optimise(
         unroll::run(context);
         context.verify_if(isa)?;
     }
+    if passes.contains(Pass::ZextLoad) {
+        zext_load::run(&mut context.func);
+        context.verify_if(isa)?;
+    }
+    let source = passes.contains(Pass::SourceOrder).then(|| source_order::note(&context.func));
     context.optimize(isa, &mut ControlPlane::default())?;
     if passes != Passes::NONE {
         // Branches may have become jumps.
@@ -107,10 +116,21 @@ fn optimise(
     if passes.contains(Pass::TailDup) {
         tail_dup::run(&mut context.func);
     }
+    if let Some(source) = source {
+        source_order::restore(&mut context.func, &source);
+    }
     // The order of blocks is that of the dominator tree's traversal.
     reach(context, isa)?;
     context.verify_if(isa)?;
     Ok(())
+}
+
+/// Makes products of 128 bits one instruction, in a function whose size is measured before it is
+/// inlined. The rest of what they were written with is removed.
+pub(crate) fn shrink(func: &mut Function) {
+    if wide_mul::run(func) {
+        remove_unused(func);
+    }
 }
 
 /// Computes the flow of control anew, and removes code that it does not reach.

@@ -17,7 +17,7 @@
 //! together are the high half of `a * b`, whatever `a` and `b` are. The low half is found too, as
 //! a value that is the same modulo 2^64.
 
-use crate::analysis::value::{defining, definition, operands, unsigned_constant};
+use crate::analysis::value::{become_alias, defining, definition, operands, unsigned_constant};
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::types::{I32, I64, I128};
 use cranelift_codegen::ir::{Function, Inst, InstBuilder, InstructionData, Opcode, Value};
@@ -57,12 +57,12 @@ struct Found {
     rest: Vec<Value>,
 }
 
-/// Replaces sums of products of halves.
-pub(super) fn run(func: &mut Function) {
+/// Replaces sums of products of halves; whether there were any.
+pub(super) fn run(func: &mut Function) -> bool {
     let blocks = func.layout.blocks();
     let insts: Vec<Inst> = blocks.flat_map(|block| func.layout.block_insts(block)).collect();
     if !insts.iter().any(|inst| product_of(func, *inst).is_some()) {
-        return;
+        return false;
     }
     let mut halves = Halves::new();
     let mut attempts = MOST_ATTEMPTS;
@@ -74,6 +74,7 @@ pub(super) fn run(func: &mut Function) {
             replace(func, &mut halves, inst, Opcode::Imul, &found);
         }
     }
+    !halves.is_empty()
 }
 
 /// Replaces the result of an instruction by a half of a product, plus the rest.
@@ -127,14 +128,6 @@ fn number(cursor: &mut FuncCursor<'_>, factor: Factor) -> Value {
         Factor::Number(value) => value,
         Factor::Constant(constant) => cursor.ins().iconst(I64, constant.cast_signed()),
     }
-}
-
-/// Makes the result of an instruction an alias of another value, and removes the instruction.
-fn become_alias(func: &mut Function, inst: Inst, value: Value) {
-    let result = func.dfg.first_result(inst);
-    func.dfg.clear_results(inst);
-    func.dfg.change_to_alias(result, value);
-    func.layout.remove_inst(inst);
 }
 
 /// The product whose high half the sum at `inst` contains, as far as there are attempts left.

@@ -75,24 +75,24 @@
 ;;   movq    %r15, %rcx
 ;;   uninit  %rax
 ;;   xorl %eax, %eax
-;;   movl $0x1f40, %edi
+;;   movl $0x1f40, %esi
 ;;   jmp     label1
 ;; block1:
-;;   leal 0x10(%rdi), %edx
+;;   leal 0x10(%rsi), %edx
 ;;   movl 0x10(%rcx, %rdx), %edx
-;;   movq %rdi, %rsi
-;;   subl $0x4, %esi
 ;;   leal (%rax, %rdx), %eax
-;;   testl %esi, %esi
+;;   movq %rsi, %rdx
+;;   subl $0x4, %edx
+;;   testl %edx, %edx
 ;;   jnz     label3; j label2
 ;; block2:
 ;;   jmp     label6
 ;; block3:
-;;   leal 0xc(%rdi), %edx
+;;   leal 0xc(%rsi), %edx
 ;;   movl 0x10(%rcx, %rdx), %edx
-;;   subl $0x8, %edi
 ;;   leal (%rax, %rdx), %eax
-;;   testl %edi, %edi
+;;   subl $0x8, %esi
+;;   testl %esi, %esi
 ;;   jnz     label4; j label5
 ;; block4:
 ;;   jmp     label1
@@ -119,9 +119,9 @@
 ;;   jmp     label1
 ;; block1:
 ;;   movl 0x1000(%rcx, %rsi), %edx
-;;   leal -4(%rsi), %edi
 ;;   leal (%rax, %rdx), %eax
-;;   testl %edi, %edi
+;;   leal -4(%rsi), %edx
+;;   testl %edx, %edx
 ;;   jnz     label3; j label2
 ;; block2:
 ;;   jmp     label6

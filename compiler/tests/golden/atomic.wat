@@ -14,15 +14,15 @@
 ;;   movq %rsp, %rbp
 ;;   unwind DefineNewFrame { offset_upward_to_caller_sp: 16, offset_downward_to_clobbers: 0 }
 ;; block0:
-;;   movq    %r15, %r8
-;;   movq -0x1f30(%r8), %r8
-;;   movl %edi, %r9d
-;;   leaq 4(%r8, %r9), %r10
+;;   movq    %r15, %r9
+;;   movl %edi, %r8d
+;;   movq -0x1f20(%r9), %r9
+;;   leaq 4(%r9, %r8), %r10
 ;;   testq $0x1, %r10
 ;;   jnz     label3; j label1
 ;; block1:
 ;;   movl $0x1, %r10d
-;;   lock xaddw %r10w, 4(%r8, %r9)
+;;   lock xaddw %r10w, 4(%r9, %r8)
 ;;   jmp     label2
 ;; block2:
 ;;   movzwl %r10w, %eax
@@ -38,7 +38,7 @@
 ;;
 ;;                                 block0:
 ;; @002f                               v1 = get_pinned_reg.i64
-;; @002f                               v2 = load.i64 notrap aligned readonly can_move v1-7976
+;; @002f                               v2 = load.i64 notrap aligned readonly can_move v1-7960
 ;; @002f                               v3 = atomic_load.i64 notrap aligned region0 v2
 ;; @002f                               v4 = ireduce.i32 v3
 ;; @0031                               jump block1(v4)

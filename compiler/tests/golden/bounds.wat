@@ -43,11 +43,11 @@
 ;;   unwind DefineNewFrame { offset_upward_to_caller_sp: 16, offset_downward_to_clobbers: 0 }
 ;; block0:
 ;;   movq    %r15, %r9
-;;   movq -0x10(%r9), %rsi
 ;;   movl %edi, %r10d
-;;   shlq $0x10, %rsi
-;;   subq $0xc, %rsi
-;;   cmpq %rsi, %r10
+;;   movq -0x10(%r9), %rdi
+;;   shlq $0x10, %rdi
+;;   subq $0xc, %rdi
+;;   cmpq %rdi, %r10
 ;;   jnbe #trap=user2
 ;;   movl 8(%r9, %r10), %r11d
 ;;   movl 4(%r9, %r10), %eax
@@ -64,17 +64,17 @@
 ;;   unwind DefineNewFrame { offset_upward_to_caller_sp: 16, offset_downward_to_clobbers: 0 }
 ;; block0:
 ;;   movq    %r15, %rax
-;;   movq -0x10(%rax), %r9
 ;;   movl %edi, %ecx
-;;   leaq 8(%rcx), %r10
-;;   shlq $0x10, %r9
-;;   subq $0x4, %r9
-;;   cmpq %r10, %r9
-;;   cmovbq %r9, %r10
-;;   movl (%rax, %r10), %edx
+;;   leaq 8(%rcx), %r9
+;;   movq -0x10(%rax), %r11
+;;   shlq $0x10, %r11
+;;   subq $0x4, %r11
+;;   cmpq %r9, %r11
+;;   cmovbq %r11, %r9
+;;   movl (%rax, %r9), %edx
 ;;   leaq 4(%rcx), %rcx
-;;   cmpq %rcx, %r9
-;;   cmovbq %r9, %rcx
+;;   cmpq %rcx, %r11
+;;   cmovbq %r11, %rcx
 ;;   movl (%rax, %rcx), %eax
 ;;   jmp     label1
 ;; block1:

@@ -11,9 +11,9 @@
 ;;   movq %rsp, %rbp
 ;;   unwind DefineNewFrame { offset_upward_to_caller_sp: 16, offset_downward_to_clobbers: 0 }
 ;; block0:
-;;   movq    %r15, %rax
-;;   movq -0x18(%rax), %rcx
 ;;   movl %edi, %eax
+;;   movq    %r15, %rcx
+;;   movq -0x18(%rcx), %rcx
 ;;   cmpq %rcx, %rax
 ;;   jnb     label9; j label1
 ;; block1:
@@ -28,8 +28,8 @@
 ;;   cmpl $0x1, %eax
 ;;   jz      label7; j label2
 ;; block7:
-;;   movq    %r15, %rcx
 ;;   movl %edi, %eax
+;;   movq    %r15, %rcx
 ;;   addq -0x2ff0(%rcx), %rax
 ;;   movl $0x1, %edi
 ;;   movl $0x2, %esi

@@ -21,18 +21,18 @@
 ;;   jmp     label1
 ;; block1:
 ;;   movl (%rcx, %rdi), %edx
-;;   movq %rsi, %r8
-;;   subl $0x1, %r8d
 ;;   leal (%rax, %rdx), %eax
-;;   testl %r8d, %r8d
+;;   movq %rsi, %rdx
+;;   subl $0x1, %edx
+;;   testl %edx, %edx
 ;;   jnz     label3; j label2
 ;; block2:
 ;;   jmp     label6
 ;; block3:
 ;;   leal 4(%rdi), %edx
 ;;   movl (%rcx, %rdx), %edx
-;;   subl $0x2, %esi
 ;;   leal (%rax, %rdx), %eax
+;;   subl $0x2, %esi
 ;;   leal 8(%rdi), %edi
 ;;   testl %esi, %esi
 ;;   jnz     label4; j label5

@@ -37,10 +37,10 @@
 ;; @0064                               v7 = iconst.i32 1
 ;; @0064                               call fn3(v7, v6)  ; v7 = 1
 ;; @0066                               v8 = get_pinned_reg.i64
-;; @0066                               v9 = load.i64 notrap aligned readonly can_move v8-7936
+;; @0066                               v9 = load.i64 notrap aligned readonly can_move v8-7920
 ;; @0066                               v10 = load.i64 notrap region0 v9
 ;; @006a                               v11 = uextend.i64 v0
-;; @006a                               v12 = load.i64 notrap aligned readonly can_move v8-7960
+;; @006a                               v12 = load.i64 notrap aligned readonly can_move v8-7944
 ;; @006a                               v13 = iadd v12, v11
 ;; @006a                               v14 = load.i64 user2 little region1 v13
 ;; @006d                               v15 = iadd v10, v14

@@ -29,7 +29,7 @@
 ;; @0031                               v6 = get_pinned_reg.i64
 ;; @0031                               v7 = iadd v6, v5
 ;; @0031                               v8 = load.i8x16 user2 little region0 v7
-;; @0035                               v9 = load.i64 notrap aligned readonly can_move v6-7984
+;; @0035                               v9 = load.i64 notrap aligned readonly can_move v6-7968
 ;; @0035                               v10 = load.i8x16 notrap region1 v9
 ;; @0037                               v11 = bitcast.f32x4 little v10
 ;; @0037                               v12 = bitcast.f32x4 little v8
@@ -69,8 +69,8 @@
 ;;   movq    %r15, %rax
 ;;   uninit  %xmm0
 ;;   vpxor %xmm0, %xmm0, %xmm0
-;;   movq -0x1f30(%rax), %rcx
 ;;   movl %edi, %edi
+;;   movq -0x1f20(%rax), %rcx
 ;;   jmp     label1
 ;; block1:
 ;;   vmovdqu (%rax, %rdi), %xmm2
@@ -78,8 +78,8 @@
 ;;   vmulps %xmm1, %xmm2, %xmm2
 ;;   vmovdqu %xmm2, (%rax, %rdi)
 ;;   vmovdqu 0x10(%rax, %rdi), %xmm2
-;;   leal 0x20(%rdi), %edx
 ;;   vaddps %xmm2, %xmm0, %xmm0
+;;   leal 0x20(%rdi), %edx
 ;;   cmpl %esi, %edx
 ;;   jb      label3; j label2
 ;; block2:
@@ -89,8 +89,8 @@
 ;;   vmulps %xmm1, %xmm2, %xmm1
 ;;   vmovdqu %xmm1, (%rax, %rdx)
 ;;   vmovdqu 0x10(%rax, %rdx), %xmm1
-;;   leal 0x40(%rdi), %edi
 ;;   vaddps %xmm1, %xmm0, %xmm0
+;;   leal 0x40(%rdi), %edi
 ;;   cmpl %esi, %edi
 ;;   jb      label4; j label5
 ;; block4:

@@ -136,6 +136,18 @@ fn memory_fill(
     context.run(Bulk::Fill { to, value: value as u8, len: len as usize }, 0).map(drop)
 }
 
+fn memory_move(_: Context<'_>, to: u64, from: u64, len: u64) -> Result<(), Error> {
+    // SAFETY: compiled code has compared both ranges with the size of the memory, which never shrinks.
+    unsafe { ptr::copy(from as *const u8, to as *mut u8, len as usize) };
+    Ok(())
+}
+
+fn memory_set(_: Context<'_>, to: u64, value: u32, len: u64) -> Result<(), Error> {
+    // SAFETY: as in `memory_move`.
+    unsafe { ptr::write_bytes(to as *mut u8, value as u8, len as usize) };
+    Ok(())
+}
+
 fn memory_init(
     context: Context<'_>,
     memory: u32,

@@ -10,9 +10,10 @@ use crate::runtime::bulk_rest::{Bulk, Unfinished};
 use crate::runtime::error::{Error, without_frames};
 use crate::runtime::store::StoreInner;
 use wfaas_abi::TrapCode;
+use wfaas_abi::hostcall::MOST_MOVED;
 
 /// Bytes of a piece: 16 pages to fault in, for each of two ranges.
-const PIECE_BYTES: usize = 64 << 10;
+const PIECE_BYTES: usize = MOST_MOVED as usize;
 /// Elements of a piece that are only moved.
 const PIECE_WORDS: u64 = (PIECE_BYTES / size_of::<u64>()) as u64;
 /// Elements of a piece that are translated, which may take an entry in an index each.

@@ -5,15 +5,18 @@
 //! * a **bridge** calls a function of another instance: with its BASE;
 //! * an **array trampoline** lets the VM call guest code of any signature;
 //! * a **resume** piece and the twin of an import continue a program that waits;
-//! * a **stub** leaves guest code for a hostcall or with a trap.
+//! * a **stub** leaves guest code for a hostcall or with a trap; those of `memory.copy` and
+//!   `memory.fill` do what is small themselves.
 
 mod continued;
 mod import;
+mod memory_move;
 mod stub;
 mod trampoline;
 
 pub(crate) use continued::{recorded_import, repeat, resume};
 pub(crate) use import::{bridge, foreign, import};
+pub(crate) use memory_move::{memory_copy, memory_fill};
 pub(crate) use stub::{hostcall, trap};
 pub(crate) use trampoline::trampoline;
 

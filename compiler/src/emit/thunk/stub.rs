@@ -56,7 +56,7 @@ fn raise(code: &mut CodeBuilder<'_>, trap: TrapCode) {
     code.never_reached();
 }
 
-fn call_host(code: &mut CodeBuilder<'_>, call: Hostcall, arguments: &[Value]) -> Inst {
+pub(super) fn call_host(code: &mut CodeBuilder<'_>, call: Hostcall, arguments: &[Value]) -> Inst {
     let instance = code.host_load(offset_of!(HostContext, instance));
     let pointers = offset_of!(HostContext, hostcalls);
     let callee = code.host_load(pointers + call as usize * size_of::<u64>());
