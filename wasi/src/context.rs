@@ -51,6 +51,8 @@ pub struct Wasi {
     shared: Shared,
     /// The time of the monotonic clock that is zero for the guest, in nanoseconds.
     pub(crate) monotonic_origin: u64,
+    /// Whether the guest has its environment variables.
+    pub(crate) gave_variables: bool,
 }
 
 impl HasWasi for Wasi {
@@ -70,7 +72,8 @@ impl Wasi {
     ) -> Wasi {
         let table = Table::with_streams(stdin, stdout, stderr);
         let (environment, shared) = (Some(environment), Shared::default());
-        Wasi { environment, table, files: None, shared, monotonic_origin: 0 }
+        let (files, monotonic_origin, gave_variables) = (None, 0, false);
+        Wasi { environment, table, files, shared, monotonic_origin, gave_variables }
     }
 
     /// Opens directories and listeners for the guest, with descriptors from 3 on. To be called before
@@ -107,6 +110,11 @@ impl Wasi {
         let Wasi { table, shared, .. } = self;
         let unfinished = table.descriptors_mut().find_map(|one| one.take_unfinished_line(shared));
         unfinished.or_else(|| shared.logged.take_limit())
+    }
+
+    /// Whether the guest has read its environment variables, and will not look at them again.
+    pub fn gave_variables(&self) -> bool {
+        self.gave_variables
     }
 
     /// Whether a new instance that goes on as this one has what this one has: the first descriptor that
