@@ -121,6 +121,11 @@ pub enum InitError {
         /// How it differs.
         change: &'static str,
     },
+    /// The program has read its environment, where requests would be.
+    #[error(
+        "the program has read its environment before it waits, where a {0} finds requests: choose an ABI with requests on standard input"
+    )]
+    HasVariables(&'static str),
     /// The program wrote to standard output before it waited.
     #[error(
         "the program wrote {0} bytes to standard output before it waits: no answer would have them"

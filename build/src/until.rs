@@ -8,15 +8,17 @@ use crate::component::Core;
 use crate::init::{InitError, failed};
 use crate::{BuildError, Options, Progress, WarmUp, with_bundle};
 use std::collections::VecDeque;
+use std::io::Write;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 use wfaas_abi::artifact::{relocate_references, replace_image};
+use wfaas_abi::continuation::{FrameArea, SavedFrame};
 use wfaas_abi::untrusted;
 use wfaas_compiler::{Continuation, compile_continued, compile_recorded};
 use wfaas_function::{Protocol, Protocols, Spec, State};
-use wfaas_vm::{Artifact, BoxError, Engine, ExternType, FuncType, Linker, Module, Store};
-use wfaas_wasi::{ByteStream, HasWasi, Input, Output, Wasi};
+use wfaas_vm::{Artifact, BoxError, Capture, Engine, ExternType, FuncType, Linker, Module, Store};
+use wfaas_wasi::{ByteSink, ByteStream, HasWasi, Input, Output, Wasi};
 
 /// Most bytes of the answers to inputs that come before the wait.
 const MAX_OUTPUT: u64 = 16 << 20;
@@ -49,6 +51,33 @@ impl ByteStream for Inputs {
     }
 }
 
+/// The stderr of this process, which a program does not find to be a terminal.
+struct Stderr;
+
+impl ByteSink for Stderr {
+    fn is_full(&self) -> bool {
+        false
+    }
+
+    fn poll_room(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, BoxError> {
+        // Nobody may be there to read it.
+        let _ = std::io::stderr().write_all(bytes);
+        Ok(bytes.len())
+    }
+}
+
+/// A program where it waits.
+struct Waiting {
+    frames: Vec<SavedFrame>,
+    capture: Capture,
+    /// The export that was called.
+    entry: &'static str,
+}
+
 /// The artifact of a program that goes on where it waits.
 pub(crate) fn build(
     core: &Core<'_>,
@@ -61,24 +90,8 @@ pub(crate) fn build(
     let compile = core.compiler_options(options, &compiled);
     let (recorded, areas) = compile_recorded(&core.module, &compile)?;
     let recorded = with_bundle(recorded.artifact, options)?;
+    let Waiting { frames, mut capture, entry } = wait(&recorded, areas, spec, options, until)?;
     let from = Artifact::parse(&recorded).map_err(wfaas_vm::Error::from)?;
-    let engine = Engine::new(wfaas_vm::Config::default())?;
-    let loaded = Module::from_bytes(&engine, &recorded).map_err(InitError::from)?;
-    let protocol =
-        Protocols::default().choose(spec.abi.as_ref(), &loaded).map_err(InitError::Abi)?;
-    let entry = protocol.about().program().ok_or(InitError::NoProgram(protocol.about().guest))?;
-    let inputs = inputs(protocol, spec, &options.warm_up)?;
-    let has_inputs = !inputs.0.is_empty();
-    let (mut store, instance) = start(&engine, &loaded, spec, options, until, inputs)?;
-    store.record_frames(areas);
-    run(&mut store, instance, entry)?;
-    // What was written before are the answers to warm-up requests.
-    let written = store.data_mut().wasi().take_captured();
-    if !has_inputs && !written.is_empty() {
-        return Err(InitError::Wrote(written.len()).into());
-    }
-    let frames = store.take_frames().map_err(InitError::from)?;
-    let mut capture = instance.capture(&mut store).map_err(InitError::from)?;
     let text_offsets = from.functions().iter().map(|record| record.text_offset.get()).collect();
     let continuation = Continuation { export: entry.to_owned(), frames, text_offsets };
     let continued = compile_continued(&core.module, &compile, &continuation)?;
@@ -87,6 +100,42 @@ pub(crate) fn build(
     relocate_references(&mut capture.image, &from, &to).map_err(wfaas_vm::Error::from)?;
     let artifact = replace_image(&to, &capture.image, &capture.memory_pages);
     Ok(artifact.map_err(wfaas_vm::Error::from)?)
+}
+
+/// Runs the program of a recorded artifact until it waits.
+fn wait(
+    recorded: &[u8],
+    areas: Vec<FrameArea>,
+    spec: &Spec,
+    options: &Options,
+    until: &Until,
+) -> Result<Waiting, InitError> {
+    let engine = Engine::new(wfaas_vm::Config::default())?;
+    let module = Module::from_bytes(&engine, recorded)?;
+    let protocol = Protocols::default().choose(spec.abi.as_ref(), &module);
+    let protocol = protocol.map_err(InitError::Abi)?;
+    let entry = protocol.about().program().ok_or(InitError::NoProgram(protocol.about().guest))?;
+    let inputs = inputs(protocol, spec, &options.warm_up)?;
+    let has_inputs = !inputs.0.is_empty();
+    let (mut store, instance) = start(&engine, &module, spec, options, until, inputs)?;
+    store.record_frames(areas);
+    run(&mut store, instance, entry)?;
+    check(store.data_mut().wasi(), protocol, has_inputs)?;
+    let (frames, capture) = (store.take_frames()?, instance.capture(&mut store)?);
+    Ok(Waiting { frames, capture, entry })
+}
+
+/// Checks that a request finds all that the program has outside of its memory.
+fn check(wasi: &mut Wasi, protocol: &dyn Protocol, has_inputs: bool) -> Result<(), InitError> {
+    if let Some((fd, change)) = wasi.first_changed_descriptor() {
+        return Err(InitError::Descriptor { fd, change });
+    }
+    if protocol.tells_by_environment() && wasi.gave_variables() {
+        return Err(InitError::HasVariables(protocol.about().guest));
+    }
+    // What was written before are the answers to warm-up requests.
+    let written = wasi.take_captured().len();
+    if written > 0 && !has_inputs { Err(InitError::Wrote(written)) } else { Ok(()) }
 }
 
 /// An instance of the program, before its entry point is called.
@@ -112,7 +161,7 @@ fn start(
         .files(Arc::new(wfaas_function::trees(module, spec)))
         .stdin(Input::stream(Box::new(inputs)))
         .stdout(Output::capture(MAX_OUTPUT))
-        .stderr(Output::process_stderr())
+        .stderr(Output::stream(Box::new(Stderr)))
         .start_monotonic();
     let mut store = Store::new(engine, State::of_wasi(wasi.build()?));
     store.set_deadline(init.time.and_then(|time| Instant::now().checked_add(time)));
@@ -143,14 +192,9 @@ fn run(
 ) -> Result<(), InitError> {
     let start = instance.get_typed_func::<(), ()>(store, entry)?;
     match start.call(store, ()) {
-        Err(error) if error.downcast_ref::<Waits>().is_some() => {}
-        Err(error) => return Err(failed("the program", error)),
-        Ok(()) => return Err(InitError::NeverWaits),
-    }
-    let wasi = store.data_mut().wasi();
-    match wasi.first_changed_descriptor() {
-        Some((fd, change)) => Err(InitError::Descriptor { fd, change }),
-        None => Ok(()),
+        Err(error) if error.downcast_ref::<Waits>().is_some() => Ok(()),
+        Err(error) => Err(failed("the program", error)),
+        Ok(()) => Err(InitError::NeverWaits),
     }
 }
 

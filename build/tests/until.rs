@@ -75,6 +75,7 @@ fn what_an_image_cannot_keep_is_refused() {
           (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
           (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
           (import "wasi_snapshot_preview1" "fd_close" (func $close (param i32) (result i32)))
+          (import "wasi_snapshot_preview1" "environ_get" (func $env (param i32 i32) (result i32)))
           (memory (export "memory") 1)
           (data (i32.const 0) "\00\01\00\00\05\00\00\00")
           (func (export "_start") {before}
@@ -92,6 +93,12 @@ fn what_an_image_cannot_keep_is_refused() {
         refusal("(drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))");
     let written = written.unwrap_err();
     assert!(written.contains("wrote 5 bytes"), "{written}");
+    let reads = program("(drop (call $env (i32.const 64) (i32.const 128)))");
+    let cgi = Spec { abi: Some(Abi::new("cgi")), ..spec() };
+    let error = build(reads.as_bytes(), &cgi, &options(Until::Stdin), &()).unwrap_err();
+    assert!(matches!(error, BuildError::Init(InitError::HasVariables(_))), "{error}");
+    build(program("").as_bytes(), &cgi, &options(Until::Stdin), &()).unwrap();
+    build(reads.as_bytes(), &spec(), &options(Until::Stdin), &()).unwrap();
 }
 
 /// Answers SCGI requests: the number of the request and its last byte.

@@ -37,6 +37,11 @@ pub trait Protocol: Send + Sync {
         resolver: &mut Resolver<'_>,
     ) -> Result<Box<dyn Conversation>, wfaas_vm::Error>;
 
+    /// Whether the request is in the environment: a guest that has read that cannot be given another one.
+    fn tells_by_environment(&self) -> bool {
+        false
+    }
+
     /// The request as the bytes that a guest finds on its stdin, if guests of this protocol answer one
     /// request after another there. Takes the body.
     ///

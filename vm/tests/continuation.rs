@@ -287,6 +287,74 @@ fn what_is_in_no_image_is_refused_by_name() {
     assert!(reason.contains("exception"), "{reason}");
 }
 
+/// The backtrace of the trap that a program of which so many calls were made ends with.
+fn backtrace(artifact: &[u8], made: usize) -> String {
+    let engine = engine();
+    let module = Module::from_bytes(&engine, artifact).unwrap();
+    let mut store = Store::new(&engine, Calls { made, wait_at: None });
+    let instance = linker(&engine).instantiate(&mut store, &module).unwrap();
+    let run = instance.get_typed_func::<(), i64>(&mut store, "run").unwrap();
+    run.call(&mut store, ()).unwrap_err().to_string()
+}
+
+#[test]
+fn backtraces_have_the_functions_that_were_under_way() {
+    let text = r#"(module
+        (import "host" "wait" (func $wait (param i32) (result i32)))
+        (func $deep (param i32) (result i32)
+            (drop (call $wait (local.get 0)))
+            (call $fails))
+        (func $fails (result i32) unreachable)
+        (func $middle (result i32) (i32.add (call $deep (i32.const 2)) (i32.const 1)))
+        (func (export "run") (result i64) (i64.extend_i32_s (call $middle))))"#;
+    let whole = backtrace(&compile(text.as_bytes(), &Options::default()).unwrap().artifact, 0);
+    let names = ["fails", "deep", "middle", "run"].map(|name| whole.find(name).expect(name));
+    assert!(names.is_sorted(), "{whole}");
+    let artifact = continued(text, 0, &Options::default()).unwrap();
+    assert_eq!(backtrace(&artifact, 0), whole);
+}
+
+/// Frames are data of whoever captured them: code that would take them for something else is not made.
+#[test]
+fn frames_that_do_not_fit_are_refused() {
+    let text = r#"(module
+        (import "host" "wait" (func $wait (param i32) (result i32)))
+        (func $f (result i64) (i64.extend_i32_s (call $wait (i32.const 1))))
+        (func (export "run") (result i64) (call $f)))"#;
+    let frame = |function, site, bytes| wfaas_abi::continuation::SavedFrame {
+        function,
+        site,
+        locals: vec![0; bytes],
+        operands: Vec::new(),
+    };
+    let wasm = wat::parse_str(text).unwrap();
+    let call = |nth: usize| {
+        let mut calls = (0..wasm.len()).filter(|at| wasm[*at..].starts_with(&[0x10, nth as u8]));
+        calls.next_back().unwrap() as u32
+    };
+    let (in_f, in_run) = (call(0), call(1));
+    let attempt = |frames| {
+        let text_offsets = vec![0, 32, 64];
+        let continuation = Continuation { export: "run".to_owned(), frames, text_offsets };
+        compile_continued(&wasm, &Options::default(), &continuation).map(drop)
+    };
+    attempt(vec![frame(2, in_run, 0), frame(1, in_f, 0), frame(0, 0, 8)]).unwrap();
+    for frames in [
+        vec![],
+        vec![frame(0, 0, 8)],
+        vec![frame(1, in_f, 0), frame(2, in_run, 0), frame(0, 0, 8)],
+        vec![frame(2, in_run, 0), frame(0, 0, 8)],
+        vec![frame(2, in_run, 0), frame(1, in_f, 0), frame(1, 0, 8)],
+        vec![frame(2, in_run, 0), frame(1, in_f, 0), frame(0, 0, 0)],
+        vec![frame(2, in_f, 0), frame(1, in_f, 0), frame(0, 0, 8)],
+        vec![frame(9, in_run, 0), frame(1, in_f, 0), frame(0, 0, 8)],
+        vec![frame(2, in_run, 0), frame(1, in_f + 1, 0), frame(0, 0, 8)],
+    ] {
+        let shown = format!("{frames:?}");
+        assert!(attempt(frames).is_err(), "{shown}");
+    }
+}
+
 #[test]
 fn frames_of_nobody_are_none() {
     let engine = engine();

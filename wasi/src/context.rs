@@ -56,6 +56,8 @@ pub struct Wasi {
     resources: Option<Box<Resources>>,
     /// The time of the monotonic clock that is zero for the guest, in nanoseconds.
     pub(crate) monotonic_origin: u64,
+    /// Whether the guest has its environment variables.
+    pub(crate) gave_variables: bool,
 }
 
 impl Drop for Wasi {
@@ -86,7 +88,15 @@ impl Wasi {
     ) -> Wasi {
         let table = Table::with_streams(stdin, stdout, stderr);
         let (environment, shared) = (Some(environment), Shared::default());
-        Wasi { environment, table, files: None, shared, resources: None, monotonic_origin: 0 }
+        Wasi {
+            environment,
+            table,
+            files: None,
+            shared,
+            resources: None,
+            monotonic_origin: 0,
+            gave_variables: false,
+        }
     }
 
     /// Opens directories and listeners for the guest, with descriptors from 3 on. To be called before
@@ -129,6 +139,11 @@ impl Wasi {
         let Wasi { table, shared, .. } = self;
         let unfinished = table.descriptors_mut().find_map(|one| one.take_unfinished_line(shared));
         unfinished.or_else(|| shared.logged.take_limit())
+    }
+
+    /// Whether the guest has read its environment variables, and will not look at them again.
+    pub fn gave_variables(&self) -> bool {
+        self.gave_variables
     }
 
     /// Whether a new instance that goes on as this one has what this one has: the first descriptor that

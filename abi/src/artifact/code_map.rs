@@ -3,7 +3,7 @@
 
 use super::header::SectionId;
 use super::reader::Artifact;
-use super::records::{FunctionRecord, HandlerRecord, NONE};
+use super::records::{CONTINUED, FunctionRecord, HandlerRecord, NONE};
 use super::sites::{Site, Sites};
 use crate::trap::TrapCode;
 
@@ -15,6 +15,12 @@ impl<'a> Artifact<'a> {
             .binary_search_by_key(&text_offset, |record| record.return_offset.get())
             .ok()?;
         Some(&handlers[index])
+    }
+
+    /// The function that continues a program that waits, if that is what instances do. It is behind those
+    /// of the module.
+    pub fn continued(&self) -> Option<&'a FunctionRecord> {
+        self.functions().last().filter(|record| record.wasm_offset == CONTINUED)
     }
 
     /// The function with the code at `text_offset`, with its index.

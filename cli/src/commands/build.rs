@@ -111,7 +111,7 @@ fn summary(output: &Path, made: &Made) -> Result<Summary, Failure> {
         debug: debug.as_ref().map(|_| subject::debug_path(output)),
         hash: artifact.content_hash_hex(),
         bytes: bytes.len(),
-        functions: artifact.functions().len(),
+        functions: artifact.functions().len() - usize::from(artifact.continued().is_some()),
         bounds: bounds::Report::of(&artifact),
         initialised: artifact.is_initialised(),
         image_pages: artifact.image().bytes.len() / wfaas_abi::layout::PAGE,

@@ -50,6 +50,9 @@ struct Report {
     hash: String,
     bytes: u64,
     initialised: bool,
+    /// The export that goes on where the program waited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    continues: Option<String>,
     cpu_features: Vec<&'static str>,
     functions: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -151,7 +154,8 @@ fn report(artifact: &Artifact<'_>) -> Result<Report, ArtifactError> {
         bytes: artifact.bytes().len() as u64,
         initialised: artifact.is_initialised(),
         cpu_features: artifact.cpu_features().names(),
-        functions: artifact.functions().len(),
+        continues: continues(artifact)?,
+        functions: artifact.functions().len() - usize::from(artifact.continued().is_some()),
         abi: abi(artifact)?,
         bounds: bounds::Report::of(artifact),
         image: image(artifact),
@@ -162,6 +166,11 @@ fn report(artifact: &Artifact<'_>) -> Result<Report, ArtifactError> {
         exports: exports(artifact)?,
         component: artifact.component()?.map(|bindings| component::Report::of(&bindings)),
     })
+}
+
+fn continues(artifact: &Artifact<'_>) -> Result<Option<String>, ArtifactError> {
+    let name = artifact.continued().map(|record| artifact.string(record.name));
+    Ok(name.transpose()?.map(str::to_owned))
 }
 
 fn abi(artifact: &Artifact<'_>) -> Result<Option<Abi>, ArtifactError> {
@@ -311,6 +320,10 @@ fn print(report: &Report) -> output::Result {
     output::line(format_args!("hash       {}", report.hash))?;
     output::line(format_args!("size       {}", human_bytes(report.bytes)))?;
     output::line(format_args!("format     version {}, {initialised}", report.format_version))?;
+    if let Some(export) = &report.continues {
+        let export = untrusted::name(export);
+        output::line(format_args!("continues  a program that waits, by {export}"))?;
+    }
     output::line(format_args!("cpu        {}", report.cpu_features.join(" ")))?;
     output::line(format_args!("functions  {}", report.functions))?;
     let abi = report.abi.as_ref().map_or("none: it is no function", |abi| abi.description);

@@ -1,5 +1,6 @@
 use super::*;
 use std::time::Duration;
+use wfaas_build::Until;
 use wfaas_function::{Abi, ByteSize, Coding, Dir, Limits, OnDisconnect, Span};
 
 fn parse(text: &str) -> anyhow::Result<Manifest> {
@@ -9,6 +10,23 @@ fn parse(text: &str) -> anyhow::Result<Manifest> {
 fn warm_up(method: &str, path: &str, query: &str, body: &str) -> WarmUp {
     let [method, path, query, body] = [method, path, query, body].map(str::to_owned);
     WarmUp { method, path, query, body: body.into() }
+}
+
+#[test]
+fn a_program_may_be_captured_where_it_waits() {
+    let parse = |init: &str| {
+        let text = format!("name = \"a\"\nwasm = \"a.wasm\"\ninit = {init}\n");
+        Manifest::parse(Path::new("/f"), &text).map(|manifest| manifest.init)
+    };
+    let export = InitKey::Export("prepare".to_owned());
+    assert_eq!(parse("\"prepare\"").unwrap(), Some(export));
+    assert_eq!(parse("{ until = \"stdin\" }").unwrap(), Some(InitKey::Until(Until::Stdin)));
+    let import = Until::Import { module: "env".to_owned(), name: "next".to_owned() };
+    let found = parse("{ until = { module = \"env\", name = \"next\" } }").unwrap();
+    assert_eq!(found, Some(InitKey::Until(import)));
+    for wrong in ["{ until = \"stdout\" }", "{}", "{ until = { name = \"next\" } }", "7"] {
+        assert!(parse(wrong).is_err(), "{wrong}");
+    }
 }
 
 #[test]

@@ -3,12 +3,14 @@
 use super::types::{self, SiteTypes};
 use super::{Continuation, RecordLayout, Twin};
 use crate::CompileError;
+use crate::emit::signature::clif_type;
 use crate::front::index::{FuncIndex, TypeIndex};
 use crate::front::module::{Export, Module};
 use crate::front::parse::Body;
 use std::collections::{BTreeMap, HashMap};
 use wfaas_abi::artifact::records::ExternKind;
 use wfaas_abi::continuation::SavedFrame;
+use wfaas_abi::types::{CELL_BYTES, cells_of};
 
 /// Most bytes of all records together.
 const MAX_RECORD_BYTES: usize = 64 << 20;
@@ -52,6 +54,9 @@ impl Plan {
                 limit: MAX_RECORD_BYTES as u64,
             });
         }
+        if innermost.function >= module.counts.funcs {
+            return Err(inconsistent());
+        }
         let import = FuncIndex::from_u32(innermost.function);
         let outermost = FuncIndex::from_u32(outer.first().ok_or_else(inconsistent)?.function);
         let exported = exported(module, &continuation.export).ok_or_else(inconsistent)?;
@@ -70,7 +75,25 @@ impl Plan {
             let entry = plan.add_site(module, bodies, frame)?.ok_or_else(inconsistent)?;
             plan.frames.push((frame.clone(), entry));
         }
-        Ok(plan)
+        if plan.is_consistent(module) { Ok(plan) } else { Err(inconsistent()) }
+    }
+
+    /// Whether each frame returns what the one around it expects, and the import has its arguments.
+    fn is_consistent(&self, module: &Module<'_>) -> bool {
+        let results = |function: FuncIndex| {
+            let types = module.func_type(function).results().iter();
+            types.map(|ty| clif_type(*ty)).collect::<Vec<_>>()
+        };
+        let function = |frame: &SavedFrame| FuncIndex::from_u32(frame.function);
+        let inner = self.frames.iter().skip(1).map(|(frame, _)| function(frame));
+        let mut pairs = self.frames.iter().zip(inner.chain([self.import]));
+        let bytes = cells_of(module.func_type(self.import).params()) * CELL_BYTES;
+        let exported = module.types[self.ty].results().iter().map(|ty| clif_type(*ty));
+        self.arguments.len() == bytes
+            && results(self.outermost) == exported.collect::<Vec<_>>()
+            && pairs.all(|((frame, entry), inner)| {
+                self.types[&function(frame)][*entry].results == results(inner)
+            })
     }
 
     /// Whether calling `export` continues the program.

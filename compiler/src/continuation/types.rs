@@ -2,8 +2,10 @@
 
 use super::Site;
 use crate::CompileError;
+use crate::emit::signature::clif_type;
 use crate::front::module::Module;
 use crate::front::parse::Body;
+use cranelift_codegen::ir::Type;
 use wasmparser::{FuncValidatorAllocations, Operator, ValType};
 
 /// Types of the values that are alive behind a call.
@@ -13,6 +15,8 @@ pub(super) struct SiteTypes {
     pub(super) local_references: Vec<(u32, wfaas_abi::ValType)>,
     /// The same of the operands below those of the call, by their place.
     pub(super) operand_references: Vec<(u32, wfaas_abi::ValType)>,
+    /// Machine types of the call's results.
+    pub(super) results: Vec<Type>,
 }
 
 /// Validates `body` up to the call at `offset`, and looks at the types there.
@@ -54,8 +58,16 @@ pub(super) fn at(
             (0..operands).map(|place| (place, validator.get_operand_type(depth(place)).flatten()));
         let operand_references = types.filter_map(|(place, ty)| reference(place, ty).transpose());
         let operand_references = operand_references.collect::<Result<_, CompileError>>()?;
+        validator.op(at, &operator)?;
+        let height = validator.operand_stack_height();
+        let mut results = Vec::new();
+        for depth in (0..height.saturating_sub(operands) as usize).rev() {
+            let ty = validator.get_operand_type(depth).flatten();
+            let ty = ty.ok_or_else(|| site.error("control cannot get there"))?;
+            results.push(clif_type(module.val_type(ty, at)?));
+        }
         let site = Site { operands, ..site };
-        return Ok(SiteTypes { site, local_references, operand_references });
+        return Ok(SiteTypes { site, local_references, operand_references, results });
     }
     Err(Site { function, offset, operands: 0 }.error("there is no call"))
 }

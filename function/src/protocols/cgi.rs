@@ -47,6 +47,10 @@ impl Protocol for Cgi {
         &ABOUT
     }
 
+    fn tells_by_environment(&self) -> bool {
+        true
+    }
+
     fn prepare(
         &self,
         resolver: &mut Resolver<'_>,

@@ -38,6 +38,7 @@ pub(super) fn environ_get(
     buf: GuestPtr,
 ) -> Result<(), Failure> {
     let strings = variables(guest.data());
+    guest.wasi().gave_variables = true;
     write_strings(guest, &strings, environ, buf)
 }
 
