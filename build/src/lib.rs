@@ -30,8 +30,9 @@ pub use {wfaas_compiler as compiler, wfaas_function::Spec};
 use std::time::{Duration, Instant};
 use wfaas_abi::artifact::bundle::set_bundle;
 use wfaas_compiler::CompileError;
+use wfaas_function::AtInit;
 use wfaas_symbolize::DebugFile;
-use wfaas_vm::{Artifact, Config, Engine};
+use wfaas_vm::{Artifact, Config, Engine, Module};
 
 /// How an artifact is made.
 #[derive(Clone)]
@@ -88,6 +89,8 @@ pub struct Report {
     pub warm_up: Option<Duration>,
     /// What people should know about the image.
     pub notes: Vec<String>,
+    /// Whether the guest has run and found directories of the host: another build may give something else.
+    pub saw_dirs: bool,
 }
 
 /// Why there is no artifact.
@@ -135,7 +138,9 @@ pub fn build(
 
     let started = Instant::now();
     let engine = Engine::new(Config::default())?;
-    match initialise(&engine, &artifact, spec, init)? {
+    let module = Module::from_bytes(&engine, &artifact)?;
+    report.saw_dirs = init::sees_dirs(&module, spec, init);
+    match init::initialise_module(&engine, &module, spec, init)? {
         Initialised::Artifact(initialised) => artifact = initialised,
         Initialised::Kept { reason } => {
             report.notes.push(format!("every instance initialises itself: {reason}"));
@@ -147,6 +152,7 @@ pub fn build(
     }
 
     let started = Instant::now();
+    report.saw_dirs |= spec.dirs.iter().any(|dir| dir.init != AtInit::None);
     let warmed_up = warm_up(&artifact, spec.clone(), options.warm_up.clone())?;
     report.notes.extend(warmed_up.reason());
     if let WarmedUp::Artifact(with_profile, _) = warmed_up {
