@@ -4,16 +4,22 @@
 //! Both instantiate the module with WASI, call `_initialize` if it is exported and has not run
 //! yet, then the init export, and capture state and memory. A program's own entry point is not run.
 //!
+//! The guest finds the trees that it will find when it answers requests, under the same numbers:
+//! directories of the host as far as [`AtInit`](wfaas_function::AtInit) says. None that it has opened may be
+//! open at the end.
+//!
 //! Everything that the guest has learned by then is the same in every faaslet: random seeds and times too.
 
 use crate::until::Until;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wfaas_abi::artifact::replace_image;
-use wfaas_abi::{Artifact, ArtifactError, FuncType, untrusted};
-use wfaas_function::{AbiError, InvokeError, Protocols, Spec, State, run::exported_functions};
+use wfaas_abi::{ArtifactError, FuncType, untrusted};
+use wfaas_function::{AbiError, AllowedDirs, InvokeError, Protocols, Spec, SpecError, State};
+use wfaas_function::{run::exported_functions, trees, trees_at_init};
 use wfaas_vm::component::Resource;
 use wfaas_vm::{Capture, Engine, ExternType, Instance, Linker, Module, Store};
+use wfaas_wasi::files::Files;
 use wfaas_wasi::{EnvironmentError, Exit, HasWasi, INITIALIZE, Output, Wasi};
 
 /// The init export that runs if no other one is asked for.
@@ -58,6 +64,17 @@ pub enum InitError {
     /// The arguments or variables do not fit.
     #[error(transparent)]
     Environment(#[from] EnvironmentError),
+    /// A directory cannot be opened.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
+    /// The guest has files or directories of the host open: an image has no descriptors of the host.
+    #[error(
+        "after initialisation the guest still has open: {open}; it has to close what it opens there"
+    )]
+    Open {
+        /// Their numbers and paths.
+        open: String,
+    },
     /// The init export asked for is not there.
     #[error("there is no export {name:?} to initialise with; functions exported: {exports}")]
     NoExport {
@@ -158,14 +175,23 @@ pub fn initialise(
     spec: &Spec,
     init: &Init,
 ) -> Result<Initialised, InitError> {
-    let parsed = Artifact::parse(artifact)?;
-    let module = Module::from_bytes(engine, artifact)?;
-    match capture(engine, &module, spec, init)? {
+    initialise_module(engine, &Module::from_bytes(engine, artifact)?, spec, init)
+}
+
+/// The same of a module that is loaded.
+pub(crate) fn initialise_module(
+    engine: &Engine,
+    module: &Module,
+    spec: &Spec,
+    init: &Init,
+) -> Result<Initialised, InitError> {
+    match capture(engine, module, spec, init)? {
         Ok(capture) => {
-            let file = replace_image(&parsed, &capture.image, &capture.memory_pages)?;
+            let artifact = module.artifact();
+            let file = replace_image(&artifact, &capture.image, &capture.memory_pages)?;
             Ok(Initialised::Artifact(file))
         }
-        Err(reason) => match init_export(&module, init) {
+        Err(reason) => match init_export(module, init) {
             None => Ok(Initialised::Kept { reason }),
             Some(export) => Err(InitError::Lost { export: export.to_owned(), reason }),
         },
@@ -187,6 +213,37 @@ pub fn snapshot(
     Ok(capture.to_proto(&module))
 }
 
+/// Whether the guest runs and finds directories of the host: the image depends on them then.
+pub(crate) fn sees_dirs(module: &Module, spec: &Spec, init: &Init) -> bool {
+    crate::has_dirs(spec) && runs(module, &steps(module, init).unwrap_or_default())
+}
+
+/// Whether anything of the guest runs while it is initialised.
+fn runs(module: &Module, steps: &[&str]) -> bool {
+    !steps.is_empty() || module.artifact().start().is_some()
+}
+
+/// The trees that the guest finds. Where nothing of it runs, no directory has to be there.
+fn files(module: &Module, spec: &Spec, steps: &[&str]) -> Result<Files, SpecError> {
+    match runs(module, steps) {
+        true => trees_at_init(module, spec, AllowedDirs::Any),
+        false => Ok(trees(module, spec)),
+    }
+}
+
+/// Checks that no descriptor of the host is open which the guest could remember.
+fn check_closed(store: &mut Store<State>) -> Result<(), InitError> {
+    let opened = store.data_mut().wasi().opened_on_host();
+    if opened.is_empty() {
+        return Ok(());
+    }
+    let named = opened.into_iter().map(|(number, path)| match path {
+        Some(path) => format!("descriptor {number}, {}", untrusted::text(&path.to_string_lossy())),
+        None => format!("descriptor {number}, a file over a directory of the host"),
+    });
+    Err(InitError::Open { open: named.collect::<Vec<_>>().join("; ") })
+}
+
 /// The image after initialisation, or why there cannot be one.
 fn capture(
     engine: &Engine,
@@ -201,7 +258,8 @@ fn capture(
         return Ok(Err(reason));
     }
     let steps = steps(module, init)?;
-    let mut store = store(engine, module, spec, init)?;
+    let files = files(module, spec, &steps)?;
+    let mut store = store(engine, files, spec, init)?;
     let instance = match linker.instantiate(&mut store, module) {
         Ok(instance) => instance,
         Err(error) => return ended(failed("instantiation", error)),
@@ -217,6 +275,7 @@ fn capture(
     if let Some(reason) = live_handle(module, &mut store)? {
         return Ok(Err(reason));
     }
+    check_closed(&mut store)?;
     match instance.capture(&mut store) {
         Ok(capture) => Ok(Ok(capture)),
         Err(wfaas_vm::Error::Capture(reason)) => Ok(Err(reason)),
@@ -292,7 +351,7 @@ fn check_step(module: &Module, name: &str) -> Result<(), InitError> {
 
 fn store(
     engine: &Engine,
-    module: &Module,
+    files: Files,
     spec: &Spec,
     init: &Init,
 ) -> Result<Store<State>, InitError> {
@@ -300,7 +359,7 @@ fn store(
     let wasi = Wasi::builder()
         .args(spec.guest_args(init.program.as_deref()))
         .envs(&spec.env)
-        .files(Arc::new(wfaas_function::trees(module, spec)))
+        .files(Arc::new(files))
         .stdout(Output::process_stderr())
         .stderr(Output::process_stderr());
     let mut store = Store::new(engine, State::of_wasi(wasi.build()?));

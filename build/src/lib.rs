@@ -35,8 +35,9 @@ use std::time::{Duration, Instant};
 use wfaas_abi::artifact::bundle::set_bundle;
 use wfaas_compiler::CompileError;
 use wfaas_component::ComponentError;
+use wfaas_function::AtInit;
 use wfaas_symbolize::DebugFile;
-use wfaas_vm::{Artifact, Config, Engine};
+use wfaas_vm::{Artifact, Config, Engine, Module};
 
 /// How an artifact is made.
 #[derive(Clone)]
@@ -93,6 +94,8 @@ pub struct Report {
     pub warm_up: Option<Duration>,
     /// What people should know about the image.
     pub notes: Vec<String>,
+    /// Whether the guest has run and found directories of the host: another build may give something else.
+    pub saw_dirs: bool,
 }
 
 /// Why there is no artifact.
@@ -142,9 +145,13 @@ pub fn build(
     let Some(init) = &options.init else { return Ok(Built { artifact, debug, report }) };
 
     let started = Instant::now();
-    if until.is_none() {
+    if until.is_some() {
+        report.saw_dirs = has_dirs(spec);
+    } else {
         let engine = Engine::new(Config::default())?;
-        match initialise(&engine, &artifact, spec, init)? {
+        let module = Module::from_bytes(&engine, &artifact)?;
+        report.saw_dirs = init::sees_dirs(&module, spec, init);
+        match init::initialise_module(&engine, &module, spec, init)? {
             Initialised::Artifact(initialised) => artifact = initialised,
             Initialised::Kept { reason } => {
                 report.notes.push(format!("every instance initialises itself: {reason}"));
@@ -157,6 +164,7 @@ pub fn build(
     }
 
     let started = Instant::now();
+    report.saw_dirs |= has_dirs(spec);
     let warmed_up = warm_up(&artifact, spec.clone(), options.warm_up.clone())?;
     report.notes.extend(warmed_up.reason());
     if let WarmedUp::Artifact(with_profile, _) = warmed_up {
@@ -164,6 +172,11 @@ pub fn build(
     }
     report.warm_up = Some(started.elapsed());
     Ok(Built { artifact, debug, report })
+}
+
+/// Whether a guest finds directories of the host before there are requests.
+fn has_dirs(spec: &Spec) -> bool {
+    spec.dirs.iter().any(|dir| dir.init != AtInit::None)
 }
 
 /// The artifact of a module that has not run, with its files.

@@ -16,7 +16,7 @@ use wfaas_abi::artifact::{relocate_references, replace_image};
 use wfaas_abi::continuation::{FrameArea, SavedFrame};
 use wfaas_abi::untrusted;
 use wfaas_compiler::{Continuation, compile_continued, compile_recorded};
-use wfaas_function::{Protocol, Protocols, Spec, State};
+use wfaas_function::{AllowedDirs, Protocol, Protocols, Spec, State, trees_at_init};
 use wfaas_vm::{Artifact, BoxError, Capture, Engine, ExternType, FuncType, Linker, Module, Store};
 use wfaas_wasi::{ByteSink, ByteStream, HasWasi, Input, Output, Wasi};
 
@@ -158,7 +158,7 @@ fn start(
     let wasi = Wasi::builder()
         .args(spec.guest_args(init.program.as_deref()))
         .envs(&spec.env)
-        .files(Arc::new(wfaas_function::trees(module, spec)))
+        .files(Arc::new(trees_at_init(module, spec, AllowedDirs::Any)?))
         .stdin(Input::stream(Box::new(inputs)))
         .stdout(Output::capture(MAX_OUTPUT))
         .stderr(Output::stream(Box::new(Stderr)))

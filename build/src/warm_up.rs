@@ -6,7 +6,8 @@
 use http::Request;
 use wfaas_abi::artifact::{MAX_PROFILE_PAGES, Profile, set_profile};
 use wfaas_abi::{Artifact, ArtifactError};
-use wfaas_function::{Body, Exchange, Function, FunctionError, InvokeError, Spec, State};
+use wfaas_function::{AllowedDirs, Body, Exchange, Function, FunctionError, InvokeError, Spec};
+use wfaas_function::{SpecError, State};
 use wfaas_vm::{Config, Engine, Module, Tracking};
 
 /// Most requests of a warm-up: building should not take much longer for them.
@@ -58,6 +59,9 @@ pub enum WarmUpError {
     /// The module does not answer requests.
     #[error(transparent)]
     Function(#[from] FunctionError),
+    /// A directory cannot be opened.
+    #[error(transparent)]
+    Spec(#[from] SpecError),
     /// There are more requests than may be.
     #[error("{0} warm-up requests are too many, the limit is {MAX_REQUESTS}")]
     TooMany(usize),
@@ -119,7 +123,8 @@ pub fn warm_up(
     let engine = Engine::new(Config { tracking: Tracking::Record, ..Config::default() })?;
     let module = Module::from_bytes(&engine, artifact)?;
     let route = spec.route();
-    let function = Function::new(&engine, &module, spec)?;
+    let mut function = Function::new(&engine, &module, spec)?;
+    function.open_dirs_at_init(AllowedDirs::Any)?;
     for (index, request) in requests.into_iter().enumerate() {
         let number = index + 1;
         let exchange = request.exchange(number, &route);

@@ -5,8 +5,8 @@ mod common;
 use common::{compile, engine, handle, spec};
 use std::time::Duration;
 use wfaas_abi::Artifact;
-use wfaas_build::{Init, InitError, Initialised, initialise, snapshot};
-use wfaas_function::Function;
+use wfaas_build::{Init, InitError, Initialised, Options, build, initialise, snapshot};
+use wfaas_function::{AtInit, Dir, Function, Spec};
 use wfaas_vm::{Engine, Module};
 
 /// A reactor that answers eight bytes of memory and a global, as text digits set by its
@@ -203,6 +203,98 @@ fn the_work_of_an_init_export_is_never_lost() {
             assert!(lost == export && told.contains(reason), "{lost}: {told}");
         }
     }
+}
+
+/// A reactor that answers the content of `text`, which it has read at its initialisation, and the error
+/// number of making `new` then. `leave` leaves `text` open.
+const READER: &str = r#"(module
+  (import "wasi_snapshot_preview1" "path_open" (func $path_open
+    (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_close" (func $close (param i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 100) "text") (data (i32.const 110) "new")
+  (data (i32.const 200) "\00\02\00\00\10\00\00\00")
+  (func $open (param $path i32) (param $len i32) (param $flags i32) (param $rights i64) (result i32)
+    (call $path_open (i32.const 3) (i32.const 0) (local.get $path) (local.get $len)
+      (local.get $flags) (local.get $rights) (i64.const 0) (i32.const 0) (i32.const 300)))
+  (func $make (result i32)
+    (local $errno i32)
+    (local.set $errno (call $open (i32.const 110) (i32.const 3) (i32.const 1) (i64.const 64)))
+    (if (i32.eqz (local.get $errno)) (then (drop (call $close (i32.load (i32.const 300))))))
+    (local.get $errno))
+  (func $text (call $open (i32.const 100) (i32.const 4) (i32.const 0) (i64.const 2))
+    (if (then (return)))
+    (if (call $read (i32.load (i32.const 300)) (i32.const 200) (i32.const 1) (i32.const 304))
+      (then unreachable)))
+  (func (export "wizer.initialize")
+    (call $text)
+    (drop (call $close (i32.load (i32.const 300))))
+    (i32.store8 (i32.add (i32.const 512) (i32.load (i32.const 304))) (call $make)))
+  (func (export "leave") (call $text))
+  (func (export "faas_alloc") (param i32) (result i32) (i32.const 1024))
+  (func (export "faas_handle") (param i32 i32) (result i64)
+    (i64.or (i64.shl (i64.const 512) (i64.const 32))
+      (i64.extend_i32_u (i32.add (i32.load (i32.const 304)) (i32.const 1))))))"#;
+
+/// A folder with a file, as a directory of a specification.
+fn with_dir(dir: Dir) -> (tempfile::TempDir, Spec) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("text"), "kept").unwrap();
+    let dir = Dir { host: folder.path().to_owned(), guest: "/data".into(), ..dir };
+    (folder, Spec { dirs: vec![dir], ..spec() })
+}
+
+/// Error numbers of preview1.
+const ROFS: u8 = 69;
+const SUCCESS: u8 = 0;
+
+#[test]
+fn directories_are_there_as_far_as_the_specification_says() {
+    let engine = engine();
+    let tmp = Some(wfaas_function::ByteSize(1 << 20));
+    for (dir, answer, made) in [
+        (Dir::default(), [&b"kept"[..], &[ROFS]].concat(), false),
+        (Dir { read_only: true, ..Dir::default() }, [&b"kept"[..], &[ROFS]].concat(), false),
+        (Dir { init: AtInit::Write, ..Dir::default() }, [&b"kept"[..], &[SUCCESS]].concat(), true),
+        (Dir { overlay: true, ..Dir::default() }, [&b"kept"[..], &[SUCCESS]].concat(), false),
+        // Nothing is read, and there is no space for anything.
+        (Dir { init: AtInit::None, ..Dir::default() }, vec![51], false),
+    ] {
+        let (folder, mut spec) = with_dir(dir.clone());
+        spec.limits.tmp = tmp;
+        let built = build(READER.as_bytes(), &spec, &Options::default(), &()).unwrap();
+        assert_eq!(built.report.saw_dirs, dir.init != AtInit::None);
+        assert_eq!(folder.path().join("new").exists(), made, "{dir:?}");
+        // Requests find what was read, whether the directory is there or not.
+        drop(folder);
+        let module = Module::from_bytes(&engine, &built.artifact).unwrap();
+        let function = Function::new(&engine, &module, self::spec()).unwrap();
+        assert_eq!(handle(&function, "").unwrap(), answer, "{dir:?}");
+    }
+}
+
+#[test]
+fn a_file_of_the_host_that_stays_open_is_refused_by_its_path() {
+    let engine = engine();
+    let (folder, spec) = with_dir(Dir::default());
+    let error = initialise(&engine, &compile(READER), &spec, &init(Some("leave"))).unwrap_err();
+    assert!(matches!(error, InitError::Open { .. }));
+    let path = folder.path().canonicalize().unwrap().join("text");
+    let named = format!("descriptor 4, {}", path.display());
+    assert!(error.to_string().contains(&named), "{error}");
+}
+
+#[test]
+fn a_directory_that_is_missing_is_named_where_something_runs() {
+    let engine = engine();
+    let (folder, spec) = with_dir(Dir::default());
+    drop(folder);
+    let error = initialise(&engine, &compile(READER), &spec, &init(None)).unwrap_err();
+    assert!(matches!(error, InitError::Spec(_)), "{error}");
+    assert!(error.to_string().contains(&spec.dirs[0].host.display().to_string()), "{error}");
+    let command = compile(r#"(module (memory (export "memory") 1) (func (export "_start")))"#);
+    assert!(initialise(&engine, &command, &spec, &init(None)).is_ok());
 }
 
 /// A program may end in its start function: so does every instance, under other engines too.

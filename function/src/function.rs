@@ -253,7 +253,7 @@ impl Function {
         pool: Option<BlockingPool>,
     ) -> Result<(), SpecError> {
         let mut files = Files::default();
-        allowed.open(&self.spec.dirs, &mut files)?;
+        allowed.open(&self.spec.dirs, &self.spec.limits, &mut files)?;
         trees::add(self.bundle.clone(), &self.spec.limits, &mut files);
         if let Some(pool) = pool {
             files.set_pool(pool);
@@ -262,11 +262,24 @@ impl Function {
         Ok(())
     }
 
-    /// Bytes that a request may need besides its memory: of stack, of files in memory, and of its
-    /// protocol on the host's side.
+    /// Opens the directories of the specification as they are [while it is initialised](crate::AtInit), for
+    /// the requests of a warm-up.
+    ///
+    /// # Errors
+    /// As [`Function::open_dirs`].
+    pub fn open_dirs_at_init(&mut self, allowed: AllowedDirs<'_>) -> Result<(), SpecError> {
+        let files = trees::at_init(self.bundle.clone(), &self.spec, allowed)?;
+        self.files = some_files(files);
+        Ok(())
+    }
+
+    /// Bytes that a request may need besides its memory: of stack, of files in memory, for each tree
+    /// that may be written to there, and of its protocol on the host's side.
     pub fn more_bytes(&self) -> u64 {
-        let tmp = self.spec.limits.tmp.map_or(0, |tmp| tmp.0);
-        self.stack_bytes.saturating_add(tmp).saturating_add(self.conversation.more_bytes())
+        let Spec { limits, dirs, .. } = &self.spec;
+        let trees = 1 + dirs.iter().filter(|dir| dir.overlay).count() as u64;
+        let files = limits.tmp.map_or(0, |tmp| tmp.0.saturating_mul(trees));
+        self.stack_bytes.saturating_add(files).saturating_add(self.conversation.more_bytes())
     }
 
     /// Where the instances come from.

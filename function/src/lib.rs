@@ -66,12 +66,12 @@ pub use reply::{BrokenOff, Reply, WINDOW};
 pub use request::{PlainHead, Request};
 pub use resolver::{Entry, GuestMemory, ListEntry, Resolver};
 pub use spec::{
-    Abi, AllowedDirs, ByteSize, Coding, Dir, Fields, FunctionName, Key, Limits, NameError,
+    Abi, AllowedDirs, AtInit, ByteSize, Coding, Dir, Fields, FunctionName, Key, Limits, NameError,
     OnDisconnect, Route, RouteError, Span, Spec, SpecError, TenantName, TenantNameError,
 };
 pub use state::State;
 pub use target::Background;
-pub use trees::trees;
+pub use trees::{trees, trees_at_init};
 pub use wfaas_wasi::files::BlockingPool;
 pub use wfaas_wasi::preview1::Support;
 pub use wfaas_wasi::{ByteStream, LogEvent};

@@ -166,7 +166,7 @@ pub fn exported_functions(module: &Module) -> String {
 /// Directories of the specification, and listeners.
 fn files(module: &Module, spec: &Spec, options: &RunOptions) -> Result<Files, RunError> {
     let mut files = Files::default();
-    AllowedDirs::Any.open(&spec.dirs, &mut files)?;
+    AllowedDirs::Any.open(&spec.dirs, &spec.limits, &mut files)?;
     trees::add(module.bundle(), &spec.limits, &mut files);
     for address in &options.listen {
         let refused = |error: String| RunError::Listen { address: *address, error };

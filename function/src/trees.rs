@@ -1,7 +1,7 @@
 //! Trees that a function's guests find besides directories of the host: the artifact's bundle as `/`,
 //! and memory as `/tmp`.
 
-use crate::spec::{ByteSize, Limits, Spec};
+use crate::spec::{AllowedDirs, ByteSize, Limits, Spec, SpecError};
 use std::sync::Arc;
 use wfaas_vm::{MappedBundle, Module};
 use wfaas_wasi::files::{BundleDirectory, Directory, Files, MemoryDirectory, Preopen, TreeLimits};
@@ -35,8 +35,31 @@ pub(crate) fn add(bundle: Option<MappedBundle>, limits: &Limits, files: &mut Fil
     files.add(tree).expect("a name that is free");
 }
 
-/// The trees that guests of a module find without any directory of the host: those of its
-/// initialisation, too.
+/// The trees that guests of a module find while it is initialised: directories of the host as far as
+/// `allowed` and the [specification](crate::AtInit) say, then those that [`trees`] has.
+///
+/// # Errors
+/// [`SpecError`] names the first directory that is not allowed, or is none.
+pub fn trees_at_init(
+    module: &Module,
+    spec: &Spec,
+    allowed: AllowedDirs<'_>,
+) -> Result<Files, SpecError> {
+    at_init(module.bundle(), spec, allowed)
+}
+
+pub(crate) fn at_init(
+    bundle: Option<MappedBundle>,
+    spec: &Spec,
+    allowed: AllowedDirs<'_>,
+) -> Result<Files, SpecError> {
+    let mut files = Files::default();
+    allowed.open_at_init(&spec.dirs, &spec.limits, &mut files)?;
+    add(bundle, &spec.limits, &mut files);
+    Ok(files)
+}
+
+/// The trees that guests of a module find without any directory of the host.
 pub fn trees(module: &Module, spec: &Spec) -> Files {
     let mut files = Files::default();
     add(module.bundle(), &spec.limits, &mut files);

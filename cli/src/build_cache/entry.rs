@@ -31,7 +31,8 @@ pub(super) struct Written<'b> {
 impl Written<'_> {
     /// The entry of a build.
     pub(super) fn of(built: &Built) -> Written<'_> {
-        let Report { compile, init, warm_up, notes } = built.report.clone();
+        // A build that saw directories is not kept.
+        let Report { compile, init, warm_up, notes, saw_dirs: _ } = built.report.clone();
         let facts = Facts { compile, init, warm_up, notes };
         let facts = serde_json::to_vec(&facts).expect("numbers and strings are JSON");
         let debug = built.debug.as_ref().map_or(NONE, |debug| debug.len() as u64);
@@ -75,6 +76,6 @@ pub(super) fn parse(bytes: Vec<u8>) -> Option<Built> {
     Some(Built {
         artifact: artifact.to_vec(),
         debug: debug.map(|_| debug_file.to_vec()),
-        report: Report { compile, init, warm_up, notes },
+        report: Report { compile, init, warm_up, notes, saw_dirs: false },
     })
 }

@@ -17,6 +17,7 @@ fn built(size: usize) -> Built {
         init: Some(Duration::from_millis(4)),
         warm_up: None,
         notes: vec!["a note".to_owned()],
+        saw_dirs: false,
     };
     Built { artifact: vec![7; size], debug: Some(b"lines".to_vec()), report }
 }

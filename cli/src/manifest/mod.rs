@@ -21,6 +21,8 @@
 //! host = "pictures"                  # relative to the folder
 //! guest = "/pictures"
 //! read_only = true                   # default: false
+//! overlay = false                    # whether changes stay in memory, and are gone after the request
+//! init = "read"                      # access at build time: "read", "write" or "none"
 //!
 //! [limits]
 //! memory = "64MiB"

@@ -99,8 +99,9 @@ fn every_key_arrives() {
                     host: "/srv/resize/pictures".into(),
                     guest: "/pictures".into(),
                     read_only: true,
+                    ..Dir::default()
                 },
-                Dir { host: "/srv/fonts".into(), guest: ".".into(), read_only: false },
+                Dir { host: "/srv/fonts".into(), guest: ".".into(), ..Dir::default() },
             ],
             config: [("filter".to_owned(), "sharp".to_owned())].into(),
             allowed_hosts: vec!["*.example".into()],

@@ -123,6 +123,102 @@ fn a_server_gives_directories_that_it_allows_and_names_those_it_does_not() {
     }
 }
 
+/// A command that reads `text` in its first directory, writes it to stdout, then overwrites its first byte.
+/// With the init export `prepare` it has read it before, and only writes.
+const READER: &str = r#"(module
+    (import "wasi_snapshot_preview1" "path_open" (func $path_open
+      (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_pwrite"
+      (func $pwrite (param i32 i32 i32 i64 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+    (import "wasi_snapshot_preview1" "fd_close" (func $close (param i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 100) "text")
+    (data (i32.const 200) "\00\02\00\00\10\00\00\00")
+    (data (i32.const 208) "\64\00\00\00\01\00\00\00")
+    (func $open (param $rights i64)
+      (if (call $path_open (i32.const 3) (i32.const 0) (i32.const 100) (i32.const 4)
+          (i32.const 0) (local.get $rights) (i64.const 0) (i32.const 0) (i32.const 300))
+        (then unreachable))
+      (if (call $read (i32.load (i32.const 300)) (i32.const 200) (i32.const 1) (i32.const 304))
+        (then unreachable)))
+    (func (export "prepare") (call $open (i64.const 2))
+      (drop (call $close (i32.load (i32.const 300)))))
+    (func (export "leave") (call $open (i64.const 2)))
+    (func (export "_start")
+      (if (i32.eqz (i32.load (i32.const 304)))
+        (then (call $open (i64.const 70))
+          (if (call $pwrite (i32.load (i32.const 300)) (i32.const 208) (i32.const 1) (i64.const 0)
+              (i32.const 308))
+            (then unreachable))))
+      (i32.store (i32.const 204) (i32.load (i32.const 304)))
+      (drop (call $write (i32.const 1) (i32.const 200) (i32.const 1) (i32.const 308)))))"#;
+
+/// A folder with that command, a directory `data`, and more in its faas.toml.
+fn reader(folder: &Path, manifest: &str) -> String {
+    let app = folder.join("app");
+    fs::create_dir_all(app.join("data")).unwrap();
+    write(&app, "app.wat", READER);
+    write(&app.join("data"), "text", "one");
+    let dirs = "[[dirs]]\nhost = 'data'\nguest = '/data'\n";
+    write(&app, "faas.toml", format!("name = 'reader'\nwasm = 'app.wat'\n{manifest}\n{dirs}"));
+    app.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn an_initialisation_reads_a_directory_anew_each_time() {
+    let (folder, caches) = (scratch(), scratch());
+    let app = reader(folder.path(), "init = 'prepare'");
+    let build = || {
+        let built = super::support::faascli(&["build", &app])
+            .env("XDG_CACHE_HOME", caches.path())
+            .output()
+            .unwrap();
+        assert!(built.status.success(), "{}", String::from_utf8_lossy(&built.stderr));
+        run(&["run", &format!("{app}/target/reader.faas")]).expect(0, &[]).stdout
+    };
+    assert_eq!(build(), "one");
+    let text = Path::new(&app).join("data/text");
+    fs::write(&text, "other").unwrap();
+    assert_eq!(build(), "other", "the module is the same, what it reads is not");
+    let text = text.canonicalize().unwrap();
+    let open = format!("descriptor 4, {}", text.display());
+    run(&["build", &app, "--init", "leave"]).expect(2, &[&open]);
+    fs::remove_file(text).unwrap();
+    run(&["build", &app]).expect(134, &["unreachable"]);
+    fs::remove_dir(Path::new(&app).join("data")).unwrap();
+    run(&["build", &app]).expect(2, &["dirs:", "data", "No such file"]);
+}
+
+#[test]
+fn an_overlay_takes_the_changes_of_a_request_and_forgets_them() {
+    let (folder, store) = (scratch(), scratch());
+    let app = reader(folder.path(), "[limits]\ntmp = '1MiB'");
+    let manifest = Path::new(&app).join("faas.toml");
+    let text = fs::read_to_string(&manifest).unwrap();
+    fs::write(&manifest, text.clone() + "overlay = true\n").unwrap();
+    let server =
+        Server::start(store.path(), &[&app, "--allow-dir", folder.path().to_str().unwrap()]);
+    for _ in 0..3 {
+        let answer = server.get("/reader");
+        assert_eq!((answer.status, answer.text()), (200, "one".to_owned()));
+    }
+    let kept = || fs::read_to_string(Path::new(&app).join("data/text")).unwrap();
+    assert_eq!(kept(), "one");
+    // By an option, too; and without the overlay the file is another one afterwards.
+    let artifact = format!("{app}/target/reader.faas");
+    let dir = format!("{app}/data::/data");
+    let over = format!("{dir}:overlay");
+    run(&["run", &artifact, "--dir", &over, "--tmp", "1MiB"]).expect(0, &[]);
+    assert_eq!(kept(), "one");
+    run(&["run", &artifact, "--dir", &over, "--tmp", "0"]).expect(2, &["limits.tmp"]);
+    run(&["run", &artifact, "--dir", &dir]).expect(0, &[]);
+    assert_eq!(kept(), "tne");
+    fs::write(&manifest, text + "overlay = true\nread_only = true\n").unwrap();
+    run(&["run", &app]).expect(2, &["either read-only or an overlay"]);
+}
+
 /// Accepts a connection, reads what it says, answers it and ends.
 const ECHO: &str = r#"(module
     (import "wasi_snapshot_preview1" "sock_accept"

@@ -164,7 +164,12 @@ fn whole_spec() -> Spec {
         export: Some("no export of a command".into()),
         args: vec!["-q".into(), "é\n\u{7f}\"😀".into()],
         env: [("A".to_owned(), "\u{1}\u{7f}ü".to_owned())].into(),
-        dirs: vec![Dir { host: "/usr".into(), guest: "/usr".into(), read_only: true }],
+        dirs: vec![Dir {
+            host: "/usr".into(),
+            guest: "/usr".into(),
+            read_only: true,
+            ..Dir::default()
+        }],
         config: [("a b".to_owned(), "\"".to_owned())].into(),
         allowed_hosts: vec!["*.example".into()],
         content_type: Some("text/html; charset=utf-8".into()),

@@ -1,15 +1,16 @@
 //! Directories of the host that a function's guests are given.
 
-use super::SpecError;
+use super::{ByteSize, Limits, SpecError};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
+use wfaas_wasi::files::TreeLimits;
 use wfaas_wasi::files::{Directory, Files};
-use wfaas_wasi::files::{Follow, HostDirectory, Node, OpenOptions, Preopen};
+use wfaas_wasi::files::{Follow, HostDirectory, MemoryDirectory, Node, OpenOptions, Preopen};
 
 /// A directory of the host, and the guest's name for it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Dir {
     /// Path on the host.
@@ -19,24 +20,51 @@ pub struct Dir {
     /// Whether the guest cannot change anything in it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub read_only: bool,
+    /// Whether a guest's changes stay in memory, over the directory, and are gone with the guest.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub overlay: bool,
+    /// Access while the function is initialised and warmed up.
+    #[serde(default, skip_serializing_if = "AtInit::is_read")]
+    pub init: AtInit,
+}
+
+/// Access to a directory while a function is initialised and warmed up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AtInit {
+    /// The guest reads it, and cannot change anything.
+    #[default]
+    Read,
+    /// As for requests.
+    Write,
+    /// The guest finds an empty directory: descriptors have the numbers that they have for requests.
+    None,
+}
+
+impl AtInit {
+    fn is_read(&self) -> bool {
+        *self == AtInit::Read
+    }
 }
 
 impl FromStr for Dir {
     type Err = String;
 
-    /// Reads `HOST`, `HOST::GUEST`, and either with `:ro` behind it.
+    /// Reads `HOST`, `HOST::GUEST`, and either with `:ro` or `:overlay` behind it.
     fn from_str(text: &str) -> Result<Dir, String> {
-        let (paths, read_only) = match text.strip_suffix(":ro") {
-            Some(paths) => (paths, true),
-            None => (text, false),
-        };
+        let (read_only, overlay) = (text.strip_suffix(":ro"), text.strip_suffix(":overlay"));
+        let paths = read_only.or(overlay).unwrap_or(text);
         let (host, guest) = paths.split_once("::").unwrap_or((paths, paths));
         if host.is_empty() || guest.is_empty() {
-            return Err("write HOST, HOST::GUEST or HOST::GUEST:ro".to_owned());
+            return Err("write HOST, HOST::GUEST, and :ro or :overlay behind it".to_owned());
         }
-        Ok(Dir { host: host.into(), guest: guest.to_owned(), read_only })
+        let (read_only, overlay) = (read_only.is_some(), overlay.is_some());
+        Ok(Dir { host: host.into(), guest: guest.to_owned(), read_only, overlay, ..Dir::default() })
     }
 }
+
+/// An empty directory that nobody can write to.
+const NOTHING: TreeLimits = TreeLimits { bytes: 0, nodes: 0 };
 
 /// Directories of the host that functions may be given.
 #[derive(Debug, Clone, Copy)]
@@ -48,29 +76,66 @@ pub enum AllowedDirs<'a> {
 }
 
 impl AllowedDirs<'_> {
-    /// Opens directories, and adds them to `files`.
+    /// Opens directories for requests, and adds them to `files`. A guest may write so much to the memory over
+    /// each that is an overlay, as `limits` says.
     ///
     /// # Errors
     /// [`SpecError::Field`] names the first directory that is not allowed, or is none.
-    pub(crate) fn open(self, dirs: &[Dir], files: &mut Files) -> Result<(), SpecError> {
-        for dir in dirs {
-            let wrong =
-                |reason: String| SpecError::field("dirs", format_args!("{:?}: {reason}", dir.host));
-            let root = self.open_one(dir).map_err(wrong)?;
-            let preopen = Preopen::shared(dir.guest.as_str(), root);
-            files.add(preopen).map_err(|error| wrong(error.to_string()))?;
-        }
-        Ok(())
+    pub(crate) fn open(
+        self,
+        dirs: &[Dir],
+        limits: &Limits,
+        files: &mut Files,
+    ) -> Result<(), SpecError> {
+        add_each(dirs, files, |dir| self.preopen(dir, limits))
     }
 
-    fn open_one(self, dir: &Dir) -> Result<Arc<dyn Directory>, String> {
+    /// The same for a guest that is initialised, as far as it [may](AtInit) use them.
+    ///
+    /// # Errors
+    /// As [`AllowedDirs::open`].
+    pub(crate) fn open_at_init(
+        self,
+        dirs: &[Dir],
+        limits: &Limits,
+        files: &mut Files,
+    ) -> Result<(), SpecError> {
+        add_each(dirs, files, |dir| match dir.init {
+            AtInit::Read if dir.overlay => self.preopen(dir, limits),
+            AtInit::Read => self.preopen(&Dir { read_only: true, ..dir.clone() }, limits),
+            AtInit::Write => self.preopen(dir, limits),
+            AtInit::None => {
+                let nothing = Arc::new(MemoryDirectory::root(NOTHING));
+                Ok(Preopen::shared(dir.guest.as_str(), nothing))
+            }
+        })
+    }
+
+    fn preopen(self, dir: &Dir, limits: &Limits) -> Result<Preopen, String> {
+        let name = dir.guest.as_str();
+        if !dir.overlay {
+            return Ok(Preopen::shared(name, self.open_one(&dir.host, dir.read_only)?));
+        }
+        if dir.read_only {
+            return Err("it is either read-only or an overlay".to_owned());
+        }
+        let bytes = limits.tmp.map_or(0, |ByteSize(bytes)| bytes);
+        if bytes == 0 {
+            return Err("an overlay takes memory for files, and limits.tmp has none".to_owned());
+        }
+        let (lower, limits) = (self.open_one(&dir.host, true)?, TreeLimits::of_bytes(bytes));
+        let over = move || Arc::new(MemoryDirectory::over(lower.clone(), limits)) as _;
+        Ok(Preopen::fresh(name, over))
+    }
+
+    fn open_one(self, host: &Path, read_only: bool) -> Result<Arc<dyn Directory>, String> {
         match self {
             AllowedDirs::Any => {
-                let root = HostDirectory::open(&dir.host, dir.read_only);
+                let root = HostDirectory::open(host, read_only);
                 Ok(Arc::new(root.map_err(|error| error.to_string())?))
             }
             AllowedDirs::Below(allowed) => {
-                let host = dir.host.canonicalize().map_err(|error| error.to_string())?;
+                let host = host.canonicalize().map_err(|error| error.to_string())?;
                 let below = allowed.iter().find_map(|allowed| {
                     let allowed = allowed.canonicalize().ok()?;
                     let rest = host.strip_prefix(&allowed).ok()?.to_owned();
@@ -78,10 +143,24 @@ impl AllowedDirs<'_> {
                 });
                 let (allowed, rest) =
                     below.ok_or("it lies outside of the directories that this server allows")?;
-                open_below(&allowed, &rest, dir.read_only)
+                open_below(&allowed, &rest, read_only)
             }
         }
     }
+}
+
+/// Opens each directory, and adds it.
+fn add_each(
+    dirs: &[Dir],
+    files: &mut Files,
+    open: impl Fn(&Dir) -> Result<Preopen, String>,
+) -> Result<(), SpecError> {
+    dirs.iter().try_for_each(|dir| {
+        let opened = open(dir);
+        let added = opened.and_then(|opened| files.add(opened).map_err(|error| error.to_string()));
+        let wrong = |reason| SpecError::field("dirs", format_args!("{:?}: {reason}", dir.host));
+        added.map_err(wrong)
+    })
 }
 
 /// Opens `rest` below `allowed`, and nothing else: a symlink put on the way meanwhile does not lead out.
@@ -104,7 +183,7 @@ mod tests {
     use super::*;
 
     fn dir(host: &str, guest: &str, read_only: bool) -> Dir {
-        Dir { host: host.into(), guest: guest.to_owned(), read_only }
+        Dir { host: host.into(), guest: guest.to_owned(), read_only, ..Dir::default() }
     }
 
     #[test]
@@ -115,6 +194,7 @@ mod tests {
             ("a::/b", dir("a", "/b", false)),
             ("a::/b:ro", dir("a", "/b", true)),
             ("a:b::/c:d", dir("a:b", "/c:d", false)),
+            ("a::/b:overlay", Dir { overlay: true, ..dir("a", "/b", false) }),
         ] {
             assert_eq!(text.parse(), Ok(expected), "{text}");
         }
@@ -133,7 +213,7 @@ mod tests {
         let allowed = [path("in")];
         let open = |name: &str| {
             let dirs = [dir(path(name).to_str().unwrap(), "/d", true)];
-            AllowedDirs::Below(&allowed).open(&dirs, &mut Files::default())
+            AllowedDirs::Below(&allowed).open(&dirs, &Limits::default(), &mut Files::default())
         };
         assert_eq!(open("in"), Ok(()));
         assert_eq!(open("in/side"), Ok(()));
@@ -142,8 +222,37 @@ mod tests {
             let message = open(outside).unwrap_err().to_string();
             assert!(message.starts_with("dirs: ") && message.contains(outside), "{message}");
         }
-        assert!(
-            AllowedDirs::Below(&[]).open(&[dir("/", "/", true)], &mut Files::default()).is_err()
-        );
+        let (none, root) = (AllowedDirs::Below(&[]), [dir("/", "/", true)]);
+        assert!(none.open(&root, &Limits::default(), &mut Files::default()).is_err());
+    }
+
+    #[test]
+    fn an_overlay_takes_memory_and_is_not_read_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |read_only, tmp: Option<u64>| {
+            let limits = Limits { tmp: tmp.map(ByteSize), ..Limits::default() };
+            let plain = dir(folder.path().to_str().unwrap(), "/d", read_only);
+            let dirs = [Dir { overlay: true, ..plain }];
+            AllowedDirs::Any.open(&dirs, &limits, &mut Files::default())
+        };
+        assert_eq!(open(false, Some(1 << 20)), Ok(()));
+        for (read_only, tmp, part) in
+            [(true, Some(1), "either"), (false, None, "limits.tmp"), (false, Some(0), "limits.tmp")]
+        {
+            let message = open(read_only, tmp).unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_directory_may_be_missing_where_initialisation_does_not_see_it() {
+        let missing = |init| [Dir { init, ..dir("/no/such/directory", "/d", false) }];
+        let open = |init| {
+            let mut files = Files::default();
+            AllowedDirs::Any.open_at_init(&missing(init), &Limits::default(), &mut files)?;
+            Ok::<_, SpecError>(files.directories().len())
+        };
+        assert_eq!(open(AtInit::None), Ok(1));
+        assert!(open(AtInit::Read).is_err() && open(AtInit::Write).is_err());
     }
 }

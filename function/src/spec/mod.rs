@@ -21,7 +21,7 @@ mod layer;
 mod name;
 mod quantity;
 
-pub use dirs::{AllowedDirs, Dir};
+pub use dirs::{AllowedDirs, AtInit, Dir};
 pub use layer::{Fields, Key};
 pub use name::{FunctionName, NameError, Route, RouteError, TenantName, TenantNameError};
 pub use quantity::{ByteSize, Span};

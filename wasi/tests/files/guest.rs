@@ -32,7 +32,7 @@ pub(crate) const NONBLOCK: u64 = 4;
 
 /// Addresses: of results, of iovecs, of the two paths, of data.
 pub(crate) const RESULT: u64 = 512;
-const IOVECS: u64 = 600;
+pub(crate) const IOVECS: u64 = 600;
 const PATHS: u64 = 1024;
 const PATH_ROOM: u64 = 8192;
 pub(crate) const DATA: u64 = 65536;
@@ -102,6 +102,8 @@ impl Guest {
             Mode::Pool | Mode::OwnPool => add_to_linker_async(&mut linker),
         }
         let wasi = Wasi::builder()
+            .arg("test")
+            .env("NAME", "value")
             .stdin(Input::bytes("input"))
             .stdout(Output::capture(1 << 30))
             .files(Arc::new(files))
@@ -194,7 +196,7 @@ impl Guest {
     }
 
     /// One iovec for `len` bytes at `DATA`; what a read or a write wants of it.
-    fn iovec(&mut self, len: usize) -> [u64; 2] {
+    pub(crate) fn iovec(&mut self, len: usize) -> [u64; 2] {
         let record = [(DATA as u32).to_le_bytes(), (len as u32).to_le_bytes()].concat();
         self.put(IOVECS, &record);
         [IOVECS, 1]
