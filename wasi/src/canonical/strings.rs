@@ -42,7 +42,7 @@ pub(super) fn decode(stored: &Stored, bytes: &[u8]) -> Result<String, Violation>
         }
         Form::Latin1 => Ok(bytes.iter().map(|byte| char::from(*byte)).collect()),
         Form::Utf16 => {
-            let units = bytes.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
+            let units = bytes.as_chunks().0.iter().map(|unit| u16::from_le_bytes(*unit));
             let chars = char::decode_utf16(units).collect::<Result<String, _>>();
             chars.map_err(|_| Violation::BadString)
         }

@@ -316,8 +316,8 @@ pub(super) fn call_async<'a, T: HasWasi + Send>(
     function: impl Fn(&mut Guest<'_>) -> Result<(), Failure> + Send + 'a,
 ) -> MaybeFuture<'a, Result<u32, BoxError>> {
     match call_or_pause(Call::new(caller), name, &function) {
-        Ok(result) => MaybeFuture::Ready(result.map(|errno| errno as u32)),
-        Err((call, pause)) => MaybeFuture::Future(Box::new(async move {
+        Begun::Ended(result) => MaybeFuture::Ready(result.map(|errno| errno as u32)),
+        Begun::Suspends(call, pause) => MaybeFuture::Future(Box::new(async move {
             call.suspend(pause, name, function).await.map(|errno| errno as u32)
         })),
     }
@@ -335,9 +335,17 @@ pub(crate) fn call_component<'a, T: HasWasi + Send>(
         errno => Err(format!("the wait of a component failed: {errno:?}").into()),
     };
     match call_or_pause(call, name, &function) {
-        Ok(result) => MaybeFuture::Ready(result),
-        Err((call, pause)) => MaybeFuture::Future(Box::new(call.suspend(pause, name, function))),
+        Begun::Ended(result) => MaybeFuture::Ready(result),
+        Begun::Suspends(call, pause) => {
+            MaybeFuture::Future(Box::new(call.suspend(pause, name, function)))
+        }
     }
+}
+
+/// A call after its first attempt.
+enum Begun<'a, T> {
+    Ended(Result<u64, BoxError>),
+    Suspends(Call<'a, T>, Pause),
 }
 
 /// Calls a function; its result, or the call that has to be suspended.
@@ -346,14 +354,14 @@ fn call_or_pause<'a, T: HasWasi>(
     mut call: Call<'a, T>,
     name: &'static str,
     function: &impl Fn(&mut Guest<'_>) -> Result<(), Failure>,
-) -> Result<Result<u64, BoxError>, (Call<'a, T>, Pause)> {
+) -> Begun<'a, T> {
     call.suspends = Suspends::Perhaps;
     match call.attempt(name, function) {
-        Attempt::Ended(result) => Ok(result),
-        Attempt::Pauses(pause) if call.caller.can_wait() => Err((call, pause)),
+        Attempt::Ended(result) => Begun::Ended(result),
+        Attempt::Pauses(pause) if call.caller.can_wait() => Begun::Suspends(call, pause),
         Attempt::Pauses(pause) => {
             call.suspends = Suspends::No;
-            Ok(call.block(pause, name, function))
+            Begun::Ended(call.block(pause, name, function))
         }
     }
 }

@@ -32,7 +32,9 @@ pub enum Pollable {
 }
 
 /// A thing of an embedder's that becomes ready: a pollable of its handle waits for it.
-pub struct Ready(Box<dyn FnMut(&mut Context<'_>) -> Poll<()> + Send>);
+pub struct Ready(Box<PollReady>);
+
+type PollReady = dyn FnMut(&mut Context<'_>) -> Poll<()> + Send;
 
 impl Ready {
     /// One that is ready when `poll` is.
