@@ -124,9 +124,12 @@ impl Connection<'_> {
         let builder = builder(streams.clone());
         // Only the first bytes of a connection can be the preface of HTTP/2.
         let builder = if requests > 0 { builder.http1_only() } else { builder };
-        let (prepared, streams) = (Cell::new(prepared.map(Box::new)), &streams);
+        let is_taken = Arc::new(AtomicBool::new(prepared.is_none()));
+        let (taken, streams) = (is_taken.clone(), &streams);
+        let prepared = Cell::new(prepared.map(Box::new));
         let service = service_fn(move |request: Request<hyper::body::Incoming>| {
             let prepared = prepared.take();
+            taken.store(true, Relaxed);
             let exchange =
                 prepared.as_ref().map_or_else(|| state.begin(), |it| it.exchange.clone());
             if request.version() == Version::HTTP_2 {
@@ -144,8 +147,11 @@ impl Connection<'_> {
             }
         });
         let connection = builder.serve_connection(TokioIo::new(socket), service);
-        let connection = pin!(turns.of(&payer, connection));
-        let ended = run(receiver, connection, |it| it.graceful_shutdown()).await;
+        let mut connection = pin!(turns.of(&payer, connection));
+        let ended = match before_signals(connection.as_mut(), &is_taken).await {
+            Some(output) => Some(output),
+            None => run(receiver, connection, |it| it.graceful_shutdown()).await,
+        };
         if let Some(Err(error)) = ended {
             tracing::debug!("connection: {error}");
         }
@@ -154,6 +160,25 @@ impl Connection<'_> {
 
 /// A request that hyper takes for the one whose answer is prepared.
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
+
+/// Lets a connection go on until its prepared answer was taken; its output if it ends before. hyper forgets
+/// a request that it has not read when it is told to end, and the stand-in is one.
+async fn before_signals<F: Future>(
+    mut connection: Pin<&mut InTurns<F>>,
+    is_taken: &AtomicBool,
+) -> Option<F::Output> {
+    poll_fn(|context| {
+        if is_taken.load(Relaxed) {
+            return Poll::Ready(None);
+        }
+        let polled = connection.as_mut().poll(context);
+        if polled.is_pending() && is_taken.load(Relaxed) {
+            return Poll::Ready(None);
+        }
+        polled.map(Some)
+    })
+    .await
+}
 
 /// The output of a connection's work, or `None` if a signal has ended it. `leave` has it end when it
 /// can.
