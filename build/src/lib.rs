@@ -24,6 +24,7 @@ mod component;
 mod init;
 mod warm_up;
 
+pub use component::core_module;
 pub use init::{DEFAULT_INIT, Init, InitError, Initialised, initialise, snapshot};
 pub use warm_up::{MAX_REQUESTS, WarmUp, WarmUpError, WarmedUp, warm_up};
 pub use {wfaas_compiler as compiler, wfaas_function::Spec};
