@@ -5,6 +5,14 @@ use std::borrow::Cow;
 use wfaas_abi::component::Bindings;
 use wfaas_component::{Fused, fuse, is_component};
 
+/// The core module that is compiled for `module`, a module or a component as a binary or as text.
+///
+/// # Errors
+/// [`BuildError::Component`] or [`BuildError::Compile`] if there is none.
+pub fn core_module(module: &[u8]) -> Result<Cow<'_, [u8]>, BuildError> {
+    Core::of(module).map(|core| core.module)
+}
+
 /// A core module to compile, and the section of the artifact that says how it speaks with its host.
 pub(crate) struct Core<'a> {
     /// The bytes of the module.

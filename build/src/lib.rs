@@ -25,6 +25,7 @@ mod init;
 mod until;
 mod warm_up;
 
+pub use component::core_module;
 pub use init::{DEFAULT_INIT, Init, InitError, Initialised, initialise, snapshot};
 pub use until::Until;
 pub use warm_up::{MAX_REQUESTS, WarmUp, WarmUpError, WarmedUp, warm_up};

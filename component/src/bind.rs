@@ -1,9 +1,12 @@
 //! The bindings of a graph, and what the fused module needs for them: imports, stubs and exports.
 
+mod exports;
+
 use crate::error::{ComponentError, invalid};
 use crate::graph::{Canon, Def, Graph, Lift, Options, Source};
 use crate::parse::Kind;
 use crate::types::Interfaces;
+use exports::{Exports, numbered};
 use std::collections::{HashMap, HashSet};
 use wasm_encoder::ValType;
 use wasmparser::types::{Types, TypesRef};
@@ -49,6 +52,26 @@ pub(crate) enum Stub {
     Drop { import: usize, destructor: Def },
 }
 
+impl Plan {
+    /// The type of a function of the fused module, if it is an import or a stub.
+    pub(crate) fn signature_of(&self, func: usize) -> Option<Signature> {
+        match self.imports.get(func) {
+            Some(import) => Some(import.clone()),
+            None => self.stubs.get(func - self.imports.len()).map(Stub::signature),
+        }
+    }
+}
+
+impl Stub {
+    /// The type of the stub.
+    pub(crate) fn signature(&self) -> Signature {
+        match self {
+            Stub::Realloc { params, .. } => Signature::new(params, &[]),
+            Stub::Drop { .. } => Signature::new(&[ValType::I32], &[]),
+        }
+    }
+}
+
 impl Signature {
     pub(crate) fn new(params: &[ValType], results: &[ValType]) -> Signature {
         Signature { params: params.to_vec(), results: results.to_vec() }
@@ -76,12 +99,12 @@ pub(crate) fn bind(graph: &Graph<'_>, types: &Types) -> Result<Plan, ComponentEr
     let mut binder = Binder {
         source,
         interfaces,
+        known: HashMap::new(),
         names: HashMap::new(),
         destructors,
         imports: Vec::new(),
         signatures: Vec::new(),
         stubs: Vec::new(),
-        next: None,
     };
     let used = used(graph);
     let mut canons = Vec::with_capacity(graph.canons.len());
@@ -112,38 +135,12 @@ fn used(graph: &Graph<'_>) -> HashSet<usize> {
     imports.chain(lifted).chain(destructors).filter_map(canon).collect()
 }
 
-/// Functions of the fused module that the host calls, by name.
-#[derive(Default)]
-struct Exports {
-    functions: Vec<(String, Def)>,
-    names: HashMap<(String, Source), String>,
-    taken: HashMap<String, u32>,
-}
-
-impl Exports {
-    /// The name under which `def` is exported: `wanted`, with a number if another function has it.
-    fn name(&mut self, wanted: &str, def: Def) -> String {
-        if let Some(name) = self.names.get(&(wanted.to_owned(), def.source)) {
-            return name.clone();
-        }
-        let taken = self.taken.entry(wanted.to_owned()).or_default();
-        *taken += 1;
-        let name = numbered(wanted, *taken);
-        self.functions.push((name.clone(), def));
-        self.names.insert((wanted.to_owned(), def.source), name.clone());
-        name
-    }
-}
-
-/// A name, followed by its number if it is not the first. `#` is in no name of a component's imports or exports.
-fn numbered(name: &str, number: u32) -> String {
-    if number == 1 { name.to_owned() } else { format!("{name}#{number}") }
-}
-
 /// Collects imports and stubs.
 struct Binder<'g> {
     source: TypesRef<'g>,
     interfaces: Interfaces<'g>,
+    /// Imports by their kinds, each once.
+    known: HashMap<ImportKind, usize>,
     /// How many imports want the same module and field names.
     names: HashMap<(String, String), u32>,
     /// Destructors of resources that the component defines.
@@ -151,8 +148,6 @@ struct Binder<'g> {
     imports: Vec<Import>,
     signatures: Vec<Signature>,
     stubs: Vec<Stub>,
-    /// The import of kind `ReallocNext`.
-    next: Option<usize>,
 }
 
 /// Module name of the imports that are no functions of interfaces.
@@ -226,13 +221,8 @@ impl Binder<'_> {
     }
 
     fn realloc_next(&mut self) -> usize {
-        if let Some(next) = self.next {
-            return next;
-        }
         let signature = Signature::new(&[ValType::I32], &[ValType::I64]);
-        let next = self.import(CANON, "realloc.next", ImportKind::ReallocNext, signature);
-        self.next = Some(next);
-        next
+        self.import(CANON, "realloc.next", ImportKind::ReallocNext, signature)
     }
 
     /// Adds an import of a resource's intrinsic, with the resource in its name.
@@ -259,9 +249,13 @@ impl Binder<'_> {
         kind: ImportKind,
         signature: Signature,
     ) -> usize {
+        if let Some(known) = self.known.get(&kind) {
+            return *known;
+        }
         let number = self.names.entry((module.to_owned(), wanted.to_owned())).or_default();
         *number += 1;
         let field = numbered(wanted, *number);
+        self.known.insert(kind.clone(), self.imports.len());
         self.imports.push(Import { module: module.to_owned(), field, kind });
         self.signatures.push(signature);
         self.imports.len() - 1

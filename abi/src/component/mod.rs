@@ -131,7 +131,7 @@ pub struct Import {
 }
 
 /// The functions of the canonical ABI that a fused module imports.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ImportKind {
     /// `canon lower`: a function of the host.
     Lowered {

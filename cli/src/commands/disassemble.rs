@@ -59,7 +59,8 @@ pub(super) fn run(path: &Path, wanted: &str, json: bool) -> Result<u8, Failure> 
             )));
         }
     };
-    let (module, options) = (subject::read(&wasm)?, recipe.compile_options()?);
+    let (bytes, options) = (subject::read(&wasm)?, recipe.compile_options()?);
+    let module = wfaas_build::core_module(&bytes).user_error()?;
     let function = find(&module, wanted, &options)?;
     let listing = wfaas_compiler::listing(&module, function, &options).user_error()?;
     if json {

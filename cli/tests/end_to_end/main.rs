@@ -5,6 +5,7 @@ mod bad_files;
 mod bounds;
 mod bundle;
 mod cache;
+mod component_builds;
 mod components;
 mod debug_lines;
 mod deploy;

@@ -1,22 +1,41 @@
 //! Copies the definitions of a core instance with the indices of the fused module.
 
+use super::slots::{Slots, signatures};
 use super::spaces::{Constant, Global, InstanceSpaces, Spaces};
+use crate::bind::Signature;
 use crate::error::{ComponentError, invalid};
 use crate::parse::{Kind, Module};
 use wasm_encoder::reencode::{Error, Reencode, utils};
-use wasm_encoder::{GlobalSection, Instruction};
-use wasmparser::Operator;
+use wasm_encoder::{CodeSection, GlobalSection, Instruction};
+use wasmparser::{FunctionBody, Operator};
 
 /// The copier of a core instance.
 pub(super) struct Copier<'s> {
     spaces: &'s InstanceSpaces,
+    slots: &'s Slots,
+    /// The function types of the module, if calls of it may become direct.
+    signatures: Option<Vec<Option<Signature>>>,
 }
 
 type Result<T> = std::result::Result<T, Error<ComponentError>>;
 
 impl<'s> Copier<'s> {
-    pub(super) fn new(spaces: &'s Spaces, instance: usize) -> Copier<'s> {
-        Copier { spaces: &spaces.instances[instance] }
+    pub(super) fn new(
+        spaces: &'s Spaces,
+        slots: &'s Slots,
+        instance: usize,
+        module: &Module<'_>,
+    ) -> std::result::Result<Copier<'s>, ComponentError> {
+        let concerned = slots.concern(spaces, instance);
+        let signatures = concerned.then(|| signatures(module)).transpose()?;
+        Ok(Copier { spaces: &spaces.instances[instance], slots, signatures })
+    }
+
+    /// The function that a call through a table calls, if the index is `slot`.
+    fn direct(&self, call: &Operator<'_>, slot: i32) -> Option<u32> {
+        let Operator::CallIndirect { type_index, table_index } = *call else { return None };
+        let signature = self.signatures.as_ref()?.get(type_index as usize)?.as_ref()?;
+        self.slots.target(self.spaces.tables.get(table_index)?, slot.cast_unsigned(), signature)
     }
 
     /// Copies the globals of the core instance that are not constants.
@@ -42,6 +61,41 @@ fn found(index: Option<u32>) -> Result<u32> {
 
 impl Reencode for Copier<'_> {
     type Error = ComponentError;
+
+    fn parse_function_body(
+        &mut self,
+        code: &mut CodeSection,
+        body: FunctionBody<'_>,
+    ) -> Result<()> {
+        if self.signatures.is_none() {
+            return utils::parse_function_body(self, code, body);
+        }
+        let mut function = self.new_function_with_parsed_locals(&body)?;
+        let mut operators = body.get_operators_reader()?;
+        // A constant that may be the index of the call right behind it.
+        let mut held = None;
+        while !operators.eof() {
+            let operator = operators.read()?;
+            match held.take().map(|slot| (slot, self.direct(&operator, slot))) {
+                Some((_, Some(func))) => {
+                    function.instruction(&Instruction::Call(func));
+                    continue;
+                }
+                Some((slot, None)) => {
+                    function.instruction(&Instruction::I32Const(slot));
+                }
+                None => {}
+            }
+            match operator {
+                Operator::I32Const { value } => held = Some(value),
+                operator => {
+                    function.instruction(&self.instruction(operator)?);
+                }
+            }
+        }
+        code.function(&function);
+        Ok(())
+    }
 
     fn function_index(&mut self, index: u32) -> Result<u32> {
         found(self.spaces.funcs.get(index))

@@ -5,11 +5,12 @@
 //!   other       of core instance 0 | of 1 | ...
 //! ```
 //!
-//! `spaces` gives every item of a core instance its index, `copy` copies definitions with them, `stubs` and
+//! `spaces` gives every item of a core instance its index, `slots` finds tables of known contents, `copy` copies definitions, `stubs` and
 //! `start` are the functions that no core instance has.
 
 mod copy;
 mod names;
+mod slots;
 mod spaces;
 mod start;
 mod stubs;
@@ -19,6 +20,7 @@ use crate::error::ComponentError;
 use crate::graph::Graph;
 use copy::Copier;
 use names::Names;
+use slots::Slots;
 use spaces::Spaces;
 use start::Start;
 use std::collections::HashMap;
@@ -33,11 +35,12 @@ use wfaas_abi::component::Bindings;
 /// The bytes of the fused module.
 pub(crate) fn fuse(graph: &Graph<'_>, plan: &Plan) -> Result<Vec<u8>, ComponentError> {
     let spaces = Spaces::new(graph, plan)?;
+    let slots = Slots::new(graph, plan, &spaces)?;
     let mut sections = Sections { names: Names::of(graph), ..Sections::default() };
     sections.frame(plan, &spaces)?;
     let mut start = Start::new();
     for (index, instance) in graph.instances.iter().enumerate() {
-        let mut copier = Copier::new(&spaces, index);
+        let mut copier = Copier::new(&spaces, &slots, index, &instance.module)?;
         sections.declarations(&mut copier, &instance.module)?;
         start.segments(&mut copier, &instance.module, &mut sections)?;
         sections.bodies(&mut copier, &instance.module)?;

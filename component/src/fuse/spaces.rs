@@ -82,6 +82,16 @@ impl Space {
         }
     }
 
+    /// All indices, imported items first.
+    pub(super) fn iter(&self) -> impl Iterator<Item = u32> {
+        self.imported.iter().copied().chain(self.defined())
+    }
+
+    /// The indices of defined items.
+    pub(super) fn defined(&self) -> impl Iterator<Item = u32> + use<> {
+        self.first..self.first + self.defined
+    }
+
     /// The index in the fused module, if the item is defined.
     pub(super) fn get_defined(&self, index: u32) -> Option<u32> {
         self.get(index).filter(|_| index as usize >= self.imported.len())
@@ -244,7 +254,10 @@ fn type_count(module: &Module<'_>) -> Result<u32, ComponentError> {
 }
 
 /// The value of a constant expression, if it is known.
-fn constant(expr: &ConstExpr<'_>, globals: &[Global]) -> Result<Option<Constant>, ComponentError> {
+pub(super) fn constant(
+    expr: &ConstExpr<'_>,
+    globals: &[Global],
+) -> Result<Option<Constant>, ComponentError> {
     let mut operators = expr.get_operators_reader();
     let first = operators.read()?;
     if !operators.is_end_then_eof() {

@@ -3,7 +3,7 @@
 
 use super::function;
 use super::spaces::Spaces;
-use crate::bind::{Signature, Stub};
+use crate::bind::Stub;
 use crate::error::ComponentError;
 use crate::graph::Def;
 use wasm_encoder::{BlockType, Function, Instruction, ValType};
@@ -13,14 +13,6 @@ impl Stub {
     pub(super) fn import(&self) -> usize {
         match self {
             Stub::Realloc { import, .. } | Stub::Drop { import, .. } => *import,
-        }
-    }
-
-    /// The type of the stub.
-    pub(super) fn signature(&self) -> Signature {
-        match self {
-            Stub::Realloc { params, .. } => Signature::new(params, &[]),
-            Stub::Drop { .. } => Signature::new(&[ValType::I32], &[]),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Evaluates definitions of core modules, core instances and the canonical ABI.
 
-use super::components::{Evaluator, Func, Scope};
+use super::components::Evaluator;
+use super::scope::{Func, Scope};
 use super::{Canon, CoreInstance, Def, Lift, Options, Source};
 use crate::MAX_MODULE_BYTES;
 use crate::error::{ComponentError, invalid};

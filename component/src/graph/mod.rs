@@ -8,6 +8,7 @@
 mod components;
 mod cores;
 mod options;
+mod scope;
 
 pub(crate) use options::Options;
 
