@@ -331,7 +331,7 @@ fn copy() -> String {
     )
 }
 
-/// Pieces, each after a poll in vain.
+/// Pieces, each after some polls in vain.
 struct Pieces(VecDeque<Option<&'static str>>);
 
 impl ByteStream for Pieces {
@@ -348,7 +348,7 @@ impl ByteStream for Pieces {
 }
 
 fn pieces(pieces: &[&'static str]) -> Body {
-    let steps = pieces.iter().flat_map(|piece| [None, Some(*piece)]);
+    let steps = pieces.iter().flat_map(|piece| [None, None, None, Some(*piece)]);
     Body::stream(Box::new(Pieces(steps.collect())))
 }
 

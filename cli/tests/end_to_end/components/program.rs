@@ -26,8 +26,9 @@ fn files(dir: &str) {
     drop(file);
     let text = fs::read_to_string(&path).unwrap();
     println!("{} lines, {} bytes", text.lines().count(), text.len());
-    let mut file = fs::OpenOptions::new().append(true).read(true).open(&path).unwrap();
+    let mut file = fs::OpenOptions::new().append(true).open(&path).unwrap();
     file.write_all(b"the end\n").unwrap();
+    let mut file = fs::File::open(&path).unwrap();
     file.seek(SeekFrom::End(-8)).unwrap();
     let mut end = String::new();
     file.read_to_string(&mut end).unwrap();
