@@ -4,6 +4,7 @@ use crate::{BuildError, Options};
 use std::borrow::Cow;
 use wfaas_abi::component::Bindings;
 use wfaas_component::{Fused, fuse, is_component};
+use wfaas_function::protocols::component::missing_imports;
 
 /// The core module that is compiled for `module`, a module or a component as a binary or as text.
 ///
@@ -19,6 +20,8 @@ pub(crate) struct Core<'a> {
     pub(crate) module: Cow<'a, [u8]>,
     /// The bytes of the section; empty if the module was none of a component.
     pub(crate) bindings: Vec<u8>,
+    /// Functions that it imports, and that no instance is given.
+    missing: Vec<String>,
 }
 
 impl<'a> Core<'a> {
@@ -26,12 +29,19 @@ impl<'a> Core<'a> {
     pub(crate) fn of(module: &'a [u8]) -> Result<Core<'a>, BuildError> {
         let module = wfaas_compiler::binary(module)?;
         if !is_component(&module) {
-            return Ok(Core { module, bindings: Vec::new() });
+            return Ok(Core { module, bindings: Vec::new(), missing: Vec::new() });
         }
         let Fused { module, bindings } = fuse(&module)?;
+        let missing = missing_imports(&bindings);
         let bindings =
             Bindings::encode(&bindings).map_err(wfaas_component::ComponentError::from)?;
-        Ok(Core { module: module.into(), bindings })
+        Ok(Core { module: module.into(), bindings, missing })
+    }
+
+    /// What people should know about its imports.
+    pub(crate) fn note(&self) -> Option<String> {
+        let missing = self.missing.join(", ");
+        (!missing.is_empty()).then(|| format!("not supported, a call ends the instance: {missing}"))
     }
 
     /// What the compiler is asked for.

@@ -133,7 +133,7 @@ pub fn build(
 ) -> Result<Built, BuildError> {
     let started = Instant::now();
     let core = Core::of(module)?;
-    let mut report = Report::default();
+    let mut report = Report { notes: core.note().into_iter().collect(), ..Report::default() };
     let until = options.init.as_ref().and_then(|init| init.until.as_ref());
     let mut artifact = match until {
         Some(until) => until::build(&core, spec, options, until, progress)?,

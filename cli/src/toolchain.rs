@@ -17,7 +17,17 @@ pub(crate) const TOOLS: &[Tool] = &[
     Tool {
         name: "rust target wasm32-wasip1",
         install: "rustup target add wasm32-wasip1",
-        is_there: has_rust_target,
+        is_there: || has_rust_target("wasm32-wasip1"),
+    },
+    Tool {
+        name: "rust target wasm32-wasip2",
+        install: "rustup target add wasm32-wasip2",
+        is_there: || has_rust_target("wasm32-wasip2"),
+    },
+    Tool {
+        name: "rust target wasm32-unknown-unknown",
+        install: "rustup target add wasm32-unknown-unknown",
+        is_there: || has_rust_target("wasm32-unknown-unknown"),
     },
     Tool { name: "clang", install: "apt-get install clang", is_there: || on_path("clang") },
     Tool { name: "wasm-ld", install: "apt-get install lld", is_there: || on_path("wasm-ld") },
@@ -40,9 +50,9 @@ fn on_path(program: &str) -> bool {
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
-fn has_rust_target() -> bool {
+fn has_rust_target(target: &str) -> bool {
     let sysroot = Command::new("rustc")
-        .args(["--print", "target-libdir", "--target", "wasm32-wasip1"])
+        .args(["--print", "target-libdir", "--target", target])
         .stderr(Stdio::null())
         .output();
     sysroot.is_ok_and(|output| {

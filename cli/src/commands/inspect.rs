@@ -14,6 +14,7 @@ use wfaas_abi::artifact::records::{ExternKind, ExternType, NO_MAXIMUM, limits};
 use wfaas_abi::artifact::{FORMAT_VERSION, SectionId};
 use wfaas_abi::layout::WASM_PAGE;
 use wfaas_abi::{Artifact, ArtifactError, untrusted};
+use wfaas_function::protocols::component::support as component_support;
 use wfaas_function::{About, Function, Protocols, Support};
 use wfaas_vm::diagnostics::{self, cost};
 use wfaas_vm::{Limits, MemoryType};
@@ -245,10 +246,13 @@ fn sections(artifact: &Artifact<'_>) -> Vec<Section> {
 }
 
 fn imports(artifact: &Artifact<'_>) -> Result<Vec<Item>, ArtifactError> {
-    let item = |record: &wfaas_abi::artifact::records::ImportRecord| {
+    let component = artifact.component()?;
+    let item = |(index, record): (usize, &wfaas_abi::artifact::records::ImportRecord)| {
         let (module, name) = (artifact.string(record.module)?, artifact.string(record.name)?);
-        let support = match record.ty.extern_kind()? {
-            ExternKind::Func => {
+        let bound = component.as_ref().and_then(|bindings| bindings.imports.get(index));
+        let support = match (record.ty.extern_kind()?, bound) {
+            (_, Some(import)) => component_support(import),
+            (ExternKind::Func, None) => {
                 let ty = artifact.func_type(record.ty.ty.get())?;
                 Function::support(module, name, &wfaas_vm::ExternType::Func(ty))
             }
@@ -262,7 +266,7 @@ fn imports(artifact: &Artifact<'_>) -> Result<Vec<Item>, ArtifactError> {
             support: Some(in_words(support)),
         })
     };
-    artifact.imports().iter().map(item).collect()
+    artifact.imports().iter().enumerate().map(item).collect()
 }
 
 /// What there is for an import, as the report has it.

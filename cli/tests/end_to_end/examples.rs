@@ -23,6 +23,8 @@ enum Needs {
     Rust,
     /// For modules that import nothing of a system.
     BareRust,
+    /// For components.
+    ComponentRust,
     C,
 }
 
@@ -127,6 +129,15 @@ const EXAMPLES: &[Example] = &[
         printed: None,
         needs: Needs::BareRust,
     },
+    Example {
+        name: "component-http",
+        method: "GET",
+        path: "/component-http",
+        request: "",
+        answer: "hello from a component: GET /component-http\n",
+        printed: Some("hello from a component: GET /\n"),
+        needs: Needs::ComponentRust,
+    },
 ];
 
 /// A copy of the example, if what it needs is installed; otherwise a failure that says how.
@@ -139,6 +150,7 @@ fn prepare(example: &Example, folder: &Path) -> PathBuf {
         Needs::Nothing => {}
         Needs::Rust => check_rust_target("wasm32-wasip1"),
         Needs::BareRust => check_rust_target("wasm32-unknown-unknown"),
+        Needs::ComponentRust => check_rust_target("wasm32-wasip2"),
         Needs::C => assert!(
             runs("clang", &["--version"])
                 && runs("wasm-ld", &["--version"])

@@ -13,9 +13,10 @@ use crate::spec::Spec;
 use crate::state::State;
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use wfaas_vm::component::{Bindings, Export};
+use wfaas_vm::component::{Bindings, Export, Import};
 use wfaas_vm::{Error, Linker, Module};
 use wfaas_wasi::HasWasi;
+use wfaas_wasi::preview1::Support;
 use wfaas_wasi::preview2::{self, Component, Host, Interface};
 
 pub use super::component_http::HandlerError;
@@ -61,6 +62,14 @@ pub(super) fn outgoing(host: &mut Host<'_, '_>) -> Outgoing {
 /// The functions that a component imports and that no function is granted: calling one ends the guest.
 pub fn missing_imports(bindings: &Bindings) -> Vec<String> {
     preview2::missing(bindings, &INTERFACES)
+}
+
+/// What functions are given for an import of a component.
+pub fn support(import: &Import) -> Support {
+    match preview2::provides(import, &INTERFACES) {
+        true => Support::Works,
+        false => Support::Missing,
+    }
 }
 
 /// Defines the imports of a module that was a component.

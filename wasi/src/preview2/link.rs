@@ -72,13 +72,20 @@ fn find(interfaces: &[&[&Interface]], name: &FunctionName) -> Option<&'static Fu
 
 /// The functions that a component imports and no interface has, as messages name them.
 pub fn missing(bindings: &Bindings, interfaces: &[&[&Interface]]) -> Vec<String> {
+    let missing = bindings.imports.iter().filter(|import| !provides(import, interfaces));
     let name = |import: &component::Import| match &import.kind {
-        ImportKind::Lowered { name, is_async, .. } => {
-            (*is_async || find(interfaces, name).is_none()).then(|| shown(name))
-        }
+        ImportKind::Lowered { name, .. } => Some(shown(name)),
         _ => None,
     };
-    bindings.imports.iter().filter_map(name).collect()
+    missing.filter_map(name).collect()
+}
+
+/// Whether the interfaces have what is imported. Intrinsics of the canonical ABI are always there.
+pub fn provides(import: &component::Import, interfaces: &[&[&Interface]]) -> bool {
+    match &import.kind {
+        ImportKind::Lowered { name, is_async, .. } => !is_async && find(interfaces, name).is_some(),
+        _ => true,
+    }
 }
 
 /// Defines the imports of a component's fused module. One that no interface has ends the call, with its name.

@@ -26,7 +26,7 @@ mod streams;
 pub use error::IoError;
 pub use host::{Function, Host, HostFn, Interface, Stop};
 pub use input::InputStream;
-pub use link::{link, missing};
+pub use link::{link, missing, provides};
 pub use output::OutputStream;
 pub use poll::{Pollable, Ready};
 
