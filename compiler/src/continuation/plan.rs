@@ -12,8 +12,12 @@ use wfaas_abi::artifact::records::ExternKind;
 use wfaas_abi::continuation::SavedFrame;
 use wfaas_abi::types::{CELL_BYTES, cells_of};
 
-/// Most bytes of all records together.
-const MAX_RECORD_BYTES: usize = 64 << 20;
+/// Most bytes of all records together: as many as a stack has. Records are data behind the code, in pages that are
+/// executable, so a module should not choose many of their bytes.
+const MAX_RECORD_BYTES: usize = 1 << 20;
+
+/// Most bytes of code to look at. A function is looked at once for each of its sites, and has as many as its stack.
+const MAX_CODE_BYTES: usize = 256 << 20;
 
 /// The twins and records to make.
 pub(crate) struct Plan {
@@ -34,6 +38,8 @@ pub(crate) struct Plan {
     pub(super) types: HashMap<FuncIndex, Vec<SiteTypes>>,
     /// The place of each function in the text that was recorded.
     pub(super) text_offsets: Vec<u32>,
+    /// Bytes of code that were looked at.
+    code_bytes: usize,
 }
 
 impl Plan {
@@ -70,6 +76,7 @@ impl Plan {
             arguments: innermost.locals.clone(),
             types: HashMap::new(),
             text_offsets: continuation.text_offsets.clone(),
+            code_bytes: 0,
         };
         for frame in outer {
             let entry = plan.add_site(module, bodies, frame)?.ok_or_else(inconsistent)?;
@@ -114,6 +121,14 @@ impl Plan {
         let twin = self.twins.entry(function).or_default();
         if let Some(known) = twin.sites.iter().position(|site| site.offset == frame.site) {
             return Ok(Some(known));
+        }
+        self.code_bytes += body.body.as_bytes().len();
+        if self.code_bytes > MAX_CODE_BYTES {
+            return Err(CompileError::TooLarge {
+                what: "the code around the places where the program waits, in bytes,",
+                actual: self.code_bytes as u64,
+                limit: MAX_CODE_BYTES as u64,
+            });
         }
         let types = types::at(module, body.clone(), frame.site)?;
         twin.sites.push(types.site);

@@ -65,16 +65,19 @@ pub(super) fn run(func: &mut Function) -> bool {
         return false;
     }
     let mut halves = Halves::new();
-    let mut attempts = MOST_ATTEMPTS;
+    let (mut attempts, mut has_replaced) = (MOST_ATTEMPTS, false);
     for inst in insts {
         if let Some(found) = high(func, inst, &mut attempts) {
             replace(func, &mut halves, inst, Opcode::Umulhi, &found);
         } else if let Some(factors) = low(func, inst) {
             let found = Found { factors, rest: Vec::new() };
             replace(func, &mut halves, inst, Opcode::Imul, &found);
+        } else {
+            continue;
         }
+        has_replaced = true;
     }
-    !halves.is_empty()
+    has_replaced
 }
 
 /// Replaces the result of an instruction by a half of a product, plus the rest.

@@ -7,8 +7,9 @@
 //!
 //! While no call lasts from one look to the next, a look is there to find the first one that does. The
 //! watchdog *naps* between looks then: a thread that is woken once a millisecond takes 6 % of the processor
-//! time of a server with short calls. Deadlines end a nap in time. The first slice after a calm time may
-//! be longer by a nap.
+//! time of a server with short calls. Deadlines end a nap in time, but for one that is set in the moment
+//! the nap begins. The first slice after a calm time may be longer by a nap, and so may a limit of processor time,
+//! which counts from a look.
 //!
 //! A tick takes time for the threads, for the timers that are due, and for the calls that were
 //! cancelled and have not ended, but not for calls under way or suspended ones.
@@ -21,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError, Weak};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
-/// How often the watchdog looks, and so how late a call may end.
+/// How often the watchdog looks, and so how late a call ends, unless it begins in a nap.
 const TICK: Duration = Duration::from_millis(1);
 
 /// How long the watchdog naps, when all calls are short.
