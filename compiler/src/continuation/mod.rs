@@ -19,11 +19,13 @@
 //! Frames as values, so that optimised code can go on with them: D. Bonetta et al. call it on-stack
 //! replacement; the checks that find a frame's values are V8's deoptimisation run backwards.
 
+mod alike;
 mod plan;
 mod records;
 mod twins;
 mod types;
 
+pub(crate) use alike::Alike;
 pub(crate) use plan::Plan;
 pub(crate) use records::records;
 
@@ -63,6 +65,8 @@ pub(crate) const ENTRY_AT: u32 = 4;
 pub(crate) struct Twin {
     /// The sites to go on behind, in the order of the entries.
     pub(crate) sites: Vec<Site>,
+    /// The locals that are alike in all frames.
+    pub(crate) alike: Alike,
 }
 
 /// A call that a frame is in.

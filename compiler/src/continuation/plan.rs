@@ -119,6 +119,7 @@ impl Plan {
         let body = frame.function.checked_sub(module.counts.funcs);
         let Some(body) = body.and_then(|index| bodies.get(index as usize)) else { return Ok(None) };
         let twin = self.twins.entry(function).or_default();
+        twin.alike.add(&frame.locals);
         if let Some(known) = twin.sites.iter().position(|site| site.offset == frame.site) {
             return Ok(Some(known));
         }

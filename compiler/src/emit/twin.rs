@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   twin(record)                                     the function's own code
-//!   | entry: which site does the record name?  |     | ...                            |
-//!   |   ├─ site 0: locals and operands ← record; |   | call                           |
+//!   | entry: locals ← record; which site?      |     | ...                            |
+//!   |   ├─ site 0: operands ← record;          |     | call                           |
 //!   |   │    call the twin of the next record ───┼──→| behind the call, with results  |
 //!   |   └─ site 1: ...                         |     | ...                            |
 //! ```
@@ -18,7 +18,7 @@ use super::call::Callee;
 use super::home::local_bytes;
 use super::variable::Local;
 use crate::CompileError;
-use crate::continuation::{ENTRY_AT, HEADER_BYTES, RecordLayout, Site, Twin};
+use crate::continuation::{Alike, ENTRY_AT, HEADER_BYTES, RecordLayout, Site, Twin};
 use crate::emit::builder::{CodeBuilder, Region};
 use crate::emit::signature;
 use cranelift_codegen::ir::types::{I32, I64};
@@ -30,6 +30,9 @@ pub(super) struct Entries<'c> {
     sites: &'c [Site],
     /// The address of its record.
     record: Value,
+    /// The locals in it, which are at the same places for all sites, and the place behind them.
+    locals: Vec<(u32, u32)>,
+    operands_at: u32,
     /// Where the twin loads what it needs to go on at each site.
     blocks: Vec<Block>,
     /// The record of each site, once its call has been translated.
@@ -45,8 +48,10 @@ impl<'c> Entries<'c> {
 }
 
 impl<'c> FuncEmitter<'c> {
-    /// Goes to the site that the record names, and continues where the function would begin.
+    /// Brings the locals home, goes to the site that the record names, and continues where the function would
+    /// begin. A local that nothing writes to is one value then, whichever site control came from.
     pub(super) fn enter_record(&mut self, twin: &'c Twin, record: Value) {
+        let (locals, operands_at) = self.load_locals(&twin.alike, record);
         let blocks: Vec<Block> =
             twin.sites.iter().map(|_| self.code.blocks().create_block()).collect();
         let flags = self.code.trusted(Region::Cells);
@@ -63,7 +68,26 @@ impl<'c> FuncEmitter<'c> {
         let body = self.code.blocks().create_block();
         self.code.continue_in(body);
         let layouts = twin.sites.iter().map(|_| None).collect();
-        self.entries = Some(Entries { sites: &twin.sites, record, blocks, layouts });
+        let sites = &twin.sites;
+        self.entries = Some(Entries { sites, record, locals, operands_at, blocks, layouts });
+    }
+
+    /// Brings locals home from the record, or as constants where all records have the same number: the place of each,
+    /// and the one behind all.
+    fn load_locals(&mut self, alike: &Alike, record: Value) -> (Vec<(u32, u32)>, u32) {
+        let (mut at, mut locals) = (HEADER_BYTES, Vec::new());
+        for (index, Local { home, ty }) in self.kept_locals() {
+            // References have 64 bits.
+            let known = if ty == I32 { alike.number(at - HEADER_BYTES) } else { None };
+            let value = match known {
+                Some(number) => self.code.ins().iconst(I32, i64::from(number as u32)),
+                None => self.load_from_record(record, ty, at),
+            };
+            self.write(home, value);
+            locals.push((index, at));
+            at += local_bytes(ty);
+        }
+        (locals, at)
     }
 
     /// Before a call, of which the arguments were popped: the operands below have to be at home if the
@@ -82,7 +106,7 @@ impl<'c> FuncEmitter<'c> {
         self.jump(done, &results);
         let block = self.entries.as_ref().expect("it has an entry here").blocks[entry];
         self.code.continue_in(block);
-        let layout = self.load_record(entry)?;
+        let layout = self.load_operands(entry)?;
         let resumed = self.call_next(&layout, &types);
         if let Some(entries) = &mut self.entries {
             entries.layouts[entry] = Some(layout);
@@ -98,22 +122,16 @@ impl<'c> FuncEmitter<'c> {
         sites.iter().position(|site| u64::from(site.offset) == self.offset)
     }
 
-    /// Brings locals and operands home from the record.
-    fn load_record(&mut self, entry: usize) -> Result<RecordLayout, CompileError> {
+    /// Brings operands home from the record.
+    fn load_operands(&mut self, entry: usize) -> Result<RecordLayout, CompileError> {
         let entries = self.entries.as_ref().expect("the caller looked");
         let (record, site) = (entries.record, entries.sites[entry]);
-        let (mut at, mut locals) = (HEADER_BYTES, Vec::new());
-        for (index, Local { home, ty }) in self.kept_locals() {
-            let value = self.load_from_record(record, ty, at);
-            self.write(home, value);
-            locals.push((index, at));
-            at += local_bytes(ty);
-        }
+        let (locals, operands_at) = (entries.locals.clone(), entries.operands_at);
         let types = self.operand_types();
         if types.len() != site.operands as usize {
             return Err(site.error("an exception that was caught in a legacy way is under way"));
         }
-        let operands_at = at;
+        let mut at = operands_at;
         for (place, ty) in types.into_iter().enumerate() {
             let value = self.load_from_record(record, ty, at);
             let home = self.operand_home(place, ty);
