@@ -7,10 +7,10 @@ use common::{Program, engine, is_late, program};
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use wfaas_vm::{Config, Engine, Module};
-use wfaas_wasi::{add_to_linker, add_to_linker_async};
+use wfaas_vm::{BoxError, Config, Engine, Module};
+use wfaas_wasi::{ByteSink, Output, add_to_linker, add_to_linker_async};
 
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -283,4 +283,29 @@ fn long_copies_let_others_have_a_turn() {
         results[0].as_ref().unwrap();
         assert!(polls > 16, "{import}: 8 MiB in {polls} polls");
     }
+}
+
+/// A sink that never takes a byte, and says that it does.
+struct Contradictory;
+
+impl ByteSink for Contradictory {
+    fn is_full(&self) -> bool {
+        true
+    }
+
+    fn poll_room(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+
+    fn write(&mut self, _: &[u8]) -> Result<usize, BoxError> {
+        Ok(0)
+    }
+}
+
+#[test]
+fn a_wait_that_is_always_over_holds_no_thread() {
+    let mut guest = program(&sleep(MILLISECOND))
+        .with(|wasi| wasi.stdout(Output::stream(Box::new(Contradictory))));
+    guest.time = 100 * MILLISECOND;
+    assert!(is_late(&guest.run_async().unwrap_err()));
 }

@@ -193,6 +193,13 @@ fn handler(handle: &str) -> Fused {
         &[borrow_stream, bytes],
         Some(written),
     );
+    let moved = fused.result(Some(long), Some(error));
+    fused.import(
+        (STREAMS, "[method]output-stream.blocking-splice"),
+        ("splice", "(param i32 i32 i64 i32)"),
+        &[borrow_stream, borrow_input, long],
+        Some(moved),
+    );
     fused.realloc_next();
     fused.resource_drop("drop_stream", stream);
     fused.resource_drop("drop_request", request);
@@ -311,6 +318,23 @@ fn little_of_a_body_waits_for_its_head() {
     let function = handler(&format!("{MAKE} {begin} {piece} {SET} {piece} {end}"));
     let answer = function.try_function().expect("it is a function").handle(exchange("/"));
     assert_eq!(answer.unwrap().body().len(), 120_000);
+}
+
+#[test]
+fn a_splice_does_not_wait_for_room_that_nobody_makes() {
+    let piece = "(call $write (local.get $stream) (i32.const 0) (i32.const 65536) (i32.const 64))";
+    let splice = format!(
+        "{MAKE} (call $consume (local.get $in) (i32.const 64))
+        (call $stream (i32.load (i32.const 68)) (i32.const 64))
+        (local.set $input (i32.load (i32.const 68)))
+        (call $body_write (local.get $body) (i32.const 64))
+        (local.set $stream (i32.load (i32.const 68))) {piece}
+        (call $splice (local.get $stream) (local.get $input) (i64.const 1) (i32.const 64))"
+    );
+    let function = handler(&splice).try_function().expect("it is a function");
+    let (_, answer) = polled(&function, Exchange::new(Request::new(pieces(&["some"]))));
+    let error = answer.expect_err("it ends");
+    assert!(error.to_string().contains("room"), "{error}");
 }
 
 /// Copies an input stream to the answer, piece by piece: waits until something is there, then reads.

@@ -257,13 +257,22 @@ impl<'a, T: HasWasi> Call<'a, T> {
         function: impl Fn(&mut Guest<'_>) -> Result<(), Failure>,
     ) -> Result<u64, BoxError> {
         self.suspends = Suspends::Yes;
+        let mut was_over_at_once = false;
         loop {
             let attempt = match pause {
                 Pause::Wait(mut wait) => {
+                    if was_over_at_once {
+                        wait = Wait::Turn; // a function that waits in vain leaves room for its end
+                    }
+                    was_over_at_once = true;
                     let clock = self.stop_clock(&wait);
                     let mut timer = Timer::default();
-                    let ended =
-                        poll_fn(|context| wait.poll(self.wasi(), &mut timer, context)).await;
+                    let ended = poll_fn(|context| {
+                        let polled = wait.poll(self.wasi(), &mut timer, context);
+                        was_over_at_once &= polled.is_ready();
+                        polled
+                    })
+                    .await;
                     self.start_clock(clock);
                     if let Err(errno) = ended {
                         return (self.told)(errno);

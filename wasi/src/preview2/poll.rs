@@ -59,8 +59,11 @@ impl Pollable {
     /// Makes one of a handle's thing; its handle.
     ///
     /// # Errors
-    /// As [`Resources::insert_child`].
+    /// As [`Resources::insert_child`]; [`Violation::BadHandle`] if it is a pollable itself: there are no chains.
     pub fn of(resources: &mut Resources, handle: u32) -> Result<Value, Violation> {
+        if resources.get::<Pollable>(handle).is_ok() {
+            return Err(Violation::BadHandle(handle));
+        }
         Ok(Value::Handle(resources.insert_child(Pollable::Handle(handle), handle)?))
     }
 }
@@ -189,4 +192,18 @@ fn poll(host: &mut Host<'_, '_>, args: &[Value]) -> Result<Value, Stop> {
         }
     }
     if ready.is_empty() { Err(wait_for(host, &handles)) } else { Ok(Value::List(ready)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_no_pollable_of_a_pollable() {
+        let mut resources = Resources::default();
+        let thing = resources.insert(()).unwrap();
+        let pollable = Pollable::of(&mut resources, thing).unwrap().handle().unwrap();
+        let chained = Pollable::of(&mut resources, pollable);
+        assert_eq!(chained.unwrap_err(), Violation::BadHandle(pollable));
+    }
 }

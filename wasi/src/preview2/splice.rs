@@ -4,7 +4,7 @@ use super::error::{IoError, closed, last_operation_failed};
 use super::host::{Host, Stop};
 use super::input::{Found, Source};
 use super::output::Sink;
-use super::streams::{Blocking, room};
+use super::streams::{Blocking, room_of_ready};
 use super::{InputStream, OutputStream, poll};
 use crate::canonical::Value;
 use crate::files;
@@ -18,13 +18,19 @@ pub(super) fn blocking_splice(host: &mut Host<'_, '_>, args: &[Value]) -> Result
     splicing(host, args, Blocking::Yes)
 }
 
+/// Why a splice ends that no wait would help: its stream says that it is ready, and has no room.
+const NOBODY_MAKES_ROOM: &str = "the component waits for room that only it could make";
+
 /// Moves bytes from one stream to another, no more than the other one takes at once.
 fn splicing(host: &mut Host<'_, '_>, args: &[Value], blocking: Blocking) -> Result<Value, Stop> {
     let [to, from, len] = super::args(args)?;
     let (to, from) = (to.handle()?, from.handle()?);
-    let room = room(host, to)?;
-    if room == 0 && blocking == Blocking::Yes {
-        return Err(Stop::wait_for(host, to));
+    let takes_some = poll::is_ready(host, to)?;
+    let room = if takes_some { room_of_ready(host, to)? } else { 0 };
+    match (room, blocking) {
+        (0, Blocking::Yes) if takes_some => return Err(Stop::end(NOBODY_MAKES_ROOM)),
+        (0, Blocking::Yes) => return Err(Stop::wait_for(host, to)),
+        _ => {}
     }
     let is_file = matches!(host.resources().get::<InputStream>(from)?.source, Source::File { .. })
         || matches!(host.resources().get::<OutputStream>(to)?.sink, Sink::File { .. });

@@ -138,10 +138,15 @@ fn subscribe(host: &mut Host<'_, '_>, args: &[Value]) -> Result<Value, Stop> {
 }
 
 /// Bytes that a stream takes now.
-pub(super) fn room(host: &mut Host<'_, '_>, handle: u32) -> Result<usize, Stop> {
+fn room(host: &mut Host<'_, '_>, handle: u32) -> Result<usize, Stop> {
     if !poll::is_ready(host, handle)? {
         return Ok(0);
     }
+    room_of_ready(host, handle)
+}
+
+/// The same of a stream that is ready.
+pub(super) fn room_of_ready(host: &mut Host<'_, '_>, handle: u32) -> Result<usize, Stop> {
     let (resources, table, _) = host.wasi().resources_and_table();
     Ok(resources.get::<OutputStream>(handle)?.room(table, MOST))
 }
