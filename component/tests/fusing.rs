@@ -132,6 +132,30 @@ fn a_module_that_is_instantiated_twice_has_two_states() {
     assert_eq!((guest.call("a"), guest.call("a"), guest.call("b")), (1, 2, 1));
 }
 
+#[test]
+fn references_to_functions_that_only_an_export_declares_stay_valid() {
+    let fused = fuse(
+        r#"(component
+            (core module $first (func (export "seven") (result i32) (i32.const 7)))
+            (core module $second
+                (import "first" "seven" (func $seven (result i32)))
+                (type $f (func (result i32)))
+                (table $table 2 funcref)
+                (func $ten (export "ten") (result i32) (i32.const 10))
+                (export "seven" (func $seven))
+                (func (export "run") (result i32)
+                    (table.set (i32.const 0) (ref.func $seven))
+                    (table.set (i32.const 1) (ref.func $ten))
+                    (i32.add
+                        (call_indirect (type $f) (i32.const 0))
+                        (call_indirect (type $f) (i32.const 1)))))
+            (core instance $first (instantiate $first))
+            (core instance $second (instantiate $second (with "first" (instance $first))))
+            (func (export "run") (result u32) (canon lift (core func $second "run"))))"#,
+    );
+    assert_eq!(Guest::new(&fused, |_| ()).call("run"), 7 + 10);
+}
+
 /// A component with the shim and the fixup that `wit-component` makes, and an allocator in the memory that the
 /// shim is there for.
 const SHIM: &str = include_str!("shim.wat");
