@@ -83,3 +83,36 @@ fn items_of_inner_instances_count_as_definitions() {
         assert_eq!(too_large(&component), "the number of definitions");
     }
 }
+
+/// 10,000 items in each of 110 instances, beyond 1,000,000 (of imports 2^20) in all.
+#[test]
+fn items_of_core_instances_are_limited() {
+    let component = |items: &str, args: &str| {
+        format!(
+            r#"(component
+                (core module $first (func $f) {})
+                (core instance $first (instantiate $first))
+                (core module $m {})
+                {})"#,
+            repeated(r#"(export "f{}" (func $f))"#, 10_000),
+            repeated(items, 10_000),
+            format!("(core instance (instantiate $m {args}))").repeat(110)
+        )
+    };
+    let items = [
+        "(func)",
+        "(type (func))",
+        "(table 0 funcref)",
+        "(global i32 (i32.const 0))",
+        "(global (mut i32) (i32.const 0))",
+        "(tag)",
+        "(elem func)",
+        "(data \"\")",
+    ];
+    for item in items {
+        let what = "the number of functions, or of other items of a kind,";
+        assert_eq!(too_large(&component(item, "")), what, "{item}");
+    }
+    let imports = component(r#"(import "m" "f{}" (func))"#, r#"(with "m" (instance $first))"#);
+    assert_eq!(too_large(&imports), "the number of imports of all core instances");
+}

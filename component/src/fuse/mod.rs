@@ -84,8 +84,8 @@ impl Sections {
             self.functions.function(spaces.signatures.index(&stub.signature()));
             self.code.function(&stub.body(spaces)?);
             let import = &plan.bindings.imports[stub.import()];
-            let name = format!("stub:{}.{}", import.module, import.field);
-            self.names.add((plan.imports.len() + place) as u32, name);
+            let index = (plan.imports.len() + place) as u32;
+            self.names.add(index, || format!("stub:{}.{}", import.module, import.field));
         }
         Ok(())
     }
