@@ -1,6 +1,9 @@
 //! The bindings of a graph, and what the fused module needs for them: imports, stubs and exports.
 
 mod exports;
+mod signature;
+
+pub(crate) use signature::Signature;
 
 use crate::error::{ComponentError, invalid};
 use crate::graph::{Canon, Def, Graph, Lift, Options, Source};
@@ -24,13 +27,6 @@ pub(crate) struct Plan {
     pub(crate) canons: Vec<Option<Behind>>,
     /// Functions to export.
     pub(crate) exports: Vec<(String, Def)>,
-}
-
-/// A core function type, of numbers.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Signature {
-    pub(crate) params: Vec<ValType>,
-    pub(crate) results: Vec<ValType>,
 }
 
 /// A function of the fused module that is no core instance's.
@@ -69,12 +65,6 @@ impl Stub {
             Stub::Realloc { params, .. } => Signature::new(params, &[]),
             Stub::Drop { .. } => Signature::new(&[ValType::I32], &[]),
         }
-    }
-}
-
-impl Signature {
-    pub(crate) fn new(params: &[ValType], results: &[ValType]) -> Signature {
-        Signature { params: params.to_vec(), results: results.to_vec() }
     }
 }
 
@@ -163,13 +153,13 @@ impl Binder<'_> {
                 let resource = self.interfaces.resource_at(*ty)?;
                 let signature = Signature::new(&[ValType::I32], &[ValType::I32]);
                 let kind = ImportKind::ResourceNew(resource);
-                Ok(Behind::Import(self.resource("resource.new", resource, kind, signature)))
+                self.resource("resource.new", resource, kind, signature).map(Behind::Import)
             }
             Canon::ResourceRep(ty) => {
                 let resource = self.interfaces.resource_at(*ty)?;
                 let signature = Signature::new(&[ValType::I32], &[ValType::I32]);
                 let kind = ImportKind::ResourceRep(resource);
-                Ok(Behind::Import(self.resource("resource.rep", resource, kind, signature)))
+                self.resource("resource.rep", resource, kind, signature).map(Behind::Import)
             }
             Canon::ResourceDrop(ty) => self.drop_resource(*ty),
         }
@@ -182,6 +172,7 @@ impl Binder<'_> {
         core_func: u32,
         options: &Options,
     ) -> Result<Behind, ComponentError> {
+        self.spend(&name.interface, &name.name)?;
         let ty = self.interfaces.function_at(func)?;
         let mut signature = self.core_signature(core_func)?;
         let realloc = self.interfaces.allocates(ty);
@@ -193,7 +184,8 @@ impl Binder<'_> {
             is_async: false,
         };
         if !realloc {
-            return Ok(Behind::Import(self.import(&name.interface, &name.name, kind, signature)));
+            let import = self.import(&name.interface, &name.name, kind, signature);
+            return import.map(Behind::Import);
         }
         let allocator =
             options.realloc.ok_or(invalid("a function that allocates without realloc"))?;
@@ -202,8 +194,8 @@ impl Binder<'_> {
             return Err(invalid("a lowered function returns a list without memory"));
         }
         signature.results = vec![ValType::I64];
-        let import = self.import(&name.interface, &name.name, kind, signature);
-        let next = self.realloc_next();
+        let import = self.import(&name.interface, &name.name, kind, signature)?;
+        let next = self.realloc_next()?;
         self.stubs.push(Stub::Realloc { import, next, realloc: allocator, params });
         Ok(Behind::Stub(self.stubs.len() - 1))
     }
@@ -214,13 +206,13 @@ impl Binder<'_> {
         let results: &[ValType] = if defined.is_some() { &[ValType::I64] } else { &[] };
         let signature = Signature::new(&[ValType::I32], results);
         let kind = ImportKind::ResourceDrop(resource);
-        let import = self.resource("resource.drop", resource, kind, signature);
+        let import = self.resource("resource.drop", resource, kind, signature)?;
         let Some(destructor) = defined else { return Ok(Behind::Import(import)) };
         self.stubs.push(Stub::Drop { import, destructor });
         Ok(Behind::Stub(self.stubs.len() - 1))
     }
 
-    fn realloc_next(&mut self) -> usize {
+    fn realloc_next(&mut self) -> Result<usize, ComponentError> {
         let signature = Signature::new(&[ValType::I32], &[ValType::I64]);
         self.import(CANON, "realloc.next", ImportKind::ReallocNext, signature)
     }
@@ -232,9 +224,10 @@ impl Binder<'_> {
         resource: ResourceIndex,
         kind: ImportKind,
         signature: Signature,
-    ) -> usize {
+    ) -> Result<usize, ComponentError> {
         let field = match self.interfaces.resources.get(resource.index()) {
             Some(Resource::Imported { interface, name }) => {
+                self.interfaces.names.spend(interface.len() + name.len())?;
                 format!("{intrinsic} {interface}/{name}")
             }
             _ => format!("{intrinsic} {}", resource.0),
@@ -248,34 +241,31 @@ impl Binder<'_> {
         wanted: &str,
         kind: ImportKind,
         signature: Signature,
-    ) -> usize {
+    ) -> Result<usize, ComponentError> {
         if let Some(known) = self.known.get(&kind) {
-            return *known;
+            return Ok(*known);
         }
+        self.spend(module, wanted)?;
         let number = self.names.entry((module.to_owned(), wanted.to_owned())).or_default();
         *number += 1;
         let field = numbered(wanted, *number);
         self.known.insert(kind.clone(), self.imports.len());
         self.imports.push(Import { module: module.to_owned(), field, kind });
         self.signatures.push(signature);
-        self.imports.len() - 1
+        Ok(self.imports.len() - 1)
+    }
+
+    /// Spends the bytes of a function's name, before it is copied.
+    fn spend(&mut self, interface: &str, name: &str) -> Result<(), ComponentError> {
+        self.interfaces.names.spend(interface.len() + name.len())
     }
 
     /// The type of a core function of the component.
     fn core_signature(&self, core_func: u32) -> Result<Signature, ComponentError> {
         let ty = self.source.get(self.source.core_function_at(core_func));
         let ty = ty.ok_or(invalid("a core function without a type"))?.unwrap_func();
-        let values = |types: &[wasmparser::ValType]| {
-            let value = |ty: &wasmparser::ValType| match ty {
-                wasmparser::ValType::I32 => Ok(ValType::I32),
-                wasmparser::ValType::I64 => Ok(ValType::I64),
-                wasmparser::ValType::F32 => Ok(ValType::F32),
-                wasmparser::ValType::F64 => Ok(ValType::F64),
-                _ => Err(invalid("a lowered function of other values than numbers")),
-            };
-            types.iter().map(value).collect::<Result<Vec<_>, _>>()
-        };
-        Ok(Signature { params: values(ty.params())?, results: values(ty.results())? })
+        let signature = Signature::of(ty);
+        signature.ok_or(invalid("a lowered function of other values than numbers"))
     }
 
     fn export(
@@ -286,6 +276,9 @@ impl Binder<'_> {
     ) -> Result<Export, ComponentError> {
         debug_assert_eq!(lift.core.kind, Kind::Func);
         let FunctionName { interface, name: function } = name;
+        // The name itself, and the names of one or two core functions.
+        let copies = 2 + usize::from(lift.options.post_return.is_some());
+        self.interfaces.names.spend(copies * (interface.len() + function.len()))?;
         let core = exports.name(&format!("{interface}#{function}"), lift.core);
         let post = format!("cabi_post_{interface}#{function}");
         Ok(Export {

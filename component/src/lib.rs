@@ -29,6 +29,7 @@
 #![forbid(unsafe_code)]
 
 mod bind;
+mod budget;
 mod error;
 mod fuse;
 mod graph;

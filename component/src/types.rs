@@ -1,5 +1,6 @@
 //! Types of the component model, from the validator's form to the one of bindings.
 
+use crate::budget::Budget;
 use crate::error::{ComponentError, invalid};
 use crate::graph::{Graph, NamedImport};
 use std::collections::HashMap;
@@ -20,6 +21,8 @@ pub(crate) struct Interfaces<'t> {
     pub(crate) types: Vec<Type>,
     pub(crate) functions: Vec<Function>,
     pub(crate) resources: Vec<Resource>,
+    /// Bytes of names that may still be copied.
+    pub(crate) names: Budget,
     /// Of each type, whether values have a list or a string in them.
     with_list: Vec<bool>,
     known: HashMap<Type, TypeIndex>,
@@ -40,6 +43,7 @@ impl<'t> Interfaces<'t> {
             types: Vec::new(),
             functions: Vec::new(),
             resources: Vec::new(),
+            names: Budget::names(),
             with_list: Vec::new(),
             known: HashMap::new(),
             known_defined: HashMap::new(),
@@ -66,19 +70,31 @@ impl<'t> Interfaces<'t> {
         match item.ok_or(invalid("an import without a type"))?.ty {
             ComponentEntityType::Instance(id) => {
                 for (name, item) in &source[id].exports {
-                    self.imported_resource(&import.full_name, name, item.ty);
+                    self.imported_resource(&import.full_name, name, item.ty)?;
                 }
             }
-            ty => self.imported_resource("", &import.full_name, ty),
+            ty => self.imported_resource("", &import.full_name, ty)?,
         }
         Ok(())
     }
 
-    fn imported_resource(&mut self, interface: &str, name: &str, ty: ComponentEntityType) {
+    fn imported_resource(
+        &mut self,
+        interface: &str,
+        name: &str,
+        ty: ComponentEntityType,
+    ) -> Result<(), ComponentError> {
         if let ComponentEntityType::Type { created: ComponentAnyTypeId::Resource(id), .. } = ty {
-            let (interface, name) = (interface.to_owned(), name.to_owned());
+            let (interface, name) = (self.name(interface)?, self.name(name)?);
             self.add_resource(id.resource(), Resource::Imported { interface, name });
         }
+        Ok(())
+    }
+
+    /// A copy of a name.
+    fn name(&mut self, name: &str) -> Result<String, ComponentError> {
+        self.names.spend(name.len())?;
+        Ok(name.to_owned())
     }
 
     fn add_resource(&mut self, id: ResourceId, resource: Resource) {
@@ -111,7 +127,7 @@ impl<'t> Interfaces<'t> {
         let ty = &source[id];
         let mut params = Vec::with_capacity(ty.params.len());
         for (name, ty) in &ty.params {
-            params.push(Param { name: name.to_string(), ty: self.value(*ty, 0)? });
+            params.push(Param { name: self.name(name)?, ty: self.value(*ty, 0)? });
         }
         let result = ty.result.map(|ty| self.value(ty, 0)).transpose()?;
         let index = FunctionIndex(self.functions.len() as u32);
@@ -165,7 +181,7 @@ impl<'t> Interfaces<'t> {
             ComponentDefinedType::Record(record) => {
                 let mut fields = Vec::with_capacity(record.fields.len());
                 for (name, ty) in &record.fields {
-                    fields.push(Field { name: name.to_string(), ty: self.value(*ty, depth)? });
+                    fields.push(Field { name: self.name(name)?, ty: self.value(*ty, depth)? });
                 }
                 Type::Record(fields)
             }
@@ -173,7 +189,7 @@ impl<'t> Interfaces<'t> {
                 let mut cases = Vec::with_capacity(variant.cases.len());
                 for (name, case) in &variant.cases {
                     let ty = self.optional(case.ty, depth)?;
-                    cases.push(Case { name: name.to_string(), ty });
+                    cases.push(Case { name: self.name(name)?, ty });
                 }
                 Type::Variant(cases)
             }
@@ -186,10 +202,10 @@ impl<'t> Interfaces<'t> {
                 Type::FixedList(self.value(*element, depth)?, *length)
             }
             ComponentDefinedType::Flags(names) => {
-                Type::Flags(names.iter().map(|name| name.to_string()).collect())
+                Type::Flags(names.iter().map(|name| self.name(name)).collect::<Result<_, _>>()?)
             }
             ComponentDefinedType::Enum(names) => {
-                Type::Enum(names.iter().map(|name| name.to_string()).collect())
+                Type::Enum(names.iter().map(|name| self.name(name)).collect::<Result<_, _>>()?)
             }
             ComponentDefinedType::Option { ty, .. } => Type::Option(self.value(*ty, depth)?),
             ComponentDefinedType::Result { ok, err, .. } => {

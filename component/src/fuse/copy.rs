@@ -5,6 +5,7 @@ use super::spaces::{Constant, Global, InstanceSpaces, Spaces};
 use crate::bind::Signature;
 use crate::error::{ComponentError, invalid};
 use crate::parse::{Kind, Module};
+use std::collections::BTreeSet;
 use wasm_encoder::reencode::{Error, Reencode, utils};
 use wasm_encoder::{CodeSection, GlobalSection, Instruction};
 use wasmparser::{FunctionBody, Operator};
@@ -15,6 +16,8 @@ pub(super) struct Copier<'s> {
     slots: &'s Slots,
     /// The function types of the module, if calls of it may become direct.
     signatures: Option<Vec<Option<Signature>>>,
+    /// Functions that `ref.func` refers to, by index in the module.
+    referenced: BTreeSet<u32>,
 }
 
 type Result<T> = std::result::Result<T, Error<ComponentError>>;
@@ -28,7 +31,8 @@ impl<'s> Copier<'s> {
     ) -> std::result::Result<Copier<'s>, ComponentError> {
         let concerned = slots.concern(spaces, instance);
         let signatures = concerned.then(|| signatures(module)).transpose()?;
-        Ok(Copier { spaces: &spaces.instances[instance], slots, signatures })
+        let referenced = BTreeSet::new();
+        Ok(Copier { spaces: &spaces.instances[instance], slots, signatures, referenced })
     }
 
     /// The function that a call through a table calls, if the index is `slot`.
@@ -51,6 +55,20 @@ impl<'s> Copier<'s> {
             }
         }
         Ok(())
+    }
+
+    /// The functions that `ref.func` may refer to because the module exports them, out of those that it refers to.
+    pub(super) fn declared_by_exports(
+        &mut self,
+        module: &Module<'_>,
+    ) -> std::result::Result<Vec<u32>, ComponentError> {
+        if self.referenced.is_empty() {
+            return Ok(Vec::new());
+        }
+        let functions = module.exports.values().filter(|(kind, _)| Kind::from(*kind) == Kind::Func);
+        let exported: BTreeSet<u32> = functions.map(|(_, index)| *index).collect();
+        let declared = exported.intersection(&self.referenced);
+        declared.map(|index| Ok(found(self.spaces.funcs.get(*index))?)).collect()
     }
 }
 
@@ -147,6 +165,9 @@ impl Reencode for Copier<'_> {
                 Constant::I32(value) => Instruction::I32Const(value),
                 Constant::I64(value) => Instruction::I64Const(value),
             });
+        }
+        if let Operator::RefFunc { function_index } = operator {
+            self.referenced.insert(function_index);
         }
         utils::instruction(self, operator)
     }

@@ -23,10 +23,10 @@ use names::Names;
 use slots::Slots;
 use spaces::Spaces;
 use start::Start;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use wasm_encoder::reencode::Reencode;
 use wasm_encoder::{
-    CodeSection, DataCountSection, DataSection, ElementSection, EntityType, ExportKind,
+    CodeSection, DataCountSection, DataSection, ElementSection, Elements, EntityType, ExportKind,
     ExportSection, FunctionSection, GlobalSection, ImportSection, MemorySection, Module,
     StartSection, TableSection, TagSection, TypeSection, ValType,
 };
@@ -63,6 +63,8 @@ struct Sections {
     globals: GlobalSection,
     exports: ExportSection,
     elements: ElementSection,
+    /// Functions for `ref.func` that a core module exports, since the fused module may not.
+    declared: BTreeSet<u32>,
     code: CodeSection,
     data: DataSection,
     names: Names,
@@ -82,8 +84,8 @@ impl Sections {
             self.functions.function(spaces.signatures.index(&stub.signature()));
             self.code.function(&stub.body(spaces)?);
             let import = &plan.bindings.imports[stub.import()];
-            let name = format!("stub:{}.{}", import.module, import.field);
-            self.names.add((plan.imports.len() + place) as u32, name);
+            let index = (plan.imports.len() + place) as u32;
+            self.names.add(index, || format!("stub:{}.{}", import.module, import.field));
         }
         Ok(())
     }
@@ -120,6 +122,7 @@ impl Sections {
         for body in &module.bodies {
             copier.parse_function_body(&mut self.code, body.clone())?;
         }
+        self.declared.extend(copier.declared_by_exports(module)?);
         Ok(())
     }
 
@@ -133,8 +136,17 @@ impl Sections {
         Ok(())
     }
 
+    /// Declares functions for `ref.func`, behind all other segments.
+    fn declare(&mut self) {
+        if !self.declared.is_empty() {
+            let declared: Vec<u32> = self.declared.iter().copied().collect();
+            self.elements.declared(Elements::Functions(declared.into()));
+        }
+    }
+
     /// The bytes of the module.
-    fn finish(self, start: Option<u32>) -> Vec<u8> {
+    fn finish(mut self, start: Option<u32>) -> Vec<u8> {
+        self.declare();
         let mut module = Module::new();
         module.section(&self.types);
         module.section(&self.imports);

@@ -26,8 +26,8 @@ impl Names {
     }
 
     /// Names a function, unless it has a name.
-    pub(super) fn add(&mut self, index: u32, name: String) {
-        self.names.entry(index).or_insert(name);
+    pub(super) fn add(&mut self, index: u32, name: impl FnOnce() -> String) {
+        self.names.entry(index).or_insert_with(name);
     }
 
     /// Names the functions of a core instance.
@@ -42,7 +42,7 @@ impl Names {
             let Name::Function(names) = subsection else { continue };
             for name in names.into_iter().map_while(Result::ok) {
                 if let Some(index) = funcs.get_defined(name.index) {
-                    self.add(index, format!("{prefix}{}", name.name));
+                    self.add(index, || format!("{prefix}{}", name.name));
                 }
             }
         }

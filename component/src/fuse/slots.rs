@@ -10,7 +10,6 @@ use crate::error::ComponentError;
 use crate::graph::Graph;
 use crate::parse::Module;
 use std::collections::HashMap;
-use wasm_encoder::ValType;
 use wasmparser::{
     CompositeInnerType, ElementItems, ElementKind, FunctionBody, Operator, TableInit,
 };
@@ -169,24 +168,10 @@ pub(super) fn signatures(module: &Module<'_>) -> Result<Vec<Option<Signature>>, 
     for group in module.types.clone().into_iter().flatten() {
         for ty in group?.types() {
             signatures.push(match &ty.composite_type.inner {
-                CompositeInnerType::Func(func) => {
-                    let params = func.params().iter().map(number).collect::<Option<_>>();
-                    let results = func.results().iter().map(number).collect::<Option<_>>();
-                    params.zip(results).map(|(params, results)| Signature { params, results })
-                }
+                CompositeInnerType::Func(func) => Signature::of(func),
                 _ => None,
             });
         }
     }
     Ok(signatures)
-}
-
-fn number(ty: &wasmparser::ValType) -> Option<ValType> {
-    match ty {
-        wasmparser::ValType::I32 => Some(ValType::I32),
-        wasmparser::ValType::I64 => Some(ValType::I64),
-        wasmparser::ValType::F32 => Some(ValType::F32),
-        wasmparser::ValType::F64 => Some(ValType::F64),
-        _ => None,
-    }
 }

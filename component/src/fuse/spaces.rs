@@ -7,6 +7,9 @@ use crate::graph::{CoreInstance, Def, Graph, Source};
 use crate::parse::{Kind, Module};
 use wasmparser::{ConstExpr, MemoryType, Operator, TypeRef};
 
+/// Most functions of the fused module. The same goes for tables, globals, tags, types and segments, of each.
+const MAX_ITEMS: u32 = 1_000_000;
+
 /// The index spaces of the fused module.
 pub(super) struct Spaces {
     pub(super) signatures: Signatures,
@@ -20,6 +23,8 @@ pub(super) struct Spaces {
     functions: u32,
     tables: u32,
     globals: u32,
+    /// Number of globals that core instances define, constants included.
+    defined_globals: u32,
     tags: u32,
     types: u32,
     elements: u32,
@@ -67,7 +72,7 @@ impl Space {
     /// The next `defined` items, behind `next`, which is moved behind them.
     fn defining(imported: Vec<u32>, next: &mut u32, defined: u32) -> Result<Space, ComponentError> {
         let first = *next;
-        *next = first.checked_add(defined).ok_or(invalid("an index space is too large"))?;
+        *next = end(first, defined)?;
         Ok(Space { imported, first, defined })
     }
 
@@ -98,6 +103,13 @@ impl Space {
     }
 }
 
+/// The end of `defined` items that begin at `first`, if it is within the limit.
+fn end(first: u32, defined: u32) -> Result<u32, ComponentError> {
+    let what = "the number of functions, or of other items of a kind,";
+    let end = first.checked_add(defined).filter(|end| *end <= MAX_ITEMS);
+    end.ok_or(ComponentError::TooLarge { what, limit: MAX_ITEMS as usize })
+}
+
 impl Spaces {
     pub(super) fn new(graph: &Graph<'_>, plan: &Plan) -> Result<Spaces, ComponentError> {
         let (imports, stubs) = (plan.imports.len() as u32, plan.stubs.len() as u32);
@@ -116,6 +128,7 @@ impl Spaces {
             functions: imports + stubs,
             tables: 0,
             globals: 0,
+            defined_globals: 0,
             tags: 0,
             types,
             elements: 0,
@@ -201,6 +214,8 @@ impl Spaces {
         module: &Module<'_>,
         imported: &[Def],
     ) -> Result<Vec<Global>, ComponentError> {
+        let defined = module.globals.as_ref().map_or(0, |section| section.count());
+        self.defined_globals = end(self.defined_globals, defined)?;
         let mut globals = Vec::with_capacity(imported.len());
         for def in imported {
             let Source::Instance { instance, index } = def.source else {

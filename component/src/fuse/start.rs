@@ -132,7 +132,7 @@ impl Start {
         self.body.instruction(&Instruction::End);
         sections.functions.function(spaces.signatures.index(&Signature::new(&[], &[])));
         sections.code.function(&self.body);
-        sections.names.add(spaces.next_function(), "instantiate".to_owned());
+        sections.names.add(spaces.next_function(), || "instantiate".to_owned());
         Some(spaces.next_function())
     }
 }

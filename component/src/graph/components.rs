@@ -3,6 +3,7 @@
 use super::cores::CoreScope;
 use super::scope::{Exports, Func, Item, Scope};
 use super::{Graph, Lift, NamedImport};
+use crate::budget::Budget;
 use crate::error::{ComponentError, invalid};
 use crate::parse::{Component, Definition, Parsed};
 use std::collections::HashMap;
@@ -15,7 +16,8 @@ use wfaas_abi::component::{FunctionName, MAX_ITEMS};
 /// Most components inside of each other that are instantiated.
 const MAX_DEPTH: usize = 16;
 
-/// Most definitions that are evaluated, those of a component as often as it is instantiated.
+/// Most definitions that are evaluated, those of a component as often as it is instantiated. Exports and arguments
+/// of an instance count as definitions.
 const MAX_DEFINITIONS: usize = 1 << 20;
 
 /// The source of imports.
@@ -23,25 +25,35 @@ enum Imports<'a, 't> {
     /// The host.
     Host(TypesRef<'t>),
     /// The component that instantiates.
-    Given(HashMap<String, Item<'a>>),
+    Given(HashMap<&'a str, Item<'a>>),
 }
 
 /// Evaluates a component, and collects its graph.
-#[derive(Default)]
 pub(super) struct Evaluator<'a> {
     pub(super) graph: Graph<'a>,
     pub(super) cores: CoreScope<'a>,
-    /// Definitions evaluated so far.
-    evaluated: usize,
+    /// Definitions that may still be evaluated.
+    definitions: Budget,
+    /// Bytes of names that may still be looked up or copied.
+    names: Budget,
 }
 
 impl<'a> Evaluator<'a> {
+    pub(super) fn new() -> Evaluator<'a> {
+        Evaluator {
+            graph: Graph::default(),
+            cores: CoreScope::default(),
+            definitions: Budget::new("the number of definitions", MAX_DEFINITIONS),
+            names: Budget::names(),
+        }
+    }
+
     /// Evaluates the outermost component.
     pub(super) fn root(&mut self, parsed: &Parsed<'a>) -> Result<(), ComponentError> {
         let host = Imports::Host(parsed.types.as_ref());
         let exports = self.evaluate(&parsed.root, &host, 0)?;
         for (name, item) in exports {
-            self.export(name, &item)?;
+            self.export(&name, &item)?;
         }
         Ok(())
     }
@@ -57,11 +69,9 @@ impl<'a> Evaluator<'a> {
         }
         let mut scope = Scope::default();
         for definition in &component.definitions {
-            self.evaluated += 1;
-            if self.evaluated > MAX_DEFINITIONS {
-                let what = "the number of definitions";
-                return Err(ComponentError::TooLarge { what, limit: MAX_DEFINITIONS });
-            }
+            let Cost { definitions, names } = Cost::of(definition);
+            self.definitions.spend(definitions)?;
+            self.names.spend(names)?;
             match definition {
                 Definition::Component(component) => scope.components.push(component.clone()),
                 Definition::Type => scope.types += 1,
@@ -93,7 +103,7 @@ impl<'a> Evaluator<'a> {
                 let item = types.component_item_for_import(import.name.name);
                 let ty = item.ok_or(invalid("an import without a type"))?.ty;
                 let full_name = import.name.full_name().into_owned();
-                let item = import_from_host(&full_name, ty, *types)?;
+                let item = self.import_from_host(&full_name, ty, *types)?;
                 self.graph.imports.push(NamedImport { name: import.name.name, full_name });
                 Ok(item)
             }
@@ -102,6 +112,46 @@ impl<'a> Evaluator<'a> {
                 item.ok_or(invalid("an argument is missing"))
             }
         }
+    }
+
+    /// An import of the outermost component: functions and types only.
+    fn import_from_host(
+        &mut self,
+        name: &str,
+        ty: ComponentEntityType,
+        types: TypesRef<'_>,
+    ) -> Result<Item<'a>, ComponentError> {
+        let refused = |ty: &ComponentEntityType| ComponentError::UnsupportedItem {
+            place: "import",
+            name: name.to_owned(),
+            kind: kind_of(ty),
+        };
+        match ty {
+            ComponentEntityType::Func(_) => self.imported("", name),
+            ComponentEntityType::Type { .. } => Ok(Item::Type),
+            ComponentEntityType::Instance(id) => {
+                let mut exports = Exports::new();
+                for (export, item) in &types[id].exports {
+                    self.definitions.spend(1)?;
+                    self.names.spend(export.len())?;
+                    let item = match item.ty {
+                        ComponentEntityType::Func(_) => self.imported(name, export)?,
+                        ComponentEntityType::Type { .. } => Item::Type,
+                        ref other => return Err(refused(other)),
+                    };
+                    exports.insert(export.clone(), item);
+                }
+                Ok(Item::Instance(Rc::new(exports)))
+            }
+            ref other => Err(refused(other)),
+        }
+    }
+
+    /// A function of the host.
+    fn imported(&mut self, interface: &str, name: &str) -> Result<Item<'a>, ComponentError> {
+        self.names.spend(interface.len() + name.len())?;
+        let (interface, name) = (interface.to_owned(), name.to_owned());
+        Ok(Item::Func(Func::Imported(Rc::new(FunctionName { interface, name }))))
     }
 
     fn instance(
@@ -116,7 +166,7 @@ impl<'a> Evaluator<'a> {
                 let component = component.ok_or(invalid("a component is not there"))?;
                 let mut given = HashMap::new();
                 for arg in args {
-                    given.insert(arg.name.to_owned(), scope.item(arg.kind, arg.index)?);
+                    given.insert(arg.name, scope.item(arg.kind, arg.index)?);
                 }
                 self.evaluate(&component, &Imports::Given(given), depth + 1)
             }
@@ -131,16 +181,16 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Adds an export of the outermost component.
-    fn export(&mut self, name: String, item: &Item<'a>) -> Result<(), ComponentError> {
+    fn export(&mut self, name: &str, item: &Item<'a>) -> Result<(), ComponentError> {
         let refused =
-            |kind| ComponentError::UnsupportedItem { place: "export", name: name.clone(), kind };
+            |kind| ComponentError::UnsupportedItem { place: "export", name: name.to_owned(), kind };
         match item {
-            Item::Func(func) => self.export_func(String::new(), name, func),
+            Item::Func(func) => self.export_func("", name, func),
             Item::Type => Ok(()),
             Item::Instance(exports) => {
                 for (member, item) in exports.iter() {
                     match item {
-                        Item::Func(func) => self.export_func(name.clone(), member.clone(), func)?,
+                        Item::Func(func) => self.export_func(name, member, func)?,
                         Item::Type => {}
                         _ => return Err(refused("instance with modules, components or instances")),
                     }
@@ -154,20 +204,22 @@ impl<'a> Evaluator<'a> {
 
     fn export_func(
         &mut self,
-        interface: String,
-        name: String,
+        interface: &str,
+        name: &str,
         func: &Func,
     ) -> Result<(), ComponentError> {
         let Func::Lifted(lift) = func else {
-            let kind = "function that is imported";
+            let (name, kind) = (name.to_owned(), "function that is imported");
             return Err(ComponentError::UnsupportedItem { place: "export", name, kind });
         };
+        self.names.spend(interface.len() + name.len())?;
         if self.graph.exports.len() >= MAX_ITEMS {
             return Err(ComponentError::TooLarge {
                 what: "the number of exports",
                 limit: MAX_ITEMS,
             });
         }
+        let (interface, name) = (interface.to_owned(), name.to_owned());
         self.graph.exports.push((FunctionName { interface, name }, *lift));
         Ok(())
     }
@@ -179,37 +231,36 @@ impl<'a> Evaluator<'a> {
     }
 }
 
-/// An import of the outermost component: functions and types only.
-fn import_from_host<'a>(
-    name: &str,
-    ty: ComponentEntityType,
-    types: TypesRef<'_>,
-) -> Result<Item<'a>, ComponentError> {
-    let refused = |ty: &ComponentEntityType| ComponentError::UnsupportedItem {
-        place: "import",
-        name: name.to_owned(),
-        kind: kind_of(ty),
-    };
-    let function = |interface: &str, name: &str| {
-        let (interface, name) = (interface.to_owned(), name.to_owned());
-        Item::Func(Func::Imported(FunctionName { interface, name }))
-    };
-    match ty {
-        ComponentEntityType::Func(_) => Ok(function("", name)),
-        ComponentEntityType::Type { .. } => Ok(Item::Type),
-        ComponentEntityType::Instance(id) => {
-            let mut exports = Exports::new();
-            for (export, item) in &types[id].exports {
-                let item = match item.ty {
-                    ComponentEntityType::Func(_) => function(name, export),
-                    ComponentEntityType::Type { .. } => Item::Type,
-                    ref other => return Err(refused(other)),
-                };
-                exports.insert(export.clone(), item);
+/// The things that the evaluation of a definition makes, apart from the component that it instantiates.
+struct Cost {
+    definitions: usize,
+    /// Bytes.
+    names: usize,
+}
+
+impl Cost {
+    fn of(definition: &Definition<'_>) -> Cost {
+        let of = |names: &mut dyn Iterator<Item = &str>| {
+            let one = Cost { definitions: 1, names: 0 };
+            names.fold(one, |Cost { definitions, names }, name| Cost {
+                definitions: definitions + 1,
+                names: names + name.len(),
+            })
+        };
+        match definition {
+            Definition::Instance(ComponentInstance::Instantiate { args, .. }) => {
+                of(&mut args.iter().map(|arg| arg.name))
             }
-            Ok(Item::Instance(Rc::new(exports)))
+            Definition::Instance(ComponentInstance::FromExports(exports)) => {
+                of(&mut exports.iter().map(|export| export.name.name))
+            }
+            Definition::Import(import) => of(&mut [import.name.name].into_iter()),
+            Definition::Export(export) => of(&mut [export.name.name].into_iter()),
+            Definition::Alias(ComponentAlias::InstanceExport { name, .. }) => {
+                of(&mut [*name].into_iter())
+            }
+            _ => of(&mut [].into_iter()),
         }
-        ref other => Err(refused(other)),
     }
 }
 

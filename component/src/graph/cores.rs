@@ -4,20 +4,37 @@ use super::components::Evaluator;
 use super::scope::{Func, Scope};
 use super::{Canon, CoreInstance, Def, Lift, Options, Source};
 use crate::MAX_MODULE_BYTES;
+use crate::budget::Budget;
 use crate::error::{ComponentError, invalid};
 use crate::parse::{Definition, Kind};
 use std::collections::HashMap;
 use wasmparser::{CanonicalFunction, ComponentAlias, Instance, InstantiationArg};
 
+/// Most imports of all core instances together.
+const MAX_IMPORTS: usize = 1 << 20;
+
 /// The core index spaces of the outermost component.
-#[derive(Default)]
 pub(super) struct CoreScope<'a> {
     funcs: Vec<Def>,
     /// Tables, memories, globals and tags; nothing but exports refers to them.
     others: HashMap<Kind, Vec<Def>>,
     instances: Vec<Exports<'a>>,
-    /// Bytes of all modules, each as often as it is instantiated.
-    bytes: usize,
+    /// Bytes of modules that may still be instantiated.
+    bytes: Budget,
+    /// Imports that modules may still have.
+    imports: Budget,
+}
+
+impl Default for CoreScope<'_> {
+    fn default() -> Self {
+        CoreScope {
+            funcs: Vec::new(),
+            others: HashMap::new(),
+            instances: Vec::new(),
+            bytes: Budget::new("the size in bytes of all instantiated modules", MAX_MODULE_BYTES),
+            imports: Budget::new("the number of imports of all core instances", MAX_IMPORTS),
+        }
+    }
 }
 
 /// The exports of a core instance.
@@ -69,11 +86,8 @@ impl<'a> Evaluator<'a> {
             Instance::Instantiate { module_index, args } => {
                 let module = scope.modules.get(*module_index as usize).cloned();
                 let module = module.ok_or(invalid("a module is not there"))?;
-                self.cores.bytes = self.cores.bytes.saturating_add(module.bytes);
-                if self.cores.bytes > MAX_MODULE_BYTES {
-                    let what = "the size in bytes of all instantiated modules";
-                    return Err(ComponentError::TooLarge { what, limit: MAX_MODULE_BYTES });
-                }
+                self.cores.bytes.spend(module.bytes)?;
+                self.cores.imports.spend(module.imports.len())?;
                 let named = |arg: &InstantiationArg<'a>| (arg.name, arg.index);
                 let args: HashMap<&str, u32> = args.iter().map(named).collect();
                 let mut imports = Vec::with_capacity(module.imports.len());

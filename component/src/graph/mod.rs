@@ -77,7 +77,7 @@ pub(crate) enum Canon {
     /// `canon lower` of an imported function.
     Lower {
         /// Name of the function.
-        name: FunctionName,
+        name: Rc<FunctionName>,
         /// The function.
         func: u32,
         /// The core function.
@@ -105,7 +105,7 @@ pub(crate) struct Lift {
 
 /// The graph of a parsed component.
 pub(crate) fn resolve<'a>(parsed: &Parsed<'a>) -> Result<Graph<'a>, ComponentError> {
-    let mut evaluator = Evaluator::default();
+    let mut evaluator = Evaluator::new();
     evaluator.root(parsed)?;
     Ok(evaluator.graph)
 }

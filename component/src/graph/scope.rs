@@ -20,7 +20,7 @@ pub(super) enum Item<'a> {
 /// A function of a component.
 #[derive(Clone)]
 pub(super) enum Func {
-    Imported(FunctionName),
+    Imported(Rc<FunctionName>),
     /// By its place among the lifted functions.
     Lifted(usize),
 }
