@@ -5,10 +5,17 @@
 
 use hyper_util::client::legacy::connect::dns::Name;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::sync::Semaphore;
 use tower_service::Service;
+
+/// Most names that are looked up at the same time. Each takes a blocking thread until the system's
+/// resolver gives up, whether or not anybody still waits for the answer.
+const MOST_LOOKUPS: usize = 32;
 
 /// Networks that connections may go to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,9 +92,46 @@ pub(super) struct Private;
 #[error("{0}")]
 pub(super) struct Unresolved(String);
 
-/// Looks names up as this system does.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Resolver(pub(super) Reach);
+/// Looks names up as this system does, so many at the same time.
+#[derive(Debug, Clone)]
+pub(super) struct Resolver {
+    reach: Reach,
+    patience: Duration,
+    lookups: Arc<Semaphore>,
+}
+
+impl Resolver {
+    /// A resolver that waits for an address so long, its turn included.
+    pub(super) fn new(reach: Reach, patience: Duration) -> Resolver {
+        Resolver { reach, patience, lookups: Arc::new(Semaphore::new(MOST_LOOKUPS)) }
+    }
+
+    /// The addresses of a name that may be connected to.
+    async fn resolve(self, name: Name) -> io::Result<std::vec::IntoIter<SocketAddr>> {
+        let reach = self.reach;
+        let found = tokio::time::timeout(self.patience, look_up(self.lookups, name)).await;
+        let found = found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        let found = found.map_err(|error| io::Error::other(Unresolved(error.to_string())))?;
+        let allowed: Vec<_> = found.filter(|address| reach.allows(address.ip())).collect();
+        match allowed.is_empty() {
+            true => Err(io::Error::other(Private)),
+            false => Ok(allowed.into_iter()),
+        }
+    }
+}
+
+/// The addresses of a name. The look-up itself holds its permit: it goes on when nobody waits for it.
+async fn look_up(
+    lookups: Arc<Semaphore>,
+    name: Name,
+) -> io::Result<std::vec::IntoIter<SocketAddr>> {
+    let permit = lookups.acquire_owned().await.map_err(io::Error::other)?;
+    let job = move || {
+        let _permit = permit;
+        (name.as_str(), 0).to_socket_addrs()
+    };
+    tokio::task::spawn_blocking(job).await?
+}
 
 impl Service<Name> for Resolver {
     type Response = std::vec::IntoIter<SocketAddr>;
@@ -99,16 +143,7 @@ impl Service<Name> for Resolver {
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
-        let Resolver(reach) = *self;
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await;
-            let found = found.map_err(|error| io::Error::other(Unresolved(error.to_string())))?;
-            let allowed: Vec<_> = found.filter(|address| reach.allows(address.ip())).collect();
-            match allowed.is_empty() {
-                true => Err(io::Error::other(Private)),
-                false => Ok(allowed.into_iter()),
-            }
-        })
+        Box::pin(self.clone().resolve(name))
     }
 }
 
@@ -163,5 +198,17 @@ mod tests {
             assert!(!Reach::Public.allows_host(host) && Reach::All.allows_host(host), "{host}");
         }
         assert!(Reach::Public.allows_host("localhost"), "its address is looked at later");
+    }
+
+    #[tokio::test]
+    async fn names_wait_for_their_turns_and_not_for_ever() {
+        let resolver = Resolver::new(Reach::All, Duration::from_millis(50));
+        let name = || "localhost".parse().unwrap();
+        let others = resolver.lookups.clone().acquire_many_owned(MOST_LOOKUPS as u32).await;
+        let error = resolver.clone().resolve(name()).await.unwrap_err();
+        assert!(error.get_ref().unwrap().is::<Unresolved>(), "{error}");
+        drop(others.unwrap());
+        let patient = Resolver { patience: Duration::from_secs(20), ..resolver };
+        assert!(patient.resolve(name()).await.unwrap().any(|found| found.ip().is_loopback()));
     }
 }

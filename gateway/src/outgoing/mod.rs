@@ -121,10 +121,11 @@ fn reach(private: bool) -> Reach {
 type Trusting = ConfigBuilder<ClientConfig, WantsClientCert>;
 
 fn clients(reach: Reach, trusting: Trusting) -> Clients {
-    let mut connector = HttpConnector::new_with_resolver(Resolver(reach));
+    let patience = Timeouts::default().connect;
+    let mut connector = HttpConnector::new_with_resolver(Resolver::new(reach, patience));
     connector.enforce_http(false);
     connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(Timeouts::default().connect));
+    connector.set_connect_timeout(Some(patience));
     let connector = HttpsConnectorBuilder::new()
         .with_tls_config(trusting.with_no_client_auth())
         .https_or_http()
