@@ -100,6 +100,7 @@ impl NetworkClient {
         progress: Progress,
     ) -> Result<Response<Incoming>, Failure> {
         let hyper = self.hyper(request.uri()).await;
+        let request = Leaving::insist(request).await;
         let mut answer = std::pin::pin!(hyper.request(request));
         let mut patience = timeouts.connect.saturating_add(timeouts.first_byte);
         loop {
