@@ -252,6 +252,14 @@ fn broken_rules_end_the_guest() {
             (if (call $http_status_code) (then unreachable))
             (if (i64.ne (call $http_headers) (i64.const 0)) (then unreachable))
             (drop (call $http_request (call $block (i32.const 1) (i32.const 29)) (i64.const 0)))
+            (i32.const 0))
+        (func (export "description") (result i32)
+            (drop (call $http_request (call $alloc (i64.const 131073)) (i64.const 0)))
+            (i32.const 0))
+        (func (export "name") (result i32)
+            (drop (call $config_get (call $alloc (i64.const 65537)))) (i32.const 0))
+        (func (export "variable") (result i32)
+            (call $var_set (call $block (i32.const 1) (i32.const 1)) (call $alloc (i64.const 1048577)))
             (i32.const 0))"#;
     let call = |export: &str, hosts: &[&str]| {
         let export = Some(export.to_owned());
@@ -268,6 +276,9 @@ fn broken_rules_end_the_guest() {
         ("text", "UTF-8"),
         ("value", "no block"),
         ("log", "no block"),
+        ("description", "http_request: the block is too long"),
+        ("name", "the block is too long"),
+        ("variable", "the variables are full"),
         ("request", "http://a.example/x: the host a.example is not in `allowed_hosts`"),
     ] {
         let error = call(export, &["b.example"]);

@@ -140,6 +140,29 @@ fn bodies_are_streams_both_ways() {
 }
 
 #[test]
+fn a_get_has_the_body_that_it_is_given() {
+    let runtime = runtime();
+    for (pieces, expected) in [(&["12", "345"][..], "2\r\n12\r\n3\r\n345\r\n0\r\n\r\n"), (&[], "")]
+    {
+        let (bodies, seen) = mpsc::channel();
+        let address = server(move |stream| {
+            let mut reader = BufReader::new(stream);
+            let head = head(&mut reader);
+            let mut body = vec![0; expected.len()];
+            reader.read_exact(&mut body).unwrap();
+            bodies.send((head, body)).unwrap();
+            reader.get_mut().write_all(b"HTTP/1.1 204 OK\r\n\r\n").unwrap();
+        });
+        let request = Request::get(format!("http://{address}/")).body(Pieces::body(pieces));
+        send(&runtime, &client(&runtime), request.unwrap(), Timeouts::default()).unwrap();
+        let (head, body) = seen.recv_timeout(PATIENCE).unwrap();
+        let is_chunked = head.contains(&"transfer-encoding: chunked".to_owned());
+        assert_eq!(is_chunked, !pieces.is_empty(), "{head:?}");
+        assert_eq!(body, expected.as_bytes());
+    }
+}
+
+#[test]
 fn a_stream_has_the_length_that_its_head_announces() {
     let runtime = runtime();
     for (announced, pieces) in [(4, &["12", "345"][..]), (6, &["12", "345"]), (5, &["12", "345"])] {

@@ -48,15 +48,15 @@ pub(super) async fn handle(
     let lease = caller.managing(head)?;
     let limit = shared.config.max_body;
     let received = receive(body, limit, u64::MAX, lease, caller.exchange).await?;
-    let value = parse(&received.bytes)?;
-    // Its bytes are counted as long as the code is there.
-    let lease = received.lease;
-    drop(received.bytes);
     let turn = shared.background.clone().acquire_owned().await;
     let host = containers.host.clone();
     // It goes on to its end though the client may have left.
     let made = blocking(shared, move |shared| {
-        let (_turn, _lease) = (turn, lease);
+        let _turn = turn;
+        let value = parse(&received.bytes)?;
+        // Its bytes are counted as long as the code is there.
+        let _lease = received.lease;
+        drop(received.bytes);
         let log = Activation::default();
         let made = make(shared, &*host, beginning.name.clone(), value);
         match &made {
@@ -66,13 +66,15 @@ pub(super) async fn handle(
                 log.end(&*host);
             }
         }
-        made
+        made.map_err(failed)
     });
-    made.await?.map_err(|reason| {
-        let message = format!("Initialization has failed due to: {reason}");
-        Problem::new(StatusCode::BAD_GATEWAY, message)
-    })?;
+    made.await??;
     Ok(json(StatusCode::OK, &json!({ "ok": true })))
+}
+
+fn failed(reason: String) -> Problem {
+    let message = format!("Initialization has failed due to: {reason}");
+    Problem::new(StatusCode::BAD_GATEWAY, message)
 }
 
 fn parse(body: &[u8]) -> Result<Value, Problem> {

@@ -5,10 +5,17 @@
 
 use hyper_util::client::legacy::connect::dns::Name;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::sync::Semaphore;
 use tower_service::Service;
+
+/// Most names that are looked up at the same time. Each takes a blocking thread until the system's
+/// resolver gives up, whether or not anybody still waits for the answer.
+const MOST_LOOKUPS: usize = 32;
 
 /// Networks that connections may go to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +28,7 @@ pub(super) enum Reach {
 
 impl Reach {
     fn allows(self, address: IpAddr) -> bool {
-        self == Reach::All || is_public(address)
+        self == Reach::All || is_public(address) && !is_own(address)
     }
 
     /// Whether a URL's host may be connected to as it is; a name is looked up later.
@@ -30,6 +37,9 @@ impl Reach {
         address.map_or(true, |address| self.allows(address))
     }
 }
+
+/// Azure's WireServer, which tells a machine its configuration.
+const AZURE_HOST: Ipv4Addr = Ipv4Addr::new(168, 63, 129, 16);
 
 /// Whether an address is of the Internet (the registries of RFC 6890, and multicast).
 fn is_public(address: IpAddr) -> bool {
@@ -48,6 +58,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || a == 0
         || a == 100 && (64..128).contains(&b) // shared by a provider's customers, RFC 6598
         || a == 192 && b == 0 && c == 0 // of protocols, RFC 6890
+        || a == 192 && b == 88 && c == 99 // relays of 6to4, RFC 7526
+        || address == AZURE_HOST
         || a == 198 && (18..20).contains(&b) // of benchmarks, RFC 2544
         || a >= 224; // multicast, reserved, broadcast
     !special
@@ -58,8 +70,11 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         return is_public_v4(inner);
     }
     // 2000::/3 is all that is in use of the Internet.
-    let segments = address.segments();
-    segments[0] & 0xe000 == 0x2000 && !(segments[0] == 0x2001 && matches!(segments[1], 0 | 0xdb8))
+    let [first, second, ..] = address.segments();
+    let special = first == 0x2001 && second < 0x200 // of protocols, RFC 2928
+        || first == 0x2001 && second == 0xdb8 // of documentation, RFC 3849
+        || first == 0x3fff && second < 0x1000; // of documentation, RFC 9637
+    first & 0xe000 == 0x2000 && !special
 }
 
 /// The address of IPv4 that one of IPv6 stands for: mapped, translated (RFC 6052), or 6to4 (RFC 3056).
@@ -75,6 +90,27 @@ fn inner_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
+/// Whether this machine has an address, or the one inside: services that are there for its own sake
+/// listen on its public addresses too.
+fn is_own(address: IpAddr) -> bool {
+    let inner = match address {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(address) => inner_v4(address).map(IpAddr::V4),
+    };
+    binds(address) || inner.is_some_and(binds)
+}
+
+/// Whether a socket can be bound to an address, which takes one of this machine's. Systems that let all
+/// addresses be bound (`ip_nonlocal_bind` of Linux) take one of documentation as well: they tell nothing.
+fn binds(address: IpAddr) -> bool {
+    let takes = |address: IpAddr| UdpSocket::bind((address, 0)).is_ok();
+    let nobodys: IpAddr = match address {
+        IpAddr::V4(_) => Ipv4Addr::new(192, 0, 2, 1).into(),
+        IpAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
+    };
+    takes(address) && !takes(nobodys)
+}
+
 /// All addresses of a name are private.
 #[derive(Debug, thiserror::Error)]
 #[error("its addresses are private")]
@@ -85,9 +121,46 @@ pub(super) struct Private;
 #[error("{0}")]
 pub(super) struct Unresolved(String);
 
-/// Looks names up as this system does.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Resolver(pub(super) Reach);
+/// Looks names up as this system does, so many at the same time.
+#[derive(Debug, Clone)]
+pub(super) struct Resolver {
+    reach: Reach,
+    patience: Duration,
+    lookups: Arc<Semaphore>,
+}
+
+impl Resolver {
+    /// A resolver that waits for an address so long, its turn included.
+    pub(super) fn new(reach: Reach, patience: Duration) -> Resolver {
+        Resolver { reach, patience, lookups: Arc::new(Semaphore::new(MOST_LOOKUPS)) }
+    }
+
+    /// The addresses of a name that may be connected to.
+    async fn resolve(self, name: Name) -> io::Result<std::vec::IntoIter<SocketAddr>> {
+        let reach = self.reach;
+        let found = tokio::time::timeout(self.patience, look_up(self.lookups, name)).await;
+        let found = found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        let found = found.map_err(|error| io::Error::other(Unresolved(error.to_string())))?;
+        let allowed: Vec<_> = found.filter(|address| reach.allows(address.ip())).collect();
+        match allowed.is_empty() {
+            true => Err(io::Error::other(Private)),
+            false => Ok(allowed.into_iter()),
+        }
+    }
+}
+
+/// The addresses of a name. The look-up itself holds its permit: it goes on when nobody waits for it.
+async fn look_up(
+    lookups: Arc<Semaphore>,
+    name: Name,
+) -> io::Result<std::vec::IntoIter<SocketAddr>> {
+    let permit = lookups.acquire_owned().await.map_err(io::Error::other)?;
+    let job = move || {
+        let _permit = permit;
+        (name.as_str(), 0).to_socket_addrs()
+    };
+    tokio::task::spawn_blocking(job).await?
+}
 
 impl Service<Name> for Resolver {
     type Response = std::vec::IntoIter<SocketAddr>;
@@ -99,16 +172,7 @@ impl Service<Name> for Resolver {
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
-        let Resolver(reach) = *self;
-        Box::pin(async move {
-            let found = tokio::net::lookup_host((name.as_str(), 0)).await;
-            let found = found.map_err(|error| io::Error::other(Unresolved(error.to_string())))?;
-            let allowed: Vec<_> = found.filter(|address| reach.allows(address.ip())).collect();
-            match allowed.is_empty() {
-                true => Err(io::Error::other(Private)),
-                false => Ok(allowed.into_iter()),
-            }
-        })
+        Box::pin(self.clone().resolve(name))
     }
 }
 
@@ -124,7 +188,10 @@ mod tests {
             "100.63.255.255",
             "172.32.0.1",
             "223.255.255.255",
+            "192.88.98.1",
+            "2001:200::1",
             "2606:4700::1",
+            "3fff:1000::1",
         ] {
             assert!(is_public(public.parse().unwrap()), "{public}");
         }
@@ -135,8 +202,10 @@ mod tests {
             "127.0.0.1",
             "127.255.0.1",
             "169.254.169.254",
+            "168.63.129.16",
             "172.16.0.1",
             "192.0.0.1",
+            "192.88.99.1",
             "192.168.1.1",
             "198.18.0.1",
             "224.0.0.1",
@@ -147,7 +216,11 @@ mod tests {
             "::ffff:127.0.0.1",
             "64:ff9b::a9fe:a9fe",
             "2002:7f00:1::",
+            "2001::1",
+            "2001:1ff::1",
             "2001:db8::1",
+            "3fff::1",
+            "3fff:fff::1",
             "fc00::1",
             "fd12::1",
             "fe80::1",
@@ -163,5 +236,28 @@ mod tests {
             assert!(!Reach::Public.allows_host(host) && Reach::All.allows_host(host), "{host}");
         }
         assert!(Reach::Public.allows_host("localhost"), "its address is looked at later");
+    }
+
+    #[test]
+    fn addresses_of_this_machine_are_known() {
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        for own in ["127.0.0.1", "::ffff:127.0.0.1", "64:ff9b::7f00:1"] {
+            assert!(is_own(address(own)), "{own}");
+        }
+        for other in ["192.0.2.1", "1.1.1.1", "2606:4700::1"] {
+            assert!(!is_own(address(other)), "{other}");
+        }
+    }
+
+    #[tokio::test]
+    async fn names_wait_for_their_turns_and_not_for_ever() {
+        let resolver = Resolver::new(Reach::All, Duration::from_millis(50));
+        let name = || "localhost".parse().unwrap();
+        let others = resolver.lookups.clone().acquire_many_owned(MOST_LOOKUPS as u32).await;
+        let error = resolver.clone().resolve(name()).await.unwrap_err();
+        assert!(error.get_ref().unwrap().is::<Unresolved>(), "{error}");
+        drop(others.unwrap());
+        let patient = Resolver { patience: Duration::from_secs(20), ..resolver };
+        assert!(patient.resolve(name()).await.unwrap().any(|found| found.ip().is_loopback()));
     }
 }

@@ -1,9 +1,10 @@
 //! Bodies between functions and hyper: requests that leave, answers that arrive.
 
 use bytes::Bytes;
-use hyper::Request;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
-use hyper::header::CONTENT_LENGTH;
+use hyper::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
+use hyper::{Method, Request};
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +14,9 @@ use tokio::runtime::Handle;
 use tokio::time::Sleep;
 use wfaas_function::{Body, ByteStream, OutgoingError, content_length};
 use wfaas_vm::BoxError;
+
+/// The wait for the first piece of a stream that need not be there: nobody's answer is far behind.
+const FIRST_PIECE: Duration = Duration::from_millis(50);
 
 /// Bytes of a request's body that have left.
 #[derive(Debug, Clone, Default)]
@@ -27,6 +31,8 @@ impl Progress {
 /// The body of a request.
 pub(super) struct Leaving {
     body: Body,
+    /// The first piece, where it was waited for.
+    first: Option<Result<Bytes, BoxError>>,
     /// Bytes to come, if that is known.
     left: Option<u64>,
     progress: Progress,
@@ -35,7 +41,7 @@ pub(super) struct Leaving {
 impl Leaving {
     pub(super) fn new(body: Body, progress: Progress) -> Leaving {
         let left = body.is_complete().then_some(body.len() as u64);
-        Leaving { body, left, progress }
+        Leaving { body, first: None, left, progress }
     }
 
     /// Takes the length of a stream from the head: hyper writes that of the body.
@@ -45,6 +51,36 @@ impl Leaving {
         let body = request.body_mut();
         body.left = body.left.or(announced);
         request
+    }
+
+    /// Has hyper send the stream of a request that has none as a rule. A stream that ends within
+    /// [`FIRST_PIECE`] without bytes is none.
+    pub(super) async fn insist(mut request: Request<Leaving>) -> Request<Leaving> {
+        let is_rare = matches!(*request.method(), Method::GET | Method::HEAD);
+        if is_rare && request.body().left.is_none() {
+            let _ = tokio::time::timeout(FIRST_PIECE, request.body_mut().wait()).await;
+            if !request.body().is_end_stream() {
+                let chunked = HeaderValue::from_static("chunked");
+                request.headers_mut().insert(TRANSFER_ENCODING, chunked);
+            }
+        }
+        request
+    }
+
+    /// Waits for the first piece, or the end.
+    async fn wait(&mut self) {
+        self.first = poll_fn(|context| self.body.poll_next(context)).await;
+        if self.first.is_none() {
+            self.left = Some(0);
+        }
+    }
+
+    /// The next piece.
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+        match self.first.take() {
+            Some(first) => Poll::Ready(Some(first)),
+            None => self.body.poll_next(context),
+        }
     }
 
     /// Counts a piece, or the end.
@@ -68,7 +104,7 @@ impl HttpBody for Leaving {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let next = ready!(self.body.poll_next(context)).transpose()?;
+        let next = ready!(self.poll_piece(context)).transpose()?;
         self.count(next.as_ref())?;
         Poll::Ready(next.map(|piece| Ok(Frame::data(piece))))
     }

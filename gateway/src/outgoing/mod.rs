@@ -100,6 +100,7 @@ impl NetworkClient {
         progress: Progress,
     ) -> Result<Response<Incoming>, Failure> {
         let hyper = self.hyper(request.uri()).await;
+        let request = Leaving::insist(request).await;
         let mut answer = std::pin::pin!(hyper.request(request));
         let mut patience = timeouts.connect.saturating_add(timeouts.first_byte);
         loop {
@@ -121,10 +122,11 @@ fn reach(private: bool) -> Reach {
 type Trusting = ConfigBuilder<ClientConfig, WantsClientCert>;
 
 fn clients(reach: Reach, trusting: Trusting) -> Clients {
-    let mut connector = HttpConnector::new_with_resolver(Resolver(reach));
+    let patience = Timeouts::default().connect;
+    let mut connector = HttpConnector::new_with_resolver(Resolver::new(reach, patience));
     connector.enforce_http(false);
     connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(Timeouts::default().connect));
+    connector.set_connect_timeout(Some(patience));
     let connector = HttpsConnectorBuilder::new()
         .with_tls_config(trusting.with_no_client_auth())
         .https_or_http()

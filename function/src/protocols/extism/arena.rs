@@ -5,7 +5,7 @@
 //! | never  | block | gap | block | gap | ...   a gap stands for the record of its block
 //! ```
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 /// The first address of a block: 0 is none.
@@ -25,8 +25,8 @@ pub(super) struct Arena {
     bytes: Vec<u8>,
     /// Bytes of all blocks there have been, with their gaps.
     used: usize,
-    /// Blocks by their address.
-    blocks: HashMap<u64, Block>,
+    /// Blocks by their address, in a tree: it grows evenly, whereas a table would move all its entries.
+    blocks: BTreeMap<u64, Block>,
     /// Addresses of blocks that were given back, by their capacity.
     free: BTreeMap<u64, Vec<u64>>,
     limit: u64,
@@ -48,7 +48,7 @@ struct Block {
 impl Arena {
     /// An empty one that may have so many bytes.
     pub(super) fn new(limit: u64) -> Arena {
-        Arena { bytes: Vec::new(), used: 0, blocks: HashMap::new(), free: BTreeMap::new(), limit }
+        Arena { bytes: Vec::new(), used: 0, blocks: BTreeMap::new(), free: BTreeMap::new(), limit }
     }
 
     /// The address of a new block of zeros; `None` if it is empty, or there is no room.

@@ -3,7 +3,7 @@
 //! A plug-in that breaks a rule is ended, as other hosts of such plug-ins do.
 
 use super::arena::{Allocated, PIECE};
-use super::kernel::Kernel;
+use super::kernel::{Kernel, MAX_NAME};
 use super::{KERNEL, http};
 use crate::invoke::GuestFault;
 use crate::state::State;
@@ -164,30 +164,18 @@ fn link_settings(linker: &mut Linker<State>) {
     linker
         .func_wrap(KERNEL, "config_get", |mut caller: Host<'_>, name: u64| {
             let kernel = kernel(&mut caller);
-            let name = kernel.text(name).map_err(fault)?;
-            let value = kernel.terms.config.get(&name).cloned();
+            let name = kernel.text(name, MAX_NAME).map_err(fault)?;
+            let value = kernel.terms.config.get(name).cloned();
             kernel.answer(value.as_deref().map(str::as_bytes)).map_err(fault)
         })
         .func_wrap(KERNEL, "var_get", |mut caller: Host<'_>, name: u64| {
             let kernel = kernel(&mut caller);
-            let name = kernel.text(name).map_err(fault)?;
-            let value = kernel.variable(&name).map(<[u8]>::to_vec);
+            let name = kernel.text(name, MAX_NAME).map_err(fault)?;
+            let value = kernel.variable(name).map(<[u8]>::to_vec);
             kernel.answer(value.as_deref()).map_err(fault)
         })
         .func_wrap(KERNEL, "var_set", |mut caller: Host<'_>, name: u64, value: u64| {
-            let kernel = kernel(&mut caller);
-            let name = kernel.text(name).map_err(fault)?;
-            let value = match value {
-                0 => None,
-                address => Some(
-                    kernel
-                        .arena
-                        .block(address)
-                        .ok_or_else(|| fault("there is no block for the value at this address"))?,
-                ),
-            };
-            let value = value.map(<[u8]>::to_vec);
-            kernel.set_variable(name, value).map_err(fault)
+            kernel(&mut caller).set_variable_to(name, value).map_err(fault)
         });
 }
 
@@ -203,9 +191,7 @@ fn link_log(linker: &mut Linker<State>) {
             if number < LOG_LEVEL {
                 return Ok(());
             }
-            let kernel = kernel(&mut caller);
-            let message = kernel.text(message).map_err(fault)?;
-            if let Some(event) = kernel.log(level, &message) {
+            if let Some(event) = kernel(&mut caller).log(level, message).map_err(fault)? {
                 caller.data().log(event);
             }
             Ok::<(), BoxError>(())

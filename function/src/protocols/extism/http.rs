@@ -12,6 +12,9 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use wfaas_vm::{BoxError, Linker, MaybeFuture};
 
+/// Most bytes of a description: about twice those of the largest head.
+const MAX_DESCRIPTION: usize = 128 << 10;
+
 /// The description of a request, in JSON.
 #[derive(Deserialize)]
 struct Description {
@@ -76,7 +79,8 @@ fn request(
     description: u64,
     body: u64,
 ) -> Result<(String, Request<Body>), BoxError> {
-    let Description { url, method, headers } = serde_json::from_str(&kernel.text(description)?)?;
+    let description = kernel.text(description, MAX_DESCRIPTION)?;
+    let Description { url, method, headers } = serde_json::from_str(description)?;
     let body = match body {
         0 => Body::default(),
         address => Body::complete(

@@ -19,8 +19,14 @@ pub(super) struct Terms {
 /// Most bytes of variables, names and values together.
 pub(super) const MAX_VARIABLES: usize = 1 << 20;
 
+/// Most bytes of a name, of a setting or a variable.
+pub(super) const MAX_NAME: usize = 64 << 10;
+
 /// Bytes that a variable counts besides its own.
 const VARIABLE_BYTES: usize = 64;
+
+/// The variables have reached [`MAX_VARIABLES`].
+const FULL: &str = "the variables are full";
 
 /// Bytes that the log adds to a line, about.
 const LINE_BYTES: usize = 100;
@@ -89,11 +95,14 @@ impl Kernel {
 
     /// Why a call that returned `code` failed; `None` if it did not.
     pub(super) fn failure(&self, code: i32) -> Option<String> {
-        let message = self.arena.block(self.error).map(String::from_utf8_lossy);
+        let message = self.arena.block(self.error);
         if code == 0 && message.is_none() {
             return None;
         }
-        let message = message.unwrap_or("no error is set".into());
+        // Some bytes more than are shown, so that an ellipsis stands for the rest.
+        let beginning = |block: &[u8]| block[..block.len().min(untrusted::MAX_TEXT + 8)].to_vec();
+        let message = message.map_or_else(|| b"no error is set".to_vec(), beginning);
+        let message = String::from_utf8_lossy(&message);
         Some(untrusted::text(message).to_string())
     }
 
@@ -105,10 +114,26 @@ impl Kernel {
         }
     }
 
-    /// The text of a block.
-    pub(super) fn text(&self, address: u64) -> Result<String, &'static str> {
+    /// The text of a block, which has `most` bytes at the most.
+    pub(super) fn text(&self, address: u64, most: usize) -> Result<&str, &'static str> {
         let block = self.arena.block(address).ok_or("there is no block at this address")?;
-        String::from_utf8(block.to_vec()).map_err(|_| "the block is no text in UTF-8")
+        let block =
+            Some(block).filter(|block| block.len() <= most).ok_or("the block is too long")?;
+        str::from_utf8(block).map_err(|_| "the block is no text in UTF-8")
+    }
+
+    /// The text at the beginning of a block: the rest of it is not looked at.
+    fn beginning(&self, address: u64, most: usize) -> Result<&str, &'static str> {
+        let block = self.arena.block(address).ok_or("there is no block at this address")?;
+        let bytes = &block[..block.len().min(most)];
+        let bytes = match str::from_utf8(bytes) {
+            // The end is within a character.
+            Err(error) if error.error_len().is_none() && bytes.len() < block.len() => {
+                &bytes[..error.valid_up_to()]
+            }
+            _ => bytes,
+        };
+        str::from_utf8(bytes).map_err(|_| "the block is no text in UTF-8")
     }
 
     /// The address of a block with an answer; 0 for none.
@@ -149,12 +174,24 @@ impl Kernel {
         self.variables.get(name).map(Vec::as_slice)
     }
 
+    /// Sets a variable to the bytes of a block, or removes it: 0 is no block.
+    pub(super) fn set_variable_to(&mut self, name: u64, value: u64) -> Result<(), &'static str> {
+        let name = self.text(name, MAX_NAME)?.to_owned();
+        let value = match value {
+            0 => None,
+            address => {
+                let block = self.arena.block(address);
+                Some(block.ok_or("there is no block for the value at this address")?)
+            }
+        };
+        if value.is_some_and(|value| value.len() > MAX_VARIABLES) {
+            return Err(FULL);
+        }
+        self.set_variable(name, value.map(<[u8]>::to_vec))
+    }
+
     /// Sets a variable, or removes it.
-    pub(super) fn set_variable(
-        &mut self,
-        name: String,
-        value: Option<Vec<u8>>,
-    ) -> Result<(), &'static str> {
+    fn set_variable(&mut self, name: String, value: Option<Vec<u8>>) -> Result<(), &'static str> {
         let bytes = |name: &str, value: &[u8]| name.len() + value.len() + VARIABLE_BYTES;
         if let Some(old) = self.variables.remove(&name) {
             self.variable_bytes -= bytes(&name, &old);
@@ -162,24 +199,31 @@ impl Kernel {
         let Some(value) = value else { return Ok(()) };
         let more = bytes(&name, &value);
         if self.variable_bytes + more > MAX_VARIABLES {
-            return Err("the variables are full");
+            return Err(FULL);
         }
         self.variable_bytes += more;
         self.variables.insert(name, value);
         Ok(())
     }
 
-    /// The event for the log of a message; none after the limit was reached.
-    pub(super) fn log(&mut self, level: &str, message: &str) -> Option<LogEvent> {
-        let message = &message[..message.floor_char_boundary(untrusted::MAX_LINE)];
+    /// The event for the log of the message in a block; none after the limit was reached.
+    pub(super) fn log(
+        &mut self,
+        level: &str,
+        message: u64,
+    ) -> Result<Option<LogEvent>, &'static str> {
+        if self.log_is_full {
+            return Ok(None);
+        }
+        let message = self.beginning(message, untrusted::MAX_LINE)?;
         let line = untrusted::line(format_args!("{level}: {message}")).to_string();
         let bytes = self.log_bytes.saturating_add((line.len() + LINE_BYTES) as u64);
-        if bytes > self.terms.log || self.log_is_full {
-            let first = !std::mem::replace(&mut self.log_is_full, true);
-            return first.then_some(LogEvent::Limit);
+        if bytes > self.terms.log {
+            self.log_is_full = true;
+            return Ok(Some(LogEvent::Limit));
         }
         self.log_bytes = bytes;
-        Some(LogEvent::Line(line))
+        Ok(Some(LogEvent::Line(line)))
     }
 }
 
@@ -226,9 +270,32 @@ mod tests {
     fn the_log_ends_with_its_limit() {
         let mut kernel = kernel(Terms { log: 250, ..Terms::default() });
         let line = LogEvent::Line("info: a\\u{1b}b".to_owned());
-        assert_eq!(kernel.log("info", "a\x1bb"), Some(line.clone()));
-        assert_eq!(kernel.log("info", "a\x1bb"), Some(line));
-        assert_eq!(kernel.log("info", "c"), Some(LogEvent::Limit));
-        assert_eq!(kernel.log("info", "d"), None);
+        let message = kernel.arena.put(b"a\x1bb").unwrap();
+        assert_eq!(kernel.log("info", message), Ok(Some(line.clone())));
+        assert_eq!(kernel.log("info", message), Ok(Some(line)));
+        assert_eq!(kernel.log("info", message), Ok(Some(LogEvent::Limit)));
+        assert_eq!(kernel.log("info", message), Ok(None));
+    }
+
+    #[test]
+    fn the_rest_of_a_long_block_is_not_looked_at() {
+        let mut kernel = kernel(Terms { log: 1 << 20, ..Terms::default() });
+        let mut long = "é".repeat(untrusted::MAX_LINE).into_bytes();
+        long.push(0xff);
+        let long = kernel.arena.put(&[b"x", &long[..]].concat()).unwrap();
+        assert!(matches!(kernel.log("info", long), Ok(Some(LogEvent::Line(_)))));
+        assert_eq!(kernel.text(long, MAX_NAME), Err("the block is no text in UTF-8"));
+        assert_eq!(kernel.text(long, untrusted::MAX_LINE), Err("the block is too long"));
+        let cut = kernel.arena.put(b"x\xc3").unwrap();
+        assert!(kernel.log("info", cut).is_err(), "it ends within a character itself");
+    }
+
+    #[test]
+    fn long_errors_are_cut() {
+        let mut kernel = kernel(Terms::default());
+        kernel.error = kernel.arena.put(&[0xff; 512 << 10]).unwrap();
+        let message = kernel.failure(1).unwrap();
+        assert!(message.starts_with('\u{fffd}') && message.ends_with('…'));
+        assert!(message.len() <= untrusted::MAX_TEXT + "…".len(), "{}", message.len());
     }
 }
