@@ -74,7 +74,7 @@ struct State {
 }
 
 /// Most bytes that wait for a reply.
-const MAX_WAITING: usize = crate::reply::WINDOW;
+pub(super) const MAX_WAITING: usize = crate::reply::WINDOW;
 
 /// Why a body cannot be written any further.
 const EARLY: &str = "the component wrote more than 64 KiB of a body before it sent the head";
@@ -173,6 +173,14 @@ impl OutgoingBody {
     /// Of an answer.
     pub(super) fn of_answer(writing: Writing) -> OutgoingBody {
         OutgoingBody { writing, has_stream: false, of_client: true }
+    }
+
+    /// Adds it to the guest's handles. What may wait in it counts here, and with whom it was made from: either is
+    /// dropped first.
+    pub(super) fn insert(self, host: &mut Host<'_, '_>) -> Result<Value, Stop> {
+        let handle = host.resources().insert(self)?;
+        host.resources().keep(handle, MAX_WAITING)?;
+        Ok(Value::ok(Value::Handle(handle)))
     }
 
     /// Of a request to another server.
