@@ -4,7 +4,7 @@ use super::{Component, MAX_FLAT_PARAMS, Resources, Slice, Value, Violation, next
 use wfaas_vm::component::{Function, StringEncoding, Type, TypeIndex, discriminant_bytes};
 
 /// Most values that a guest may pass to one call.
-const BUDGET: usize = 1 << 16;
+const BUDGET: usize = 1 << 13;
 
 /// Bytes of a string that count as a value.
 const STRING_BYTES: usize = 16;
