@@ -69,6 +69,11 @@ impl OutputStream {
         self.output(table).map_or(most, |output| output.room(most))
     }
 
+    /// Whether it goes to the log, line by line.
+    pub(super) fn is_log(&mut self, table: &mut Table) -> bool {
+        self.output(table).is_some_and(|output| output.is_log())
+    }
+
     /// Ready when a write takes no wait for the other side of a stream.
     pub(super) fn poll(&mut self, table: &mut Table, context: &mut Context<'_>) -> Poll<()> {
         self.output(table).map_or(Poll::Ready(()), |output| output.poll(context))
