@@ -1,6 +1,6 @@
 //! Output streams: a standard stream, a sink of the embedder's, or a file.
 
-use crate::files::{File, WriteAt};
+use crate::files::{Durability, File, WriteAt};
 use crate::stdio::{Output, Shared, WriteError, Written};
 use crate::table::{Object, Table};
 use crate::wait::Watched;
@@ -21,8 +21,8 @@ pub(super) enum Sink {
     Descriptor(u32),
     /// The embedder's.
     Output(Output),
-    /// A file.
-    File { file: Arc<dyn File>, at: WriteAt },
+    /// A file, and what has to be on the disk when a write returns.
+    File { file: Arc<dyn File>, at: WriteAt, durability: Durability },
 }
 
 impl OutputStream {
