@@ -175,17 +175,17 @@ pub(super) struct OutgoingBody {
 }
 
 impl OutgoingBody {
-    /// Of an answer.
-    pub(super) fn of_answer(writing: Writing) -> OutgoingBody {
-        OutgoingBody { writing, has_stream: false, of_client: true }
-    }
-
     /// Adds it to the guest's handles. What may wait in it counts here, and with whom it was made from: either is
     /// dropped first.
     pub(super) fn insert(self, host: &mut Host<'_, '_>) -> Result<Value, Stop> {
         let handle = host.resources().insert(self)?;
         host.resources().keep(handle, MAX_WAITING)?;
         Ok(Value::ok(Value::Handle(handle)))
+    }
+
+    /// Of an answer.
+    pub(super) fn of_answer(writing: Writing) -> OutgoingBody {
+        OutgoingBody { writing, has_stream: false, of_client: true }
     }
 
     /// Of a request to another server.
