@@ -193,6 +193,12 @@ fn handler(handle: &str) -> Fused {
         &[borrow_stream, bytes],
         Some(written),
     );
+    fused.import(
+        ("wasi:cli/stderr@0.2.3", "get-stderr"),
+        ("stderr", "(result i32)"),
+        &[],
+        Some(own_stream),
+    );
     let moved = fused.result(Some(long), Some(error));
     fused.import(
         (STREAMS, "[method]output-stream.blocking-splice"),
@@ -335,6 +341,33 @@ fn a_splice_does_not_wait_for_room_that_nobody_makes() {
     let (_, answer) = polled(&function, Exchange::new(Request::new(pieces(&["some"]))));
     let error = answer.expect_err("it ends");
     assert!(error.to_string().contains("room"), "{error}");
+}
+
+#[test]
+fn a_splice_to_the_log_is_short() {
+    let splice = "(call $consume (local.get $in) (i32.const 64))
+        (call $stream (i32.load (i32.const 68)) (i32.const 64))
+        (call $splice (call $stderr) (i32.load (i32.const 68)) (i64.const 2000) (i32.const 64))
+        (if (i64.ne (i64.load (i32.const 72)) (i64.const 512)) (then unreachable))";
+    let function = handler(splice).try_function().expect("it is a function");
+    let lines = Body::complete("\n".repeat(2000));
+    let error = function.handle(Exchange::new(Request::new(lines))).expect_err("no answer");
+    assert_eq!(error.downcast_ref(), Some(&HandlerError::NoAnswer), "{error}");
+}
+
+#[test]
+fn bytes_that_may_wait_for_a_head_are_counted() {
+    let many = |count: usize| {
+        let error = failure(&format!(
+            "(local.set $input (i32.const {count}))
+            (loop $more {MAKE}
+                (br_if $more
+                    (local.tee $input (i32.sub (local.get $input) (i32.const 1)))))"
+        ));
+        error.downcast_ref::<Violation>().cloned()
+    };
+    assert_eq!(many(20), None);
+    assert!(matches!(many(64), Some(Violation::TooMuchKept { .. })));
 }
 
 /// Copies an input stream to the answer, piece by piece: waits until something is there, then reads.

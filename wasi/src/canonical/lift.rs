@@ -1,10 +1,10 @@
 //! Lifting: values of core arguments, and of what they point to.
 
 use super::{Component, MAX_FLAT_PARAMS, Resources, Slice, Value, Violation, next, strings};
-use wfaas_vm::component::{Function, StringEncoding, Type, TypeIndex, discriminant_bytes};
+use wfaas_vm::component::{Function, Layout, StringEncoding, Type, TypeIndex, discriminant_bytes};
 
 /// Most values that a guest may pass to one call.
-const BUDGET: usize = 1 << 16;
+const BUDGET: usize = 1 << 13;
 
 /// Bytes of a string that count as a value.
 const STRING_BYTES: usize = 16;
@@ -51,7 +51,9 @@ impl<'a> Lift<'a> {
     ) -> Result<Vec<Value>, Violation> {
         let types = function.params.iter().map(|param| param.ty);
         if self.component.flat_params(function) > MAX_FLAT_PARAMS {
-            return self.fields(types, Flat(cells).next() as u32);
+            let at = Flat(cells).next() as u32;
+            self.check_record(types.clone(), at)?;
+            return self.fields(types, at);
         }
         let mut flat = Flat(cells);
         types.map(|ty| self.flat(ty, &mut flat)).collect()
@@ -158,6 +160,22 @@ impl<'a> Lift<'a> {
         }
     }
 
+    /// Checks the range of a record of these fields.
+    fn check_record(
+        &self,
+        types: impl Iterator<Item = TypeIndex>,
+        at: u32,
+    ) -> Result<(), Violation> {
+        let (mut size, mut record_align) = (0_u32, 1);
+        for ty in types {
+            let Layout { size: field, align, .. } = self.component.layout(ty);
+            size = next(size, align)?.checked_add(field).ok_or(Violation::OutOfBounds)?;
+            record_align = record_align.max(align);
+        }
+        self.range(at, next(size, record_align)?, record_align).map(drop)
+    }
+
+    /// The fields of a record, whose range is checked. It may end where addresses do.
     fn fields(
         &mut self,
         types: impl Iterator<Item = TypeIndex>,
@@ -168,7 +186,7 @@ impl<'a> Lift<'a> {
             let layout = self.component.layout(ty);
             at = next(at, layout.align)?;
             values.push(self.load(ty, at)?);
-            at = at.checked_add(layout.size).ok_or(Violation::OutOfBounds)?;
+            at = at.wrapping_add(layout.size);
         }
         Ok(values)
     }

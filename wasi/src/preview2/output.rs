@@ -1,6 +1,6 @@
 //! Output streams: a standard stream, a sink of the embedder's, or a file.
 
-use crate::files::{File, WriteAt};
+use crate::files::{Durability, File, WriteAt};
 use crate::stdio::{Output, Shared, WriteError, Written};
 use crate::table::{Object, Table};
 use crate::wait::Watched;
@@ -21,8 +21,8 @@ pub(super) enum Sink {
     Descriptor(u32),
     /// The embedder's.
     Output(Output),
-    /// A file.
-    File { file: Arc<dyn File>, at: WriteAt },
+    /// A file, and what has to be on the disk when a write returns.
+    File { file: Arc<dyn File>, at: WriteAt, durability: Durability },
 }
 
 impl OutputStream {
@@ -67,6 +67,11 @@ impl OutputStream {
     /// Bytes that a write takes without a wait for the other side of a stream; `most`, if there is no such side.
     pub(super) fn room(&mut self, table: &mut Table, most: usize) -> usize {
         self.output(table).map_or(most, |output| output.room(most))
+    }
+
+    /// Whether it goes to the log, line by line.
+    pub(super) fn is_log(&mut self, table: &mut Table) -> bool {
+        self.output(table).is_some_and(|output| output.is_log())
     }
 
     /// Ready when a write takes no wait for the other side of a stream.

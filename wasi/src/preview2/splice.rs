@@ -21,12 +21,25 @@ pub(super) fn blocking_splice(host: &mut Host<'_, '_>, args: &[Value]) -> Result
 /// Why a splice ends that no wait would help: its stream says that it is ready, and has no room.
 const NOBODY_MAKES_ROOM: &str = "the component waits for room that only it could make";
 
+/// Most bytes of a splice to the log: each may be a line.
+const MAX_LOGGED: usize = 512;
+
+/// Bytes that a stream takes of a splice, if it is ready.
+fn room_of_splice(host: &mut Host<'_, '_>, to: u32) -> Result<usize, Stop> {
+    let room = room_of_ready(host, to)?;
+    let (resources, table, _) = host.wasi().resources_and_table();
+    match resources.get::<OutputStream>(to)?.is_log(table) {
+        true => Ok(room.min(MAX_LOGGED)),
+        false => Ok(room),
+    }
+}
+
 /// Moves bytes from one stream to another, no more than the other one takes at once.
 fn splicing(host: &mut Host<'_, '_>, args: &[Value], blocking: Blocking) -> Result<Value, Stop> {
     let [to, from, len] = super::args(args)?;
     let (to, from) = (to.handle()?, from.handle()?);
     let takes_some = poll::is_ready(host, to)?;
-    let room = if takes_some { room_of_ready(host, to)? } else { 0 };
+    let room = if takes_some { room_of_splice(host, to)? } else { 0 };
     match (room, blocking) {
         (0, Blocking::Yes) if takes_some => return Err(Stop::end(NOBODY_MAKES_ROOM)),
         (0, Blocking::Yes) => return Err(Stop::wait_for(host, to)),

@@ -9,7 +9,7 @@ use super::input::{Found, Source};
 use super::output::Sink;
 use super::{InputStream, OutputStream, Pollable, poll, splice};
 use crate::canonical::{Slice, Value};
-use crate::files::{self, Durability, WriteAt};
+use crate::files::{self, WriteAt};
 use crate::stdio::WriteError;
 
 pub(super) const STREAMS: Interface = Interface {
@@ -238,12 +238,13 @@ fn write_file(host: &mut Host<'_, '_>, handle: u32, bytes: Written) -> Result<Va
         Written::Guest(slice) => host.bytes(slice)?[done..done + wanted].to_vec(),
         Written::Zeros(_) => vec![0; wanted],
     };
-    let Sink::File { file, at } = &host.resources().get::<OutputStream>(handle)?.sink else {
+    let Sink::File { file, at, durability } = &host.resources().get::<OutputStream>(handle)?.sink
+    else {
         return Ok(closed());
     };
-    let (file, at) = (file.clone(), *at);
+    let (file, at, durability) = (file.clone(), *at, *durability);
     let blocks = file.blocks();
-    let write = move || file.write(&part, at, Durability::None);
+    let write = move || file.write(&part, at, durability);
     host.work(blocks, write, move |host, written| {
         let written = match written {
             Ok(written) => written,

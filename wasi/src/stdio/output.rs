@@ -178,6 +178,11 @@ impl Output {
         matches!(&self.0, Sink::Stream(Stream(sink)) if sink.is_full())
     }
 
+    /// Whether it is the log.
+    pub(crate) fn is_log(&self) -> bool {
+        matches!(self.0, Sink::Log(_))
+    }
+
     /// Bytes that a write takes at once, at most `most`. A stream of this process is ready.
     pub(crate) fn room(&self, most: usize) -> usize {
         match &self.0 {

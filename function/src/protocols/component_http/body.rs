@@ -71,10 +71,12 @@ struct State {
     reply: Option<Reply>,
     is_finished: bool,
     is_sent_elsewhere: bool,
+    /// Whether it was dropped.
+    is_given_up: bool,
 }
 
 /// Most bytes that wait for a reply.
-const MAX_WAITING: usize = crate::reply::WINDOW;
+pub(super) const MAX_WAITING: usize = crate::reply::WINDOW;
 
 /// Why a body cannot be written any further.
 const EARLY: &str = "the component wrote more than 64 KiB of a body before it sent the head";
@@ -100,8 +102,10 @@ impl Writing {
         self.connect(reply.clone())?;
         let mut state = self.lock();
         state.is_sent_elsewhere = true;
-        if state.is_finished {
-            reply.complete();
+        match &*state {
+            State { is_finished: true, .. } => reply.complete(),
+            State { is_given_up: true, .. } => reply.break_off(),
+            _ => {}
         }
         Ok(Body::stream(Box::new(Sent(reply))))
     }
@@ -117,7 +121,8 @@ impl Writing {
 
     /// Notes that nothing more comes: one that is not finished has broken off.
     fn give_up(&self) {
-        let state = self.lock();
+        let mut state = self.lock();
+        state.is_given_up = true;
         if let Some(reply) = state.reply.as_ref().filter(|_| state.is_sent_elsewhere) {
             reply.break_off();
         }
@@ -170,6 +175,14 @@ pub(super) struct OutgoingBody {
 }
 
 impl OutgoingBody {
+    /// Adds it to the guest's handles. What may wait in it counts here, and with whom it was made from: either is
+    /// dropped first.
+    pub(super) fn insert(self, host: &mut Host<'_, '_>) -> Result<Value, Stop> {
+        let handle = host.resources().insert(self)?;
+        host.resources().keep(handle, MAX_WAITING)?;
+        Ok(Value::ok(Value::Handle(handle)))
+    }
+
     /// Of an answer.
     pub(super) fn of_answer(writing: Writing) -> OutgoingBody {
         OutgoingBody { writing, has_stream: false, of_client: true }
@@ -228,4 +241,21 @@ pub(super) fn finish_outgoing(host: &mut Host<'_, '_>, values: &[Value]) -> Resu
     }
     body.writing.finish();
     Ok(Value::done())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::Waker;
+
+    #[test]
+    fn a_body_that_was_dropped_before_its_request_is_sent_breaks_off() {
+        let mut writing = Writing::default();
+        writing.write(b"some").unwrap();
+        drop(OutgoingBody::of_request(writing.clone()));
+        let mut body = writing.send().unwrap();
+        let mut next = || body.poll_next(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(next(), Poll::Ready(Some(Ok(bytes))) if bytes == "some"));
+        assert!(matches!(next(), Poll::Ready(Some(Err(_)))));
+    }
 }

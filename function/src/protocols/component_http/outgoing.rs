@@ -2,7 +2,7 @@
 //! send them.
 
 use super::super::component;
-use super::body::{OutgoingBody, Writing};
+use super::body::{MAX_WAITING, OutgoingBody, Writing};
 use super::incoming::{METHODS, method_value};
 use super::options::RequestOptions;
 use super::received::FutureResponse;
@@ -65,8 +65,9 @@ pub(super) fn body(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, S
         return Ok(Value::failed());
     }
     let writing = request.body.insert(Writing::default()).clone();
-    let body = host.resources().insert(OutgoingBody::of_request(writing))?;
-    Ok(Value::ok(Value::Handle(body)))
+    let kept = fields::bytes(&request.headers) + REQUEST_BYTES + MAX_WAITING;
+    host.resources().keep(of.handle()?, kept)?;
+    OutgoingBody::of_request(writing).insert(host)
 }
 
 pub(super) fn method(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {

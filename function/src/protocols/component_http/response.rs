@@ -1,6 +1,6 @@
 //! `outgoing-response` and `response-outparam`: the answer of the exchange.
 
-use super::body::{OutgoingBody, Writing};
+use super::body::{MAX_WAITING, OutgoingBody, Writing};
 use super::{HandlerError, error, fields};
 use crate::head;
 use crate::reply::Reply;
@@ -91,8 +91,9 @@ pub(super) fn body(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, S
         return Ok(Value::failed());
     }
     let writing = response.body.insert(Writing::default()).clone();
-    let body = host.resources().insert(OutgoingBody::of_answer(writing))?;
-    Ok(Value::ok(Value::Handle(body)))
+    let kept = fields::bytes(&response.headers) + MAX_WAITING;
+    host.resources().keep(of.handle()?, kept)?;
+    OutgoingBody::of_answer(writing).insert(host)
 }
 
 pub(super) fn set(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {

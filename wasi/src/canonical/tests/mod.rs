@@ -1,5 +1,6 @@
 //! Lifting and lowering against a model that is written straight from `CanonicalABI.md`.
 
+mod limits;
 mod model;
 
 use super::*;

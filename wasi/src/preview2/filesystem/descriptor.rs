@@ -26,11 +26,14 @@ pub(super) fn read_via_stream(host: &mut Host<'_, '_>, values: &[Value]) -> Resu
 }
 
 fn write_stream(host: &mut Host<'_, '_>, descriptor: &Value, at: WriteAt) -> Result<Value, Stop> {
-    let file = match get(host, descriptor)?.file() {
+    let descriptor = get(host, descriptor)?;
+    let durability = descriptor.durability();
+    let file = match descriptor.file() {
         Ok(file) => file,
         Err(error) => return Ok(failed(error)),
     };
-    let stream = host.resources().insert(OutputStream::of(Sink::File { file, at }))?;
+    let sink = Sink::File { file, at, durability };
+    let stream = host.resources().insert(OutputStream::of(sink))?;
     host.resources().keep(stream, DESCRIPTOR_BYTES)?;
     Ok(Value::ok(Value::Handle(stream)))
 }
