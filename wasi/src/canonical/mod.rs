@@ -2,8 +2,8 @@
 //!
 //! * a [`Component`] is the types of one component, with their sizes;
 //! * a [`Value`] is a value of such a type, on its way;
-//! * [`Lift`] makes values of core arguments and memory, and believes nothing that the guest says;
-//! * [`Lower`] makes a core result of a value; what needs memory of the guest's is left in a [`Pending`], which
+//! * `Lift` makes values of core arguments and memory, and believes nothing that the guest says;
+//! * `Lower` makes a core result of a value; what needs memory of the guest's is left in a `Pending`, which
 //!   asks for one block after the other: no host frame is below the guest's `realloc`;
 //! * [`Resources`] is the handle table of one instance, with the things that handles stand for.
 //!
