@@ -2,6 +2,7 @@
 
 use crate::{BuildError, Options};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use wfaas_abi::component::Bindings;
 use wfaas_component::{Fused, fuse, is_component};
 use wfaas_function::protocols::component::missing_imports;
@@ -38,13 +39,21 @@ impl<'a> Core<'a> {
         Ok(Core { module: module.into(), bindings, missing })
     }
 
-    /// What people should know about its imports.
+    /// A sentence about imports that no instance is given.
     pub(crate) fn note(&self) -> Option<String> {
-        let missing = self.missing.join(", ");
-        (!missing.is_empty()).then(|| format!("not supported, a call ends the instance: {missing}"))
+        let mut interfaces: BTreeMap<&str, u32> = BTreeMap::new();
+        for name in &self.missing {
+            let interface = name.split(' ').next().unwrap_or_default();
+            *interfaces.entry(interface).or_default() += 1;
+        }
+        let counted = interfaces.iter().map(|(name, functions)| format!("{name} ({functions})"));
+        let all = counted.collect::<Vec<_>>().join(", ");
+        let note =
+            "functions that are not supported, a call ends the instance (`inspect` lists them)";
+        (!all.is_empty()).then(|| format!("{note}: {all}"))
     }
 
-    /// What the compiler is asked for.
+    /// Options of the compiler.
     pub(crate) fn compiler_options<'b>(
         &'b self,
         options: &'b Options,

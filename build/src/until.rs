@@ -133,7 +133,7 @@ fn check(wasi: &mut Wasi, protocol: &dyn Protocol, has_inputs: bool) -> Result<(
     if protocol.tells_by_environment() && wasi.gave_variables() {
         return Err(InitError::HasVariables(protocol.about().guest));
     }
-    // What was written before are the answers to warm-up requests.
+    // Output up to here: answers to warm-up requests.
     let written = wasi.take_captured().len();
     if written > 0 && !has_inputs { Err(InitError::Wrote(written)) } else { Ok(()) }
 }

@@ -150,7 +150,7 @@ impl Recipe {
         }
         let built = wfaas_build::build(&module, spec, &options, &Progress::start());
         let built = built.map_err(|error| build_failure(error, wasm, spec))?;
-        // What is in a directory is in no key.
+        // Contents of directories are in no key.
         if let Some(place) = place.filter(|_| !built.report.saw_dirs) {
             place.put(&built);
         }

@@ -45,7 +45,7 @@ use wfaas_abi::component::Bindings;
 pub struct Fused {
     /// The bytes of the module.
     pub module: Vec<u8>,
-    /// What its imports and exports are for.
+    /// Meaning of its imports and exports.
     pub bindings: Bindings,
 }
 

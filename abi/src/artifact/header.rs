@@ -95,7 +95,7 @@ sections! {
     Sites, ".wfaas.sites", u8;
     /// UTF-8 strings that the other records and the symbol table refer to, each once.
     Strings, ".wfaas.strings", u8;
-    /// What a fused module has to do with its host, as [`component`](crate::component) has it; empty for a
+    /// Bindings of a fused module, as [`component`](crate::component) has it; empty for a
     /// core module.
     Component, ".wfaas.component", u8;
     /// Sizes in WebAssembly pages of the memories in the image, by place; zero where there is none.

@@ -15,7 +15,7 @@ pub(super) use crate::exec::runner::{Outcome, Runner};
 /// Machine code of an engine's own.
 pub(super) struct Compiled<'c>(pub(super) &'c [u8]);
 
-/// What programs run on.
+/// Engines that run programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Engine {
     /// wfaas with its defaults.

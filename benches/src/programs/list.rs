@@ -9,7 +9,7 @@ pub(crate) struct Program {
     pub(crate) language: Language,
 }
 
-/// What a program is measured for.
+/// Purpose of measuring a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Part {

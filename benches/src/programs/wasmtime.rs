@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 use wasmtime::{Caller, Engine, Extern, Linker, Memory, Module, Store};
 
-/// What the functions of WASI know of a program.
+/// State of a program, for the functions of WASI.
 struct Guest {
     /// Arguments, each with a zero at its end.
     arguments: Vec<Vec<u8>>,

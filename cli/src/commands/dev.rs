@@ -52,7 +52,7 @@ pub(crate) fn run(args: &Args, log: Option<&log::Guard>) -> Result<u8, Failure> 
     config.dropped_records = log.map(log::Guard::dropped).unwrap_or_default();
     wfaas_gateway::raise_descriptor_limit().context("cannot raise the limit of open files")?;
     let runtime = wfaas_gateway::runtime(&config).context("cannot start the runtime")?;
-    // What is developed here may talk to this machine.
+    // Functions under development may talk to this machine.
     config.http_client = Some(Arc::new(NetworkClient::new(runtime.handle().clone(), true)));
     let gateway = runtime.block_on(async { Gateway::bind(config) });
     let gateway = gateway.with_context(|| format!("cannot serve on {}", args.listen))?;

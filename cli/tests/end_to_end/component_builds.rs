@@ -30,7 +30,14 @@ fn inspect_lists_the_interfaces_of_a_component() {
     let source = write(folder.path(), "greeter.wat", GREETER);
     let built = run(&["build", source.to_str().unwrap(), "--json"]).expect(0, &[]).json();
     let artifact = built["artifact"].as_str().unwrap();
+    let note = built["note"].as_str().unwrap();
+    assert!(note.contains("not supported") && note.contains("test:host/names@1.0.0 (1)"), "{note}");
     let inspected = run(&["inspect", artifact, "--json"]).expect(0, &[]).json();
+    let support = |name: &str| {
+        let mut imports = inspected["imports"].as_array().unwrap().iter();
+        imports.find(|import| import["name"] == name).map(|import| import["support"].clone())
+    };
+    assert_eq!(support("name-of"), Some("missing".into()));
     assert_eq!(
         inspected["component"],
         serde_json::json!({

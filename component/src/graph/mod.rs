@@ -18,7 +18,7 @@ use components::Evaluator;
 use std::rc::Rc;
 use wfaas_abi::component::FunctionName;
 
-/// What the instantiation of a component does.
+/// Steps of the instantiation of a component.
 #[derive(Default)]
 pub(crate) struct Graph<'a> {
     /// Core instances, in the order of instantiation.

@@ -28,7 +28,7 @@ const INTERFACES: [&[&Interface]; 3] =
 /// Interfaces of drafts.
 const OTHERS: &[&Interface] = &[&config::STORE, &config::RUNTIME, &logging::LOGGING];
 
-/// What a function grants its instances.
+/// Grants of a function to its instances.
 #[derive(Debug, Default)]
 pub(super) struct Granted {
     config: BTreeMap<String, String>,
@@ -46,7 +46,7 @@ impl Granted {
     }
 }
 
-/// What an instance is granted.
+/// Grants of an instance.
 #[derive(Debug, Default)]
 struct Grants {
     function: Arc<Granted>,
@@ -64,7 +64,7 @@ pub fn missing_imports(bindings: &Bindings) -> Vec<String> {
     preview2::missing(bindings, &INTERFACES)
 }
 
-/// What functions are given for an import of a component.
+/// Support for an import of a component.
 pub fn support(import: &Import) -> Support {
     match preview2::provides(import, &INTERFACES) {
         true => Support::Works,

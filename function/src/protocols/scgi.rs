@@ -76,7 +76,7 @@ fn record(exchange: &mut Exchange) -> Result<Vec<u8>, InvokeError> {
     let body = exchange.request.body_mut().take();
     let mut headers = Vec::new();
     let mut add = |name: &str, value: &str| {
-        // What has a NUL in it cannot be told.
+        // A value with a NUL in it has no form in a record.
         if !value.contains('\0') {
             [name, "\0", value, "\0"].iter().for_each(|part| headers.extend(part.as_bytes()));
         }

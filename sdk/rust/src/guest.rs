@@ -32,7 +32,7 @@ pub unsafe fn handle<B: Into<Vec<u8>>>(
 /// Answers the request with a handler that reads and writes bodies as streams.
 pub fn handle_streaming(handler: impl FnOnce(Request<BodyReader>, Responder) -> io::Result<()>) {
     let ended = handler(request(BodyReader::new()), Responder::new());
-    // What was not sent is status 500; what was, breaks off.
+    // An answer that was not begun is status 500; one that was breaks off.
     ended.unwrap_or_else(|error| panic!("the handler failed: {error}"));
 }
 

@@ -26,7 +26,7 @@ pub struct Resources {
     kept: usize,
     /// Results of a call that wait for memory of the guest's.
     pub(crate) pending: Option<Pending>,
-    /// What the embedder grants this instance, for its own interfaces.
+    /// Grants of the embedder to this instance, for the embedder's own interfaces.
     granted: Option<Box<dyn Any + Send>>,
 }
 
@@ -76,7 +76,7 @@ impl Resources {
         self.granted = Some(Box::new(granted));
     }
 
-    /// What the embedder has granted, if it is a `T`.
+    /// The embedder's grant, if it is a `T`.
     pub fn granted<T: Any>(&self) -> Option<&T> {
         self.granted.as_ref()?.downcast_ref()
     }

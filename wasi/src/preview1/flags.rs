@@ -39,7 +39,7 @@ impl Flags {
         if self.has(Flags::APPEND) { WriteAt::End } else { WriteAt::Offset(position) }
     }
 
-    /// What has to be on the disk when a write returns.
+    /// Bytes that have to be on the disk when a write returns.
     pub(crate) fn durability(self) -> Durability {
         if self.has(Flags::SYNC) {
             Durability::File

@@ -26,7 +26,7 @@ pub(super) enum Source {
     File { file: Arc<dyn File>, offset: u64 },
 }
 
-/// What a read has found.
+/// Result of a read.
 pub(super) enum Found {
     Bytes(Vec<u8>),
     /// Nothing yet.

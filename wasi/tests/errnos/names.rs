@@ -111,7 +111,7 @@ fn of_every_path(shown: &mut Shown, guest: &mut Guest, function: &str) {
     let _ = guest.at_path("path_unlink_file", DIR, "other");
 }
 
-/// What is in the way of a change.
+/// Obstacles to a change.
 fn of_names(shown: &mut Shown, guest: &mut Guest) {
     shown.at(guest, "path_create_directory", 3, b"file", EXIST);
     shown.at(guest, "path_symlink", 3, b"file", EXIST);

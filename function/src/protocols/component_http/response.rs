@@ -23,7 +23,7 @@ pub(super) struct ResponseOutparam {
     pub(super) answer: Arc<Answer>,
 }
 
-/// What the guest has answered, for the conversation.
+/// The guest's answer, for the conversation.
 #[derive(Debug, Default)]
 pub(super) struct Answer(Mutex<Option<Set>>);
 
