@@ -33,21 +33,40 @@ fn server(fast_path: bool) -> (Server, TempDir) {
     serve(change, &functions)
 }
 
+/// Everything that a client heard.
+struct Heard {
+    bytes: Vec<u8>,
+    /// The server ended the connection before it had read everything: the kernel may have thrown its last answer
+    /// away.
+    was_reset: bool,
+}
+
 /// Sends pieces, and reads until the connection ends.
-fn converse(server: &Server, Pieces(pieces): &Pieces) -> Vec<u8> {
+fn converse(server: &Server, Pieces(pieces): &Pieces) -> Heard {
     let mut stream = connect(server.address, 1);
     stream.set_nodelay(true).expect("an option");
+    let mut was_reset = false;
     for (number, piece) in pieces.iter().enumerate() {
         if number > 0 {
             std::thread::sleep(Duration::from_millis(2));
         }
         if stream.write_all(piece).is_err() {
+            was_reset = true;
             break; // it has ended: there may be something to read
         }
     }
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer);
-    answer
+    let mut bytes = Vec::new();
+    was_reset |= stream.read_to_end(&mut bytes).is_err();
+    Heard { bytes, was_reset }
+}
+
+/// Whether two clients heard the same, or one of them all but the last answer, on a connection that was reset.
+fn agree(one: &Heard, other: &Heard) -> bool {
+    let (answers, others) = (normal(&one.bytes), normal(&other.bytes));
+    let lacks_last = |heard: &Heard, lesser: &[String], more: &[String]| {
+        heard.was_reset && more.split_last().is_some_and(|(_, rest)| rest == lesser)
+    };
+    answers == others || lacks_last(one, &answers, &others) || lacks_last(other, &others, &answers)
 }
 
 /// The answers in `bytes` without dates and ids, and with the headers of each in order.
@@ -100,8 +119,9 @@ fn compare(servers: &[(Server, TempDir); 2], conversations: &[Pieces]) {
             })
             .collect();
         for (pieces, fast, slow) in threads {
-            let [fast, slow] = [fast, slow].map(|it| normal(&it.join().expect("it returns")));
-            assert_eq!(fast, slow, "sent: {pieces:#?}");
+            let [fast, slow] = [fast, slow].map(|it| it.join().expect("it returns"));
+            let [heard, expected] = [&fast, &slow].map(|it| normal(&it.bytes));
+            assert!(agree(&fast, &slow), "{heard:#?}, not {expected:#?}; sent: {pieces:#?}");
         }
     });
 }
@@ -253,7 +273,7 @@ fn a_head_that_stops_behind_an_answer_ends_the_connection() {
     for is_fast in [true, false] {
         let (server, _dir) = server(is_fast);
         let text = "GET /hello HTTP/1.1\r\nhost: a\r\n\r\nGET /hello HTT";
-        let answers = normal(&converse(&server, &Pieces(vec![text.into()])));
+        let answers = normal(&converse(&server, &Pieces(vec![text.into()])).bytes);
         assert_eq!(answers.len(), 1, "{answers:?}");
     }
 }
