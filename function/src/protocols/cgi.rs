@@ -4,30 +4,31 @@
 //! added are there too, so that its modules run unchanged.
 
 pub(super) mod environment;
-pub(super) mod stdout;
+pub(super) mod program;
+mod stdout;
 
 use crate::exchange::Exchange;
 use crate::invoke::InvokeError;
-use crate::protocol::{
-    About, Conversation, Next, Opening, Outcome, Protocol, Required, Streams, Turn,
-};
-use crate::resolver::{Entry, Resolver};
-use http::header::{AUTHORIZATION, CONTENT_LENGTH, PROXY_AUTHORIZATION};
-use stdout::Stdout;
-use wfaas_wasi::Output;
+use crate::protocol::{About, Conversation, Next, Opening, Protocol, Required, Streams, Turn};
+use crate::resolver::Resolver;
+use http::header::CONTENT_LENGTH;
+use program::Program;
 
 /// The protocol.
 pub(super) struct Cgi;
 
 /// Runs the program.
-const START: &str = "_start";
+pub(super) const START: &str = "_start";
+
+/// The export of a program. A command has it too, so it is no sign of one that writes a head.
+pub(super) const EXPORTS: &[Required] =
+    &[Required { sign: false, ..Required::func(START, &[], &[]) }];
 
 static ABOUT: About = About {
     name: "cgi",
     description: "CGI program (RFC 3875): a WASI command that writes head and body to stdout",
     guest: "CGI program",
-    // A command's exports do not tell that it writes a head.
-    exports: &[Required { sign: false, ..Required::func(START, &[], &[]) }],
+    exports: EXPORTS,
     body: "stdin",
     answer: "stdout, after a head",
     imports: &[],
@@ -55,12 +56,7 @@ impl Protocol for Cgi {
         &self,
         resolver: &mut Resolver<'_>,
     ) -> Result<Box<dyn Conversation>, wfaas_vm::Error> {
-        let spec = resolver.spec();
-        Ok(Box::new(Prepared {
-            start: resolver.func(START)?,
-            name: spec.name().to_owned(),
-            passes_authorization: spec.pass_authorization == Some(true),
-        }))
+        Ok(Box::new(Prepared(Program::new(resolver, START)?)))
     }
 }
 
@@ -73,19 +69,7 @@ fn announce(exchange: &mut Exchange) {
     }
 }
 
-/// Removes the client's credentials, which are the server's to check.
-pub(super) fn remove_authorization(exchange: &mut Exchange) {
-    let headers = exchange.request.headers_mut();
-    headers.remove(AUTHORIZATION);
-    headers.remove(PROXY_AUTHORIZATION);
-}
-
-struct Prepared {
-    start: Entry<(), ()>,
-    /// Of the function, for the log.
-    name: String,
-    passes_authorization: bool,
-}
+struct Prepared(Program);
 
 impl Conversation for Prepared {
     fn streams(&self) -> Streams {
@@ -98,9 +82,7 @@ impl Conversation for Prepared {
 
     fn begin(&self, exchange: &mut Exchange) -> Result<(), InvokeError> {
         environment::check(exchange)?;
-        if !self.passes_authorization {
-            remove_authorization(exchange);
-        }
+        self.0.remove_credentials(exchange);
         announce(exchange);
         exchange.arguments = environment::arguments(exchange);
         exchange.variables = environment::variables(exchange);
@@ -108,25 +90,10 @@ impl Conversation for Prepared {
     }
 
     fn open(&self, exchange: &Exchange) -> Opening {
-        let reply = exchange.reply.clone().unwrap_or_default();
-        let stdout = Stdout::new(reply, &self.name, &exchange.id);
-        let handle = stdout.clone();
-        Opening {
-            stdout: Output::stream(Box::new(stdout)),
-            finish: Box::new(move || handle.finish().map_err(InvokeError::Head)),
-        }
+        self.0.open(exchange)
     }
 
     fn turn(&self, turn: &mut Turn<'_>) -> Result<Next, InvokeError> {
-        if turn.number() == 0 {
-            return Ok(turn.call(&self.start, ()));
-        }
-        match turn.outcome() {
-            Outcome::Returned | Outcome::Exited(0) => {
-                turn.finish()?;
-                Ok(Next::Done)
-            }
-            Outcome::Exited(code) => Err(InvokeError::Exit(code)),
-        }
+        self.0.turn(turn)
     }
 }

@@ -10,30 +10,24 @@
 //! the answer is complete once it reads the next record, or exits. So it suits programs that were
 //! captured where they wait, which have read their environment before.
 
-use super::cgi::{self, environment, stdout::Stdout};
+use super::cgi::{EXPORTS, START, environment, program::Program};
 use crate::exchange::{Body, Exchange};
 use crate::invoke::InvokeError;
-use crate::protocol::{
-    About, Conversation, Next, Opening, Outcome, Protocol, Required, Streams, Turn,
-};
-use crate::resolver::{Entry, Resolver};
+use crate::protocol::{About, Conversation, Next, Opening, Protocol, Streams, Turn};
+use crate::resolver::Resolver;
 use bytes::Bytes;
 use std::task::{Context, Poll};
 use wfaas_vm::BoxError;
-use wfaas_wasi::{ByteStream, Exit, Output};
+use wfaas_wasi::{ByteStream, Exit};
 
 /// The protocol.
 pub(super) struct Scgi;
-
-/// Runs the program.
-const START: &str = "_start";
 
 static ABOUT: About = About {
     name: "scgi",
     description: "SCGI program: reads requests from stdin, and writes head and body to stdout",
     guest: "SCGI program",
-    // A command's exports do not tell that it reads records.
-    exports: &[Required { sign: false, ..Required::func(START, &[], &[]) }],
+    exports: EXPORTS,
     body: "stdin, after the headers",
     answer: "stdout, after a head",
     imports: &[],
@@ -57,12 +51,7 @@ impl Protocol for Scgi {
         &self,
         resolver: &mut Resolver<'_>,
     ) -> Result<Box<dyn Conversation>, wfaas_vm::Error> {
-        let spec = resolver.spec();
-        Ok(Box::new(Prepared {
-            start: resolver.func(START)?,
-            name: spec.name().to_owned(),
-            passes_authorization: spec.pass_authorization == Some(true),
-        }))
+        Ok(Box::new(Prepared(Program::new(resolver, START)?)))
     }
 
     fn record(&self, exchange: &mut Exchange) -> Option<Result<Vec<u8>, InvokeError>> {
@@ -100,12 +89,7 @@ impl ByteStream for Records {
     }
 }
 
-struct Prepared {
-    start: Entry<(), ()>,
-    /// Of the function, for the log.
-    name: String,
-    passes_authorization: bool,
-}
+struct Prepared(Program);
 
 impl Conversation for Prepared {
     fn streams(&self) -> Streams {
@@ -122,35 +106,18 @@ impl Conversation for Prepared {
     }
 
     fn begin(&self, exchange: &mut Exchange) -> Result<(), InvokeError> {
-        if !self.passes_authorization {
-            cgi::remove_authorization(exchange);
-        }
+        self.0.remove_credentials(exchange);
         let record = record(exchange)?;
         *exchange.request.body_mut() = Body::stream(Box::new(Records(Some(record.into()))));
         Ok(())
     }
 
     fn open(&self, exchange: &Exchange) -> Opening {
-        let reply = exchange.reply.clone().unwrap_or_default();
-        let stdout = Stdout::new(reply, &self.name, &exchange.id);
-        let handle = stdout.clone();
-        Opening {
-            stdout: Output::stream(Box::new(stdout)),
-            finish: Box::new(move || handle.finish().map_err(InvokeError::Head)),
-        }
+        self.0.open(exchange)
     }
 
     fn turn(&self, turn: &mut Turn<'_>) -> Result<Next, InvokeError> {
-        if turn.number() == 0 {
-            return Ok(turn.call(&self.start, ()));
-        }
-        match turn.outcome() {
-            Outcome::Returned | Outcome::Exited(0) => {
-                turn.finish()?;
-                Ok(Next::Done)
-            }
-            Outcome::Exited(code) => Err(InvokeError::Exit(code)),
-        }
+        self.0.turn(turn)
     }
 }
 
