@@ -78,8 +78,8 @@ macro_rules! for_each_hostcall {
             /// code has compared both ranges with the size of the memory, and `len` with
             /// [`MOST_MOVED`].
             MemoryMove memory_move(to: I64, from: I64, len: I64);
-            /// Writes the low byte of `value` to `len` bytes at the address `to`, which are compared as
-            /// those of `memory_move` are.
+            /// Writes the low byte of `value` to `len` bytes at the address `to`. Compiled code has compared
+            /// this range and `len` as for `memory_move`.
             MemorySet memory_set(to: I64, value: I32, len: I64);
         }
     };

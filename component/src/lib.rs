@@ -24,8 +24,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! Terms are those of the [component model](https://github.com/WebAssembly/component-model), files
-//! `Binary.md` and `CanonicalABI.md`.
+//! Source of the terms: `Binary.md` and `CanonicalABI.md` of the [component
+//! model](https://github.com/WebAssembly/component-model).
 #![forbid(unsafe_code)]
 
 mod bind;

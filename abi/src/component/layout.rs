@@ -15,7 +15,7 @@ pub struct Layout {
     /// Bytes from the discriminant of a variant (also an option, a result) to the value of its case; the
     /// discriminant itself has 1, 2 or 4 bytes. Zero for others.
     pub payload: u32,
-    /// Types inside of each other, this one included.
+    /// Nesting depth, 1 for a type that contains no other.
     pub depth: u32,
 }
 

@@ -8,7 +8,7 @@
 //! * an [`Export`] says how to call a lifted function through core exports.
 //!
 //! ```text
-//!   0      ComponentHeader: magic, version, how many of each there are
+//!   0      ComponentHeader: magic, version, numbers of rows
 //!   32     TypeRow x types, 20 bytes each
 //!   ...    MemberRow x members: fields, cases, elements, flags, parameters
 //!   ...    FunctionRow x functions
@@ -22,15 +22,15 @@
 //!
 //! | limit | |
 //! |---|---|
-//! | types, functions, resources, imports, exports | [`MAX_ITEMS`] of each |
+//! | number of types; of functions; of resources; of imports; of exports | [`MAX_ITEMS`], each |
 //! | fields, cases, elements, flags and parameters together | [`MAX_MEMBERS`] |
-//! | types inside of each other | [`MAX_DEPTH`] |
+//! | nesting depth of types | [`MAX_DEPTH`] |
 //! | core values of a flattened type | [`MAX_FLAT_TYPE`] |
 //! | bytes of a type in memory | [`MAX_TYPE_BYTES`] |
 //! | bytes of all names, each time one is used | [`MAX_NAMES`] |
 //!
-//! Terms are those of the [component model](https://github.com/WebAssembly/component-model), file
-//! `CanonicalABI.md`.
+//! Source of the terms: `CanonicalABI.md` of the [component
+//! model](https://github.com/WebAssembly/component-model).
 
 mod layout;
 mod reader;
@@ -49,13 +49,13 @@ pub use text::FunctionText;
 pub use types::{Case, Field, FunctionIndex, Param, ResourceIndex, Type, TypeIndex};
 pub use writer::TooLarge;
 
-/// Most types, functions, resources, imports and exports, of each.
+/// Largest number of types; functions, resources, imports and exports have the same limit.
 pub const MAX_ITEMS: usize = 1 << 16;
 
 /// Most fields, cases, elements, flags and parameters together.
 pub const MAX_MEMBERS: usize = 1 << 18;
 
-/// Most types inside of each other.
+/// Largest nesting depth of types.
 pub const MAX_DEPTH: usize = 100;
 
 /// Most core values of a flattened type.

@@ -272,7 +272,7 @@ fn take<T: FromBytes + Immutable + KnownLayout>(
     <[T]>::ref_from_prefix_with_elems(bytes, count).map_err(|_| OUTSIDE)
 }
 
-/// Takes from what is left of a limit.
+/// Spends `amount` of a limit; `left` is the rest.
 fn spend(left: &Cell<usize>, amount: usize) -> Result<()> {
     left.set(left.get().checked_sub(amount).ok_or(TOO_LARGE)?);
     Ok(())
