@@ -5,7 +5,7 @@
 //!   | HostContext | FuncImport x n | MemoryImport x m | TableImport x t | GlobalImport x g | TagInstance x e |
 //! ```
 //!
-//! The VM writes it once when a slot is bound to a module; compiled code only reads it.
+//! The VM writes it when a slot is bound to a module, and only its `records` again; compiled code only reads it.
 
 use crate::description::{Field, Record, records};
 use crate::hostcall::HOSTCALLS;
@@ -22,8 +22,9 @@ records! {
         runtime: u64,
         /// Address of the module's text, the origin of code offsets.
         text: u64,
-        /// Always zero.
-        reserved: u64,
+        /// Address of the [records](crate::continuation) that a program which waits goes on with; zero for those in
+        /// its text. The VM writes it between calls.
+        records: u64,
         /// Addresses of the hostcalls, in the order of [`Hostcall::ALL`](crate::Hostcall::ALL).
         hostcalls: [u64; HOSTCALLS],
     }

@@ -41,6 +41,13 @@ pub struct SavedFrame {
     pub operands: Vec<u8>,
 }
 
+/// Bytes of a record before the values: offset in the text of the code that goes on with it, number of the entry there,
+/// and zeros.
+pub const RECORD_HEADER_BYTES: u32 = 16;
+
+/// Most bytes of all records together: as many as a stack has.
+pub const MAX_RECORD_BYTES: usize = 1 << 20;
+
 /// Bytes of an operand, whatever its type.
 pub const OPERAND_BYTES: u32 = 16;
 

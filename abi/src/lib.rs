@@ -9,6 +9,7 @@
 //!   may make to the VM;
 //! * an [`Artifact`] is a compiled module; [`artifact`] has its format, writer and reader;
 //! * the [`component`] bindings of an artifact say how its module speaks the canonical ABI;
+//! * the [`checkpoint`] of an artifact has everything outside of its memory that a program that waits has;
 //! * text that is [`untrusted`] is escaped and bounded before anybody sees it;
 //! * the [`description`] of all this is `layout.txt`, and its hash the [`fingerprint`].
 //!
@@ -26,6 +27,7 @@
 
 pub mod artifact;
 pub mod bounds;
+pub mod checkpoint;
 pub mod component;
 pub mod context;
 pub mod continuation;

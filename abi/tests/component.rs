@@ -42,7 +42,12 @@ fn bindings() -> Bindings {
         realloc: true,
         is_async: false,
     };
-    let import = |field: &str, kind| Import { module: interface.clone(), field: name(field), kind };
+    let import = |field: &str, kind| Import {
+        module: interface.clone(),
+        field: name(field),
+        kind,
+        memory: 2,
+    };
     let imports = vec![
         import("read", lowered),
         import("next", ImportKind::ReallocNext),
@@ -50,6 +55,7 @@ fn bindings() -> Bindings {
         import("rep", ImportKind::ResourceRep(ResourceIndex(1))),
         import("drop", ImportKind::ResourceDrop(ResourceIndex(0))),
     ];
+    let imports = imports.into_iter().chain(builtins()).collect();
     let exports = vec![Export {
         name: FunctionName { interface: name("wasi:cli/run@0.2.6"), name: name("run") },
         ty: FunctionIndex(0),
@@ -59,7 +65,49 @@ fn bindings() -> Bindings {
         post_return: None,
         callback: None,
     }];
-    Bindings { types, functions, resources, imports, exports }
+    let realloc = Some(name("realloc"));
+    Bindings { types, functions, resources, imports, exports, realloc }
+}
+
+/// Each of the built-ins.
+fn builtins() -> impl Iterator<Item = Import> {
+    let (ty, encoding) = (FunctionIndex(0), StringEncoding::Utf16);
+    let operations = [
+        CopyOperation::New,
+        CopyOperation::Read,
+        CopyOperation::Write,
+        CopyOperation::CancelRead,
+        CopyOperation::CancelWrite,
+        CopyOperation::DropReadable,
+        CopyOperation::DropWritable,
+    ];
+    let copies = (13..).zip(operations).map(move |(ty, operation)| {
+        let ty = TypeIndex(13 + ty % 2);
+        let (allocates, is_async) = (operation == CopyOperation::Read, ty.0 == 13);
+        Builtin::Copy(CopyBuiltin { operation, ty, encoding, allocates, is_async })
+    });
+    let plain = [
+        Builtin::TaskReturn { ty, encoding },
+        Builtin::TaskCancel,
+        Builtin::ContextGet(1),
+        Builtin::ContextSet(0),
+        Builtin::BackpressureInc,
+        Builtin::BackpressureDec,
+        Builtin::ThreadYield,
+        Builtin::SubtaskCancel,
+        Builtin::SubtaskDrop,
+        Builtin::WaitableSetNew,
+        Builtin::WaitableSetWait { allocates: true },
+        Builtin::WaitableSetPoll { allocates: false },
+        Builtin::WaitableSetDrop,
+        Builtin::WaitableJoin,
+    ];
+    plain.into_iter().chain(copies).enumerate().map(|(number, builtin)| Import {
+        module: "canon".to_owned(),
+        field: number.to_string(),
+        kind: ImportKind::Builtin(builtin),
+        memory: 0,
+    })
 }
 
 #[test]
@@ -67,7 +115,7 @@ fn bindings_survive_their_bytes() {
     let bindings = bindings();
     let bytes = bindings.encode().unwrap();
     assert_eq!(Bindings::parse(&bytes).unwrap(), bindings);
-    assert!(bytes.starts_with(b"WFAASCO\0\x01\0\0\0\x0f\0\0\0"));
+    assert!(bytes.starts_with(b"WFAASCO\0\x03\0\0\0\x0f\0\0\0"));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Machine code of one piece, and the notes about places in it.
 
+use crate::Effort;
 use crate::arch::x86_64::prologue::FrameStep;
+use crate::front::index::FuncIndex;
 use crate::inline::Positions;
 use crate::symbol::Symbol;
 use cranelift_codegen::ir::SourceLoc;
@@ -26,8 +28,25 @@ pub(crate) struct Code {
     pub(crate) locations: Vec<(u32, SourceLoc)>,
     /// Places that hold offsets in the text.
     pub(crate) text_offsets: Vec<TextOffset>,
-    /// Where its frame keeps locals and operands, if it is to be recorded.
+    /// The way in which it was generated.
+    pub(crate) effort: Effort,
+    /// Where its frame keeps locals and operands, if it is to be recorded, or has stack maps.
     pub(crate) area: Option<FrameArea>,
+    /// The calls that have stack maps.
+    pub(crate) maps: Vec<MappedCall>,
+}
+
+/// A call at which a program may wait again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MappedCall {
+    /// Its offset in the module, as a source location has it.
+    pub(crate) location: SourceLoc,
+    /// The function that it is in.
+    pub(crate) function: FuncIndex,
+    /// The number of the twin's entry behind it.
+    pub(crate) entry: u32,
+    /// Bytes of the operands that are alive.
+    pub(crate) operands_bytes: u32,
 }
 
 /// An instruction at which guest code can stop.

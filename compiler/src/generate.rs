@@ -5,10 +5,10 @@ use crate::arch::x86_64::isa::Generators;
 use crate::arch::x86_64::relax;
 use crate::bounds::{self, Policy};
 use crate::code::Code;
-use crate::continuation::{Purpose, RecordLayout};
+use crate::continuation::{Purpose, RecordLayout, Site};
 use crate::emit::builder::CodeBuilder;
 use crate::emit::{self, Manner, RecordedSlots, Storage, Translation, Version, thunk};
-use crate::front::index::TypeIndex;
+use crate::front::index::{FuncIndex, TypeIndex};
 use crate::front::layout::Layout;
 use crate::front::module::Module;
 use crate::front::names;
@@ -40,15 +40,19 @@ pub(crate) struct Generator<'m> {
 /// Buffers that a thread uses again and again.
 pub(crate) struct Worker {
     pub(crate) context: Context,
+    /// The function whose room the next one gets, while there is a copy of another one in its place.
+    room: Option<Function>,
     registers: regalloc2::Ctx,
     builder: FunctionBuilderContext,
     allocations: FuncValidatorAllocations,
     /// Where the function in the context keeps locals and operands.
     pub(crate) storage: Storage,
-    /// Where its frame keeps them, if it is to be recorded.
+    /// Where its frame keeps them, if it is to be recorded, or has stack maps.
     recorded: Option<RecordedSlots>,
     /// The layouts of the records that it goes on with, if it is a twin.
     pub(crate) records: Vec<RecordLayout>,
+    /// The way in which code was generated for it.
+    effort: Effort,
     /// Whether assembly is made too.
     assembly: bool,
     /// Whether the locations of all instructions are kept.
@@ -109,6 +113,9 @@ impl<'m> Generator<'m> {
         }
         others.sort_by_key(|code| code.symbol.order());
         code.extend(others);
+        if let Purpose::Continued(plan) = self.purpose {
+            code.iter_mut().for_each(|code| plan.add_maps(code));
+        }
         Ok(code)
     }
 
@@ -117,7 +124,10 @@ impl<'m> Generator<'m> {
         if !self.passes.contains(Pass::Inline) {
             return Callees::new();
         }
-        let small = bodies.iter().filter(|body| inline::is_small(&body.body));
+        // A frame with a stack map is not in another one.
+        let may_be =
+            |body: &&Body<'_>| inline::is_small(&body.body) && self.mapped(body.func()).is_empty();
+        let small = bodies.iter().filter(may_be);
         let small: Vec<_> = small.take(inline::MOST_CALLEES).collect();
         let translate = |worker: &mut Worker, body: &Body<'_>| {
             let index = body.func();
@@ -220,7 +230,8 @@ impl<'m> Generator<'m> {
         let stats = match callees.get(&index) {
             Some(callee) => {
                 worker.context.clear();
-                worker.context.func.clone_from(&callee.function);
+                let own = std::mem::replace(&mut worker.context.func, callee.function.clone());
+                worker.room.get_or_insert(own);
                 worker.storage = Storage::Values;
                 callee.stats
             }
@@ -273,6 +284,14 @@ impl<'m> Generator<'m> {
         self.translate_version(version, storage, worker, body)
     }
 
+    /// The calls of a function that have stack maps.
+    fn mapped(&self, function: FuncIndex) -> &'m [Site] {
+        match self.purpose {
+            Purpose::Continued(plan) => plan.mapped(function),
+            Purpose::Usual | Purpose::Recorded => &[],
+        }
+    }
+
     /// Translates a version of a function that was started in the worker's context.
     pub(crate) fn translate_version(
         &self,
@@ -285,7 +304,8 @@ impl<'m> Generator<'m> {
         let (code, arguments) =
             CodeBuilder::new(&mut context.func, builder, self.module, self.layout);
         let isa = &*self.isas.usual;
-        let manner = Manner { version, policy: self.policy, storage };
+        let mapped = self.mapped(body.func());
+        let manner = Manner { version, policy: self.policy, storage, mapped };
         let result = emit::function(code, &arguments, body, allocations, isa, manner);
         let Ok(Some(translation)) = result else {
             // It holds half a function.
@@ -311,6 +331,11 @@ impl<'m> Generator<'m> {
             CodeBuilder::new(&mut context.func, builder, self.module, self.layout);
         match (symbol, self.purpose) {
             (Symbol::Func(func), Purpose::Recorded) => {
+                worker.recorded = Some(thunk::recorded_import(&mut code, func, &arguments));
+            }
+            (Symbol::Func(func), Purpose::Continued(plan))
+                if plan.is_mapped && plan.imports.contains(&func) =>
+            {
                 worker.recorded = Some(thunk::recorded_import(&mut code, func, &arguments));
             }
             (Symbol::Twin(func), _) => thunk::repeat(&mut code, func, arguments[0]),
@@ -339,12 +364,16 @@ impl<'m> Generator<'m> {
 
     /// Starts a function in the worker's context.
     pub(crate) fn start(&self, worker: &mut Worker, symbol: Symbol) {
+        if let Some(own) = worker.room.take() {
+            worker.context.func = own;
+        }
         worker.context.clear();
+        // These are not cleared with the rest.
+        worker.context.func.dfg.exception_tables.clear();
         worker.storage = Storage::Values;
         worker.recorded = None;
-        let signature = symbol.signature(self.module);
-        let name = UserFuncName::User(symbol.external_name());
-        worker.context.func = Function::with_name_signature(name, signature);
+        worker.context.func.signature = symbol.signature(self.module);
+        worker.context.func.name = UserFuncName::User(symbol.external_name());
     }
 
     /// Generates a guest function, as assembly.
@@ -366,6 +395,7 @@ impl<'m> Generator<'m> {
         compiled: CompiledCode,
     ) -> Result<Code, CompileError> {
         let mut code = collect(symbol, &worker.context.func, &compiled)?;
+        code.effort = worker.effort;
         if worker.located {
             code.locations = locations(&compiled);
         }
@@ -391,7 +421,11 @@ impl<'m> Generator<'m> {
         let Worker { context, registers, storage, assembly, .. } = worker;
         context.set_disasm(*assembly);
         let result = passes::compile(context, registers, &self.isas, self.passes, *storage, effort);
-        result.map_err(|error| self.failed(symbol, error.to_string()))
+        let compiled = result.map_err(|error| self.failed(symbol, error.to_string()))?;
+        Ok(compiled.map(|(code, effort)| {
+            worker.effort = effort;
+            code
+        }))
     }
 
     pub(crate) fn failed(&self, symbol: Symbol, message: String) -> CompileError {
@@ -404,12 +438,14 @@ impl Worker {
     pub(crate) fn new() -> Self {
         Worker {
             context: Context::new(),
+            room: None,
             registers: regalloc2::Ctx::default(),
             builder: FunctionBuilderContext::new(),
             allocations: FuncValidatorAllocations::default(),
             storage: Storage::Values,
             recorded: None,
             records: Vec::new(),
+            effort: Effort::Usual,
             assembly: false,
             located: false,
         }

@@ -38,7 +38,7 @@ mod switches;
 mod symbol;
 
 pub use arch::x86_64::cpu::parse_cpu;
-pub use continuation::Continuation;
+pub use continuation::{Continuation, WaitSite};
 pub use dump::{assembly, clif, functions, listing};
 pub use error::CompileError;
 pub use front::parse::binary;
@@ -137,6 +137,7 @@ fn compile_for(
     let (mut sections, symbols) =
         records::sections(&module, &layout, &linked, &initial, &starts, plan.as_ref());
     sections.set(SectionId::Component, options.component.to_vec());
+    sections.set(SectionId::Checkpoint, options.checkpoint.to_vec());
     drop(initial); // its pages are in the sections
     let places = elf::Places::of(&sections);
     let eh_frame =

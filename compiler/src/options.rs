@@ -62,6 +62,9 @@ pub struct Options<'a> {
     /// The artifact's [component](wfaas_abi::component) section; empty for a core module. Nothing of it is read
     /// here.
     pub component: &'a [u8],
+    /// The artifact's [checkpoint](wfaas_abi::checkpoint) section; empty for a program that begins anew. Nothing
+    /// of it is read here.
+    pub checkpoint: &'a [u8],
     /// Called after each function.
     pub progress: Option<&'a Progress<'a>>,
 }
@@ -78,6 +81,7 @@ impl Default for Options<'_> {
             passes: Passes::ALL,
             effort: None,
             component: &[],
+            checkpoint: &[],
             progress: None,
         }
     }

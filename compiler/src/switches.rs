@@ -65,6 +65,7 @@ switches! {
     /// A pass over the code, before, around and after those of the code generator.
     Pass, "pass" {
         Inline "inline" "small functions in the place of calls to them";
+        SwitchLowering "switch-lowering" "comparisons in the place of branch tables with few ranges";
         RedundantPhis "redundant-phis" "removal of block parameters that always are the same value";
         WideMul "wide-mul" "one instruction for 128-bit products";
         BaseRemat "base-remat" "reading BASE where it is needed";
@@ -108,6 +109,7 @@ switches! {
         Exceptions "exceptions" "exception handling" base_of LegacyExceptions;
         LegacyExceptions "legacy-exceptions" "legacy exception handling";
         CompactImports "compact-import-section" "compact imports";
+        WideArithmetic "wide-arithmetic" "wide arithmetic";
     }
 }
 

@@ -20,10 +20,6 @@ fn proposals_are_refused_by_name() {
         ("(table 1 eqref)", "garbage collection"),
         ("(func (drop (ref.i31 (i32.const 1))))", "garbage collection"),
         ("(memory 1 (pagesize 1))", "the custom-page-sizes proposal"),
-        (
-            "(func (drop (drop (i64.add128 (i64.const 1) (i64.const 1) (i64.const 1) (i64.const 1)))))",
-            "wide arithmetic",
-        ),
     ] {
         match error(&format!("(module {module})")) {
             CompileError::Unsupported { proposal: found, offset } => {
@@ -73,6 +69,7 @@ fn disabled_proposals_are_refused_by_name() {
         ("threads", "(memory 1) (func (drop (i32.atomic.load (i32.const 0))))"),
         ("memory64", "(memory i64 1)"),
         ("memory64", "(table i64 1 funcref)"),
+        ("wide-arithmetic", "(func (result i64 i64) (i64.mul_wide_u (i64.const 1) (i64.const 1)))"),
     ] {
         let text = format!("(module {module})");
         compile(text.as_bytes(), &Options::default()).unwrap();

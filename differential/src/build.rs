@@ -1,5 +1,6 @@
 //! How the module of a seed is compiled: with which bounds strategy, which proofs, which passes.
 
+use crate::generate::Choice;
 use wfaas_abi::BoundsStrategy;
 use wfaas_compiler::{Effort, Options, Passes, Proofs};
 
@@ -19,14 +20,20 @@ pub struct Build {
 }
 
 impl Build {
-    /// The way of a seed, among these strategies. Each comes with all proofs, with all of them
+    /// The way of a seed, as far as nothing was chosen. Each comes with all proofs, with all of them
     /// verified as the code runs, without any, and without one of them; and each of these with all
     /// passes, without any, and without one of them. One seed of two has code generated in a way that
     /// only hostile functions would get otherwise.
-    pub(crate) fn of(seed: u64, strategies: &[BoundsStrategy]) -> Build {
-        let (rest, bounds) = pick(seed, strategies);
-        let (passes, without_pass) = passes(seed);
-        let effort = effort(seed);
+    pub(crate) fn of(seed: u64, choice: &Choice) -> Build {
+        let (rest, bounds) = pick(seed, &choice.strategies);
+        // Most efforts have no passes.
+        let (passes, without_pass, effort) = match choice.without_pass {
+            Some(name) => (without_pass(name), name, None),
+            None => {
+                let (passes, without_pass) = passes(seed);
+                (passes, without_pass, effort(seed))
+            }
+        };
         let seed = rest;
         let (elide, without) = (Proofs::ALL, "");
         let all = Build { bounds, elide, verify: false, without, passes, without_pass, effort };
@@ -95,9 +102,17 @@ fn passes(seed: u64) -> (Passes, &'static str) {
         1 => (Passes::NONE, "all"),
         _ => {
             let name = pick(seed, &names).1;
-            (Passes::ALL.without(name).expect("a pass's name"), name)
+            (without_pass(name), name)
         }
     }
+}
+
+/// All passes but one, or all of them for "".
+fn without_pass(name: &str) -> Passes {
+    if name.is_empty() {
+        return Passes::ALL;
+    }
+    Passes::ALL.without(name).expect("a pass's name")
 }
 
 /// One of some, and what of the seed is left.

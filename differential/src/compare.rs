@@ -102,6 +102,7 @@ fn same_ending(mine: &Ending, theirs: &Ending, build: Build) -> Result<Verdict, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::generate::Choice;
     use wfaas_abi::BoundsStrategy;
 
     /// What differs when wfaas runs one module and the peer another.
@@ -112,7 +113,9 @@ mod tests {
     fn judge_with(bounds: BoundsStrategy, ours: &str, theirs: &str) -> Result<Verdict, String> {
         let wasm = wat::parse_str(theirs).expect("a module");
         let exports = Exports::of(&wasm).expect("a valid module");
-        let build = Build::of(0, &[bounds]);
+        let mut choice = Choice::all();
+        choice.strategies = vec![bounds];
+        let build = Build::of(0, &choice);
         let compiled = wfaas_compiler::compile(ours.as_bytes(), &build.options());
         let artifact = compiled.expect("a module").artifact;
         let module = Loaded::new(&artifact, build).expect("an artifact");

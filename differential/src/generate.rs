@@ -3,6 +3,7 @@
 use crate::random::Random;
 use wasm_smith::Config;
 use wfaas_abi::BoundsStrategy;
+use wfaas_compiler::Passes;
 
 /// Calls, loop rounds and bytes of bulk operations an instance may spend before it traps.
 /// Recursion this deep fits the stacks of both engines.
@@ -69,6 +70,13 @@ pub const FEATURES: &[Feature] = &[
         set: |config| config.max_memories = 3,
     },
     Feature {
+        name: "wide-arithmetic",
+        peer: true,
+        probe: "(module (func (param i64) (result i64 i64)
+            (i64.mul_wide_s (local.get 0) (local.get 0))))",
+        set: |config| config.wide_arithmetic_enabled = true,
+    },
+    Feature {
         name: "exceptions",
         peer: false,
         probe: "(module (tag $t) (func (throw $t)))",
@@ -94,6 +102,8 @@ impl Feature {
 pub struct Choice {
     features: Vec<&'static Feature>,
     pub(crate) strategies: Vec<BoundsStrategy>,
+    /// The pass that is left out, "" for none; if not given, the seed says which.
+    pub(crate) without_pass: Option<&'static str>,
 }
 
 impl Choice {
@@ -102,12 +112,22 @@ impl Choice {
         Choice {
             features: FEATURES.iter().filter(|feature| feature.accepted()).collect(),
             strategies: BoundsStrategy::ALL.to_vec(),
+            without_pass: None,
         }
     }
 
     /// The same with this bounds strategy alone.
     pub fn with_bounds(self, strategy: BoundsStrategy) -> Choice {
         Choice { strategies: vec![strategy], ..self }
+    }
+
+    /// The same with all passes but this one, or with all of them for "".
+    ///
+    /// # Panics
+    /// If there is no pass of that name.
+    pub fn without_pass(self, name: &'static str) -> Choice {
+        assert!(name.is_empty() || Passes::names().any(|pass| pass == name), "no pass {name}");
+        Choice { without_pass: Some(name), ..self }
     }
 
     /// Only these features.

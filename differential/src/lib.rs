@@ -40,4 +40,5 @@ mod run;
 
 pub use build::Build;
 pub use generate::{Choice, FEATURES, Feature};
+pub use random::Random;
 pub use run::{Disagreement, Outcome, Verdict, restore_bytes, run_bytes, run_module, run_seed};

@@ -27,6 +27,7 @@ impl Peer {
     pub(crate) fn new(wasm: &[u8]) -> Result<Peer, String> {
         let mut config = Config::default();
         config.set_max_stack_height(STACK).set_max_recursion_depth(DEPTH);
+        config.wasm_wide_arithmetic(true);
         let engine = Engine::new(&config);
         let module = Module::new(&engine, wasm).map_err(|error| error.to_string())?;
         Ok(Peer { engine, module })

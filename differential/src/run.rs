@@ -106,7 +106,7 @@ pub fn run_module(
     peer: bool,
     choice: &Choice,
 ) -> Result<Outcome, Disagreement> {
-    let build = Build::of(seed, &choice.strategies);
+    let build = Build::of(seed, choice);
     let checked = catch_unwind(AssertUnwindSafe(|| check(wasm, seed, peer, build)));
     let result = checked.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);

@@ -12,8 +12,16 @@ use wfaas_differential::{
 const SEEDS: u64 = 400;
 
 /// The features the compiler has; whoever adds one adds it here.
-const ACCEPTED: &[&str] =
-    &["simd", "tail-call", "extended-const", "memory64", "multi-memory", "exceptions", "threads"];
+const ACCEPTED: &[&str] = &[
+    "simd",
+    "tail-call",
+    "extended-const",
+    "memory64",
+    "multi-memory",
+    "wide-arithmetic",
+    "exceptions",
+    "threads",
+];
 
 /// Of the seeds' modules, at least so many of a hundred must say something.
 const LEAST_DECIDED: usize = 70;

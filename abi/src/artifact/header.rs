@@ -10,7 +10,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 pub const MAGIC: [u8; 8] = *b"WFAASOBJ";
 
 /// Version of the format. Another version is refused. `layout.txt` is the layout that goes with it.
-pub const FORMAT_VERSION: u32 = 9;
+pub const FORMAT_VERSION: u32 = 12;
 
 /// Where the header is in the file, in bytes.
 pub const HEADER_OFFSET: usize = 512;
@@ -98,6 +98,14 @@ sections! {
     /// Bindings of a fused module, as [`component`](crate::component) has it; empty for a
     /// core module.
     Component, ".wfaas.component", u8;
+    /// The checkpoint of a program that waits, as [`checkpoint`](crate::checkpoint) has it; empty for a
+    /// program that begins anew.
+    Checkpoint, ".wfaas.checkpoint", u8;
+    /// Functions of a program that waits which go on behind a call.
+    Twins, ".wfaas.twins", TwinRecord;
+    /// Calls at which a program may wait again, by the text offset of the return address; none if its state is not
+    /// kept then.
+    StackMaps, ".wfaas.stackmaps", StackMapRecord;
     /// Sizes in WebAssembly pages of the memories in the image, by place; zero where there is none.
     MemorySizes, ".wfaas.memsizes", U64;
     /// How large warm-up requests let the memories grow, like the sizes before; zeros if there is no

@@ -10,7 +10,7 @@
 //!          added, a proto is captured or a profile recorded, and so are the sizes of the memories
 //! ```
 //!
-//! All numbers are little-endian. Every section but the image, the sites, the [`component`](crate::component) and the [`bundle`] is an array of one of the
+//! All numbers are little-endian. Every section but the image, the sites, the [`component`](crate::component), the [`checkpoint`](crate::checkpoint) and the [`bundle`] is an array of one of the
 //! fixed-width records of [`records`]; nothing is parsed when an artifact is loaded. [`Artifact::parse`] takes
 //! constant time: it checks the header and that every section lies inside the file. The indices
 //! inside records are checked when they are used; [`Artifact::verify`] checks the content hash.

@@ -7,6 +7,7 @@ use super::image::{ImageRef, check_sizes};
 use super::profile::ProfileRef;
 use super::records::*;
 use crate::bounds::{BoundsStats, BoundsStrategy};
+use crate::checkpoint::Checkpoint;
 use crate::component::Bindings;
 use crate::cpu::CpuFeatures;
 use crate::fingerprint::ABI_FINGERPRINT;
@@ -134,6 +135,7 @@ impl<'a> Artifact<'a> {
         self.image().check()?;
         self.bundle()?.map_or(Ok(()), |bundle| bundle.check())?;
         self.component()?;
+        self.checkpoint()?;
         self.profile().map_or(Ok(()), |profile| profile.check())
     }
 
@@ -278,6 +280,26 @@ impl<'a> Artifact<'a> {
     pub fn component(&self) -> Result<Option<Bindings>, ArtifactError> {
         let bytes = self.section(SectionId::Component);
         (!bytes.is_empty()).then(|| Bindings::parse(bytes)).transpose()
+    }
+
+    /// All that a program that waits has outside of its memory; `None` for a program that begins anew. Takes
+    /// time in proportion to it.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Corrupt`] if it is damaged.
+    pub fn checkpoint(&self) -> Result<Option<Checkpoint>, ArtifactError> {
+        let bytes = self.section(SectionId::Checkpoint);
+        (!bytes.is_empty()).then(|| Checkpoint::parse(bytes)).transpose()
+    }
+
+    /// The functions of a program that waits which go on behind a call.
+    pub fn twins(&self) -> &'a [TwinRecord] {
+        self.records(SectionId::Twins)
+    }
+
+    /// Calls at which a program may wait again, by return address.
+    pub fn stack_maps(&self) -> &'a [StackMapRecord] {
+        self.records(SectionId::StackMaps)
     }
 
     /// The pages that warm-up requests wrote to, if any were made.

@@ -201,6 +201,33 @@ records! {
         ty: U32,
     }
 
+    /// The twin of a function.
+    TwinRecord {
+        /// Index of the function.
+        function: U32,
+        /// `Allocator` as a number.
+        allocator: U32,
+    }
+
+    /// The stack map of a call at which a program may wait again: the place of its function's values in the frame, and
+    /// the code that goes on with them.
+    StackMapRecord {
+        /// The return address, in bytes from the start of the text.
+        return_offset: U32,
+        /// Where the function's twin is, in bytes from the start of the text.
+        twin_offset: U32,
+        /// The number of the twin's entry behind the call.
+        entry: U32,
+        /// How many bytes below the frame pointer the locals begin.
+        locals_below_fp: U32,
+        /// Bytes of locals.
+        locals_bytes: U32,
+        /// How many bytes below the frame pointer the operands begin.
+        operands_below_fp: U32,
+        /// Bytes of the operands that are alive.
+        operands_bytes: U32,
+    }
+
     /// A block of sites; it ends where the next one starts.
     SiteBlock {
         /// The first site, in bytes from the start of the text.
@@ -256,6 +283,16 @@ numbered! {
         Global = 3,
         /// A tag of exceptions.
         Tag = 4,
+    }
+
+    /// The ways in which values of a function got their registers.
+    Allocator, ALLOCATORS {
+        /// With backtracking: the best code.
+        Backtracking = 0,
+        /// In one pass.
+        SinglePass = 1,
+        /// In one pass, with locals and operands in the frame.
+        Frame = 2,
     }
 
     /// The kinds of [`InitStep`]s.
@@ -317,6 +354,17 @@ impl ConstOpcode {
             ConstOpcode::I64Mul => left.wrapping_mul(right),
             _ => return None,
         })
+    }
+}
+
+impl Allocator {
+    /// The words in listings.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Allocator::Backtracking => "backtracking",
+            Allocator::SinglePass => "single pass",
+            Allocator::Frame => "single pass, values in the frame",
+        }
     }
 }
 

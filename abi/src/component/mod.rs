@@ -9,7 +9,7 @@
 //!
 //! ```text
 //!   0      ComponentHeader: magic, version, numbers of rows
-//!   32     TypeRow x types, 20 bytes each
+//!   48     TypeRow x types, 20 bytes each
 //!   ...    MemberRow x members: fields, cases, elements, flags, parameters
 //!   ...    FunctionRow x functions
 //!   ...    ResourceRow x resources
@@ -32,6 +32,7 @@
 //! Source of the terms: `CanonicalABI.md` of the [component
 //! model](https://github.com/WebAssembly/component-model).
 
+mod builtins;
 mod layout;
 mod reader;
 pub mod records;
@@ -39,6 +40,7 @@ mod text;
 mod types;
 mod writer;
 
+pub use builtins::{Builtin, CopyBuiltin, CopyOperation};
 pub use layout::{Layout, discriminant_bytes, layouts};
 pub(crate) use records::COMPONENT_VERSION;
 pub use records::StringEncoding;
@@ -80,6 +82,8 @@ pub struct Bindings {
     pub imports: Vec<Import>,
     /// Lifted functions.
     pub exports: Vec<Export>,
+    /// The core export that allocates for the values of events, as [`Export::realloc`].
+    pub realloc: Option<String>,
 }
 
 /// The type of a function.
@@ -128,6 +132,8 @@ pub struct Import {
     pub field: String,
     /// The function behind it.
     pub kind: ImportKind,
+    /// The memory that its values are in, by [number](Bindings::memory_name).
+    pub memory: u32,
 }
 
 /// The functions of the canonical ABI that a fused module imports.
@@ -148,8 +154,9 @@ pub enum ImportKind {
         is_async: bool,
     },
     /// The host's side of a stub's loop: `(i32) -> i64`. The parameter is the address of the block that was
-    /// asked for last. The result is 0 if all results are stored, and otherwise the next request: the size in
-    /// bytes in bits 0 to 31, the alignment in bits 32 to 63.
+    /// asked for last. The result is the next request: the size in bytes in bits 0 to 31, the alignment in bits 32
+    /// to 63. An alignment of 0 says that all results are stored; the rest is the result of the stub then, if it
+    /// has one.
     ReallocNext,
     /// `canon resource.new` of a defined resource, `(i32) -> i32`: representation to handle.
     ResourceNew(ResourceIndex),
@@ -159,6 +166,8 @@ pub enum ImportKind {
     /// `(i32) -> i64`: the representation, with zeros above, for which a stub of the fused module calls the
     /// destructor, or −1 if none has to be called.
     ResourceDrop(ResourceIndex),
+    /// A built-in of tasks, waitables, streams and futures.
+    Builtin(Builtin),
 }
 
 /// A lifted function.
@@ -182,8 +191,16 @@ pub struct Export {
 }
 
 impl Bindings {
-    /// Name under which the fused module exports its memory, if it has one.
+    /// Name under which the fused module exports its first memory, if it has one.
     pub const MEMORY: &str = "memory";
+
+    /// Name under which the fused module exports the memory with this number. The first one is [`Bindings::MEMORY`].
+    pub fn memory_name(number: u32) -> String {
+        match number {
+            0 => Bindings::MEMORY.to_owned(),
+            number => format!("{}#{number}", Bindings::MEMORY),
+        }
+    }
 
     /// The lifted function with this name. The interface is compared without its patch level and what
     /// follows it: `wasi:cli/run@0.2` finds the one of `wasi:cli/run@0.2.6`.

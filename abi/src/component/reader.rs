@@ -1,5 +1,6 @@
 //! The reader of the section. Nothing here panics, whatever the bytes hold.
 
+use super::builtins::{Builtin, CopyBuiltin, CopyOperation};
 use super::records::*;
 use super::types::{Case, Field, FunctionIndex, Param, ResourceIndex, Type, TypeIndex};
 use super::{Bindings, Export, Function, FunctionName, Import, ImportKind, Resource};
@@ -39,6 +40,7 @@ impl Bindings {
                 .collect::<Result<_>>()?,
             imports: rows.imports.iter().map(|row| rows.import(row)).collect::<Result<_>>()?,
             exports: rows.exports.iter().map(|row| rows.export(row)).collect::<Result<_>>()?,
+            realloc: rows.optional(rows.realloc)?,
         })
     }
 }
@@ -53,6 +55,7 @@ struct Rows<'a> {
     resources: &'a [ResourceRow],
     imports: &'a [BindingImportRow],
     exports: &'a [BindingExportRow],
+    realloc: Range,
     strings: &'a [u8],
     /// Members that may still be decoded. Rows may refer to the same ones.
     members_left: Cell<usize>,
@@ -83,6 +86,7 @@ impl<'a> Rows<'a> {
             resources,
             imports,
             exports,
+            realloc: header.realloc,
             strings,
             members_left,
             names_left,
@@ -232,9 +236,54 @@ impl<'a> Rows<'a> {
             Some(BindingKind::ResourceDrop) => {
                 ImportKind::ResourceDrop(self.resource_index(row.index)?)
             }
+            Some(kind) => ImportKind::Builtin(self.builtin(kind, row)?),
             None => return Err(ArtifactError::Corrupt("an import of the component is of no kind")),
         };
-        Ok(Import { module: self.string(row.module)?, field: self.string(row.field)?, kind })
+        let (module, field) = (self.string(row.module)?, self.string(row.field)?);
+        Ok(Import { module, field, kind, memory: row.memory.get() })
+    }
+
+    fn builtin(&self, kind: BindingKind, row: &BindingImportRow) -> Result<Builtin> {
+        let allocates = row.flags.get() & flags::REALLOC != 0;
+        Ok(match kind {
+            BindingKind::TaskReturn => Builtin::TaskReturn {
+                ty: self.function_index(row.index)?,
+                encoding: encoding(row.encoding)?,
+            },
+            BindingKind::TaskCancel => Builtin::TaskCancel,
+            BindingKind::ContextGet => Builtin::ContextGet(row.index.get()),
+            BindingKind::ContextSet => Builtin::ContextSet(row.index.get()),
+            BindingKind::BackpressureInc => Builtin::BackpressureInc,
+            BindingKind::BackpressureDec => Builtin::BackpressureDec,
+            BindingKind::ThreadYield => Builtin::ThreadYield,
+            BindingKind::SubtaskCancel => Builtin::SubtaskCancel,
+            BindingKind::SubtaskDrop => Builtin::SubtaskDrop,
+            BindingKind::WaitableSetNew => Builtin::WaitableSetNew,
+            BindingKind::WaitableSetWait => Builtin::WaitableSetWait { allocates },
+            BindingKind::WaitableSetPoll => Builtin::WaitableSetPoll { allocates },
+            BindingKind::WaitableSetDrop => Builtin::WaitableSetDrop,
+            BindingKind::WaitableJoin => Builtin::WaitableJoin,
+            kind => Builtin::Copy(self.copy(kind, row)?),
+        })
+    }
+
+    fn copy(&self, kind: BindingKind, row: &BindingImportRow) -> Result<CopyBuiltin> {
+        let operation = CopyOperation::of(kind)
+            .ok_or(ArtifactError::Corrupt("an import of the component is of no kind"))?;
+        let ty = self.type_index(row.index)?;
+        let kind = self.types.get(ty.index()).map(|row| row.kind.get());
+        if !matches!(kind.and_then(TypeKind::from_u32), Some(TypeKind::Stream | TypeKind::Future)) {
+            return Err(ArtifactError::Corrupt(
+                "an end of the component is of no stream or future",
+            ));
+        }
+        Ok(CopyBuiltin {
+            operation,
+            ty,
+            encoding: encoding(row.encoding)?,
+            allocates: row.flags.get() & flags::REALLOC != 0,
+            is_async: row.flags.get() & flags::ASYNC != 0,
+        })
     }
 
     fn export(&self, row: &BindingExportRow) -> Result<Export> {

@@ -9,7 +9,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 pub const COMPONENT_MAGIC: [u8; 8] = *b"WFAASCO\0";
 
 /// Version of the section's own format.
-pub const COMPONENT_VERSION: u32 = 1;
+pub const COMPONENT_VERSION: u32 = 3;
 
 /// Bits of the `flags` of functions, imports and exports.
 pub(super) mod flags {
@@ -42,6 +42,8 @@ records! {
         imports: U32,
         /// Number of exports.
         exports: U32,
+        /// Core export that allocates for events, in the strings; empty if there is none.
+        realloc: Range,
         /// Bytes of strings.
         strings: U32,
     }
@@ -98,12 +100,14 @@ records! {
         interface: Range,
         /// Name in it, in the strings.
         name: Range,
-        /// Index of the function's type or of the resource.
+        /// Index of the function's type, of the resource, or of the type of a stream or a future; or the slot.
         index: U32,
         /// `StringEncoding` as a number.
         encoding: U32,
         /// Bits of `flags`.
         flags: U32,
+        /// Number of the memory of the values.
+        memory: U32,
     }
 
     /// An export. Names of core exports are empty if there is none.
@@ -204,6 +208,48 @@ numbered! {
         ResourceRep = 3,
         /// `resource.drop`
         ResourceDrop = 4,
+        /// `task.return`
+        TaskReturn = 5,
+        /// `task.cancel`
+        TaskCancel = 6,
+        /// `context.get`
+        ContextGet = 7,
+        /// `context.set`
+        ContextSet = 8,
+        /// `backpressure.inc`
+        BackpressureInc = 9,
+        /// `backpressure.dec`
+        BackpressureDec = 10,
+        /// `thread.yield`
+        ThreadYield = 11,
+        /// `subtask.cancel`
+        SubtaskCancel = 12,
+        /// `subtask.drop`
+        SubtaskDrop = 13,
+        /// `waitable-set.new`
+        WaitableSetNew = 14,
+        /// `waitable-set.wait`
+        WaitableSetWait = 15,
+        /// `waitable-set.poll`
+        WaitableSetPoll = 16,
+        /// `waitable-set.drop`
+        WaitableSetDrop = 17,
+        /// `waitable.join`
+        WaitableJoin = 18,
+        /// `new` of a stream or a future.
+        CopyNew = 19,
+        /// `read`
+        CopyRead = 20,
+        /// `write`
+        CopyWrite = 21,
+        /// `cancel-read`
+        CopyCancelRead = 22,
+        /// `cancel-write`
+        CopyCancelWrite = 23,
+        /// `drop-readable`
+        CopyDropReadable = 24,
+        /// `drop-writable`
+        CopyDropWritable = 25,
     }
 
     /// The encodings of strings in the guest's memory.

@@ -1,5 +1,6 @@
 //! The writer of the section.
 
+use super::builtins::BuiltinRow;
 use super::records::*;
 use super::types::{ResourceIndex, Type, TypeIndex};
 use super::{Bindings, Export, Function, FunctionName, Import, ImportKind, Resource};
@@ -20,7 +21,7 @@ impl Bindings {
     /// # Errors
     /// [`TooLarge`] if the bindings are beyond a limit.
     pub fn encode(&self) -> Result<Vec<u8>, TooLarge> {
-        let Bindings { types, functions, resources, imports, exports } = self;
+        let Bindings { types, functions, resources, imports, exports, realloc } = self;
         layouts(types).ok_or(TooLarge("a type is too large"))?;
         let mut pool = Pool::default();
         let types: Vec<_> = types.iter().map(|ty| pool.ty(ty)).collect();
@@ -29,6 +30,7 @@ impl Bindings {
         let imports: Vec<_> = imports.iter().map(|import| pool.import(import)).collect();
         let exports: Vec<_> = exports.iter().map(|export| pool.export(export)).collect();
         let counts = [types.len(), functions.len(), resources.len(), imports.len(), exports.len()];
+        let realloc = pool.optional(realloc);
         pool.check(&counts)?;
         let header = ComponentHeader {
             magic: COMPONENT_MAGIC,
@@ -39,6 +41,7 @@ impl Bindings {
             resources: number(resources.len()),
             imports: number(imports.len()),
             exports: number(exports.len()),
+            realloc,
             strings: number(pool.strings.len()),
         };
         Ok([
@@ -177,7 +180,7 @@ impl Pool {
     }
 
     fn import(&mut self, import: &Import) -> BindingImportRow {
-        let Import { module, field, kind } = import;
+        let Import { module, field, kind, memory } = import;
         let row = BindingImportRow {
             kind: U32::ZERO,
             module: self.string(module),
@@ -187,6 +190,7 @@ impl Pool {
             index: NONE.into(),
             encoding: U32::ZERO,
             flags: U32::ZERO,
+            memory: (*memory).into(),
         };
         let of = |kind: BindingKind, resource: &ResourceIndex| BindingImportRow {
             kind: (kind as u32).into(),
@@ -211,6 +215,16 @@ impl Pool {
             ImportKind::ResourceNew(resource) => of(BindingKind::ResourceNew, resource),
             ImportKind::ResourceRep(resource) => of(BindingKind::ResourceRep, resource),
             ImportKind::ResourceDrop(resource) => of(BindingKind::ResourceDrop, resource),
+            ImportKind::Builtin(builtin) => {
+                let BuiltinRow { kind, index, encoding, flags } = builtin.row();
+                BindingImportRow {
+                    kind: (kind as u32).into(),
+                    index: index.into(),
+                    encoding: (encoding as u32).into(),
+                    flags: flags.into(),
+                    ..row
+                }
+            }
         }
     }
 

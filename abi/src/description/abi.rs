@@ -3,8 +3,8 @@
 use super::{Description, List, numbers};
 use crate::artifact::{self, FORMAT_VERSION, flags, records};
 use crate::{
-    FuncRef, bounds, component, context, cpu, funcref, hostcall, layout, memories, state, trap,
-    types,
+    FuncRef, bounds, checkpoint, component, context, cpu, funcref, hostcall, layout, memories,
+    state, trap, types,
 };
 
 /// The description of this build's ABI.
@@ -15,6 +15,7 @@ pub const ABI: Description<'static> = Description {
         artifact::PROTO_RECORDS,
         artifact::bundle::BUNDLE_RECORDS,
         component::BINDING_RECORDS,
+        checkpoint::CHECKPOINT_RECORDS,
         records::RECORDS,
         context::CONTEXTS,
         context::IMPORTS,
@@ -39,6 +40,8 @@ const LISTS: &[List] = &[
     List { name: "kinds of resource types", items: component::RESOURCE_KINDS },
     List { name: "kinds of imports of a component", items: component::IMPORT_KINDS },
     List { name: "encodings of strings", items: component::STRING_ENCODINGS },
+    List { name: "kinds of descriptors of a checkpoint", items: checkpoint::DESCRIPTOR_KINDS },
+    List { name: "ways of allocating registers", items: records::ALLOCATORS },
     List { name: "bounds strategies", items: bounds::STRATEGIES },
     List { name: "counts of bounds checks", items: bounds::FATES },
     List { name: "bits of CPU features", items: cpu::BITS },
@@ -52,6 +55,9 @@ const LISTS: &[List] = &[
             records::NO_MAXIMUM,
             records::NONE,
             records::CONTINUED,
+            checkpoint::access::READ,
+            checkpoint::access::WRITE,
+            checkpoint::access::HOST,
             FuncRef::FOREIGN,
         ],
     },
@@ -64,6 +70,7 @@ const LISTS: &[List] = &[
             artifact::bundle::BUNDLE_VERSION,
             artifact::bundle::CONTENT_ALIGN,
             component::COMPONENT_VERSION,
+            checkpoint::CHECKPOINT_VERSION,
             layout::PAGE,
             layout::WASM_PAGE,
             layout::MAX_MEMORY_PAGES,

@@ -1,13 +1,13 @@
 //! Laying pieces of code out in the text, and connecting them.
 
-use crate::CompileError;
 use crate::arch::x86_64::prologue::FrameStep;
-use crate::code::Code;
+use crate::code::{Code, MappedCall};
 use crate::front::index::FuncIndex;
 use crate::front::module::Module;
 use crate::symbol::Symbol;
+use crate::{CompileError, Effort};
 use std::collections::HashMap;
-use wfaas_abi::artifact::records::HandlerRecord;
+use wfaas_abi::artifact::records::{HandlerRecord, StackMapRecord};
 use wfaas_abi::artifact::{Site, SiteWriter};
 use wfaas_abi::{BoundsStats, FuncRef};
 
@@ -29,6 +29,8 @@ pub(crate) struct Linked {
     pub(crate) sites: SiteWriter,
     /// Calls with a handler of exceptions, ascending.
     pub(crate) handlers: Vec<HandlerRecord>,
+    /// Calls with stack maps, ascending.
+    pub(crate) stack_maps: Vec<StackMapRecord>,
     pub(crate) stats: BoundsStats,
     offsets: HashMap<Symbol, u32>,
 }
@@ -39,6 +41,8 @@ pub(crate) struct Piece {
     pub(crate) offset: u32,
     pub(crate) size: u32,
     pub(crate) unwind: Vec<(u32, FrameStep)>,
+    /// The way in which it was generated.
+    pub(crate) effort: Effort,
 }
 
 impl Linked {
@@ -62,6 +66,7 @@ pub(crate) fn link(code: Vec<Code>) -> Result<Linked, CompileError> {
         pieces: Vec::with_capacity(code.len()),
         sites: SiteWriter::default(),
         handlers: Vec::new(),
+        stack_maps: Vec::new(),
         stats: BoundsStats::default(),
         offsets,
     };
@@ -108,9 +113,11 @@ impl Linked {
         }
         self.add_sites(start, &code)?;
         self.add_handlers(start, &code);
+        self.add_stack_maps(start, &code)?;
         self.stats += code.stats;
         let size = code.bytes.len() as u32;
-        self.pieces.push(Piece { symbol: code.symbol, offset: start, size, unwind: code.unwind });
+        let Code { symbol, unwind, effort, .. } = code;
+        self.pieces.push(Piece { symbol, offset: start, size, unwind, effort });
         Ok(())
     }
 
@@ -141,6 +148,31 @@ impl Linked {
             frame_bytes: handler.frame_bytes.into(),
         }));
         self.handlers[first..].sort_by_key(|handler| handler.return_offset.get());
+    }
+}
+
+impl Linked {
+    fn add_stack_maps(&mut self, start: u32, code: &Code) -> Result<(), CompileError> {
+        if code.maps.is_empty() {
+            return Ok(());
+        }
+        let area = code.area.ok_or_else(|| CompileError::Internal("no frame to map".to_owned()))?;
+        for site in code.sites.iter().filter(|site| site.trap.is_none()) {
+            let is_it = |call: &&MappedCall| call.location == site.location;
+            let Some(call) = code.maps.iter().find(is_it) else { continue };
+            let twin = Symbol::Twin(call.function);
+            let twin_offset = self.offset(twin).ok_or_else(|| nothing_for(twin))?;
+            self.stack_maps.push(StackMapRecord {
+                return_offset: (start + site.offset + 1).into(),
+                twin_offset: twin_offset.into(),
+                entry: call.entry.into(),
+                locals_below_fp: area.locals.below_fp.into(),
+                locals_bytes: area.locals.bytes.into(),
+                operands_below_fp: area.operands.below_fp.into(),
+                operands_bytes: call.operands_bytes.into(),
+            });
+        }
+        Ok(())
     }
 }
 

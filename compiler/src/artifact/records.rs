@@ -1,5 +1,6 @@
 //! Everything about a module that is not code, as the records of an artifact.
 
+use crate::Effort;
 use crate::artifact::elf;
 use crate::artifact::image::{Initial, Step};
 use crate::artifact::link::{Linked, Piece};
@@ -44,6 +45,7 @@ pub(crate) fn sections(
     elements(&mut sections, module, initial);
     data(&mut sections, module, initial);
     sections.push(SectionId::Handlers, &linked.handlers);
+    sections.push(SectionId::StackMaps, &linked.stack_maps);
     sections.push(SectionId::SiteBlocks, linked.sites.blocks());
     sections.push(SectionId::Sites, linked.sites.bytes());
     sections.set_image(&initial.image);
@@ -101,6 +103,23 @@ fn continuation(sections: &mut Sections, linked: &Linked, plan: &Plan) {
         name: sections.string(&plan.export),
     };
     sections.push(SectionId::Functions, &[record]);
+    let twin = |piece: &Piece| match piece.symbol {
+        Symbol::Twin(function) if plan.twins.contains_key(&function) => Some(TwinRecord {
+            function: function.as_u32().into(),
+            allocator: (allocator(piece.effort) as u32).into(),
+        }),
+        _ => None,
+    };
+    let twins: Vec<TwinRecord> = linked.pieces.iter().filter_map(twin).collect();
+    sections.push(SectionId::Twins, &twins);
+}
+
+fn allocator(effort: Effort) -> Allocator {
+    match effort {
+        Effort::Usual | Effort::Unmapped => Allocator::Backtracking,
+        Effort::Linear | Effort::Least => Allocator::SinglePass,
+        Effort::Frame => Allocator::Frame,
+    }
 }
 
 fn types(sections: &mut Sections, module: &Module<'_>, linked: &Linked) {

@@ -3,19 +3,19 @@
 //!
 //! By counting uses, as LLVM's `DCE`.
 
+use crate::analysis::value::each_operand;
 use cranelift_codegen::entity::SecondaryMap;
 use cranelift_codegen::ir::{Function, Inst, InstructionData, Opcode, Value};
 
 /// Removes calculations and loads that cannot trap, if nothing uses their results.
 pub(crate) fn remove_unused(func: &mut Function) {
     let mut uses: SecondaryMap<Value, u32> = SecondaryMap::new();
+    uses.resize(func.dfg.num_values());
     let mut unused = Vec::new();
     let blocks: Vec<_> = func.layout.blocks().collect();
     for block in &blocks {
         for inst in func.layout.block_insts(*block) {
-            for value in func.dfg.inst_values(inst) {
-                uses[func.dfg.resolve_aliases(value)] += 1;
-            }
+            each_operand(func, inst, |value| uses[func.dfg.resolve_aliases(value)] += 1);
             unused.push(inst);
         }
     }

@@ -16,20 +16,27 @@
 //! never written to. They lie behind the code, so an instance needs no memory for them, and no guest
 //! can see them.
 //!
+//! A program that is to be captured again when it [waits again](Continuation::again) has *stack maps*: functions that may be
+//! under way then, and their twins, copy locals and operands to known places of their frames before such a call. The VM makes
+//! records of them, of the form above, and another instance goes on with those instead.
+//!
 //! Frames as values, so that optimised code can go on with them: D. Bonetta et al. call it on-stack
 //! replacement; the checks that find a frame's values are V8's deoptimisation run backwards.
 
 mod alike;
+mod maps;
 mod plan;
 mod records;
 mod twins;
 mod types;
 
 pub(crate) use alike::Alike;
+pub(crate) use maps::IN_IMPORT;
 pub(crate) use plan::Plan;
 pub(crate) use records::records;
 
 use crate::CompileError;
+pub(crate) use wfaas_abi::continuation::RECORD_HEADER_BYTES as HEADER_BYTES;
 use wfaas_abi::continuation::SavedFrame;
 
 /// A program that waits: what the run of its recorded code left.
@@ -41,6 +48,24 @@ pub struct Continuation {
     pub frames: Vec<SavedFrame>,
     /// The place of each function in the recorded text, to understand function references.
     pub text_offsets: Vec<u32>,
+    /// Frames of other moments at which it waits, if it is to be captured when it waits again: there, or where it waits now.
+    pub again: Option<Vec<WaitSite>>,
+}
+
+/// A call that a frame is in while the program waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WaitSite {
+    /// Index of the function.
+    pub function: u32,
+    /// Offset of the call in the module; zero in an import.
+    pub offset: u32,
+}
+
+impl WaitSite {
+    /// The call that a frame is in.
+    pub fn of(frame: &SavedFrame) -> WaitSite {
+        WaitSite { function: frame.function, offset: frame.site }
+    }
 }
 
 /// The reason for which a module is compiled.
@@ -53,9 +78,6 @@ pub(crate) enum Purpose<'c> {
     /// To go on from there.
     Continued(&'c Plan),
 }
-
-/// Bytes of a record before the values.
-pub(crate) const HEADER_BYTES: u32 = 16;
 
 /// Where the number of the entry is in a record.
 pub(crate) const ENTRY_AT: u32 = 4;

@@ -1,20 +1,16 @@
 //! From the frames of a program that waits to the twins and records to make.
 
 use super::types::{self, SiteTypes};
-use super::{Continuation, RecordLayout, Twin};
+use super::{Alike, Continuation, RecordLayout, Site, Twin, WaitSite};
 use crate::CompileError;
 use crate::emit::signature::clif_type;
 use crate::front::index::{FuncIndex, TypeIndex};
 use crate::front::module::{Export, Module};
 use crate::front::parse::Body;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use wfaas_abi::artifact::records::ExternKind;
-use wfaas_abi::continuation::SavedFrame;
+use wfaas_abi::continuation::{MAX_RECORD_BYTES, SavedFrame};
 use wfaas_abi::types::{CELL_BYTES, cells_of};
-
-/// Most bytes of all records together: as many as a stack has. Records are data behind the code, in pages that are
-/// executable, so a module should not choose many of their bytes.
-const MAX_RECORD_BYTES: usize = 1 << 20;
 
 /// Most bytes of code to look at. A function is looked at once for each of its sites, and has as many as its stack.
 const MAX_CODE_BYTES: usize = 256 << 20;
@@ -28,6 +24,10 @@ pub(crate) struct Plan {
     pub(crate) outermost: FuncIndex,
     /// The import that the program waits in.
     pub(crate) import: FuncIndex,
+    /// The imports that it may wait in again.
+    pub(crate) imports: BTreeSet<FuncIndex>,
+    /// Whether it is captured when it waits again.
+    pub(crate) is_mapped: bool,
     /// The functions among the frames.
     pub(crate) twins: BTreeMap<FuncIndex, Twin>,
     /// Frames but the innermost, outermost first, and the entry of each.
@@ -53,6 +53,7 @@ impl Plan {
         let (innermost, outer) = continuation.frames.split_last().ok_or_else(inconsistent)?;
         let bytes = |frame: &SavedFrame| frame.locals.len() + frame.operands.len();
         let total = continuation.frames.iter().map(bytes).sum::<usize>();
+        // Records are data behind the code, in pages that are executable: a module should not choose many of their bytes.
         if total > MAX_RECORD_BYTES {
             return Err(CompileError::TooLarge {
                 what: "the frames of the program that waits, in bytes,",
@@ -71,6 +72,8 @@ impl Plan {
             ty: module.funcs[exported],
             outermost,
             import,
+            imports: BTreeSet::from([import]),
+            is_mapped: continuation.again.is_some(),
             twins: BTreeMap::new(),
             frames: Vec::with_capacity(outer.len()),
             arguments: innermost.locals.clone(),
@@ -79,8 +82,16 @@ impl Plan {
             code_bytes: 0,
         };
         for frame in outer {
-            let entry = plan.add_site(module, bodies, frame)?.ok_or_else(inconsistent)?;
+            let site = WaitSite::of(frame);
+            let entry = plan.add_site(module, bodies, site)?.ok_or_else(inconsistent)?;
+            plan.twin(site).alike.add(&frame.locals);
             plan.frames.push((frame.clone(), entry));
+        }
+        for site in continuation.again.iter().flatten() {
+            plan.add_wait(module, bodies, *site)?.ok_or_else(inconsistent)?;
+        }
+        if plan.is_mapped {
+            plan.prepare_for_others()?;
         }
         if plan.is_consistent(module) { Ok(plan) } else { Err(inconsistent()) }
     }
@@ -108,19 +119,54 @@ impl Plan {
         export.kind == ExternKind::Func && export.name == self.export
     }
 
+    /// The twin of the function that a frame is of.
+    fn twin(&mut self, site: WaitSite) -> &mut Twin {
+        self.twins.entry(FuncIndex::from_u32(site.function)).or_default()
+    }
+
+    /// Adds a call that a frame may be in when the program waits again. `None` if there is no such function.
+    fn add_wait(
+        &mut self,
+        module: &Module<'_>,
+        bodies: &[Body<'_>],
+        site: WaitSite,
+    ) -> Result<Option<()>, CompileError> {
+        if site.function < module.counts.funcs {
+            self.imports.insert(FuncIndex::from_u32(site.function));
+            return Ok(Some(()));
+        }
+        Ok(self.add_site(module, bodies, site)?.map(drop))
+    }
+
+    /// Makes twins that go on with any frames, of which nothing but WebAssembly's numbers and vectors is kept.
+    fn prepare_for_others(&mut self) -> Result<(), CompileError> {
+        self.twins.values_mut().for_each(|twin| twin.alike = Alike::default());
+        let has_references = |types: &&SiteTypes| {
+            !types.local_references.is_empty() || !types.operand_references.is_empty()
+        };
+        let refused = self.types.values().flatten().find(has_references);
+        let reason = "it has references, which are not kept when it waits again";
+        refused.map_or(Ok(()), |types| Err(types.site.error(reason)))
+    }
+
+    /// The calls before which a function copies its values to its frame.
+    pub(crate) fn mapped(&self, function: FuncIndex) -> &[Site] {
+        let twin = self.twins.get(&function).filter(|_| self.is_mapped);
+        twin.map_or(&[], |twin| &twin.sites)
+    }
+
     /// Adds the site of a frame to its function's twin; its entry. `None` if there is no such function.
     fn add_site(
         &mut self,
         module: &Module<'_>,
         bodies: &[Body<'_>],
-        frame: &SavedFrame,
+        site: WaitSite,
     ) -> Result<Option<usize>, CompileError> {
-        let function = FuncIndex::from_u32(frame.function);
-        let body = frame.function.checked_sub(module.counts.funcs);
+        let function = FuncIndex::from_u32(site.function);
+        let body = site.function.checked_sub(module.counts.funcs);
         let Some(body) = body.and_then(|index| bodies.get(index as usize)) else { return Ok(None) };
-        let twin = self.twins.entry(function).or_default();
-        twin.alike.add(&frame.locals);
-        if let Some(known) = twin.sites.iter().position(|site| site.offset == frame.site) {
+        let sites = &self.twin(site).sites;
+        if let Some(known) = sites.iter().position(|known| known.offset == site.offset) {
             return Ok(Some(known));
         }
         self.code_bytes += body.body.as_bytes().len();
@@ -131,10 +177,12 @@ impl Plan {
                 limit: MAX_CODE_BYTES as u64,
             });
         }
-        let types = types::at(module, body.clone(), frame.site)?;
-        twin.sites.push(types.site);
+        let types = types::at(module, body.clone(), site.offset)?;
+        let sites = &mut self.twin(site).sites;
+        sites.push(types.site);
+        let entry = sites.len() - 1;
         self.types.entry(function).or_default().push(types);
-        Ok(Some(twin.sites.len() - 1))
+        Ok(Some(entry))
     }
 }
 

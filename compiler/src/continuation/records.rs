@@ -3,12 +3,12 @@
 use super::plan::{Layouts, Plan};
 use super::types::SiteTypes;
 use super::{HEADER_BYTES, RecordLayout, Site};
-use crate::CompileError;
 use crate::code::{Code, TextOffset};
 use crate::front::index::FuncIndex;
 use crate::front::module::Module;
 use crate::inline::Positions;
 use crate::symbol::Symbol;
+use crate::{CompileError, Effort};
 use wfaas_abi::continuation::{OPERAND_BYTES, SavedFrame};
 use wfaas_abi::{BoundsStats, FuncRef, ValType};
 
@@ -26,9 +26,11 @@ pub(crate) fn records(
         records.add_values(frame, layout, types)?;
     }
     records.add_header(plan.import, 0);
-    if module.func_type(plan.import).params().iter().any(|ty| ty.is_ref()) {
-        let site = Site { function: plan.import.as_u32(), offset: 0, operands: 0 };
-        return Err(site.error("the import that it waits in takes references"));
+    for import in &plan.imports {
+        if module.func_type(*import).params().iter().any(|ty| ty.is_ref()) {
+            let site = Site { function: import.as_u32(), offset: 0, operands: 0 };
+            return Err(site.error("the import that it waits in takes references"));
+        }
     }
     records.bytes.extend_from_slice(&plan.arguments);
     Ok(Code {
@@ -42,7 +44,9 @@ pub(crate) fn records(
         unwind: Vec::new(),
         stats: BoundsStats::default(),
         locations: Vec::new(),
+        effort: Effort::Usual,
         area: None,
+        maps: Vec::new(),
     })
 }
 

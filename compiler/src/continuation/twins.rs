@@ -26,14 +26,16 @@ impl Generator<'_> {
         callees: &Callees,
     ) -> Result<Vec<Code>, CompileError> {
         let Purpose::Continued(plan) = self.purpose else { return Ok(Vec::new()) };
-        let imports = self.module.counts.funcs;
+        let imported = self.module.counts.funcs;
         let generate = |worker: &mut Worker, (function, twin): (&FuncIndex, &Twin)| {
-            let body = bodies[(function.as_u32() - imports) as usize].clone();
+            let body = bodies[(function.as_u32() - imported) as usize].clone();
             Ok((*function, self.twin(worker, body, twin, callees)?))
         };
         let twins = plan.twins.par_iter().map_init(Worker::new, generate);
         let twins: Vec<Result<(FuncIndex, Generated), CompileError>> = twins.collect();
-        let mut code = self.pieces(&[Symbol::Continue(plan.ty), Symbol::Twin(plan.import)])?;
+        let imports = plan.imports.iter().map(|import| Symbol::Twin(*import));
+        let pieces: Vec<Symbol> = [Symbol::Continue(plan.ty)].into_iter().chain(imports).collect();
+        let mut code = self.pieces(&pieces)?;
         let mut layouts = Layouts::new();
         for twin in twins {
             let (function, (piece, records)) = twin?;

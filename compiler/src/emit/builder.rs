@@ -36,6 +36,11 @@ pub(crate) enum Region {
     Cells,
 }
 
+impl Region {
+    /// How many there are.
+    const COUNT: usize = Region::Cells as usize + 1;
+}
+
 /// A function under construction.
 pub(crate) struct CodeBuilder<'c> {
     builder: FunctionBuilder<'c>,
@@ -43,6 +48,8 @@ pub(crate) struct CodeBuilder<'c> {
     pub(crate) layout: &'c Layout,
     functions: HashMap<Symbol, ir::FuncRef>,
     signatures: HashMap<TypeIndex, SigRef>,
+    /// The code generator's names of regions, in the order of [`Region`].
+    regions: [Option<AliasRegion>; Region::COUNT],
     /// BASE as it was read last, and the block where.
     base: Option<(Block, Value)>,
 }
@@ -67,6 +74,7 @@ impl<'c> CodeBuilder<'c> {
             layout,
             functions: HashMap::new(),
             signatures: HashMap::new(),
+            regions: [None; Region::COUNT],
             base: None,
         };
         (code, arguments)
@@ -156,9 +164,11 @@ impl<'c> CodeBuilder<'c> {
 
     /// The code generator's name of a region.
     pub(crate) fn alias_region(&mut self, region: Region) -> AliasRegion {
-        let data =
-            AliasRegionData { user_id: region as u32, description: format!("{region:?}").into() };
-        self.builder.func.dfg.alias_regions.insert(data)
+        *self.regions[region as usize].get_or_insert_with(|| {
+            let description = format!("{region:?}").into();
+            let data = AliasRegionData { user_id: region as u32, description };
+            self.builder.func.dfg.alias_regions.insert(data)
+        })
     }
 
     /// Loads from the state, `offset` bytes from BASE.

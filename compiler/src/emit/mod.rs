@@ -28,13 +28,14 @@ pub(crate) mod thunk;
 pub(crate) mod trap;
 mod twin;
 mod variable;
+mod wide_arithmetic;
 
 pub(crate) use home::RecordedSlots;
 pub(crate) use operands::Storage;
 
 use crate::CompileError;
 use crate::bounds::{Check, Policy};
-use crate::continuation::{RecordLayout, Twin};
+use crate::continuation::{RecordLayout, Site, Twin};
 use crate::emit::builder::CodeBuilder;
 use crate::front::index::FuncIndex;
 use crate::front::parse::Body;
@@ -86,8 +87,17 @@ struct FuncEmitter<'c> {
     start: u64,
     /// Where the frame keeps locals and operands, if it is to be recorded.
     recorded: Option<RecordedSlots>,
+    /// Where it has copies of them, if the function has stack maps.
+    mapped: Option<Mapped<'c>>,
     /// The places to go on at, in a twin.
     entries: Option<Entries<'c>>,
+}
+
+/// The calls with stack maps, and where the frame has copies of locals and operands meanwhile.
+#[derive(Clone, Copy)]
+struct Mapped<'c> {
+    slots: RecordedSlots,
+    sites: &'c [Site],
 }
 
 /// The version of a function that a translation makes.
@@ -107,6 +117,8 @@ pub(crate) struct Manner<'c> {
     pub(crate) version: Version<'c>,
     pub(crate) policy: Policy,
     pub(crate) storage: Storage,
+    /// The calls that have stack maps.
+    pub(crate) mapped: &'c [Site],
 }
 
 /// A body in intermediate code.
@@ -117,7 +129,7 @@ pub(crate) struct Translation {
     pub(crate) stats: BoundsStats,
     /// Where it keeps locals and operands.
     pub(crate) storage: Storage,
-    /// Where its frame does, if it is to be recorded.
+    /// Where its frame does, if it is to be recorded, or has stack maps.
     pub(crate) recorded: Option<RecordedSlots>,
     /// The layouts of the records that a twin goes on with, one for each site.
     pub(crate) records: Vec<RecordLayout>,
@@ -138,12 +150,17 @@ pub(crate) fn function<'c>(
     let mut validator = validation.into_validator(std::mem::take(allocations));
     let mut emitter = FuncEmitter::new(code, index, &body, manner);
     emitter.enter_function(index);
+    if !manner.mapped.is_empty() {
+        let slots = recorded_slots(&mut emitter.code);
+        emitter.mapped = Some(Mapped { slots, sites: manner.mapped });
+    }
     emitter.begin(index, arguments, &mut validator, &body, manner.version)?;
     if !emitter.operators(&mut validator, &body)? {
         return Ok(None);
     }
     *allocations = validator.into_allocations();
-    let FuncEmitter { code, checks, stats, storage, recorded, entries, .. } = emitter;
+    let FuncEmitter { code, checks, stats, storage, recorded, mapped, entries, .. } = emitter;
+    let recorded = recorded.or(mapped.map(|mapped| mapped.slots));
     code.finish(isa);
     let records = entries.map_or(Ok(Vec::new()), Entries::into_layouts)?;
     Ok(Some(Translation { checks, stats, storage, recorded, records }))
@@ -162,6 +179,7 @@ impl<'c> FuncEmitter<'c> {
             hints: code.module.branch_hints.of(index),
             start: body.range().start,
             recorded: None,
+            mapped: None,
             entries: None,
             complexity: Complexity::new(index, body, params, code.module.funcs.len()),
             code,
@@ -254,7 +272,7 @@ impl<'c> FuncEmitter<'c> {
     }
 }
 
-/// Empty slots for the locals and the operands of a frame that is to be recorded.
+/// Empty slots for the locals and the operands of a frame that is to be recorded, or that has stack maps.
 pub(crate) fn recorded_slots(code: &mut CodeBuilder<'_>) -> RecordedSlots {
     let empty = || StackSlotData::new(StackSlotKind::ExplicitSlot, 0, 4);
     let blocks = code.blocks();

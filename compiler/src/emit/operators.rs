@@ -38,6 +38,7 @@ macro_rules! route {
     (@simd $($call:tt)*) => { route!(emit $($call)*) };
     (@relaxed_simd $($call:tt)*) => { route!(emit $($call)*) };
     (@threads $($call:tt)*) => { route!(emit $($call)*) };
+    (@wide_arithmetic $($call:tt)*) => { route!(emit $($call)*) };
     (@$proposal:ident $self:ident $visit:ident ($($arg:ident),*)) => {{
         $(let _ = $arg;)*
         let offset = $self.emitter.offset;

@@ -14,15 +14,19 @@
 //! nothing leads to, is removed with all other code that is not reached.
 
 use super::FuncEmitter;
+use super::Mapped;
 use super::call::Callee;
 use super::home::local_bytes;
 use super::variable::Local;
 use crate::CompileError;
 use crate::continuation::{Alike, ENTRY_AT, HEADER_BYTES, RecordLayout, Site, Twin};
-use crate::emit::builder::{CodeBuilder, Region};
-use crate::emit::signature;
-use cranelift_codegen::ir::types::{I32, I64};
-use cranelift_codegen::ir::{Block, InstBuilder, JumpTableData, Type, Value};
+use crate::emit::builder::Region;
+use crate::emit::signature::{self, POINTER};
+use crate::emit::thunk::code_of_record;
+use cranelift_codegen::ir::types::I32;
+use cranelift_codegen::ir::{
+    Block, InstBuilder, JumpTableData, MemFlagsData, StackSlot, Type, Value,
+};
 use wfaas_abi::continuation::OPERAND_BYTES;
 
 /// The entries of the twin under translation.
@@ -96,6 +100,35 @@ impl<'c> FuncEmitter<'c> {
         if self.recorded.is_some() || self.entry_here().is_some() {
             self.store_operands();
         }
+        self.map_frame();
+    }
+
+    /// Copies locals and operands to the places that the stack map of this call names, if it has one.
+    fn map_frame(&mut self) {
+        let Some(Mapped { slots, sites }) = self.mapped else { return };
+        if !sites.iter().any(|site| u64::from(site.offset) == self.offset) {
+            return;
+        }
+        let mut at = 0;
+        for (_, Local { home, ty }) in self.kept_locals() {
+            let value = self.read(home, ty);
+            self.write_slot(slots.locals, at, value);
+            at += local_bytes(ty);
+        }
+        for place in 0..self.stack.len() {
+            let value = self.operand(place);
+            self.write_slot(slots.operands, place as u32 * OPERAND_BYTES, value);
+        }
+    }
+
+    /// Writes to a slot that has no home of a local or an operand, and makes it as large as that needs.
+    fn write_slot(&mut self, slot: StackSlot, at: u32, value: Value) {
+        let end = at + local_bytes(self.code.type_of(value));
+        let data = &mut self.code.blocks().func.sized_stack_slots[slot];
+        data.size = data.size.max(end);
+        let address = self.code.ins().stack_addr(POINTER, slot, at as i32);
+        // Vectors follow other locals without a gap.
+        self.code.ins().store(MemFlagsData::new().with_notrap(), value, address, 0);
     }
 
     /// Behind a call with these results: also the place to go on for a twin.
@@ -107,6 +140,7 @@ impl<'c> FuncEmitter<'c> {
         let block = self.entries.as_ref().expect("it has an entry here").blocks[entry];
         self.code.continue_in(block);
         let layout = self.load_operands(entry)?;
+        self.map_frame();
         let resumed = self.call_next(&layout, &types);
         if let Some(entries) = &mut self.entries {
             entries.layouts[entry] = Some(layout);
@@ -160,13 +194,4 @@ impl<'c> FuncEmitter<'c> {
     pub(super) fn no_arguments(&mut self, types: &[Type]) -> Result<Vec<Value>, CompileError> {
         types.iter().map(|ty| self.zero(*ty)).collect()
     }
-}
-
-/// The address of the code that goes on with a record.
-fn code_of_record(code: &mut CodeBuilder<'_>, record: Value) -> Value {
-    let flags = code.trusted(Region::Cells);
-    let offset = code.ins().load(I32, flags, record, 0);
-    let offset = code.ins().uextend(I64, offset);
-    let text = code.text();
-    code.ins().iadd(text, offset)
 }

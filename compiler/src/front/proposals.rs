@@ -27,6 +27,7 @@ impl Proposal {
             Proposal::Exceptions => WasmFeatures::EXCEPTIONS,
             Proposal::LegacyExceptions => WasmFeatures::LEGACY_EXCEPTIONS,
             Proposal::CompactImports => WasmFeatures::COMPACT_IMPORTS,
+            Proposal::WideArithmetic => WasmFeatures::WIDE_ARITHMETIC,
         }
     }
 }
@@ -46,7 +47,6 @@ const REFUSED: &[(WasmFeatures, &str)] = &[
     (WasmFeatures::CUSTOM_PAGE_SIZES, "the custom-page-sizes proposal"),
     (WasmFeatures::MEMORY_CONTROL, "the memory-control proposal"),
     (WasmFeatures::STACK_SWITCHING, "stack switching"),
-    (WasmFeatures::WIDE_ARITHMETIC, "wide arithmetic"),
     (WasmFeatures::ACQUIRE_RELEASE_ATOMICS, "the acquire-release-atomics proposal"),
     (WasmFeatures::MULTIBYTE_ARRAY_ACCESS, "the multibyte-array-access proposal"),
 ];

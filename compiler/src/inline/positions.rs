@@ -7,7 +7,6 @@
 use super::Callee;
 use crate::front::index::FuncIndex;
 use cranelift_codegen::ir::{Block, Function, SourceLoc};
-use std::collections::HashMap;
 use wfaas_abi::artifact::MAX_PLACES;
 
 /// The bit of a source location that marks inlined code. The code generator's locations have 31 bits,
@@ -89,7 +88,8 @@ impl Positions {
     /// not.
     pub(super) fn locate(&mut self, caller: &mut Function, copied: &Copied<'_>) {
         let (callee, call) = (&copied.callee.function, copied.call.bits());
-        let mut known = HashMap::new();
+        // A callee is small.
+        let mut known: Vec<(u32, u32)> = Vec::new();
         for block in callee.layout.blocks() {
             let copy = Block::from_u32(copied.first_block as u32 + block.as_u32());
             // What control cannot get to was not copied.
@@ -105,9 +105,12 @@ impl Positions {
                     continue;
                 }
                 let offset = location.bits();
-                let location = *known.entry(offset).or_insert_with(|| {
+                let noted = known.iter().rev().find(|(noted, _)| *noted == offset).copied();
+                let (_, location) = noted.unwrap_or_else(|| {
+                    let location = (offset, MARK | self.list.len() as u32);
                     self.list.push(Position { offset, call, function: copied.index });
-                    MARK | (self.list.len() - 1) as u32
+                    known.push(location);
+                    location
                 });
                 caller.set_srcloc(copy, SourceLoc::new(location));
             }

@@ -9,27 +9,32 @@
 //!
 //! P. Briggs, K. D. Cooper and L. Torczon, "Rematerialization", 1992.
 
+use crate::analysis::value::each_operand;
 use cranelift_codegen::Context;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
+use cranelift_codegen::entity::{EntitySet, SecondaryMap};
 use cranelift_codegen::flowgraph::ControlFlowGraph;
 use cranelift_codegen::ir::{
     Block, Function, Inst, InstBuilder, InstructionData, Opcode, Value, ValueDef, types,
 };
 use cranelift_codegen::loop_analysis::{Loop, LoopAnalysis};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 /// Replaces all readings by one at the start of the function, and returns it. Functions that change
 /// BASE, or do not read it, are left as they are.
 pub(super) fn merge(func: &mut Function) -> Option<Inst> {
     let mut readings = Vec::new();
-    for block in func.layout.blocks() {
-        for inst in func.layout.block_insts(block) {
-            match func.dfg.insts[inst].opcode() {
-                Opcode::GetPinnedReg => readings.push(inst),
-                Opcode::SetPinnedReg => return None,
-                _ => {}
-            }
+    for inst in (0..func.dfg.num_insts() as u32).map(Inst::from_u32) {
+        let opcode = func.dfg.insts[inst].opcode();
+        if !matches!(opcode, Opcode::GetPinnedReg | Opcode::SetPinnedReg)
+            || func.layout.inst_block(inst).is_none()
+        {
+            continue;
         }
+        if opcode == Opcode::SetPinnedReg {
+            return None;
+        }
+        readings.push(inst);
     }
     let entry = func.layout.entry_block().filter(|_| !readings.is_empty())?;
     let base =
@@ -62,15 +67,17 @@ pub(super) fn spread(context: &mut Context, first: Inst) {
     let noisy = noisy_loops(&context.loop_analysis, &calling);
     let mut readings = HashMap::new();
     // Where sums with BASE were computed.
-    let mut sums: HashMap<Value, Place> = HashMap::new();
+    let mut sums: SecondaryMap<Value, Option<Place>> = SecondaryMap::new();
+    sums.resize(context.func.dfg.num_values());
     let blocks: Vec<Block> = context.domtree.cfg_rpo().copied().collect();
     for block in blocks {
         let mut place = place(&context.loop_analysis, &context.cfg, block, &noisy);
-        let users: Vec<Inst> = context.func.layout.block_insts(block).collect();
         let func = &mut context.func;
-        for user in users {
+        let mut next = func.layout.first_inst(block);
+        while let Some(user) = next {
+            next = func.layout.next_inst(user);
             if let Some((address, index)) = indexed(func, user, base) {
-                let elsewhere = sums.get(&address) != Some(&place);
+                let elsewhere = sums[address] != Some(place);
                 if elsewhere && matches!(place, Place::In(..)) {
                     let sum = FuncCursor::new(func).at_inst(user).ins().iadd(base, index);
                     let inst = func.dfg.value_def(sum).unwrap_inst();
@@ -83,7 +90,7 @@ pub(super) fn spread(context: &mut Context, first: Inst) {
                 let reading = *readings.entry(place).or_insert_with(|| read(func, place, user));
                 replace(func, user, base, reading);
                 if func.dfg.insts[user].opcode() == Opcode::Iadd {
-                    sums.insert(func.dfg.first_result(user), place);
+                    sums[func.dfg.first_result(user)] = Some(place);
                 }
             }
             if let Place::In(_, calls) = &mut place {
@@ -131,7 +138,9 @@ fn replace(func: &mut Function, inst: Inst, old: Value, new: Value) {
 }
 
 fn uses(func: &Function, inst: Inst, value: Value) -> bool {
-    func.dfg.inst_values(inst).any(|used| func.dfg.resolve_aliases(used) == value)
+    let mut is_used = false;
+    each_operand(func, inst, |used| is_used |= func.dfg.resolve_aliases(used) == value);
+    is_used
 }
 
 /// Blocks with calls that return. Nothing lives across the others.
@@ -149,8 +158,8 @@ fn calling_blocks(func: &Function) -> Vec<Block> {
 }
 
 /// Loops with calls, and those around them.
-fn noisy_loops(loops: &LoopAnalysis, calling: &[Block]) -> HashSet<Loop> {
-    let mut noisy = HashSet::new();
+fn noisy_loops(loops: &LoopAnalysis, calling: &[Block]) -> EntitySet<Loop> {
+    let mut noisy = EntitySet::new();
     for block in calling {
         let mut next = loops.innermost_loop(*block);
         while let Some(current) = next.filter(|current| noisy.insert(*current)) {
@@ -165,9 +174,9 @@ fn place(
     loops: &LoopAnalysis,
     cfg: &ControlFlowGraph,
     block: Block,
-    noisy: &HashSet<Loop>,
+    noisy: &EntitySet<Loop>,
 ) -> Place {
-    let calm = |candidate: Option<Loop>| candidate.filter(|inner| !noisy.contains(inner));
+    let calm = |candidate: Option<Loop>| candidate.filter(|inner| !noisy.contains(*inner));
     let Some(mut largest) = calm(loops.innermost_loop(block)) else { return Place::In(block, 0) };
     while let Some(parent) = calm(loops.loop_parent(largest)) {
         largest = parent;

@@ -3,6 +3,7 @@
 //! is more than a constant for each instruction or block is left to parts that take linear time.
 
 use crate::Effort;
+use crate::analysis::value::each_operand;
 use crate::arch::x86_64::isa::Generators;
 use cranelift_codegen::Context;
 use cranelift_codegen::entity::SecondaryMap;
@@ -54,7 +55,7 @@ const MOST_EMPTY: u64 = 1 << 11;
 const MOST_NESTED: usize = 64;
 
 /// The effort for a function that was just translated.
-pub(super) fn before(context: &mut Context, isas: &Generators) -> Effort {
+pub(super) fn before(context: &Context, isas: &Generators) -> Effort {
     let passed = passed(&context.func);
     let each = passed / (context.func.dfg.num_insts() + SMALL);
     if each > MOST_PASSED_AT_ALL {
@@ -94,11 +95,10 @@ pub(super) fn after(context: &mut Context, effort: Effort) -> Effort {
 }
 
 /// Whether blocks lie deep in the tree of dominators.
-fn is_deep(context: &mut Context) -> bool {
+fn is_deep(context: &Context) -> bool {
     if context.func.dfg.num_blocks() <= SMALL {
         return false;
     }
-    context.flowgraph();
     let (function, tree) = (&context.func, &context.domtree);
     let mut depths: SecondaryMap<Block, u64> = SecondaryMap::new();
     let (mut instructions, mut dominators) = (0, 0);
@@ -202,20 +202,22 @@ fn alive(
 ) -> Place {
     let (function, loops) = (&context.func, &context.loop_analysis);
     let mut definitions: SecondaryMap<Inst, Place> = SecondaryMap::new();
+    definitions.resize(function.dfg.num_insts());
     let mut last: SecondaryMap<Value, Place> = SecondaryMap::new();
+    last.resize(function.dfg.num_values());
     let mut total = Place::default();
     for block in context.domtree.cfg_rpo() {
         let mut place = places[*block];
         for inst in function.layout.block_insts(*block) {
             definitions[inst] = place;
-            for value in function.dfg.inst_values(inst) {
+            each_operand(function, inst, |value| {
                 let (home, start) = match function.dfg.value_def(value) {
                     ValueDef::Result(def, _) if !is_constant(function, def) => {
                         let home = function.layout.inst_block(def);
                         (home.unwrap_or(*block), definitions[def])
                     }
                     ValueDef::Param(home, _) => (home, places[home]),
-                    _ => continue,
+                    _ => return,
                 };
                 // A value from before a loop is alive to the loop's end.
                 let left = |around: &Loop| !loops.is_in_loop(home, *around);
@@ -225,7 +227,7 @@ fn alive(
                 total.instructions += end.instructions.saturating_sub(since.instructions);
                 total.blocks += end.blocks.saturating_sub(since.blocks);
                 last[value] = end.max(since);
-            }
+            });
             place.instructions += 1;
         }
     }
@@ -253,8 +255,8 @@ fn enclosing(loops: &LoopAnalysis, block: Block) -> impl Iterator<Item = Loop> {
 /// How many values all branches together pass on to blocks.
 fn passed(function: &Function) -> usize {
     let (dfg, layout) = (&function.dfg, &function.layout);
-    let instructions = layout.blocks().flat_map(|block| layout.block_insts(block));
-    let targets = instructions.flat_map(|instruction| {
+    let last = layout.blocks().filter_map(|block| layout.last_inst(block));
+    let targets = last.flat_map(|instruction| {
         dfg.insts[instruction].branch_destination(&dfg.jump_tables, &dfg.exception_tables)
     });
     targets.map(|target| target.len(&dfg.value_lists)).sum()

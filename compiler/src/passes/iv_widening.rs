@@ -20,7 +20,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) fn run(context: &mut Context) {
     let Context { func, cfg, loop_analysis: loops, .. } = context;
-    for (param, extensions) in extended(func, loops) {
+    if loops.loops().next().is_none() {
+        return;
+    }
+    let extended = extended(func, loops);
+    if extended.is_empty() {
+        return;
+    }
+    for (param, extensions) in extended {
         let ValueDef::Param(header, place) = func.dfg.value_def(param) else { continue };
         let mut preds: Vec<Inst> = cfg.pred_iter(header).map(|pred| pred.inst).collect();
         preds.sort();

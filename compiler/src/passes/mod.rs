@@ -12,6 +12,7 @@ mod lftr;
 mod reassociate;
 mod redundant_phis;
 mod source_order;
+mod switch_lowering;
 mod tail_dup;
 mod unroll;
 mod wide_mul;
@@ -25,10 +26,11 @@ use crate::switches::{Pass, Passes};
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::Function;
 use cranelift_codegen::isa::TargetIsa;
+use cranelift_codegen::settings::OptLevel;
 use cranelift_codegen::{CodegenError, CompiledCode, Context};
 
 /// Optimises and compiles the function in `context`, in this way or one that fits its size. `None`
-/// if it has to be translated anew, to [`Storage::Frame`].
+/// if it has to be translated anew, to [`Storage::Frame`]. With the way that was taken.
 pub(crate) fn compile(
     context: &mut Context,
     registers: &mut regalloc2::Ctx,
@@ -36,8 +38,9 @@ pub(crate) fn compile(
     passes: Passes,
     storage: Storage,
     effort: Option<Effort>,
-) -> Result<Option<CompiledCode>, CodegenError> {
+) -> Result<Option<(CompiledCode, Effort)>, CodegenError> {
     let fixed = if storage == Storage::Frame { Some(Effort::Frame) } else { effort };
+    context.flowgraph();
     let effort = fixed.unwrap_or_else(|| effort::before(context, isas));
     if effort == Effort::Frame && storage != Storage::Frame {
         return Ok(None);
@@ -63,18 +66,23 @@ pub(crate) fn compile(
         context.want_disasm,
         &mut ControlPlane::default(),
     )?;
-    Ok(Some(stencil.apply_params(&context.func.params)))
+    Ok(Some((stencil.apply_params(&context.func.params), effort)))
 }
 
-/// Runs these passes and the code generator's own.
+/// Runs these passes and the code generator's own. The flow of control in the context is the function's,
+/// before and afterwards: it is computed anew only after a pass that has changed it.
 fn optimise(
     context: &mut Context,
     isa: &dyn TargetIsa,
     passes: Passes,
 ) -> Result<(), CodegenError> {
     context.verify_if(isa)?;
-    if passes.contains(Pass::RedundantPhis) {
+    context.eliminate_unreachable_code(isa)?;
+    if passes.contains(Pass::SwitchLowering) && switch_lowering::run(&mut context.func) {
         reach(context, isa)?;
+        context.verify_if(isa)?;
+    }
+    if passes.contains(Pass::RedundantPhis) {
         redundant_phis::run(&mut context.func);
     }
     if passes.contains(Pass::WideMul) {
@@ -82,28 +90,30 @@ fn optimise(
     }
     let base =
         passes.contains(Pass::BaseRemat).then(|| base_remat::merge(&mut context.func)).flatten();
+    context.remove_constant_phis(isa)?;
+    let mut has_new_phis = false;
     if passes.contains(Pass::Reassociate) {
-        reach(context, isa)?;
-        context.remove_constant_phis(isa)?;
         context.compute_loop_analysis();
-        reassociate::run(context);
+        has_new_phis |= reassociate::run(context);
         context.verify_if(isa)?;
     }
     if passes.contains(Pass::Unroll) {
-        unroll::run(context);
+        has_new_phis |= unroll::run(context);
         context.verify_if(isa)?;
+    }
+    if has_new_phis {
+        context.remove_constant_phis(isa)?;
     }
     if passes.contains(Pass::ZextLoad) {
         zext_load::run(&mut context.func);
         context.verify_if(isa)?;
     }
     let source = passes.contains(Pass::SourceOrder).then(|| source_order::note(&context.func));
-    context.optimize(isa, &mut ControlPlane::default())?;
-    if passes != Passes::NONE {
-        // Branches may have become jumps.
-        reach(context, isa)?;
-        context.compute_loop_analysis();
+    rewrite(context, isa)?;
+    if passes == Passes::NONE {
+        return Ok(());
     }
+    context.compute_loop_analysis();
     if passes.contains(Pass::Lftr) {
         lftr::run(&mut context.func);
     }
@@ -113,15 +123,23 @@ fn optimise(
     if let Some(base) = base {
         base_remat::spread(context, base);
     }
-    if passes.contains(Pass::TailDup) {
-        tail_dup::run(&mut context.func);
+    if passes.contains(Pass::TailDup) && tail_dup::run(&mut context.func) {
+        reach(context, isa)?;
     }
     if let Some(source) = source {
         source_order::restore(&mut context.func, &source);
     }
-    // The order of blocks is that of the dominator tree's traversal.
-    reach(context, isa)?;
-    context.verify_if(isa)?;
+    context.verify_if(isa)
+}
+
+/// The rest of the code generator's own passes, as [`Context::optimize`] has them.
+fn rewrite(context: &mut Context, isa: &dyn TargetIsa) -> Result<(), CodegenError> {
+    context.func.dfg.resolve_all_aliases();
+    if isa.flags().opt_level() != OptLevel::None {
+        context.egraph_pass(isa, &mut ControlPlane::default())?;
+        // Branches may have become jumps.
+        context.eliminate_unreachable_code(isa)?;
+    }
     Ok(())
 }
 

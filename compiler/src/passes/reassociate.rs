@@ -57,8 +57,8 @@ struct Wide {
     param: Value,
 }
 
-/// Rewrites addresses.
-pub(super) fn run(context: &mut Context) {
+/// Rewrites addresses; whether there were any.
+pub(super) fn run(context: &mut Context) -> bool {
     let Context { func, cfg, domtree, loop_analysis: loops, .. } = context;
     let mut scev = ScalarEvolution::new(Flow { func, cfg, domtree }, loops);
     let mut accesses = Vec::new();
@@ -76,6 +76,7 @@ pub(super) fn run(context: &mut Context) {
             }
         }
     }
+    let has_accesses = !accesses.is_empty();
     widen(func, &mut wide);
     for Access { inst, base, index, offset } in accesses {
         let mut cursor = FuncCursor::new(func).at_inst(inst);
@@ -89,6 +90,7 @@ pub(super) fn run(context: &mut Context) {
             _ => {}
         }
     }
+    has_accesses
 }
 
 /// The access that an instruction is, if its address can be rewritten to advantage.

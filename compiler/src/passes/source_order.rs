@@ -10,8 +10,9 @@
 //! Instructions with effects, and loads, keep their order among themselves. An instruction that the
 //! code generator has made, or moved from another block, comes right before its first user.
 
+use crate::analysis::value::each_operand;
 use cranelift_codegen::entity::SecondaryMap;
-use cranelift_codegen::ir::{Block, Function, Inst, ValueDef};
+use cranelift_codegen::ir::{Block, Function, Inst, Opcode, Value, ValueDef};
 
 /// The places of instructions before the code generator's passes: block and number.
 pub(super) type Source = SecondaryMap<Inst, Option<(Block, u32)>>;
@@ -21,7 +22,8 @@ const LAST: u32 = u32::MAX;
 
 /// Notes the order of all instructions.
 pub(super) fn note(func: &Function) -> Source {
-    let mut source = Source::with_capacity(func.dfg.num_insts());
+    let mut source = Source::new();
+    source.resize(func.dfg.num_insts());
     let mut number = 0;
     for block in func.layout.blocks() {
         for inst in func.layout.block_insts(block) {
@@ -35,22 +37,40 @@ pub(super) fn note(func: &Function) -> Source {
 /// Brings the instructions of each block into that order.
 pub(super) fn restore(func: &mut Function, source: &Source) {
     let mut ranks = SecondaryMap::with_default(LAST);
+    ranks.resize(func.dfg.num_insts());
     let mut order: Vec<(u32, Inst)> = Vec::new();
     let blocks: Vec<Block> = func.layout.blocks().collect();
     for block in blocks {
+        if is_in_order(func, source, block) {
+            continue;
+        }
         rank_up(func, source, &mut ranks, block);
         order.clear();
         rank_down(func, &mut ranks, block, &mut order);
         if order.is_sorted_by_key(|(rank, _)| *rank) {
             continue;
         }
+        let before = order.clone();
         // Instructions of one rank stay in order, so that operands come first.
         order.sort_by_key(|(rank, _)| *rank);
-        for (_, inst) in &order {
+        let moved = before.iter().zip(&order).take_while(|(old, new)| old == new).count();
+        for (_, inst) in &order[moved..] {
             func.layout.remove_inst(*inst);
             func.layout.append_inst(*inst, block);
         }
     }
+}
+
+/// Whether all instructions of a block are the program's own, and in its order.
+fn is_in_order(func: &Function, source: &Source, block: Block) -> bool {
+    let mut last = None;
+    func.layout.block_insts(block).all(|inst| match source[inst] {
+        Some((home, number)) if home == block && last < Some(number) => {
+            last = Some(number);
+            true
+        }
+        _ => false,
+    })
 }
 
 /// Ranks the instructions of a block from its end on: by the program, or by the first user.
@@ -62,12 +82,13 @@ fn rank_up(func: &Function, source: &Source, ranks: &mut SecondaryMap<Inst, u32>
             ranks[inst] = number;
         }
         let rank = ranks[inst];
-        for operand in definitions(func, block, inst) {
+        each_operand(func, inst, |value| {
+            let Some(operand) = definition(func, block, value) else { return };
             let known = source[operand].is_some_and(|(home, _)| home == block);
             if !known {
                 ranks[operand] = ranks[operand].min(rank);
             }
-        }
+        });
     }
 }
 
@@ -80,16 +101,20 @@ fn rank_down(
     order: &mut Vec<(u32, Inst)>,
 ) {
     let mut effects = 0;
-    let last = func.layout.last_inst(block);
     for inst in func.layout.block_insts(block) {
-        let operands = definitions(func, block, inst).map(|operand| ranks[operand]).max();
-        let mut rank = ranks[inst].max(operands.unwrap_or(0));
-        if is_ordered(func, inst) {
-            rank = rank.max(effects);
-            effects = rank;
-        }
-        if Some(inst) == last {
+        let opcode = func.dfg.insts[inst].opcode();
+        let mut rank = ranks[inst];
+        if opcode.is_terminator() {
             rank = LAST;
+        } else {
+            for value in func.dfg.inst_args(inst) {
+                let operand = definition(func, block, *value);
+                rank = rank.max(operand.map_or(0, |operand| ranks[operand]));
+            }
+            if is_ordered(opcode) {
+                rank = rank.max(effects);
+                effects = rank;
+            }
         }
         ranks[inst] = rank;
         order.push((rank, inst));
@@ -97,25 +122,19 @@ fn rank_down(
 }
 
 /// Whether an instruction keeps its place among others of this kind.
-fn is_ordered(func: &Function, inst: Inst) -> bool {
-    let opcode = func.dfg.insts[inst].opcode();
+fn is_ordered(opcode: Opcode) -> bool {
     opcode.is_call()
         || opcode.is_branch()
-        || opcode.is_terminator()
         || opcode.can_load()
         || opcode.can_store()
         || opcode.can_trap()
         || opcode.other_side_effects()
 }
 
-/// The instructions of the same block that define the operands of one.
-fn definitions(func: &Function, block: Block, inst: Inst) -> impl Iterator<Item = Inst> {
-    func.dfg.inst_values(inst).filter_map(move |value| {
-        match func.dfg.value_def(func.dfg.resolve_aliases(value)) {
-            ValueDef::Result(inst, _) => {
-                (func.layout.inst_block(inst) == Some(block)).then_some(inst)
-            }
-            _ => None,
-        }
-    })
+/// The instruction that defines a value, if it is in the same block.
+fn definition(func: &Function, block: Block, value: Value) -> Option<Inst> {
+    match func.dfg.value_def(value) {
+        ValueDef::Result(inst, _) => (func.layout.inst_block(inst) == Some(block)).then_some(inst),
+        _ => None,
+    }
 }

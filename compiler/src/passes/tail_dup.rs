@@ -14,7 +14,8 @@ use std::collections::BTreeMap;
 /// How many jumps to one return become returns: each is some tens of bytes long.
 const MOST: usize = 4;
 
-pub(super) fn run(func: &mut Function) {
+/// Whether there were any.
+pub(super) fn run(func: &mut Function) -> bool {
     let mut jumps: BTreeMap<Block, Vec<Inst>> = BTreeMap::new();
     for block in func.layout.blocks() {
         let Some(last) = func.layout.last_inst(block) else { continue };
@@ -24,14 +25,13 @@ pub(super) fn run(func: &mut Function) {
             jumps.entry(target).or_default().push(last);
         }
     }
-    for (target, jumps) in jumps {
-        if jumps.len() > MOST {
-            continue;
-        }
+    jumps.retain(|_, jumps| jumps.len() <= MOST);
+    for (target, jumps) in &jumps {
         for jump in jumps {
-            return_at(func, jump, target);
+            return_at(func, *jump, *target);
         }
     }
+    !jumps.is_empty()
 }
 
 /// The values that a block returns, if it does nothing else.

@@ -7,7 +7,7 @@
 //! J. J. Dongarra and A. R. Hinds, "Unrolling Loops in FORTRAN", 1979; with its exits kept, as LLVM's
 //! runtime unrolling without a remainder.
 
-use crate::analysis::value::home;
+use crate::analysis::value::{each_operand, home};
 use cranelift_codegen::Context;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::{
@@ -44,17 +44,21 @@ impl Looping {
     }
 }
 
-pub(super) fn run(context: &mut Context) {
+/// Whether there were any.
+pub(super) fn run(context: &mut Context) -> bool {
     let func = &mut context.func;
     let mut loops = loops(func);
     if loops.is_empty() {
-        return;
+        return false;
     }
+    // Rounds are copied by the names of their values.
+    func.dfg.resolve_all_aliases();
     leave_by_ends(func, &mut loops);
     for looping in loops.values_mut() {
         unroll(func, looping);
     }
     context.flowgraph();
+    true
 }
 
 /// The loops to be unrolled, without the values used behind them.
@@ -100,6 +104,9 @@ fn leave_by_ends(func: &mut Function, loops: &mut BTreeMap<Block, Looping>) {
     for block in blocks {
         let insts: Vec<Inst> = func.layout.block_insts(block).collect();
         for inst in insts {
+            if !uses_of_others(func, inst, block, loops) {
+                continue;
+            }
             let values: Vec<Value> = func.dfg.inst_values(inst).collect();
             let values = values.into_iter().map(|value| {
                 let value = func.dfg.resolve_aliases(value);
@@ -113,6 +120,21 @@ fn leave_by_ends(func: &mut Function, loops: &mut BTreeMap<Block, Looping>) {
             func.dfg.overwrite_inst_values(inst, values.into_iter());
         }
     }
+}
+
+/// Whether an instruction of a block uses a value of another block that is one of these loops.
+fn uses_of_others(
+    func: &Function,
+    inst: Inst,
+    block: Block,
+    loops: &BTreeMap<Block, Looping>,
+) -> bool {
+    let mut some = false;
+    each_operand(func, inst, |value| {
+        let home = home(func, value).filter(|home| *home != block);
+        some |= home.is_some_and(|home| loops.contains_key(&home));
+    });
+    some
 }
 
 /// Puts a second round behind the first one, and the end behind both.

@@ -5,31 +5,38 @@
 //! loaded, and the number is its low half, which takes no instruction. (LLVM does this in
 //! `CodeGenPrepare`, as `optimizeLoadExt`.)
 
-use crate::analysis::value::become_alias;
+use crate::analysis::value::{become_alias, each_operand};
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
-use cranelift_codegen::entity::SecondaryMap;
+use cranelift_codegen::entity::{EntitySet, SecondaryMap};
 use cranelift_codegen::ir::types::{I32, I64};
 use cranelift_codegen::ir::{Function, Inst, InstBuilder, InstructionData, Opcode, Value};
 
-/// The uses of a value that was loaded.
-#[derive(Clone, Copy, Default)]
-struct Uses {
-    extensions: u32,
-    others: u32,
+/// The loads of 32-bit numbers, and the extensions of such numbers, in the order of the code.
+#[derive(Default)]
+struct Candidates {
+    loads: Vec<Inst>,
+    extensions: Vec<Inst>,
+    /// The values that are extended.
+    extended: EntitySet<Value>,
 }
 
 pub(super) fn run(func: &mut Function) {
-    let uses = uses(func);
+    let candidates = candidates(func);
+    let is_extended = |inst: &Inst| candidates.extended.contains(func.dfg.first_result(*inst));
+    if !candidates.loads.iter().any(is_extended) {
+        return;
+    }
+    let used = used_otherwise(func, &candidates.extended);
     let mut replaced = SecondaryMap::new();
-    for inst in loads(func) {
+    replaced.resize(func.dfg.num_values());
+    for inst in candidates.loads {
         let value = func.dfg.first_result(inst);
-        let Uses { extensions, others } = uses[value];
-        if extensions > 0 && others > 0 {
+        if candidates.extended.contains(value) && used.contains(value) {
             let (number, extended) = load_extended(func, inst);
             replaced[number] = Some(extended);
         }
     }
-    for inst in insts(func) {
+    for inst in candidates.extensions {
         let extended = operand_of_extension(func, inst).and_then(|value| replaced[value]);
         if let Some(extended) = extended {
             become_alias(func, inst, extended);
@@ -51,19 +58,44 @@ fn load_extended(func: &mut Function, inst: Inst) -> (Value, Value) {
     (number, extended)
 }
 
-fn uses(func: &Function) -> SecondaryMap<Value, Uses> {
-    let mut uses: SecondaryMap<Value, Uses> = SecondaryMap::new();
+fn candidates(func: &Function) -> Candidates {
+    let mut candidates = Candidates::default();
     for block in func.layout.blocks() {
         for inst in func.layout.block_insts(block) {
-            let extends = operand_of_extension(func, inst).is_some();
-            for value in func.dfg.inst_values(inst) {
-                let uses = &mut uses[func.dfg.resolve_aliases(value)];
-                let count = if extends { &mut uses.extensions } else { &mut uses.others };
-                *count += 1;
+            match func.dfg.insts[inst].opcode() {
+                Opcode::Load if func.dfg.value_type(func.dfg.first_result(inst)) == I32 => {
+                    candidates.loads.push(inst);
+                }
+                Opcode::Uextend => {
+                    if let Some(value) = operand_of_extension(func, inst) {
+                        candidates.extensions.push(inst);
+                        candidates.extended.insert(value);
+                    }
+                }
+                _ => {}
             }
         }
     }
-    uses
+    candidates
+}
+
+/// Those of the extended values that something else uses too.
+fn used_otherwise(func: &Function, extended: &EntitySet<Value>) -> EntitySet<Value> {
+    let mut used = EntitySet::new();
+    for block in func.layout.blocks() {
+        for inst in func.layout.block_insts(block) {
+            if operand_of_extension(func, inst).is_some() {
+                continue;
+            }
+            each_operand(func, inst, |value| {
+                let value = func.dfg.resolve_aliases(value);
+                if extended.contains(value) {
+                    used.insert(value);
+                }
+            });
+        }
+    }
+    used
 }
 
 /// The number that an instruction extends to 64 bits without a sign.
@@ -73,17 +105,4 @@ fn operand_of_extension(func: &Function, inst: Inst) -> Option<Value> {
     };
     let wide = func.dfg.value_type(func.dfg.first_result(inst)) == I64;
     (wide && func.dfg.value_type(arg) == I32).then(|| func.dfg.resolve_aliases(arg))
-}
-
-/// The loads of 32-bit numbers.
-fn loads(func: &Function) -> Vec<Inst> {
-    let is_load = |inst: &Inst| {
-        func.dfg.insts[*inst].opcode() == Opcode::Load
-            && func.dfg.value_type(func.dfg.first_result(*inst)) == I32
-    };
-    insts(func).into_iter().filter(is_load).collect()
-}
-
-fn insts(func: &Function) -> Vec<Inst> {
-    func.layout.blocks().flat_map(|block| func.layout.block_insts(block)).collect()
 }

@@ -64,20 +64,12 @@ enum Around {
     Catch,
 }
 
-/// A sequence of pseudo-random numbers (splitmix64).
-struct Random(u64);
+/// The choices of a program.
+struct Random(wfaas_differential::Random);
 
 impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
     fn below(&mut self, limit: u32) -> u32 {
-        (self.next() % u64::from(limit)) as u32
+        self.0.below(limit as usize) as u32
     }
 
     fn number(&mut self) -> i32 {
@@ -97,7 +89,7 @@ impl Random {
 impl Program {
     /// The program with a number.
     pub(crate) fn of(number: u64) -> Program {
-        let mut random = Random(number);
+        let mut random = Random(wfaas_differential::Random::new(number));
         Program(steps(&mut random, &mut vec![Around::Block], 40))
     }
 

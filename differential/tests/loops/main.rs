@@ -8,7 +8,7 @@ mod known;
 
 use std::fmt::Write;
 use wfaas_abi::BoundsStrategy;
-use wfaas_differential::{Choice, Outcome, Verdict, run_module};
+use wfaas_differential::{Choice, Outcome, Random, Verdict, run_module};
 
 /// How many modules an ordinary run tries.
 const MODULES: u64 = 400;
@@ -20,27 +20,6 @@ const FUEL: u32 = 6500;
 /// What these loops mostly step by; four bytes of memory each, so that the index comes around before
 /// the counter does and meets its end.
 const UNIT: i64 = 1 << 18;
-
-/// A sequence of pseudo-random numbers (splitmix64).
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: u64) -> u64 {
-        self.next() % limit
-    }
-
-    fn of<T: Copy>(&mut self, items: &[T]) -> T {
-        items[self.below(items.len() as u64) as usize]
-    }
-}
 
 /// Numbers near where something changes.
 fn number(random: &mut Random) -> i32 {
@@ -76,7 +55,7 @@ fn index(random: &mut Random, depth: usize) -> String {
 fn accesses(random: &mut Random) -> String {
     let mut text = String::new();
     for _ in 0..random.below(3) + 1 {
-        let depth = random.below(4) as usize;
+        let depth = random.below(4);
         let (at, offset) = (index(random, depth), random.of(&[0, 4, 1024, 70_000]));
         let _ = match random.below(3) {
             0 => writeln!(text, "(i32.store offset={offset} {at} (local.get $fuel))"),
@@ -138,7 +117,7 @@ fn counting(random: &mut Random, name: &str, body: &str, outer: &[&str]) -> Stri
 }
 
 fn module(seed: u64) -> String {
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let random = &mut random;
     let inner = accesses(random);
     let inner = counting(random, "$j", &inner, &["$i", "$p"]);
@@ -253,7 +232,7 @@ fn derived(random: &mut Random, unit: i64) -> (String, [&'static str; 4]) {
     let numbers = ["(local.get $few)", "(local.get $even)", "(local.get $a)", "(local.get $b)"];
     let mut code = format!("(local.set $few (i32.mul (local.get $p) (i32.const {unit})))");
     for (place, name) in ["$even", "$a", "$b"].into_iter().enumerate() {
-        let inner = numbers[random.below(place as u64 + 1) as usize];
+        let inner = numbers[random.below(place + 1)];
         let few = random.below(5) as i64 - 2;
         let value = match random.below(5) {
             0 => format!("(i32.shr_u {inner} (i32.const {}))", random.of(&[1, 2, 20])),
@@ -276,7 +255,7 @@ fn guarded_loops_agree() {
     let comparisons = ["eq", "ne", "lt_u", "lt_s", "le_u", "gt_u", "ge_u", "ge_s"];
     let mut looped = 0;
     for seed in 0..MODULES {
-        let mut random = Random(seed);
+        let mut random = Random::new(seed);
         let random = &mut random;
         let unit = random.of(&[1, UNIT / 4, UNIT, UNIT]);
         let (mut guards, numbers) = derived(random, unit);

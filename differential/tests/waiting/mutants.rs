@@ -1,10 +1,14 @@
 //! Mistakes in the frames or the code that continues, made on purpose: the comparison has to find each.
 
 use super::{Case, case, shape};
-use crate::program::Random;
+use wfaas_abi::artifact::records::StackMapRecord;
 use wfaas_abi::artifact::{HEADER_OFFSET, SectionId, seal};
 use wfaas_compiler::{Continuation, Options};
+use wfaas_differential::Random;
 use wfaas_vm::{Artifact, Config, Engine};
+
+/// Numbers of a stack map, in the order of their declaration.
+const MAP_WORDS: usize = size_of::<StackMapRecord>() / 4;
 
 /// Programs of which one at least has to show a mistake.
 const PROGRAMS: u64 = 2000;
@@ -14,7 +18,7 @@ fn is_found(change: impl Fn(&mut Case, &mut Random) -> Option<Vec<u8>>) -> Optio
     let engine = Engine::new(Config::default()).unwrap();
     (0..PROGRAMS).find(|number| {
         let Some(mut case) = case(&engine, *number) else { return false };
-        let Some(artifact) = change(&mut case, &mut Random(*number)) else { return false };
+        let Some(artifact) = change(&mut case, &mut Random::new(*number)) else { return false };
         crate::run::finish(&engine, &artifact, case.wait_at) != case.whole
     })
 }
@@ -107,6 +111,55 @@ fn a_handler_that_is_lost_is_found() {
         assert!(artifact.len() > HEADER_OFFSET);
         seal(&mut artifact);
         Some(artifact)
+    });
+    assert!(found.is_some(), "no program shows it");
+}
+
+/// A program that waits again, with a mistake in one of its stack maps.
+fn mapped_wrongly(change: impl Fn(&mut [u32; MAP_WORDS])) -> Option<u64> {
+    let engine = Engine::new(Config::default()).unwrap();
+    (0..PROGRAMS).find(|number| {
+        let Some(mut case) = case(&engine, *number) else { return false };
+        let again = crate::later(number | 1, case.wait_at, case.whole.calls);
+        if again.is_empty() {
+            return false;
+        }
+        case.waiting.waits_again(&engine, &again);
+        let mut artifact = case.waiting.continued(&Options::default()).expect("it compiles");
+        let header = Artifact::parse(&artifact).expect("it is one").header();
+        let section = header.sections[SectionId::StackMaps as usize];
+        let start = section.offset.get() as usize;
+        let maps = &mut artifact[start..start + section.size.get() as usize];
+        for map in maps.as_chunks_mut::<4>().0.as_chunks_mut::<MAP_WORDS>().0 {
+            let mut words = map.map(u32::from_le_bytes);
+            change(&mut words);
+            *map = words.map(u32::to_le_bytes);
+        }
+        seal(&mut artifact);
+        let found = crate::run::finish_in_pieces(&engine, &artifact, case.wait_at, &again);
+        found != Some(case.whole)
+    })
+}
+
+#[test]
+fn locals_that_are_mapped_to_another_place_are_found() {
+    // Sixteen bytes further up are other locals.
+    let found = mapped_wrongly(|map| {
+        let [.., locals_below_fp, locals_bytes, _, _] = map;
+        if *locals_bytes >= 32 {
+            *locals_below_fp -= 16;
+        }
+    });
+    assert!(found.is_some(), "no program shows it");
+}
+
+#[test]
+fn operands_that_are_mapped_to_another_place_are_found() {
+    let found = mapped_wrongly(|map| {
+        let [.., operands_below_fp, operands_bytes] = map;
+        if *operands_bytes >= 32 {
+            *operands_below_fp -= 16;
+        }
     });
     assert!(found.is_some(), "no program shows it");
 }

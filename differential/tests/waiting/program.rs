@@ -1,6 +1,7 @@
 //! Random programs of functions that call each other, and wait in imports at any depth.
 
 use std::fmt::Write;
+use wfaas_differential::Random;
 
 /// Calls of functions that a run makes together at most: each answers zeros from then on.
 const CALLS: i32 = 60;
@@ -32,26 +33,9 @@ const SIGNATURES: [(&[Ty], &[Ty]); 5] = [
 /// Locals of each type that a function has besides its parameters, and one for its loops.
 const LOCALS_EACH: usize = 2;
 
-/// A sequence of pseudo-random numbers (splitmix64).
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub(crate) fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-}
-
 /// The module with a number.
 pub(crate) fn text(number: u64) -> String {
-    let mut random = Random(number);
+    let mut random = Random::new(number);
     let functions: Vec<usize> =
         (0..2 + random.below(4)).map(|_| random.below(SIGNATURES.len())).collect();
     let mut writer = Writer { random, text: String::new(), functions, of: 0, loops: 0 };

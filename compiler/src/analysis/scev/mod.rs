@@ -116,6 +116,9 @@ impl<'f> ScalarEvolution<'f> {
     /// The affine form of a 32-bit value.
     pub(crate) fn affine(&mut self, value: Value) -> Affine {
         let value = self.resolved(value);
+        if self.is_opaque(value) {
+            return Affine::atom(Atom::Unknown(value));
+        }
         if let Some(known) = self.forms.get(&value) {
             return known.clone();
         }
@@ -134,6 +137,17 @@ impl<'f> ScalarEvolution<'f> {
         let form = form.unwrap_or_else(|| Affine::atom(Atom::Unknown(value)));
         self.forms.insert(value, form.clone());
         form
+    }
+
+    /// Whether a value is the result of an instruction that no form looks into, as a load.
+    fn is_opaque(&self, value: Value) -> bool {
+        self.defining(value).is_some_and(|definition| {
+            !matches!(definition.opcode(), Opcode::Uextend)
+                && !matches!(
+                    definition,
+                    InstructionData::Binary { .. } | InstructionData::UnaryImm { .. }
+                )
+        })
     }
 
     /// The affine form as the value's definition has it.

@@ -1,12 +1,12 @@
 //! Collecting the code that the code generator made, with its relocations, sites and handlers.
 
 use super::prologue;
-use crate::CompileError;
 use crate::code::{Code, Handler, Relocation, Site};
 use crate::emit::RecordedSlots;
 use crate::emit::trap::trap_code;
 use crate::inline::Positions;
 use crate::symbol::Symbol;
+use crate::{CompileError, Effort};
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::ir::{ExternalName, Function, SourceLoc};
 use cranelift_codegen::{CompiledCode, MachExceptionHandler, RelocTarget};
@@ -30,7 +30,9 @@ pub(crate) fn collect(
         stats: BoundsStats::default(),
         locations: Vec::new(),
         text_offsets: Vec::new(),
+        effort: Effort::Usual,
         area: None,
+        maps: Vec::new(),
     })
 }
 

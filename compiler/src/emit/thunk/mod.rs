@@ -14,7 +14,7 @@ mod memory_move;
 mod stub;
 mod trampoline;
 
-pub(crate) use continued::{recorded_import, repeat, resume};
+pub(crate) use continued::{code_of_record, recorded_import, repeat, resume};
 pub(crate) use import::{bridge, foreign, import};
 pub(crate) use memory_move::{memory_copy, memory_fill};
 pub(crate) use stub::{hostcall, trap};

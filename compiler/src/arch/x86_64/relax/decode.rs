@@ -12,6 +12,7 @@ pub(super) const SAVED: u32 = 3;
 pub(super) fn decode(code: &Code, blocks: &[u32]) -> Option<Unit> {
     u32::try_from(code.bytes.len()).ok()?;
     let traps = code.sites.iter().filter(|site| site.trap.is_some()).map(|site| site.offset);
+    let traps: Vec<u32> = traps.collect();
     let handlers = code.handlers.iter().map(|handler| handler.handler_offset);
     let mut relocations: Vec<u32> = code.relocations.iter().map(|known| known.offset).collect();
     relocations.sort_unstable();
@@ -22,9 +23,10 @@ pub(super) fn decode(code: &Code, blocks: &[u32]) -> Option<Unit> {
         tables: Vec::new(),
         pointed: BTreeSet::new(),
         tables_ahead: BTreeSet::new(),
-        furthest: traps.clone().chain(handlers).max().unwrap_or(0),
-        starts: blocks.iter().copied().chain(traps).collect(),
+        furthest: traps.last().copied().into_iter().chain(handlers).max().unwrap_or(0),
+        starts: [blocks, &traps],
         relocations,
+        relocated: 0,
     };
     reader.read()?;
     reader.resolve(code)
@@ -43,10 +45,11 @@ struct Reader<'c> {
     tables_ahead: BTreeSet<u32>,
     /// The furthest offset known to be code.
     furthest: u32,
-    /// Where code starts after a table.
-    starts: BTreeSet<u32>,
-    /// The offsets of relocations, ascending.
+    /// Where code starts after a table: at a block, or at a trap. Both ascend.
+    starts: [&'c [u32]; 2],
+    /// The offsets of relocations, ascending, and how many of them lie before the next instruction.
     relocations: Vec<u32>,
+    relocated: usize,
 }
 
 impl Reader<'_> {
@@ -110,10 +113,13 @@ impl Reader<'_> {
         self.items.push(item);
     }
 
-    fn form(&self, instruction: &Instruction, start: u32) -> Option<Form> {
+    fn form(&mut self, instruction: &Instruction, start: u32) -> Option<Form> {
         let len = instruction.len() as u32;
-        let next = self.relocations.partition_point(|offset| *offset < start);
-        let relocated = self.relocations.get(next).is_some_and(|offset| *offset < start + len);
+        while self.relocations.get(self.relocated).is_some_and(|offset| *offset < start) {
+            self.relocated += 1;
+        }
+        let relocation = self.relocations.get(self.relocated);
+        let relocated = relocation.is_some_and(|offset| *offset < start + len);
         let bytes = self.bytes.get(start as usize..(start + len) as usize)?;
         let narrow = narrow(instruction, bytes).filter(|_| !relocated);
         match instruction.flow_control() {
@@ -138,9 +144,12 @@ impl Reader<'_> {
 
     /// Reads a table of distances, which ends where code goes on or constants start.
     fn table(&mut self, start: u32) -> Option<()> {
-        let after = |offsets: &BTreeSet<u32>| offsets.range(start + 1..).next().copied();
-        let ends = [after(&self.starts), after(&self.pointed), Some(self.bytes.len() as u32)];
-        let end = ends.into_iter().flatten().min()?;
+        let code = self.starts.iter().filter_map(|starts| {
+            let next = starts.partition_point(|offset| *offset <= start);
+            starts.get(next).copied()
+        });
+        let pointed = self.pointed.range(start + 1..).next().copied();
+        let end = code.chain(pointed).chain([self.bytes.len() as u32]).min()?;
         let first = self.tables.len();
         for entry in self.bytes.get(start as usize..end as usize)?.as_chunks().0 {
             let distance = i32::from_le_bytes(*entry);
@@ -224,12 +233,6 @@ fn fuses(mnemonic: Mnemonic) -> bool {
 
 /// The shorter form of an instruction with a number of four bytes at its end.
 fn narrow(instruction: &Instruction, bytes: &[u8]) -> Option<Narrow> {
-    let last = instruction.op_count().checked_sub(1)?;
-    if !matches!(instruction.op_kind(last), OpKind::Immediate32 | OpKind::Immediate32to64) {
-        return None;
-    }
-    let number = i32::from_le_bytes(bytes.last_chunk::<4>().copied()?);
-    i8::try_from(number).ok()?;
     let is_prefix = |byte: &u8| matches!(byte, 0x40..=0x4f | 0xf0);
     let at = bytes.iter().position(|byte| !is_prefix(byte))?;
     let opcode = match bytes[at] {
@@ -239,5 +242,11 @@ fn narrow(instruction: &Instruction, bytes: &[u8]) -> Option<Narrow> {
         0x69 => 0x6b,
         _ => return None,
     };
+    let last = instruction.op_count().checked_sub(1)?;
+    if !matches!(instruction.op_kind(last), OpKind::Immediate32 | OpKind::Immediate32to64) {
+        return None;
+    }
+    let number = i32::from_le_bytes(bytes.last_chunk::<4>().copied()?);
+    i8::try_from(number).ok()?;
     Some(Narrow { at: at as u32, opcode })
 }

@@ -82,13 +82,23 @@ impl Places<'_> {
 
 fn bytes(old: &[u8], unit: &Unit) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(old.len());
+    // Items that stay as they are, one behind the other, are copied at once.
+    let mut same = 0..0;
     for item in &unit.items {
+        let (start, end) = (item.start as usize, (item.start + item.len) as usize);
+        let is_moved = item.filling > 0 || item.prefixes > 0 || same.end != start;
+        if !is_moved && matches!(item.form, Form::Plain | Form::Call | Form::Leaves) {
+            same.end = end;
+            continue;
+        }
+        bytes.extend_from_slice(&old[same]);
+        same = end..end;
         match item.form {
             Form::Data => bytes.resize(item.offset as usize, GAP),
             _ => fill(&mut bytes, item.filling as usize),
         }
         bytes.extend(std::iter::repeat_n(PREFIX, item.prefixes as usize));
-        let copy = &old[item.start as usize..(item.start + item.len) as usize];
+        let copy = &old[start..end];
         match item.form {
             Form::Plain | Form::Call | Form::Leaves | Form::Data => bytes.extend_from_slice(copy),
             Form::Narrow(narrow) => push_narrow(&mut bytes, copy, narrow),
@@ -112,6 +122,7 @@ fn bytes(old: &[u8], unit: &Unit) -> Vec<u8> {
             }
         }
     }
+    bytes.extend_from_slice(&old[same]);
     bytes
 }
 
