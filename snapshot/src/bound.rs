@@ -11,6 +11,7 @@ use crate::cost;
 use crate::growth::Grown;
 use crate::history::Verdict;
 use crate::slot::Slot;
+use crate::sys::PIECE;
 use crate::tracking::{Mapped, Tracked};
 use crate::{Error, Growth, Image, PAGE, Tracking, WorkingSet};
 use std::iter;
@@ -118,6 +119,25 @@ impl Bound {
         }
         let mapped = Mapped { image, start: slot.base() - *lead, head: *head };
         tracked.after_discard(verdict, mapped)
+    }
+
+    /// Gives a piece of the pages back that a reset to come gives back anyway: 4 MiB from `from` on, counted from
+    /// BASE, or from where nothing is tracked: the reset has to see the other pages. Where the next piece
+    /// begins, if there is one.
+    ///
+    /// # Errors
+    /// [`Error::Os`]. The reset meets it too.
+    pub fn shed(&mut self, from: usize) -> Result<Option<usize>, Error> {
+        let Bound { tracked, grown, lead, slot, .. } = self;
+        let tracks = tracked.active() != Tracking::Discard;
+        let kept = if tracks { grown.kept(tracked.watched().saturating_sub(*lead)) } else { 0 };
+        let (from, end) = (from.max(kept), grown.open_bytes());
+        if from >= end {
+            return Ok(None);
+        }
+        let bytes = PIECE.min(end - from);
+        slot.reservation.discard(slot.below() + from, bytes)?;
+        Ok(Some(from + bytes))
     }
 
     /// Makes the first `bytes` bytes from BASE on accessible; new ones are zero. Never closes any.
@@ -232,6 +252,26 @@ impl Bound {
         ranges.map(|range| from_base(range.start)..from_base(range.end)).collect()
     }
 
+    /// The image.
+    pub(crate) fn image(&self) -> &Arc<Image> {
+        &self.image
+    }
+
+    /// Bytes of the image before BASE.
+    pub(crate) fn lead(&self) -> usize {
+        self.lead
+    }
+
+    /// The tracking of writes.
+    pub(crate) fn tracked(&self) -> &Tracked {
+        &self.tracked
+    }
+
+    /// The tracking of writes, to change.
+    pub(crate) fn tracked_mut(&mut self) -> &mut Tracked {
+        &mut self.tracked
+    }
+
     fn accessible(&self, at: isize, bytes: usize) -> Result<*mut u8, Error> {
         let before = self.lead + self.head;
         let start = at.checked_add_unsigned(before).and_then(|start| usize::try_from(start).ok());
@@ -296,8 +336,9 @@ fn open(
     bytes: usize,
     lead: usize,
 ) -> Result<(), Error> {
+    let before = grown.open_bytes();
     if grown.open(slot, bytes)? {
-        tracked.extend(lead + bytes);
+        tracked.extend(lead + before..lead + bytes);
     }
     Ok(())
 }

@@ -16,12 +16,26 @@ type Entry = [u8; 8];
 /// Bits of an entry: the page is in memory, or in swap space.
 const TOUCHED: u64 = 1 << 63 | 1 << 62;
 
+/// Bits of an entry: the page is a file's, or is protected by userfaultfd and so was not written to since.
+const CLEAN: u64 = 1 << 61 | 1 << 57;
+
 /// Entries that are read at once.
 const AT_ONCE: usize = 1 << 13;
 
 /// Ranges of these addresses with pages that were touched, ascending. Both ends are multiples of
 /// [`PAGE`].
 pub(crate) fn touched(addresses: Range<usize>) -> io::Result<Vec<Range<usize>>> {
+    chosen(addresses, |entry| entry & TOUCHED != 0)
+}
+
+/// Ranges of these addresses, of private mappings, with pages that may have been written to, as
+/// [`touched`].
+pub(crate) fn private(addresses: Range<usize>) -> io::Result<Vec<Range<usize>>> {
+    chosen(addresses, |entry| entry & TOUCHED != 0 && entry & CLEAN == 0)
+}
+
+/// Ranges of these addresses with pages whose entries are chosen.
+fn chosen(addresses: Range<usize>, choose: impl Fn(u64) -> bool) -> io::Result<Vec<Range<usize>>> {
     let map = File::open("/proc/self/pagemap")?;
     let mut buffer = vec![0; AT_ONCE * size_of::<Entry>()];
     let mut ranges = Vec::new();
@@ -30,7 +44,7 @@ pub(crate) fn touched(addresses: Range<usize>) -> io::Result<Vec<Range<usize>>> 
         let entries = &mut buffer[..pages * size_of::<Entry>()];
         map.read_exact_at(entries, (first / PAGE * size_of::<Entry>()) as u64)?;
         for (entry, at) in entries.as_chunks().0.iter().zip((first..).step_by(PAGE)) {
-            if u64::from_le_bytes(*entry) & TOUCHED != 0 {
+            if choose(u64::from_le_bytes(*entry)) {
                 append(&mut ranges, at..at + PAGE);
             }
         }

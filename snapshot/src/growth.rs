@@ -132,6 +132,11 @@ impl Grown {
         touched.map_or(Ok(()), |range| slot.reservation.discard_at_once(range.start, range.len()))
     }
 
+    /// Bytes from BASE on whose pages stay if those up to `cleared` do: the image's always.
+    pub(crate) fn kept(&self, cleared: usize) -> usize {
+        cleared.max(self.image_end)
+    }
+
     /// Closes opened memory. Up to `cleared` bytes from BASE it is zero again, and its pages stay for
     /// the next time; the rest is discarded.
     #[inline]
@@ -139,7 +144,7 @@ impl Grown {
         if self.open == self.image_end {
             return Ok(());
         }
-        let kept = cleared.max(self.image_end);
+        let kept = self.kept(cleared);
         if self.open > kept {
             slot.reservation.discard(slot.below() + kept, self.open - kept)?;
         }

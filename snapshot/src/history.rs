@@ -2,6 +2,7 @@
 //! or to rest from learning. Each is one of renting or buying (see [`cost`](crate::cost)).
 
 use crate::cost::{DISCARD, FAULT, PROTECT, Rates};
+use std::mem;
 
 /// How many resets are looked at together.
 const WINDOW: u64 = 32;
@@ -48,6 +49,13 @@ pub(crate) struct History {
     expected: bool,
     /// In the set after the first window: learning these was the price of the set.
     fresh: u32,
+    /// Elements that forks have written to, in this window.
+    forked: u64,
+    /// Elements that forks have put into the set, in this window: not learned, and no sign of guests that
+    /// do not repeat themselves.
+    provided: u32,
+    /// Elements that forks have put into the set after the first window.
+    given: u32,
     /// Nanoseconds for restoring elements that a single request would not have written to.
     wasted: u64,
     /// By how much more than learning anew costs may be wasted.
@@ -72,6 +80,9 @@ impl History {
             request: 0,
             expected: false,
             fresh: 0,
+            forked: 0,
+            provided: 0,
+            given: 0,
             wasted: 0,
             patience: 1,
             drifted: 0,
@@ -86,13 +97,20 @@ impl History {
         self.expected = true;
     }
 
+    /// The slot became a fork before its request: `elements` were written to, of which `provided` are new in
+    /// the set.
+    pub(crate) fn forked(&mut self, elements: usize, provided: usize) {
+        self.forked += elements as u64;
+        self.provided = self.provided.saturating_add(provided as u32);
+    }
+
     /// The verdict at the reset after a request, with `learned` elements in the set.
     #[inline]
     pub(crate) fn judge(&mut self, learned: usize) -> Verdict {
         let learned = learned as u32; // at most MAX_PAGES
         self.resets += 1;
         if self.resets == 1 && !self.expected {
-            self.request = learned;
+            self.request = learned.saturating_sub(self.provided);
         }
         if !self.resets.is_multiple_of(WINDOW) {
             return Verdict::Restore;
@@ -101,7 +119,8 @@ impl History {
     }
 
     fn judge_window(&mut self, learned: u32) -> Verdict {
-        let new = learned.saturating_sub(self.known);
+        let new = learned.saturating_sub(self.known).saturating_sub(self.provided);
+        let (forked, provided) = (mem::take(&mut self.forked), mem::take(&mut self.provided));
         self.known = learned;
         self.overflows = 0;
         if self.resets == WINDOW {
@@ -109,12 +128,14 @@ impl History {
             self.judge_relearning();
             return Verdict::Restore;
         }
-        if self.is_erratic(learned.into(), new.into()) {
+        if self.is_erratic(learned.into(), new.into(), forked) {
             return self.rest();
         }
-        let idle = u64::from(learned.saturating_sub(self.request));
-        self.wasted += WINDOW * idle * self.rates.restore;
-        let price = DISCARD + PROTECT + u64::from(self.fresh) * self.rates.learn;
+        let idle = WINDOW * u64::from(learned.saturating_sub(self.request));
+        self.wasted += idle.saturating_sub(forked) * self.rates.restore;
+        self.given = self.given.saturating_add(provided);
+        let learning = u64::from(self.fresh) * self.rates.learn + u64::from(self.given) * FAULT;
+        let price = DISCARD + PROTECT + learning;
         if self.wasted > u64::from(self.patience) * price {
             self.drifted = learned;
             self.start_anew();
@@ -124,11 +145,11 @@ impl History {
     }
 
     /// Whether learning cost more in the last window than discarding would have. A request writes to
-    /// at least as many elements as the first one did, or as were new.
-    fn is_erratic(&self, learned: u64, new: u64) -> bool {
+    /// at least as many elements as the first one did, or as were new; `forked` were written to besides.
+    fn is_erratic(&self, learned: u64, new: u64, forked: u64) -> bool {
         let written = u64::from(self.request).max(new.div_ceil(WINDOW));
         let learning = new * self.rates.learn + WINDOW * learned * self.rates.restore;
-        new >= WINDOW && learning > WINDOW * (DISCARD + written * FAULT)
+        new >= WINDOW && learning > WINDOW * (DISCARD + written * FAULT) + forked * FAULT
     }
 
     /// Learning anew was in vain if nearly as much is in the set again.
@@ -142,6 +163,7 @@ impl History {
     /// The set was emptied.
     pub(crate) fn start_anew(&mut self) {
         (self.resets, self.known, self.request, self.fresh, self.wasted) = (0, 0, 0, 0, 0);
+        (self.forked, self.provided, self.given) = (0, 0, 0);
         self.expected = false;
     }
 
@@ -227,6 +249,43 @@ mod tests {
         let times: Vec<usize> = (0..12).map(|_| again()).collect();
         assert!(times.windows(2).all(|pair| pair[1] >= pair[0]), "{times:?}");
         assert!(times[11] > 100 * times[0], "{times:?}");
+    }
+
+    /// As [`until_verdict`], of forks that write to `pages` each, `new(n)` of which are not in the set.
+    fn until_verdict_of_forks(
+        history: &mut History,
+        most: usize,
+        pages: usize,
+        new: impl Fn(usize) -> usize,
+    ) -> Option<(usize, Verdict)> {
+        let mut learned = history.known as usize;
+        let mut verdict = |n| {
+            learned += new(n);
+            history.forked(pages, new(n));
+            Some((n, history.judge(learned))).filter(|v| v.1 != Verdict::Restore)
+        };
+        (1..=most).find_map(&mut verdict)
+    }
+
+    #[test]
+    fn slots_of_small_requests_that_become_forks_keep_the_pages_of_forks() {
+        let mut history = History::new(&PAGES);
+        assert_eq!(until_verdict(&mut history, 64, |_| 3), None);
+        let first = |n| if n == 1 { 1000 } else { 0 };
+        assert_eq!(until_verdict_of_forks(&mut history, 100_000, 1000, first), None);
+        // Nobody forks any more.
+        let (after, verdict) = until_verdict(&mut history, 1000, |_| 1003).unwrap();
+        assert_eq!(verdict, Verdict::Relearn);
+        assert!(after <= 96, "{after}");
+    }
+
+    #[test]
+    fn forks_of_few_pages_in_a_large_set_are_as_wasteful_as_other_requests() {
+        let mut history = History::new(&PAGES);
+        let first = |n| if n == 1 { 4000 } else { 0 };
+        let (after, verdict) = until_verdict_of_forks(&mut history, 10_000, 40, first).unwrap();
+        assert_eq!(verdict, Verdict::Relearn);
+        assert!(after <= 200, "{after}");
     }
 
     #[test]

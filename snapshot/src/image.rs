@@ -59,6 +59,13 @@ pub(crate) enum Backing {
     Zeros,
     /// The memory of images.
     Region(Arc<Region>),
+    /// The same, for ranges in which it differs from the image below.
+    Layer {
+        /// The image below.
+        below: Arc<Image>,
+        /// The ranges.
+        own: Arc<Region>,
+    },
     /// Somebody else's, with a view that is made when the first slot wants to copy pages back.
     File(Arc<File>, OnceLock<Option<View>>),
 }
@@ -129,7 +136,7 @@ impl Image {
     /// Bytes of [image memory](crate::ImageMemory) that it may take, shared with equal images.
     pub fn stored_bytes(&self) -> u64 {
         match &self.backing {
-            Backing::Region(region) => region.bytes(),
+            Backing::Region(region) | Backing::Layer { own: region, .. } => region.bytes(),
             Backing::Zeros | Backing::File(..) => 0,
         }
     }
@@ -143,28 +150,60 @@ impl Image {
     pub(crate) fn stored(&self) -> Cow<'_, [(usize, usize)]> {
         match &self.backing {
             Backing::Region(region) => Cow::Borrowed(region.stored()),
+            Backing::Layer { below, own } => {
+                let mut stored = [&below.stored(), own.stored()].concat();
+                stored.sort_unstable();
+                Cow::Owned(union(stored))
+            }
             Backing::Zeros | Backing::File(..) => {
                 self.extents.iter().map(|extent| (extent.at, extent.bytes)).collect()
             }
         }
     }
 
-    /// Makes sure that [`Image::stored_page`] works; whether it does.
-    pub(crate) fn prepare_view(&self) -> bool {
-        self.extents.is_empty() || self.view().is_some()
+    /// The pages that are stored: index and contents, ascending.
+    ///
+    /// # Errors
+    /// [`Error::Image`] if there is no address space to look at them.
+    pub fn pages(&self) -> Result<impl Iterator<Item = (usize, &[u8; PAGE])>, Error> {
+        if !self.prepare_view() {
+            return Err(Error::Image("it cannot be mapped for reading"));
+        }
+        let stored = self.stored().into_owned().into_iter();
+        let pages = stored.flat_map(|(at, bytes)| at / PAGE..(at + bytes) / PAGE);
+        Ok(pages.map(|page| (page, self.pristine(page * PAGE))))
     }
 
+    /// Makes sure that [`Image::stored_page`] works; whether it does.
+    pub(crate) fn prepare_view(&self) -> bool {
+        let is_there = self.extents.is_empty() || self.view().is_some();
+        match &self.backing {
+            Backing::Layer { below, .. } => is_there && below.prepare_view(),
+            _ => is_there,
+        }
+    }
+
+    /// Where the extents are.
+    pub(crate) fn backing(&self) -> &Backing {
+        &self.backing
+    }
+
+    /// A view of the file, for the image's own extents.
     fn view(&self) -> Option<&View> {
         match &self.backing {
             Backing::Zeros => None,
-            Backing::Region(region) => region.view(),
+            Backing::Region(region) | Backing::Layer { own: region, .. } => region.view(),
             Backing::File(file, view) => view.get_or_init(|| View::of_all(file).ok()).as_ref(),
         }
     }
 
     /// The address of the bytes of the page at `at` bytes in the image; `None` if it is zero.
     pub(crate) fn stored_page(&self, at: usize) -> Option<*const u8> {
-        Some(self.view()?.bytes(offset(&self.extents, at)?, PAGE)?.as_ptr())
+        let offset = offset(&self.extents, at)?;
+        match &self.backing {
+            Backing::Layer { below, own } if !own.has(offset) => below.stored_page(at),
+            _ => Some(self.view()?.bytes(offset, PAGE)?.as_ptr()),
+        }
     }
 
     /// The bytes of the page at `at` bytes in the image.
@@ -177,11 +216,16 @@ impl Image {
         }
     }
 
+    /// Whether the page at `at` bytes is zero, since no extent has it; pages behind the image are.
+    pub(crate) fn is_zero(&self, at: usize) -> bool {
+        offset(&self.extents, at).is_none()
+    }
+
     /// The file with the extents; `None` if there are none.
     pub(crate) fn file(&self) -> Option<&File> {
         match &self.backing {
             Backing::Zeros => None,
-            Backing::Region(region) => Some(region.file()),
+            Backing::Region(region) | Backing::Layer { own: region, .. } => Some(region.file()),
             Backing::File(file, _) => Some(file),
         }
     }
@@ -223,8 +267,20 @@ pub(crate) fn merge(stored: &[(usize, usize)], bytes: usize) -> Vec<Extent> {
     ranges.into_iter().map(extent).collect()
 }
 
+/// Ranges, by offset and length, that hold the same bytes without overlap. Ascending, as those are.
+fn union(ranges: Vec<(usize, usize)>) -> Vec<(usize, usize)> {
+    let mut union: Vec<(usize, usize)> = Vec::with_capacity(ranges.len());
+    for (at, bytes) in ranges {
+        match union.last_mut() {
+            Some((from, len)) if at <= *from + *len => *len = (*len).max(at + bytes - *from),
+            _ => union.push((at, bytes)),
+        }
+    }
+    union
+}
+
 /// Ranges without the gaps of at most `gap` bytes.
-fn joined(stored: &[(usize, usize)], bytes: usize, gap: usize) -> Vec<Range<usize>> {
+pub(crate) fn joined(stored: &[(usize, usize)], bytes: usize, gap: usize) -> Vec<Range<usize>> {
     let mut joined: Vec<Range<usize>> = Vec::new();
     // The empty ones are the ends of the image.
     let ranges = stored.iter().map(|(at, bytes)| *at..at + bytes);

@@ -8,6 +8,7 @@
 //!   *head* of ordinary memory before it, which belongs to no image: a [`Bound`];
 //! * *opening* makes more memory after the image accessible, zeroed, by one kind of [`Growth`];
 //! * *reset* restores the image, byte for byte, and closes opened memory;
+//! * a *fork* makes a pristine slot identical to another one of its image: [`Bound::fork_from`];
 //! * [`Tracking`] tells a slot which pages a reset has to restore: it *learns* the **pages** or
 //!   **granules** that are written to and copies them back, or it **discards** all private pages.
 //!   [`cost`] chooses;
@@ -35,11 +36,13 @@ mod bound;
 mod contents;
 pub mod cost;
 mod error;
+mod fork;
 mod granules;
 mod growth;
 mod history;
 mod image;
 mod image_memory;
+mod page_set;
 mod pager;
 mod pages;
 mod regions;

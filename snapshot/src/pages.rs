@@ -12,6 +12,7 @@ use crate::cost::{MAX_GROWN, MAX_PAGES};
 use crate::restore::{Pristine, Restorable, restore};
 use crate::sys;
 use crate::{Error, Image, PAGE, WorkingSet, uffd};
+use std::io;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::ptr;
@@ -20,6 +21,10 @@ use std::ptr;
 /// request that writes to more than there is room for makes the set overflow, once. Most guests
 /// write to few pages, and there may be thousands of slots.
 const FIRST_ROOM: usize = 16;
+
+/// Most pages that one system call provides: some 100 µs, in which other threads may wait for the kernel's lock
+/// of the address space.
+const PROVIDED_AT_ONCE: usize = 64;
 
 /// The pages of an image, and behind it, that were written to.
 #[derive(Debug)]
@@ -39,6 +44,8 @@ pub(crate) struct Pages {
     grown: Vec<usize>,
     /// More pages were written to than the set holds.
     overflowed: bool,
+    /// Besides, pages that were written to may be protected again: the kernel does not tell them from others.
+    hidden: bool,
 }
 
 // SAFETY: the pointers are into the slot and the image, which are the owner's; handlers that run
@@ -70,6 +77,7 @@ impl Pages {
             known: Vec::new(),
             grown: Vec::new(),
             overflowed: false,
+            hidden: false,
         })
     }
 
@@ -120,16 +128,26 @@ impl Pages {
         self.overflowed
     }
 
+    /// Whether any page may have been written to, whatever the kernel says.
+    pub(crate) fn hidden(&self) -> bool {
+        self.hidden
+    }
+
     /// Bytes from the start of the image on that are watched.
     pub(crate) fn watched(&self) -> usize {
         self.watched
     }
 
-    /// Watches memory behind the image up to `len` bytes from its start, or as much of it as is
-    /// watched at most. It must be accessible and zero. The addresses watched from now on, if there
-    /// are more of them.
-    pub(crate) fn extend(&mut self, len: usize) -> Option<Range<usize>> {
-        let len = len.min(self.len + MAX_GROWN);
+    /// Watches memory behind the image up to the end of what was `opened`, in bytes from its start, or as
+    /// much of it as is watched at most. It must be accessible and zero. The addresses watched from now on,
+    /// if there are more of them.
+    pub(crate) fn extend(&mut self, opened: Range<usize>) -> Option<Range<usize>> {
+        if opened.start > self.watched {
+            // Memory before it could not be watched when it was opened, and may have been written to. A reset
+            // discards what is open behind `watched`.
+            return None;
+        }
+        let len = opened.end.min(self.len + MAX_GROWN);
         let more = len.checked_sub(self.watched).filter(|more| *more > 0)?;
         let from = self.start + self.watched;
         uffd::register(self.descriptor, from, more).ok()?;
@@ -159,6 +177,55 @@ impl Pages {
                 self.note(page);
             }
         }
+    }
+
+    /// Makes these pages, which are all that were written to, the set of a slot whose set has overflowed. It
+    /// stays overflowed if they are too many, or if the kernel does not help.
+    pub(crate) fn adopt(&mut self, pages: &[Range<usize>]) {
+        if pages.iter().map(|run| run.len()).sum::<usize>() > MAX_PAGES {
+            return;
+        }
+        self.make_room();
+        self.learned.clear();
+        self.known.clear();
+        self.grown.clear();
+        self.overflowed = self.protect_others(pages).is_err();
+        // The kernel tells pages that were written to by their protection, which they may have by now.
+        self.hidden = self.overflowed && self.release().is_err();
+    }
+
+    /// Protects all pages but these, and puts these into the set.
+    fn protect_others(&mut self, pages: &[Range<usize>]) -> io::Result<()> {
+        // All of it: a page may have lost its protection for a write that never came.
+        uffd::protect(self.descriptor, self.start, self.watched, true)?;
+        for run in pages {
+            let (start, len) = (self.start + run.start * PAGE, run.len() * PAGE);
+            uffd::protect(self.descriptor, start, len, false)?;
+            (start..start + len).step_by(PAGE).for_each(|page| self.note(page));
+        }
+        Ok(())
+    }
+
+    /// Gives the slot the pages at `address`, which are not in the set, with these contents, and puts them
+    /// into the set. The number of pages provided, from the first one on: no more than one system call should, and
+    /// none behind a page that is there already, since somebody has read it. If that is the first one, it can be
+    /// written to now.
+    pub(crate) fn provide(&mut self, address: usize, pages: &[[u8; PAGE]]) -> usize {
+        let (image_end, end) = (self.start + self.len, self.start + self.watched);
+        if !(self.start..end).contains(&address) {
+            return 0;
+        }
+        let most = pages.len().min((end - address) / PAGE).min(PROVIDED_AT_ONCE);
+        let in_image = (image_end.saturating_sub(address) / PAGE).min(most);
+        self.learned.reserve(in_image);
+        self.grown.reserve(most - in_image);
+        let bytes = pages[..most].as_flattened();
+        let provided = uffd::copy_while_missing(self.descriptor, address, bytes) / PAGE;
+        match provided {
+            0 => _ = self.learn(address),
+            _ => (0..provided).for_each(|page| self.note(address + page * PAGE)),
+        }
+        provided
     }
 
     /// Restores the learned pages of the image.
@@ -213,8 +280,35 @@ impl Pages {
         self.learned.clear();
         self.known.clear();
         self.grown.clear();
-        self.overflowed = false;
+        (self.overflowed, self.hidden) = (false, false);
         uffd::protect(self.descriptor, self.start, self.watched, true)
             .map_err(Error::os("write-protecting an image"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Binding, Geometry, Growth, Image, LEARN_ALIGN, PAGE, Slot, Tracking, uffd};
+    use std::sync::Arc;
+
+    /// Another descriptor keeps the slot from watching the first page that grows, but not the next one.
+    #[test]
+    fn memory_that_could_not_be_watched_is_zero_after_a_reset() {
+        let geometry = Geometry { below: 0, above: 8 * PAGE, align: LEARN_ALIGN };
+        let (image, tracking) = (Arc::new(Image::zeroed(PAGE)), Tracking::Pages);
+        let binding = Binding { image, lead: 0, head: 0, tracking, growth: Growth::Protect };
+        let mut slot = Slot::reserve(geometry).unwrap().bind(binding).unwrap();
+        assert_eq!(slot.tracking(), tracking, "this kernel has no userfaultfd write-protection");
+        let other = uffd::open().unwrap();
+        uffd::register(&other, slot.base() as usize + PAGE, PAGE).unwrap();
+        slot.open(2 * PAGE).unwrap();
+        assert_eq!(slot.tracked().watched(), PAGE);
+        slot.bytes_mut(PAGE as isize, 1).unwrap()[0] = 7;
+        drop(other);
+        slot.open(3 * PAGE).unwrap();
+        slot.reset().unwrap();
+        slot.open(3 * PAGE).unwrap();
+        assert_eq!(slot.tracked().watched(), 3 * PAGE);
+        assert!(slot.bytes(0, 3 * PAGE).unwrap().iter().all(|byte| *byte == 0));
     }
 }

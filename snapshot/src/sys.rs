@@ -133,7 +133,7 @@ impl Reservation {
 
 /// Bytes of memory that are given back in one system call. The kernel holds a lock of the address space
 /// meanwhile, for 150 µs of this many, and guests on other threads that grow their memory wait for it.
-const PIECE: usize = 4 << 20;
+pub(crate) const PIECE: usize = 4 << 20;
 
 impl Drop for Reservation {
     fn drop(&mut self) {

@@ -10,9 +10,11 @@
 
 use crate::granules::Granules;
 use crate::history::{History, Verdict};
+use crate::page_set::PageSet;
 use crate::pages::Pages;
 use crate::watch::{Learned, Watcher};
 use crate::{Error, Image, PAGE, WorkingSet, cost};
+use std::ops::Range;
 
 /// How a slot knows which pages a reset has to restore.
 ///
@@ -136,18 +138,70 @@ impl Tracked {
         Some(pages)
     }
 
+    /// Puts the pages that were written to into `set`; the bytes from the image's start on for which
+    /// these are all.
+    pub(crate) fn written(&self, set: &mut PageSet) -> usize {
+        let Some(watcher) = self.watcher().filter(|watcher| !watcher.overflowed()) else {
+            return 0;
+        };
+        match watcher.learned() {
+            Learned::Pages(pages) => pages.pages().for_each(|page| set.insert(page)),
+            Learned::Granules(granules) => granules.pages().for_each(|page| set.insert(page)),
+        }
+        watcher.watched()
+    }
+
+    /// Whether more was written to than there was room for in the set.
+    pub(crate) fn overflowed(&self) -> bool {
+        self.watcher().is_some_and(Watcher::overflowed)
+    }
+
+    /// Whether any page may have been written to, whatever the kernel says.
+    pub(crate) fn hidden(&self) -> bool {
+        self.watcher().is_some_and(Watcher::hidden)
+    }
+
+    /// Makes these pages the learned set, if they can be: all that were written to.
+    pub(crate) fn adopt(&mut self, pages: &[Range<usize>]) {
+        if let State::Learning { watcher, history: _ } = &mut self.state {
+            watcher.adopt(pages);
+        }
+    }
+
+    /// Gives the slot pages that are not in the learned set, with these contents, and puts them in; their
+    /// number. If it is 0, the first one is to be written like any other memory.
+    pub(crate) fn provide(&mut self, address: usize, pages: &[[u8; PAGE]]) -> usize {
+        match &mut self.state {
+            State::Discarding | State::Resting(_) => 0,
+            State::Learning { watcher, history: _ } | State::Recording(watcher) => {
+                watcher.provide(address, pages)
+            }
+        }
+    }
+
+    /// The slot has become a fork: `pages` were written, and `learned` elements put into the set by that.
+    pub(crate) fn forked(&mut self, pages: usize, learned: usize) {
+        if let State::Learning { watcher, history } = &mut self.state {
+            let elements = match watcher.learned() {
+                Learned::Pages(_) => pages,
+                Learned::Granules(_) => learned,
+            };
+            history.forked(elements, learned);
+        }
+    }
+
     /// Bytes from the start of the image on that are watched.
     #[inline]
     pub(crate) fn watched(&self) -> usize {
         self.watcher().map_or(0, Watcher::watched)
     }
 
-    /// Watches memory that was opened too, if possible, up to `len` bytes from the image's start.
-    pub(crate) fn extend(&mut self, len: usize) {
+    /// Watches memory that was `opened` too, if possible: in bytes from the image's start.
+    pub(crate) fn extend(&mut self, opened: Range<usize>) {
         match &mut self.state {
             State::Discarding | State::Resting(_) => {}
             State::Learning { watcher, history: _ } | State::Recording(watcher) => {
-                watcher.extend(len);
+                watcher.extend(opened);
             }
         }
     }

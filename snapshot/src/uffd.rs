@@ -78,7 +78,11 @@ pub enum Missing {
     Other(io::ErrorKind),
 }
 
-fn open() -> Result<OwnedFd, Missing> {
+/// A new descriptor.
+///
+/// # Errors
+/// [`Missing`].
+pub(crate) fn open() -> Result<OwnedFd, Missing> {
     // Only faults of user code: no privilege is needed then. The kernel itself must not write to
     // a protected page; see `Slot::make_writable`.
     let user_mode_only = UserfaultfdFlags::from_bits_retain(1);
@@ -138,11 +142,22 @@ pub(crate) fn protect(
 /// Provides pages at `start`, in a range registered for that, none of which is there. They can be
 /// written to without a fault. Async-signal-safe.
 pub(crate) fn copy(descriptor: &OwnedFd, start: usize, pages: &[u8]) -> io::Result<()> {
+    copy_range(descriptor, start, pages).1
+}
+
+/// As [`copy`], up to the first page that is there already: the bytes provided.
+pub(crate) fn copy_while_missing(descriptor: &OwnedFd, start: usize, pages: &[u8]) -> usize {
+    // Negative numbers are errors.
+    usize::try_from(copy_range(descriptor, start, pages).0).unwrap_or(0)
+}
+
+/// The bytes provided, or an error's number; and the result.
+fn copy_range(descriptor: &OwnedFd, start: usize, pages: &[u8]) -> (i64, io::Result<()>) {
     let (start, from, len) = (start as u64, pages.as_ptr() as u64, pages.len() as u64);
     let mut range = Copy { start, from, len, mode: 0, copied: 0 };
     // SAFETY: the opcode goes with the type.
     let request = unsafe { Updater::<COPY, Copy>::new(&mut range) };
     // SAFETY: the range is the caller's; only pages that are not there are changed.
-    unsafe { ioctl(descriptor, request)? };
-    Ok(())
+    let result = unsafe { ioctl(descriptor, request) };
+    (range.copied, result.map_err(io::Error::from))
 }

@@ -11,7 +11,7 @@ use crate::cost::{self, Rates};
 use crate::granules::Granules;
 use crate::pages::Pages;
 use crate::table::Table;
-use crate::{Error, Image, WorkingSet};
+use crate::{Error, Image, PAGE, WorkingSet};
 use std::cell::UnsafeCell;
 use std::ops::Range;
 use std::sync::atomic::{
@@ -125,6 +125,11 @@ impl Watcher {
         }
     }
 
+    /// Whether any page may have been written to, whatever the kernel says.
+    pub(crate) fn hidden(&self) -> bool {
+        matches!(self.learned(), Learned::Pages(pages) if pages.hidden())
+    }
+
     /// Bytes from the start of the image on that are watched: all of it, and grown memory.
     pub(crate) fn watched(&self) -> usize {
         match self.learned() {
@@ -133,11 +138,11 @@ impl Watcher {
         }
     }
 
-    /// Watches memory behind the image too, up to `len` bytes from its start. It must be accessible
-    /// and zero. Nothing happens if that is not possible.
-    pub(crate) fn extend(&mut self, len: usize) {
+    /// Watches memory behind the image too, that was `opened`, in bytes from its start. It must be
+    /// accessible and zero. Nothing happens if that is not possible.
+    pub(crate) fn extend(&mut self, opened: Range<usize>) {
         if let Learned::Pages(pages) = self.learned.get_mut()
-            && let Some(addresses) = pages.extend(len)
+            && let Some(addresses) = pages.extend(opened)
         {
             self.enter(addresses);
         }
@@ -148,6 +153,25 @@ impl Watcher {
         match self.learned.get_mut() {
             Learned::Pages(pages) => pages.expect(set),
             Learned::Granules(granules) => granules.expect(set),
+        }
+    }
+
+    /// Makes these pages the set: all that were written to. Granules stay as they are.
+    pub(crate) fn adopt(&mut self, pages: &[Range<usize>]) {
+        if let Learned::Pages(learned) = self.learned.get_mut() {
+            learned.adopt(pages);
+        }
+    }
+
+    /// Puts pages into the set, with these contents; their number. If it is 0, the first one is to be
+    /// written like any other memory.
+    pub(crate) fn provide(&mut self, address: usize, pages: &[[u8; PAGE]]) -> usize {
+        match self.learned.get_mut() {
+            Learned::Pages(learned) => learned.provide(address, pages),
+            Learned::Granules(granules) => {
+                granules.learn(address);
+                0
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! Working sets: the pages that guests are expected to write to.
 
+use crate::page_set::runs;
 use crate::{Error, PAGE, cost};
 use std::ops::Range;
 
@@ -55,14 +56,7 @@ impl WorkingSet {
         image: usize,
         grown: usize,
     ) -> WorkingSet {
-        let mut pages: Vec<Range<usize>> = Vec::new();
-        for index in indices {
-            match pages.last_mut() {
-                Some(range) if range.end == index => range.end += 1,
-                _ => pages.push(index..index + 1),
-            }
-        }
-        WorkingSet { pages, image, grown }
+        WorkingSet { pages: runs(indices), image, grown }
     }
 
     /// Checks that the set is one of an image with `bytes` bytes.

@@ -6,7 +6,13 @@
 //!  custom ".debug_abbrev"   the module's own sections, in order
 //!  custom ".debug_info"
 //!  ...
+//!  custom ".wfaas.offsets"  of a component's: see below
 //! ```
+//!
+//! The code of a component is that of several modules, copied. DWARF is of one of these, and counts bytes there. The runs of
+//! `.wfaas.offsets` say where a byte of the code section comes from. Behind the number of bytes before the first function (LEB128), they
+//! are in order: bytes between the run before and this one, its bytes (LEB128), and the difference between the offset in the module and
+//! this one from the first function on (signed LEB128). Code in no run has no lines.
 
 use crate::dwarf::{self, Line};
 use wasmparser::{BinaryReader, Parser, Payload};
@@ -16,6 +22,9 @@ const CODE: &str = ".wfaas.code";
 
 /// Start of all names of DWARF's sections.
 const DEBUG: &str = ".debug_";
+
+/// Name of the section with the places that code was copied from.
+const OFFSETS: &str = ".wfaas.offsets";
 
 /// A module with no sections.
 const EMPTY: [u8; 8] = *b"\0asm\x01\0\0\0";
@@ -36,7 +45,7 @@ impl<'a> DebugFile<'a> {
     /// `None` if there is no DWARF in it, or it is no binary module.
     pub fn write(module: &[u8], code_hash: [u8; HASH]) -> Option<Vec<u8>> {
         let (sections, code_start) = sections(module)?;
-        let is_dwarf = |name: &str| name.starts_with(DEBUG);
+        let is_dwarf = |name: &str| name.starts_with(DEBUG) || name == OFFSETS;
         sections.iter().find(|(name, _)| *name == ".debug_line")?;
         let mut code = code_hash.to_vec();
         leb(&mut code, code_start?);
@@ -70,12 +79,38 @@ impl<'a> DebugFile<'a> {
             .iter()
             .map(|offset| offset.checked_sub(self.code_start).map(u64::from))
             .collect();
-        let section = |name: &str| {
+        let found = |name: &str| {
             let section = self.sections.iter().find(|(known, _)| *known == name);
-            section.map_or(&[][..], |(_, bytes)| *bytes)
+            section.map(|(_, bytes)| *bytes)
         };
-        dwarf::lines(section, &addresses)
+        let addresses = match found(OFFSETS) {
+            Some(runs) => originals(runs, &addresses),
+            None => addresses,
+        };
+        dwarf::lines(|name| found(name).unwrap_or_default(), &addresses)
     }
+}
+
+/// The places that code at these offsets was copied from, by the runs.
+fn originals(runs: &[u8], offsets: &[Option<u64>]) -> Vec<Option<u64>> {
+    let mut found = vec![None; offsets.len()];
+    let (mut reader, mut end) = (BinaryReader::new(runs, 0), 0_u64);
+    let Ok(before) = reader.read_var_u32() else { return found };
+    let from_first = |offset: &Option<u64>| offset.and_then(|it| it.checked_sub(before.into()));
+    let offsets: Vec<Option<u64>> = offsets.iter().map(from_first).collect();
+    let mut next = || -> wasmparser::Result<_> {
+        Ok((reader.read_var_u32()?, reader.read_var_u32()?, reader.read_var_i64()?))
+    };
+    while let Ok((gap, bytes, difference)) = next() {
+        // Less than 2^32 each, and fewer than there are bytes.
+        let start = end + u64::from(gap);
+        end = start + u64::from(bytes);
+        for (found, offset) in found.iter_mut().zip(&offsets) {
+            let inside = offset.filter(|offset| (start..end).contains(offset));
+            *found = found.or(inside.and_then(|offset| offset.checked_add_signed(difference)));
+        }
+    }
+    found
 }
 
 /// Custom sections by name, and the start of the code section.
@@ -119,4 +154,25 @@ fn leb(bytes: &mut Vec<u8>, mut number: u32) {
         number >>= 7;
     }
     bytes.push(number as u8);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_say_where_code_was_copied_from() {
+        // Behind 2 bytes: 10 to 13 are 4 bytes further in front, 13 to 20 are 280 behind, 300 to 301 are 300 in front.
+        let runs = [2, 10, 3, 0x7C, 0, 7, 0x98, 0x02, 0x98, 0x02, 1, 0xD4, 0x7D];
+        let at = |offset: u64| originals(&runs, &[Some(offset + 2)])[0];
+        let expected = [None, Some(6), Some(8), Some(293), Some(299), None];
+        assert_eq!([9, 10, 12, 13, 19, 20].map(at), expected);
+        assert_eq!([299, 300, 301].map(at), [None, Some(0), None]);
+        assert_eq!(originals(&runs, &[None, Some(12), Some(1)]), [None, Some(6), None]);
+        // What makes no sense says nothing.
+        assert_eq!(originals(&[], &[Some(10)]), [None]);
+        assert_eq!(originals(&runs[..3], &[Some(12)]), [None]);
+        assert_eq!(originals(&[0, 0, 5, 0x70], &[Some(3)]), [None], "before the start");
+        assert_eq!(originals(&[0xFF; 40], &[Some(3)]), [None]);
+    }
 }

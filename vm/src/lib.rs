@@ -12,7 +12,9 @@
 //! * a guest called with [`TypedFunc::call_async`] or its likes is suspended, without a thread, while a
 //!   host function of [`Linker::func_wrap_async`] waits;
 //! * [`Instance::capture`] makes the image of a *Proto-Faaslet*; a [`Pool`] restores it for every
-//!   [`Faaslet`] it hands out.
+//!   [`Faaslet`] it hands out;
+//! * [`Faaslet::fork`] makes a second faaslet identical to a live one; a [`Snapshot`] is the pages by which an
+//!   instance differs from its image, to make faaslets of later.
 //!
 //! Anything that takes `&mut impl AsContextMut` takes a [`Store`] or, in a host function, its
 //! [`Caller`]: host functions can call, make and link things as the embedder does.
@@ -112,10 +114,12 @@ pub use runtime::error::{Error, OutOfBounds};
 pub use runtime::fault::Fault;
 pub use runtime::module::Module;
 pub use runtime::shared::SharedMemory;
+pub use runtime::snapshot::Snapshot;
 pub use runtime::thrown::{Exception, Uncaught};
 pub use runtime::trap::{BoxError, HostError, Trap};
 pub use runtime::types::{ExternType, GlobalType, Limits, MemoryType, TableType};
 pub use wfaas_abi::artifact::bundle;
+pub use wfaas_abi::checkpoint;
 pub use wfaas_abi::component;
 pub use wfaas_abi::cpu::CpuFeatures;
 pub use wfaas_abi::untrusted;

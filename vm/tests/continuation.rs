@@ -5,9 +5,9 @@ mod common;
 use common::engine;
 use wfaas_abi::artifact::{relocate_references, replace_image};
 use wfaas_compiler::{
-    CompileError, Continuation, Options, compile, compile_continued, compile_recorded,
+    CompileError, Continuation, Options, WaitSite, compile, compile_continued, compile_recorded,
 };
-use wfaas_vm::{Artifact, BoxError, Caller, Error, Linker, Module, Store};
+use wfaas_vm::{Artifact, BoxError, Caller, Error, Faaslet, Linker, Module, Pool, Snapshot, Store};
 
 /// The error that ends the call of a program that waits.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +15,7 @@ use wfaas_vm::{Artifact, BoxError, Caller, Error, Linker, Module, Store};
 struct Waits;
 
 /// Calls of the import so far, and the one at which the program waits.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Calls {
     made: usize,
     wait_at: Option<usize>,
@@ -48,6 +48,16 @@ fn run(artifact: &[u8], made: usize) -> i64 {
 
 /// The artifact that goes on where the program makes call number `wait_at`.
 fn continued(wat: &str, wait_at: usize, options: &Options<'_>) -> Result<Vec<u8>, CompileError> {
+    continued_again(wat, wait_at, options, None)
+}
+
+/// The same, to be captured again at these places.
+fn continued_again(
+    wat: &str,
+    wait_at: usize,
+    options: &Options<'_>,
+    again: Option<Vec<WaitSite>>,
+) -> Result<Vec<u8>, CompileError> {
     let (recorded, areas) = compile_recorded(wat.as_bytes(), options).unwrap();
     let engine = engine();
     let module = Module::from_bytes(&engine, &recorded.artifact).unwrap();
@@ -61,7 +71,7 @@ fn continued(wat: &str, wait_at: usize, options: &Options<'_>) -> Result<Vec<u8>
     let mut capture = instance.capture(&mut store).unwrap();
     let from = Artifact::parse(&recorded.artifact).unwrap();
     let text_offsets = from.functions().iter().map(|record| record.text_offset.get()).collect();
-    let continuation = Continuation { export: "run".to_owned(), frames, text_offsets };
+    let continuation = Continuation { export: "run".to_owned(), frames, text_offsets, again };
     let continued = compile_continued(wat.as_bytes(), options, &continuation)?;
     let to = Artifact::parse(&continued.artifact).unwrap();
     relocate_references(&mut capture.image, &from, &to).unwrap();
@@ -335,7 +345,8 @@ fn frames_that_do_not_fit_are_refused() {
     let (in_f, in_run) = (call(0), call(1));
     let attempt = |frames| {
         let text_offsets = vec![0, 32, 64];
-        let continuation = Continuation { export: "run".to_owned(), frames, text_offsets };
+        let continuation =
+            Continuation { export: "run".to_owned(), frames, text_offsets, again: None };
         compile_continued(&wasm, &Options::default(), &continuation).map(drop)
     };
     attempt(vec![frame(2, in_run, 0), frame(1, in_f, 0), frame(0, 0, 8)]).unwrap();
@@ -362,4 +373,128 @@ fn frames_of_nobody_are_none() {
     store.record_frames(Vec::new());
     let Err(Error::Capture(reason)) = store.take_frames() else { panic!("there are frames") };
     assert!(reason.contains("no call"), "{reason}");
+}
+
+/// Adds up the answers of its calls, in a loop; each call after the fourth is at another place.
+const LOOP: &str = r#"(module
+    (import "host" "wait" (func $wait (param i32) (result i32)))
+    (func $step (export "step") (param i32) (result i32)
+        (i32.add (local.get 0) (call $wait (local.get 0))))
+    (func (export "other"))
+    (func (export "run") (result i64) (local $sum i64) (local $round i32)
+        (loop $next
+            (local.set $sum (i64.add (i64.mul (local.get $sum) (i64.const 3))
+                (i64.extend_i32_s (call $step (local.get $round)))))
+            (br_if $next (i32.lt_u
+                (local.tee $round (i32.add (local.get $round) (i32.const 1))) (i32.const 4))))
+        (i64.add (local.get $sum) (i64.extend_i32_s (call $step (local.get $round))))))"#;
+
+/// Runs a faaslet to call number `wait_at`; its snapshot there.
+fn wait_again(faaslet: &mut Faaslet<'_, Calls>, wait_at: usize) -> Result<Snapshot, Error> {
+    let instance = faaslet.instance();
+    faaslet.store().data_mut().wait_at = Some(wait_at);
+    faaslet.store().record_again();
+    let run = instance.get_typed_func::<(), i64>(faaslet.store(), "run").unwrap();
+    let error = run.call(faaslet.store(), ()).unwrap_err();
+    assert!(error.downcast_ref::<Waits>().is_some(), "{error}");
+    instance.snapshot(faaslet.store(), usize::MAX)
+}
+
+fn finish(mut faaslet: Faaslet<'_, Calls>) -> i64 {
+    let run = faaslet.instance().get_typed_func::<(), i64>(faaslet.store(), "run").unwrap();
+    run.call(faaslet.store(), ()).unwrap()
+}
+
+#[test]
+fn a_program_is_captured_whenever_it_waits_again() {
+    let whole = run(&compile(LOOP.as_bytes(), &Options::default()).unwrap().artifact, 0);
+    let artifact = continued_again(LOOP, 0, &Options::default(), Some(Vec::new())).unwrap();
+    let engine = engine();
+    let module = Module::from_bytes(&engine, &artifact).unwrap();
+    let pool = Pool::new(&linker(&engine), &module).unwrap();
+    let calls = |made| Calls { made, wait_at: None };
+    let second = wait_again(&mut pool.acquire(calls(0)).unwrap(), 2).unwrap();
+    let third = wait_again(&mut pool.acquire_from(&second, calls(2)).unwrap(), 3).unwrap();
+    for _ in 0..2 {
+        assert_eq!(finish(pool.acquire_from(&third, calls(3)).unwrap()), whole);
+        assert_eq!(finish(pool.acquire_from(&second, calls(2)).unwrap()), whole);
+        // One that is reset begins where the artifact does.
+        assert_eq!(finish(pool.acquire(calls(0)).unwrap()), whole);
+    }
+    let mut parent = pool.acquire_from(&third, calls(3)).unwrap();
+    assert_eq!(finish(parent.fork().unwrap()), whole, "a fork goes on from the same frames");
+    assert_eq!(finish(parent), whole);
+    assert!(second.bytes() > second.pages() * 4096, "frames count");
+    let layer = Pool::from_snapshot(&linker(&engine), &second).unwrap();
+    for _ in 0..2 {
+        assert_eq!(finish(layer.acquire(calls(2)).unwrap()), whole, "a pool goes on from there");
+    }
+    let third = wait_again(&mut layer.acquire(calls(2)).unwrap(), 3).unwrap();
+    assert_eq!(finish(layer.acquire_from(&third, calls(3)).unwrap()), whole);
+    // Forks go on from where the parent waits, not from where it began; a call that returns leaves no frames.
+    let mut waits = pool.acquire_from(&second, calls(2)).unwrap();
+    wait_again(&mut waits, 3).unwrap();
+    *waits.store().data_mut() = calls(3);
+    assert_eq!(finish(waits.fork().unwrap()), whole);
+    let mut unrecorded = pool.acquire_from(&second, calls(2)).unwrap();
+    unrecorded.store().data_mut().wait_at = Some(3);
+    let run = unrecorded.instance().get_typed_func::<(), i64>(unrecorded.store(), "run").unwrap();
+    run.call(unrecorded.store(), ()).unwrap_err();
+    assert!(unrecorded.fork().is_err(), "its frames were not recorded");
+    let instance = unrecorded.instance();
+    assert!(instance.snapshot(unrecorded.store(), usize::MAX).is_err());
+    let mut twice = pool.acquire(calls(0)).unwrap();
+    wait_again(&mut twice, 1).unwrap();
+    let instance = twice.instance();
+    let other = instance.get_typed_func::<(), ()>(twice.store(), "other").unwrap();
+    other.call(twice.store(), ()).unwrap();
+    assert!(instance.snapshot(twice.store(), usize::MAX).is_err(), "frames of an earlier call");
+    let Err(Error::Capture(reason)) = second.to_capture() else { panic!("it has an image") };
+    assert!(reason.contains("frames"), "{reason}");
+}
+
+#[test]
+fn a_program_that_waits_elsewhere_or_ends_is_not_captured() {
+    let artifact = continued_again(LOOP, 0, &Options::default(), Some(Vec::new())).unwrap();
+    let engine = engine();
+    let module = Module::from_bytes(&engine, &artifact).unwrap();
+    let pool = Pool::new(&linker(&engine), &module).unwrap();
+    let mut elsewhere = pool.acquire(Calls::default()).unwrap();
+    let Err(Error::Capture(reason)) = wait_again(&mut elsewhere, 4) else { panic!("captured") };
+    assert!(reason.contains("another call"), "{reason}");
+    let mut ended = pool.acquire(Calls::default()).unwrap();
+    ended.store().record_again();
+    let instance = ended.instance();
+    let run = instance.get_typed_func::<(), i64>(ended.store(), "run").unwrap();
+    run.call(ended.store(), ()).unwrap();
+    let Err(Error::Capture(reason)) = instance.snapshot(ended.store(), usize::MAX) else {
+        panic!("captured")
+    };
+    assert!(reason.contains("no call"), "{reason}");
+    // A function with other results: what goes on would return them.
+    let mut another = pool.acquire(Calls { made: 0, wait_at: Some(0) }).unwrap();
+    another.store().record_again();
+    let instance = another.instance();
+    let step = instance.get_typed_func::<i32, i32>(another.store(), "step").unwrap();
+    step.call(another.store(), 1).unwrap_err();
+    let Err(Error::Capture(reason)) = instance.snapshot(another.store(), usize::MAX) else {
+        panic!("captured")
+    };
+    assert!(reason.contains("another function"), "{reason}");
+    let mut bounded = pool.acquire(Calls::default()).unwrap();
+    wait_again(&mut bounded, 1).unwrap();
+    let instance = bounded.instance();
+    assert!(instance.snapshot(bounded.store(), 16).is_err(), "frames are more than 16 bytes");
+}
+
+#[test]
+fn references_are_not_kept_when_it_waits_again() {
+    let text = r#"(module
+        (import "host" "wait" (func $wait (param i32) (result i32)))
+        (func (export "run") (result i64) (local externref)
+            (i64.extend_i32_s (call $wait (i32.const 1)))
+            (drop (ref.is_null (local.get 0)))))"#;
+    continued(text, 0, &Options::default()).unwrap();
+    let error = continued_again(text, 0, &Options::default(), Some(Vec::new())).unwrap_err();
+    assert!(matches!(error, CompileError::NotContinuable { function: 1, .. }), "{error}");
 }

@@ -5,6 +5,7 @@
 //! as long as a slot that maps it: only then is its range punched out of the file and used again. A
 //! private mapping would otherwise show a later image wherever its guest has not written yet.
 
+mod layer;
 #[cfg(test)]
 mod tests;
 
@@ -227,6 +228,11 @@ impl Region {
     pub(crate) fn view(&self) -> Option<&View> {
         let view = || View::new(&self.memory.file, self.at, self.bytes).ok();
         self.view.get_or_init(view).as_ref()
+    }
+
+    /// Whether it has this offset of the file.
+    pub(crate) fn has(&self, offset: u64) -> bool {
+        (self.at..self.at + self.bytes).contains(&offset)
     }
 
     /// The file that it is in.

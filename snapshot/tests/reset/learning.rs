@@ -16,6 +16,24 @@ fn only_pages_that_were_written_to_are_learned() {
 }
 
 #[test]
+fn slots_shed_the_pages_that_they_do_not_track() {
+    for tracking in EACH {
+        let mut slot = bound(tracking, image().0, PAGE);
+        slot.open(MAX_OPEN).unwrap();
+        write_page(&mut slot, MAX_OPEN / PAGE - 1);
+        let before = faults();
+        // Granules are of the image alone.
+        let sheds = matches!(tracking, Tracking::Discard | Tracking::Granules);
+        let next = slot.shed(0).unwrap();
+        assert_eq!(next, sheds.then_some(MAX_OPEN), "{tracking:?}");
+        assert_eq!(next.map(|from| slot.shed(from).unwrap()), next.map(|_| None));
+        write_page(&mut slot, MAX_OPEN / PAGE - 1);
+        assert_eq!(faults() > before, sheds, "{tracking:?}: its page was given back");
+        slot.reset().unwrap();
+    }
+}
+
+#[test]
 fn a_set_that_grows_too_large_is_learned_anew() {
     let pages = 5000;
     let stored = vec![3; PAGE];

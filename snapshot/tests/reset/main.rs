@@ -1,6 +1,7 @@
 //! Whatever was written, grown and read: after a reset the slot is the image. For each way of
 //! tracking, forced.
 
+mod fork;
 mod growth;
 mod learning;
 mod slots;
@@ -15,14 +16,14 @@ use wfaas_snapshot::{Binding, Error, Growth, Image, PAGE, Slot, Tracking};
 enum Step {
     Write { at: usize, byte: u8 },
     Open { pages: usize },
-    Reset,
+    Reset { sheds: bool },
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => (0..MAX_OPEN + LEAD, any::<u8>()).prop_map(|(at, byte)| Step::Write { at, byte }),
         2 => (0..MAX_OPEN / PAGE).prop_map(|pages| Step::Open { pages }),
-        1 => Just(Step::Reset),
+        1 => any::<bool>().prop_map(|sheds| Step::Reset { sheds }),
     ]
 }
 
@@ -38,7 +39,11 @@ fn reset_restores_the_image(tracking: Tracking, growth: Growth, steps: Vec<Step>
                 slot.bytes_mut(at, 1).unwrap()[0] = byte;
             }
             Step::Open { pages } => slot.open(pages * PAGE).unwrap(),
-            Step::Reset => {
+            Step::Reset { sheds } => {
+                let mut from = sheds.then_some(0);
+                while let Some(at) = from {
+                    from = slot.shed(at).unwrap();
+                }
                 slot.reset().unwrap();
                 assert_pristine(&slot, &expected);
             }

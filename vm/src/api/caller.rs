@@ -36,15 +36,24 @@ impl<'a, T: 'static> Caller<'a, T> {
         instance.get_export(self, name)
     }
 
-    /// The memory that the calling instance exports as `memory`.
+    /// The memory that the calling instance exports as `memory`, if it is not shared.
+    #[inline]
     pub fn memory(&mut self) -> Option<Memory> {
-        match self.get_export("memory")? {
-            Extern::Memory(memory) => Some(memory),
-            _ => None,
-        }
+        let objects = &self.store.inner.objects;
+        let index = objects.exported_memory(self.instance?)?;
+        Some(Memory { store: objects.id(), index })
+    }
+
+    /// The memory with this index in the calling instance's module, if it is there and not shared.
+    #[inline]
+    pub fn memory_at(&mut self, index: u32) -> Option<Memory> {
+        let objects = &self.store.inner.objects;
+        let index = objects.unshared_memory(self.instance?, index)?;
+        Some(Memory { store: objects.id(), index })
     }
 
     /// The bytes of `memory` and the embedder's data, both to change.
+    #[inline]
     pub fn memory_and_data(&mut self, memory: Memory) -> (&mut [u8], &mut T) {
         let StoreBox { inner, data, .. } = &mut *self.store;
         (memory.bytes_mut(&mut inner.objects), data)

@@ -38,6 +38,15 @@ impl Memory {
         self.bytes_mut(&mut inner_mut(store).objects)
     }
 
+    /// The memory's bytes and the embedder's data, both to change.
+    pub fn data_and_store_mut<'a, S: AsContextMut>(
+        &self,
+        store: &'a mut S,
+    ) -> (&'a mut [u8], &'a mut S::Data) {
+        let StoreBox { inner, data, .. } = store.store_box_mut();
+        (self.bytes_mut(&mut inner.objects), data)
+    }
+
     pub(super) fn bytes_mut<'a>(&self, objects: &'a mut Objects) -> &'a mut [u8] {
         let index = self.index_in(objects);
         objects.memory_mut(index).data_mut()

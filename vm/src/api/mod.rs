@@ -10,6 +10,7 @@ pub mod diagnostics;
 pub(crate) mod engine;
 pub(crate) mod exception;
 pub(crate) mod externs;
+pub(crate) mod fork;
 pub(crate) mod func;
 pub(crate) mod global;
 pub(crate) mod host_async;

@@ -54,6 +54,11 @@ impl<T: 'static> Store<T> {
         self.0.data
     }
 
+    /// When calls end, as [it was set](Store::set_deadline).
+    pub fn deadline(&self) -> Option<Instant> {
+        self.0.inner.call.control().deadline()
+    }
+
     /// Ends calls at `deadline`, with
     /// [`TrapCode::DeadlineExceeded`](crate::TrapCode::DeadlineExceeded); `None` lets them run.
     /// Compiled code pays nothing for it. Applies to the calls started from now on, until it is set
@@ -107,6 +112,11 @@ impl<T: 'static> Store<T> {
         self.0.inner.objects.set_memory_limit(bytes);
     }
 
+    /// Bytes that count for the [memory limit](Store::set_memory_limit) now. Memories never shrink.
+    pub fn memory_bytes(&self) -> u64 {
+        self.0.inner.objects.bytes()
+    }
+
     /// Has the frames of the guest recorded whenever a host function's error ends a call, for
     /// [`Store::take_frames`]. The store must have one instance, of code that was made for that, of
     /// which these are the places of values in frames.
@@ -120,6 +130,13 @@ impl<T: 'static> Store<T> {
     /// [`Error::Capture`] if they are not all of one instance, or no host function ended a call.
     pub fn take_frames(&mut self) -> Result<Vec<SavedFrame>, Error> {
         self.0.inner.take_frames()
+    }
+
+    /// Has the frames of the guest kept whenever a host function's error ends a call: as a part of
+    /// [`Instance::snapshot`](crate::Instance::snapshot), of which faaslets go on behind that call. The module has to have
+    /// [stack maps](crate::Module::has_stack_maps). Holds until a faaslet is reset.
+    pub fn record_again(&mut self) {
+        self.0.inner.record_again();
     }
 
     /// A handle with which other threads can end the call under way, or else the next one.

@@ -325,6 +325,11 @@ impl CallState {
         self.poisoned
     }
 
+    /// Whether a call is suspended.
+    pub(crate) fn is_suspended(&self) -> bool {
+        !self.innermost.is_null()
+    }
+
     /// Marks the store as one that must not be used again.
     pub(crate) fn poison(&mut self) {
         self.poisoned = true;

@@ -105,6 +105,7 @@ impl<'a> AsyncCall<'a> {
             if self.store().call.exit_fp() != 0 {
                 self.nested = Some(Box::new(Task::new()));
             }
+            self.store().note_call();
             let (task, call) = self.task();
             // SAFETY: `new` was given a function of the store, and the caller the cells. The task is
             // the store's or in a box, and ended when this is dropped.

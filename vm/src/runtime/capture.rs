@@ -66,7 +66,7 @@ pub(crate) fn capture(store: &Objects, index: u32) -> Result<Capture, Error> {
 }
 
 /// Everything the state refers to must be in the image or the artifact too.
-fn check_references(store: &Objects, index: u32) -> Result<(), Error> {
+pub(super) fn check_references(store: &Objects, index: u32) -> Result<(), Error> {
     let instance = &store.instances[index as usize];
     for (number, table) in instance.tables.iter().enumerate() {
         let table = &store.tables[*table as usize];

@@ -9,6 +9,16 @@ pub(super) const FIRST_LOOK: usize = 1 << 20;
 /// Bytes that exceptions may take.
 pub(super) const MOST_BYTES: usize = 64 << 20;
 
+/// Units of work that a look at all exceptions takes before the store has the first: one for each, and one for
+/// each cell of those that may refer to others.
+pub(super) const FIRST_WORK: usize = 8 << 10;
+
+/// Units that a look may take: it is done in one piece, in a fraction of a millisecond.
+pub(super) const MOST_WORK: usize = 32 << 10;
+
+/// Most elements of all tables of references to exceptions: a look goes through them too.
+pub(super) const MOST_EXCEPTION_ELEMENTS: u64 = 64 << 10;
+
 /// Bytes by which they may grow before it is asked again whether there is room for them: something
 /// else may have grown.
 pub(super) const SLICE: usize = 64 << 10;
@@ -19,8 +29,11 @@ pub(super) struct Exceptions {
     pub(super) slots: Vec<Option<Arc<Thrown>>>,
     pub(super) free: Vec<u32>,
     pub(super) bytes: usize,
-    /// Look again when they take so many.
+    /// Units of work that a look at them takes.
+    pub(super) work: usize,
+    /// Look again when they take so many bytes, or a look so many units.
     pub(super) next_look: usize,
+    pub(super) next_work: usize,
     /// Bytes that they may take without asking.
     pub(super) known_room: usize,
 }
@@ -28,7 +41,8 @@ pub(super) struct Exceptions {
 impl Default for Exceptions {
     fn default() -> Self {
         let (slots, free) = (Vec::new(), Vec::new());
-        Exceptions { slots, free, bytes: 0, next_look: FIRST_LOOK, known_room: 0 }
+        let (next_look, next_work) = (FIRST_LOOK, FIRST_WORK);
+        Exceptions { slots, free, bytes: 0, work: 0, next_look, next_work, known_room: 0 }
     }
 }
 

@@ -8,7 +8,9 @@
 
 use crate::call::state::CallState;
 use crate::runtime::error::{Error, without_frames};
-use crate::runtime::exception_list::{Exceptions, FIRST_LOOK, MOST_BYTES, SLICE, bytes_of};
+use crate::runtime::exception_list::{
+    Exceptions, FIRST_LOOK, FIRST_WORK, MOST_BYTES, MOST_WORK, SLICE, bytes_of,
+};
 use crate::runtime::objects::Objects;
 use crate::runtime::thrown::{Exception, Thrown};
 use std::sync::Arc;
@@ -22,9 +24,10 @@ impl Objects {
         tag: u32,
         values: Box<[u64]>,
     ) -> Result<Exception, Error> {
-        let bytes = bytes_of(values.len());
-        if self.exceptions.bytes + bytes > self.exceptions.known_room {
-            self.make_exception_room(call, bytes)?;
+        let (bytes, work) = (bytes_of(values.len()), self.look_work(tag, values.len()));
+        let Exceptions { bytes: present, work: known, known_room, next_work, .. } = self.exceptions;
+        if present + bytes > known_room || known + work > next_work {
+            self.make_exception_room(call, bytes, work)?;
         }
         let index = self.exceptions.free.pop().unwrap_or_else(|| {
             self.exceptions.slots.push(None);
@@ -33,18 +36,36 @@ impl Objects {
         let thrown = Arc::new(Thrown { store: self.id(), index, tag, values });
         self.exceptions.slots[index as usize] = Some(thrown.clone());
         self.exceptions.bytes += bytes;
+        self.exceptions.work += work;
         Ok(Exception(thrown))
     }
 
-    /// Makes room for an exception of `bytes` bytes, by forgetting others if there are many.
+    /// Units of work that an exception is for a look.
+    fn look_work(&self, tag: u32, cells: usize) -> usize {
+        if self.may_refer(tag) { 1 + cells } else { 1 }
+    }
+
+    /// Whether exceptions with a tag may refer to others.
+    fn may_refer(&self, tag: u32) -> bool {
+        self.tags[tag as usize].params().iter().any(|ty| ty.is_exn_ref())
+    }
+
+    /// Makes room for an exception of so many bytes and units of work, by forgetting others if there are many.
     #[cold]
-    fn make_exception_room(&mut self, call: &CallState, bytes: usize) -> Result<(), Error> {
+    fn make_exception_room(
+        &mut self,
+        call: &CallState,
+        bytes: usize,
+        work: usize,
+    ) -> Result<(), Error> {
         let most = self.exception_room().min(MOST_BYTES);
-        if self.exceptions.bytes + bytes > self.exceptions.next_look.min(most) {
+        let is_time = self.exceptions.bytes + bytes > self.exceptions.next_look.min(most)
+            || self.exceptions.work + work > self.exceptions.next_work;
+        if is_time {
             self.forget_exceptions(call);
         }
         let present = self.exceptions.bytes + bytes;
-        if present > most {
+        if present > most || self.exceptions.work + work > MOST_WORK {
             return Err(without_frames(TrapCode::TooManyExceptions));
         }
         self.exceptions.known_room = most.min(self.exceptions.next_look).min(present + SLICE);
@@ -77,6 +98,7 @@ impl Objects {
         self.reach_roots(call, &mut reached);
         while let Some(index) = reached.todo.pop() {
             let thrown = self.exceptions.slots[index].as_ref();
+            let thrown = thrown.filter(|thrown| self.may_refer(thrown.tag));
             let values = thrown.map_or(&[][..], |thrown| &thrown.values);
             values.iter().for_each(|bits| reached.add(*bits));
         }
@@ -84,10 +106,12 @@ impl Objects {
         for (index, reached) in found.into_iter().enumerate() {
             if !reached && let Some(thrown) = self.exceptions.slots[index].take() {
                 self.exceptions.bytes -= bytes_of(thrown.values.len());
+                self.exceptions.work -= self.look_work(thrown.tag, thrown.values.len());
                 self.exceptions.free.push(index as u32);
             }
         }
         self.exceptions.next_look = (2 * self.exceptions.bytes).clamp(FIRST_LOOK, MOST_BYTES);
+        self.exceptions.next_work = (2 * self.exceptions.work).clamp(FIRST_WORK, MOST_WORK);
     }
 
     /// Adds the exceptions that are referred to from outside of exceptions.

@@ -5,6 +5,8 @@ use crate::runtime::error::Error;
 use crate::runtime::hostcalls::HOSTCALL_TABLE;
 use crate::runtime::instance::InstanceInner;
 use crate::runtime::objects::Objects;
+use crate::runtime::records::Records;
+use std::mem::offset_of;
 use wfaas_abi::ArtifactError;
 use wfaas_abi::context::{
     FuncImport, GlobalImport, HostContext, HostLayout, ImportCounts, MemoryImport, TableImport,
@@ -38,7 +40,7 @@ impl Objects {
             instance: std::ptr::from_mut(instance) as u64,
             runtime: CallState::runtime_address(instance.call),
             text: instance.module.text_start() as u64,
-            reserved: 0,
+            records: 0,
             hostcalls: HOSTCALL_TABLE.map(|hostcall| hostcall as u64),
         };
         let write = HostWriter { at: instance.base.wrapping_offset(start), bytes: host_bytes };
@@ -66,6 +68,18 @@ impl Objects {
             write.put(at, TagInstance { id: u64::from(*tag) });
         }
         Ok(())
+    }
+}
+
+impl InstanceInner {
+    /// Has its program go on with these frames, or with those of the artifact.
+    pub(super) fn set_records(&mut self, records: Option<Records>) {
+        let header = self.module.artifact().header();
+        let host_bytes = header.host_bytes.get() as usize;
+        let start = -((header.state_bytes.get() as usize + host_bytes) as isize);
+        let write = HostWriter { at: self.base.wrapping_offset(start), bytes: host_bytes };
+        write.put(offset_of!(HostContext, records), records.as_ref().map_or(0, Records::address));
+        self.records = records;
     }
 }
 

@@ -11,9 +11,10 @@ use crate::runtime::atomic::Expected;
 use crate::runtime::bulk_rest::{Bulk, Unfinished};
 use crate::runtime::error::{Error, without_frames};
 use crate::runtime::instance::{InstanceInner, caller};
-use crate::runtime::leave::return_or_leave;
+use crate::runtime::leave::{return_or_leave, throw_in_pieces};
 use crate::runtime::pending::Pending;
 use crate::runtime::store::StoreInner;
+use crate::runtime::thrown::{Exception, Throwing};
 use crate::runtime::wait::{Begun, return_or_wait};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
@@ -59,10 +60,10 @@ macro_rules! entries {
 }
 for_each_hostcall!(entries);
 
-fn run<R>(
+fn run<R: Outcome>(
     instance: *mut InstanceInner,
     hostcall: impl FnOnce(Context<'_>) -> Result<R, Error>,
-) -> R {
+) -> R::Returned {
     // SAFETY: compiled code passes the instance pointer of its host context.
     let (call, index) = unsafe { caller(instance) };
     // SAFETY: while its guest runs, the store is alive and ours.
@@ -73,7 +74,49 @@ fn run<R>(
         Err(panic) => Err(Pending::Panic(panic)),
     };
     // SAFETY: this is called by compiled code, and nothing is left to drop.
-    unsafe { return_or_leave(instance, result) }
+    unsafe { R::end(instance, result) }
+}
+
+/// An outcome of a hostcall: a value for the guest, or an exception to throw.
+trait Outcome: Sized {
+    /// The machine type of the hostcall's result.
+    type Returned;
+
+    /// Ends the hostcall.
+    ///
+    /// # Safety
+    /// As [`return_or_leave`].
+    unsafe fn end(instance: *mut InstanceInner, outcome: Result<Self, Pending>) -> Self::Returned;
+}
+
+macro_rules! values {
+    ($($ty:ty)*) => {$(
+        impl Outcome for $ty {
+            type Returned = $ty;
+
+            #[inline(always)]
+            unsafe fn end(instance: *mut InstanceInner, outcome: Result<$ty, Pending>) -> $ty {
+                // SAFETY: the caller's contract.
+                unsafe { return_or_leave(instance, outcome) }
+            }
+        }
+    )*};
+}
+values!(() u32 u64);
+
+impl Outcome for Exception {
+    type Returned = ();
+
+    unsafe fn end(instance: *mut InstanceInner, outcome: Result<Exception, Pending>) {
+        match outcome {
+            // SAFETY: the caller's contract.
+            Ok(exception) => unsafe {
+                throw_in_pieces(instance, exception, None, PreemptLanding::again::<ThrowHostcall>())
+            },
+            // SAFETY: as above.
+            Err(pending) => unsafe { return_or_leave(instance, Err(pending)) },
+        }
+    }
 }
 
 const FAILED: u64 = u64::MAX;
@@ -368,7 +411,7 @@ fn global_set(context: Context<'_>, global: u32, value: u64) -> Result<(), Error
     Ok(())
 }
 
-fn throw(context: Context<'_>, tag: u32, values: u64) -> Result<(), Error> {
+fn throw(context: Context<'_>, tag: u32, values: u64) -> Result<Exception, Error> {
     let Context { store, instance } = context;
     let tags = &store.objects.instances[instance as usize].tags;
     let tag = *tags.get(tag as usize).ok_or(ArtifactError::Corrupt("no such tag"))?;
@@ -384,14 +427,34 @@ fn throw(context: Context<'_>, tag: u32, values: u64) -> Result<(), Error> {
         }
         at += cells_of(&[*ty]);
     }
-    Err(store.objects.add_exception(&store.call, tag, values)?.into())
+    store.objects.add_exception(&store.call, tag, values)
 }
 
-fn throw_ref(context: Context<'_>, exception: u64) -> Result<(), Error> {
+fn throw_ref(context: Context<'_>, exception: u64) -> Result<Exception, Error> {
     if exception == 0 {
         return Err(without_frames(TrapCode::NullExceptionReference));
     }
-    Err(context.store.objects.exception(exception)?.into())
+    context.store.objects.exception(exception)
+}
+
+/// A throw that was stopped, since its guest was preempted.
+struct ThrowHostcall;
+
+impl ContinuedHostcall for ThrowHostcall {
+    extern "C" fn go_on(frame: *mut [usize; 2]) -> u64 {
+        // SAFETY: the landing passes its frame.
+        let call = unsafe { preempt::called_again(frame) };
+        // SAFETY: while its guest runs, the store is alive and ours.
+        let store = unsafe { StoreInner::of(call) };
+        let Some(Throwing { instance, exception, at }) = store.throwing.take() else {
+            unreachable!("the guest was preempted in a throw")
+        };
+        let instance = &raw mut *store.objects.instances[instance as usize];
+        let again = PreemptLanding::again::<ThrowHostcall>();
+        // SAFETY: the landing is compiled code's, and its callers are where they were; nothing is left to drop.
+        unsafe { throw_in_pieces(instance, exception, Some(at), again) };
+        0 // nobody reads it: the guest is at the landing again
+    }
 }
 
 fn exception_values(context: Context<'_>, exception: u64) -> Result<u64, Error> {

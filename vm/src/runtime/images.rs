@@ -1,6 +1,7 @@
 //! Images of a module: its slots' first bytes, as files that can be mapped.
 
 use crate::runtime::error::Error;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::sync::Arc;
 use wfaas_abi::Artifact;
@@ -57,18 +58,38 @@ impl Start {
             let at = (page < end).then_some(stored + (page - first) as usize * PAGE + at % PAGE)?;
             image.bytes.get(at..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
         };
-        let bytes = |record: &TableRecord| {
-            let size = cell(record.size_offset.get()).unwrap_or(0).min(record.capacity.get());
-            size.saturating_mul(ELEMENT_BYTES as u64)
+        Ok(Start { memory_pages, table_bytes: table_bytes(artifact, cell) })
+    }
+
+    /// The sizes of an instance of this artifact with memories of so many pages, and these pages of state: index and
+    /// contents.
+    pub(super) fn of_state(
+        artifact: &Artifact<'_>,
+        memory_pages: Vec<u64>,
+        state: &BTreeMap<usize, &[u8; PAGE]>,
+    ) -> Start {
+        let state_bytes = artifact.header().state_bytes.get() as usize;
+        let cell = |at: i32| {
+            let at = state_bytes.checked_add_signed(at as isize)?;
+            let bytes = state.get(&(at / PAGE))?.get(at % PAGE..)?.first_chunk();
+            bytes.map(|bytes| u64::from_le_bytes(*bytes))
         };
-        let table_bytes = artifact.tables().iter().map(bytes).fold(0, u64::saturating_add);
-        Ok(Start { memory_pages, table_bytes })
+        Start { memory_pages, table_bytes: table_bytes(artifact, cell) }
     }
 
     /// Bytes of all memories together.
     pub(super) fn memory_bytes(&self) -> u64 {
         self.memory_pages.iter().sum::<u64>() * WASM_PAGE as u64
     }
+}
+
+/// Bytes of all tables together, with the cells of the state.
+fn table_bytes(artifact: &Artifact<'_>, cell: impl Fn(i32) -> Option<u64>) -> u64 {
+    let bytes = |record: &TableRecord| {
+        let size = cell(record.size_offset.get()).unwrap_or(0).min(record.capacity.get());
+        size.saturating_mul(ELEMENT_BYTES as u64)
+    };
+    artifact.tables().iter().map(bytes).fold(0, u64::saturating_add)
 }
 
 impl Source<'_> {

@@ -5,6 +5,7 @@ use crate::call::state::CallState;
 use crate::runtime::error::Error;
 use crate::runtime::item::FuncId;
 use crate::runtime::module::Module;
+use crate::runtime::records::Records;
 use wfaas_abi::artifact::records::{FunctionRecord, TypeRecord};
 use wfaas_abi::{ArtifactError, FuncRef, TypeHash};
 
@@ -26,6 +27,9 @@ pub(crate) struct InstanceInner {
     pub(super) memories: Vec<u32>,
     pub(super) globals: Vec<u32>,
     pub(super) tags: Vec<u32>,
+    /// The frames that its program goes on with, if they are not those of the artifact. Its host context knows the
+    /// address.
+    pub(super) records: Option<Records>,
 }
 
 /// The store, known by its call state, and the place of the instance that called the host.

@@ -41,6 +41,7 @@ impl Objects {
             slots,
             base,
             imported_funcs: Vec::new(),
+            records: None,
             tables: Vec::new(),
             memories: Vec::new(),
             globals: Vec::new(),
@@ -148,6 +149,9 @@ impl Objects {
         let artifact = module.artifact();
         for record in artifact.tables() {
             let table = own_table(instance, record)?;
+            if table.element().is_exn_ref() {
+                self.check_exception_elements(table.size())?;
+            }
             self.tables.push(Box::new(table));
             instance.tables.push((self.tables.len() - 1) as u32);
         }

@@ -22,6 +22,7 @@ impl StoreInner {
     /// `callee` must be a function of an instance of this store, with its trampoline, and `cells`
     /// an array with room for its parameters and results.
     unsafe fn call_guest(&mut self, callee: Callee, cells: *mut u64) -> Result<(), Error> {
+        self.note_call();
         // SAFETY: the caller's contract.
         let ended = unsafe { enter::call(&mut self.call, callee, cells) };
         ended.map_err(|ended| self.error_of(ended))
@@ -37,6 +38,7 @@ impl StoreInner {
     /// As [`StoreInner::call_guest`]; parameters and results must fit the cells.
     #[inline]
     pub(crate) unsafe fn call_with_own_cells(&mut self, callee: Callee) -> Result<(), Error> {
+        self.note_call();
         // SAFETY: the caller's contract.
         match unsafe { enter::call_with_own_cells(&mut self.call, callee) } {
             Ok(()) => Ok(()),

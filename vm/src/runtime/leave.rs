@@ -6,11 +6,12 @@ use crate::call::current::current;
 use crate::call::preempt;
 use crate::call::state::CallState;
 use crate::runtime::error::Error;
-use crate::runtime::handlers::Handler;
+use crate::runtime::handlers::{Handler, Search};
 use crate::runtime::instance::InstanceInner;
 use crate::runtime::pending::Pending;
+use crate::runtime::recorder::record_again;
 use crate::runtime::store::StoreInner;
-use crate::runtime::thrown::Exception;
+use crate::runtime::thrown::{Exception, Throwing};
 use wfaas_abi::TrapCode;
 
 /// Goes back to the guest, or leaves it if `result` says so, or if the call is due.
@@ -78,6 +79,21 @@ unsafe fn depart(instance: *mut InstanceInner, pending: Option<Pending>) -> ! {
         (Some(pending), _) => pending,
         (None, None) => Pending::Trap(TrapCode::InternalFault),
     };
+    // SAFETY: the caller's contract.
+    unsafe { leave_with(call, pending) }
+}
+
+/// Leaves the guest; if its call is due, for that reason and not for an exception.
+///
+/// # Safety
+/// As [`return_or_leave`], with the call state of the instance.
+unsafe fn leave_with(call: *mut CallState, pending: Pending) -> ! {
+    // SAFETY: while its guest runs, the store is alive and ours.
+    let due = unsafe { &*call }.interrupted();
+    let pending = match (pending, due) {
+        (Pending::Exception(_), Some(code)) => Pending::Trap(code),
+        (pending, _) => pending,
+    };
     // SAFETY: as above.
     unsafe { note(call, pending) };
     // SAFETY: a call is under way, so there is an activation.
@@ -102,15 +118,70 @@ unsafe fn throw_to_guest(call: *mut CallState, base: *mut u8, exception: Excepti
     };
     // SAFETY: the guest left through a stub.
     let handler = unsafe { store.objects.find_handler(store.call.exit_fp(), activation) };
-    let Some(Handler { pc, sp, fp }) = handler else {
+    let Some(handler) = handler else {
         return Pending::Exception(exception);
     };
-    let tag = u64::from(exception.tag_place().1);
+    let tag = exception.tag_place().1;
     drop(exception);
-    let pc = preempt::on_jump(&store.call, pc);
-    // SAFETY: the handler is of a call under way; up to there all frames are of the calling
-    // instance, since a bridge has a handler; nothing is left to drop.
-    unsafe { resume(pc, sp, fp, bits, tag, base as usize) }
+    // SAFETY: the handler is of a call under way, and nothing is left to drop.
+    unsafe { land(&store.call, base, handler, (bits, tag)) }
+}
+
+/// Goes on at a handler, with the bits and the tag of an exception.
+///
+/// # Safety
+/// The handler must be of a call under way in guest code of this thread, `base` the BASE of the instance that
+/// has called, and nothing be left to drop.
+unsafe fn land(call: &CallState, base: *mut u8, handler: Handler, (bits, tag): (u64, u32)) -> ! {
+    let Handler { pc, sp, fp } = handler;
+    let pc = preempt::on_jump(call, pc);
+    // SAFETY: the caller's contract; up to the handler all frames are of the calling instance, since a bridge
+    // has a handler.
+    unsafe { resume(pc, sp, fp, bits, tag.into(), base as usize) }
+}
+
+/// Goes on in the guest where an exception is caught, or leaves it. Returns only if the guest is to be preempted
+/// before the handler is found: when its hostcall returns, at a landing `again`, behind which the rest of
+/// this is done.
+///
+/// # Safety
+/// As [`return_or_leave`]; `from` must be the frame at which a piece of the same search ended, if there was one.
+pub(super) unsafe fn throw_in_pieces(
+    instance: *mut InstanceInner,
+    exception: Exception,
+    from: Option<usize>,
+    again: PreemptLanding,
+) {
+    // SAFETY: compiled code passes the instance pointer of its host context.
+    let &InstanceInner { call, base, index, .. } = unsafe { &*instance };
+    // SAFETY: a call is under way, so there is an activation.
+    let activation = unsafe { &*current() };
+    // SAFETY: while its guest runs, the store is alive and ours.
+    let store = unsafe { StoreInner::of(call) };
+    let mut at = from.unwrap_or(store.call.exit_fp());
+    let bits = store.objects.exception_to_bits(&exception).ok();
+    while let Some(bits) = bits
+        && store.call.interrupted().is_none()
+    {
+        // SAFETY: the caller's contract.
+        match unsafe { store.objects.search_handler(at, activation) } {
+            Search::Found(handler) => {
+                let tag = exception.tag_place().1;
+                drop(exception);
+                // SAFETY: the handler is of a call under way, and nothing is left to drop.
+                unsafe { land(&store.call, base, handler, (bits, tag)) }
+            }
+            Search::Nowhere => break,
+            Search::Further(next) => at = next,
+        }
+        // SAFETY: a stub of the guest has called.
+        if store.call.is_marked() && unsafe { preempt::on_return(&store.call, again) } {
+            store.throwing = Some(Throwing { instance: index, exception, at });
+            return;
+        }
+    }
+    // SAFETY: the caller's contract. Nobody catches it, or the call is due.
+    unsafe { leave_with(call, Pending::Exception(exception)) }
 }
 
 /// # Safety
@@ -128,5 +199,9 @@ unsafe fn note(call: *mut CallState, pending: Pending) {
     if let Some(recorder) = &mut store.recorder {
         // SAFETY: as above.
         unsafe { recorder.record(&store.objects, store.call.exit_fp(), activation) };
+    }
+    if let Some(again) = &mut store.again {
+        // SAFETY: as above.
+        *again = unsafe { record_again(&store.objects, store.call.exit_fp(), activation) };
     }
 }

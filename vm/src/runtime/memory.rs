@@ -10,7 +10,7 @@ use std::sync::Arc;
 use wfaas_abi::layout::{PAGE, WASM_PAGE};
 use wfaas_abi::memories::LEAD;
 use wfaas_abi::state::MEMORY_PAGES_OFFSET;
-use wfaas_snapshot::{Binding, Growth, WorkingSet};
+use wfaas_snapshot::{Binding, Bound, Growth, WorkingSet};
 
 /// A memory of a store: its slot and its type.
 #[derive(Debug)]
@@ -72,6 +72,22 @@ impl MemoryInner {
         match &self.backing {
             Backing::Own(_) => None,
             Backing::Shared(memory) => Some(memory),
+        }
+    }
+
+    /// The slot, unless it is a shared memory's.
+    pub(super) fn own(&self) -> Option<&Bound> {
+        match &self.backing {
+            Backing::Own(own) => Some(own.get()),
+            Backing::Shared(_) => None,
+        }
+    }
+
+    /// The slot, to change.
+    pub(super) fn own_mut(&mut self) -> Option<&mut Bound> {
+        match &mut self.backing {
+            Backing::Own(own) => Some(own.get_mut()),
+            Backing::Shared(_) => None,
         }
     }
 
@@ -182,6 +198,16 @@ impl MemoryInner {
             Backing::Own(own) => own.get().reset_nanos(written),
             // Other stores write to it too.
             Backing::Shared(memory) => memory.reset_nanos(),
+        }
+    }
+
+    /// Gives a piece of its pages back ahead of a reset; see [`Bound::shed`](wfaas_snapshot::Bound::shed). A
+    /// failure is the reset's to tell.
+    pub(crate) fn shed(&mut self, from: usize) -> Option<usize> {
+        match &mut self.backing {
+            Backing::Own(own) => own.get_mut().shed(from).ok().flatten(),
+            // Other stores may use it still.
+            Backing::Shared(_) => None,
         }
     }
 

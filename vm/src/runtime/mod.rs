@@ -11,7 +11,7 @@
 //! | `invoke`, `leave`, `hostcalls` | calling guests, and being called by them |
 //! | `async_call`, `wait` | calls that can be suspended, and host functions that wait |
 //! | `bulk`, `bulk_rest`, `pieces`, `atomic`, `foreign`, `exceptions`, `exception_list`, `handlers` | operations that hostcalls ask for |
-//! | `capture`, `recorder` | making an image of an instance, recording the frames of a guest that waits |
+//! | `capture`, `snapshot`, `recorder`, `records` | making an image of an instance, copying the pages that differ from it, recording the frames of a guest that waits |
 //! | `error`, `fault`, `trap`, `pending` | outcomes |
 //!
 
@@ -50,10 +50,12 @@ pub(crate) mod pieces;
 pub(crate) mod profile;
 pub(crate) mod recorder;
 pub(crate) mod recording;
+pub(crate) mod records;
 pub(crate) mod reset;
 pub(crate) mod room;
 pub(crate) mod shared;
 pub(crate) mod slot;
+pub(crate) mod snapshot;
 pub(crate) mod store;
 pub(crate) mod table;
 pub(crate) mod thrown;

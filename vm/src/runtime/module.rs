@@ -8,9 +8,10 @@ use crate::runtime::profile::working_sets;
 use crate::runtime::types::{ExternType, extern_type};
 use crate::sys;
 use std::fs::File;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use wfaas_abi::artifact::records::{ExternKind, ExternType as ExternRecord};
 use wfaas_abi::artifact::{Proto, SectionId};
+use wfaas_abi::checkpoint::Checkpoint;
 use wfaas_abi::component::Bindings;
 use wfaas_abi::cpu::CpuFeatures;
 use wfaas_abi::{Artifact, ArtifactError};
@@ -29,6 +30,8 @@ struct ModuleInner {
     images: Mutex<Images>,
     start: Start,
     initialised: bool,
+    /// The index of the memory exported as `memory`, once somebody has asked.
+    exported_memory: OnceLock<Option<u32>>,
 }
 
 /// One image for each slot that an instance takes: first the slot with the state, then the slots of
@@ -78,7 +81,9 @@ impl Module {
         let initialised = artifact.is_initialised();
         let (images, memory) = (Mutex::new(Images::Unmade), memory.clone());
         let code = Arc::new(code);
-        Ok(Module(Arc::new(ModuleInner { code, memory, images, start, initialised })))
+        let exported_memory = OnceLock::new();
+        let inner = ModuleInner { code, memory, images, start, initialised, exported_memory };
+        Ok(Module(Arc::new(inner)))
     }
 
     /// The same module with the image of a `.proto` file, which
@@ -93,13 +98,24 @@ impl Module {
         proto.check_artifact(&artifact)?;
         let start = Start::new(&artifact, proto.image())?;
         let images = Source { image: proto.image(), ..self.source() }.in_memory(Vec::new())?;
-        Ok(Module(Arc::new(ModuleInner {
+        Ok(self.with_images(images, start))
+    }
+
+    /// The same module with other images, of an initialised instance.
+    pub(super) fn with_images(&self, images: ImageList, start: Start) -> Module {
+        Module(Arc::new(ModuleInner {
             code: self.0.code.clone(),
             memory: self.0.memory.clone(),
             images: Mutex::new(Images::InMemory(images)),
             start,
             initialised: true,
-        })))
+            exported_memory: OnceLock::new(),
+        }))
+    }
+
+    /// The memory of its images.
+    pub(super) fn image_memory(&self) -> &ImageMemory {
+        &self.0.memory
     }
 
     /// Moves the images to memory, for slots that learn, and so that the artifact's file need not
@@ -133,6 +149,11 @@ impl Module {
         Source { image: artifact.image(), head, memory: &self.0.memory }
     }
 
+    /// Whether it is the same module, with the same image.
+    pub(crate) fn is(&self, other: &Module) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The artifact.
     pub fn artifact(&self) -> Artifact<'_> {
         self.0.code.artifact()
@@ -142,6 +163,15 @@ impl Module {
     pub fn bundle(&self) -> Option<MappedBundle> {
         let bundle = self.artifact().bundle().ok().flatten();
         bundle.map(|_| MappedBundle::new(self.0.code.clone()))
+    }
+
+    /// All that a program that waits has outside of its memory; `None` for a program that begins anew. It is
+    /// decoded each time.
+    ///
+    /// # Errors
+    /// If it is damaged.
+    pub fn checkpoint(&self) -> Result<Option<Checkpoint>, Error> {
+        Ok(self.artifact().checkpoint()?)
     }
 
     /// The interfaces of the component that it was made of; `None` if it was no component. They are decoded
@@ -163,6 +193,12 @@ impl Module {
     pub fn has_complete_image(&self) -> bool {
         let artifact = self.artifact();
         self.0.initialised || artifact.init_steps().is_empty() && artifact.start().is_none()
+    }
+
+    /// Whether its program was compiled to be captured when it waits again; see
+    /// [`Store::record_again`](crate::Store::record_again).
+    pub fn has_stack_maps(&self) -> bool {
+        !self.artifact().stack_maps().is_empty()
     }
 
     /// Sizes of its own memories in WebAssembly pages, by place.
@@ -205,6 +241,17 @@ impl Module {
         self.export_type(kind as u32, index).ok()
     }
 
+    /// The first name under which the memory of this index is exported.
+    pub fn memory_export(&self, index: u32) -> Option<&str> {
+        let artifact = self.artifact();
+        let is_it = |kind: u32, found: u32| {
+            ExternKind::from_u32(kind) == Some(ExternKind::Memory) && found == index
+        };
+        let mut exports = artifact.exports().iter();
+        let export = exports.find(|export| is_it(export.kind.get(), export.index.get()))?;
+        artifact.string(export.name).ok()
+    }
+
     pub(crate) fn find_export(&self, name: &str) -> Option<(ExternKind, u32)> {
         let artifact = self.artifact();
         let export = artifact.exports().iter().find(|export| {
@@ -212,6 +259,15 @@ impl Module {
                 && artifact.string(export.name).is_ok_and(|found| found == name)
         })?;
         Some((ExternKind::from_u32(export.kind.get())?, export.index.get()))
+    }
+
+    /// The index of the memory exported as `memory`: looked up once, since host functions ask in every call.
+    #[inline]
+    pub(crate) fn exported_memory(&self) -> Option<u32> {
+        *self.0.exported_memory.get_or_init(|| match self.find_export("memory")? {
+            (ExternKind::Memory, index) => Some(index),
+            _ => None,
+        })
     }
 
     fn export_type(&self, kind: u32, index: u32) -> Result<ExternType, ArtifactError> {

@@ -294,6 +294,19 @@ impl Objects {
         })
     }
 
+    /// The place of the memory that an instance exports as `memory`, if it is not shared.
+    #[inline]
+    pub(crate) fn exported_memory(&self, instance: u32) -> Option<u32> {
+        self.unshared_memory(instance, self.instance(instance).module.exported_memory()?)
+    }
+
+    /// The place of a memory by its index in an instance's module, if it is not shared.
+    #[inline]
+    pub(crate) fn unshared_memory(&self, instance: u32, index: u32) -> Option<u32> {
+        let index = *self.instance(instance).memories.get(index as usize)?;
+        self.memory(index).shared().is_none().then_some(index)
+    }
+
     /// The module that has code at `pc`, and the offset in its text.
     pub(super) fn code_at(&self, pc: usize) -> Option<(&Module, u32)> {
         let modules = self.instances.iter().map(|instance| &instance.module);
@@ -304,6 +317,13 @@ impl Objects {
     #[inline]
     pub(crate) fn resident_bytes(&self) -> u64 {
         self.memories.iter().map(|memory| memory.resident_bytes()).sum()
+    }
+
+    /// Gives a piece of a memory's pages back ahead of a reset: of the memory with this index, from so many bytes
+    /// on. The next piece, if there may be one.
+    pub(crate) fn shed(&mut self, (memory, from): (usize, usize)) -> Option<(usize, usize)> {
+        let next = self.memories.get_mut(memory)?.shed(from);
+        Some(next.map_or((memory + 1, 0), |from| (memory, from)))
     }
 
     /// Nanoseconds that a reset of the memories takes at most if `written` pages were written to.

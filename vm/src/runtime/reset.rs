@@ -31,7 +31,7 @@ impl Objects {
         let Objects {
             id,
             // Their state is in the first memory of each.
-            instances: _,
+            instances,
             memories,
             // Their cells are in the state of an instance, as long as none was added.
             tables: _,
@@ -51,6 +51,12 @@ impl Objects {
             // Handles to functions of this request must not reach functions of the next.
             host_funcs.truncate(made.host_funcs);
             *id = next_id();
+        }
+        // Those that are kept have frames, if any: the first instance of a pool's store.
+        if let Some(instance) = instances.first_mut()
+            && instance.records.is_some()
+        {
+            instance.set_records(None);
         }
         if !memories.iter_mut().all(|memory| memory.reset()) {
             return false;

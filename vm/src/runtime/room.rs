@@ -2,6 +2,7 @@
 //! to functions of other instances. Whatever of it is in a store counts for the limits of its memory.
 
 use crate::runtime::error::Error;
+use crate::runtime::exception_list::MOST_EXCEPTION_ELEMENTS;
 use crate::runtime::limits::{element_bytes, page_bytes};
 use crate::runtime::objects::{HostObject, Objects};
 
@@ -33,8 +34,29 @@ impl Objects {
         if element_bytes(delta) > room && delta > 0 {
             return None;
         }
+        if table.element().is_exn_ref() && self.check_exception_elements(delta).is_err() {
+            return None;
+        }
         self.exceptions.forget_room();
         self.tables[index].can_grow(delta)
+    }
+
+    /// Refuses so many more elements of tables of exceptions.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`].
+    pub(super) fn check_exception_elements(&self, more: u64) -> Result<(), Error> {
+        let tables = self.tables.iter().filter(|table| table.element().is_exn_ref());
+        let present: u64 = tables.map(|table| table.size()).sum();
+        match present.saturating_add(more) {
+            0..=MOST_EXCEPTION_ELEMENTS => Ok(()),
+            elements => {
+                let message = format!(
+                    "tables of {elements} references to exceptions: there may be {MOST_EXCEPTION_ELEMENTS}"
+                );
+                Err(Error::Unsupported(message))
+            }
+        }
     }
 
     /// Bytes by which something may grow that has `own` bytes and is a part of instance `owner`.
@@ -61,7 +83,7 @@ impl Objects {
     }
 
     /// Bytes of all that counts.
-    fn bytes(&self) -> u64 {
+    pub(crate) fn bytes(&self) -> u64 {
         let sizes: u64 = self.sizes().map(|(_, bytes)| bytes).sum();
         let hosts = self.host_objects.len() * size_of::<HostObject>();
         sizes + self.foreign_bytes() + (self.exceptions.bytes + hosts) as u64

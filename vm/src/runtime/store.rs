@@ -7,6 +7,8 @@ use crate::runtime::error::Error;
 use crate::runtime::objects::Objects;
 use crate::runtime::pending::{Pending, Waiting};
 use crate::runtime::recorder::Recorder;
+use crate::runtime::records::Records;
+use crate::runtime::thrown::Throwing;
 use std::sync::Arc;
 use std::time::Duration;
 use wfaas_abi::continuation::{FrameArea, SavedFrame};
@@ -14,6 +16,9 @@ use wfaas_abi::continuation::{FrameArea, SavedFrame};
 /// Least processor time for the first write to a page, which faults, in nanoseconds: 1000 to 1700 of guests
 /// that do nothing else.
 const NANOS_TO_WRITE_A_PAGE: usize = 400;
+
+/// The records of a store of which no call was ended by the host.
+const NOT_ENDED: Result<Records, &str> = Err("no call was ended by the host");
 
 /// A store without the embedder's data. Compiled code knows its address, which is the address of
 /// its call state too.
@@ -31,10 +36,17 @@ pub(crate) struct StoreInner {
     pub(super) waiting: Option<Waiting>,
     /// The rest of a bulk operation, if its guest was preempted.
     pub(super) unfinished: Option<Unfinished>,
+    /// The exception that its guest was throwing when it was preempted.
+    pub(super) throwing: Option<Throwing>,
     /// The outermost call, if it can be suspended.
     pub(super) task: Task,
     /// Records frames, for a program that is run until it waits.
     pub(super) recorder: Option<Box<Recorder>>,
+    /// The records of the last call that the host ended, or why there are none, if they are asked for: of a program that
+    /// waits again.
+    pub(super) again: Option<Result<Records, &'static str>>,
+    /// Whether a guest was called since the store was new or reset.
+    pub(super) has_run: bool,
 }
 
 // SAFETY: the raw pointers in a store point into itself, and to futures of its calls, and are used only
@@ -56,8 +68,11 @@ impl StoreInner {
             pending: None,
             waiting: None,
             unfinished: None,
+            throwing: None,
             task: Task::new(),
             recorder: None,
+            again: None,
+            has_run: false,
         }
     }
 
@@ -86,6 +101,37 @@ impl StoreInner {
         recorder.map_or(Ok(Vec::new()), |recorder| recorder.into_frames())
     }
 
+    /// Has records made from now on, of code with stack maps.
+    pub(crate) fn record_again(&mut self) {
+        self.again = Some(NOT_ENDED);
+    }
+
+    /// Notes that a guest is called: frames of an earlier call are none of its.
+    #[inline]
+    pub(super) fn note_call(&mut self) {
+        self.has_run = true;
+        if self.again.is_some() {
+            self.again = Some(NOT_ENDED);
+        }
+    }
+
+    /// The frames that a copy of the pool's instance goes on with, if they are not those of the artifact.
+    ///
+    /// # Errors
+    /// [`Error::Capture`] if they were asked for and there are none, or if the program has run since it had some and
+    /// they were not asked for.
+    pub(crate) fn records(&self) -> Result<Option<Records>, Error> {
+        if let Some(again) = &self.again {
+            return again.clone().map(Some).map_err(|reason| Error::Capture(reason.to_owned()));
+        }
+        let own = self.objects.records();
+        if own.is_some() && self.has_run {
+            let why = "its program has run, and its frames were not recorded since";
+            return Err(Error::Capture(why.to_owned()));
+        }
+        Ok(own)
+    }
+
     /// Time that a reset takes at most: of its memories, which is more than a few microseconds only if the
     /// guest wrote to many pages, and for each it has used processor time.
     pub(crate) fn reset_time(&self) -> Duration {
@@ -103,12 +149,30 @@ impl StoreInner {
     pub(crate) fn reset(&mut self) -> bool {
         // The task is over if the call state can be reset, and its bulk operation with it: the next is
         // written before it is read.
-        let StoreInner { call, objects, pending, waiting, unfinished: _, task: _, recorder } = self;
+        let StoreInner {
+            call,
+            objects,
+            pending,
+            waiting,
+            unfinished: _,
+            throwing,
+            task: _,
+            recorder,
+            again,
+            has_run,
+        } = self;
         debug_assert!(waiting.is_none(), "the future of its call has it");
         if pending.is_some() {
             *pending = None;
         }
-        debug_assert!(recorder.is_none(), "a store of a pool records nothing");
+        if throwing.is_some() {
+            *throwing = None;
+        }
+        debug_assert!(recorder.is_none(), "a store of a pool has frames of its artifact");
+        if again.is_some() {
+            *again = None;
+        }
+        *has_run = false;
         call.reset() && objects.reset()
     }
 }

@@ -43,6 +43,17 @@ impl Exception {
     }
 }
 
+/// An exception on its way to its handler, while its guest is preempted.
+#[derive(Debug)]
+pub(super) struct Throwing {
+    /// The instance that throws it.
+    pub(super) instance: u32,
+    /// Kept alive by this.
+    pub(super) exception: Exception,
+    /// The next frame to look at.
+    pub(super) at: usize,
+}
+
 /// The upper half of references to exceptions, unlikely in anything else.
 pub(super) const MARK: u64 = 0x6578_6e72 << 32;
 
