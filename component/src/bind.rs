@@ -1,18 +1,21 @@
 //! The bindings of a graph, and what the fused module needs for them: imports, stubs and exports.
 
+mod adapters;
+mod builtins;
 mod exports;
 mod signature;
 
+pub(crate) use adapters::{Adapter, Side};
 pub(crate) use signature::Signature;
 
 use crate::error::{ComponentError, invalid};
-use crate::graph::{Canon, Def, Graph, Lift, Options, Source};
+use crate::graph::{Canon, Def, Graph, Lift, Memories, Options, ResourceType, Source};
 use crate::parse::Kind;
 use crate::types::Interfaces;
+use adapters::Passing;
 use exports::{Exports, numbered};
 use std::collections::{HashMap, HashSet};
 use wasm_encoder::ValType;
-use wasmparser::types::{Types, TypesRef};
 use wfaas_abi::component::{
     Bindings, Export, FunctionName, Import, ImportKind, Resource, ResourceIndex,
 };
@@ -23,6 +26,7 @@ pub(crate) struct Plan {
     /// Types of the imports, in the order of the bindings' imports.
     pub(crate) imports: Vec<Signature>,
     pub(crate) stubs: Vec<Stub>,
+    pub(crate) memories: Memories,
     /// The function behind each canonical function of the graph; `None` if no module uses it.
     pub(crate) canons: Vec<Option<Behind>>,
     /// Functions to export.
@@ -42,10 +46,21 @@ pub(crate) enum Behind {
 pub(crate) enum Stub {
     /// Calls an import, and allocates as long as it asks for memory. See
     /// [`ImportKind::ReallocNext`].
-    Realloc { import: usize, next: usize, realloc: Def, params: Vec<ValType> },
+    Realloc {
+        import: usize,
+        next: usize,
+        realloc: Def,
+        params: Vec<ValType>,
+        /// Whether it returns a number.
+        returns: bool,
+    },
     /// Calls an import that drops a handle, and the destructor if it has to be called. See
     /// [`ImportKind::ResourceDrop`].
     Drop { import: usize, destructor: Def },
+    /// Calls a function of another component.
+    Adapt(Adapter),
+    /// Checks that bytes of a memory, with this number, are UTF-8.
+    Utf8(u32),
 }
 
 impl Plan {
@@ -62,41 +77,40 @@ impl Stub {
     /// The type of the stub.
     pub(crate) fn signature(&self) -> Signature {
         match self {
-            Stub::Realloc { params, .. } => Signature::new(params, &[]),
+            Stub::Realloc { params, returns: false, .. } => Signature::new(params, &[]),
+            Stub::Realloc { params, .. } => Signature::new(params, &[ValType::I32]),
             Stub::Drop { .. } => Signature::new(&[ValType::I32], &[]),
+            Stub::Adapt(adapter) => adapter.signature.clone(),
+            Stub::Utf8(_) => Signature::new(&[ValType::I32, ValType::I32], &[]),
         }
     }
 }
 
 /// Makes the plan of a graph.
-pub(crate) fn bind(graph: &Graph<'_>, types: &Types) -> Result<Plan, ComponentError> {
+pub(crate) fn bind(graph: &Graph<'_>) -> Result<Plan, ComponentError> {
     let mut exports = Exports::default();
     let destructors: Vec<Option<String>> = graph
         .resources
         .iter()
-        .map(|(_, destructor)| destructor.map(|def| exports.name("canon#destructor", def)))
+        .map(|resource| Some(exports.name("canon#destructor", resource.destructor()?)))
         .collect();
-    let source = types.as_ref();
-    let interfaces = Interfaces::new(graph, &destructors, source)?;
-    let mut destructors = HashMap::new();
-    for (ty, destructor) in &graph.resources {
-        destructors.extend(
-            destructor
-                .map(|def| (interfaces.resource_at(*ty), def))
-                .and_then(|(resource, def)| resource.ok().map(|resource| (resource, def))),
-        );
-    }
+    let interfaces = Interfaces::new(graph, &destructors)?;
+    let memories = Memories::of(graph)?;
+    let used = used(graph);
+    adapters::check(graph, &used, &memories)?;
+    let allocator = builtins::allocator(graph, &used)?;
     let mut binder = Binder {
-        source,
+        graph,
+        allocator,
         interfaces,
+        memories,
         known: HashMap::new(),
+        passing: Passing::new(),
         names: HashMap::new(),
-        destructors,
         imports: Vec::new(),
         signatures: Vec::new(),
         stubs: Vec::new(),
     };
-    let used = used(graph);
     let mut canons = Vec::with_capacity(graph.canons.len());
     for (index, canon) in graph.canons.iter().enumerate() {
         let behind = used.contains(&index).then(|| binder.canon(canon)).transpose()?;
@@ -107,34 +121,39 @@ pub(crate) fn bind(graph: &Graph<'_>, types: &Types) -> Result<Plan, ComponentEr
         let lift = graph.lifts.get(*lift).ok_or(invalid("a lifted function is not there"))?;
         lifted.push(binder.export(name, lift, &mut exports)?);
     }
-    let Binder { interfaces, imports, signatures, stubs, .. } = binder;
+    let Binder { interfaces, imports, signatures, stubs, memories, .. } = binder;
     let Interfaces { types, functions, resources, .. } = interfaces;
-    let bindings = Bindings { types, functions, resources, imports, exports: lifted };
-    Ok(Plan { bindings, imports: signatures, stubs, canons, exports: exports.functions })
+    let realloc = allocator.map(|def| exports.name("canon#realloc", def));
+    let bindings = Bindings { types, functions, resources, imports, exports: lifted, realloc };
+    let (imports, exports) = (signatures, exports.functions);
+    Ok(Plan { bindings, imports, stubs, memories, canons, exports })
 }
 
 /// The canonical functions that anything uses.
 fn used(graph: &Graph<'_>) -> HashSet<usize> {
     let imports = graph.instances.iter().flat_map(|instance| &instance.imports);
     let lifted = graph.lifts.iter().map(|lift| &lift.core);
-    let destructors = graph.resources.iter().filter_map(|(_, destructor)| destructor.as_ref());
+    let destructors = graph.resources.iter().filter_map(ResourceType::destructor);
     let canon = |def: &Def| match def.source {
         Source::Canon(index) => Some(index),
         Source::Instance { .. } => None,
     };
-    imports.chain(lifted).chain(destructors).filter_map(canon).collect()
+    let defs = imports.chain(lifted).copied().chain(destructors);
+    defs.filter_map(|def| canon(&def)).collect()
 }
 
 /// Collects imports and stubs.
 struct Binder<'g> {
-    source: TypesRef<'g>,
+    graph: &'g Graph<'g>,
+    memories: Memories,
+    /// The function that allocates for events.
+    allocator: Option<Def>,
     interfaces: Interfaces<'g>,
-    /// Imports by their kinds, each once.
-    known: HashMap<ImportKind, usize>,
+    /// Imports by their kinds and the memories of their values, each once.
+    known: HashMap<(ImportKind, u32), usize>,
+    passing: Passing,
     /// How many imports want the same module and field names.
     names: HashMap<(String, String), u32>,
-    /// Destructors of resources that the component defines.
-    destructors: HashMap<ResourceIndex, Def>,
     imports: Vec<Import>,
     signatures: Vec<Signature>,
     stubs: Vec<Stub>,
@@ -146,63 +165,67 @@ const CANON: &str = "canon";
 impl Binder<'_> {
     fn canon(&mut self, canon: &Canon) -> Result<Behind, ComponentError> {
         match canon {
-            Canon::Lower { name, func, core_func, options } => {
-                self.lower(name, *func, *core_func, options)
+            Canon::Lower { name, func, core_func, scope, options } => {
+                self.lower(name, (*scope, *func), *core_func, options)
             }
-            Canon::ResourceNew(ty) => {
-                let resource = self.interfaces.resource_at(*ty)?;
+            Canon::Adapt { lift, core_func, scope, options } => {
+                self.adapt(*lift, (*scope, *core_func), options)
+            }
+            Canon::ResourceNew(resource) => {
+                let resource = ResourceIndex(*resource as u32);
                 let signature = Signature::new(&[ValType::I32], &[ValType::I32]);
                 let kind = ImportKind::ResourceNew(resource);
                 self.resource("resource.new", resource, kind, signature).map(Behind::Import)
             }
-            Canon::ResourceRep(ty) => {
-                let resource = self.interfaces.resource_at(*ty)?;
-                let signature = Signature::new(&[ValType::I32], &[ValType::I32]);
-                let kind = ImportKind::ResourceRep(resource);
-                self.resource("resource.rep", resource, kind, signature).map(Behind::Import)
+            Canon::ResourceRep(resource) => {
+                self.resource_rep(ResourceIndex(*resource as u32)).map(Behind::Import)
             }
-            Canon::ResourceDrop(ty) => self.drop_resource(*ty),
+            Canon::ResourceDrop(resource) => self.drop_resource(*resource),
+            Canon::Builtin { function, core_func, scope, options } => {
+                self.builtin(function, (*scope, *core_func), options)
+            }
         }
     }
 
     fn lower(
         &mut self,
         name: &FunctionName,
-        func: u32,
+        (scope, func): (usize, u32),
         core_func: u32,
         options: &Options,
     ) -> Result<Behind, ComponentError> {
         self.spend(&name.interface, &name.name)?;
-        let ty = self.interfaces.function_at(func)?;
-        let mut signature = self.core_signature(core_func)?;
+        let ty = self.interfaces.function_at(scope, func)?;
+        let signature = self.core_signature(scope, core_func)?;
         let realloc = self.interfaces.allocates(ty);
         let kind = ImportKind::Lowered {
             name: name.clone(),
             ty,
             encoding: options.encoding,
             realloc,
-            is_async: false,
+            is_async: options.is_async,
         };
-        if !realloc {
-            let import = self.import(&name.interface, &name.name, kind, signature);
-            return import.map(Behind::Import);
+        if realloc && options.realloc.is_none() {
+            return Err(invalid("a function that allocates without realloc"));
         }
-        let allocator =
-            options.realloc.ok_or(invalid("a function that allocates without realloc"))?;
-        let params = signature.params.clone();
-        if !signature.results.is_empty() {
-            return Err(invalid("a lowered function returns a list without memory"));
-        }
-        signature.results = vec![ValType::I64];
-        let import = self.import(&name.interface, &name.name, kind, signature)?;
-        let next = self.realloc_next()?;
-        self.stubs.push(Stub::Realloc { import, next, realloc: allocator, params });
-        Ok(Behind::Stub(self.stubs.len() - 1))
+        let allocator = options.realloc.filter(|_| realloc);
+        let memory = self.memory(options)?;
+        self.lowered((&name.interface, &name.name), kind, signature, allocator, memory)
     }
 
-    fn drop_resource(&mut self, ty: u32) -> Result<Behind, ComponentError> {
-        let resource = self.interfaces.resource_at(ty)?;
-        let defined = self.destructors.get(&resource).copied();
+    /// The number of the memory of a function's values.
+    fn memory(&self, options: &Options) -> Result<u32, ComponentError> {
+        options.memory.map_or(Ok(0), |memory| self.memories.number(memory))
+    }
+
+    fn resource_rep(&mut self, resource: ResourceIndex) -> Result<usize, ComponentError> {
+        let signature = Signature::new(&[ValType::I32], &[ValType::I32]);
+        self.resource("resource.rep", resource, ImportKind::ResourceRep(resource), signature)
+    }
+
+    fn drop_resource(&mut self, resource: usize) -> Result<Behind, ComponentError> {
+        let defined = self.graph.resources.get(resource).and_then(ResourceType::destructor);
+        let resource = ResourceIndex(resource as u32);
         let results: &[ValType] = if defined.is_some() { &[ValType::I64] } else { &[] };
         let signature = Signature::new(&[ValType::I32], results);
         let kind = ImportKind::ResourceDrop(resource);
@@ -212,9 +235,9 @@ impl Binder<'_> {
         Ok(Behind::Stub(self.stubs.len() - 1))
     }
 
-    fn realloc_next(&mut self) -> Result<usize, ComponentError> {
+    fn realloc_next(&mut self, memory: u32) -> Result<usize, ComponentError> {
         let signature = Signature::new(&[ValType::I32], &[ValType::I64]);
-        self.import(CANON, "realloc.next", ImportKind::ReallocNext, signature)
+        self.import(CANON, "realloc.next", ImportKind::ReallocNext, signature, memory)
     }
 
     /// Adds an import of a resource's intrinsic, with the resource in its name.
@@ -232,7 +255,7 @@ impl Binder<'_> {
             }
             _ => format!("{intrinsic} {}", resource.0),
         };
-        self.import(CANON, &field, kind, signature)
+        self.import(CANON, &field, kind, signature, 0)
     }
 
     fn import(
@@ -241,16 +264,19 @@ impl Binder<'_> {
         wanted: &str,
         kind: ImportKind,
         signature: Signature,
+        memory: u32,
     ) -> Result<usize, ComponentError> {
-        if let Some(known) = self.known.get(&kind) {
+        let key = (kind, memory);
+        if let Some(known) = self.known.get(&key) {
             return Ok(*known);
         }
         self.spend(module, wanted)?;
         let number = self.names.entry((module.to_owned(), wanted.to_owned())).or_default();
         *number += 1;
         let field = numbered(wanted, *number);
-        self.known.insert(kind.clone(), self.imports.len());
-        self.imports.push(Import { module: module.to_owned(), field, kind });
+        let (kind, module) = (key.0.clone(), module.to_owned());
+        self.known.insert(key, self.imports.len());
+        self.imports.push(Import { module, field, kind, memory });
         self.signatures.push(signature);
         Ok(self.imports.len() - 1)
     }
@@ -260,9 +286,10 @@ impl Binder<'_> {
         self.interfaces.names.spend(interface.len() + name.len())
     }
 
-    /// The type of a core function of the component.
-    fn core_signature(&self, core_func: u32) -> Result<Signature, ComponentError> {
-        let ty = self.source.get(self.source.core_function_at(core_func));
+    /// The type of a core function of a scope.
+    fn core_signature(&self, scope: usize, core_func: u32) -> Result<Signature, ComponentError> {
+        let source = self.interfaces.source(scope)?;
+        let ty = source.get(source.core_function_at(core_func));
         let ty = ty.ok_or(invalid("a core function without a type"))?.unwrap_func();
         let signature = Signature::of(ty);
         signature.ok_or(invalid("a lowered function of other values than numbers"))
@@ -276,19 +303,21 @@ impl Binder<'_> {
     ) -> Result<Export, ComponentError> {
         debug_assert_eq!(lift.core.kind, Kind::Func);
         let FunctionName { interface, name: function } = name;
-        // The name itself, and the names of one or two core functions.
-        let copies = 2 + usize::from(lift.options.post_return.is_some());
+        // The name itself, and the names of one to three core functions.
+        let Options { post_return, callback, .. } = lift.options;
+        let copies = 2 + usize::from(post_return.is_some()) + usize::from(callback.is_some());
         self.interfaces.names.spend(copies * (interface.len() + function.len()))?;
         let core = exports.name(&format!("{interface}#{function}"), lift.core);
+        let callback = format!("[callback]{interface}#{function}");
         let post = format!("cabi_post_{interface}#{function}");
         Ok(Export {
             name: name.clone(),
-            ty: self.interfaces.function_at(lift.func)?,
+            ty: self.interfaces.function_at(lift.scope, lift.func)?,
             core,
             encoding: lift.options.encoding,
             realloc: lift.options.realloc.map(|def| exports.name("canon#realloc", def)),
             post_return: lift.options.post_return.map(|def| exports.name(&post, def)),
-            callback: None,
+            callback: lift.options.callback.map(|def| exports.name(&callback, def)),
         })
     }
 }

@@ -8,8 +8,9 @@
 //! * the **bindings** say which function of the canonical ABI is behind each import of the fused module,
 //!   and how its exports are called.
 //!
-//! Core instances that share one memory can be fused, and nothing else. Bodies of functions are copied with
-//! new indices; they are validated when the fused module is compiled.
+//! Inner components may have memories of their own. A call from one to another goes through a generated *adapter*, which
+//! copies values from memory to memory. Bodies of functions are copied with new indices; they are validated when the
+//! fused module is compiled.
 //!
 //! ```
 //! let component = wat::parse_str(
@@ -65,7 +66,7 @@ pub fn is_component(bytes: &[u8]) -> bool {
 pub fn fuse(component: &[u8]) -> Result<Fused, ComponentError> {
     let parsed = parse::parse(component)?;
     let graph = graph::resolve(&parsed)?;
-    let plan = bind::bind(&graph, &parsed.types)?;
+    let plan = bind::bind(&graph)?;
     let module = fuse::fuse(&graph, &plan)?;
     Ok(Fused { module, bindings: plan.bindings })
 }

@@ -4,7 +4,7 @@
 use crate::error::{ComponentError, invalid};
 use std::collections::HashMap;
 use std::rc::Rc;
-use wasmparser::types::Types;
+use wasmparser::types::{Types, TypesRef};
 use wasmparser::{
     CanonicalFunction, ComponentAlias, ComponentExport, ComponentImport, ComponentInstance,
     ComponentType, DataSectionReader, ElementSectionReader, Encoding, ExternalKind, FunctionBody,
@@ -13,16 +13,20 @@ use wasmparser::{
     TypeSectionReader, ValidPayload, Validator, WasmFeatures,
 };
 
-/// A component and the types of its index spaces.
-pub(crate) struct Parsed<'a> {
-    pub(crate) root: Component<'a>,
-    pub(crate) types: Types,
-}
-
-/// The definitions of a component, in order.
+/// The definitions of a component, in order, and the types of its index spaces.
 #[derive(Default)]
 pub(crate) struct Component<'a> {
     pub(crate) definitions: Vec<Definition<'a>>,
+    /// Set at the end.
+    types: Option<Types>,
+}
+
+impl Component<'_> {
+    /// The types of its index spaces.
+    pub(crate) fn types(&self) -> Result<TypesRef<'_>, ComponentError> {
+        let types = self.types.as_ref().ok_or(invalid("a component without an end"))?;
+        Ok(types.as_ref())
+    }
 }
 
 /// One definition of a component.
@@ -65,11 +69,15 @@ pub(crate) struct Module<'a> {
     pub(crate) data: Option<DataSectionReader<'a>>,
     pub(crate) bodies: Vec<FunctionBody<'a>>,
     pub(crate) names: Option<NameSectionReader<'a>>,
+    /// The sections of DWARF, by name.
+    pub(crate) debug: Vec<(&'a str, &'a [u8])>,
+    /// The start of the code section, in the component.
+    pub(crate) code_start: u64,
 }
 
 /// The component or module that is being read.
 enum Open<'a> {
-    Component(Component<'a>),
+    Component(Box<Component<'a>>),
     Module(Box<Module<'a>>),
 }
 
@@ -84,7 +92,7 @@ fn features() -> WasmFeatures {
 }
 
 /// Parses and validates a binary component, except for the bodies of functions.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Parsed<'_>, ComponentError> {
+pub(crate) fn parse(bytes: &[u8]) -> Result<Rc<Component<'_>>, ComponentError> {
     let mut validator = Validator::new_with_features(features());
     let mut parser = Parser::new(0);
     parser.set_features(features());
@@ -94,7 +102,7 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Parsed<'_>, ComponentError> {
         let valid = validator.payload(&payload)?;
         match payload {
             Payload::Version { encoding: Encoding::Component, .. } => {
-                open.push(Open::Component(Component::default()));
+                open.push(Open::Component(Box::default()));
             }
             Payload::Version { encoding: Encoding::Module, range, .. } => {
                 let module = Module { bytes: range.start as usize, ..Module::default() };
@@ -102,12 +110,12 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Parsed<'_>, ComponentError> {
             }
             Payload::End(offset) => {
                 let closed = open.pop().ok_or(invalid("an end without a beginning"))?;
-                match (close(closed, offset), open.last_mut(), valid) {
-                    (Definition::Component(root), None, ValidPayload::End(types)) => {
-                        let root = Rc::into_inner(root).ok_or(invalid("a component in itself"))?;
-                        return Ok(Parsed { root, types });
-                    }
-                    (definition, Some(Open::Component(outer)), _) => {
+                let ValidPayload::End(types) = valid else {
+                    return Err(invalid("an end without types"));
+                };
+                match (close(closed, offset, types), open.last_mut()) {
+                    (Definition::Component(root), None) => return Ok(root),
+                    (definition, Some(Open::Component(outer))) => {
                         outer.definitions.push(definition);
                     }
                     _ => return Err(invalid("a module outside of a component")),
@@ -124,9 +132,12 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Parsed<'_>, ComponentError> {
 }
 
 /// The definition of a component or module that has been read up to `offset`.
-fn close(open: Open<'_>, offset: u64) -> Definition<'_> {
+fn close(open: Open<'_>, offset: u64, types: Types) -> Definition<'_> {
     match open {
-        Open::Component(component) => Definition::Component(Rc::new(component)),
+        Open::Component(mut component) => {
+            component.types = Some(types);
+            Definition::Component(Rc::new(*component))
+        }
         Open::Module(mut module) => {
             module.bytes = (offset as usize).saturating_sub(module.bytes);
             Definition::CoreModule(Rc::new(*module))
@@ -213,11 +224,14 @@ fn section<'a>(module: &mut Module<'a>, payload: Payload<'a>) -> Result<(), Comp
         Payload::StartSection { func, .. } => module.start = Some(func),
         Payload::ElementSection(section) => module.elements = Some(section),
         Payload::DataSection(section) => module.data = Some(section),
+        Payload::CodeSectionStart { unchecked_range: range, .. } => module.code_start = range.start,
         Payload::CodeSectionEntry(body) => module.bodies.push(body),
         Payload::CustomSection(custom) => {
             if let KnownCustom::Name(names) = custom.as_known() {
                 module.name = module_name(names.clone());
                 module.names = Some(names);
+            } else if custom.name().starts_with(".debug_") {
+                module.debug.push((custom.name(), custom.data()));
             }
         }
         _ => {}

@@ -2,12 +2,12 @@
 
 use crate::budget::Budget;
 use crate::error::{ComponentError, invalid};
-use crate::graph::{Graph, NamedImport};
+use crate::graph::{Graph, ResourceType, TypeScope};
 use std::collections::HashMap;
 use wasmparser::PrimitiveValType;
 use wasmparser::component_types::{
-    ComponentAnyTypeId, ComponentDefinedType, ComponentDefinedTypeId, ComponentEntityType,
-    ComponentFuncTypeId, ComponentValType, ResourceId,
+    AliasableResourceId, ComponentAnyTypeId, ComponentDefinedType, ComponentDefinedTypeId,
+    ComponentFuncTypeId, ComponentValType,
 };
 use wasmparser::types::TypesRef;
 use wfaas_abi::component::{
@@ -15,80 +15,59 @@ use wfaas_abi::component::{
     Type, TypeIndex,
 };
 
+/// Most types and parts of types that are looked up for all functions of all instances: each instance of a component has
+/// its own resource types, so equal types are looked up once for each.
+const MAX_LOOKUPS: usize = 1 << 20;
+
 /// The types of a component's bindings while they are collected. Equal ones are one.
 pub(crate) struct Interfaces<'t> {
-    source: TypesRef<'t>,
+    scopes: &'t [TypeScope<'t>],
     pub(crate) types: Vec<Type>,
     pub(crate) functions: Vec<Function>,
     pub(crate) resources: Vec<Resource>,
     /// Bytes of names that may still be copied.
     pub(crate) names: Budget,
+    /// Types and parts of types that may still be looked up.
+    lookups: Budget,
     /// Of each type, whether values have a list or a string in them.
     with_list: Vec<bool>,
     known: HashMap<Type, TypeIndex>,
-    known_defined: HashMap<ComponentDefinedTypeId, TypeIndex>,
-    known_functions: HashMap<ComponentFuncTypeId, FunctionIndex>,
-    known_resources: HashMap<ResourceId, ResourceIndex>,
+    /// By the scope, too: an id has other resource types in each instance of a component.
+    known_defined: HashMap<(usize, ComponentDefinedTypeId), TypeIndex>,
+    known_functions: HashMap<(usize, ComponentFuncTypeId), FunctionIndex>,
 }
 
 impl<'t> Interfaces<'t> {
     /// With the resources of a graph; `destructors` are the names of core exports for those that it defines.
     pub(crate) fn new(
-        graph: &Graph<'_>,
+        graph: &'t Graph<'t>,
         destructors: &[Option<String>],
-        source: TypesRef<'t>,
     ) -> Result<Interfaces<'t>, ComponentError> {
         let mut interfaces = Interfaces {
-            source,
+            scopes: &graph.scopes,
             types: Vec::new(),
             functions: Vec::new(),
             resources: Vec::new(),
             names: Budget::names(),
+            lookups: Budget::new("the number of types of all instances", MAX_LOOKUPS),
             with_list: Vec::new(),
             known: HashMap::new(),
             known_defined: HashMap::new(),
             known_functions: HashMap::new(),
-            known_resources: HashMap::new(),
         };
-        for import in &graph.imports {
-            interfaces.imported_resources(import)?;
-        }
-        for ((ty, _), destructor) in graph.resources.iter().zip(destructors) {
-            let ComponentAnyTypeId::Resource(id) = source.component_any_type_at(*ty) else {
-                return Err(invalid("a resource type is none"));
+        for (resource, destructor) in graph.resources.iter().zip(destructors) {
+            let resource = match resource {
+                ResourceType::Imported { interface, name } => Resource::Imported {
+                    interface: interfaces.name(interface)?,
+                    name: interfaces.name(name)?,
+                },
+                ResourceType::Defined { .. } => {
+                    Resource::Defined { destructor: destructor.clone() }
+                }
             };
-            let resource = Resource::Defined { destructor: destructor.clone() };
-            interfaces.add_resource(id.resource(), resource);
+            interfaces.resources.push(resource);
         }
         Ok(interfaces)
-    }
-
-    /// The resource types that an import brings along. One that it uses from an earlier import is known.
-    fn imported_resources(&mut self, import: &NamedImport<'_>) -> Result<(), ComponentError> {
-        let source = self.source;
-        let item = source.component_item_for_import(import.name);
-        match item.ok_or(invalid("an import without a type"))?.ty {
-            ComponentEntityType::Instance(id) => {
-                for (name, item) in &source[id].exports {
-                    self.imported_resource(&import.full_name, name, item.ty)?;
-                }
-            }
-            ty => self.imported_resource("", &import.full_name, ty)?,
-        }
-        Ok(())
-    }
-
-    fn imported_resource(
-        &mut self,
-        interface: &str,
-        name: &str,
-        ty: ComponentEntityType,
-    ) -> Result<(), ComponentError> {
-        if let ComponentEntityType::Type { created: ComponentAnyTypeId::Resource(id), .. } = ty {
-            let (interface, name) = (self.name(interface)?, self.name(name)?);
-            self.add_resource(id.resource(), Resource::Imported { interface, name });
-        }
-        Ok(())
     }
 
     /// A copy of a name.
@@ -97,43 +76,80 @@ impl<'t> Interfaces<'t> {
         Ok(name.to_owned())
     }
 
-    fn add_resource(&mut self, id: ResourceId, resource: Resource) {
-        if !self.known_resources.contains_key(&id) {
-            self.known_resources.insert(id, ResourceIndex(self.resources.len() as u32));
-            self.resources.push(resource);
-        }
+    /// The types of a scope.
+    pub(crate) fn source(&self, scope: usize) -> Result<TypesRef<'t>, ComponentError> {
+        self.scopes.get(scope).ok_or(invalid("a scope that is not there"))?.types()
     }
 
-    /// The resource with type index `index` of the component.
-    pub(crate) fn resource_at(&self, index: u32) -> Result<ResourceIndex, ComponentError> {
-        match self.source.component_any_type_at(index) {
-            ComponentAnyTypeId::Resource(id) => self.resource(id.resource()),
-            _ => Err(invalid("a resource type is none")),
-        }
+    fn resource(
+        &self,
+        scope: usize,
+        id: AliasableResourceId,
+    ) -> Result<ResourceIndex, ComponentError> {
+        let scope = self.scopes.get(scope).ok_or(invalid("a scope that is not there"))?;
+        Ok(ResourceIndex(scope.resource(id.resource())? as u32))
     }
 
-    fn resource(&self, id: ResourceId) -> Result<ResourceIndex, ComponentError> {
-        let known = self.known_resources.get(&id).copied();
-        known.ok_or(ComponentError::Unsupported("resources of inner components"))
-    }
-
-    /// The type of function `func` of the component.
-    pub(crate) fn function_at(&mut self, func: u32) -> Result<FunctionIndex, ComponentError> {
-        let source = self.source;
+    /// The type of function `func` of a scope.
+    pub(crate) fn function_at(
+        &mut self,
+        scope: usize,
+        func: u32,
+    ) -> Result<FunctionIndex, ComponentError> {
+        let source = self.source(scope)?;
         let id = source.component_function_at(func);
-        if let Some(known) = self.known_functions.get(&id) {
+        if let Some(known) = self.known_functions.get(&(scope, id)) {
             return Ok(*known);
         }
+        self.lookups.spend(1)?;
         let ty = &source[id];
         let mut params = Vec::with_capacity(ty.params.len());
         for (name, ty) in &ty.params {
-            params.push(Param { name: self.name(name)?, ty: self.value(*ty, 0)? });
+            params.push(Param { name: self.name(name)?, ty: self.value(scope, *ty, 0)? });
         }
-        let result = ty.result.map(|ty| self.value(ty, 0)).transpose()?;
+        let result = ty.result.map(|ty| self.value(scope, ty, 0)).transpose()?;
         let index = FunctionIndex(self.functions.len() as u32);
         self.functions.push(Function { params, result, is_async: ty.async_ });
-        self.known_functions.insert(id, index);
+        self.known_functions.insert((scope, id), index);
         Ok(index)
+    }
+
+    /// A function type with a result as its only parameter, for `task.return`.
+    pub(crate) fn result_function(
+        &mut self,
+        scope: usize,
+        result: Option<wasmparser::ComponentValType>,
+    ) -> Result<FunctionIndex, ComponentError> {
+        let ty = match result {
+            None => None,
+            Some(wasmparser::ComponentValType::Primitive(ty)) => {
+                Some(self.intern(primitive_type(ty)?)?)
+            }
+            Some(wasmparser::ComponentValType::Type(index)) => Some(self.type_at(scope, index)?),
+        };
+        let params: Vec<Param> =
+            ty.into_iter().map(|ty| Param { name: "result".to_owned(), ty }).collect();
+        let function = Function { params, result: None, is_async: false };
+        self.functions.push(function);
+        Ok(FunctionIndex(self.functions.len() as u32 - 1))
+    }
+
+    /// The type with index `index` of a scope, which is one of values.
+    pub(crate) fn type_at(
+        &mut self,
+        scope: usize,
+        index: u32,
+    ) -> Result<TypeIndex, ComponentError> {
+        match self.source(scope)?.component_any_type_at(index) {
+            ComponentAnyTypeId::Defined(id) => self.value(scope, ComponentValType::Type(id), 0),
+            _ => Err(invalid("a type of values is none")),
+        }
+    }
+
+    /// Whether elements of a stream or a future have a list or a string in them.
+    pub(crate) fn element_allocates(&self, ty: TypeIndex) -> bool {
+        let parts = self.types[ty.index()].parts();
+        parts.iter().any(|part| self.with_list[part.index()])
     }
 
     /// Whether results of a function have a list or a string in them.
@@ -142,11 +158,17 @@ impl<'t> Interfaces<'t> {
         result.is_some_and(|ty| self.with_list[ty.index()])
     }
 
-    fn value(&mut self, ty: ComponentValType, depth: usize) -> Result<TypeIndex, ComponentError> {
+    fn value(
+        &mut self,
+        scope: usize,
+        ty: ComponentValType,
+        depth: usize,
+    ) -> Result<TypeIndex, ComponentError> {
+        self.lookups.spend(1)?;
         match ty {
             ComponentValType::Primitive(primitive) => self.intern(primitive_type(primitive)?),
             ComponentValType::Type(id) => {
-                if let Some(known) = self.known_defined.get(&id) {
+                if let Some(known) = self.known_defined.get(&(scope, id)) {
                     return Ok(*known);
                 }
                 // Recursion is as deep as types are.
@@ -154,9 +176,9 @@ impl<'t> Interfaces<'t> {
                     let what = "the number of types inside of each other";
                     return Err(ComponentError::TooLarge { what, limit: MAX_DEPTH });
                 }
-                let ty = self.defined(id, depth + 1)?;
+                let ty = self.defined(scope, id, depth + 1)?;
                 let index = self.intern(ty)?;
-                self.known_defined.insert(id, index);
+                self.known_defined.insert((scope, id), index);
                 Ok(index)
             }
         }
@@ -164,42 +186,47 @@ impl<'t> Interfaces<'t> {
 
     fn optional(
         &mut self,
+        scope: usize,
         ty: Option<ComponentValType>,
         depth: usize,
     ) -> Result<Option<TypeIndex>, ComponentError> {
-        ty.map(|ty| self.value(ty, depth)).transpose()
+        ty.map(|ty| self.value(scope, ty, depth)).transpose()
     }
 
     fn defined(
         &mut self,
+        scope: usize,
         id: ComponentDefinedTypeId,
         depth: usize,
     ) -> Result<Type, ComponentError> {
-        let source = self.source;
+        let source = self.source(scope)?;
         Ok(match &source[id] {
             ComponentDefinedType::Primitive(primitive) => primitive_type(*primitive)?,
             ComponentDefinedType::Record(record) => {
                 let mut fields = Vec::with_capacity(record.fields.len());
                 for (name, ty) in &record.fields {
-                    fields.push(Field { name: self.name(name)?, ty: self.value(*ty, depth)? });
+                    fields
+                        .push(Field { name: self.name(name)?, ty: self.value(scope, *ty, depth)? });
                 }
                 Type::Record(fields)
             }
             ComponentDefinedType::Variant(variant) => {
                 let mut cases = Vec::with_capacity(variant.cases.len());
                 for (name, case) in &variant.cases {
-                    let ty = self.optional(case.ty, depth)?;
+                    let ty = self.optional(scope, case.ty, depth)?;
                     cases.push(Case { name: self.name(name)?, ty });
                 }
                 Type::Variant(cases)
             }
             ComponentDefinedType::Tuple(tuple) => {
-                let types = tuple.types.iter().map(|ty| self.value(*ty, depth));
+                let types = tuple.types.iter().map(|ty| self.value(scope, *ty, depth));
                 Type::Tuple(types.collect::<Result<_, _>>()?)
             }
-            ComponentDefinedType::List { element, .. } => Type::List(self.value(*element, depth)?),
+            ComponentDefinedType::List { element, .. } => {
+                Type::List(self.value(scope, *element, depth)?)
+            }
             ComponentDefinedType::FixedLengthList { element, length, .. } => {
-                Type::FixedList(self.value(*element, depth)?, *length)
+                Type::FixedList(self.value(scope, *element, depth)?, *length)
             }
             ComponentDefinedType::Flags(names) => {
                 Type::Flags(names.iter().map(|name| self.name(name)).collect::<Result<_, _>>()?)
@@ -207,14 +234,18 @@ impl<'t> Interfaces<'t> {
             ComponentDefinedType::Enum(names) => {
                 Type::Enum(names.iter().map(|name| self.name(name)).collect::<Result<_, _>>()?)
             }
-            ComponentDefinedType::Option { ty, .. } => Type::Option(self.value(*ty, depth)?),
-            ComponentDefinedType::Result { ok, err, .. } => {
-                Type::Result { ok: self.optional(*ok, depth)?, err: self.optional(*err, depth)? }
+            ComponentDefinedType::Option { ty, .. } => Type::Option(self.value(scope, *ty, depth)?),
+            ComponentDefinedType::Result { ok, err, .. } => Type::Result {
+                ok: self.optional(scope, *ok, depth)?,
+                err: self.optional(scope, *err, depth)?,
+            },
+            ComponentDefinedType::Own(id) => Type::Own(self.resource(scope, *id)?),
+            ComponentDefinedType::Borrow(id) => Type::Borrow(self.resource(scope, *id)?),
+            ComponentDefinedType::Future { ty, .. } => {
+                Type::Future(self.optional(scope, *ty, depth)?)
             }
-            ComponentDefinedType::Own(id) => Type::Own(self.resource(id.resource())?),
-            ComponentDefinedType::Borrow(id) => Type::Borrow(self.resource(id.resource())?),
-            ComponentDefinedType::Future { .. } | ComponentDefinedType::Stream { .. } => {
-                return Err(ComponentError::Unsupported("futures and streams (WASI 0.3)"));
+            ComponentDefinedType::Stream { ty, .. } => {
+                Type::Stream(self.optional(scope, *ty, depth)?)
             }
             ComponentDefinedType::Map { .. } => return Err(ComponentError::Unsupported("maps")),
         })
@@ -229,7 +260,9 @@ impl<'t> Interfaces<'t> {
             return Err(ComponentError::TooLarge { what: "the number of types", limit: MAX_ITEMS });
         }
         let list = matches!(ty, Type::List(_) | Type::String);
-        let with_list = list || ty.parts().iter().any(|part| self.with_list[part.index()]);
+        let is_handle = matches!(ty, Type::Stream(_) | Type::Future(_));
+        let in_parts = || ty.parts().iter().any(|part| self.with_list[part.index()]);
+        let with_list = list || !is_handle && in_parts();
         let index = TypeIndex(self.types.len() as u32);
         self.with_list.push(with_list);
         self.types.push(ty.clone());

@@ -1,5 +1,6 @@
 //! Copies the definitions of a core instance with the indices of the fused module.
 
+use super::offsets::{Places, in_code};
 use super::slots::{Slots, signatures};
 use super::spaces::{Constant, Global, InstanceSpaces, Spaces};
 use crate::bind::Signature;
@@ -7,7 +8,7 @@ use crate::error::{ComponentError, invalid};
 use crate::parse::{Kind, Module};
 use std::collections::BTreeSet;
 use wasm_encoder::reencode::{Error, Reencode, utils};
-use wasm_encoder::{CodeSection, GlobalSection, Instruction};
+use wasm_encoder::{Function, GlobalSection, Instruction};
 use wasmparser::{FunctionBody, Operator};
 
 /// The copier of a core instance.
@@ -35,11 +36,52 @@ impl<'s> Copier<'s> {
         Ok(Copier { spaces: &spaces.instances[instance], slots, signatures, referenced })
     }
 
+    /// The indices of the core instance's items.
+    pub(super) fn spaces(&self) -> &'s InstanceSpaces {
+        self.spaces
+    }
+
     /// The function that a call through a table calls, if the index is `slot`.
     fn direct(&self, call: &Operator<'_>, slot: i32) -> Option<u32> {
         let Operator::CallIndirect { type_index, table_index } = *call else { return None };
         let signature = self.signatures.as_ref()?.get(type_index as usize)?.as_ref()?;
         self.slots.target(self.spaces.tables.get(table_index)?, slot.cast_unsigned(), signature)
+    }
+
+    /// Copies a function, and notes the places of its instructions.
+    pub(super) fn function(
+        &mut self,
+        body: &FunctionBody<'_>,
+        module: &Module<'_>,
+        mut places: Option<Places>,
+    ) -> std::result::Result<(Function, Option<Places>), ComponentError> {
+        let mut function = self.new_function_with_parsed_locals(body)?;
+        let mut operators = body.get_operators_reader()?;
+        // A constant that may be the index of the call right behind it.
+        let mut held = None;
+        while !operators.eof() {
+            let (operator, offset) = operators.read_with_offset()?;
+            match held.take().map(|slot| (slot, self.direct(&operator, slot))) {
+                Some((_, Some(func))) => {
+                    function.instruction(&Instruction::Call(func));
+                    continue;
+                }
+                Some((slot, None)) => {
+                    function.instruction(&Instruction::I32Const(slot));
+                }
+                None => {}
+            }
+            if let Some(places) = &mut places {
+                places.note(function.byte_len(), in_code(module, offset));
+            }
+            match operator {
+                Operator::I32Const { value } if self.signatures.is_some() => held = Some(value),
+                operator => {
+                    function.instruction(&self.instruction(operator)?);
+                }
+            }
+        }
+        Ok((function, places))
     }
 
     /// Copies the globals of the core instance that are not constants.
@@ -79,41 +121,6 @@ fn found(index: Option<u32>) -> Result<u32> {
 
 impl Reencode for Copier<'_> {
     type Error = ComponentError;
-
-    fn parse_function_body(
-        &mut self,
-        code: &mut CodeSection,
-        body: FunctionBody<'_>,
-    ) -> Result<()> {
-        if self.signatures.is_none() {
-            return utils::parse_function_body(self, code, body);
-        }
-        let mut function = self.new_function_with_parsed_locals(&body)?;
-        let mut operators = body.get_operators_reader()?;
-        // A constant that may be the index of the call right behind it.
-        let mut held = None;
-        while !operators.eof() {
-            let operator = operators.read()?;
-            match held.take().map(|slot| (slot, self.direct(&operator, slot))) {
-                Some((_, Some(func))) => {
-                    function.instruction(&Instruction::Call(func));
-                    continue;
-                }
-                Some((slot, None)) => {
-                    function.instruction(&Instruction::I32Const(slot));
-                }
-                None => {}
-            }
-            match operator {
-                Operator::I32Const { value } => held = Some(value),
-                operator => {
-                    function.instruction(&self.instruction(operator)?);
-                }
-            }
-        }
-        code.function(&function);
-        Ok(())
-    }
 
     fn function_index(&mut self, index: u32) -> Result<u32> {
         found(self.spaces.funcs.get(index))

@@ -5,11 +5,13 @@
 //!   other       of core instance 0 | of 1 | ...
 //! ```
 //!
-//! `spaces` gives every item of a core instance its index, `slots` finds tables of known contents, `copy` copies definitions, `stubs` and
-//! `start` are the functions that no core instance has.
+//! `spaces` gives every item of a core instance its index, `slots` finds tables of known contents, `copy` copies definitions, `stubs`, `adapters` and
+//! `start` are the functions that no core instance has, `names` and `offsets` what people get to see of the code.
 
+mod adapters;
 mod copy;
 mod names;
+mod offsets;
 mod slots;
 mod spaces;
 mod start;
@@ -18,17 +20,19 @@ mod stubs;
 use crate::bind::{Plan, Signature};
 use crate::error::ComponentError;
 use crate::graph::Graph;
+use adapters::Adapters;
 use copy::Copier;
 use names::Names;
+use offsets::{Offsets, Places};
 use slots::Slots;
 use spaces::Spaces;
 use start::Start;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use wasm_encoder::reencode::Reencode;
 use wasm_encoder::{
     CodeSection, DataCountSection, DataSection, ElementSection, Elements, EntityType, ExportKind,
-    ExportSection, FunctionSection, GlobalSection, ImportSection, MemorySection, Module,
-    StartSection, TableSection, TagSection, TypeSection, ValType,
+    ExportSection, FunctionSection, GlobalSection, ImportSection, MemorySection, MemoryType,
+    Module, StartSection, TableSection, TagSection, TypeSection, ValType,
 };
 use wfaas_abi::component::Bindings;
 
@@ -36,19 +40,20 @@ use wfaas_abi::component::Bindings;
 pub(crate) fn fuse(graph: &Graph<'_>, plan: &Plan) -> Result<Vec<u8>, ComponentError> {
     let spaces = Spaces::new(graph, plan)?;
     let slots = Slots::new(graph, plan, &spaces)?;
-    let mut sections = Sections { names: Names::of(graph), ..Sections::default() };
+    let (names, offsets) = (Names::of(graph), Offsets::of(graph));
+    let mut sections = Sections { names, offsets, ..Sections::default() };
     sections.frame(plan, &spaces)?;
     let mut start = Start::new();
     for (index, instance) in graph.instances.iter().enumerate() {
         let mut copier = Copier::new(&spaces, &slots, index, &instance.module)?;
         sections.declarations(&mut copier, &instance.module)?;
         start.segments(&mut copier, &instance.module, &mut sections)?;
-        sections.bodies(&mut copier, &instance.module)?;
+        sections.bodies(&mut copier, index, &instance.module)?;
         sections.names.instance(&spaces, index, &instance.module);
     }
     sections.exports(plan, &spaces)?;
     let start = start.finish(&mut sections, &spaces);
-    Ok(sections.finish(start))
+    Ok(sections.finish(graph, start))
 }
 
 /// The sections of the fused module while they are filled.
@@ -58,7 +63,8 @@ struct Sections {
     imports: ImportSection,
     functions: FunctionSection,
     tables: TableSection,
-    memories: MemorySection,
+    /// By their numbers.
+    memories: BTreeMap<u32, MemoryType>,
     tags: TagSection,
     globals: GlobalSection,
     exports: ExportSection,
@@ -68,6 +74,7 @@ struct Sections {
     code: CodeSection,
     data: DataSection,
     names: Names,
+    offsets: Offsets,
 }
 
 impl Sections {
@@ -80,12 +87,16 @@ impl Sections {
             let ty = EntityType::Function(spaces.signatures.index(signature));
             self.imports.import(&import.module, &import.field, ty);
         }
+        let mut adapters = Adapters::new(plan, spaces)?;
         for (place, stub) in plan.stubs.iter().enumerate() {
             self.functions.function(spaces.signatures.index(&stub.signature()));
-            self.code.function(&stub.body(spaces)?);
-            let import = &plan.bindings.imports[stub.import()];
+            self.code.function(&stub.body(&mut adapters)?);
+            let import = stub.import().and_then(|import| plan.bindings.imports.get(import));
             let index = (plan.imports.len() + place) as u32;
-            self.names.add(index, || format!("stub:{}.{}", import.module, import.field));
+            self.names.add(index, || match import {
+                Some(import) => format!("stub:{}.{}", import.module, import.field),
+                None => format!("adapter:{place}"),
+            });
         }
         Ok(())
     }
@@ -106,7 +117,10 @@ impl Sections {
             copier.parse_table_section(&mut self.tables, tables.clone())?;
         }
         if let Some(memories) = &module.memories {
-            copier.parse_memory_section(&mut self.memories, memories.clone())?;
+            let numbers = copier.spaces().memories.defined();
+            for (number, memory) in numbers.zip(memories.clone()) {
+                self.memories.insert(number, copier.memory_type(memory?)?);
+            }
         }
         if let Some(tags) = &module.tags {
             copier.parse_tag_section(&mut self.tags, tags.clone())?;
@@ -117,18 +131,26 @@ impl Sections {
     fn bodies(
         &mut self,
         copier: &mut Copier<'_>,
+        instance: usize,
         module: &crate::parse::Module<'_>,
     ) -> Result<(), ComponentError> {
+        let has_lines = self.offsets.are_of(instance);
         for body in &module.bodies {
-            copier.parse_function_body(&mut self.code, body.clone())?;
+            let places = has_lines.then(Places::default);
+            let (function, places) = copier.function(body, module, places)?;
+            self.code.function(&function);
+            if let Some(places) = places {
+                let (bytes, end) = (function.byte_len(), self.code.byte_len());
+                self.offsets.function(end - bytes, bytes, places);
+            }
         }
         self.declared.extend(copier.declared_by_exports(module)?);
         Ok(())
     }
 
     fn exports(&mut self, plan: &Plan, spaces: &Spaces) -> Result<(), ComponentError> {
-        if spaces.memories > 0 {
-            self.exports.export(Bindings::MEMORY, ExportKind::Memory, 0);
+        for number in 0..plan.memories.len() {
+            self.exports.export(&Bindings::memory_name(number), ExportKind::Memory, number);
         }
         for (name, def) in &plan.exports {
             self.exports.export(name, ExportKind::Func, spaces.func(*def)?);
@@ -145,14 +167,18 @@ impl Sections {
     }
 
     /// The bytes of the module.
-    fn finish(mut self, start: Option<u32>) -> Vec<u8> {
+    fn finish(mut self, graph: &Graph<'_>, start: Option<u32>) -> Vec<u8> {
         self.declare();
         let mut module = Module::new();
         module.section(&self.types);
         module.section(&self.imports);
         module.section(&self.functions);
         module.section(&self.tables);
-        module.section(&self.memories);
+        let mut memories = MemorySection::new();
+        self.memories.values().for_each(|memory| {
+            memories.memory(*memory);
+        });
+        module.section(&memories);
         if !self.tags.is_empty() {
             module.section(&self.tags);
         }
@@ -168,6 +194,9 @@ impl Sections {
         module.section(&self.code);
         module.section(&self.data);
         module.section(&self.names.section());
+        for section in self.offsets.sections(graph, self.functions.len()) {
+            module.section(&section);
+        }
         module.finish()
     }
 }

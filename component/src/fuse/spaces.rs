@@ -15,8 +15,6 @@ pub(super) struct Spaces {
     pub(super) signatures: Signatures,
     /// Of each core instance.
     pub(super) instances: Vec<InstanceSpaces>,
-    /// Number of memories: none or one.
-    pub(super) memories: u32,
     /// The function behind each canonical function.
     canons: Vec<Option<u32>>,
     /// Number of functions so far.
@@ -36,7 +34,7 @@ pub(super) struct Spaces {
 pub(super) struct InstanceSpaces {
     pub(super) funcs: Space,
     pub(super) tables: Space,
-    pub(super) memories: Space,
+    pub(super) memories: Memories,
     pub(super) tags: Space,
     pub(super) globals: Vec<Global>,
     pub(super) types: Space,
@@ -50,6 +48,46 @@ pub(super) struct Space {
     imported: Vec<u32>,
     first: u32,
     defined: u32,
+}
+
+/// The numbers of a core instance's memories: imported ones, then defined ones.
+#[derive(Default)]
+pub(super) struct Memories {
+    numbers: Vec<u32>,
+    imported: usize,
+}
+
+impl Memories {
+    /// The number in the fused module.
+    pub(super) fn get(&self, index: u32) -> Option<u32> {
+        self.numbers.get(index as usize).copied()
+    }
+
+    /// The numbers of defined memories.
+    pub(super) fn defined(&self) -> impl Iterator<Item = u32> {
+        self.numbers.iter().copied().skip(self.imported)
+    }
+}
+
+/// The memories of a core instance, which is at `place`.
+fn memories(
+    plan: &Plan,
+    place: usize,
+    instance: &CoreInstance<'_>,
+) -> Result<Memories, ComponentError> {
+    let CoreInstance { module, imports } = instance;
+    let (kind, imported) = (Kind::Memory, module.imports_of(Kind::Memory));
+    let mut numbers = Vec::new();
+    for import in imported {
+        let def = imports.get(*import).ok_or(invalid("an import without a definition"))?;
+        numbers.push(plan.memories.number(*def)?);
+    }
+    for index in 0..module.memories.as_ref().map_or(0, |section| section.count()) {
+        let index = imported.len() as u32 + index;
+        let source = Source::Instance { instance: place, index };
+        numbers.push(plan.memories.number(Def { kind, source })?);
+    }
+    Ok(Memories { numbers, imported: imported.len() })
 }
 
 /// A global of a core instance.
@@ -123,7 +161,6 @@ impl Spaces {
         let mut spaces = Spaces {
             signatures,
             instances: Vec::with_capacity(graph.instances.len()),
-            memories: 0,
             canons,
             functions: imports + stubs,
             tables: 0,
@@ -134,8 +171,9 @@ impl Spaces {
             elements: 0,
             data: 0,
         };
-        for instance in &graph.instances {
-            let instance = spaces.instance(instance)?;
+        for (place, instance) in graph.instances.iter().enumerate() {
+            let memories = memories(plan, place, instance)?;
+            let instance = spaces.instance(instance, memories)?;
             spaces.instances.push(instance);
         }
         Ok(spaces)
@@ -165,7 +203,11 @@ impl Spaces {
         found.ok_or(invalid("an import of something that is not there"))
     }
 
-    fn instance(&mut self, instance: &CoreInstance<'_>) -> Result<InstanceSpaces, ComponentError> {
+    fn instance(
+        &mut self,
+        instance: &CoreInstance<'_>,
+        memories: Memories,
+    ) -> Result<InstanceSpaces, ComponentError> {
         let CoreInstance { module, imports } = instance;
         let defs = |kind| {
             let defs = module.imports_of(kind).iter().map(|place| imports.get(*place).copied());
@@ -175,30 +217,24 @@ impl Spaces {
         let tables =
             self.imported(&defs(Kind::Table)?, |spaces, index| spaces.tables.get(index))?;
         let tags = self.imported(&defs(Kind::Tag)?, |spaces, index| spaces.tags.get(index))?;
-        let memories = defs(Kind::Memory)?.iter().map(|_| 0).collect();
         let globals = self.globals(module, &defs(Kind::Global)?)?;
         self.check_memories(module)?;
         let count = |count: Option<u32>| count.unwrap_or(0);
         let functions = count(module.functions.as_ref().map(|section| section.count()));
         let defined_tables = count(module.tables.as_ref().map(|section| section.count()));
         let defined_tags = count(module.tags.as_ref().map(|section| section.count()));
-        let defined_memories = count(module.memories.as_ref().map(|section| section.count()));
         let elements = count(module.elements.as_ref().map(|section| section.count()));
         let data = count(module.data.as_ref().map(|section| section.count()));
-        let spaces = InstanceSpaces {
+        Ok(InstanceSpaces {
             funcs: Space::defining(funcs, &mut self.functions, functions)?,
             tables: Space::defining(tables, &mut self.tables, defined_tables)?,
-            memories: Space::defining(memories, &mut self.memories, defined_memories)?,
+            memories,
             tags: Space::defining(tags, &mut self.tags, defined_tags)?,
             types: Space::defining(Vec::new(), &mut self.types, type_count(module)?)?,
             elements: Space::defining(Vec::new(), &mut self.elements, elements)?,
             data: Space::defining(Vec::new(), &mut self.data, data)?,
             globals,
-        };
-        match self.memories {
-            0 | 1 => Ok(spaces),
-            _ => Err(ComponentError::Unsupported("several memories")),
-        }
+        })
     }
 
     fn imported(

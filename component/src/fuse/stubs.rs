@@ -1,6 +1,7 @@
 //! Stubs: functions between core modules and imports, so that no host function is ever below guest code. The
 //! imports' side is described at [`ImportKind`](wfaas_abi::component::ImportKind).
 
+use super::adapters::{self, Adapters};
 use super::function;
 use super::spaces::Spaces;
 use crate::bind::Stub;
@@ -9,27 +10,31 @@ use crate::graph::Def;
 use wasm_encoder::{BlockType, Function, Instruction, ValType};
 
 impl Stub {
-    /// The import that it calls.
-    pub(super) fn import(&self) -> usize {
+    /// The import that it calls, if it is one's stub.
+    pub(super) fn import(&self) -> Option<usize> {
         match self {
-            Stub::Realloc { import, .. } | Stub::Drop { import, .. } => *import,
+            Stub::Realloc { import, .. } | Stub::Drop { import, .. } => Some(*import),
+            Stub::Adapt(_) | Stub::Utf8(_) => None,
         }
     }
 
     /// The code of the stub.
-    pub(super) fn body(&self, spaces: &Spaces) -> Result<Function, ComponentError> {
+    pub(super) fn body(&self, adapters: &mut Adapters<'_>) -> Result<Function, ComponentError> {
+        let spaces = adapters.spaces;
         match self {
-            Stub::Realloc { import, next, realloc, params } => {
-                let realloc = spaces.func(*realloc)?;
-                Ok(allocate(*import as u32, *next as u32, realloc, params.len() as u32))
+            Stub::Realloc { import, next, realloc, params, returns } => {
+                let calls = [*import as u32, *next as u32, spaces.func(*realloc)?];
+                Ok(allocate(calls, params.len() as u32, *returns))
             }
             Stub::Drop { import, destructor } => drop(*import as u32, *destructor, spaces),
+            Stub::Adapt(adapter) => adapters.body(adapter),
+            Stub::Utf8(memory) => adapters::utf8(*memory),
         }
     }
 }
 
-/// Calls `import` with all parameters, then `realloc` and `next` for each request that is not zero.
-fn allocate(import: u32, next: u32, realloc: u32, params: u32) -> Function {
+/// Calls `import` with all parameters, then `realloc` and `next` for each request that has an alignment.
+fn allocate([import, next, realloc]: [u32; 3], params: u32, returns: bool) -> Function {
     let request = params;
     let mut body = function(&[ValType::I64]);
     for param in 0..params {
@@ -40,6 +45,8 @@ fn allocate(import: u32, next: u32, realloc: u32, params: u32) -> Function {
     body.instruction(&Instruction::Block(BlockType::Empty));
     body.instruction(&Instruction::Loop(BlockType::Empty));
     body.instruction(&Instruction::LocalGet(request));
+    body.instruction(&Instruction::I64Const(32));
+    body.instruction(&Instruction::I64ShrU);
     body.instruction(&Instruction::I64Eqz);
     body.instruction(&Instruction::BrIf(1));
     // Old address and size, alignment, size.
@@ -57,6 +64,10 @@ fn allocate(import: u32, next: u32, realloc: u32, params: u32) -> Function {
     body.instruction(&Instruction::Br(0));
     body.instruction(&Instruction::End);
     body.instruction(&Instruction::End);
+    if returns {
+        body.instruction(&Instruction::LocalGet(request));
+        body.instruction(&Instruction::I32WrapI64);
+    }
     body.instruction(&Instruction::End);
     body
 }

@@ -1,14 +1,14 @@
 //! Evaluates definitions of components: imports, exports, instances, aliases.
 
-use super::cores::CoreScope;
+use super::cores::Modules;
 use super::scope::{Exports, Func, Item, Scope};
-use super::{Graph, Lift, NamedImport};
+use super::{Graph, Lift, ResourceType, TypeScope};
 use crate::budget::Budget;
 use crate::error::{ComponentError, invalid};
-use crate::parse::{Component, Definition, Parsed};
+use crate::parse::{Component, Definition};
 use std::collections::HashMap;
 use std::rc::Rc;
-use wasmparser::component_types::ComponentEntityType;
+use wasmparser::component_types::{ComponentAnyTypeId, ComponentEntityType};
 use wasmparser::types::TypesRef;
 use wasmparser::{ComponentAlias, ComponentExport, ComponentImport, ComponentInstance};
 use wfaas_abi::component::{FunctionName, MAX_ITEMS};
@@ -21,9 +21,9 @@ const MAX_DEPTH: usize = 16;
 const MAX_DEFINITIONS: usize = 1 << 20;
 
 /// The source of imports.
-enum Imports<'a, 't> {
+enum Imports<'a> {
     /// The host.
-    Host(TypesRef<'t>),
+    Host,
     /// The component that instantiates.
     Given(HashMap<&'a str, Item<'a>>),
 }
@@ -31,9 +31,9 @@ enum Imports<'a, 't> {
 /// Evaluates a component, and collects its graph.
 pub(super) struct Evaluator<'a> {
     pub(super) graph: Graph<'a>,
-    pub(super) cores: CoreScope<'a>,
+    pub(super) modules: Modules,
     /// Definitions that may still be evaluated.
-    definitions: Budget,
+    pub(super) definitions: Budget,
     /// Bytes of names that may still be looked up or copied.
     names: Budget,
 }
@@ -42,16 +42,15 @@ impl<'a> Evaluator<'a> {
     pub(super) fn new() -> Evaluator<'a> {
         Evaluator {
             graph: Graph::default(),
-            cores: CoreScope::default(),
+            modules: Modules::default(),
             definitions: Budget::new("the number of definitions", MAX_DEFINITIONS),
             names: Budget::names(),
         }
     }
 
     /// Evaluates the outermost component.
-    pub(super) fn root(&mut self, parsed: &Parsed<'a>) -> Result<(), ComponentError> {
-        let host = Imports::Host(parsed.types.as_ref());
-        let exports = self.evaluate(&parsed.root, &host, 0)?;
+    pub(super) fn root(&mut self, root: &Rc<Component<'a>>) -> Result<(), ComponentError> {
+        let exports = self.evaluate(root, &Imports::Host, 0)?;
         for (name, item) in exports {
             self.export(&name, &item)?;
         }
@@ -60,23 +59,25 @@ impl<'a> Evaluator<'a> {
 
     fn evaluate(
         &mut self,
-        component: &Component<'a>,
-        imports: &Imports<'a, '_>,
+        component: &Rc<Component<'a>>,
+        imports: &Imports<'a>,
         depth: usize,
     ) -> Result<Exports<'a>, ComponentError> {
         if depth > MAX_DEPTH {
             return Err(ComponentError::Unsupported("many levels of inner components"));
         }
-        let mut scope = Scope::default();
+        let types = component.types()?;
+        let mut scope = Scope { place: self.graph.scopes.len(), ..Scope::default() };
+        self.graph.scopes.push(TypeScope::new(component.clone()));
         for definition in &component.definitions {
             let Cost { definitions, names } = Cost::of(definition);
             self.definitions.spend(definitions)?;
             self.names.spend(names)?;
             match definition {
                 Definition::Component(component) => scope.components.push(component.clone()),
-                Definition::Type => scope.types += 1,
+                Definition::Type => scope.types.push(None),
                 Definition::Import(import) => {
-                    let item = self.import(import, imports)?;
+                    let item = self.import(scope.place, import, imports, types)?;
                     scope.add(item);
                 }
                 Definition::Export(export) => scope.export(export)?,
@@ -86,26 +87,26 @@ impl<'a> Evaluator<'a> {
                 }
                 Definition::Alias(alias @ ComponentAlias::InstanceExport { .. })
                 | Definition::Alias(alias @ ComponentAlias::Outer { .. }) => scope.alias(alias)?,
-                core if depth == 0 => self.core_definition(core, &mut scope)?,
-                _ => return Err(ComponentError::Unsupported("core modules in inner components")),
+                core => self.core_definition(core, &mut scope)?,
             }
+            self.note_resources(&mut scope, types)?;
         }
         Ok(scope.exports)
     }
 
     fn import(
         &mut self,
+        scope: usize,
         import: &ComponentImport<'a>,
-        imports: &Imports<'a, '_>,
+        imports: &Imports<'a>,
+        types: TypesRef<'_>,
     ) -> Result<Item<'a>, ComponentError> {
         match imports {
-            Imports::Host(types) => {
+            Imports::Host => {
                 let item = types.component_item_for_import(import.name.name);
                 let ty = item.ok_or(invalid("an import without a type"))?.ty;
                 let full_name = import.name.full_name().into_owned();
-                let item = self.import_from_host(&full_name, ty, *types)?;
-                self.graph.imports.push(NamedImport { name: import.name.name, full_name });
-                Ok(item)
+                self.import_from_host(scope, &full_name, ty, types)
             }
             Imports::Given(given) => {
                 let item = given.get(import.name.name).cloned();
@@ -117,6 +118,7 @@ impl<'a> Evaluator<'a> {
     /// An import of the outermost component: functions and types only.
     fn import_from_host(
         &mut self,
+        scope: usize,
         name: &str,
         ty: ComponentEntityType,
         types: TypesRef<'_>,
@@ -128,7 +130,9 @@ impl<'a> Evaluator<'a> {
         };
         match ty {
             ComponentEntityType::Func(_) => self.imported("", name),
-            ComponentEntityType::Type { .. } => Ok(Item::Type),
+            ComponentEntityType::Type { created, .. } => {
+                self.imported_type(scope, "", name, created)
+            }
             ComponentEntityType::Instance(id) => {
                 let mut exports = Exports::new();
                 for (export, item) in &types[id].exports {
@@ -136,7 +140,9 @@ impl<'a> Evaluator<'a> {
                     self.names.spend(export.len())?;
                     let item = match item.ty {
                         ComponentEntityType::Func(_) => self.imported(name, export)?,
-                        ComponentEntityType::Type { .. } => Item::Type,
+                        ComponentEntityType::Type { created, .. } => {
+                            self.imported_type(scope, name, export, created)?
+                        }
                         ref other => return Err(refused(other)),
                     };
                     exports.insert(export.clone(), item);
@@ -152,6 +158,25 @@ impl<'a> Evaluator<'a> {
         self.names.spend(interface.len() + name.len())?;
         let (interface, name) = (interface.to_owned(), name.to_owned());
         Ok(Item::Func(Func::Imported(Rc::new(FunctionName { interface, name }))))
+    }
+
+    /// A type of the host's.
+    fn imported_type(
+        &mut self,
+        scope: usize,
+        interface: &str,
+        name: &str,
+        ty: ComponentAnyTypeId,
+    ) -> Result<Item<'a>, ComponentError> {
+        let ComponentAnyTypeId::Resource(id) = ty else { return Ok(Item::Type(None)) };
+        let next = self.graph.resources.len();
+        let known = self.graph.scopes[scope].note(id.resource(), next);
+        if known == next {
+            self.names.spend(interface.len() + name.len())?;
+            let (interface, name) = (interface.to_owned(), name.to_owned());
+            self.graph.resources.push(ResourceType::Imported { interface, name });
+        }
+        Ok(Item::Type(Some(known)))
     }
 
     fn instance(
@@ -186,12 +211,12 @@ impl<'a> Evaluator<'a> {
             |kind| ComponentError::UnsupportedItem { place: "export", name: name.to_owned(), kind };
         match item {
             Item::Func(func) => self.export_func("", name, func),
-            Item::Type => Ok(()),
+            Item::Type(_) => Ok(()),
             Item::Instance(exports) => {
                 for (member, item) in exports.iter() {
                     match item {
                         Item::Func(func) => self.export_func(name, member, func)?,
-                        Item::Type => {}
+                        Item::Type(_) => {}
                         _ => return Err(refused("instance with modules, components or instances")),
                     }
                 }

@@ -2,35 +2,36 @@
 
 use super::components::Evaluator;
 use super::scope::{Func, Scope};
-use super::{Canon, CoreInstance, Def, Lift, Options, Source};
+use super::{Canon, CoreInstance, Def, Lift, Options, ResourceType, Source};
 use crate::MAX_MODULE_BYTES;
 use crate::budget::Budget;
 use crate::error::{ComponentError, invalid};
 use crate::parse::{Definition, Kind};
 use std::collections::HashMap;
-use wasmparser::{CanonicalFunction, ComponentAlias, Instance, InstantiationArg};
+use wasmparser::{CanonicalFunction, CanonicalOption, ComponentAlias, Instance, InstantiationArg};
 
 /// Most imports of all core instances together.
 const MAX_IMPORTS: usize = 1 << 20;
 
-/// The core index spaces of the outermost component.
+/// The core index spaces of an instance of a component.
+#[derive(Default)]
 pub(super) struct CoreScope<'a> {
     funcs: Vec<Def>,
-    /// Tables, memories, globals and tags; nothing but exports refers to them.
+    /// Tables, memories, globals and tags; exports refer to them, and options to memories.
     others: HashMap<Kind, Vec<Def>>,
     instances: Vec<Exports<'a>>,
-    /// Bytes of modules that may still be instantiated.
+}
+
+/// The modules that may still be instantiated.
+pub(super) struct Modules {
+    /// Bytes.
     bytes: Budget,
-    /// Imports that modules may still have.
     imports: Budget,
 }
 
-impl Default for CoreScope<'_> {
+impl Default for Modules {
     fn default() -> Self {
-        CoreScope {
-            funcs: Vec::new(),
-            others: HashMap::new(),
-            instances: Vec::new(),
+        Modules {
             bytes: Budget::new("the size in bytes of all instantiated modules", MAX_MODULE_BYTES),
             imports: Budget::new("the number of imports of all core instances", MAX_IMPORTS),
         }
@@ -46,7 +47,7 @@ enum Exports<'a> {
 }
 
 impl<'a> Evaluator<'a> {
-    /// Evaluates a definition of the outermost component that has to do with core modules.
+    /// Evaluates a definition of a component that has to do with core modules.
     pub(super) fn core_definition(
         &mut self,
         definition: &Definition<'a>,
@@ -60,16 +61,17 @@ impl<'a> Evaluator<'a> {
                 instance_index,
                 name,
             }) => {
-                let def = self.core_export(*instance_index, name)?;
+                let def = self.core_export(&scope.cores, *instance_index, name)?;
                 if def.kind != Kind::from(*kind) {
                     return Err(invalid("an alias of another kind than the export"));
                 }
-                self.cores.add(def);
+                scope.cores.add(def);
             }
             Definition::Resource { destructor } => {
-                let dtor = destructor.map(|index| self.cores.func(index)).transpose()?;
-                self.graph.resources.push((scope.types, dtor));
-                scope.types += 1;
+                let destructor = destructor.map(|index| scope.cores.func(index)).transpose()?;
+                scope.types.push(Some(self.graph.resources.len()));
+                let scope = scope.place;
+                self.graph.resources.push(ResourceType::Defined { destructor, scope });
             }
             Definition::Canon(function) => self.canon(function, scope)?,
             _ => return Err(invalid("a definition in a place where none can be")),
@@ -80,21 +82,21 @@ impl<'a> Evaluator<'a> {
     fn core_instance(
         &mut self,
         instance: &Instance<'a>,
-        scope: &Scope<'a>,
+        scope: &mut Scope<'a>,
     ) -> Result<(), ComponentError> {
         let exports = match instance {
             Instance::Instantiate { module_index, args } => {
                 let module = scope.modules.get(*module_index as usize).cloned();
                 let module = module.ok_or(invalid("a module is not there"))?;
-                self.cores.bytes.spend(module.bytes)?;
-                self.cores.imports.spend(module.imports.len())?;
+                self.modules.bytes.spend(module.bytes)?;
+                self.modules.imports.spend(module.imports.len())?;
                 let named = |arg: &InstantiationArg<'a>| (arg.name, arg.index);
                 let args: HashMap<&str, u32> = args.iter().map(named).collect();
                 let mut imports = Vec::with_capacity(module.imports.len());
                 for import in &module.imports {
                     let instance = args.get(import.module);
                     let instance = instance.ok_or(invalid("an argument is missing"))?;
-                    imports.push(self.core_export(*instance, import.name)?);
+                    imports.push(self.core_export(&scope.cores, *instance, import.name)?);
                 }
                 self.graph.instances.push(CoreInstance { module, imports });
                 Exports::Instance(self.graph.instances.len() - 1)
@@ -102,18 +104,23 @@ impl<'a> Evaluator<'a> {
             Instance::FromExports(exports) => {
                 let mut chosen = HashMap::new();
                 for export in exports {
-                    let def = self.cores.item(Kind::from(export.kind), export.index)?;
+                    let def = scope.cores.item(Kind::from(export.kind), export.index)?;
                     chosen.insert(export.name, def);
                 }
                 Exports::Chosen(chosen)
             }
         };
-        self.cores.instances.push(exports);
+        scope.cores.instances.push(exports);
         Ok(())
     }
 
-    fn core_export(&self, instance: u32, name: &str) -> Result<Def, ComponentError> {
-        let exports = self.cores.instances.get(instance as usize);
+    fn core_export(
+        &self,
+        cores: &CoreScope<'a>,
+        instance: u32,
+        name: &str,
+    ) -> Result<Def, ComponentError> {
+        let exports = cores.instances.get(instance as usize);
         let def = match exports.ok_or(invalid("a core instance is not there"))? {
             Exports::Instance(instance) => self.graph.export_of(*instance, name),
             Exports::Chosen(chosen) => chosen.get(name).copied(),
@@ -128,28 +135,41 @@ impl<'a> Evaluator<'a> {
     ) -> Result<(), ComponentError> {
         let canon = match function {
             CanonicalFunction::Lift { core_func_index, options, .. } => {
-                let core = self.cores.func(*core_func_index)?;
-                let options = Options::read(options, &self.cores.funcs)?;
+                let core = scope.cores.func(*core_func_index)?;
+                let options = Options::read(options, &scope.cores)?;
+                if options.is_async && options.callback.is_none() {
+                    return Err(ComponentError::Unsupported(
+                        "async functions without a callback (stackful)",
+                    ));
+                }
                 let func = scope.funcs.len() as u32;
-                self.add_lift(scope, Lift { core, func, options });
+                let lift = Lift { core, func, scope: scope.place, options };
+                self.add_lift(scope, lift);
                 return Ok(());
             }
             CanonicalFunction::Lower { func_index, options } => {
-                let options = Options::read(options, &self.cores.funcs)?;
-                let core_func = self.cores.funcs.len() as u32;
+                let options = Options::read(options, &scope.cores)?;
+                let core_func = scope.cores.funcs.len() as u32;
                 match scope.funcs.get(*func_index as usize) {
                     Some(Func::Imported(name)) => {
-                        Canon::Lower { name: name.clone(), func: *func_index, core_func, options }
+                        let (name, func, scope) = (name.clone(), *func_index, scope.place);
+                        Canon::Lower { name, func, core_func, scope, options }
                     }
-                    Some(Func::Lifted(_)) => {
-                        return Err(ComponentError::Unsupported("imports of their own exports"));
+                    Some(Func::Lifted(lift)) => {
+                        Canon::Adapt { lift: *lift, core_func, scope: scope.place, options }
                     }
                     None => return Err(invalid("a function is not there")),
                 }
             }
-            CanonicalFunction::ResourceNew { resource } => Canon::ResourceNew(*resource),
-            CanonicalFunction::ResourceRep { resource } => Canon::ResourceRep(*resource),
-            CanonicalFunction::ResourceDrop { resource } => Canon::ResourceDrop(*resource),
+            CanonicalFunction::ResourceNew { resource } => {
+                Canon::ResourceNew(scope.resource(*resource)?)
+            }
+            CanonicalFunction::ResourceRep { resource } => {
+                Canon::ResourceRep(scope.resource(*resource)?)
+            }
+            CanonicalFunction::ResourceDrop { resource } => {
+                Canon::ResourceDrop(scope.resource(*resource)?)
+            }
             CanonicalFunction::ThreadSpawnRef { .. }
             | CanonicalFunction::ThreadSpawnIndirect { .. }
             | CanonicalFunction::ThreadAvailableParallelism => {
@@ -160,12 +180,29 @@ impl<'a> Evaluator<'a> {
             | CanonicalFunction::ErrorContextDrop => {
                 return Err(ComponentError::Unsupported("error contexts"));
             }
-            _ => return Err(ComponentError::Unsupported("async functions (WASI 0.3)")),
+            other => {
+                let options = Options::read(builtin_options(other), &scope.cores)?;
+                let core_func = scope.cores.funcs.len() as u32;
+                let (function, scope) = (other.clone(), scope.place);
+                Canon::Builtin { function, core_func, scope, options }
+            }
         };
         let source = Source::Canon(self.graph.canons.len());
         self.graph.canons.push(canon);
-        self.cores.funcs.push(Def { kind: Kind::Func, source });
+        scope.cores.funcs.push(Def { kind: Kind::Func, source });
         Ok(())
+    }
+}
+
+/// The options of a built-in, if it has any.
+fn builtin_options(function: &CanonicalFunction) -> &[CanonicalOption] {
+    match function {
+        CanonicalFunction::TaskReturn { options, .. }
+        | CanonicalFunction::StreamRead { options, .. }
+        | CanonicalFunction::StreamWrite { options, .. }
+        | CanonicalFunction::FutureRead { options, .. }
+        | CanonicalFunction::FutureWrite { options, .. } => options,
+        _ => &[],
     }
 }
 
@@ -182,7 +219,7 @@ impl CoreScope<'_> {
         self.item(Kind::Func, index)
     }
 
-    fn item(&self, kind: Kind, index: u32) -> Result<Def, ComponentError> {
+    pub(super) fn item(&self, kind: Kind, index: u32) -> Result<Def, ComponentError> {
         let items = match kind {
             Kind::Func => Some(&self.funcs),
             kind => self.others.get(&kind),

@@ -1,21 +1,25 @@
 //! The graph of a component: its core instances in the order of instantiation, the definition behind each of their
 //! imports, and the functions of the canonical ABI.
 //!
-//! `components` evaluates definitions of components, `cores` those of core modules and of the canonical ABI.
-//! Core modules are instantiated by the outermost component only: one inside of another has a memory of its
-//! own. Inner components that only give functions new names and types, as `wit-component` makes them, hold none.
+//! `components` evaluates definitions of components, `cores` those of core modules and of the canonical ABI, `types` finds
+//! the resource types behind those that components name.
 
 mod components;
 mod cores;
+mod memories;
 mod options;
 mod scope;
+mod types;
 
+pub(crate) use memories::Memories;
 pub(crate) use options::Options;
+pub(crate) use types::{ResourceType, TypeScope};
 
 use crate::error::ComponentError;
-use crate::parse::{Kind, Module, Parsed};
+use crate::parse::{Component, Kind, Module};
 use components::Evaluator;
 use std::rc::Rc;
+use wasmparser::CanonicalFunction;
 use wfaas_abi::component::FunctionName;
 
 /// Steps of the instantiation of a component.
@@ -29,18 +33,10 @@ pub(crate) struct Graph<'a> {
     pub(crate) lifts: Vec<Lift>,
     /// Exports: a name, and the place of a lifted function.
     pub(crate) exports: Vec<(FunctionName, usize)>,
-    /// Resource types that the component defines, by index of the type, with their destructors.
-    pub(crate) resources: Vec<(u32, Option<Def>)>,
-    /// Imported instances (the interfaces) and types.
-    pub(crate) imports: Vec<NamedImport<'a>>,
-}
-
-/// An import of the component.
-pub(crate) struct NamedImport<'a> {
-    /// The name by which types are found.
-    pub(crate) name: &'a str,
-    /// The name with its whole version.
-    pub(crate) full_name: String,
+    /// Resource types: imported ones, and those that components define.
+    pub(crate) resources: Vec<ResourceType>,
+    /// The types of each instance of a component, the outermost one first.
+    pub(crate) scopes: Vec<TypeScope<'a>>,
 }
 
 /// An instance of a core module.
@@ -71,10 +67,10 @@ pub(crate) enum Source {
     Canon(usize),
 }
 
-/// A function of the canonical ABI that a core module may import. Indices are those of the component's index
-/// spaces.
+/// A function of the canonical ABI that a core module may import. Indices are those of the index spaces of an instance of
+/// a component, its `scope`.
 pub(crate) enum Canon {
-    /// `canon lower` of an imported function.
+    /// `canon lower` of a function of the host.
     Lower {
         /// Name of the function.
         name: Rc<FunctionName>,
@@ -82,15 +78,39 @@ pub(crate) enum Canon {
         func: u32,
         /// The core function.
         core_func: u32,
+        /// Whose indices these are.
+        scope: usize,
         /// Options.
         options: Options,
     },
-    /// `canon resource.new`, of a type.
-    ResourceNew(u32),
-    /// `canon resource.rep`, of a type.
-    ResourceRep(u32),
-    /// `canon resource.drop`, of a type.
-    ResourceDrop(u32),
+    /// `canon lower` of a function that another component has lifted.
+    Adapt {
+        /// The lifted function, by its place.
+        lift: usize,
+        /// The core function.
+        core_func: u32,
+        /// Whose index this is.
+        scope: usize,
+        /// Options.
+        options: Options,
+    },
+    /// `canon resource.new`, of a resource type of the graph.
+    ResourceNew(usize),
+    /// `canon resource.rep`, of a resource type of the graph.
+    ResourceRep(usize),
+    /// `canon resource.drop`, of a resource type of the graph.
+    ResourceDrop(usize),
+    /// A built-in of tasks, waitables, streams and futures.
+    Builtin {
+        /// Which one.
+        function: CanonicalFunction,
+        /// The core function.
+        core_func: u32,
+        /// Whose indices these are.
+        scope: usize,
+        /// Options.
+        options: Options,
+    },
 }
 
 /// `canon lift`.
@@ -99,14 +119,16 @@ pub(crate) struct Lift {
     pub(crate) core: Def,
     /// The function, by its index in the component.
     pub(crate) func: u32,
+    /// Whose index this is.
+    pub(crate) scope: usize,
     /// Options.
     pub(crate) options: Options,
 }
 
 /// The graph of a parsed component.
-pub(crate) fn resolve<'a>(parsed: &Parsed<'a>) -> Result<Graph<'a>, ComponentError> {
+pub(crate) fn resolve<'a>(root: &Rc<Component<'a>>) -> Result<Graph<'a>, ComponentError> {
     let mut evaluator = Evaluator::new();
-    evaluator.root(parsed)?;
+    evaluator.root(root)?;
     Ok(evaluator.graph)
 }
 

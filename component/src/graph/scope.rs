@@ -1,5 +1,6 @@
 //! The index spaces of a component.
 
+use super::cores::CoreScope;
 use crate::error::{ComponentError, invalid};
 use crate::parse::{Component, Module};
 use std::collections::BTreeMap;
@@ -14,7 +15,8 @@ pub(super) enum Item<'a> {
     Component(Rc<Component<'a>>),
     Func(Func),
     Instance(Rc<Exports<'a>>),
-    Type,
+    /// A resource type of the graph, or another type.
+    Type(Option<usize>),
 }
 
 /// A function of a component.
@@ -28,16 +30,22 @@ pub(super) enum Func {
 /// The exports of an instance.
 pub(super) type Exports<'a> = BTreeMap<String, Item<'a>>;
 
-/// The index spaces of a component, as far as they have been filled.
+/// The index spaces of an instance of a component, as far as they have been filled.
 #[derive(Default)]
 pub(super) struct Scope<'a> {
+    /// Its place among the [scopes of types](super::TypeScope).
+    pub(super) place: usize,
+    pub(super) cores: CoreScope<'a>,
     pub(super) modules: Vec<Rc<Module<'a>>>,
     pub(super) components: Vec<Rc<Component<'a>>>,
     pub(super) funcs: Vec<Func>,
     pub(super) instances: Vec<Rc<Exports<'a>>>,
-    /// Number of types.
-    pub(super) types: u32,
+    /// The resource types of the graph behind types; `None` for those of values.
+    pub(super) types: Vec<Option<usize>>,
     pub(super) exports: Exports<'a>,
+    /// Types and instances of which the resource types are [noted](super::TypeScope).
+    pub(super) noted_types: usize,
+    pub(super) noted_instances: usize,
 }
 
 impl<'a> Scope<'a> {
@@ -48,7 +56,7 @@ impl<'a> Scope<'a> {
             Item::Component(component) => self.components.push(component),
             Item::Func(func) => self.funcs.push(func),
             Item::Instance(exports) => self.instances.push(exports),
-            Item::Type => self.types += 1,
+            Item::Type(resource) => self.types.push(resource),
         }
     }
 
@@ -67,12 +75,18 @@ impl<'a> Scope<'a> {
             ComponentExternalKind::Instance => {
                 self.instances.get(index).cloned().map(Item::Instance)
             }
-            ComponentExternalKind::Type => Some(Item::Type),
+            ComponentExternalKind::Type => self.types.get(index).copied().map(Item::Type),
             ComponentExternalKind::Value => {
                 return Err(ComponentError::Unsupported("values as imports or exports"));
             }
         };
         item.ok_or(invalid("an index is outside of its index space"))
+    }
+
+    /// The resource type of the graph behind a type.
+    pub(super) fn resource(&self, ty: u32) -> Result<usize, ComponentError> {
+        let resource = self.types.get(ty as usize).copied().flatten();
+        resource.ok_or(ComponentError::Unsupported("resources that cannot be followed"))
     }
 
     /// An export is a new item of the exporting component, too.
@@ -90,7 +104,10 @@ impl<'a> Scope<'a> {
                 let item = instance.and_then(|exports| exports.get(*name)).cloned();
                 self.add(item.ok_or(invalid("an alias of an export that is not there"))?);
             }
-            ComponentAlias::Outer { kind: ComponentOuterAliasKind::Type, .. } => self.types += 1,
+            // Types of values: resource types are no outer ones of a component.
+            ComponentAlias::Outer { kind: ComponentOuterAliasKind::Type, .. } => {
+                self.types.push(None);
+            }
             ComponentAlias::Outer { kind: ComponentOuterAliasKind::CoreType, .. } => {}
             _ => {
                 return Err(ComponentError::Unsupported("outer aliases of modules or components"));
