@@ -2,14 +2,18 @@
 
 use crate::canonical::Resources;
 use crate::environment::{EMPTY, Environment, EnvironmentError};
-use crate::files::Files;
-use crate::preview1::monotonic;
+use crate::files::{Files, MemoryDirectory};
 use crate::preview2;
+use crate::sockets::Network;
+use crate::sources::{Rerun, Sources};
 use crate::stdio::{Input, LogEvent, Output, Shared, WriteError, Written};
 use crate::table::{Descriptor, Object, Table};
+use std::any::Any;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use wfaas_vm::checkpoint::Learned;
 
 /// Data of a store whose guests may call WASI.
 pub trait HasWasi: 'static {
@@ -45,7 +49,7 @@ pub trait HasWasi: 'static {
 
 /// The state of one instance: environment and descriptors. The default has neither arguments nor
 /// variables, nothing to read, and streams that take nothing.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Wasi {
     environment: Option<Arc<Environment>>,
     pub(crate) table: Table,
@@ -54,10 +58,18 @@ pub struct Wasi {
     shared: Shared,
     /// Handles of a component. Others have none.
     resources: Option<Box<Resources>>,
-    /// The time of the monotonic clock that is zero for the guest, in nanoseconds.
-    pub(crate) monotonic_origin: u64,
-    /// Whether the guest has its environment variables.
-    pub(crate) gave_variables: bool,
+    /// Times and random bytes.
+    pub(crate) sources: Sources,
+    /// The network; `None` if there is none.
+    network: Option<Box<dyn Network>>,
+}
+
+impl fmt::Debug for Wasi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Wasi");
+        debug.field("environment", &self.environment).field("table", &self.table);
+        debug.field("resources", &self.resources).finish_non_exhaustive()
+    }
 }
 
 impl Drop for Wasi {
@@ -94,8 +106,8 @@ impl Wasi {
             files: None,
             shared,
             resources: None,
-            monotonic_origin: 0,
-            gave_variables: false,
+            sources: Sources::default(),
+            network: None,
         }
     }
 
@@ -141,20 +153,40 @@ impl Wasi {
         unfinished.or_else(|| shared.logged.take_limit())
     }
 
-    /// Whether the guest has read its environment variables, and will not look at them again.
-    pub fn gave_variables(&self) -> bool {
-        self.gave_variables
+    /// The things that the guest has asked for, and will not look at again.
+    pub fn learned(&self) -> Learned {
+        self.sources.learned
     }
 
-    /// Whether a new instance that goes on as this one has what this one has: the first descriptor that
-    /// it would not have, and in what way.
-    pub fn first_changed_descriptor(&mut self) -> Option<(u32, &'static str)> {
-        self.table.first_change()
+    /// Has times and random bytes come from a run that is noted, or from one before. To be called before the
+    /// guest runs, and after [`Wasi::note_origins`].
+    pub fn set_rerun(&mut self, rerun: Rerun) {
+        for root in self.table.roots() {
+            if let Some(memory) = (&**root as &dyn Any).downcast_ref::<MemoryDirectory>() {
+                memory.set_rerun(rerun.clone());
+            }
+        }
+        self.sources.set_rerun(rerun);
+    }
+
+    /// Adds a stream for results, with descriptor 3. There must be no [files](Wasi::set_files).
+    pub fn set_result(&mut self, output: Output) {
+        self.table.set_result(output);
     }
 
     /// The end of a descriptor that is closed, for the log.
     pub(crate) fn last_line(&mut self, closed: &mut Descriptor) -> Option<LogEvent> {
         closed.take_unfinished_line(&mut self.shared)
+    }
+
+    /// Has the guest reach a network.
+    pub fn set_network(&mut self, network: Box<dyn Network>) {
+        self.network = Some(network);
+    }
+
+    /// The network that the guest reaches.
+    pub(crate) fn network(&mut self) -> Option<&mut dyn Network> {
+        Some(&mut **self.network.as_mut()?)
     }
 
     /// Handles of a component.
@@ -185,6 +217,15 @@ impl Wasi {
             Ok(Object::Input(input)) => input.poll(context),
             Ok(Object::Output(output)) => output.poll(context),
             _ => Poll::Ready(()),
+        }
+    }
+
+    /// The guest is about to wait: its output goes on its way.
+    pub(crate) fn flush(&mut self) {
+        for descriptor in self.table.descriptors_mut() {
+            if let Object::Output(output) = &mut descriptor.object {
+                output.flush();
+            }
         }
     }
 
@@ -261,8 +302,7 @@ impl WasiBuilder {
         self
     }
 
-    /// Has the monotonic clock begin at zero now, for a guest that will go on elsewhere, later: there the
-    /// clock is not behind what the guest has seen, unless that host is younger than the guest.
+    /// Has the monotonic clock begin at zero now, for a guest that will go on elsewhere, later.
     pub fn start_monotonic(mut self) -> Self {
         self.starts_monotonic = true;
         self
@@ -279,7 +319,7 @@ impl WasiBuilder {
             wasi.set_files(files);
         }
         if self.starts_monotonic {
-            wasi.monotonic_origin = monotonic();
+            wasi.sources.set_monotonic(0);
         }
         Ok(wasi)
     }

@@ -45,20 +45,26 @@
 #![forbid(unsafe_code)]
 
 pub mod canonical;
+mod checkpoint;
 mod context;
 mod environment;
 pub mod files;
 pub mod preview1;
 pub mod preview2;
+pub mod preview3;
+pub mod sockets;
+mod sources;
 mod stdio;
 mod table;
 mod timer;
 mod wait;
 mod work;
 
+pub use checkpoint::{RestoreError, Restored, Saved, SavedTree, Unsaved};
 pub use context::{HasWasi, Wasi, WasiBuilder};
 pub use environment::{Environment, EnvironmentError};
 pub use preview1::{Exit, add_to_linker, add_to_linker_async};
+pub use sources::{Rerun, Source, fill_random};
 pub use stdio::{ByteSink, ByteStream, Input, LogEvent, Output, OutputLimit};
 
 /// The export that a module with WASI wants called once, before any other.

@@ -4,6 +4,7 @@
 //! so that an instance without files needs no allocation. Directories and listeners that are open from
 //! the start come behind them, once the guest looks at any but a standard stream.
 
+use crate::checkpoint::{Origin, Restored, Start};
 use crate::files::{Directory, File, Files, Preopen};
 use crate::preview1::{Errno, Flags, Rights};
 use crate::stdio::{Input, LogEvent, Output, Shared};
@@ -24,6 +25,8 @@ pub(crate) struct Descriptor {
     pub(crate) inheriting: Rights,
     /// Flags that the guest can change.
     pub(crate) flags: Flags,
+    /// Where it is from.
+    pub(crate) origin: Origin,
 }
 
 /// The thing that a descriptor stands for.
@@ -56,13 +59,17 @@ pub(crate) enum Object {
 impl Descriptor {
     /// A descriptor with no flags set.
     pub(crate) fn new(object: Object, rights: Rights, inheriting: Rights) -> Descriptor {
-        Descriptor { object, rights, inheriting, flags: Flags::default() }
+        let (flags, origin) = (Flags::default(), Origin::Unknown);
+        Descriptor { object, rights, inheriting, flags, origin }
     }
 
-    fn preopened(directory: &Preopen) -> Descriptor {
+    /// The directory with this place among those open from the start.
+    fn preopened(place: usize, directory: &Preopen) -> Descriptor {
         let name = Some(directory.name().into());
         let object = Object::Directory { directory: directory.root(), name };
-        Descriptor::new(object, Rights::DIRECTORY, Rights::DIRECTORY | Rights::FILE)
+        let inheriting = Rights::DIRECTORY | Rights::FILE;
+        let origin = Origin::Preopen(place as u32); // far fewer than 4 Gi
+        Descriptor { origin, ..Descriptor::new(object, Rights::DIRECTORY, inheriting) }
     }
 
     /// The descriptor of this process to wait for before reading (or accepting); `None` if there is
@@ -106,6 +113,15 @@ impl Descriptor {
         }
     }
 
+    /// Whether it is a file or a directory that may block a thread.
+    pub(crate) fn blocks(&self) -> bool {
+        match &self.object {
+            Object::File { file, .. } => file.blocks(),
+            Object::Directory { directory, .. } => directory.blocks(),
+            _ => false,
+        }
+    }
+
     /// The end of a stream that goes to the log, if no line end has completed it.
     pub(crate) fn take_unfinished_line(&mut self, shared: &mut Shared) -> Option<LogEvent> {
         match &mut self.object {
@@ -116,7 +132,10 @@ impl Descriptor {
 }
 
 /// Standard streams.
-const STREAMS: usize = 3;
+pub(crate) const STREAMS: usize = 3;
+
+/// Number of the stream for results, where there is one.
+pub(crate) const RESULT: usize = 3;
 
 /// Descriptors by number.
 #[derive(Debug)]
@@ -129,6 +148,10 @@ pub(crate) struct Table {
     files: Option<Arc<Files>>,
     /// Most descriptors at once.
     most: usize,
+    /// The descriptors that a program goes on with, until they are among the others.
+    restored: Option<Arc<Restored>>,
+    /// The directories open from the start, if origins are noted.
+    roots: Option<Vec<Arc<dyn Directory>>>,
 }
 
 impl Default for Table {
@@ -141,11 +164,92 @@ impl Table {
     /// With the standard streams as 0, 1 and 2.
     #[inline]
     pub(crate) fn with_streams(stdin: Input, stdout: Output, stderr: Output) -> Table {
-        let stream = |object, rights| Some(Descriptor::new(object, rights, Rights::NONE));
-        let output = |output| stream(Object::Output(output), Rights::OUTPUT);
-        let input = stream(Object::Input(stdin), Rights::INPUT);
-        let streams = [input, output(stdout), output(stderr)];
-        Table { streams, others: Vec::new(), unopened: None, files: None, most: STREAMS }
+        let stream = |number, object, rights| {
+            let origin = Origin::Stream(number);
+            Some(Descriptor { origin, ..Descriptor::new(object, rights, Rights::NONE) })
+        };
+        let output = |number, output| stream(number, Object::Output(output), Rights::OUTPUT);
+        let input = stream(0, Object::Input(stdin), Rights::INPUT);
+        Table {
+            streams: [input, output(1, stdout), output(2, stderr)],
+            others: Vec::new(),
+            unopened: None,
+            files: None,
+            most: STREAMS,
+            restored: None,
+            roots: None,
+        }
+    }
+
+    /// Adds a stream for results behind the standard ones. There must be no directories.
+    pub(crate) fn set_result(&mut self, output: Output) {
+        let (object, origin) = (Object::Output(output), Origin::Stream(RESULT as u32));
+        let result = Descriptor { origin, ..Descriptor::new(object, Rights::OUTPUT, Rights::NONE) };
+        self.most = self.most.max(RESULT + 1);
+        self.others.push(Some(result));
+    }
+
+    /// Notes origins from now on.
+    pub(crate) fn note_origins(&mut self) {
+        let root = |other: &Option<Descriptor>| match other.as_ref().map(|one| &one.object) {
+            Some(Object::Directory { directory, .. }) => Some(directory.clone()),
+            _ => None,
+        };
+        self.roots = Some(self.others().iter().map_while(root).collect());
+    }
+
+    /// The directories that were open from the start, if origins are noted.
+    pub(crate) fn roots(&self) -> &[Arc<dyn Directory>] {
+        self.roots.as_deref().unwrap_or_default()
+    }
+
+    /// The origin of something that is opened by a path from a directory, if origins are noted.
+    pub(crate) fn origin(&mut self, directory: u32, path: &str, read: bool, write: bool) -> Origin {
+        if self.roots.is_none() {
+            return Origin::Unknown;
+        }
+        let descriptor = self.get(directory);
+        descriptor.map_or(Origin::Unknown, |descriptor| descriptor.origin.below(path, read, write))
+    }
+
+    /// Goes on with the descriptors of a program that was captured, instead of those of the start. Those but the
+    /// standard streams are made when the guest looks at one.
+    pub(crate) fn restore(&mut self, restored: Arc<Restored>) {
+        let keeps_streams = restored.keeps_streams();
+        if keeps_streams {
+            let streams = self.streams.iter_mut().map(Option::take).collect();
+            let mut start = Start { streams, others: Vec::new() };
+            self.set_streams(restored.descriptors(&mut start, 0, STREAMS));
+        }
+        self.restored = Some(restored);
+        if !keeps_streams {
+            self.others();
+        }
+    }
+
+    fn set_streams(&mut self, streams: Vec<Option<Descriptor>>) {
+        let mut streams = streams.into_iter();
+        self.streams = std::array::from_fn(|_| streams.next().flatten());
+    }
+
+    /// Makes the descriptors of a program that was captured from those of the start.
+    fn restore_others(&mut self, restored: &Restored) {
+        // The guest may have changed streams that are restored already.
+        let first = if restored.keeps_streams() { STREAMS } else { 0 };
+        let mut streams: Vec<_> = match first {
+            0 => self.streams.iter_mut().map(Option::take).collect(),
+            _ => vec![None, None, None],
+        };
+        let is_result = |one: &mut Descriptor| matches!(one.origin, Origin::Stream(_));
+        streams.push(self.others.first_mut().and_then(|first| first.take_if(is_result)));
+        let mut start = Start { streams, others: std::mem::take(&mut self.others) };
+        let mut all = restored.descriptors(&mut start, first, usize::MAX);
+        if first == 0 {
+            self.others = all.split_off(STREAMS.min(all.len()));
+            self.set_streams(all);
+        } else {
+            self.others = all;
+        }
     }
 
     /// Adds directories and listeners that are open from the start.
@@ -168,12 +272,16 @@ impl Table {
     /// Places of all but the standard streams.
     fn others(&mut self) -> &mut Vec<Option<Descriptor>> {
         if let Some(files) = self.unopened.take() {
-            let directories = files.directories().iter().map(Descriptor::preopened);
+            let directories = files.directories().iter().enumerate();
+            let directories = directories.map(|(place, one)| Descriptor::preopened(place, one));
             let listeners = files.listeners().iter().map(|listener| {
                 let object = Object::Listener(listener.clone());
                 Descriptor::new(object, Rights::LISTENER, Rights::CONNECTION)
             });
             self.others.extend(directories.chain(listeners).map(Some));
+        }
+        if let Some(restored) = self.restored.take() {
+            self.restore_others(&restored);
         }
         &mut self.others
     }
@@ -289,47 +397,11 @@ impl Table {
         on_host.collect()
     }
 
-    /// The first descriptor that is not as it was when the guest began, and in what way. Files of a bundle, of
-    /// the host and in memory are one thing here: nothing tells which one is open.
-    pub(crate) fn first_change(&mut self) -> Option<(u32, &'static str)> {
-        let opened = match &self.files {
-            Some(files) => files.directories().len() + files.listeners().len(),
-            None => 0,
-        };
-        let is_stream = |fd: usize, object: &Object| match fd {
-            0 => matches!(object, Object::Input(_)),
-            _ => matches!(object, Object::Output(_)),
-        };
-        for (fd, stream) in self.streams.iter().enumerate() {
-            match stream {
-                None => return Some((fd as u32, "is closed")),
-                Some(one) if !is_stream(fd, &one.object) => {
-                    return Some((fd as u32, "is another one"));
-                }
-                Some(_) => {}
-            }
-        }
-        if self.unopened.is_some() {
-            return None;
-        }
-        let names = self.others.iter().enumerate().map(|(place, descriptor)| {
-            let fd = (STREAMS + place) as u32;
-            let change = match descriptor.as_ref().map(|one| &one.object) {
-                None if place < opened => "is closed",
-                None => return None,
-                Some(Object::Directory { name: Some(_), .. } | Object::Listener(_))
-                    if place < opened =>
-                {
-                    return None;
-                }
-                Some(Object::File { .. }) => "is a file",
-                Some(Object::Directory { .. }) => "is a directory",
-                Some(Object::Connection(_)) => "is a socket",
-                Some(_) => "is another one",
-            };
-            Some((fd, change))
-        });
-        names.flatten().next()
+    /// All that are open, with their numbers, ascending.
+    pub(crate) fn numbered(&mut self) -> Vec<(u32, &Descriptor)> {
+        self.others();
+        let all = self.streams.iter().chain(&self.others);
+        (0..).zip(all).filter_map(|(number, one)| Some((number, one.as_ref()?))).collect()
     }
 
     /// All that are open.

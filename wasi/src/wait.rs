@@ -4,13 +4,14 @@
 //! that has come. [`Wait::poll`] is of calls that can be suspended, [`Wait::block`] of those that hold a
 //! thread.
 
-use crate::context::Wasi;
 use crate::preview1::{Errno, Guest};
+use crate::preview3::{Progress, progress};
 use crate::timer::Timer;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::time::Timespec;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
@@ -41,8 +42,10 @@ pub(crate) struct Events {
     pub(crate) streams: Vec<u32>,
     /// Handles of a component: things that become ready.
     pub(crate) handles: Vec<u32>,
-    /// Whether each of these is a stream, and the guest's clock stands still for it.
+    /// Whether the guest's clock stands still for each of these.
     pub(crate) handles_stop_clock: bool,
+    /// Tasks of a component.
+    pub(crate) progress: Option<Progress>,
     /// A time that comes; `None` for never.
     pub(crate) until: Option<Instant>,
 }
@@ -95,7 +98,15 @@ impl Wait {
     pub(crate) fn is_for_streams(&self) -> bool {
         match self {
             Wait::Turn => false,
-            Wait::For(Events { descriptors, streams, handles, handles_stop_clock, until }) => {
+            Wait::For(Events { progress: Some(_), .. }) => false,
+            Wait::For(Events {
+                descriptors,
+                streams,
+                handles,
+                handles_stop_clock,
+                progress: None,
+                until,
+            }) => {
                 let is_for_some = !streams.is_empty() || !handles.is_empty();
                 let are_streams = handles.is_empty() || *handles_stop_clock;
                 descriptors.is_empty() && is_for_some && are_streams && until.is_none()
@@ -109,7 +120,7 @@ impl Wait {
     /// If nobody would end the wait.
     pub(crate) fn poll(
         &mut self,
-        wasi: &mut Wasi,
+        guest: &mut Guest<'_>,
         timer: &mut Timer,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), Errno>> {
@@ -121,9 +132,9 @@ impl Wait {
             }
             Wait::For(events) => events,
         };
-        match events.look(wasi, context) {
+        match events.look(guest, context) {
             Ok(true) => return Poll::Ready(Ok(())),
-            Ok(false) => {}
+            Ok(false) => guest.wasi().flush(),
             Err(errno) => return Poll::Ready(Err(errno)),
         }
         let look = (!events.descriptors.is_empty()).then(|| Instant::now() + LOOK);
@@ -150,12 +161,15 @@ impl Wait {
             if guest.interrupted() {
                 return Err(Errno::Intr);
             }
-            if events.look(guest.wasi(), &mut Context::from_waker(&waker))? {
+            if events.look(guest, &mut Context::from_waker(&waker))? {
                 return Ok(());
             }
+            guest.wasi().flush();
             let left = events.until.map(|until| until.saturating_duration_since(Instant::now()));
             let slice = left.unwrap_or(SLICE).min(SLICE);
-            let has_wakers = !events.streams.is_empty() || !events.handles.is_empty();
+            let has_wakers = !events.streams.is_empty()
+                || !events.handles.is_empty()
+                || events.progress.is_some();
             match (has_wakers, &events.descriptors) {
                 (false, descriptors) => _ = poll_once(descriptors, slice)?,
                 (true, descriptors) if descriptors.is_empty() => std::thread::park_timeout(slice),
@@ -167,8 +181,12 @@ impl Wait {
 
 impl Events {
     /// Whether one of them has come. Does not wait; streams wake the waker later.
-    fn look(&self, wasi: &mut Wasi, context: &mut Context<'_>) -> Result<bool, Errno> {
-        let mut has_moved = false;
+    fn look(&self, guest: &mut Guest<'_>, context: &mut Context<'_>) -> Result<bool, Errno> {
+        let mut has_moved = guest.move_others(context);
+        if let Some(awaited) = &self.progress {
+            has_moved |= progress(guest, awaited, context);
+        }
+        let wasi = guest.wasi();
         for fd in &self.streams {
             has_moved |= wasi.poll_stream(*fd, context).is_ready();
         }
@@ -181,6 +199,30 @@ impl Events {
             return Ok(true);
         }
         Ok(self.until.is_some_and(|until| until <= Instant::now()))
+    }
+}
+
+/// Blocks the thread until a future is ready.
+///
+/// # Errors
+/// [`Errno::Intr`] as soon as the guest's call has to end: return to the guest at once.
+pub(crate) fn block_on<R>(
+    mut future: Pin<Box<dyn Future<Output = R> + Send>>,
+    guest: &mut Guest<'_>,
+) -> Result<R, Errno> {
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    loop {
+        if guest.interrupted() || guest.move_others(&mut context) {
+            return Err(Errno::Intr);
+        }
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(output) => return Ok(output),
+            Poll::Pending => {
+                guest.wasi().flush();
+                std::thread::park_timeout(SLICE);
+            }
+        }
     }
 }
 

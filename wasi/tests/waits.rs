@@ -224,10 +224,10 @@ fn where_a_guest_cannot_be_suspended_its_thread_waits() {
 /// its waits or its work.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Runs a program that never ends, until its deadline.
-fn hostile(wat: &str) -> usize {
+/// Runs a program that never ends, until its deadline; how often it was polled.
+fn hostile(wat: &str, time: Duration) -> usize {
     let mut hostile: Program = program(wat);
-    hostile.time = 300 * MILLISECOND;
+    hostile.time = time;
     let mut guest = hostile.ready(&engine(), add_to_linker_async).unwrap();
     let began = Instant::now();
     let (results, polls) = run_all(vec![guest.start.call_async(&mut guest.store, ())]);
@@ -236,19 +236,28 @@ fn hostile(wat: &str) -> usize {
     polls
 }
 
+/// Polls in a millisecond of a program that never ends, and is given the time for some even where
+/// the machine is busy.
+fn polls_a_millisecond(wat: &str) -> f64 {
+    let mut tries =
+        [300, 3000, 15_000].into_iter().map(|time| (hostile(wat, time * MILLISECOND), time));
+    let (polls, time) = tries.find(|(polls, _)| *polls > 2).expect("it was polled again");
+    polls as f64 / f64::from(time)
+}
+
 #[test]
 fn a_thousand_clocks_in_a_loop_are_one_timer_at_a_time() {
     let clocks: String =
-        (0..1024).map(|index| clock(4096 + 48 * index, 1, 1_000_000, false)).collect();
-    let polls = hostile(&sleeper(&clocks, 1024, u32::MAX));
-    assert!((2..=400).contains(&polls), "{polls} polls in 300 ms");
+        (0..1024).map(|index| clock(4096 + 48 * index, 1, 50_000_000, false)).collect();
+    let polls = polls_a_millisecond(&sleeper(&clocks, 1024, u32::MAX));
+    assert!(polls < 0.026, "{polls} polls a millisecond");
 }
 
 #[test]
 fn tiny_sleeps_are_rounded_up() {
-    // Without a grain there would be some 10 000.
-    let polls = hostile(&sleeper(&clock(4096, 1, 10_000, false), 1, u32::MAX));
-    assert!((2..=1300).contains(&polls), "{polls} polls in 300 ms");
+    // Without a grain there would be some 30.
+    let polls = polls_a_millisecond(&sleeper(&clock(4096, 1, 10_000, false), 1, u32::MAX));
+    assert!(polls < 4.3, "{polls} polls a millisecond");
 }
 
 #[test]
@@ -258,7 +267,7 @@ fn endless_yields_end_at_the_deadline() {
         "(loop (br_if 0 (i32.eqz (call $yield))))",
     );
     assert_ne!(endless, YIELD);
-    assert!(hostile(&endless) > 2);
+    assert!(polls_a_millisecond(&endless) > 0.0);
 }
 
 #[test]

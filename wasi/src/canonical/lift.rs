@@ -1,6 +1,6 @@
 //! Lifting: values of core arguments, and of what they point to.
 
-use super::{Component, MAX_FLAT_PARAMS, Resources, Slice, Value, Violation, next, strings};
+use super::{Component, LongStrings, Resources, Slice, Value, Violation, next, strings};
 use wfaas_vm::component::{Function, Layout, StringEncoding, Type, TypeIndex, discriminant_bytes};
 
 /// Most values that a guest may pass to one call.
@@ -9,6 +9,9 @@ const BUDGET: usize = 1 << 13;
 /// Bytes of a string that count as a value.
 const STRING_BYTES: usize = 16;
 
+/// Strings of more bytes are [long](LongStrings), if the call reads such ones in pieces.
+const SHORT_BYTES: u32 = 16 << 10;
+
 /// Lifts values of one call.
 pub(crate) struct Lift<'a> {
     component: &'a Component,
@@ -16,6 +19,7 @@ pub(crate) struct Lift<'a> {
     resources: &'a Resources,
     encoding: StringEncoding,
     budget: usize,
+    long: Option<&'a mut LongStrings>,
 }
 
 /// Core values that are not read yet. A number of 32 bits has any bits above.
@@ -40,23 +44,33 @@ impl<'a> Lift<'a> {
         resources: &'a Resources,
         encoding: StringEncoding,
     ) -> Lift<'a> {
-        Lift { component, memory, resources, encoding, budget: BUDGET }
+        Lift { component, memory, resources, encoding, budget: BUDGET, long: None }
     }
 
-    /// The parameters of a function, from its core arguments.
+    /// The same, with strings that are read in pieces.
+    pub(crate) fn with_long(self, long: &'a mut LongStrings) -> Lift<'a> {
+        Lift { long: Some(long), ..self }
+    }
+
+    /// The parameters of a function, from its core arguments: flat ones, or the address of a block.
     pub(crate) fn params(
         mut self,
         function: &Function,
+        are_flat: bool,
         cells: &[u64],
     ) -> Result<Vec<Value>, Violation> {
         let types = function.params.iter().map(|param| param.ty);
-        if self.component.flat_params(function) > MAX_FLAT_PARAMS {
+        if !are_flat {
             let at = Flat(cells).next() as u32;
             self.check_record(types.clone(), at)?;
             return self.fields(types, at);
         }
         let mut flat = Flat(cells);
-        types.map(|ty| self.flat(ty, &mut flat)).collect()
+        let mut values = Vec::with_capacity(types.len());
+        for ty in types {
+            values.push(self.flat(ty, &mut flat)?);
+        }
+        Ok(values)
     }
 
     fn spend(&mut self, count: usize) -> Result<(), Violation> {
@@ -99,13 +113,13 @@ impl<'a> Lift<'a> {
                 flat.skip(payloads - used);
                 Ok(Value::Case(case, value.map(Box::new)))
             }
-            scalar => self.scalar(scalar, flat.next()),
+            _ => self.scalar(ty, flat.next()),
         }
     }
 
     /// A value of one core value, of which as many bits count as the type has.
-    fn scalar(&self, ty: &Type, bits: u64) -> Result<Value, Violation> {
-        Ok(match ty {
+    fn scalar(&self, ty: TypeIndex, bits: u64) -> Result<Value, Violation> {
+        Ok(match self.component.ty(ty) {
             Type::Bool => Value::Bool(bits as u32 != 0),
             Type::S8 => Value::S8(bits as i8),
             Type::U8 => Value::U8(bits as u8),
@@ -122,12 +136,13 @@ impl<'a> Lift<'a> {
             Type::Own(resource) | Type::Borrow(resource) => {
                 self.resources.check(bits as u32, *resource)?
             }
-            _ => return Err(Value::mismatch()), // streams and futures
+            Type::Stream(_) | Type::Future(_) => self.resources.check_end(bits as u32, ty)?,
+            _ => return Err(Value::mismatch()),
         })
     }
 
     /// The value at an address, which is checked.
-    pub(super) fn load(&mut self, ty: TypeIndex, at: u32) -> Result<Value, Violation> {
+    pub(crate) fn load(&mut self, ty: TypeIndex, at: u32) -> Result<Value, Violation> {
         let layout = self.component.layout(ty);
         self.range(at, layout.size, layout.align)?;
         self.load_checked(ty, at)
@@ -156,7 +171,7 @@ impl<'a> Lift<'a> {
                 };
                 Ok(Value::Case(case, value))
             }
-            scalar => self.scalar(scalar, self.number(at, component.layout(ty).size)),
+            _ => self.scalar(ty, self.number(at, component.layout(ty).size)),
         }
     }
 
@@ -212,8 +227,13 @@ impl<'a> Lift<'a> {
 
     fn string(&mut self, ptr: u32, len: u32) -> Result<Value, Violation> {
         let stored = strings::stored(self.encoding, len)?;
-        self.spend(stored.bytes as usize / STRING_BYTES)?;
         let range = self.range(ptr, stored.bytes, stored.align)?;
+        if stored.bytes > SHORT_BYTES
+            && let Some(long) = &mut self.long
+        {
+            return Ok(Value::String(long.next(&stored, (ptr, len), range)?));
+        }
+        self.spend(stored.bytes as usize / STRING_BYTES)?;
         Ok(Value::String(strings::decode(&stored, range)?))
     }
 
@@ -249,7 +269,7 @@ pub(super) fn cases(ty: &Type) -> Option<usize> {
 ///
 /// # Errors
 /// [`Violation::BadCase`] if there is no such case.
-pub(super) fn payload(ty: &Type, case: u32) -> Result<Option<TypeIndex>, Violation> {
+pub(crate) fn payload(ty: &Type, case: u32) -> Result<Option<TypeIndex>, Violation> {
     match (ty, case) {
         (Type::Variant(cases), _) => Ok(cases.get(case as usize).ok_or(Violation::BadCase)?.ty),
         (Type::Enum(cases), _) if (case as usize) < cases.len() => Ok(None),

@@ -72,7 +72,7 @@ impl<'a> Lower<'a> {
                     _ => Err(Value::mismatch()),
                 }
             }
-            (scalar, value) => self.scalar(scalar, &value),
+            (_, value) => self.scalar(ty, &value),
         }
     }
 
@@ -98,6 +98,21 @@ impl<'a> Lower<'a> {
         let layout = self.component.layout(ty);
         self.check(at, layout.size, layout.align)?;
         self.store_checked(ty, value, at)?;
+        let Lower { blocks, encoding, .. } = self;
+        Ok((!blocks.is_empty()).then_some(Pending { encoding, blocks }))
+    }
+
+    /// Stores values one after the other.
+    pub(crate) fn store_all(
+        mut self,
+        element: TypeIndex,
+        values: Vec<Value>,
+        at: u32,
+    ) -> Result<Option<Pending>, Violation> {
+        let layout = self.component.layout(element);
+        let len = u32::try_from(values.len()).map_err(|_| Violation::TooLarge)?;
+        self.check(at, layout.size.saturating_mul(len), layout.align)?;
+        self.elements(element, values, at)?;
         let Lower { blocks, encoding, .. } = self;
         Ok((!blocks.is_empty()).then_some(Pending { encoding, blocks }))
     }
@@ -154,8 +169,8 @@ impl<'a> Lower<'a> {
                     _ => Err(Value::mismatch()),
                 }
             }
-            (scalar, value) => {
-                let bits = self.scalar(scalar, &value)?;
+            (_, value) => {
+                let bits = self.scalar(ty, &value)?;
                 self.put(at, &bits.to_le_bytes()[..component.layout(ty).size as usize]);
                 Ok(())
             }
@@ -192,8 +207,8 @@ impl<'a> Lower<'a> {
     }
 
     /// The bits of a value of one core value.
-    fn scalar(&mut self, ty: &Type, value: &Value) -> Result<u64, Violation> {
-        Ok(match (ty, value) {
+    fn scalar(&mut self, index: TypeIndex, value: &Value) -> Result<u64, Violation> {
+        Ok(match (self.component.ty(index), value) {
             (Type::Bool, Value::Bool(value)) => u64::from(*value),
             (Type::S8, Value::S8(value)) => u64::from(i32::from(*value) as u32),
             (Type::U8, Value::U8(value)) => u64::from(*value),
@@ -209,6 +224,10 @@ impl<'a> Lower<'a> {
             (Type::Flags(names), Value::Flags(bits)) => u64::from(bits & mask(names.len())),
             (Type::Own(resource), Value::Handle(handle)) => {
                 self.resources.give(*handle, *resource)?;
+                u64::from(*handle)
+            }
+            (Type::Stream(_) | Type::Future(_), Value::Handle(handle)) => {
+                self.resources.give_end(self.component, *handle, index)?;
                 u64::from(*handle)
             }
             _ => return Err(Value::mismatch()),

@@ -10,6 +10,7 @@
 //! Names are those of `CanonicalABI.md` of the component model.
 
 mod lift;
+mod long;
 mod lower;
 mod resources;
 mod strings;
@@ -18,8 +19,9 @@ mod tests;
 mod value;
 mod violation;
 
-pub(crate) use lift::Lift;
-pub(crate) use lower::Lower;
+pub(crate) use lift::{Lift, payload};
+pub(crate) use long::LongStrings;
+pub(crate) use lower::{Lower, Pending};
 pub use resources::{MAX_HANDLES, MAX_KEPT_BYTES, Resources};
 pub use value::{Slice, Value};
 pub use violation::Violation;
@@ -28,6 +30,9 @@ use wfaas_vm::component::{Bindings, Function, Layout, Type, TypeIndex, layouts};
 
 /// Most core values of parameters; more are in a block that one parameter points to.
 pub(crate) const MAX_FLAT_PARAMS: u32 = 16;
+
+/// The same of a function that is lowered with `async`.
+pub(crate) const MAX_FLAT_ASYNC_PARAMS: u32 = 4;
 
 /// Most core values of a result; more are in a block that the last parameter points to.
 pub(crate) const MAX_FLAT_RESULTS: u32 = 1;
@@ -60,7 +65,7 @@ impl Component {
     }
 
     /// Whether a list of this type is one of bytes.
-    fn is_byte(&self, index: TypeIndex) -> bool {
+    pub(crate) fn is_byte(&self, index: TypeIndex) -> bool {
         matches!(self.ty(index), Type::U8)
     }
 

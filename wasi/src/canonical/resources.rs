@@ -1,14 +1,16 @@
 //! The handle table of one instance, with the things that handles stand for.
 //!
 //! A handle is an index, from 1 on. Every one in the table is an own handle: a borrowed one is lent to the host for
-//! a call, during which the guest does not run. Things that were made from others (a stream of a body) are
-//! their children: a parent is not dropped before them.
+//! a call. The guest does not run meanwhile, unless the call is a subtask: the handle stays until that has returned.
+//! Things that were made from others (a stream of a body) are their children: a parent is not dropped before them.
 
 use super::lower::Pending;
 use super::{Value, Violation};
+use crate::preview3::Tasks;
 use std::any::Any;
 use std::collections::BTreeSet;
 use std::fmt;
+use wfaas_vm::BoxError;
 use wfaas_vm::component::ResourceIndex;
 
 /// Most handles of an instance.
@@ -21,14 +23,30 @@ pub const MAX_KEPT_BYTES: usize = 4 << 20;
 #[derive(Default)]
 pub struct Resources {
     /// Handle 1 is at 0.
-    entries: Vec<Option<Entry>>,
-    free: Vec<u32>,
+    places: Vec<Place>,
+    /// The handle of the free place that comes next, or 0, and how many there are.
+    free: u32,
+    free_count: usize,
     kept: usize,
     /// Results of a call that wait for memory of the guest's.
     pub(crate) pending: Option<Pending>,
+    /// Result of a stub whose values are being stored.
+    pub(crate) status: u32,
+    /// Tasks, streams and futures; those of 0.2 have none.
+    tasks: Option<Box<Tasks>>,
     /// Grants of the embedder to this instance, for the embedder's own interfaces.
     granted: Option<Box<dyn Any + Send>>,
 }
+
+/// A place of the table.
+enum Place {
+    Used(Entry),
+    /// The handle of the next free place, or 0.
+    Free(u32),
+}
+
+/// Places that a table begins with: most requests need no more.
+const FIRST_PLACES: usize = 8;
 
 struct Entry {
     /// `None` until it is given to the guest.
@@ -37,6 +55,8 @@ struct Entry {
     /// The handle that it was made from, or 0.
     parent: u32,
     children: u32,
+    /// Calls that it is lent to, and that have not returned.
+    lends: u32,
     /// Bytes that the host keeps for it.
     kept: usize,
 }
@@ -58,7 +78,7 @@ impl fmt::Debug for Resources {
 impl Resources {
     /// How many handles there are.
     pub fn len(&self) -> usize {
-        self.entries.len() - self.free.len()
+        self.places.len() - self.free_count
     }
 
     /// Whether there is none.
@@ -68,7 +88,7 @@ impl Resources {
 
     /// The resource types of all handles, each once.
     pub fn types(&self) -> BTreeSet<ResourceIndex> {
-        self.entries.iter().flatten().filter_map(|entry| entry.ty).collect()
+        self.places.iter().filter_map(Place::entry).filter_map(|entry| entry.ty).collect()
     }
 
     /// Keeps what the embedder grants this instance, for interfaces of its own.
@@ -79,6 +99,11 @@ impl Resources {
     /// The embedder's grant, if it is a `T`.
     pub fn granted<T: Any>(&self) -> Option<&T> {
         self.granted.as_ref()?.downcast_ref()
+    }
+
+    /// The same, to change.
+    pub fn granted_mut<T: Any>(&mut self) -> Option<&mut T> {
+        self.granted.as_mut()?.downcast_mut()
     }
 
     /// Adds a thing of the host's; its handle.
@@ -114,7 +139,7 @@ impl Resources {
     /// Takes the thing that a handle stood for, which is gone then.
     ///
     /// # Errors
-    /// As [`Resources::get`]; [`Violation::HasChildren`].
+    /// As [`Resources::get`]; [`Violation::HasChildren`]; [`Violation::Lent`].
     pub fn take<T: Any>(&mut self, handle: u32) -> Result<T, Violation> {
         self.get::<T>(handle)?;
         match self.remove(handle)? {
@@ -147,6 +172,16 @@ impl Resources {
         }
     }
 
+    /// Adds a thing for which the host keeps so many bytes; its handle.
+    ///
+    /// # Errors
+    /// As [`Resources::insert`] and [`Resources::keep`].
+    pub fn insert_kept<T: Any + Send>(&mut self, thing: T, bytes: usize) -> Result<u32, Violation> {
+        let handle = self.insert(thing)?;
+        self.keep(handle, bytes)?;
+        Ok(handle)
+    }
+
     /// Says of which type a handle is that is given to the guest.
     ///
     /// # Errors
@@ -158,10 +193,15 @@ impl Resources {
 
     /// Checks a handle that the guest gave.
     pub(super) fn check(&self, handle: u32, ty: ResourceIndex) -> Result<Value, Violation> {
-        match self.find(handle) {
-            Some(entry) if entry.ty == Some(ty) => Ok(Value::Handle(handle)),
-            _ => Err(Violation::BadHandle(handle)),
+        match self.is_of(handle, ty) {
+            true => Ok(Value::Handle(handle)),
+            false => Err(Violation::BadHandle(handle)),
         }
+    }
+
+    /// Whether a handle is there and of this type.
+    pub(crate) fn is_of(&self, handle: u32, ty: ResourceIndex) -> bool {
+        self.find(handle).is_some_and(|entry| entry.ty == Some(ty))
     }
 
     /// `resource.new`: a handle for a representation.
@@ -192,14 +232,62 @@ impl Resources {
         }
     }
 
+    /// Lends handles to a call, which [returns](Resources::return_lent) them.
+    pub(crate) fn lend(&mut self, handles: &[u32]) -> Result<(), Violation> {
+        handles.iter().try_for_each(|handle| {
+            self.entry(*handle)?.lends += 1; // one for each value of a call, of which there are few
+            Ok(())
+        })
+    }
+
+    /// Takes back handles that were lent, which are all there.
+    pub(crate) fn return_lent(&mut self, handles: &[u32]) {
+        for handle in handles {
+            if let Ok(entry) = self.entry(*handle) {
+                entry.lends = entry.lends.saturating_sub(1);
+            }
+        }
+    }
+
+    /// Drops a thing of the host's that nobody takes.
+    pub(crate) fn forget(&mut self, handle: u32) -> Result<(), Violation> {
+        self.remove(handle).map(drop)
+    }
+
+    /// The task of the instance, with what waits.
+    pub(crate) fn tasks(&mut self) -> &mut Tasks {
+        self.tasks.get_or_insert_default()
+    }
+
+    /// A thing of the host's, if the handle stands for one of this type.
+    pub(crate) fn look<T: Any>(&self, handle: u32) -> Option<&T> {
+        match &self.find(handle)?.thing {
+            Thing::Host(thing) => thing.downcast_ref(),
+            Thing::Guest(_) => None,
+        }
+    }
+
+    /// The same as [`Resources::tasks`], to look at.
+    pub(crate) fn look_at_tasks(&self) -> Option<&Tasks> {
+        self.tasks.as_deref()
+    }
+
+    /// The error of a task that ends the guest, if there is one.
+    pub(crate) fn take_failed(&mut self) -> Option<BoxError> {
+        self.tasks.as_mut()?.failed.take()
+    }
+
     fn find(&self, handle: u32) -> Option<&Entry> {
         let place = (handle as usize).checked_sub(1)?;
-        self.entries.get(place)?.as_ref()
+        self.places.get(place)?.entry()
     }
 
     fn entry(&mut self, handle: u32) -> Result<&mut Entry, Violation> {
-        let entry = (handle as usize).checked_sub(1).and_then(|place| self.entries.get_mut(place));
-        entry.and_then(Option::as_mut).ok_or(Violation::BadHandle(handle))
+        let place = (handle as usize).checked_sub(1).and_then(|place| self.places.get_mut(place));
+        match place {
+            Some(Place::Used(entry)) => Ok(entry),
+            _ => Err(Violation::BadHandle(handle)),
+        }
     }
 
     fn add(
@@ -208,30 +296,55 @@ impl Resources {
         thing: Thing,
         parent: u32,
     ) -> Result<u32, Violation> {
-        let entry = Some(Entry { ty, thing, parent, children: 0, kept: 0 });
-        if let Some(handle) = self.free.pop() {
-            self.entries[handle as usize - 1] = entry;
-            return Ok(handle);
+        let entry = Place::Used(Entry { ty, thing, parent, children: 0, lends: 0, kept: 0 });
+        let handle = self.free;
+        let place = (handle as usize).checked_sub(1).and_then(|place| self.places.get_mut(place));
+        match place {
+            Some(place @ Place::Free(_)) => {
+                if let Place::Free(next) = std::mem::replace(place, entry) {
+                    (self.free, self.free_count) = (next, self.free_count - 1);
+                }
+                Ok(handle)
+            }
+            _ => self.push(entry),
         }
-        if self.entries.len() >= MAX_HANDLES {
+    }
+
+    fn push(&mut self, entry: Place) -> Result<u32, Violation> {
+        if self.places.len() >= MAX_HANDLES {
             return Err(Violation::TooManyHandles);
         }
-        self.entries.push(entry);
-        Ok(self.entries.len() as u32) // at most `MAX_HANDLES`
+        if self.places.is_empty() {
+            self.places.reserve(FIRST_PLACES);
+        }
+        self.places.push(entry);
+        Ok(self.places.len() as u32) // at most `MAX_HANDLES`
     }
 
     fn remove(&mut self, handle: u32) -> Result<Thing, Violation> {
-        let Entry { parent, children, .. } = *self.entry(handle)?;
-        if children > 0 {
-            return Err(Violation::HasChildren(handle));
+        match self.entry(handle)? {
+            Entry { children: 1.., .. } => return Err(Violation::HasChildren(handle)),
+            Entry { lends: 1.., .. } => return Err(Violation::Lent(handle)),
+            _ => {}
         }
-        let place = &mut self.entries[handle as usize - 1];
-        let entry = place.take().ok_or(Violation::BadHandle(handle))?;
-        self.free.push(handle);
+        let place = &mut self.places[handle as usize - 1];
+        let Place::Used(entry) = std::mem::replace(place, Place::Free(self.free)) else {
+            return Err(Violation::BadHandle(handle));
+        };
+        (self.free, self.free_count) = (handle, self.free_count + 1);
         self.kept -= entry.kept;
-        if parent != 0 {
-            self.entry(parent)?.children -= 1;
+        if entry.parent != 0 {
+            self.entry(entry.parent)?.children -= 1;
         }
         Ok(entry.thing)
+    }
+}
+
+impl Place {
+    fn entry(&self) -> Option<&Entry> {
+        match self {
+            Place::Used(entry) => Some(entry),
+            Place::Free(_) => None,
+        }
     }
 }

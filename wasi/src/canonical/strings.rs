@@ -49,6 +49,31 @@ pub(super) fn decode(stored: &Stored, bytes: &[u8]) -> Result<String, Violation>
     }
 }
 
+/// Decodes the bytes of one piece of a string, and adds them to `text`; how many bytes these were. A character
+/// that goes on behind the piece is left, unless the piece is the last one.
+pub(super) fn decode_piece(
+    stored: &Stored,
+    piece: &[u8],
+    is_last: bool,
+    text: &mut String,
+) -> Result<usize, Violation> {
+    let whole = match stored.form {
+        Form::Latin1 => piece.len(),
+        Form::Utf8 => match std::str::from_utf8(piece) {
+            Err(error) if error.error_len().is_none() => error.valid_up_to(),
+            _ => piece.len(), // well-formed, or not at all
+        },
+        Form::Utf16 => {
+            let units = piece.as_chunks::<2>().0;
+            let is_first_half = |unit: &[u8; 2]| (0xD8..0xDC).contains(&unit[1]);
+            2 * (units.len() - usize::from(units.last().is_some_and(is_first_half)))
+        }
+    };
+    let end = if is_last { piece.len() } else { whole };
+    text.push_str(&decode(stored, &piece[..end])?);
+    Ok(end)
+}
+
 /// A string for the guest.
 pub(super) struct Encoded {
     pub(super) bytes: Vec<u8>,

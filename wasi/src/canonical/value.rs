@@ -93,6 +93,8 @@ readers! {
     u16, U16 => u16;
     /// A `u32`.
     u32, U32 => u32;
+    /// An `s64`.
+    s64, S64 => i64;
     /// A `u64`.
     u64, U64 => u64;
     /// A list of bytes.
@@ -106,6 +108,18 @@ readers! {
 impl Value {
     /// The result of a function without one.
     pub const NOTHING: Value = Value::Record(Vec::new());
+
+    /// Bytes that the host keeps for it.
+    pub(crate) fn bytes(&self) -> usize {
+        let inside = match self {
+            Value::String(text) => text.len(),
+            Value::Bytes(bytes) => bytes.len(),
+            Value::List(values) | Value::Record(values) => values.iter().map(Value::bytes).sum(),
+            Value::Case(_, Some(value)) => value.bytes(),
+            _ => 0,
+        };
+        size_of::<Value>() + inside
+    }
 
     /// `some(value)`
     pub fn some(value: Value) -> Value {
@@ -203,10 +217,20 @@ impl Value {
         }
     }
 
+    /// Whether bytes of the guest's memory are part of it.
+    pub(crate) fn has_slice(&self) -> bool {
+        match self {
+            Value::Slice(_) => true,
+            Value::List(values) | Value::Record(values) => values.iter().any(Value::has_slice),
+            Value::Case(_, Some(value)) => value.has_slice(),
+            _ => false,
+        }
+    }
+
     /// That a value is not of the type that the host knows for it. The caller of the host's function puts its
     /// name in.
     #[cold]
-    pub(crate) fn mismatch() -> Violation {
+    pub fn mismatch() -> Violation {
         Violation::Type { function: String::new() }
     }
 }

@@ -25,9 +25,15 @@ pub enum Violation {
     /// A resource that others were made from, which are still there.
     #[error("the component dropped handle {0} before the resources that were made from it")]
     HasChildren(u32),
+    /// A resource that a call has borrowed which has not returned.
+    #[error("the component dropped handle {0} before the call returned that it is lent to")]
+    Lent(u32),
     /// More handles than an instance may have.
     #[error("the component has too many handles")]
     TooManyHandles,
+    /// More operations that wait than an instance may have.
+    #[error("the component waits for too many things at a time")]
+    TooManyWaiting,
     /// More values, or longer strings, than one call may have.
     #[error("the component gave more values than one call may have")]
     TooLarge,
@@ -37,6 +43,9 @@ pub enum Violation {
         /// The limit, in bytes.
         bytes: usize,
     },
+    /// Arguments in memory that were others before the call had read all of them.
+    #[error("the component changed the arguments of a call that has not returned")]
+    Changed,
     /// A call while the results of another one are stored.
     #[error("the component called an import from its `realloc`")]
     MayNotLeave,

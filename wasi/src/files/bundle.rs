@@ -37,6 +37,14 @@ impl BundleDirectory {
         BundleDirectory { source, index: 0 }
     }
 
+    /// The same directory, whose files have a device number that is the same in each run of a guest: no two
+    /// trees of a guest may have one place.
+    pub fn at_place(self, place: u32) -> BundleDirectory {
+        let BundleDirectory { source, index } = self;
+        let (bundle, device) = (source.bundle.clone(), device::of_place(place));
+        BundleDirectory { source: Arc::new(Source { bundle, device }), index }
+    }
+
     fn place(&self, path: &str, last: Last) -> Result<Place<bundle::Node<'_>>> {
         let base = self.source.node(self.index)?;
         walk(&self.source.bundle.tree(), base, path, last)

@@ -32,6 +32,8 @@ errors! {
     Busy = "resource busy", BUSY;
     /// Two trees are involved.
     CrossDevice = "cross-device link", XDEV;
+    /// The file is not what it was when its program was captured. No guest sees this error: it is ended.
+    Changed = "the file is not what it was when the program was captured";
     /// The path leads out of the directory that it begins at.
     Escapes = "the path leads out of its directory";
     /// There is something.

@@ -21,6 +21,7 @@ mod host;
 mod memory;
 mod opened;
 pub mod path;
+mod reopened;
 mod stat;
 mod walk;
 
@@ -30,6 +31,7 @@ pub use host::HostDirectory;
 pub use memory::{MemoryDirectory, TreeLimits};
 pub use opened::{BlockingPool, Files, FilesError, Job, Preopen};
 pub use path::MAX_PATH;
+pub(crate) use reopened::Reopened;
 pub use stat::{FileType, SetTime, SetTimes, Stat, Timestamp};
 
 use std::any::Any;

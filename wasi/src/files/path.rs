@@ -15,6 +15,10 @@ pub const MAX_NAME: usize = 255;
 /// Most symlinks followed for one path.
 pub const MAX_SYMLINKS: usize = 40;
 
+/// Most names that are looked up for one path in trees that this process keeps, those in targets of symlinks
+/// included. Any path without symlinks has fewer.
+pub const MAX_STEPS: usize = MAX_PATH;
+
 /// A path, split before its last name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Split<'a> {

@@ -1,6 +1,6 @@
 //! Resolution of paths in trees that this process keeps, as `openat2(RESOLVE_BENEATH)` does it.
 
-use super::path::{MAX_NAME, MAX_SYMLINKS};
+use super::path::{MAX_NAME, MAX_STEPS, MAX_SYMLINKS};
 use super::{Error, FileType, Follow, Result};
 
 /// A tree that paths are looked up in.
@@ -23,6 +23,9 @@ pub(super) trait Tree {
 pub(super) enum Last {
     /// An operation on what is there. A slash at the end follows a symlink, whatever else is asked.
     Looked(Follow),
+    /// An operation that creates what is not there. A slash at the end, of the path or of what a symlink
+    /// leads to, is its to refuse, whatever is there.
+    Created(Follow),
     /// An operation on the name: nothing is followed.
     Named,
 }
@@ -71,7 +74,8 @@ pub(super) fn walk<T: Tree>(
     path: &str,
     last: Last,
 ) -> Result<Place<T::Node>> {
-    let mut walk = Walk { tree, above: vec![base], rest: path.to_owned(), at: 0, symlinks: 0 };
+    let mut walk =
+        Walk { tree, above: vec![base], rest: path.to_owned(), at: 0, symlinks: 0, steps: 0 };
     if path.is_empty() {
         return Err(Error::NotFound);
     }
@@ -93,11 +97,16 @@ struct Walk<'t, T: Tree> {
     rest: String,
     at: usize,
     symlinks: usize,
+    steps: usize,
 }
 
 impl<T: Tree> Walk<'_, T> {
     /// Takes the next name; the place, if it is the last one.
     fn step(&mut self, last: Last) -> Result<Option<Place<T::Node>>> {
+        self.steps += 1;
+        if self.steps > MAX_STEPS {
+            return Err(Error::Loop);
+        }
         let rest = std::mem::take(&mut self.rest);
         let tail = &rest[self.at..];
         let (name, after) = match tail.split_once('/') {
@@ -160,6 +169,7 @@ impl<T: Tree> Walk<'_, T> {
         let kind = node.as_ref().map(|node| self.tree.kind(node));
         let follows = match last {
             Last::Looked(follow) => slash || follow == Follow::Yes,
+            Last::Created(follow) => !slash && follow == Follow::Yes,
             Last::Named => false,
         };
         match (&node, kind) {
@@ -168,7 +178,7 @@ impl<T: Tree> Walk<'_, T> {
                 return Ok(None);
             }
             (Some(_), Some(FileType::Directory)) | (None, _) => {}
-            _ if slash && last != Last::Named => return Err(Error::NotDirectory),
+            _ if slash && matches!(last, Last::Looked(_)) => return Err(Error::NotDirectory),
             _ => {}
         }
         let above = std::mem::take(&mut self.above);

@@ -16,14 +16,12 @@ pub(super) fn clock(number: u32) -> Result<ClockId, Errno> {
 
 /// The time of a clock in nanoseconds, as the guest sees it.
 pub(crate) fn now(guest: &mut Guest<'_>, clock: ClockId) -> Result<u64, Errno> {
-    let now = nanoseconds(clock_gettime(clock))?;
-    let origin = if clock == ClockId::Monotonic { guest.wasi().monotonic_origin } else { 0 };
-    Ok(now.saturating_sub(origin))
+    guest.wasi().sources.now(clock)
 }
 
-/// The present time of the monotonic clock in nanoseconds.
-pub(crate) fn monotonic() -> u64 {
-    nanoseconds(clock_gettime(ClockId::Monotonic)).unwrap_or(0)
+/// The time of one of this host's clocks in nanoseconds.
+pub(crate) fn clock_now(clock: ClockId) -> Result<u64, Errno> {
+    nanoseconds(clock_gettime(clock))
 }
 
 fn nanoseconds(time: Timespec) -> Result<u64, Errno> {

@@ -84,6 +84,9 @@ fn close(guest: &mut Guest<'_>, mut closed: Descriptor) -> Result<(), Failure> {
     if let Some(event) = guest.wasi().last_line(&mut closed) {
         guest.data().log(event);
     }
+    if let Object::Output(output) = &mut closed.object {
+        output.close().map_err(Failure::End)?;
+    }
     let is_slow = closed.closes_slowly();
     work(guest, is_slow, move || drop(closed), |_, ()| Ok(()))
 }

@@ -4,6 +4,7 @@ use super::errno::{Errno, Failure};
 use super::guest::{self, Guest, GuestPtr};
 use crate::context::HasWasi;
 use std::collections::HashSet;
+use wfaas_vm::checkpoint::Learned;
 
 pub(super) fn args_sizes_get(
     guest: &mut Guest<'_>,
@@ -20,6 +21,7 @@ pub(super) fn args_get(
     buf: GuestPtr,
 ) -> Result<(), Failure> {
     let strings = args(guest.data());
+    guest.wasi().sources.learned.add(Learned::ARGUMENTS);
     write_strings(guest, &strings, argv, buf)
 }
 
@@ -38,7 +40,7 @@ pub(super) fn environ_get(
     buf: GuestPtr,
 ) -> Result<(), Failure> {
     let strings = variables(guest.data());
-    guest.wasi().gave_variables = true;
+    guest.wasi().sources.learned.add(Learned::VARIABLES);
     write_strings(guest, &strings, environ, buf)
 }
 

@@ -121,7 +121,7 @@ impl From<files::Error> for Errno {
             Error::Pipe => Errno::Pipe,
             Error::Quota => Errno::Dquot,
             Error::ReadOnly => Errno::Rofs,
-            Error::Stale => Errno::Stale,
+            Error::Stale | Error::Changed => Errno::Stale,
             Error::TextBusy => Errno::Txtbsy,
             Error::TooBig => Errno::Fbig,
             Error::TooManyLinks => Errno::Mlink,
@@ -175,10 +175,12 @@ impl From<Errno> for Failure {
 }
 
 impl From<files::Error> for Failure {
-    /// An operation that is not finished is asked for again after others had their turn.
+    /// An operation that is not finished is asked for again after others had their turn. A program that was
+    /// captured with other files cannot go on.
     fn from(error: files::Error) -> Failure {
         match error {
             files::Error::Unfinished => Wait::Turn.into(),
+            files::Error::Changed => Failure::End(error.into()),
             error => Failure::Errno(error.into()),
         }
     }

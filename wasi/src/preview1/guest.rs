@@ -5,13 +5,17 @@
 
 use super::errno::{Errno, Failure};
 use super::functions::FUNCTIONS;
+use crate::canonical::Component;
 use crate::context::{HasWasi, Wasi};
 use crate::files::MAX_PATH;
+use crate::preview3::{self, Tasks};
 use crate::timer::Timer;
-use crate::wait::Wait;
+use crate::wait::{Wait, block_on};
 use crate::work::{Then, Work};
 use std::future::poll_fn;
 use std::ops::Range;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Instant;
 use wfaas_vm::{BoxError, Caller, MaybeFuture, Memory};
 
@@ -47,6 +51,12 @@ pub(crate) trait Calling {
     /// Whether there is a pool for work that may block, and the guest can be suspended meanwhile.
     fn offloads(&mut self) -> bool;
 
+    /// Moves the streams and subtasks of a component, while its guest waits for something else. Whether an error
+    /// of one ends the wait.
+    fn move_others(&mut self, _context: &mut Context<'_>) -> bool {
+        false
+    }
+
     /// The guest's WASI.
     fn wasi(&mut self) -> &mut Wasi {
         self.data().wasi()
@@ -56,8 +66,10 @@ pub(crate) trait Calling {
 /// A call by a guest whose store has data `T`.
 struct Call<'a, T> {
     caller: Caller<'a, T>,
-    /// The memory that the guest exports, once somebody has asked.
+    /// The memory of its values, once somebody has asked.
     memory: Option<Memory>,
+    /// The number of that memory, if it is another one than the guest exports as `memory`.
+    memory_number: u32,
     began: Option<Instant>,
     has_waited: bool,
     transferred: u32,
@@ -66,6 +78,8 @@ struct Call<'a, T> {
     /// What an error number becomes that the function does not tell its guest itself.
     told: fn(Errno) -> Result<u64, BoxError>,
     suspends: Suspends,
+    /// The types of a component, once a call of it waits.
+    component: Option<Arc<Component>>,
 }
 
 /// Whether a call can suspend its guest.
@@ -85,7 +99,7 @@ impl<T: HasWasi> Calling for Call<'_, T> {
     fn memory_and_data(&mut self) -> Result<(&mut [u8], &mut dyn HasWasi), Errno> {
         let memory = match self.memory {
             Some(memory) => memory,
-            None => self.caller.memory().ok_or(Errno::Fault)?,
+            None => memory(&mut self.caller, self.memory_number).ok_or(Errno::Fault)?,
         };
         self.memory = Some(memory);
         let (bytes, data) = self.caller.memory_and_data(memory);
@@ -123,6 +137,11 @@ impl<T: HasWasi> Calling for Call<'_, T> {
             Suspends::Yes => true,
         };
         suspends && self.wasi().files().is_some_and(|files| files.pool().is_some())
+    }
+
+    fn move_others(&mut self, context: &mut Context<'_>) -> bool {
+        let Some(component) = self.component.clone() else { return false };
+        preview3::move_others(self, &component, context)
     }
 }
 
@@ -166,6 +185,7 @@ impl<'a, T: HasWasi> Call<'a, T> {
         Call {
             caller,
             memory: None,
+            memory_number: 0,
             began: None,
             has_waited,
             transferred: 0,
@@ -173,6 +193,7 @@ impl<'a, T: HasWasi> Call<'a, T> {
             result: Errno::Success as u64,
             told: |errno| Ok(errno as u64),
             suspends,
+            component: None,
         }
     }
 
@@ -200,14 +221,30 @@ impl<'a, T: HasWasi> Call<'a, T> {
         }
     }
 
-    /// Stops the clock of the call if the wait is for others who have one of their own.
+    /// Stops the clock of the call if the wait is for others who have one of their own. While other streams and
+    /// subtasks of a component move, the clock goes on: the host may be at work for them.
     fn stop_clock(&mut self, wait: &Wait) -> Option<Stopped> {
         let deadline = self.caller.deadline()?;
-        let stops = wait.is_for_streams() && self.caller.data().stops_clock();
+        let stops =
+            wait.is_for_streams() && self.caller.data().stops_clock() && !self.others_go_on();
         stops.then(|| {
             self.caller.set_deadline(None);
             Stopped { deadline, since: Instant::now() }
         })
+    }
+
+    /// Whether other streams or subtasks move during a wait.
+    fn others_go_on(&mut self) -> bool {
+        self.component.is_some()
+            && self.wasi().resources().look_at_tasks().is_some_and(Tasks::are_waiting)
+    }
+
+    /// The error of another stream or subtask that ends the call.
+    fn failed_meanwhile(&mut self) -> Result<(), BoxError> {
+        match self.component {
+            Some(_) => self.wasi().resources().take_failed().map_or(Ok(()), Err),
+            None => Ok(()),
+        }
     }
 
     /// Ends a wait, and lets the clock go on if it was stopped.
@@ -232,13 +269,19 @@ impl<'a, T: HasWasi> Call<'a, T> {
                     let clock = self.stop_clock(&wait);
                     let ended = wait.block(&mut self);
                     self.start_clock(clock);
+                    self.failed_meanwhile()?;
                     if let Err(errno) = ended {
                         return (self.told)(errno);
                     }
                     self.attempt(name, &function)
                 }
                 Pause::Work(work) => {
-                    let result = work.run()(&mut self);
+                    let finished = self.finish_here(work);
+                    self.failed_meanwhile()?;
+                    let result = match finished {
+                        Ok(then) => then(&mut self),
+                        Err(errno) => Err(errno.into()),
+                    };
                     self.ended(name, result)
                 }
             };
@@ -268,19 +311,22 @@ impl<'a, T: HasWasi> Call<'a, T> {
                     let clock = self.stop_clock(&wait);
                     let mut timer = Timer::default();
                     let ended = poll_fn(|context| {
-                        let polled = wait.poll(self.wasi(), &mut timer, context);
+                        let polled = wait.poll(&mut self, &mut timer, context);
                         was_over_at_once &= polled.is_ready();
                         polled
                     })
                     .await;
                     self.start_clock(clock);
+                    self.failed_meanwhile()?;
                     if let Err(errno) = ended {
                         return (self.told)(errno);
                     }
                     self.attempt(name, &function)
                 }
                 Pause::Work(work) => {
-                    let result = match self.finish(work).await {
+                    let finished = self.finish(work).await;
+                    self.failed_meanwhile()?;
+                    let result = match finished {
                         Ok(then) => then(&mut self),
                         Err(errno) => Err(errno.into()),
                     };
@@ -294,12 +340,38 @@ impl<'a, T: HasWasi> Call<'a, T> {
         }
     }
 
-    /// Has the pool do some work.
+    /// Does some work, or holds the thread until it is done.
+    fn finish_here(&mut self, work: Work) -> Result<Then, Errno> {
+        match work {
+            Work::Blocks(job) => Ok(job()),
+            Work::Awaits(future) => block_on(future, self),
+        }
+    }
+
+    /// Has the pool or others do some work.
     async fn finish(&mut self, work: Work) -> Result<Then, Errno> {
-        let Some(files) = self.wasi().files().cloned() else { return Ok(work.run()) };
-        let Some(pool) = files.pool() else { return Ok(work.run()) };
-        let working = work.begin(pool);
-        poll_fn(|context| working.poll(context)).await
+        let files = self.wasi().files().cloned();
+        let mut working = work.begin(files.as_ref().and_then(|files| files.pool()));
+        poll_fn(|context| {
+            if self.move_others(context) {
+                return Poll::Ready(Err(Errno::Intr)); // the call ends with the error
+            }
+            let polled = working.poll(context);
+            if polled.is_pending() && working.is_others() {
+                self.wasi().flush();
+            }
+            polled
+        })
+        .await
+    }
+}
+
+/// The memory of a guest with this number: the one that it exports as `memory`, or another one of a component.
+#[inline]
+pub(crate) fn memory<T: HasWasi>(caller: &mut Caller<'_, T>, number: u32) -> Option<Memory> {
+    match number {
+        0 => caller.memory(),
+        number => caller.memory_at(number),
     }
 }
 
@@ -324,7 +396,7 @@ pub(super) fn call_async<'a, T: HasWasi + Send>(
     name: &'static str,
     function: impl Fn(&mut Guest<'_>) -> Result<(), Failure> + Send + 'a,
 ) -> MaybeFuture<'a, Result<u32, BoxError>> {
-    match call_or_pause(Call::new(caller), name, &function) {
+    match call_or_pause(Call::new(caller), name, None, &function) {
         Begun::Ended(result) => MaybeFuture::Ready(result.map(|errno| errno as u32)),
         Begun::Suspends(call, pause) => MaybeFuture::Future(Box::new(async move {
             call.suspend(pause, name, function).await.map(|errno| errno as u32)
@@ -332,21 +404,29 @@ pub(super) fn call_async<'a, T: HasWasi + Send>(
     }
 }
 
-/// The same of a function of a component, with [its result](Calling::result).
-pub(crate) fn call_component<'a, T: HasWasi + Send>(
+/// The same of a function of a component, with [its result](Calling::result). The first attempt only borrows the
+/// function; `again` makes the one that is called after a wait. With the types of the `component`, its other streams
+/// and subtasks move during a wait. Its values are in the memory with number `memory`.
+pub(crate) fn call_component<'a, T: HasWasi + Send, F>(
     caller: Caller<'a, T>,
-    name: &'static str,
-    function: impl Fn(&mut Guest<'_>) -> Result<(), Failure> + Send + 'a,
-) -> MaybeFuture<'a, Result<u64, BoxError>> {
+    (name, memory): (&'static str, u32),
+    component: Option<&Arc<Component>>,
+    function: impl Fn(&mut Guest<'_>) -> Result<(), Failure>,
+    again: impl FnOnce() -> F,
+) -> MaybeFuture<'a, Result<u64, BoxError>>
+where
+    F: Fn(&mut Guest<'_>) -> Result<(), Failure> + Send + 'a,
+{
     let mut call = Call::new(caller);
+    call.memory_number = memory;
     call.told = |errno| match errno {
         Errno::Intr => Ok(0), // the call is over: nobody reads it
         errno => Err(format!("the wait of a component failed: {errno:?}").into()),
     };
-    match call_or_pause(call, name, &function) {
+    match call_or_pause(call, name, component, &function) {
         Begun::Ended(result) => MaybeFuture::Ready(result),
         Begun::Suspends(call, pause) => {
-            MaybeFuture::Future(Box::new(call.suspend(pause, name, function)))
+            MaybeFuture::Future(Box::new(call.suspend(pause, name, again())))
         }
     }
 }
@@ -362,10 +442,15 @@ enum Begun<'a, T> {
 fn call_or_pause<'a, T: HasWasi>(
     mut call: Call<'a, T>,
     name: &'static str,
+    component: Option<&Arc<Component>>,
     function: &impl Fn(&mut Guest<'_>) -> Result<(), Failure>,
 ) -> Begun<'a, T> {
     call.suspends = Suspends::Perhaps;
-    match call.attempt(name, function) {
+    let attempt = call.attempt(name, function);
+    if matches!(attempt, Attempt::Pauses(_)) {
+        call.component = component.cloned();
+    }
+    match attempt {
         Attempt::Ended(result) => Begun::Ended(result),
         Attempt::Pauses(pause) if call.caller.can_wait() => Begun::Suspends(call, pause),
         Attempt::Pauses(pause) => {

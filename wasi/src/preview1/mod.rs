@@ -30,13 +30,13 @@ mod storage;
 mod streams;
 mod unstable;
 
-pub(crate) use clocks::{monotonic, now};
+pub(crate) use clocks::{clock_now, now};
 pub(crate) use errno::{Errno, Failure};
 pub(crate) use flags::Flags;
 pub use functions::{FUNCTIONS, Support, WasiFunction, support};
-pub(crate) use guest::{Guest, call_component};
+pub(crate) use guest::{Calling, Guest, call_component, memory};
 pub use process::Exit;
-pub(crate) use process::random;
+pub(crate) use process::host_random;
 pub(crate) use rights::Rights;
 
 use crate::context::HasWasi;

@@ -47,13 +47,14 @@ pub(super) fn path_open(
         directory: open_flags & DIRECTORY != 0,
         follow: follow(dir_flags),
     };
+    let origin = guest.wasi().table.origin(fd, &path, options.read, options.write);
     let blocks = directory.blocks();
     work(
         guest,
         blocks,
         move || directory.open(&path, options),
         move |guest, node| {
-            let descriptor = descriptor(node?, base, inheriting, flags);
+            let descriptor = Descriptor { origin, ..descriptor(node?, base, inheriting, flags) };
             let number = guest.wasi().table.insert(descriptor)?;
             Ok(guest::write_u32(guest, opened, number)?)
         },

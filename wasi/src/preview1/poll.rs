@@ -4,8 +4,11 @@ use super::clocks;
 use super::errno::{Errno, Failure};
 use super::guest::{self, Guest, GuestPtr, u32_at, u64_at};
 use super::rights::Rights;
+use crate::files::File;
 use crate::table::{Descriptor, Object};
 use crate::wait::{self, Events, Wait, Watched};
+use crate::work::work;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Most subscriptions of one call.
@@ -83,12 +86,37 @@ pub(super) fn poll(
         wanted.push(subscription(guest, subscriptions.element(index, layout.bytes)?, layout)?);
     }
     let happened = happened(guest, &wanted)?;
-    if happened.is_empty() {
+    if happened.events.is_empty() {
         return Err(wait_for(guest, &wanted).into());
     }
+    let Happened { events: mut told, files } = happened;
+    let blocks = files.iter().any(|(_, file, _)| file.blocks());
+    // A file is always ready, but its size may be asked for over a network.
+    let sizes = move || {
+        let left = |file: &dyn File, position: u64| {
+            file.stat().map_or(0, |stat| stat.size.saturating_sub(position))
+        };
+        let sized = files.iter().map(|(index, file, position)| (*index, left(&**file, *position)));
+        sized.collect::<Vec<_>>()
+    };
+    work(guest, blocks, sizes, move |guest, sizes| {
+        for (index, size) in sizes {
+            set_available(&mut told[index], size);
+        }
+        store(guest, &told, events, stored)
+    })
+}
+
+/// Tells the guest what has happened.
+fn store(
+    guest: &mut Guest<'_>,
+    told: &[Event],
+    events: GuestPtr,
+    stored: GuestPtr,
+) -> Result<(), Failure> {
     let mut number = 0;
-    for event in happened {
-        guest::write(guest, events.element(number, EVENT_BYTES)?, &event)?;
+    for event in told {
+        guest::write(guest, events.element(number, EVENT_BYTES)?, event)?;
         number += 1;
     }
     Ok(guest::write_u32(guest, stored, number)?)
@@ -137,10 +165,18 @@ fn wake_time(guest: &mut Guest<'_>, record: &[u8]) -> Result<Option<Instant>, Er
     Ok(guest.began().checked_add(Duration::from_nanos(timeout)))
 }
 
+/// Events that have something to tell, and those of them that are about reading a file: the event's index, the
+/// file, and the bytes before the next one that is read.
+#[derive(Default)]
+struct Happened {
+    events: Vec<Event>,
+    files: Vec<(usize, Arc<dyn File>, u64)>,
+}
+
 /// The events of all subscriptions that have something to tell now.
-fn happened(guest: &mut Guest<'_>, subscriptions: &[Subscription]) -> Result<Vec<Event>, Errno> {
+fn happened(guest: &mut Guest<'_>, subscriptions: &[Subscription]) -> Result<Happened, Errno> {
     let now = Instant::now();
-    let mut events = Vec::new();
+    let mut all = Happened::default();
     for subscription in subscriptions {
         let happened = match subscription.wanted {
             Err(_) => true,
@@ -150,10 +186,15 @@ fn happened(guest: &mut Guest<'_>, subscriptions: &[Subscription]) -> Result<Vec
             }
         };
         if happened {
-            events.push(event(guest, subscription));
+            if let Ok(Wanted::Descriptor(fd, Direction::Read)) = subscription.wanted
+                && let Object::File { file, position } = &guest.wasi().table.get(fd)?.object
+            {
+                all.files.push((all.events.len(), file.clone(), *position));
+            }
+            all.events.push(event(guest, subscription));
         }
     }
-    Ok(events)
+    Ok(all)
 }
 
 /// The descriptor of this process that is waited for, if it is one.
@@ -202,22 +243,25 @@ fn event(guest: &mut Guest<'_>, subscription: &Subscription) -> Event {
         Err(errno) => event[8..10].copy_from_slice(&(errno as u16).to_le_bytes()),
         Ok(Wanted::Descriptor(fd, Direction::Read)) => {
             let available = guest.wasi().table.get(fd).map_or(0, |one| available(&one.object));
-            event[16..24].copy_from_slice(&available.to_le_bytes());
+            set_available(&mut event, available);
         }
         Ok(Wanted::Descriptor(_, Direction::Write) | Wanted::Time(_)) => {}
     }
     event
 }
 
-/// Bytes that can be read without waiting, as far as that is known. A file is always ready, and an open
-/// one is asked for its size without looking at the disk.
+fn set_available(event: &mut Event, bytes: u64) {
+    event[16..24].copy_from_slice(&bytes.to_le_bytes());
+}
+
+/// Bytes that can be read without waiting, as far as that is known. Those of a file are asked for later.
 fn available(object: &Object) -> u64 {
     match object {
         Object::Input(input) => input.available().unwrap_or(0),
-        Object::File { file, position } => {
-            file.stat().map_or(0, |stat| stat.size.saturating_sub(*position))
-        }
         Object::Connection(connection) => rustix::io::ioctl_fionread(connection).unwrap_or(0),
-        Object::Output(_) | Object::Directory { .. } | Object::Listener(_) => 0,
+        Object::File { .. }
+        | Object::Output(_)
+        | Object::Directory { .. }
+        | Object::Listener(_) => 0,
     }
 }

@@ -41,7 +41,7 @@ pub(super) fn random_get(guest: &mut Guest<'_>, buf: GuestPtr, len: u32) -> Resu
     for _ in 0..MAX_CHUNKS {
         let start = *guest.transferred();
         let wanted = &mut bytes[..CHUNK.min(len - start) as usize];
-        random(wanted)?;
+        guest.wasi().sources.random(wanted)?;
         guest::write(guest, buf.add(start)?, wanted)?;
         *guest.transferred() += wanted.len() as u32;
         if *guest.transferred() == len {
@@ -51,8 +51,8 @@ pub(super) fn random_get(guest: &mut Guest<'_>, buf: GuestPtr, len: u32) -> Resu
     if guest.interrupted() { Err(Errno::Intr.into()) } else { Err(Wait::Turn.into()) }
 }
 
-/// Fills bytes with random ones.
-pub(crate) fn random(bytes: &mut [u8]) -> Result<(), Errno> {
+/// Fills bytes with random ones of this host's.
+pub(crate) fn host_random(bytes: &mut [u8]) -> Result<(), Errno> {
     let mut done = 0;
     while done < bytes.len() {
         match getrandom(&mut bytes[done..], GetRandomFlags::empty()) {

@@ -35,10 +35,14 @@ enum Direction {
 
 fn ready(guest: &mut Guest<'_>, fd: u32, direction: Direction) -> Result<Ready, Failure> {
     let descriptor = guest.wasi().table.get(fd)?;
-    let waits = |wait: Wait| -> Failure {
-        if descriptor.flags.has(Flags::NONBLOCK) { Errno::Again.into() } else { wait.into() }
-    };
+    let is_patient = !descriptor.flags.has(Flags::NONBLOCK);
+    let waits =
+        |wait: Wait| -> Failure { if is_patient { wait.into() } else { Errno::Again.into() } };
     if descriptor.is_awaited() {
+        if !is_patient {
+            // A guest that asks again and again never waits.
+            guest.wasi().flush();
+        }
         return Err(waits(Wait::stream(fd)));
     }
     let watched = match direction {
@@ -168,6 +172,7 @@ fn write_once(guest: &mut Guest<'_>, fd: u32, part: GuestSlice) -> Result<u32, F
         Err(WriteError::Os(error)) => Err(Errno::from(error).into()),
         Err(WriteError::Limit(limit)) => Err(Failure::End(limit.into())),
         Err(WriteError::Stream(error)) => Err(Failure::End(error)),
+        Err(WriteError::Socket(_)) => Err(Errno::Io.into()),
         Err(WriteError::NoOutput) => Err(Errno::Badf.into()),
     }
 }

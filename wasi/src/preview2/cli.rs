@@ -58,7 +58,7 @@ fn output(host: &mut Host<'_, '_>, fd: u32) -> Result<Value, Stop> {
 /// A terminal. Nothing is known of it but that it is one.
 struct Terminal;
 
-fn terminal(host: &mut Host<'_, '_>, fd: u32) -> Result<Value, Stop> {
+pub(crate) fn terminal(host: &mut Host<'_, '_>, fd: u32) -> Result<Value, Stop> {
     let descriptor = match host.wasi().table.get(fd).map(|found| &found.object) {
         Ok(Object::Input(input)) => input.descriptor(),
         Ok(Object::Output(output)) => output.descriptor(),
@@ -70,7 +70,7 @@ fn terminal(host: &mut Host<'_, '_>, fd: u32) -> Result<Value, Stop> {
     Ok(Value::some(Value::Handle(host.resources().insert(Terminal)?)))
 }
 
-fn get_environment(host: &mut Host<'_, '_>, _: &[Value]) -> Result<Value, Stop> {
+pub(crate) fn get_environment(host: &mut Host<'_, '_>, _: &[Value]) -> Result<Value, Stop> {
     let mut pairs = Vec::new();
     let mut hidden = HashSet::new();
     let pair = |name: &str, value: &str| {
@@ -86,18 +86,18 @@ fn get_environment(host: &mut Host<'_, '_>, _: &[Value]) -> Result<Value, Stop> 
     Ok(Value::List(pairs))
 }
 
-fn get_arguments(host: &mut Host<'_, '_>, _: &[Value]) -> Result<Value, Stop> {
+pub(crate) fn get_arguments(host: &mut Host<'_, '_>, _: &[Value]) -> Result<Value, Stop> {
     let args = host.wasi().environment().args();
     Ok(Value::List(args.iter().cloned().map(Value::String).collect()))
 }
 
-fn exit(_: &mut Host<'_, '_>, args: &[Value]) -> Result<Value, Stop> {
+pub(crate) fn exit(_: &mut Host<'_, '_>, args: &[Value]) -> Result<Value, Stop> {
     let [status] = super::args(args)?;
     let (failed, _) = status.variant()?;
     Err(Stop::end(Exit { code: failed }))
 }
 
-fn exit_with_code(_: &mut Host<'_, '_>, args: &[Value]) -> Result<Value, Stop> {
+pub(crate) fn exit_with_code(_: &mut Host<'_, '_>, args: &[Value]) -> Result<Value, Stop> {
     let [code] = super::args(args)?;
     Err(Stop::end(Exit { code: code.u8()?.into() }))
 }

@@ -2,7 +2,7 @@
 
 use super::host::{Function, Host, Interface, Stop};
 use crate::canonical::Value;
-use crate::files;
+use crate::{files, sockets};
 
 pub(super) const ERROR: Interface = Interface {
     name: "wasi:io/error@0.2",
@@ -16,18 +16,26 @@ pub struct IoError {
     pub message: String,
     /// The error of a file's stream.
     pub(crate) file: Option<files::Error>,
+    /// The error of a socket's stream.
+    pub(crate) socket: Option<sockets::Error>,
 }
 
 impl IoError {
     /// An error with this message.
     pub fn new(message: impl Into<String>) -> IoError {
-        IoError { message: message.into(), file: None }
+        IoError { message: message.into(), file: None, socket: None }
     }
 }
 
 impl From<files::Error> for IoError {
     fn from(error: files::Error) -> IoError {
-        IoError { message: error.to_string(), file: Some(error) }
+        IoError { file: Some(error), ..IoError::new(error.to_string()) }
+    }
+}
+
+impl From<sockets::Error> for IoError {
+    fn from(error: sockets::Error) -> IoError {
+        IoError { socket: Some(error), ..IoError::new(error.to_string()) }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Host functions of interfaces, and what they reach.
 
 use super::link::Lowered;
-use crate::canonical::{Lower, Resources, Slice, Value, Violation};
+use crate::canonical::{Component, Lower, Resources, Slice, Value, Violation};
 use crate::context::{HasWasi, Wasi};
 use crate::preview1::{Failure, Guest, now};
 use crate::stdio::{WriteError, Written};
@@ -50,6 +50,14 @@ impl Interface {
 }
 
 impl Stop {
+    /// The error that ends the guest; a wait is none that anybody asks for here.
+    pub(crate) fn into_error(self) -> BoxError {
+        match self.0 {
+            Failure::End(error) => error,
+            other => format!("a wait where there is none: {other:?}").into(),
+        }
+    }
+
     /// Ends the guest's call.
     pub fn end(error: impl Into<BoxError>) -> Stop {
         Stop(Failure::End(error.into()))
@@ -65,12 +73,12 @@ impl Stop {
         super::poll::wait_for(host, &[handle])
     }
 
-    pub(super) fn events(events: Events) -> Stop {
+    pub(crate) fn events(events: Events) -> Stop {
         Stop(Wait::For(events).into())
     }
 
     /// Lets others have their turn.
-    pub(super) fn turn() -> Stop {
+    pub(crate) fn turn() -> Stop {
         Stop(Wait::Turn.into())
     }
 }
@@ -102,7 +110,7 @@ impl std::fmt::Debug for Host<'_, '_> {
 }
 
 impl<'a, 'g> Host<'a, 'g> {
-    pub(super) fn new(
+    pub(crate) fn new(
         guest: &'a mut Guest<'g>,
         call: &'a Arc<Lowered>,
         result_at: u32,
@@ -138,7 +146,8 @@ impl<'a, 'g> Host<'a, 'g> {
                 return Ok(());
             }
             match self.guest.wasi().write(2, bytes) {
-                Ok(Written { bytes: 0, .. }) | Err(WriteError::Os(_) | WriteError::NoOutput) => {
+                Ok(Written { bytes: 0, .. })
+                | Err(WriteError::Os(_) | WriteError::Socket(_) | WriteError::NoOutput) => {
                     return Ok(()); // nobody takes it
                 }
                 Ok(Written { bytes: written, event }) => {
@@ -181,7 +190,7 @@ impl<'a, 'g> Host<'a, 'g> {
     }
 
     /// The time of a clock in nanoseconds, as the guest sees it.
-    pub(super) fn now(&mut self, clock: ClockId) -> Result<u64, Stop> {
+    pub(crate) fn now(&mut self, clock: ClockId) -> Result<u64, Stop> {
         Ok(now(self.guest, clock)?)
     }
 
@@ -210,9 +219,42 @@ impl<'a, 'g> Host<'a, 'g> {
         Err(begun.err().map_or_else(Stop::turn, Stop))
     }
 
-    /// Lowers the result of the call.
-    pub(super) fn finish(&mut self, value: Value) -> Result<(), Stop> {
-        let (call, at) = (self.call.clone(), self.result_at);
+    /// Waits for a future, then does `then` with its output. It is the guest's own time, and a call that ends
+    /// meanwhile drops the future.
+    pub fn wait<R: Send + 'static>(
+        &mut self,
+        future: impl Future<Output = R> + Send + 'static,
+        then: impl FnOnce(&mut Host<'_, '_>, R) -> Result<Value, Stop> + Send + 'static,
+    ) -> Stop {
+        let (call, result_at) = (self.call.clone(), self.result_at);
+        Stop(work::wait(future, move |guest, output| {
+            let mut host = Host::new(guest, &call, result_at);
+            let value = then(&mut host, output).map_err(|stop| stop.0)?;
+            host.finish(value).map_err(|stop| stop.0)
+        }))
+    }
+
+    /// The types of the component.
+    pub(crate) fn component(&self) -> Arc<Component> {
+        self.call.component.clone()
+    }
+
+    /// Where the function goes on after its waits: zero at first.
+    pub fn progress(&mut self) -> &mut u64 {
+        self.guest.progress()
+    }
+
+    /// Lowers the result of the call. One that was lowered with `async` has it lowered later.
+    pub(crate) fn finish(&mut self, value: Value) -> Result<(), Stop> {
+        let (call, at) = (self.call, self.result_at);
+        let value = match call.adapter {
+            Some(adapt) => adapt(value),
+            None => value,
+        };
+        if call.is_async {
+            self.resources().tasks().value = Some(value);
+            return Ok(());
+        }
         let component = &*call.component;
         let ty = call.function().result;
         let Some(ty) = ty else { return Ok(()) };
@@ -230,6 +272,7 @@ impl<'a, 'g> Host<'a, 'g> {
                 let pending = lower.store(ty, value, at).map_err(|error| call.named(error))?;
                 let request = pending.as_ref().map_or(0, |pending| pending.request(component));
                 resources.pending = pending;
+                resources.status = 0;
                 request
             }
         };

@@ -1,6 +1,8 @@
-//! Input streams: a standard stream, bytes of the embedder's, or a file.
+//! Input streams: a standard stream, bytes of the embedder's, a file, or a socket.
 
-use crate::files::File;
+use super::IoError;
+use crate::files::{self, File};
+use crate::sockets::{self, Direction, Socket};
 use crate::stdio::{Input, ReadError};
 use crate::table::{Object, Table};
 use crate::wait::Watched;
@@ -13,27 +15,29 @@ use wfaas_vm::BoxError;
 pub struct InputStream {
     pub(super) source: Source,
     /// Whether the guest's clock stands still while it waits for the other side.
-    pub(super) stops_clock: bool,
+    pub(crate) stops_clock: bool,
 }
 
 #[derive(Debug)]
-pub(super) enum Source {
+pub(crate) enum Source {
     /// A standard stream, by its descriptor in preview1's table.
     Descriptor(u32),
     /// The embedder's.
     Input(Input),
     /// A file, from an offset on.
     File { file: Arc<dyn File>, offset: u64 },
+    /// A connection.
+    Socket(Arc<dyn Socket>),
 }
 
 /// Result of a read.
-pub(super) enum Found {
+pub(crate) enum Found {
     Bytes(Vec<u8>),
     /// Nothing yet.
     Nothing,
     End,
-    /// The process's stream refused: the guest is told.
-    Failed(rustix::io::Errno),
+    /// The system refused: the guest is told.
+    Failed(IoError),
     /// An error that ends the guest's call.
     Ends(BoxError),
 }
@@ -50,13 +54,13 @@ impl InputStream {
         InputStream { stops_clock: true, ..InputStream::new(input) }
     }
 
-    pub(super) fn of(source: Source) -> InputStream {
+    pub(crate) fn of(source: Source) -> InputStream {
         let stops_clock = matches!(source, Source::Descriptor(_));
         InputStream { source, stops_clock }
     }
 
     /// Reads what is there, at most `most` bytes. Not of a file.
-    pub(super) fn read(&mut self, table: &mut Table, most: usize) -> Found {
+    pub(crate) fn read(&mut self, table: &mut Table, most: usize) -> Found {
         let input = match &mut self.source {
             Source::Input(input) => input,
             Source::Descriptor(fd) => match table.get(*fd).map(|found| &mut found.object) {
@@ -64,6 +68,7 @@ impl InputStream {
                 _ => return Found::End,
             },
             Source::File { .. } => return Found::End,
+            Source::Socket(socket) => return receive(&**socket, most),
         };
         if input.poll(&mut Context::from_waker(Waker::noop())).is_pending() {
             return Found::Nothing;
@@ -77,13 +82,13 @@ impl InputStream {
                 Found::Bytes(bytes)
             }
             Err(ReadError::Os(rustix::io::Errno::INTR)) => Found::Nothing,
-            Err(ReadError::Os(error)) => Found::Failed(error),
+            Err(ReadError::Os(error)) => Found::Failed(files::Error::from(error).into()),
             Err(ReadError::Stream(error)) => Found::Ends(error),
         }
     }
 
     /// Ready when a read takes no wait for the other side of a stream.
-    pub(super) fn poll(&mut self, table: &mut Table, context: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll(&mut self, table: &mut Table, context: &mut Context<'_>) -> Poll<()> {
         match &mut self.source {
             Source::Input(input) => input.poll(context),
             Source::Descriptor(fd) => match table.get(*fd).map(|found| &mut found.object) {
@@ -91,6 +96,7 @@ impl InputStream {
                 _ => Poll::Ready(()),
             },
             Source::File { .. } => Poll::Ready(()),
+            Source::Socket(socket) => socket.poll_ready(Direction::Receive, context),
         }
     }
 
@@ -98,7 +104,24 @@ impl InputStream {
     pub(super) fn watched(&self, table: &mut Table) -> Option<Watched> {
         match &self.source {
             Source::Descriptor(fd) => table.get(*fd).ok()?.readable(),
-            Source::Input(_) | Source::File { .. } => None,
+            Source::Input(_) | Source::File { .. } | Source::Socket(_) => None,
         }
+    }
+}
+
+/// Reads of a connection, which is ready or not.
+fn receive(socket: &dyn Socket, most: usize) -> Found {
+    if most == 0 {
+        return Found::Bytes(Vec::new()); // none is not the end
+    }
+    let mut bytes = vec![0; most];
+    match socket.receive(&mut bytes) {
+        Ok(0) => Found::End,
+        Ok(len) => {
+            bytes.truncate(len);
+            Found::Bytes(bytes)
+        }
+        Err(sockets::Error::WouldBlock) => Found::Nothing,
+        Err(error) => Found::Failed(error.into()),
     }
 }

@@ -1,42 +1,57 @@
 //! Linking: a host function for each import of a fused module.
 
-use super::host::{Function, Host, HostFn, Interface, Stop};
-use crate::canonical::{Component, Lift, MAX_FLAT_PARAMS, Resources, Value, Violation};
+use super::direct::{self, Direct};
+use super::host::{Function, Host, HostFn, Interface};
+use super::pieces::Pieces;
+use crate::canonical::{
+    Component, Lift, MAX_FLAT_ASYNC_PARAMS, MAX_FLAT_PARAMS, Resources, Value, Violation,
+};
 use crate::context::HasWasi;
-use crate::preview1::{Failure, call_component};
+use crate::preview1::{Failure, call_component, memory};
+use crate::preview3::{self, Site};
 use std::sync::Arc;
 use wfaas_vm::component::{
-    self, Bindings, FunctionIndex, FunctionName, ImportKind, ResourceIndex, StringEncoding,
+    self, Bindings, Builtin, FunctionIndex, FunctionName, ImportKind, ResourceIndex, StringEncoding,
 };
 use wfaas_vm::{BoxError, Caller, ExternType, FuncType, Linker, MaybeFuture, Module, ValType};
 
 /// A lowered import, and its implementation.
-pub(super) struct Lowered {
-    pub(super) component: Arc<Component>,
+pub(crate) struct Lowered {
+    pub(crate) component: Arc<Component>,
     ty: FunctionIndex,
-    pub(super) encoding: StringEncoding,
+    pub(crate) encoding: StringEncoding,
     pub(super) stores_result: bool,
+    /// Whether it is lowered with `async`.
+    pub(super) is_async: bool,
     /// Core parameters before the address of the result.
-    params: usize,
+    pub(crate) params: usize,
+    /// Whether these are the parameters, and not the address of a block.
+    pub(super) are_flat: bool,
+    /// The number of the memory that its values are in.
+    memory: u32,
     name: FunctionName,
     function: Function,
+    /// Adapts its results.
+    pub(super) adapter: Option<preview3::Adapter>,
+    /// Its direct implementation, if it has one for the declared type.
+    direct: Option<direct::Prepared>,
 }
 
 impl Lowered {
-    pub(super) fn function(&self) -> &component::Function {
+    pub(crate) fn function(&self) -> &component::Function {
         &self.component.bindings().functions[self.ty.index()]
     }
 
     /// Puts the function's name into an error that has none.
-    pub(super) fn named(&self, violation: Violation) -> Violation {
+    pub(crate) fn named(&self, violation: Violation) -> Violation {
         match violation {
             Violation::Type { .. } => Violation::Type { function: shown(&self.name) },
             other => other,
         }
     }
 
-    fn named_failure(&self, stop: Stop) -> Failure {
-        match stop.0 {
+    pub(crate) fn named_failure(&self, failure: Failure) -> Failure {
+        match failure {
             Failure::End(error) => match error.downcast::<Violation>() {
                 Ok(violation) => Failure::End(self.named(*violation).into()),
                 Err(error) => Failure::End(error),
@@ -45,14 +60,42 @@ impl Lowered {
         }
     }
 
-    fn lift<T: HasWasi>(
+    /// Calls the implementation, and lowers its result.
+    pub(crate) fn call(&self, host: &mut Host<'_, '_>, args: &[Value]) -> Result<(), Failure> {
+        let call: HostFn = self.function.call;
+        let value = call(host, args).map_err(|stop| self.named_failure(stop.0))?;
+        host.finish(value).map_err(|stop| stop.0)
+    }
+
+    fn find_direct(&mut self, all: &[&[Direct]]) {
+        if self.are_flat && !self.is_async {
+            let (component, encoding) = (&self.component, self.encoding);
+            self.direct = direct::prepare(all, &self.name, component, self.function(), encoding);
+        }
+    }
+
+    /// Calls the direct implementation; `None` if there is none, or it declines.
+    fn call_directly<T: HasWasi>(
+        &self,
+        caller: &mut Caller<'_, T>,
+        cells: &[u64],
+    ) -> Option<Result<u64, BoxError>> {
+        let direct = self.direct.as_ref()?;
+        let (memory, data) = memory_and_data(caller, self.memory);
+        direct.call(memory, data.wasi(), cells)
+    }
+
+    pub(crate) fn lift<T: HasWasi>(
         &self,
         caller: &mut Caller<'_, T>,
         cells: &[u64],
     ) -> Result<Vec<Value>, Violation> {
-        with_guest(caller, |memory, resources| {
-            Lift::new(&self.component, memory, resources, self.encoding)
-                .params(self.function(), cells)
+        with_guest(caller, self.memory, |memory, resources| {
+            Lift::new(&self.component, memory, resources, self.encoding).params(
+                self.function(),
+                self.are_flat,
+                cells,
+            )
         })
     }
 }
@@ -83,17 +126,19 @@ pub fn missing(bindings: &Bindings, interfaces: &[&[&Interface]]) -> Vec<String>
 /// Whether the interfaces have what is imported. Intrinsics of the canonical ABI are always there.
 pub fn provides(import: &component::Import, interfaces: &[&[&Interface]]) -> bool {
     match &import.kind {
-        ImportKind::Lowered { name, is_async, .. } => !is_async && find(interfaces, name).is_some(),
+        ImportKind::Lowered { name, .. } => find(interfaces, name).is_some(),
         _ => true,
     }
 }
 
 /// Defines the imports of a component's fused module. One that no interface has ends the call, with its name.
+/// Functions that are `direct`, too, are tried so first.
 pub fn link<T: HasWasi + Send>(
     linker: &mut Linker<T>,
     module: &Module,
     component: &Arc<Component>,
     interfaces: &[&[&Interface]],
+    direct: &[&[Direct]],
 ) {
     for (import, (_, _, ty)) in component.bindings().imports.iter().zip(module.imports()) {
         let ExternType::Func(ty) = ty else { continue };
@@ -104,15 +149,33 @@ pub fn link<T: HasWasi + Send>(
         let names = (import.module.as_str(), import.field.as_str());
         match &import.kind {
             ImportKind::Lowered { name, ty: function, encoding, is_async, .. } => {
-                match find(interfaces, name).filter(|_| !is_async) {
+                match find(interfaces, name) {
                     Some(found) => {
-                        let lowered = lowered(component, *function, *encoding, name, *found);
-                        link_lowered(linker, names, ty, lowered);
+                        let mut lowered =
+                            lowered(component, *function, *encoding, name, *found, *is_async);
+                        lowered.memory = import.memory;
+                        lowered.find_direct(direct);
+                        let lowered = Arc::new(lowered);
+                        match is_async {
+                            false => link_lowered(linker, names, ty, lowered),
+                            true => preview3::link_async(linker, names, ty, lowered),
+                        }
                     }
                     None => link_missing(linker, names, ty, shown(name)),
                 }
             }
-            ImportKind::ReallocNext => link_realloc_next(linker, names, ty, component.clone()),
+            ImportKind::Builtin(Builtin::TaskReturn { ty: function, encoding }) => {
+                let name = FunctionName { name: "task.return".to_owned(), ..Default::default() };
+                let function = (*function, preview3::TASK_RETURN);
+                let lowered = lowered(component, function.0, *encoding, &name, function.1, false);
+                link_lowered(linker, names, ty, Arc::new(lowered));
+            }
+            ImportKind::Builtin(builtin) => {
+                preview3::link(linker, names, ty, component.clone(), *builtin);
+            }
+            ImportKind::ReallocNext => {
+                link_realloc_next(linker, names, ty, component.clone(), import.memory);
+            }
             ImportKind::ResourceNew(resource) => {
                 intrinsic(linker, names, ty, *resource, |resources, ty, rep| {
                     Ok(resources.new_guest(ty, rep)?.into())
@@ -139,15 +202,30 @@ fn lowered(
     encoding: StringEncoding,
     name: &FunctionName,
     function: Function,
-) -> Arc<Lowered> {
+    is_async: bool,
+) -> Lowered {
     let of = &component.bindings().functions[ty.index()];
-    let params = match component.flat_params(of) {
-        flat @ 0..=MAX_FLAT_PARAMS => flat as usize,
-        _ => 1,
-    };
+    let max_flat = if is_async { MAX_FLAT_ASYNC_PARAMS } else { MAX_FLAT_PARAMS };
+    let flat = component.flat_params(of);
+    let are_flat = flat <= max_flat;
+    let params = if are_flat { flat as usize } else { 1 };
     let stores_result = component.stores_result(of);
-    let (component, name) = (component.clone(), name.clone());
-    Arc::new(Lowered { component, ty, encoding, stores_result, params, name, function })
+    let (component, name, adapter) = (component.clone(), name.clone(), preview3::adapter(name));
+    let (direct, memory) = (None, 0);
+    Lowered {
+        component,
+        ty,
+        encoding,
+        stores_result,
+        is_async,
+        params,
+        are_flat,
+        memory,
+        name,
+        function,
+        adapter,
+        direct,
+    }
 }
 
 fn link_lowered<T: HasWasi + Send>(
@@ -157,19 +235,47 @@ fn link_lowered<T: HasWasi + Send>(
     lowered: Arc<Lowered>,
 ) {
     linker.func_new_maybe_async(module, field, ty, move |mut caller, cells| {
+        if let Some(called) = lowered.call_directly(&mut caller, cells) {
+            return MaybeFuture::Ready(called);
+        }
+        let result_at = cells.get(lowered.params).copied().unwrap_or_default() as u32;
         let args = match lowered.lift(&mut caller, cells) {
             Ok(args) => args,
+            Err(Violation::TooLarge) => return call_in_pieces(caller, &lowered, cells, result_at),
             Err(violation) => return MaybeFuture::Ready(Err(lowered.named(violation).into())),
         };
-        let result_at = cells.get(lowered.params).copied().unwrap_or_default() as u32;
-        let (lowered, function) = (lowered.clone(), lowered.function);
-        call_component(caller, function.name, move |guest| {
-            let call: HostFn = function.call;
-            let mut host = Host::new(guest, &lowered, result_at);
-            let value = call(&mut host, &args).map_err(|stop| lowered.named_failure(stop))?;
-            host.finish(value).map_err(|stop| stop.0)
-        })
+        call_component(
+            caller,
+            (lowered.function.name, lowered.memory),
+            Some(&lowered.component),
+            |guest| lowered.call(&mut Host::new(guest, &lowered, result_at), &args),
+            || {
+                let (lowered, args) = (lowered.clone(), args.clone());
+                move |guest| lowered.call(&mut Host::new(guest, &lowered, result_at), &args)
+            },
+        )
     });
+}
+
+/// Calls a function whose values are too many to lift them at once. Whether they are too many for any call is seen then.
+#[cold]
+fn call_in_pieces<'a, T: HasWasi + Send>(
+    caller: Caller<'a, T>,
+    lowered: &Arc<Lowered>,
+    cells: &[u64],
+    result_at: u32,
+) -> MaybeFuture<'a, Result<u64, BoxError>> {
+    let pieces = Pieces::new(lowered, cells);
+    call_component(
+        caller,
+        (lowered.function.name, lowered.memory),
+        Some(&lowered.component),
+        |guest| pieces.call(guest, result_at),
+        || {
+            let pieces = pieces.clone();
+            move |guest| pieces.call(guest, result_at)
+        },
+    )
 }
 
 fn link_missing<T: HasWasi + Send>(
@@ -188,9 +294,11 @@ fn link_realloc_next<T: HasWasi + Send>(
     (module, field): (&str, &str),
     ty: FuncType,
     component: Arc<Component>,
+    memory: u32,
 ) {
     linker.func_new_maybe_async(module, field, ty, move |mut caller, cells| {
-        MaybeFuture::Ready(fill_next(&mut caller, &component, first(cells)).map_err(Into::into))
+        let filled = fill_next(&mut caller, &component, memory, first(cells));
+        MaybeFuture::Ready(filled.map_err(Into::into))
     });
 }
 
@@ -198,16 +306,12 @@ fn link_realloc_next<T: HasWasi + Send>(
 fn fill_next<T: HasWasi>(
     caller: &mut Caller<'_, T>,
     component: &Component,
+    number: u32,
     at: u32,
 ) -> Result<u64, Violation> {
-    let memory = caller.memory().ok_or(Violation::OutOfBounds)?;
+    let memory = memory(caller, number).ok_or(Violation::OutOfBounds)?;
     let (memory, data) = caller.memory_and_data(memory);
-    let resources = data.wasi().resources();
-    let pending = resources.pending.take().ok_or(Violation::NothingPending)?;
-    let left = pending.fill(component, memory, resources, at)?;
-    let request = left.as_ref().map_or(0, |left| left.request(component));
-    resources.pending = left;
-    Ok(request)
+    Site { component, memory, data }.fill_next(at)
 }
 
 /// Defines an intrinsic of resources: a handle or a representation to another number.
@@ -235,18 +339,24 @@ fn first(cells: &[u64]) -> u32 {
 /// Looks at the memory and the handles of a guest that may call.
 fn with_guest<T: HasWasi, R>(
     caller: &mut Caller<'_, T>,
+    memory: u32,
     look: impl FnOnce(&[u8], &Resources) -> Result<R, Violation>,
 ) -> Result<R, Violation> {
-    let (memory, data): (&[u8], &mut T) = match caller.memory() {
-        Some(memory) => {
-            let (memory, data) = caller.memory_and_data(memory);
-            (memory, data)
-        }
-        None => (&[], caller.data_mut()),
-    };
+    let (memory, data) = memory_and_data(caller, memory);
     let resources = data.wasi().resources();
     match resources.pending {
         None => look(memory, resources),
         Some(_) => Err(Violation::MayNotLeave),
+    }
+}
+
+/// The memory of a guest with this number, or none, and the data of its store.
+fn memory_and_data<'a, T: HasWasi>(
+    caller: &'a mut Caller<'_, T>,
+    number: u32,
+) -> (&'a mut [u8], &'a mut T) {
+    match memory(caller, number) {
+        Some(memory) => caller.memory_and_data(memory),
+        None => (&mut [], caller.data_mut()),
     }
 }

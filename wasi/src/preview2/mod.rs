@@ -7,22 +7,28 @@
 //! * [`link`] defines the imports of a component. One that no interface has is a function that ends the call with
 //!   its name.
 //!
+//! * a few functions of most requests have a second implementation, which is called [directly](Direct).
+//!
 //! Embedders add interfaces of their own. A function that cannot go on returns a wait ([`Stop`]), and is called
 //! again after it.
 
-mod cli;
+pub(crate) mod cli;
 mod clocks;
+mod direct;
 mod error;
-mod filesystem;
+pub(crate) mod filesystem;
 mod host;
 mod input;
 mod link;
 mod output;
+mod pieces;
 mod poll;
-mod random;
+pub(crate) mod random;
+pub(crate) mod sockets;
 mod splice;
 mod streams;
 
+pub use direct::{Direct, DirectCall, DirectFn, Returns, Takes};
 pub use error::IoError;
 pub use host::{Function, Host, HostFn, Interface, Stop};
 pub use input::InputStream;
@@ -30,6 +36,9 @@ pub use link::{link, missing, provides};
 pub use output::OutputStream;
 pub use poll::{Pollable, Ready};
 
+pub(crate) use input::{Found, Source};
+pub(crate) use link::Lowered;
+pub(crate) use output::Sink;
 pub(crate) use poll::poll_handle;
 
 pub use crate::canonical::{Component, Resources, Slice, Value, Violation};
@@ -54,7 +63,17 @@ pub const INTERFACES: &[&Interface] = &[
     &random::INSECURE,
     &random::INSECURE_SEED,
     &streams::STREAMS,
+    &sockets::INSTANCE_NETWORK,
+    &sockets::LOOKUP,
+    &sockets::NETWORK,
+    &sockets::TCP,
+    &sockets::TCP_CREATE,
+    &sockets::UDP,
+    &sockets::UDP_CREATE,
 ];
+
+/// Their functions that have a direct implementation, too.
+pub const DIRECT: &[Direct] = streams::DIRECT;
 
 /// The parameters of a function, which are so many.
 ///

@@ -1,10 +1,11 @@
 //! `wasi:io/poll`: waiting for the first of several things.
 
 use super::host::{Function, Host, Interface, Stop};
-use super::{InputStream, OutputStream};
+use super::{InputStream, OutputStream, sockets};
 use crate::canonical::{Resources, Value, Violation};
 use crate::table::Table;
 use crate::wait::{self, Events, Watched};
+use std::any::Any;
 use std::fmt;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
@@ -32,14 +33,39 @@ pub enum Pollable {
 }
 
 /// A thing of an embedder's that becomes ready: a pollable of its handle waits for it.
-pub struct Ready(Box<PollReady>);
+pub struct Ready {
+    poll: Box<PollReady>,
+    /// Whether the guest's clock stands still while it waits for it.
+    stops_clock: bool,
+}
 
 type PollReady = dyn FnMut(&mut Context<'_>) -> Poll<()> + Send;
 
 impl Ready {
     /// One that is ready when `poll` is.
     pub fn new(poll: impl FnMut(&mut Context<'_>) -> Poll<()> + Send + 'static) -> Ready {
-        Ready(Box::new(poll))
+        Ready { poll: Box::new(poll), stops_clock: false }
+    }
+
+    /// The same of something that the client alone makes ready: the guest's clock stands still while it waits, as it
+    /// does for [`InputStream::of_client`].
+    pub fn of_client(poll: impl FnMut(&mut Context<'_>) -> Poll<()> + Send + 'static) -> Ready {
+        Ready { stops_clock: true, ..Ready::new(poll) }
+    }
+}
+
+impl Ready {
+    /// Makes the pollable of a handle's thing by `ready`; its handle.
+    ///
+    /// # Errors
+    /// As [`Resources::get`] and [`Resources::insert_child`].
+    pub fn subscribe<T: Any>(
+        resources: &mut Resources,
+        handle: u32,
+        ready: impl FnOnce(&T) -> Ready,
+    ) -> Result<Value, Violation> {
+        let ready = ready(resources.get(handle)?);
+        Ok(Value::Handle(resources.insert_child(ready, handle)?))
     }
 }
 
@@ -93,8 +119,11 @@ pub(crate) fn poll_handle(
     if let Some(stream) = thing.downcast_mut::<OutputStream>() {
         return stream.poll(table, context);
     }
+    if let Some(ready) = sockets::poll(thing, context) {
+        return ready;
+    }
     match thing.downcast_mut::<Ready>() {
-        Some(Ready(poll)) => poll(context),
+        Some(ready) => (ready.poll)(context),
         None => Poll::Ready(()),
     }
 }
@@ -147,6 +176,9 @@ fn stops_clock(resources: &mut Resources, handle: u32) -> bool {
     if let Some(stream) = thing.downcast_ref::<InputStream>() {
         return stream.stops_clock;
     }
+    if let Some(ready) = thing.downcast_ref::<Ready>() {
+        return ready.stops_clock;
+    }
     thing.downcast_ref::<OutputStream>().is_some_and(|stream| stream.stops_clock)
 }
 
@@ -164,9 +196,19 @@ pub(super) fn is_ready(host: &mut Host<'_, '_>, handle: u32) -> Result<bool, Sto
     Ok(poll_handle(resources, table, of, &mut now).is_ready())
 }
 
+/// The same for a guest that goes on if it is not. A guest that asks again and again never waits: its output goes
+/// on its way here.
+pub(super) fn is_ready_now(host: &mut Host<'_, '_>, handle: u32) -> Result<bool, Stop> {
+    let is_ready = is_ready(host, handle)?;
+    if !is_ready {
+        host.wasi().flush();
+    }
+    Ok(is_ready)
+}
+
 fn ready(host: &mut Host<'_, '_>, args: &[Value]) -> Result<Value, Stop> {
     let [pollable] = super::args(args)?;
-    Ok(Value::Bool(is_ready(host, pollable.handle()?)?))
+    Ok(Value::Bool(is_ready_now(host, pollable.handle()?)?))
 }
 
 fn block(host: &mut Host<'_, '_>, args: &[Value]) -> Result<Value, Stop> {
@@ -197,6 +239,17 @@ fn poll(host: &mut Host<'_, '_>, args: &[Value]) -> Result<Value, Stop> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_clock_stands_still_for_what_the_client_makes_ready() {
+        let mut resources = Resources::default();
+        let mut stops = |ready: Ready| {
+            let handle = resources.insert(ready).unwrap();
+            stops_clock(&mut resources, handle)
+        };
+        assert!(stops(Ready::of_client(|_| Poll::Pending)));
+        assert!(!stops(Ready::new(|_| Poll::Pending)));
+    }
 
     #[test]
     fn there_is_no_pollable_of_a_pollable() {

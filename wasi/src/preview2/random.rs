@@ -1,8 +1,7 @@
-//! `wasi:random`: random bytes, of the kernel's generator in all three interfaces.
+//! `wasi:random`: random bytes, the same ones in all three interfaces.
 
 use super::host::{Function, Host, Interface, Stop};
 use crate::canonical::Value;
-use crate::preview1::random;
 
 pub(super) const RANDOM: Interface = Interface {
     name: "wasi:random/random@0.2",
@@ -31,27 +30,27 @@ pub(super) const INSECURE_SEED: Interface = Interface {
 /// Most bytes of one call. All of them have to be returned, at once.
 const MAX_BYTES: u64 = 64 << 10;
 
-fn bytes(_: &mut Host<'_, '_>, args: &[Value]) -> Result<Value, Stop> {
+pub(crate) fn bytes(host: &mut Host<'_, '_>, args: &[Value]) -> Result<Value, Stop> {
     let [len] = super::args(args)?;
     let len = len.u64()?;
     if len > MAX_BYTES {
         return Err(Stop::rule("get-random-bytes", "more than 64 KiB at once"));
     }
     let mut bytes = vec![0; len as usize];
-    random(&mut bytes)?;
+    host.wasi().sources.random(&mut bytes)?;
     Ok(Value::Bytes(bytes))
 }
 
-fn word() -> Result<u64, Stop> {
+fn word(host: &mut Host<'_, '_>) -> Result<u64, Stop> {
     let mut bytes = [0; 8];
-    random(&mut bytes)?;
+    host.wasi().sources.random(&mut bytes)?;
     Ok(u64::from_le_bytes(bytes))
 }
 
-fn number(_: &mut Host<'_, '_>, _: &[Value]) -> Result<Value, Stop> {
-    Ok(Value::U64(word()?))
+pub(crate) fn number(host: &mut Host<'_, '_>, _: &[Value]) -> Result<Value, Stop> {
+    Ok(Value::U64(word(host)?))
 }
 
-fn seed(_: &mut Host<'_, '_>, _: &[Value]) -> Result<Value, Stop> {
-    Ok(Value::Record(vec![Value::U64(word()?), Value::U64(word()?)]))
+pub(crate) fn seed(host: &mut Host<'_, '_>, _: &[Value]) -> Result<Value, Stop> {
+    Ok(Value::Record(vec![Value::U64(word(host)?), Value::U64(word(host)?)]))
 }

@@ -7,7 +7,6 @@ use super::output::Sink;
 use super::streams::{Blocking, room_of_ready};
 use super::{InputStream, OutputStream, poll};
 use crate::canonical::Value;
-use crate::files;
 use crate::stdio::WriteError;
 
 pub(super) fn splice(host: &mut Host<'_, '_>, args: &[Value]) -> Result<Value, Stop> {
@@ -34,11 +33,19 @@ fn room_of_splice(host: &mut Host<'_, '_>, to: u32) -> Result<usize, Stop> {
     }
 }
 
+/// Whether a stream is ready now, for a guest that waits if it is not, or goes on.
+fn is_ready(host: &mut Host<'_, '_>, handle: u32, blocking: Blocking) -> Result<bool, Stop> {
+    match blocking {
+        Blocking::Yes => poll::is_ready(host, handle),
+        Blocking::No => poll::is_ready_now(host, handle),
+    }
+}
+
 /// Moves bytes from one stream to another, no more than the other one takes at once.
 fn splicing(host: &mut Host<'_, '_>, args: &[Value], blocking: Blocking) -> Result<Value, Stop> {
     let [to, from, len] = super::args(args)?;
     let (to, from) = (to.handle()?, from.handle()?);
-    let takes_some = poll::is_ready(host, to)?;
+    let takes_some = is_ready(host, to, blocking)?;
     let room = if takes_some { room_of_splice(host, to)? } else { 0 };
     match (room, blocking) {
         (0, Blocking::Yes) if takes_some => return Err(Stop::end(NOBODY_MAKES_ROOM)),
@@ -50,7 +57,7 @@ fn splicing(host: &mut Host<'_, '_>, args: &[Value], blocking: Blocking) -> Resu
     if is_file {
         return last_operation_failed(host, IoError::new("splice of files is not supported"));
     }
-    if !poll::is_ready(host, from)? {
+    if !is_ready(host, from, blocking)? {
         return match blocking {
             Blocking::Yes => Err(Stop::wait_for(host, from)),
             Blocking::No => Ok(Value::ok(Value::U64(0))),
@@ -62,9 +69,7 @@ fn splicing(host: &mut Host<'_, '_>, args: &[Value], blocking: Blocking) -> Resu
         Found::Bytes(bytes) => bytes,
         Found::Nothing => return Ok(Value::ok(Value::U64(0))),
         Found::End => return Ok(closed()),
-        Found::Failed(error) => {
-            return last_operation_failed(host, files::Error::from(error).into());
-        }
+        Found::Failed(error) => return last_operation_failed(host, error),
         Found::Ends(error) => return Err(Stop::end(error)),
     };
     let mut done = 0;

@@ -3,6 +3,7 @@
 //! A write that was permitted may wait all the same, where its stream takes less than it said: the guest is
 //! suspended.
 
+use super::direct::{Direct, DirectCall, Returns, Takes};
 use super::error::{IoError, closed, last_operation_failed};
 use super::host::{Function, Host, Interface, Stop};
 use super::input::{Found, Source};
@@ -11,6 +12,7 @@ use super::{InputStream, OutputStream, Pollable, poll, splice};
 use crate::canonical::{Slice, Value};
 use crate::files::{self, WriteAt};
 use crate::stdio::WriteError;
+use wfaas_vm::BoxError;
 
 pub(super) const STREAMS: Interface = Interface {
     name: "wasi:io/streams@0.2",
@@ -35,6 +37,22 @@ pub(super) const STREAMS: Interface = Interface {
         Function { name: "[method]output-stream.blocking-splice", call: splice::blocking_splice },
     ],
 };
+
+/// A write that its stream takes at once.
+pub(super) const DIRECT: &[Direct] = &[
+    direct_write("[method]output-stream.write"),
+    direct_write("[method]output-stream.blocking-write-and-flush"),
+];
+
+const fn direct_write(name: &'static str) -> Direct {
+    Direct {
+        interface: STREAMS.name,
+        name,
+        params: &[Takes::Handle, Takes::Bytes],
+        result: Returns::Ok,
+        call: write_directly,
+    }
+}
 
 /// Most bytes of a read, and of a permit to write.
 const MOST: usize = 64 << 10;
@@ -73,7 +91,11 @@ fn reading(
         return host
             .work(blocks, read, move |host, bytes| file_was_read(host, handle, bytes, most, then));
     }
-    if !poll::is_ready(host, handle)? {
+    let is_ready = match blocking {
+        Blocking::Yes => poll::is_ready(host, handle)?,
+        Blocking::No => poll::is_ready_now(host, handle)?,
+    };
+    if !is_ready {
         return match blocking {
             Blocking::Yes => Err(Stop::wait_for(host, handle)),
             Blocking::No => Ok(Value::ok(then(Vec::new()))),
@@ -85,7 +107,7 @@ fn reading(
         Found::Nothing if blocking == Blocking::Yes => Err(Stop::wait_for(host, handle)),
         Found::Nothing => Ok(Value::ok(then(Vec::new()))),
         Found::End => Ok(closed()),
-        Found::Failed(error) => last_operation_failed(host, files::Error::from(error).into()),
+        Found::Failed(error) => last_operation_failed(host, error),
         Found::Ends(error) => Err(Stop::end(error)),
     }
 }
@@ -139,7 +161,7 @@ fn subscribe(host: &mut Host<'_, '_>, args: &[Value]) -> Result<Value, Stop> {
 
 /// Bytes that a stream takes now.
 fn room(host: &mut Host<'_, '_>, handle: u32) -> Result<usize, Stop> {
-    if !poll::is_ready(host, handle)? {
+    if !poll::is_ready_now(host, handle)? {
         return Ok(0);
     }
     room_of_ready(host, handle)
@@ -222,6 +244,7 @@ fn write_once(
         }
         Err(WriteError::Os(rustix::io::Errno::INTR)) => Ok(Ok(0)),
         Err(WriteError::Os(error)) => Ok(Err(files::Error::from(error).into())),
+        Err(WriteError::Socket(error)) => Ok(Err(error.into())),
         Err(WriteError::Limit(limit)) => Err(Stop::end(limit)),
         Err(WriteError::Stream(error)) => Err(Stop::end(error)),
         Err(WriteError::NoOutput) => Ok(Err(IoError::new("the stream is closed"))),
@@ -264,6 +287,17 @@ fn write_file(host: &mut Host<'_, '_>, handle: u32, bytes: Written) -> Result<Va
 fn write(host: &mut Host<'_, '_>, args: &[Value]) -> Result<Value, Stop> {
     let [stream, contents] = super::args(args)?;
     writing(host, stream.handle()?, Written::Guest(contents.slice()?))
+}
+
+fn write_directly(call: &mut DirectCall<'_>, cells: &[u64]) -> Result<Option<u32>, BoxError> {
+    let [stream, ptr, len, ..] = *cells else { return Ok(None) };
+    let Some((bytes, wasi)) = call.bytes_and_wasi(ptr, len) else { return Ok(None) };
+    if bytes.len() > MOST {
+        return Ok(None); // others have their turn meanwhile
+    }
+    let (resources, table, _) = wasi.resources_and_table();
+    let Ok(stream) = resources.get::<OutputStream>(stream as u32) else { return Ok(None) };
+    Ok(stream.write_whole(table, bytes)?.then_some(0))
 }
 
 fn write_zeroes(host: &mut Host<'_, '_>, args: &[Value]) -> Result<Value, Stop> {

@@ -11,4 +11,4 @@ pub(crate) use input::ReadError;
 pub use input::{ByteStream, Input};
 pub use log::LogEvent;
 pub use output::{ByteSink, Output, OutputLimit};
-pub(crate) use output::{Shared, WriteError, Written};
+pub(crate) use output::{Refused, Shared, WriteError, Written};

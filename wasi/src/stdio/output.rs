@@ -1,6 +1,8 @@
 //! Where a guest's stdout and stderr go.
 
 use super::log::{Lines, LogEvent, Logged};
+use crate::preview1::Exit;
+use crate::sockets;
 use crate::wait;
 use rustix::io::Errno;
 use std::fmt;
@@ -21,7 +23,13 @@ pub struct Output(Sink);
 
 #[derive(Debug)]
 enum Sink {
-    Capture { limit: u64 },
+    Capture {
+        limit: u64,
+    },
+    /// Kept up to the end of a line.
+    Line {
+        limit: u64,
+    },
     Process(BorrowedFd<'static>),
     Log(Lines),
     Stream(Stream),
@@ -46,6 +54,17 @@ pub trait ByteSink: Send {
     /// # Errors
     /// An error ends the guest's call with itself as the [`HostError`](wfaas_vm::HostError).
     fn write(&mut self, bytes: &[u8]) -> Result<usize, BoxError>;
+
+    /// The guest is about to wait: bytes that are held back for more to follow go on their way.
+    fn flush(&mut self) {}
+
+    /// The guest has closed its descriptor, or the stream that goes here has ended as a whole.
+    ///
+    /// # Errors
+    /// An error ends the guest's call with itself.
+    fn close(&mut self) -> Result<(), BoxError> {
+        Ok(())
+    }
 }
 
 /// A sink of the embedder's.
@@ -56,6 +75,11 @@ impl fmt::Debug for Stream {
         f.write_str("Stream")
     }
 }
+
+/// A sink takes nothing any more, which its guest learns by other means: the error of a sink of a pipe.
+#[derive(Debug, thiserror::Error)]
+#[error("the sink takes nothing any more")]
+pub(crate) struct Refused;
 
 /// The guest wrote more than it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -72,6 +96,8 @@ pub(crate) enum WriteError {
     Limit(OutputLimit),
     /// The stream of the process refused: the guest is told.
     Os(Errno),
+    /// The connection failed: the guest is told.
+    Socket(sockets::Error),
     /// The sink takes nothing more: this ends the guest's call.
     Stream(BoxError),
     /// Not a stream that can be written.
@@ -109,6 +135,12 @@ impl Output {
     #[inline]
     pub fn capture(limit: u64) -> Output {
         Output(Sink::Capture { limit })
+    }
+
+    /// One line, kept as by [`Output::capture`]. The guest's call ends as with [`Exit`] and code 0 when the line is
+    /// complete, or the stream closed.
+    pub fn capture_line(limit: u64) -> Output {
+        Output(Sink::Line { limit })
     }
 
     /// The stdout of this process.
@@ -150,14 +182,14 @@ impl Output {
         shared: &mut Shared,
     ) -> Result<Written, WriteError> {
         match &mut self.0 {
-            Sink::Capture { limit } => {
-                let captured = &mut shared.captured;
-                if captured.len() as u64 + bytes.len() as u64 > *limit {
-                    return Err(WriteError::Limit(OutputLimit { bytes: *limit }));
+            Sink::Capture { limit } => capture(*limit, bytes, shared),
+            Sink::Line { limit } => match bytes.iter().position(|byte| *byte == b'\n') {
+                None => capture(*limit, bytes, shared),
+                Some(end) => {
+                    capture(*limit, &bytes[..=end], shared)?;
+                    Err(WriteError::Stream(Exit { code: 0 }.into()))
                 }
-                captured.extend_from_slice(bytes);
-                Ok(Written { bytes: bytes.len(), event: None })
-            }
+            },
             Sink::Log(lines) => {
                 let (bytes, event) = lines.write(bytes, &mut shared.logged);
                 Ok(Written { bytes, event })
@@ -170,6 +202,36 @@ impl Output {
                 let bytes = sink.write(bytes).map_err(WriteError::Stream)?;
                 Ok(Written { bytes, event: None })
             }
+        }
+    }
+
+    /// Writes all bytes to a sink of the embedder's that takes them at once; whether it does. Otherwise nothing is
+    /// written.
+    ///
+    /// # Errors
+    /// The one that ends the guest's call.
+    pub(crate) fn write_whole(&mut self, bytes: &[u8]) -> Result<bool, BoxError> {
+        match &mut self.0 {
+            Sink::Stream(Stream(sink)) if sink.room() >= bytes.len() => {
+                let written = sink.write(bytes)?;
+                match written == bytes.len() {
+                    true => Ok(true),
+                    false => Err("a sink took less than it had room for".into()),
+                }
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// The guest has closed it.
+    ///
+    /// # Errors
+    /// The one that ends the guest's call.
+    pub(crate) fn close(&mut self) -> Result<(), BoxError> {
+        match &mut self.0 {
+            Sink::Stream(Stream(sink)) => sink.close(),
+            Sink::Line { .. } => Err(Exit { code: 0 }.into()),
+            Sink::Capture { .. } | Sink::Process(_) | Sink::Log(_) => Ok(()),
         }
     }
 
@@ -188,7 +250,7 @@ impl Output {
         match &self.0 {
             Sink::Stream(Stream(sink)) => sink.room().min(most),
             Sink::Process(_) => PAGE.min(most), // `PIPE_BUF`: what is ready takes as much
-            Sink::Capture { .. } | Sink::Log(_) => most,
+            Sink::Capture { .. } | Sink::Line { .. } | Sink::Log(_) => most,
         }
     }
 
@@ -196,7 +258,14 @@ impl Output {
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         match &mut self.0 {
             Sink::Stream(Stream(sink)) => sink.poll_room(context),
-            Sink::Capture { .. } | Sink::Process(_) | Sink::Log(_) => Poll::Ready(()),
+            _ => Poll::Ready(()),
+        }
+    }
+
+    /// Sends on what a sink of the embedder's [holds back](ByteSink::flush).
+    pub(crate) fn flush(&mut self) {
+        if let Sink::Stream(Stream(sink)) = &mut self.0 {
+            sink.flush();
         }
     }
 
@@ -204,17 +273,27 @@ impl Output {
     pub(crate) fn take_unfinished_line(&mut self, shared: &mut Shared) -> Option<LogEvent> {
         match &mut self.0 {
             Sink::Log(lines) => lines.take_unfinished(&mut shared.logged),
-            Sink::Capture { .. } | Sink::Process(_) | Sink::Stream(_) => None,
+            _ => None,
         }
     }
 
     /// The descriptor that has to be waited for before writing; `None` if there is no waiting.
     pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'static>> {
         match &self.0 {
-            Sink::Capture { .. } | Sink::Log(_) | Sink::Stream(_) => None,
+            Sink::Capture { .. } | Sink::Line { .. } | Sink::Log(_) | Sink::Stream(_) => None,
             Sink::Process(descriptor) => Some(*descriptor),
         }
     }
+}
+
+/// Keeps bytes, if there is room for all of them.
+fn capture(limit: u64, bytes: &[u8], shared: &mut Shared) -> Result<Written, WriteError> {
+    let captured = &mut shared.captured;
+    if captured.len() as u64 + bytes.len() as u64 > limit {
+        return Err(WriteError::Limit(OutputLimit { bytes: limit }));
+    }
+    captured.extend_from_slice(bytes);
+    Ok(Written { bytes: bytes.len(), event: None })
 }
 
 /// The first of these bytes, all of whose pages are there: the VM provides some only when they are

@@ -93,7 +93,7 @@ pub(crate) const ERRNOS: &[(&str, &[u16])] = &[
     ("fd_prestat_dir_name", &[BADF, FAULT, NAMETOOLONG]),
     ("fd_pwrite", &[BADF, FAULT, FBIG, INVAL, NOSPC, NOTCAPABLE, SPIPE]),
     ("fd_read", &[AGAIN, BADF, CONNRESET, FAULT, INVAL, ISDIR, NOTCAPABLE]),
-    ("fd_readdir", &[BADF, FAULT, INVAL, NOENT, NOTCAPABLE, NOTDIR]),
+    ("fd_readdir", &[BADF, FAULT, INVAL, NOTCAPABLE, NOTDIR]),
     ("fd_renumber", &[BADF]),
     ("fd_seek", &[BADF, FAULT, INVAL, NOTCAPABLE, SPIPE]),
     ("fd_sync", &[BADF, INVAL, NOTCAPABLE]),

@@ -177,6 +177,31 @@ fn names_and_paths_have_limits() {
     let doubled = format!("{0}{0}", "z/".repeat(1000));
     tree.symlink(&doubled, "z").unwrap();
     assert_eq!(tree.stat_at("z", Follow::Yes), Err(Error::Loop));
+    // Names count, wherever they come from: 2047 of a path, three times as many by two symlinks.
+    let long = "./".repeat(2046) + ".";
+    for (target, path) in [(&*long, "here"), (&*("here/".to_owned() + &long[5..]), "again")] {
+        tree.symlink(target, path).unwrap();
+    }
+    assert_eq!(tree.stat_at(&long, Follow::Yes).unwrap().kind, FileType::Directory);
+    assert_eq!(tree.stat_at("here", Follow::Yes).unwrap().kind, FileType::Directory);
+    let third = "again/".to_owned() + &long[6..];
+    assert_eq!(tree.stat_at(&third, Follow::Yes), Err(Error::Loop));
+}
+
+/// As Linux has it: a name with a slash after it is no name for a file, wherever the slash comes from.
+#[test]
+fn no_file_is_created_by_a_name_with_a_slash() {
+    let tree = memory(1 << 20);
+    file(&*tree, "file", WRITE);
+    tree.create_directory("folder").unwrap();
+    for name in ["file", "folder", "nothing"] {
+        tree.symlink(&format!("{name}/"), &format!("to_{name}")).unwrap();
+    }
+    let paths = ["file/", "folder/", "nothing/", "to_file", "to_folder", "to_nothing", "to_file/"];
+    for path in paths {
+        assert_eq!(tree.open(path, WRITE).map(drop), Err(Error::IsDirectory), "{path}");
+    }
+    assert_eq!(tree.open("to_file", OpenOptions::READ).map(drop), Err(Error::NotDirectory));
 }
 
 /// A tree's handles are what keeps it; each root is a tree of its own.
@@ -191,4 +216,16 @@ fn trees_have_nothing_in_common() {
     drop(one);
     assert_eq!(open.stat_at("a", Follow::No).unwrap().kind, FileType::Regular);
     drop(MemoryDirectory::root(TreeLimits { bytes: 0, nodes: 0 }));
+}
+
+/// As for `readdir(3)`.
+#[test]
+fn a_directory_that_was_removed_while_it_is_open_has_no_entries() {
+    let folder = tempfile::tempdir().unwrap();
+    for tree in [host(folder.path(), false), memory(1 << 20), over(bundle(&[]), 1 << 20)] {
+        tree.create_directory("d").unwrap();
+        let Node::Directory(open) = tree.open("d", OpenOptions::READ).unwrap() else { panic!() };
+        tree.remove_directory("d").unwrap();
+        assert_eq!(open.list(0, 10).map(|entries| entries.len()), Ok(0));
+    }
 }

@@ -10,7 +10,8 @@ fn block_of(count: usize, memory: &[u8], at: u32) -> Result<Vec<Value>, Violatio
     let function = Function { params, ..Function::default() };
     let resources = Resources::default();
     let lift = Lift::new(&component, memory, &resources, StringEncoding::Utf8);
-    lift.params(&function, &[at.into()])
+    let are_flat = component.flat_params(&function) <= MAX_FLAT_PARAMS;
+    lift.params(&function, are_flat, &[at.into()])
 }
 
 #[test]

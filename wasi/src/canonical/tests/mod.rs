@@ -1,6 +1,7 @@
 //! Lifting and lowering against a model that is written straight from `CanonicalABI.md`.
 
 mod limits;
+mod long;
 mod model;
 
 use super::*;
@@ -208,7 +209,9 @@ proptest! {
         let param = Param { name: String::new(), ty: index };
         let function = Function { params: vec![param], ..Function::default() };
         let resources = Resources::default();
-        let _ = Lift::new(&component, &memory, &resources, encoding).params(&function, &cells);
+        let are_flat = component.flat_params(&function) <= MAX_FLAT_PARAMS;
+        let lift = Lift::new(&component, &memory, &resources, encoding);
+        let _ = lift.params(&function, are_flat, &cells);
     }
 
     #[test]
@@ -298,6 +301,32 @@ fn parents_go_after_their_children_and_bytes_are_counted() {
     assert!(resources.keep(other, 1).is_err());
     assert_eq!(resources.drop_handle(ResourceIndex(3), parent), Ok(None));
     resources.keep(other, MAX_KEPT_BYTES).unwrap();
+}
+
+#[test]
+fn a_handle_that_is_lent_stays() {
+    let mut resources = Resources::default();
+    let handle = resources.insert(()).unwrap();
+    resources.lend(&[handle, handle]).unwrap();
+    assert_eq!(resources.lend(&[handle + 1]), Err(Violation::BadHandle(handle + 1)));
+    resources.return_lent(&[handle]);
+    assert_eq!(resources.take::<()>(handle), Err(Violation::Lent(handle)));
+    resources.return_lent(&[handle]);
+    assert_eq!(resources.take::<()>(handle), Ok(()));
+}
+
+#[test]
+fn places_are_used_again_the_latest_first() {
+    let mut resources = Resources::default();
+    let handles: Vec<u32> = (0..20).map(|number| resources.insert(number).unwrap()).collect();
+    assert_eq!(handles, (1..=20).collect::<Vec<u32>>());
+    for handle in [3, 20, 1] {
+        resources.take::<i32>(handle).unwrap();
+        assert_eq!(resources.take::<i32>(handle), Err(Violation::BadHandle(handle)));
+    }
+    assert_eq!(resources.len(), 17);
+    let again = [1, 20, 3, 21].map(|_| resources.insert(()).unwrap());
+    assert_eq!((again, resources.len()), ([1, 20, 3, 21], 21));
 }
 
 #[test]

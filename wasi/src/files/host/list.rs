@@ -4,6 +4,7 @@
 
 use crate::files::{Entry, Result};
 use rustix::fs::{self, RawDir, RawDirEntry, SeekFrom};
+use rustix::io::Errno;
 use std::mem::MaybeUninit;
 use std::os::fd::BorrowedFd;
 
@@ -17,6 +18,10 @@ pub(super) fn list(descriptor: BorrowedFd<'_>, cookie: u64, most: usize) -> Resu
     let mut entries = RawDir::new(descriptor, &mut buffer);
     let mut found = Vec::new();
     while let Some(entry) = entries.next() {
+        // A directory that was removed while it is open has no entries, as for `readdir(3)`.
+        if matches!(entry, Err(Errno::NOENT)) {
+            break;
+        }
         found.extend(named(&entry?));
         let is_enough = found.len() == most || !found.is_empty() && entries.is_buffer_empty();
         if is_enough {

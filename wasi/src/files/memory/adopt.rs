@@ -3,7 +3,7 @@
 use super::content::{Pages, cost_of};
 use super::entries::Target;
 use super::node::{Content, Data, Folder, Id, Identity, LowerFile, Node};
-use super::tree::Tree;
+use super::tree::{ROOT, Tree};
 use crate::files::{self, Directory, Error, FileType, Follow, OpenOptions, Result, Stat, walk};
 use std::sync::Arc;
 
@@ -125,6 +125,16 @@ impl Tree {
     pub(super) fn identity(&self, place: &Place) -> Identity {
         let stat = self.stat(place);
         (stat.device, stat.inode)
+    }
+
+    /// All that is known of something, for the guest. The root has had a time since anybody used the tree.
+    pub(super) fn tell(&self, place: &Place) -> Stat {
+        if let (Place::Own(ROOT), Some(times)) = (place, &self.times)
+            && !self.node(ROOT).is_copy
+        {
+            times.tell_file_times();
+        }
+        self.stat(place)
     }
 
     /// All that is known of something.

@@ -22,8 +22,11 @@ impl Tree {
     /// Opens what is at a path; its node.
     pub(super) fn open_at(&mut self, base: Id, path: &str, options: OpenOptions) -> Result<Id> {
         let OpenOptions { write, create, exclusive, truncate, directory, follow, .. } = options;
-        let is_named = create && (exclusive || path.ends_with('/'));
-        let last = if is_named { Last::Named } else { Last::Looked(follow) };
+        let last = match (create, exclusive) {
+            (true, true) => Last::Named,
+            (true, false) => Last::Created(follow),
+            (false, _) => Last::Looked(follow),
+        };
         let at = self.walk(base, path, last)?;
         if create && at.slash && matches!(at.name, Name::Normal(_)) {
             return Err(Error::IsDirectory);
@@ -78,9 +81,7 @@ impl Tree {
 
     /// Sets an entry for which room was taken.
     fn set_entry(&mut self, directory: Id, name: &str, node: Id) {
-        let node_of = self.node_mut(directory);
-        node_of.modify();
-        let Some(folder) = node_of.folder_mut() else { return };
+        let Some(folder) = self.modified(directory).folder_mut() else { return };
         if !folder.entries.set(name, Target::Node(node)) {
             self.left.bytes += Entries::cost(name);
         }
@@ -92,9 +93,7 @@ impl Tree {
         if whiteout {
             self.take(Entries::cost(name))?;
         }
-        let node = self.node_mut(directory);
-        node.modify();
-        let Some(folder) = node.folder_mut() else { return Ok(()) };
+        let Some(folder) = self.modified(directory).folder_mut() else { return Ok(()) };
         let had_entry = folder.entries.get(name).is_some();
         if whiteout {
             folder.entries.set(name, Target::Whiteout);
@@ -192,9 +191,10 @@ impl Tree {
         let parent = self.parent(&at)?;
         let id = self.changing(&place)?;
         self.take(Entries::cost(name))?;
+        let now = self.now();
         let node = self.node_mut(id);
         node.links += 1;
-        node.status_changed = super::node::now();
+        node.status_changed = now;
         self.set_entry(parent, name, id);
         Ok(())
     }
@@ -221,8 +221,9 @@ impl Tree {
             return Err(error);
         }
         self.set_entry(to, new_name, id);
+        let now = self.now();
         let node = self.node_mut(id);
-        node.status_changed = super::node::now();
+        node.status_changed = now;
         if let Some(folder) = node.folder_mut() {
             folder.parent = Some(to);
         }

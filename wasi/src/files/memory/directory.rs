@@ -1,5 +1,6 @@
 //! Open directories of a tree in memory.
 
+use super::adopt::Place;
 use super::file::MemoryFile;
 use super::node::{Hidden, Id};
 use super::tree::Tree;
@@ -52,13 +53,13 @@ impl Directory for MemoryDirectory {
     }
 
     fn stat(&self) -> Result<Stat> {
-        Ok(self.0.shared.lock()?.node(self.0.node).stat())
+        Ok(self.0.shared.lock()?.tell(&Place::Own(self.0.node)))
     }
 
     fn stat_at(&self, path: &str, follow: Follow) -> Result<Stat> {
         let tree = self.0.shared.lock()?;
         let place = tree.found(self.0.node, path, follow)?;
-        Ok(tree.stat(&place))
+        Ok(tree.tell(&place))
     }
 
     fn set_times(&self, times: SetTimes) -> Result<()> {
@@ -160,7 +161,7 @@ impl Tree {
     /// Sets times.
     pub(super) fn set_times(&mut self, id: Id, times: SetTimes) -> Result<()> {
         self.change(id)?;
-        let now = super::node::now();
+        let now = self.now();
         let node = self.node_mut(id);
         times.accessed.set(&mut node.accessed, now);
         times.modified.set(&mut node.modified, now);

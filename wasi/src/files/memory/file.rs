@@ -100,7 +100,7 @@ impl Tree {
         if written == 0 {
             return Err(Error::NoSpace);
         }
-        self.node_mut(id).modify();
+        self.modified(id);
         Ok(Written { bytes: written, end: offset + written as u64 })
     }
 
@@ -111,7 +111,7 @@ impl Tree {
         if !pages.set_size(size, room) {
             return Err(Error::Unfinished);
         }
-        self.node_mut(id).modify();
+        self.modified(id);
         Ok(())
     }
 
@@ -119,7 +119,7 @@ impl Tree {
         self.copy_up(id, u64::MAX)?;
         let (pages, room) = self.pages(id)?;
         let done = pages.allocate(offset, len, room).ok_or(Error::NoSpace)?;
-        self.node_mut(id).modify();
+        self.modified(id);
         Ok(done)
     }
 }

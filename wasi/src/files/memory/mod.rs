@@ -37,7 +37,8 @@ mod tree;
 
 pub use tree::TreeLimits;
 
-use super::{Directory, Error, Result};
+use super::{Directory, Error, Result, device};
+use crate::sources::Rerun;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tree::{ROOT, Tree};
 
@@ -58,6 +59,24 @@ impl MemoryDirectory {
         MemoryDirectory::of(Tree::new(Some(lower), limits), blocks)
     }
 
+    /// The same tree, whose files have a device number that is the same in each run of its guest: no two trees
+    /// of a guest may have one place. To be called before anybody uses it.
+    pub fn at_place(self, place: u32) -> MemoryDirectory {
+        self.0.shared.tree_as_it_is().device = Some(device::of_place(place));
+        self
+    }
+
+    /// Has the times of files come from a run that is noted, or from one before. To be called before anybody
+    /// uses the tree.
+    pub(crate) fn set_rerun(&self, rerun: Rerun) {
+        self.0.shared.tree_as_it_is().times = Some(rerun);
+    }
+
+    /// Whether anything in the tree is not as it began.
+    pub(crate) fn is_changed(&self) -> bool {
+        self.0.shared.tree_as_it_is().is_changed()
+    }
+
     fn of(tree: Tree, blocks: bool) -> MemoryDirectory {
         let shared = Arc::new(Shared { blocks, tree: Mutex::new(tree) });
         MemoryDirectory(Handle { shared, node: ROOT })
@@ -73,9 +92,14 @@ struct Shared {
 }
 
 impl Shared {
+    /// The tree, which may have no root yet.
+    fn tree_as_it_is(&self) -> MutexGuard<'_, Tree> {
+        self.tree.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The tree, which has its root.
     fn lock(&self) -> Result<MutexGuard<'_, Tree>> {
-        let mut tree = self.tree.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tree = self.tree_as_it_is();
         tree.begin()?;
         Ok(tree)
     }
@@ -97,8 +121,7 @@ impl Handle {
     /// Whether nobody else has a handle of a tree that takes long to free, or whose lower tree asks the kernel.
     fn closes_slowly(&self) -> bool {
         self.shared.blocks
-            || Arc::strong_count(&self.shared) == 1
-                && self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner).is_large()
+            || Arc::strong_count(&self.shared) == 1 && self.shared.tree_as_it_is().is_large()
     }
 
     /// Whether two handles are of one tree.
@@ -110,7 +133,28 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        let mut tree = self.shared.tree.lock().unwrap_or_else(PoisonError::into_inner);
-        tree.close(self.node);
+        self.shared.tree_as_it_is().close(self.node);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_guest_that_asks_for_the_time_of_a_root_is_told_one() {
+        let run = Rerun::first().unwrap();
+        let root = MemoryDirectory::root(TreeLimits::of_bytes(1 << 20));
+        root.set_rerun(run.clone());
+        assert!(root.list(0, 10).unwrap().is_empty());
+        assert!(!run.has_file_times());
+        let time = root.stat().unwrap().modified;
+        assert!(run.has_file_times());
+        let again = run.again(crate::Source::RandomBytes).unwrap().unwrap();
+        let root = MemoryDirectory::root(TreeLimits::of_bytes(1 << 20));
+        root.set_rerun(again.clone());
+        root.create_directory("made").unwrap();
+        assert!(again.has_file_times());
+        assert_eq!(root.stat().unwrap().accessed, time);
     }
 }

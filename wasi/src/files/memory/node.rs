@@ -4,7 +4,6 @@ use super::content::Pages;
 use super::entries::Entries;
 use crate::files::{Directory, File, FileType, Stat, Timestamp};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Number of a node in the table.
 pub(super) type Id = usize;
@@ -75,16 +74,9 @@ pub(super) struct LowerFile {
     pub(super) copied: Pages,
 }
 
-/// The present time.
-pub(super) fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(u64::try_from(since.as_nanos()).unwrap_or(u64::MAX))
-}
-
 impl Node {
     /// Content that is not in the lower tree.
-    pub(super) fn new(identity: Identity, content: Content) -> Node {
-        let now = now();
+    pub(super) fn new(identity: Identity, content: Content, now: Timestamp) -> Node {
         Node {
             identity,
             is_copy: false,
@@ -177,9 +169,8 @@ impl Node {
         }
     }
 
-    /// Notes that the content has changed now.
-    pub(super) fn modify(&mut self) {
-        self.modified = now();
-        self.status_changed = self.modified;
+    /// Notes that the content has changed.
+    pub(super) fn modify(&mut self, now: Timestamp) {
+        (self.modified, self.status_changed) = (now, now);
     }
 }

@@ -2,9 +2,11 @@
 
 use super::content::{FREED_AT_ONCE, Pages};
 use super::node::{Content, Data, Folder, Id, Identity, Node};
-use crate::files::{Directory, Error, Result, device};
+use crate::files::{Directory, Error, Result, Timestamp, device};
+use crate::sources::Rerun;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Most that a tree in memory may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,8 +43,11 @@ pub(super) struct Tree {
     unused: Vec<Id>,
     /// Nodes of the lower tree.
     pub(super) copies: HashMap<Identity, Id>,
-    device: u64,
+    /// `None` until somebody uses the tree, but for one with a place.
+    pub(super) device: Option<u64>,
     next_inode: u64,
+    /// Times of a guest that may be run again; the host's without it.
+    pub(super) times: Option<Rerun>,
     /// Bytes that it may take.
     most: u64,
     /// What is left.
@@ -60,8 +65,9 @@ impl Tree {
             nodes: Vec::new(),
             unused: Vec::new(),
             copies: HashMap::new(),
-            device: 0,
+            device: None,
             next_inode: 1,
+            times: None,
             most: limits.bytes,
             left: limits,
             unfreed: Vec::new(),
@@ -74,9 +80,13 @@ impl Tree {
         if !self.nodes.is_empty() {
             return Ok(());
         }
-        self.device = device::next();
         let mut root = match &self.lower {
-            None => Node::new(self.new_identity(), Content::Directory(Folder::default())),
+            None => {
+                let content = Content::Directory(Folder::default());
+                // It is told when somebody asks for it.
+                let now = self.time(Rerun::untold_file_time);
+                Node::new(self.new_identity(), content, now)
+            }
             Some(lower) => {
                 let folder = Folder { lower: Some(lower.clone()), ..Folder::default() };
                 Node::copy(&lower.stat()?, Content::Directory(folder))
@@ -101,6 +111,17 @@ impl Tree {
             }
             self.unfreed.pop();
         }
+    }
+
+    /// Whether there are names, or nodes that are not as in the lower tree. Times of the root do not count.
+    pub(super) fn is_changed(&self) -> bool {
+        let is_changed = |(id, node): (Id, &Option<Node>)| {
+            node.as_ref().is_some_and(|node| match id {
+                ROOT => node.folder().is_some_and(|folder| folder.entries.cost_of_all() > 0),
+                _ => node.changed,
+            })
+        };
+        self.nodes.iter().enumerate().any(is_changed)
     }
 
     /// Whether it takes long to free.
@@ -130,7 +151,27 @@ impl Tree {
     fn new_identity(&mut self) -> Identity {
         let inode = self.next_inode;
         self.next_inode += 1;
-        (self.device, inode)
+        (*self.device.get_or_insert_with(device::next), inode)
+    }
+
+    /// The present time.
+    pub(super) fn now(&self) -> Timestamp {
+        self.time(Rerun::file_time)
+    }
+
+    /// The present time, as it is in a run that may be repeated.
+    fn time(&self, in_run: fn(&Rerun, u64) -> u64) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
+        Timestamp(self.times.as_ref().map_or(now, |times| in_run(times, now)))
+    }
+
+    /// A node whose content has changed.
+    pub(super) fn modified(&mut self, id: Id) -> &mut Node {
+        let now = self.now();
+        let node = self.node_mut(id);
+        node.modify(now);
+        node
     }
 
     /// Takes bytes of the limit.
@@ -154,7 +195,7 @@ impl Tree {
     /// # Errors
     /// [`Error::NoSpace`].
     pub(super) fn create(&mut self, content: Content) -> Result<Id> {
-        let node = Node::new((0, 0), content);
+        let node = Node::new((0, 0), content, self.now());
         self.take_node(node.content_cost())?;
         let identity = self.new_identity();
         Ok(self.insert(Node { identity, ..node }))
@@ -206,9 +247,10 @@ impl Tree {
 
     /// Takes a name from a node.
     pub(super) fn unname(&mut self, id: Id) {
+        let now = self.now();
         let node = self.node_mut(id);
         node.links = node.links.saturating_sub(1);
-        node.status_changed = super::node::now();
+        node.status_changed = now;
         if node.kind() == crate::files::FileType::Directory {
             node.links = 0;
             if let Some(folder) = node.folder_mut() {

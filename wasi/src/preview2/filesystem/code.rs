@@ -18,7 +18,7 @@ fn number(error: Error) -> u32 {
         Error::IllegalName => 9,
         Error::Interrupted => 11,
         Error::Invalid => 12,
-        Error::Io | Error::Stale => 13,
+        Error::Io | Error::Stale | Error::Changed => 13,
         Error::IsDirectory => 14,
         Error::Loop => 15,
         Error::TooManyLinks => 16,
@@ -40,7 +40,7 @@ fn number(error: Error) -> u32 {
 }
 
 /// The result of a function that failed.
-pub(super) fn failed(error: Error) -> Value {
+pub(crate) fn failed(error: Error) -> Value {
     Value::err(Value::case(number(error)))
 }
 

@@ -20,8 +20,8 @@ pub(super) fn read_via_stream(host: &mut Host<'_, '_>, values: &[Value]) -> Resu
         Ok(file) => file,
         Err(error) => return Ok(failed(error)),
     };
-    let stream = host.resources().insert(InputStream::of(Source::File { file, offset }))?;
-    host.resources().keep(stream, DESCRIPTOR_BYTES)?;
+    let stream = InputStream::of(Source::File { file, offset });
+    let stream = host.resources().insert_kept(stream, DESCRIPTOR_BYTES)?;
     Ok(Value::ok(Value::Handle(stream)))
 }
 
@@ -33,8 +33,7 @@ fn write_stream(host: &mut Host<'_, '_>, descriptor: &Value, at: WriteAt) -> Res
         Err(error) => return Ok(failed(error)),
     };
     let sink = Sink::File { file, at, durability };
-    let stream = host.resources().insert(OutputStream::of(sink))?;
-    host.resources().keep(stream, DESCRIPTOR_BYTES)?;
+    let stream = host.resources().insert_kept(OutputStream::of(sink), DESCRIPTOR_BYTES)?;
     Ok(Value::ok(Value::Handle(stream)))
 }
 
@@ -188,7 +187,7 @@ pub(super) fn hash_value(stat: &Stat) -> Value {
 }
 
 /// `descriptor-type`
-pub(super) fn file_type(kind: FileType) -> Value {
+pub(crate) fn file_type(kind: FileType) -> Value {
     Value::case(match kind {
         FileType::Unknown => 0,
         FileType::BlockDevice => 1,

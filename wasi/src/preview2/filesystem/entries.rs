@@ -27,9 +27,8 @@ pub(super) fn read_directory(host: &mut Host<'_, '_>, values: &[Value]) -> Resul
         Err(error) => return Ok(failed(error)),
     };
     let entries = Entries { directory, cookie: 0, fetched: VecDeque::new() };
-    let stream = host.resources().insert(entries)?;
     // The directory, and names that were fetched.
-    host.resources().keep(stream, 4 * DESCRIPTOR_BYTES)?;
+    let stream = host.resources().insert_kept(entries, 4 * DESCRIPTOR_BYTES)?;
     Ok(Value::ok(Value::Handle(stream)))
 }
 

@@ -10,15 +10,17 @@ use super::host::{Function, Host, Interface, Stop};
 use crate::canonical::Value;
 use crate::files::{self, Directory, Durability, File};
 use crate::table::Object;
-use code::failed;
 use std::sync::Arc;
 
-pub(super) const PREOPENS: Interface = Interface {
+pub(crate) use code::failed;
+pub(crate) use descriptor::file_type;
+
+pub(crate) const PREOPENS: Interface = Interface {
     name: "wasi:filesystem/preopens@0.2",
     functions: &[Function { name: "get-directories", call: get_directories }],
 };
 
-pub(super) const TYPES: Interface = Interface {
+pub(crate) const TYPES: Interface = Interface {
     name: "wasi:filesystem/types@0.2",
     functions: &[
         Function { name: "filesystem-error-code", call: code::filesystem_error_code },
@@ -74,7 +76,7 @@ const DATA_INTEGRITY_SYNC: u32 = 1 << 3;
 const MUTATE_DIRECTORY: u32 = 1 << 5;
 
 /// Bytes that an open file counts as.
-const DESCRIPTOR_BYTES: usize = 4096;
+pub(crate) const DESCRIPTOR_BYTES: usize = 4096;
 
 /// The thing behind a `descriptor`.
 struct Descriptor {
@@ -108,14 +110,33 @@ impl Descriptor {
 
     /// Adds it to the guest's handles.
     fn insert(self, host: &mut Host<'_, '_>) -> Result<u32, Stop> {
-        let handle = host.resources().insert(self)?;
-        host.resources().keep(handle, DESCRIPTOR_BYTES)?;
-        Ok(handle)
+        Ok(host.resources().insert_kept(self, DESCRIPTOR_BYTES)?)
     }
 }
 
 fn get<'a>(host: &'a mut Host<'_, '_>, value: &Value) -> Result<&'a mut Descriptor, Stop> {
     Ok(host.resources().get::<Descriptor>(value.handle()?)?)
+}
+
+/// The file of a `descriptor`.
+pub(crate) fn file(
+    host: &mut Host<'_, '_>,
+    descriptor: &Value,
+) -> Result<files::Result<Arc<dyn File>>, Stop> {
+    Ok(get(host, descriptor)?.file())
+}
+
+/// What has to be on the disk when a write to a `descriptor` returns.
+pub(crate) fn durability(host: &mut Host<'_, '_>, descriptor: &Value) -> Result<Durability, Stop> {
+    Ok(get(host, descriptor)?.durability())
+}
+
+/// The directory of a `descriptor`.
+pub(crate) fn directory(
+    host: &mut Host<'_, '_>,
+    descriptor: &Value,
+) -> Result<files::Result<Arc<dyn Directory>>, Stop> {
+    Ok(get(host, descriptor)?.directory())
 }
 
 /// Does a job with a file, and tells the guest how it ended.

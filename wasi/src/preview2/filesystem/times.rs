@@ -14,7 +14,10 @@ fn time(value: &Value) -> Result<SetTime, Violation> {
         (1, None) => Ok(SetTime::Now),
         (2, Some(datetime)) => {
             let [seconds, nanoseconds] = datetime.record()?;
-            let seconds = i64::try_from(seconds.u64()?).unwrap_or(i64::MAX);
+            let seconds = match seconds {
+                Value::S64(seconds) => *seconds, // of 0.3
+                seconds => i64::try_from(seconds.u64()?).unwrap_or(i64::MAX),
+            };
             Ok(SetTime::To(Timestamp::new(seconds, nanoseconds.u32()?)))
         }
         _ => Err(Value::mismatch()),
