@@ -1,0 +1,1 @@
+return redis.call('HEXISTS', VALUES, ARGV[4])

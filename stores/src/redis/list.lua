@@ -1,0 +1,1 @@
+return redis.call('ZRANGEBYLEX', ORDER, ARGV[4], '+', 'LIMIT', 0, ARGV[5])
