@@ -4,6 +4,9 @@ use crate::cells::Cells;
 use crate::invoke::InvokeError;
 use crate::protocol::{Conversation, Next, Outcome, Turn};
 use crate::target::{FaasletTarget, Target};
+use crate::waiting::{self, turns};
+use std::future::poll_fn;
+use std::task::{Context, Poll};
 use wfaas_vm::{Error, Val};
 
 /// The entry point to call, by its place in the lists of a target.
@@ -13,10 +16,20 @@ pub(crate) enum Callee {
     List(usize),
 }
 
+/// The next step of an exchange.
+enum Step {
+    Call(Callee),
+    Wait,
+    Again,
+    Done,
+}
+
 /// An exchange under way, between two calls.
 struct Course {
     number: usize,
     outcome: Outcome,
+    /// Whether the guest reads its next request.
+    waits: bool,
     cells: Cells,
     list: Vec<Val>,
 }
@@ -24,23 +37,46 @@ struct Course {
 impl Course {
     fn new() -> Course {
         let (outcome, cells) = (Outcome::Returned, Cells::default());
-        Course { number: 0, outcome, cells, list: Vec::new() }
+        Course { number: 0, outcome, waits: false, cells, list: Vec::new() }
     }
 
-    /// Asks the conversation for the next call: its entry point. The arguments are in the cells.
+    /// Asks the conversation for the next step. The arguments of a call are in the cells, or in the list.
     fn next(
         &mut self,
         conversation: &dyn Conversation,
         target: &mut dyn Target,
         output_limit: u64,
-    ) -> Result<Option<Callee>, InvokeError> {
+    ) -> Result<Step, InvokeError> {
+        let mut turn = self.turn(target, output_limit);
+        let next = conversation.turn(&mut turn)?;
+        let cells = turn.cells;
+        if matches!(next, Next::Call(_) | Next::Wait) {
+            self.cells = cells;
+            self.number += 1;
+        }
+        Ok(match next {
+            Next::Call(ready) => Step::Call(ready.0),
+            Next::Wait => Step::Wait,
+            Next::Again => Step::Again,
+            Next::Done => Step::Done,
+        })
+    }
+
+    /// Waits for what the conversation asked for.
+    fn wait(
+        &mut self,
+        conversation: &dyn Conversation,
+        target: &mut dyn Target,
+        output_limit: u64,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), InvokeError>> {
+        conversation.wait(&mut self.turn(target, output_limit), context)
+    }
+
+    /// The exchange as a conversation sees it.
+    fn turn<'a>(&'a mut self, target: &'a mut dyn Target, output_limit: u64) -> Turn<'a> {
         let Course { number, outcome, cells, .. } = *self;
-        let list = &mut self.list;
-        let mut turn = Turn { number, outcome, cells, list, target, output_limit };
-        let Next::Call(ready) = conversation.turn(&mut turn)? else { return Ok(None) };
-        self.cells = turn.cells;
-        self.number += 1;
-        Ok(Some(ready.0))
+        Turn { number, outcome, cells, list: &mut self.list, target, output_limit }
     }
 
     /// Takes what became of the call.
@@ -48,27 +84,36 @@ impl Course {
         self.outcome = match result.map_err(InvokeError::from) {
             Ok(()) => Outcome::Returned,
             Err(InvokeError::Exit(code)) => Outcome::Exited(code),
+            Err(InvokeError::NextRequest(_)) => {
+                self.waits = true;
+                Outcome::Returned
+            }
             Err(error) => return Err(error),
         };
         Ok(())
     }
 }
 
-/// Has a guest take part in the exchange in its state, to its end.
+/// Has a guest take part in the exchange in its state, to its end. Whether it reads its next request then.
 pub(crate) fn drive(
     conversation: &dyn Conversation,
     target: &mut dyn Target,
     output_limit: u64,
-) -> Result<(), InvokeError> {
+) -> Result<bool, InvokeError> {
     let mut course = Course::new();
-    while let Some(callee) = course.next(conversation, target, output_limit)? {
-        let result = match callee {
-            Callee::Cells(index) => target.call(index, &mut course.cells),
-            Callee::List(index) => target.call_list(index, &mut course.list),
+    loop {
+        let result = match course.next(conversation, target, output_limit)? {
+            Step::Call(Callee::Cells(index)) => target.call(index, &mut course.cells),
+            Step::Call(Callee::List(index)) => target.call_list(index, &mut course.list),
+            Step::Wait => {
+                waiting::hold(|context| course.wait(conversation, target, output_limit, context))?;
+                Ok(())
+            }
+            Step::Again => continue,
+            Step::Done => return Ok(course.waits),
         };
         course.called(result)?;
     }
-    Ok(())
 }
 
 /// The same; host functions that the guest calls may wait.
@@ -76,15 +121,25 @@ pub(crate) async fn drive_async(
     conversation: &dyn Conversation,
     target: &mut FaasletTarget<'_>,
     output_limit: u64,
-) -> Result<(), InvokeError> {
+) -> Result<bool, InvokeError> {
     let mut course = Course::new();
-    while let Some(callee) = course.next(conversation, target, output_limit)? {
-        let result = match callee {
-            Callee::Cells(index) => target.call_async(index, &mut course.cells).await,
+    loop {
+        let result = match course.next(conversation, target, output_limit)? {
+            Step::Call(Callee::Cells(index)) => target.call_async(index, &mut course.cells).await,
             // Boxed: exchanges without lists have no memory for it.
-            Callee::List(index) => Box::pin(target.call_list_async(index, &mut course.list)).await,
+            Step::Call(Callee::List(index)) => {
+                Box::pin(target.call_list_async(index, &mut course.list)).await
+            }
+            Step::Wait => {
+                poll_fn(|context| course.wait(conversation, target, output_limit, context)).await?;
+                Ok(())
+            }
+            Step::Again => {
+                turns().await;
+                continue;
+            }
+            Step::Done => return Ok(course.waits),
         };
         course.called(result)?;
     }
-    Ok(())
 }

@@ -4,6 +4,7 @@ use crate::head::{self, HeadError};
 use crate::id::ExchangeId;
 use crate::reply::Reply;
 use crate::request::Request;
+use crate::trailers::Trailers;
 use bytes::{Buf, Bytes};
 use http::response::Parts;
 use http::{HeaderMap, Response};
@@ -17,7 +18,11 @@ use wfaas_wasi::{ByteStream, Input, LogEvent};
 
 /// A body: bytes that are all there, or a stream of bytes some of which have not arrived yet.
 #[derive(Debug, Default)]
-pub struct Body(Content);
+pub struct Body {
+    content: Content,
+    /// Fields behind it, if it may have any.
+    trailers: Option<Trailers>,
+}
 
 enum Content {
     Complete(Vec<u8>),
@@ -47,18 +52,28 @@ impl fmt::Debug for Content {
 impl Body {
     /// A complete body.
     pub fn complete(bytes: impl Into<Vec<u8>>) -> Body {
-        Body(Content::Complete(bytes.into()))
+        Body { content: Content::Complete(bytes.into()), trailers: None }
     }
 
     /// A body that arrives while the guest runs. For functions that [read it so](crate::Function::reads_streams);
     /// for others, [collect](Body::collect) it first.
     pub fn stream(stream: Box<dyn ByteStream>) -> Body {
-        Body(Content::Stream(stream))
+        Body { content: Content::Stream(stream), trailers: None }
+    }
+
+    /// The same with trailers, which are there at its end.
+    pub fn with_trailers(self, trailers: Option<Trailers>) -> Body {
+        Body { trailers, ..self }
+    }
+
+    /// Its trailers, if it may have any.
+    pub fn trailers(&self) -> Option<&Trailers> {
+        self.trailers.as_ref()
     }
 
     /// Whether all bytes are there.
     pub fn is_complete(&self) -> bool {
-        matches!(self.0, Content::Complete(_))
+        matches!(self.content, Content::Complete(_))
     }
 
     /// Bytes of a complete body; 0 of a stream.
@@ -73,7 +88,7 @@ impl Body {
 
     /// The bytes of a complete body; none of a stream.
     pub fn as_bytes(&self) -> &[u8] {
-        match &self.0 {
+        match &self.content {
             Content::Complete(bytes) => bytes,
             Content::Stream(_) | Content::Begun { .. } => &[],
         }
@@ -81,7 +96,7 @@ impl Body {
 
     /// Takes the bytes of a complete body and leaves it empty; a stream is left as it is.
     pub fn take(&mut self) -> Vec<u8> {
-        match &mut self.0 {
+        match &mut self.content {
             Content::Complete(bytes) => std::mem::take(bytes),
             Content::Stream(_) | Content::Begun { .. } => Vec::new(),
         }
@@ -97,7 +112,7 @@ impl Body {
     /// # Errors
     /// The stream's, or that there are more.
     pub async fn collect(&mut self, limit: u64) -> Result<(), BoxError> {
-        let Content::Stream(stream) = &mut self.0 else { return Ok(()) };
+        let Content::Stream(stream) = &mut self.content else { return Ok(()) };
         let mut bytes = Vec::new();
         while let Some(piece) = poll_fn(|context| stream.poll_next(context)).await {
             let piece = piece?;
@@ -106,14 +121,14 @@ impl Body {
             }
             bytes.extend_from_slice(&piece);
         }
-        self.0 = Content::Complete(bytes);
+        self.content = Content::Complete(bytes);
         Ok(())
     }
 
     /// Takes it as a guest's stdin, and leaves it empty.
     #[inline]
     pub(crate) fn take_input(&mut self) -> Input {
-        match std::mem::take(&mut self.0) {
+        match std::mem::take(&mut self.content) {
             Content::Complete(bytes) => Input::bytes(bytes),
             Content::Stream(stream) | Content::Begun { stream: Some(stream), .. } => {
                 Input::stream(stream)
@@ -144,12 +159,12 @@ impl Body {
 
     /// The piece that is there, and the stream of those that arrive.
     fn begin(&mut self) -> (&mut Bytes, &mut Option<Box<dyn ByteStream>>) {
-        self.0 = match std::mem::take(&mut self.0) {
+        self.content = match std::mem::take(&mut self.content) {
             Content::Complete(bytes) => Content::Begun { piece: bytes.into(), stream: None },
             Content::Stream(stream) => Content::Begun { piece: Bytes::new(), stream: Some(stream) },
             begun @ Content::Begun { .. } => begun,
         };
-        match &mut self.0 {
+        match &mut self.content {
             Content::Begun { piece, stream } => (piece, stream),
             Content::Complete(_) | Content::Stream(_) => unreachable!("it has begun"),
         }
@@ -230,9 +245,15 @@ impl Exchange {
         Exchange::of(request.into())
     }
 
-    /// The same with a request of which not all parts were made.
+    /// The same with a request of which not all parts were made, in a box.
     #[inline]
-    pub fn of(request: Request) -> Exchange {
+    pub fn boxed(request: Request) -> Box<Exchange> {
+        // With the room there first, it is made where it stays.
+        Box::write(Box::new_uninit(), Exchange::of(request))
+    }
+
+    #[inline]
+    fn of(request: Request) -> Exchange {
         let answer = Response::new(Body::default());
         Exchange {
             request,
@@ -255,19 +276,33 @@ impl Exchange {
         Exchange::new(http::Request::new(Body::complete(bytes)))
     }
 
-    /// Takes the answer that the guest has made, from its reply as far as nobody has taken it there.
+    /// Takes the answer that the guest has [made](Exchange::complete_answer).
     ///
     /// # Errors
     /// [`HeadError`] if it cannot be sent.
     pub(crate) fn take_answer(&mut self) -> Result<Response<Body>, HeadError> {
+        self.complete_answer()?;
+        Ok(std::mem::take(&mut self.answer))
+    }
+
+    /// Has the answer be the one that the guest has made: that of its reply, as far as nobody has taken it
+    /// there, if it has begun one.
+    ///
+    /// # Errors
+    /// [`HeadError`] if it cannot be sent.
+    pub(crate) fn complete_answer(&mut self) -> Result<(), HeadError> {
         if let Some(reply) = self.reply.as_ref().filter(|reply| reply.is_begun()) {
-            let whole =
-                |(head, bytes): (Parts, Vec<u8>)| Response::from_parts(head, Body::complete(bytes));
-            return Ok(reply.take().map(whole).unwrap_or_default());
+            let whole = |(mut head, bytes): (Parts, Vec<u8>)| {
+                if let Some(fields) = reply.take_trailers() {
+                    head.extensions.insert(Trailers::of(fields));
+                }
+                Response::from_parts(head, Body::complete(bytes))
+            };
+            self.answer = reply.take().map(whole).unwrap_or_default();
+            return Ok(());
         }
-        let mut answer = std::mem::take(&mut self.answer);
-        head::check(answer.status(), answer.headers_mut())?;
-        Ok(answer)
+        head::check(self.answer.status(), self.answer.headers_mut())?;
+        Ok(())
     }
 
     /// The path below the function's route, percent-encoded as the client sent it.

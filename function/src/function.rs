@@ -1,20 +1,26 @@
 //! Functions: modules that answer requests.
 
+use crate::captured::{Captured, RESTORED};
 use crate::driver::{drive, drive_async};
 use crate::exchange::{Body, Exchange};
 use crate::invoke::InvokeError;
 use crate::outgoing::{HttpClient, Outgoing};
-use crate::protocol::{AbiError, About, Conversation, Protocols, Streams};
+use crate::program::Stdio;
+use crate::protocol::{AbiError, About, Conversation, Finish, Protocols, Replies, Streams};
+use crate::records::Records;
 use crate::reply::Reply;
 use crate::resolver::{Entry, Resolver};
+use crate::session::SessionState;
+use crate::sockets::{SocketCount, SocketProvider, Sockets};
 use crate::spec::{AllowedDirs, ByteSize, Limits, Span, Spec, SpecError};
 use crate::state::State;
+use crate::stores::{MAX_OPERATION, StoreBackend, Stores};
 use crate::target::{Background, FaasletTarget, PoolExports, Target};
-use crate::trees;
+use crate::trees::{self, Base};
 use http::Response;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wfaas_vm::{Engine, ExternType, Fault, Linker, MappedBundle, Module, Pool};
+use wfaas_vm::{Engine, ExternType, Fault, Linker, Module, Pool};
 use wfaas_wasi::files::{BlockingPool, Files};
 use wfaas_wasi::preview1::Support;
 use wfaas_wasi::{Environment, EnvironmentError, INITIALIZE, Input, Output, Wasi};
@@ -24,16 +30,22 @@ pub struct Function {
     spec: Spec,
     about: &'static About,
     conversation: Box<dyn Conversation>,
-    /// What every instance has to call first, since the image does not have it.
-    initialize: Option<Entry<(), ()>>,
+    /// What every instance has to call first.
+    first: Option<Entry<(), ()>>,
     exports: PoolExports,
     environment: Arc<Environment>,
     /// The artifact's own files.
-    bundle: Option<MappedBundle>,
+    base: Base,
+    /// The program that was captured where it waits, if it was.
+    captured: Option<Captured>,
     /// Directories that guests find open; `None` if there are none.
     files: Option<Arc<Files>>,
     /// Requests that guests may send.
     outgoing: Outgoing,
+    /// Sockets that its guests may open.
+    sockets: Sockets,
+    /// Stores that guests may open.
+    stores: Stores,
     limits: Numbers,
     stack_bytes: u64,
     time_slice: Option<Duration>,
@@ -142,6 +154,8 @@ impl Function {
     ) -> Result<Function, FunctionError> {
         let spec = spec.over(Spec { limits: Limits::of_server(), ..Spec::default() });
         spec.limits.check()?;
+        let mut captured = Captured::of(module)?;
+        let spec = captured.iter().try_fold(spec, |spec, captured| captured.complete(spec))?;
         let protocol = protocols.choose(spec.abi.as_ref(), module)?;
         let about = protocol.about();
         if !module.has_complete_image() {
@@ -159,21 +173,39 @@ impl Function {
         let pool = Pool::new(&linker, module)?;
         let mut exports = PoolExports::default();
         let mut resolver = Resolver::of_pool(&pool, &mut exports, &spec);
-        let initialize = wants_initialize(module).then(|| resolver.func(INITIALIZE)).transpose()?;
+        let first = first_export(module).map(|name| resolver.func(name)).transpose()?;
+        if let Some(captured) = &mut captured {
+            captured.resolve(&mut resolver)?;
+        }
         let conversation = protocol.prepare(&mut resolver)?;
+        if spec.session.is_some() {
+            let initializes = first.is_some() && !module.is_initialised();
+            match &captured {
+                Some(_) => check_program_sessions(about, &*conversation, module)?,
+                None => check_sessions(about, &*conversation, initializes)?,
+            }
+        }
         let stack_bytes = engine.config().stack_bytes as u64;
         let files = some_files(trees::trees(module, &spec));
+        // Directories of the host come later.
+        if let Some(captured) = captured.as_mut().filter(|_| spec.dirs.is_empty()) {
+            captured.open(files.as_deref())?;
+        }
         let outgoing = Outgoing::new(None, &spec.allowed_hosts);
+        let stores = Stores::new(None, &spec);
         Ok(Function {
             spec,
             about,
             conversation,
-            initialize,
+            first,
             exports,
             environment,
-            bundle: module.bundle(),
+            base: Base::of(module),
+            captured,
             files,
             outgoing,
+            sockets: Sockets::default(),
+            stores,
             limits,
             stack_bytes,
             time_slice: None,
@@ -210,8 +242,20 @@ impl Function {
     }
 
     /// Whether answers go to the exchange's [reply](Exchange::reply), as they are made.
-    pub fn replies(&self) -> bool {
-        self.conversation.replies()
+    pub fn replies(&self) -> Replies {
+        // There is no answer yet of a guest that may not wait for its next request.
+        if self.waits_again() { Replies::Never } else { self.conversation.replies() }
+    }
+
+    /// Whether an answer may be a [local redirect](crate::LocalRedirect).
+    pub fn redirects(&self) -> bool {
+        self.conversation.redirects() && !self.waits_again()
+    }
+
+    /// Whether guests are programs that were captured where they wait, and are run until they wait again: of functions
+    /// with sessions.
+    pub(crate) fn waits_again(&self) -> bool {
+        self.captured.is_some() && self.spec.session.is_some()
     }
 
     /// Longest time that a request may take.
@@ -242,6 +286,18 @@ impl Function {
         self.outgoing = Outgoing::new(Some(client), &self.spec.allowed_hosts);
     }
 
+    /// Has guests' sockets to the addresses of the specification opened by `provider`, as many as `count` has left.
+    /// Without one, guests have none.
+    pub fn set_sockets(&mut self, provider: Arc<dyn SocketProvider>, count: SocketCount) {
+        self.sockets = Sockets::new(Some(provider), count, &self.spec.allowed_sockets);
+    }
+
+    /// Has values of the stores of the specification kept by `backend`. Without one, no operation on them
+    /// succeeds.
+    pub fn set_stores(&mut self, backend: Arc<dyn StoreBackend>) {
+        self.stores = Stores::new(Some(backend), &self.spec);
+    }
+
     /// Opens the directories of the specification, for guests of requests that begin from now on. `pool`
     /// does what may block; without one, a guest holds the thread meanwhile.
     ///
@@ -254,11 +310,19 @@ impl Function {
     ) -> Result<(), SpecError> {
         let mut files = Files::default();
         allowed.open(&self.spec.dirs, &self.spec.limits, &mut files)?;
-        trees::add(self.bundle.clone(), &self.spec.limits, &mut files);
+        trees::add(self.base.clone(), &self.spec.limits, &mut files);
         if let Some(pool) = pool {
             files.set_pool(pool);
         }
-        self.files = some_files(files);
+        self.set_files(files)
+    }
+
+    fn set_files(&mut self, files: Files) -> Result<(), SpecError> {
+        let files = some_files(files);
+        if let Some(captured) = &mut self.captured {
+            captured.open(files.as_deref())?;
+        }
+        self.files = files;
         Ok(())
     }
 
@@ -268,18 +332,21 @@ impl Function {
     /// # Errors
     /// As [`Function::open_dirs`].
     pub fn open_dirs_at_init(&mut self, allowed: AllowedDirs<'_>) -> Result<(), SpecError> {
-        let files = trees::at_init(self.bundle.clone(), &self.spec, allowed)?;
-        self.files = some_files(files);
-        Ok(())
+        let files = trees::at_init(self.base.clone(), &self.spec, allowed)?;
+        self.set_files(files)
     }
 
     /// Bytes that a request may need besides its memory: of stack, of files in memory, for each tree
-    /// that may be written to there, and of its protocol on the host's side.
+    /// that may be written to there, of a session's state, of an operation on a store, and of its protocol on the
+    /// host's side.
     pub fn more_bytes(&self) -> u64 {
         let Spec { limits, dirs, .. } = &self.spec;
         let trees = 1 + dirs.iter().filter(|dir| dir.overlay).count() as u64;
         let files = limits.tmp.map_or(0, |tmp| tmp.0.saturating_mul(trees));
-        self.stack_bytes.saturating_add(files).saturating_add(self.conversation.more_bytes())
+        let session = self.spec.session.as_ref().map_or(0, |session| session.bytes.0);
+        let stores = if self.stores.is_empty() { 0 } else { 2 * MAX_OPERATION as u64 };
+        let more = [files, session, stores, self.conversation.more_bytes()];
+        more.into_iter().fold(self.stack_bytes, u64::saturating_add)
     }
 
     /// Where the instances come from.
@@ -295,12 +362,17 @@ impl Function {
         &self,
         exchange: impl Into<Box<Exchange>>,
     ) -> Result<Response<Body>, InvokeError> {
-        let mut target = self.begin(exchange.into(), None)?;
-        if let Some(initialize) = &self.initialize {
-            target.call(initialize.index, &mut Default::default())?;
-        }
-        drive(&*self.conversation, &mut target, self.limits.output)?;
+        let mut target = self.begin(exchange.into(), None, None)?;
+        self.drive(&mut target)?;
         target.take_answer()
+    }
+
+    /// Has a guest take part in its exchange, to its end. Whether it reads its next request then.
+    pub(crate) fn drive(&self, target: &mut FaasletTarget<'_>) -> Result<bool, InvokeError> {
+        if let Some(first) = &self.first {
+            target.call(first.index, &mut Default::default())?;
+        }
+        drive(&*self.conversation, target, self.limits.output)
     }
 
     /// Answers a request in a faaslet of its own. The guest runs whenever the future is polled; it is
@@ -314,20 +386,44 @@ impl Function {
         exchange: impl Into<Box<Exchange>>,
     ) -> impl Future<Output = Result<Response<Body>, InvokeError>> + Send {
         // The future is moved, and with it all that it holds by value.
-        self.answer(exchange.into())
+        let answering = self.answer_async(exchange.into());
+        async move { Ok(answering.await?.answer) }
     }
 
-    async fn answer(&self, exchange: Box<Exchange>) -> Result<Response<Body>, InvokeError> {
-        let mut target = self.begin(exchange, self.background.as_ref())?;
+    /// As [`Function::handle_async`]; the exchange comes back, with its [answer](Exchange::answer). Nothing
+    /// but its box is moved.
+    ///
+    /// # Errors
+    /// As [`Function::handle`].
+    pub async fn answer_async(
+        &self,
+        exchange: Box<Exchange>,
+    ) -> Result<Box<Exchange>, InvokeError> {
+        let mut target = self.begin(exchange, None, self.background.as_ref())?;
+        self.drive_async(&mut target, false).await?;
+        target.end()
+    }
+
+    /// As [`Function::drive`]; host functions that the guest calls may wait. Processor time is counted if
+    /// somebody wants to know it.
+    pub(crate) async fn drive_async(
+        &self,
+        target: &mut FaasletTarget<'_>,
+        counts: bool,
+    ) -> Result<bool, InvokeError> {
         let store = target.faaslet().store();
         store.set_time_slice(self.time_slice);
         // Then it is known how many pages a guest can have written to.
-        store.count_cpu_time(self.background.is_some() && self.is_large);
-        if let Some(initialize) = &self.initialize {
-            target.call_async(initialize.index, &mut Default::default()).await?;
+        store.count_cpu_time(counts || self.background.is_some() && self.is_large);
+        if let Some(first) = &self.first {
+            target.call_async(first.index, &mut Default::default()).await?;
         }
-        drive_async(&*self.conversation, &mut target, self.limits.output).await?;
-        target.take_answer()
+        drive_async(&*self.conversation, target, self.limits.output).await
+    }
+
+    /// The protocol, prepared.
+    pub(crate) fn conversation(&self) -> &dyn Conversation {
+        &*self.conversation
     }
 
     /// The environment of an exchange: that of the function, unless there are more arguments.
@@ -341,50 +437,164 @@ impl Function {
         environment.map(Arc::new).map_err(InvokeError::protocol)
     }
 
-    /// A faaslet with an exchange in its state, and its limits.
-    fn begin<'a>(
+    /// Does resets that take long.
+    pub(crate) fn background(&self) -> Option<&Background> {
+        self.background.as_ref()
+    }
+
+    /// A faaslet with an exchange in its data, and its limits. It is as the state of a session is, if there is one.
+    pub(crate) fn begin<'a>(
         &'a self,
         mut exchange: Box<Exchange>,
+        state: Option<&SessionState>,
         background: Option<&'a Background>,
     ) -> Result<FaasletTarget<'a>, InvokeError> {
-        if self.conversation.replies() {
-            exchange.reply.get_or_insert_with(Reply::collecting).set_limit(self.limits.output);
+        if self.replies() == Replies::Never {
+            exchange.reply = None;
+        }
+        if self.conversation.replies() == Replies::Always {
+            exchange.reply.get_or_insert_with(Reply::collecting);
+        }
+        if let Some(reply) = &exchange.reply {
+            reply.set_limit(self.limits.output);
         }
         self.conversation.begin(&mut exchange)?;
-        let Numbers { memory, time, cpu, output, log } = self.limits;
-        let overhead = (LINE_BYTES + self.spec.name().len() + exchange.id.len()) as u64;
-        let deadline = exchange.deadline.or_else(|| Instant::now().checked_add(time));
+        let output = self.limits.output;
         let mut finish = None;
         let (stdin, stdout) = match self.conversation.streams() {
             Streams::Exchange | Streams::Captured => {
-                (exchange.request.body_mut().take_input(), Output::capture(output))
+                let stdout = match &exchange.reply {
+                    Some(reply) => Output::stream(Box::new(reply.clone())),
+                    None => Output::capture(output),
+                };
+                (exchange.request.body_mut().take_input(), stdout)
             }
-            Streams::Log => (Input::default(), Output::log_with(log, overhead)),
+            Streams::Log => (Input::default(), self.log(&exchange)),
+            Streams::Line if self.waits_again() => {
+                let record = exchange.request.body_mut().take();
+                (Body::stream(Records::one(record)).take_input(), Output::capture(output))
+            }
+            Streams::Line => {
+                (exchange.request.body_mut().take_input(), Output::capture_line(output))
+            }
             Streams::Opened => {
                 let opening = self.conversation.open(&exchange);
                 finish = Some(opening.finish);
                 (exchange.request.body_mut().take_input(), opening.stdout)
             }
         };
-        let (environment, stderr) = (self.environment(&exchange)?, Output::log_with(log, overhead));
+        let streams = Stdio { stdin, stdout, stderr: self.log(&exchange) };
+        self.acquire(exchange, streams, finish, state, background)
+    }
+
+    /// A stream that goes to the log.
+    fn log(&self, exchange: &Exchange) -> Output {
+        let overhead = (LINE_BYTES + self.spec.name().len() + exchange.id.len()) as u64;
+        Output::log_with(self.limits.log, overhead)
+    }
+
+    /// A faaslet with an exchange that has begun, streams, and its limits.
+    pub(crate) fn acquire<'a>(
+        &'a self,
+        exchange: Box<Exchange>,
+        streams: Stdio,
+        finish: Option<Finish>,
+        session: Option<&SessionState>,
+        background: Option<&'a Background>,
+    ) -> Result<FaasletTarget<'a>, InvokeError> {
+        let Numbers { memory, time, cpu, .. } = self.limits;
+        let deadline = exchange.deadline.or_else(|| Instant::now().checked_add(time));
+        let environment = self.environment(&exchange)?;
+        let Stdio { stdin, stdout, stderr } = streams;
+        // Descriptors from 3 on are directories, if there are any.
+        let has_results = self.conversation.streams() == Streams::Line && self.files.is_none();
+        let (stdout, results) = match has_results {
+            true => (self.log(&exchange), Some(stdout)),
+            false => (stdout, None),
+        };
         let mut state = State::new(exchange, || Wasi::new(environment, stdin, stdout, stderr));
         if finish.is_some() {
             state.live().finish = finish;
         }
+        if let Some(results) = results {
+            state.live().wasi.set_result(results);
+        }
         if let Some(files) = &self.files {
             state.live().wasi.set_files(files.clone());
+        }
+        if let Some(captured) = &self.captured {
+            let wasi = &mut state.live().wasi;
+            if self.waits_again() {
+                wasi.note_origins();
+            }
+            match session.and_then(|session| session.host.as_ref()) {
+                Some(host) => wasi.restore(host),
+                None => captured.restore(wasi)?,
+            }
         }
         if self.outgoing.is_some() {
             state.live().outgoing = self.outgoing.clone();
         }
-        let mut faaslet = self.pool.acquire(state)?;
+        if let Some(network) = self.sockets.network() {
+            state.live().wasi.set_network(network);
+        }
+        if !self.stores.is_empty() {
+            state.live().stores = self.stores.clone();
+        }
+        let mut faaslet = match session {
+            Some(session) => self.pool.acquire_from(&session.snapshot, state)?,
+            None => self.pool.acquire(state)?,
+        };
         faaslet.store().set_deadline(deadline);
         if cpu.is_some() {
             faaslet.store().set_cpu_limit(cpu);
         }
         faaslet.store().set_memory_limit(Some(memory));
-        Ok(FaasletTarget::new(faaslet, &self.exports, background))
+        let mut target = FaasletTarget::new(faaslet, &self.exports, background);
+        // A session goes on with the numbers that it has.
+        if let Some(captured) = self.captured.as_ref().filter(|_| session.is_none()) {
+            captured.reseed(&mut target)?;
+        }
+        Ok(target)
     }
+}
+
+/// Refuses sessions of a captured program that has none.
+fn check_program_sessions(
+    about: &About,
+    conversation: &dyn Conversation,
+    module: &Module,
+) -> Result<(), SpecError> {
+    if conversation.answers_in_turn() && module.has_stack_maps() {
+        return Ok(());
+    }
+    let reason = if conversation.answers_in_turn() {
+        "the program was captured without sessions: build it anew, with this field and `init = { until = \"stdin\" }`"
+            .to_owned()
+    } else {
+        format!("a {} does not answer one request after another", about.guest)
+    };
+    Err(SpecError::field("session", reason))
+}
+
+/// Refuses sessions of a function that has none.
+fn check_sessions(
+    about: &About,
+    conversation: &dyn Conversation,
+    initializes: bool,
+) -> Result<(), SpecError> {
+    let refused = |reason: String| Err(SpecError::field("session", reason));
+    if initializes {
+        return refused("the function has to be initialised when it is built".to_owned());
+    }
+    if !conversation.has_sessions() {
+        let guest = about.guest;
+        return refused(format!(
+            "this {guest} has no sessions: only functions do that are called for each request, and \
+             answer when they have ended"
+        ));
+    }
+    Ok(())
 }
 
 /// Files, if there are any.
@@ -392,9 +602,10 @@ fn some_files(files: Files) -> Option<Arc<Files>> {
     (!files.directories().is_empty()).then(|| Arc::new(files))
 }
 
-/// Whether instances have to call [`INITIALIZE`] before anything else.
-pub(crate) fn wants_initialize(module: &Module) -> bool {
-    !module.is_initialised() && module.get_export(INITIALIZE).is_some()
+/// The export that instances have to call before anything else: to initialise, or to be no copies of each other.
+pub(crate) fn first_export(module: &Module) -> Option<&'static str> {
+    let name = if module.is_initialised() { RESTORED } else { INITIALIZE };
+    module.get_export(name).map(|_| name)
 }
 
 impl std::fmt::Debug for Function {

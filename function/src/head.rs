@@ -6,6 +6,7 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::response::Parts;
+use http::uri::PathAndQuery;
 use http::{Response, StatusCode};
 use wfaas_vm::untrusted;
 
@@ -49,15 +50,22 @@ pub enum HeadError {
     /// A CGI program's head that says nothing about the body.
     #[error("the head has no Content-Type")]
     NoContentType,
-    /// A CGI program that wants another path answered (RFC 3875, 6.2.2).
+    /// A CGI program's [local redirect](LocalRedirect) with more than a path.
     #[error(
-        "a local redirect, which is not supported: send a Status too, or a complete URL as Location"
+        "a local redirect has nothing but a Location with a path, maybe a query: no other headers, no body; \
+         send a Status too for one that the client follows"
     )]
     LocalRedirect,
 }
 
+/// The path, and maybe a query, that a CGI program wants the server to answer in its place (RFC 3875, 6.2.2):
+/// an extension of the head of its answer. A server that does not look for it sends the answer as it is, a
+/// redirect that the client follows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalRedirect(pub PathAndQuery);
+
 /// Headers about one connection (RFC 9110, 7.6.1): the server's business, never a guest's.
-const HOP_BY_HOP: [HeaderName; 9] = [
+pub(crate) static HOP_BY_HOP: [HeaderName; 9] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     header::TE,
@@ -128,30 +136,52 @@ pub(crate) fn check_headers(headers: &mut HeaderMap) -> Result<Vec<HeaderName>, 
     if headers.is_empty() {
         return Ok(Vec::new());
     }
-    if headers.len() > MAX_HEADERS {
-        return Err(HeadError::TooMany);
-    }
-    if bytes(headers) > MAX_HEAD_BYTES {
-        return Err(HeadError::TooLarge);
-    }
-    let mut dropped: Vec<HeaderName> =
-        HOP_BY_HOP.into_iter().filter(|name| headers.contains_key(name)).collect();
-    dropped.extend(named_by_connection(headers));
-    for name in &dropped {
-        headers.remove(name);
-    }
-    if headers.contains_key(header::CONTENT_LENGTH) && content_length(headers).is_none() {
+    check_size(headers)?;
+    // Nearly no head has any of them: its few names are looked through once.
+    let is_hop_by_hop = |name: &HeaderName| HOP_BY_HOP.contains(name);
+    let mut dropped = match headers.keys().any(is_hop_by_hop) {
+        true => drop_hop_by_hop(headers),
+        false => Vec::new(),
+    };
+    if content_length(headers).is_none() && headers.contains_key(header::CONTENT_LENGTH) {
         headers.remove(header::CONTENT_LENGTH);
         dropped.push(header::CONTENT_LENGTH);
     }
     Ok(dropped)
 }
 
+/// Checks that there are not too many fields, and that they are not too large.
+pub(crate) fn check_size(fields: &HeaderMap) -> Result<(), HeadError> {
+    if fields.len() > MAX_HEADERS {
+        return Err(HeadError::TooMany);
+    }
+    if bytes(fields) > MAX_HEAD_BYTES {
+        return Err(HeadError::TooLarge);
+    }
+    Ok(())
+}
+
+/// The names of fields that a header lists (RFC 9110, 5.6.1). Others in its list are left out.
+pub(crate) fn listed(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = HeaderName> {
+    let values = headers.get_all(name).into_iter();
+    let names = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
+    names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
+}
+
+/// Drops the headers about the connection; their names.
+fn drop_hop_by_hop(headers: &mut HeaderMap) -> Vec<HeaderName> {
+    let own = HOP_BY_HOP.iter().filter(|name| headers.contains_key(*name)).cloned();
+    let mut dropped: Vec<HeaderName> = own.collect();
+    dropped.extend(named_by_connection(headers));
+    for name in &dropped {
+        headers.remove(name);
+    }
+    dropped
+}
+
 /// Headers that `Connection` says are about the connection too.
 fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
-    let values = headers.get_all(header::CONNECTION).iter();
-    let names = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b','));
-    let names = names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok());
+    let names = listed(headers, header::CONNECTION);
     names.filter(|name| !HOP_BY_HOP.contains(name) && headers.contains_key(name)).collect()
 }
 

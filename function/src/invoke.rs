@@ -1,6 +1,7 @@
 //! What can go wrong with an exchange.
 
 use crate::head::HeadError;
+use crate::records::NextRequest;
 use wfaas_vm::{BoxError, Fault, Trap, TrapCode, Uncaught};
 use wfaas_wasi::preview2::Violation;
 use wfaas_wasi::{Exit, OutputLimit};
@@ -24,6 +25,9 @@ pub enum InvokeError {
     /// The guest exited with this code, not zero, or before it answered.
     #[error("the guest exited with code {0}")]
     Exit(u32),
+    /// The guest reads its next request: the end of its part in this one, once it has answered.
+    #[error(transparent)]
+    NextRequest(#[from] NextRequest),
     /// The guest wrote more than it may.
     #[error(transparent)]
     OutputLimit(OutputLimit),
@@ -36,6 +40,9 @@ pub enum InvokeError {
     /// The guest did not keep to its ABI; the error is one of the protocol's.
     #[error(transparent)]
     Protocol(BoxError),
+    /// The state for the next request of a session takes too much, or cannot be kept.
+    #[error("the state of the session cannot be kept: {0}")]
+    State(wfaas_vm::Error),
     /// No instance, or a host function failed.
     #[error(transparent)]
     Vm(wfaas_vm::Error),
@@ -53,15 +60,30 @@ impl InvokeError {
         InvokeError::Protocol(error.into())
     }
 
+    /// The error of what the host did for a guest between two of its calls.
+    pub(crate) fn between_calls(error: BoxError) -> InvokeError {
+        if let Some(exit) = error.downcast_ref::<Exit>() {
+            return InvokeError::Exit(exit.code);
+        }
+        if let Some(limit) = error.downcast_ref::<OutputLimit>() {
+            return InvokeError::OutputLimit(*limit);
+        }
+        if let Some(head) = error.downcast_ref::<HeadError>() {
+            return InvokeError::Head(head.clone());
+        }
+        InvokeError::Protocol(error)
+    }
+
     /// The side to blame.
     pub fn fault(&self) -> Fault {
         match self {
-            InvokeError::Vm(error) => error.fault(),
+            InvokeError::Vm(error) | InvokeError::State(error) => error.fault(),
             InvokeError::Trap(_)
             | InvokeError::Exception(_)
             | InvokeError::Deadline(_)
             | InvokeError::CpuLimit(_)
             | InvokeError::Exit(_)
+            | InvokeError::NextRequest(_)
             | InvokeError::OutputLimit(_)
             | InvokeError::Head(_)
             | InvokeError::Request(_)
@@ -80,6 +102,9 @@ impl InvokeError {
 
 impl From<wfaas_vm::Error> for InvokeError {
     fn from(error: wfaas_vm::Error) -> InvokeError {
+        if let Some(next) = error.downcast_ref::<NextRequest>() {
+            return InvokeError::NextRequest(*next);
+        }
         if let Some(exit) = error.downcast_ref::<Exit>() {
             return InvokeError::Exit(exit.code);
         }

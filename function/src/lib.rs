@@ -9,6 +9,12 @@
 //! * a **[`Function`]** is a module with its specification and protocol; [`Function::handle`] answers
 //!   one request in a pristine faaslet, and looks nothing up by name;
 //! * an **[`Outgoing`]** sends requests of guests to other servers, by an [`HttpClient`] of the embedder's;
+//! * **[`sockets`]** connect guests to other machines, by a [`SocketProvider`](sockets::SocketProvider) of the
+//!   embedder's;
+//! * **[`stores`]** keep values of guests for later requests, by a [`StoreBackend`](stores::StoreBackend) of the
+//!   embedder's;
+//! * a function that is a [program](Function::run_program) can be run to its end with [`Stdio`] of the
+//!   embedder's;
 //! * [`run`] executes a module once, with the streams of the process, by the same protocols.
 //!
 //! The way of a request, each step a file: `function` makes the `state` of an instance and takes a
@@ -29,6 +35,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod captured;
 mod cells;
 mod driver;
 mod exchange;
@@ -38,39 +45,49 @@ mod id;
 mod invoke;
 mod numbers;
 mod outgoing;
+mod program;
 mod protocol;
 pub mod protocols;
+mod records;
 mod reply;
 mod request;
 mod resolver;
 pub mod run;
+mod session;
+pub mod sockets;
 mod spec;
 mod state;
+pub mod stores;
 mod target;
+mod trailers;
 mod trees;
 mod waiting;
 
 pub use cells::Numbers;
 pub use exchange::{Body, Exchange, LogSink};
 pub use function::{Function, FunctionError};
-pub use head::{HeadError, MAX_HEAD_BYTES, MAX_HEADERS, content_length};
+pub use head::{HeadError, LocalRedirect, MAX_HEAD_BYTES, MAX_HEADERS, content_length};
 pub use id::ExchangeId;
 pub use invoke::{GuestFault, InvokeError};
 pub use numbers::{ArgumentError, ShowValue};
 pub use outgoing::{HttpClient, MAX_REQUESTS, Outgoing, OutgoingError, Sending, Timeouts};
+pub use program::{Ran, Stdio, Usage};
 pub use protocol::{
     AbiError, About, Conversation, Finish, Next, Opening, Outcome, Protocol, Protocols, Ready,
-    Required, RequiredType, Streams, Turn,
+    Replies, Required, RequiredType, Streams, Turn,
 };
 pub use reply::{BrokenOff, Reply, WINDOW};
 pub use request::{PlainHead, Request};
 pub use resolver::{Entry, GuestMemory, ListEntry, Resolver};
+pub use session::{Redirected, SessionState};
 pub use spec::{
-    Abi, AllowedDirs, AtInit, ByteSize, Coding, Dir, Fields, FunctionName, Key, Limits, NameError,
-    OnDisconnect, Route, RouteError, Span, Spec, SpecError, TenantName, TenantNameError,
+    Abi, AllowedDirs, AtInit, ByteSize, Carrier, Coding, Dir, Fields, FunctionName, Key, Limits,
+    NameError, OnDisconnect, Route, RouteError, Session, Span, Spec, SpecError, TenantName,
+    TenantNameError,
 };
 pub use state::State;
-pub use target::Background;
+pub use target::{Background, LongReset};
+pub use trailers::{TrailerNames, Trailers};
 pub use trees::{trees, trees_at_init};
 pub use wfaas_wasi::files::BlockingPool;
 pub use wfaas_wasi::preview1::Support;

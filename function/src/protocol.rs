@@ -10,7 +10,7 @@
 
 use crate::cells::{Cells, Numbers};
 use crate::driver::Callee;
-use crate::exchange::Exchange;
+use crate::exchange::{Body, Exchange};
 use crate::invoke::InvokeError;
 use crate::protocols::TABLE;
 use crate::resolver::{Entry, GuestMemory, ListEntry, Resolver};
@@ -19,6 +19,8 @@ use crate::state::State;
 use crate::target::Target;
 use std::any::Any;
 use std::fmt;
+use std::task::{Context, Poll};
+use std::time::Instant;
 use wfaas_vm::component::Bindings;
 use wfaas_vm::{ExternType, FuncType, Linker, Module, Val, ValType};
 use wfaas_wasi::{HasWasi, LogEvent, Output, OutputLimit};
@@ -49,6 +51,12 @@ pub trait Protocol: Send + Sync {
     /// [`InvokeError`] for a request that a guest cannot be given.
     fn record(&self, _exchange: &mut Exchange) -> Option<Result<Vec<u8>, InvokeError>> {
         None
+    }
+
+    /// Whether the guest has a stream for results, with descriptor 3 where it has no directories. Otherwise results
+    /// go to stdout.
+    fn has_results(&self) -> bool {
+        false
     }
 
     /// Defines the host functions that this guest imports besides WASI, once for a function. They
@@ -376,7 +384,23 @@ pub trait Conversation: Send + Sync {
     }
 
     /// Whether the answer goes to the exchange's [reply](Exchange::reply), and not into the exchange.
-    fn replies(&self) -> bool {
+    fn replies(&self) -> Replies {
+        Replies::Never
+    }
+
+    /// Whether an answer may be a [local redirect](crate::LocalRedirect).
+    fn redirects(&self) -> bool {
+        false
+    }
+
+    /// Whether a guest can take part in another exchange after one, and go on from its state then.
+    fn has_sessions(&self) -> bool {
+        false
+    }
+
+    /// Whether guests are programs that answer one request after another, if they are let: each reads the next one when
+    /// it has answered.
+    fn answers_in_turn(&self) -> bool {
         false
     }
 
@@ -401,6 +425,18 @@ pub trait Conversation: Send + Sync {
         Ok(())
     }
 
+    /// Ready when the wait that [`Next::Wait`] asked for is over. Must not block.
+    ///
+    /// # Errors
+    /// As [`Conversation::turn`].
+    fn wait(
+        &self,
+        _turn: &mut Turn<'_>,
+        _context: &mut Context<'_>,
+    ) -> Poll<Result<(), InvokeError>> {
+        Poll::Ready(Ok(()))
+    }
+
     /// Does the next step of an exchange: reads what became of the call before, and makes the next
     /// one or none. Must not block.
     ///
@@ -409,14 +445,29 @@ pub trait Conversation: Send + Sync {
     fn turn(&self, turn: &mut Turn<'_>) -> Result<Next, InvokeError>;
 }
 
+/// Whether answers are made piece by piece, in the exchange's [reply](Exchange::reply).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replies {
+    /// Each is in the exchange when its guest has ended.
+    Never,
+    /// If the exchange has a reply, an answer [begins](crate::Reply::flush) there once its guest waits, and for
+    /// room in the reply as well. Any other is in the exchange when its guest has ended.
+    IfGuestWaits,
+    /// Each is in the reply.
+    Always,
+}
+
 /// Where a guest's standard streams lead. stderr goes to the log in any case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Streams {
     /// stdin is the request's body, which may arrive while the guest runs, and stdout becomes the
-    /// answer's.
+    /// answer's: by way of the exchange's reply, if it has one and the conversation [uses it](Replies).
     Exchange,
     /// stdin is the request's body, which has to be complete, and stdout is kept for the conversation.
     Captured,
+    /// stdin is the request's body, which has to be complete. The first line of [results](Protocol::has_results) is
+    /// kept for the conversation, and ends the guest.
+    Line,
     /// stdin is empty, and stdout goes to the log. The request's body has to be complete, unless the
     /// conversation [says otherwise](Conversation::reads_streams).
     Log,
@@ -454,6 +505,10 @@ impl fmt::Debug for Opening {
 pub enum Next {
     /// With the call that was just [made ready](Turn::call).
     Call(Ready),
+    /// With another turn, after [a wait](Conversation::wait). No stack of the guest's waits.
+    Wait,
+    /// With another turn of the same number, once others had theirs: there is much to do.
+    Again,
     /// The answer is complete.
     Done,
 }
@@ -554,9 +609,21 @@ impl Turn<'_> {
     }
 
     /// What the guest wrote to stdout, if that [leads to the exchange](Streams::Exchange)
-    /// or is [kept](Streams::Captured).
+    /// or is [kept](Streams::Captured), or the line of its [results](Streams::Line).
     pub fn take_stdout(&mut self) -> Vec<u8> {
         self.target.state().live().wasi.take_captured()
+    }
+
+    /// Makes what the guest wrote to stdout the answer's body, if stdout [leads to the
+    /// exchange](Streams::Exchange). An answer that has begun is in the reply.
+    pub fn answer_stdout(&mut self) {
+        let whole = match &self.exchange().reply {
+            Some(reply) => reply.take_unbegun(),
+            None => Some(self.take_stdout()),
+        };
+        if let Some(whole) = whole {
+            *self.exchange().answer.body_mut() = Body::complete(whole);
+        }
     }
 
     /// Does what is [left to do](Opening::finish) for the answer.
@@ -570,6 +637,21 @@ impl Turn<'_> {
     /// The bytes of a memory of the guest's.
     pub fn memory(&mut self, memory: &GuestMemory) -> &mut [u8] {
         self.target.memory(memory.index)
+    }
+
+    /// The bytes of a memory of the guest's, and its state.
+    pub(crate) fn memory_and_state(&mut self, memory: &GuestMemory) -> (&mut [u8], &mut State) {
+        self.target.memory_and_state(memory.index)
+    }
+
+    /// When the answer has to be there.
+    pub fn deadline(&mut self) -> Option<Instant> {
+        self.target.deadline()
+    }
+
+    /// Has the answer be there at another time, since the guest has waited for others.
+    pub fn set_deadline(&mut self, deadline: Option<Instant>) {
+        self.target.set_deadline(deadline);
     }
 
     /// Checks that an answer may have so many bytes.

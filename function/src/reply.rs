@@ -7,11 +7,14 @@
 //! The guest's side of a [`Reply`] begins it with a head and adds bytes; it waits while the reply is
 //! full. The server's side takes the head as soon as it is there, then the bytes. Who runs the guest
 //! says how it ended: only they know.
+//!
+//! A guest without a head of its own adds bytes first: the reply [begins](Reply::flush) when the guest
+//! waits. One that ends before has its whole answer in one piece, or none at all.
 
 use crate::head::{self, HeadError};
 use bytes::Bytes;
-use http::HeaderName;
 use http::response::Parts;
+use http::{HeaderMap, HeaderName};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use wfaas_vm::BoxError;
@@ -30,6 +33,8 @@ struct State {
     /// Until the server has taken it.
     head: Option<Parts>,
     bytes: Vec<u8>,
+    /// Fields behind the body.
+    trailers: Option<Box<HeaderMap>>,
     window: usize,
     /// Most bytes of the body, and those of them that were not written yet.
     limit: u64,
@@ -37,6 +42,8 @@ struct State {
     end: End,
     /// Whether nobody takes the bytes any more.
     closed: bool,
+    /// Whether nobody takes them once the head is there.
+    closes_at_head: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
@@ -65,6 +72,13 @@ impl Reply {
         Reply::default()
     }
 
+    /// A body without a head, which holds at most [`WINDOW`] bytes.
+    pub(crate) fn body() -> Reply {
+        let reply = Reply::new();
+        reply.lock().begun = true;
+        reply
+    }
+
     /// A reply that nobody takes before it is complete, and that never makes its guest wait.
     pub fn collecting() -> Reply {
         Reply::with_window(usize::MAX)
@@ -75,11 +89,13 @@ impl Reply {
             begun: false,
             head: None,
             bytes: Vec::new(),
+            trailers: None,
             window,
             limit: u64::MAX,
             left: u64::MAX,
             end: End::Open,
             closed: false,
+            closes_at_head: false,
             reader: None,
             writer: None,
         })))
@@ -101,14 +117,20 @@ impl Reply {
     /// [`HeadError`] if it cannot be sent, or another one was.
     pub fn begin(&self, mut head: Parts) -> Result<Vec<HeaderName>, HeadError> {
         let dropped = head::check(head.status, &mut head.headers)?;
-        let mut state = self.lock();
+        let state = self.lock();
         if state.begun {
             return Err(HeadError::Sent);
         }
-        state.begun = true;
-        state.head = Some(head);
-        wake(state, |state| &mut state.reader);
+        begin(state, head);
         Ok(dropped)
+    }
+
+    /// Begins with an empty head if bytes were added, and there was none yet.
+    pub fn flush(&self) {
+        let state = self.lock();
+        if !state.begun && !state.bytes.is_empty() {
+            begin(state, head::empty());
+        }
     }
 
     /// Whether the head is there, or was.
@@ -144,7 +166,9 @@ impl Reply {
         state.left = left;
         if !state.closed && taken > 0 {
             state.add(&bytes[..taken]);
-            wake(state, |state| &mut state.reader);
+            if state.begun {
+                wake(state, |state| &mut state.reader);
+            }
         }
         Ok(taken)
     }
@@ -179,11 +203,27 @@ impl Reply {
         }
     }
 
+    /// All bytes of a reply that has not begun; `None` if it has.
+    pub(crate) fn take_unbegun(&self) -> Option<Vec<u8>> {
+        let mut state = self.lock();
+        (!state.begun).then(|| std::mem::take(&mut state.bytes))
+    }
+
     /// All that is there, if the head is.
     pub(crate) fn take(&self) -> Option<(Parts, Vec<u8>)> {
         let mut state = self.lock();
         let head = state.head.take()?;
         Some((head, std::mem::take(&mut state.bytes)))
+    }
+
+    /// Sets the fields behind the body, before it is [complete](Reply::complete).
+    pub(crate) fn set_trailers(&self, fields: HeaderMap) {
+        self.lock().trailers = Some(Box::new(fields));
+    }
+
+    /// Takes the fields behind the body, at its end.
+    pub fn take_trailers(&self) -> Option<HeaderMap> {
+        self.lock().trailers.take().map(|fields| *fields)
     }
 
     /// The guest has made all of it.
@@ -207,13 +247,22 @@ impl Reply {
     /// Nobody takes the bytes any more: those that the guest writes are dropped.
     pub fn close(&self) {
         let mut state = self.lock();
-        state.closed = true;
-        state.bytes = Vec::new();
+        state.close();
         wake(state, |state| &mut state.writer);
+    }
+
+    /// The same from the head on.
+    pub fn close_at_head(&self) {
+        self.lock().closes_at_head = true;
     }
 }
 
 impl State {
+    fn close(&mut self) {
+        self.closed = true;
+        self.bytes = Vec::new();
+    }
+
     fn is_full(&self) -> bool {
         !self.closed && self.bytes.len() >= self.window
     }
@@ -232,6 +281,19 @@ impl State {
         }
         self.bytes.extend_from_slice(bytes);
     }
+}
+
+/// Begins a reply that has no head yet.
+fn begin(mut state: MutexGuard<'_, State>, head: Parts) {
+    (state.begun, state.head) = (true, Some(head));
+    let mut writer = None;
+    if state.closes_at_head {
+        state.close();
+        writer = state.writer.take();
+    }
+    let wakers = [state.reader.take(), writer];
+    drop(state);
+    wakers.into_iter().flatten().for_each(Waker::wake);
 }
 
 /// Wakes one side, without the lock.
@@ -257,11 +319,27 @@ impl ByteSink for Reply {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, BoxError> {
         Ok(Reply::write(self, bytes)?)
     }
+
+    fn flush(&mut self) {
+        Reply::flush(self);
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    /// Counts how often it is woken.
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 
     fn context() -> Context<'static> {
         Context::from_waker(Waker::noop())
@@ -284,6 +362,19 @@ mod tests {
         assert!(next(&reply).is_pending());
         reply.complete();
         assert_eq!(next(&reply), Poll::Ready(None));
+    }
+
+    #[test]
+    fn a_body_wakes_its_reader_with_each_write() {
+        let woken = Arc::<Woken>::default();
+        let waker = Waker::from(woken.clone());
+        let body = Reply::body();
+        for count in 1..3 {
+            assert!(body.poll_next(&mut Context::from_waker(&waker)).is_pending());
+            assert_eq!(body.write(b"some"), Ok(4));
+            assert_eq!(woken.0.load(Ordering::Relaxed), count);
+            assert!(next(&body).is_ready());
+        }
     }
 
     #[test]
@@ -310,6 +401,36 @@ mod tests {
         assert_eq!(reply.write(&[1; 2 * WINDOW]), Ok(2 * WINDOW));
         assert_eq!(reply.lock().bytes.capacity(), 0);
         assert_eq!(reply.write(b"x"), Err(OutputLimit { bytes: 3 * WINDOW as u64 }));
+    }
+
+    #[test]
+    fn one_without_a_head_begins_when_its_guest_waits() {
+        let reply = Reply::new();
+        reply.flush();
+        assert!(!reply.is_begun(), "there is nothing to send");
+        assert_eq!(reply.write(b"some"), Ok(4));
+        assert!(reply.poll_head(&mut context()).is_pending());
+        assert_eq!(reply.take_unbegun(), Some(b"some".to_vec()));
+        assert_eq!(reply.write(b"more"), Ok(4));
+        reply.flush();
+        assert_eq!(reply.take_unbegun(), None);
+        let Poll::Ready(head) = reply.poll_head(&mut context()) else { panic!("no head") };
+        assert_eq!((head.status.as_u16(), head.headers.len()), (200, 0));
+        assert_eq!(next(&reply), Poll::Ready(Some(Ok(b"more".to_vec()))));
+    }
+
+    #[test]
+    fn one_that_nobody_reads_closes_at_its_head() {
+        let (reply, woken) = (Reply::new(), Arc::new(Woken::default()));
+        reply.close_at_head();
+        assert_eq!(reply.write(&[1; WINDOW + 1]), Ok(WINDOW));
+        let waker = Waker::from(woken.clone());
+        assert!(reply.poll_room(&mut Context::from_waker(&waker)).is_pending());
+        reply.flush();
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1, "there is room");
+        assert_eq!(reply.write(&[1; 2 * WINDOW]), Ok(2 * WINDOW));
+        assert_eq!(reply.lock().bytes.capacity(), 0);
+        assert!(reply.is_begun());
     }
 
     #[test]

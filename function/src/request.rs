@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use std::cell::OnceCell;
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A request.
 #[derive(Default)]
@@ -27,10 +28,14 @@ pub struct Request {
 ///   name: value CR LF                 any number of times, with spaces and tabs or none before the value
 ///   CR LF
 /// ```
-#[derive(Debug, Default)]
+///
+/// Cheap to clone: a connection's next request most often has the same head.
+#[derive(Debug, Clone, Default)]
 pub struct PlainHead {
-    bytes: Vec<u8>,
+    bytes: Arc<[u8]>,
     target: Range<usize>,
+    /// Lines, the empty one included.
+    lines: usize,
 }
 
 impl fmt::Debug for Request {
@@ -85,6 +90,28 @@ impl Request {
         &mut self.parts_mut().headers
     }
 
+    /// The head in a request of its own, without a body. Headers go there if they are types already; a plain head
+    /// stays in bytes.
+    pub(crate) fn split_head(&mut self) -> Request {
+        let body = Body::default();
+        let Some(parts) = self.parts.get_mut() else {
+            return Request { parts: OnceCell::new(), plain: self.plain.clone(), body };
+        };
+        let (mut head, ()) = http::Request::new(()).into_parts();
+        (head.method, head.uri) = (parts.method.clone(), parts.uri.clone());
+        (head.version, head.headers) = (parts.version, std::mem::take(&mut parts.headers));
+        Request { parts: OnceCell::from(Box::new(head)), plain: PlainHead::default(), body }
+    }
+
+    /// Bytes of all names and values of headers, at most, with `each` more for a header.
+    pub(crate) fn header_bytes(&self, each: usize) -> usize {
+        let Some(parts) = self.parts.get() else {
+            return self.plain.bytes.len() + self.plain.lines * each;
+        };
+        let headers = parts.headers.iter();
+        headers.map(|(name, value)| name.as_str().len() + value.len() + each).sum()
+    }
+
     /// The body.
     #[inline]
     pub fn body(&self) -> &Body {
@@ -107,7 +134,20 @@ impl Request {
 impl PlainHead {
     /// The head of these bytes, with a `target` in them.
     pub fn new(bytes: &[u8], target: Range<usize>) -> PlainHead {
-        PlainHead { bytes: bytes.to_vec(), target }
+        let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+        PlainHead { bytes: bytes.into(), target, lines }
+    }
+
+    /// The bytes of the head.
+    #[inline]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The target.
+    #[inline]
+    pub fn target(&self) -> &[u8] {
+        self.bytes.get(self.target.clone()).unwrap_or_default()
     }
 
     /// The head in types. A part that is none is left out, which no head has that was checked.
@@ -160,6 +200,25 @@ mod tests {
         let expected = [("host", &b"h:80"[..]), ("x-a", b""), ("cookie", b"a"), ("cookie", b"b")];
         assert_eq!(headers, expected);
         request.headers_mut().clear();
+        assert!(request.headers().is_empty());
+    }
+
+    #[test]
+    fn a_head_that_is_split_off_is_the_same_whether_it_is_bytes_or_types() {
+        let head = "PUT /a?b HTTP/1.1\r\nhost: h\r\ncookie: a\r\n\r\n";
+        let mut request = plain(head, "/a?b");
+        let of_bytes = request.split_head();
+        assert!(of_bytes.parts.get().is_none());
+        assert!(of_bytes.header_bytes(64) >= "hosthcookiea".len() + 2 * 64);
+        request.headers(); // types from now on
+        let of_types = request.split_head();
+        assert_eq!(of_types.header_bytes(64), "hosthcookiea".len() + 2 * 64);
+        for split in [of_bytes, of_types] {
+            assert_eq!((split.method(), split.uri().path()), (&Method::PUT, "/a"));
+            assert_eq!(split.version(), Version::HTTP_11);
+            assert_eq!(split.headers()["cookie"], "a");
+        }
+        assert_eq!((request.method(), request.uri().query()), (&Method::PUT, Some("b")));
         assert!(request.headers().is_empty());
     }
 

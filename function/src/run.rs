@@ -1,17 +1,20 @@
 //! Running a module once, with the streams of the process: what `faascli run` does.
 
+use crate::captured::Captured;
 use crate::driver::drive;
 use crate::exchange::{Body, Exchange};
-use crate::function::wants_initialize;
+use crate::function::first_export;
 use crate::invoke::InvokeError;
 use crate::numbers::{self, ArgumentError};
 use crate::outgoing::{HttpClient, Outgoing};
 use crate::protocol::{AbiError, Conversation, Protocols, Streams};
 use crate::resolver::Resolver;
+use crate::sockets::{SocketCount, SocketProvider, Sockets};
 use crate::spec::{AllowedDirs, Span, Spec, SpecError};
 use crate::state::State;
+use crate::stores::{StoreBackend, Stores};
 use crate::target::{StoreTarget, Target};
-use crate::trees;
+use crate::trees::{self, Base};
 use http::Request;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -19,7 +22,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use wfaas_vm::{Engine, ExternType, Instance, Linker, Module, Store, Val, untrusted};
 use wfaas_wasi::files::Files;
-use wfaas_wasi::{EnvironmentError, INITIALIZE, Input, Output, Wasi, WasiBuilder};
+use wfaas_wasi::{EnvironmentError, Input, Output, Wasi, WasiBuilder};
 
 /// Most bytes of stdin that a guest gets as a body.
 const MAX_BODY: u64 = 1 << 30;
@@ -36,6 +39,10 @@ pub struct RunOptions {
     pub listen: Vec<SocketAddr>,
     /// Sends the guest's requests to the hosts of the [`Spec`]; without one, none are sent.
     pub client: Option<Arc<dyn HttpClient>>,
+    /// Opens sockets to the addresses of the [`Spec`]; without one, the guest has none.
+    pub sockets: Option<Arc<dyn SocketProvider>>,
+    /// Keeps the values of the stores of the [`Spec`]; without one, no operation on them succeeds.
+    pub stores: Option<Arc<dyn StoreBackend>>,
 }
 
 /// What a run left behind.
@@ -134,18 +141,31 @@ pub fn run(
     spec: &Spec,
     options: &RunOptions,
 ) -> Result<Outcome, RunError> {
+    let mut captured = Captured::of(module)?;
+    let spec = &match &captured {
+        Some(captured) => captured.complete(spec.clone())?,
+        None => spec.clone(),
+    };
     let invocation = options.invoke.as_deref().map(|name| invocation(module, name, spec));
     let invocation = invocation.transpose()?;
     let mut linker = Linker::new(engine);
     wfaas_wasi::add_to_linker(&mut linker);
     Protocols::default().link(&mut linker, module);
     let mut store = store(engine, module, spec, options)?;
+    if let Some(captured) = &mut captured {
+        captured.open(store.data_mut().live().wasi.files().map(|files| &**files))?;
+        captured.restore(&mut store.data_mut().live().wasi)?;
+    }
     let outcome = linker.instantiate(&mut store, module).map_err(RunError::from);
     let outcome = outcome.and_then(|instance| {
+        let mut store = match &mut captured {
+            Some(captured) => reseed(captured, store, instance, spec)?,
+            None => store,
+        };
         initialise(&mut store, instance, module)?;
         match invocation {
             Some(Invocation { export, args }) => call(store, instance, module, export, &args),
-            None => exchange(store, instance, module, spec, options),
+            None => exchange(store, instance, (module, captured.as_ref()), spec, options),
         }
     });
     match outcome {
@@ -167,7 +187,7 @@ pub fn exported_functions(module: &Module) -> String {
 fn files(module: &Module, spec: &Spec, options: &RunOptions) -> Result<Files, RunError> {
     let mut files = Files::default();
     AllowedDirs::Any.open(&spec.dirs, &spec.limits, &mut files)?;
-    trees::add(module.bundle(), &spec.limits, &mut files);
+    trees::add(Base::of(module), &spec.limits, &mut files);
     for address in &options.listen {
         let refused = |error: String| RunError::Listen { address: *address, error };
         let listener = TcpListener::bind(address).map_err(|error| refused(error.to_string()))?;
@@ -195,6 +215,11 @@ fn store(
         .build()?;
     let mut state = State::of_wasi(wasi);
     state.live().outgoing = Outgoing::new(options.client.clone(), &spec.allowed_hosts);
+    let (provider, count) = (options.sockets.clone(), SocketCount::default());
+    if let Some(network) = Sockets::new(provider, count, &spec.allowed_sockets).network() {
+        state.live().wasi.set_network(network);
+    }
+    state.live().stores = Stores::new(options.stores.clone(), spec);
     let mut store = Store::new(engine, state);
     let time = spec.limits.time;
     store.set_deadline(time.and_then(|Span(time)| Instant::now().checked_add(time)));
@@ -222,13 +247,26 @@ fn no_export(module: &Module, name: &str) -> RunError {
     RunError::NoExport { name: name.to_owned(), exports: exported_functions(module) }
 }
 
+/// Fills the ranges to reseed of a captured program with random bytes.
+fn reseed(
+    captured: &mut Captured,
+    store: Store<State>,
+    instance: Instance,
+    spec: &Spec,
+) -> Result<Store<State>, RunError> {
+    let mut target = StoreTarget::new(store, instance);
+    captured.resolve(&mut Resolver::of_store(&mut target, spec))?;
+    captured.reseed(&mut target)?;
+    Ok(target.store)
+}
+
 fn initialise(
     store: &mut Store<State>,
     instance: Instance,
     module: &Module,
 ) -> Result<(), RunError> {
-    if wants_initialize(module) {
-        instance.get_typed_func::<(), ()>(store, INITIALIZE)?.call(store, ())?;
+    if let Some(name) = first_export(module) {
+        instance.get_typed_func::<(), ()>(store, name)?.call(store, ())?;
     }
     Ok(())
 }
@@ -250,7 +288,7 @@ fn call(
 fn exchange(
     store: Store<State>,
     instance: Instance,
-    module: &Module,
+    (module, captured): (&Module, Option<&Captured>),
     spec: &Spec,
     options: &RunOptions,
 ) -> Result<Outcome, RunError> {
@@ -261,15 +299,30 @@ fn exchange(
     let conversation = protocol.prepare(&mut Resolver::of_store(&mut target, spec))?;
     match conversation.streams() {
         Streams::Exchange => {}
+        Streams::Line => begin_line(&*conversation, &mut target)?,
         Streams::Opened => conversation.begin(&mut target.state().live().exchange)?,
-        Streams::Captured | Streams::Log => begin(&*conversation, &mut target, spec, options)?,
+        Streams::Captured | Streams::Log => {
+            begin(&*conversation, &mut target, spec, options)?;
+            if let Some(captured) = captured {
+                captured.restore(&mut target.state().live().wasi)?;
+            }
+        }
     }
-    drive(&*conversation, &mut target, u64::MAX)?;
+    _ = drive(&*conversation, &mut target, u64::MAX)?;
     let answer = target.state().live().exchange.take_answer().map_err(InvokeError::Head)?;
     let answer = answer.into_body().into_bytes();
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(&answer).and_then(|()| stdout.flush()).map_err(RunError::Output)?;
     Ok(Outcome::Exit(0))
+}
+
+/// Reads requests from the process's stdin as they are, and writes results to its stdout.
+fn begin_line(conversation: &dyn Conversation, target: &mut StoreTarget) -> Result<(), RunError> {
+    let live = target.state().live();
+    if live.wasi.files().is_none_or(|files| files.directories().is_empty()) {
+        live.wasi.set_result(Output::process_stdout());
+    }
+    Ok(conversation.begin(&mut live.exchange)?)
 }
 
 /// Puts an exchange with stdin as its body into the state of a guest.

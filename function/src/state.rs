@@ -3,6 +3,7 @@
 use crate::exchange::Exchange;
 use crate::outgoing::Outgoing;
 use crate::protocol::Finish;
+use crate::stores::Stores;
 use std::any::Any;
 use wfaas_wasi::{HasWasi, LogEvent, Wasi};
 
@@ -22,6 +23,8 @@ pub(crate) struct Live {
     pub(crate) finish: Option<Finish>,
     /// The requests that the guest may send.
     pub(crate) outgoing: Outgoing,
+    /// The stores that the guest may open.
+    pub(crate) stores: Stores,
 }
 
 impl std::fmt::Debug for Live {
@@ -36,8 +39,8 @@ impl State {
     pub(crate) fn new(exchange: Box<Exchange>, wasi: impl FnOnce() -> Wasi) -> State {
         // With the room there first, both are made where they stay.
         let room = Box::new_uninit();
-        let outgoing = Outgoing::default();
-        let live = Live { wasi: wasi(), exchange, local: None, finish: None, outgoing };
+        let (outgoing, stores) = (Outgoing::default(), Stores::default());
+        let live = Live { wasi: wasi(), exchange, local: None, finish: None, outgoing, stores };
         State(Some(Box::write(room, live)))
     }
 
@@ -56,6 +59,11 @@ impl State {
         &self.live().outgoing
     }
 
+    /// The stores that the guest may open.
+    pub fn stores(&mut self) -> &Stores {
+        &self.live().stores
+    }
+
     /// The state that a protocol's host functions share with its conversation, of the type that the
     /// protocol has for it. It begins with the default, and ends with the exchange.
     pub fn local<T: Any + Default + Send>(&mut self) -> &mut T {
@@ -67,9 +75,24 @@ impl State {
         local.expect("it was made one")
     }
 
+    /// Ends the guest's part in the exchange, and takes that out; `None` from an idle instance.
+    pub(crate) fn end(&mut self) -> Option<Box<Exchange>> {
+        let mut live = self.0.take()?;
+        live.end();
+        Some(live.exchange)
+    }
+
     /// WASI and the exchange.
     pub(crate) fn live(&mut self) -> &mut Live {
         self.0.get_or_insert_default()
+    }
+}
+
+impl Drop for State {
+    fn drop(&mut self) {
+        if let Some(live) = &mut self.0 {
+            live.end();
+        }
     }
 }
 
@@ -127,11 +150,9 @@ impl Live {
             }
         }
     }
-}
 
-impl Drop for Live {
     /// However the guest has ended, its last words are in the log.
-    fn drop(&mut self) {
+    fn end(&mut self) {
         while let Some(event) = self.wasi.take_unfinished_line() {
             self.log(event);
         }

@@ -1,13 +1,16 @@
 //! Targets: guests that can be called, each a faaslet of a pool or an instance in a store of its own.
 
 use crate::cells::{Cells, Numbers};
-use crate::exchange::Body;
+use crate::exchange::{Body, Exchange};
 use crate::invoke::InvokeError;
 use crate::state::State;
 use http::Response;
+use std::time::Instant;
 use wfaas_vm::{
     Error, Faaslet, Func, Instance, Memory, PoolCellsFunc, PoolMemory, Store, TypedFunc, Val,
 };
+
+use wfaas_wasi::Wasi;
 
 /// A guest that can be called.
 pub(crate) trait Target {
@@ -19,6 +22,12 @@ pub(crate) trait Target {
     fn state(&mut self) -> &mut State;
     /// A memory.
     fn memory(&mut self, index: usize) -> &mut [u8];
+    /// A memory, and the data of its store.
+    fn memory_and_state(&mut self, index: usize) -> (&mut [u8], &mut State);
+    /// When calls end.
+    fn deadline(&mut self) -> Option<Instant>;
+    /// Ends calls at this time.
+    fn set_deadline(&mut self, deadline: Option<Instant>);
 }
 
 /// What a protocol has looked up for all faaslets of a pool.
@@ -37,8 +46,12 @@ pub(crate) struct FaasletTarget<'a> {
     background: Option<&'a Background>,
 }
 
-/// Does work that takes long where it holds up nobody.
-pub type Background = Box<dyn Fn(Box<dyn FnOnce() + Send>) + Send + Sync>;
+/// Takes resets that take long, and does them where they hold up nobody.
+pub type Background = Box<dyn Fn(LongReset) + Send + Sync>;
+
+/// A reset that takes long. A call does a part of it, some 200 µs; `false` if nothing is left but what dropping
+/// it does.
+pub type LongReset = Box<dyn FnMut() -> bool + Send>;
 
 impl<'a> FaasletTarget<'a> {
     /// A faaslet of a pool. If its reset will take long it is done in the `background`.
@@ -84,9 +97,21 @@ impl<'a> FaasletTarget<'a> {
         exported(self.faaslet().store(), instance, name)
     }
 
+    /// WASI, as the guest has it.
+    pub(crate) fn wasi(&mut self) -> &mut Wasi {
+        &mut self.state().live().wasi
+    }
+
     /// The answer that the guest has made; see [`Exchange::take_answer`](crate::Exchange).
     pub(crate) fn take_answer(&mut self) -> Result<Response<Body>, InvokeError> {
         self.state().live().exchange.take_answer().map_err(InvokeError::Head)
+    }
+
+    /// Ends the guest: its exchange, with the answer that it has made.
+    pub(crate) fn end(mut self) -> Result<Box<Exchange>, InvokeError> {
+        let mut exchange = self.state().end().unwrap_or_default();
+        exchange.complete_answer().map_err(InvokeError::Head)?;
+        Ok(exchange)
     }
 }
 
@@ -112,6 +137,20 @@ impl Target for FaasletTarget<'_> {
         let memory = self.faaslet().memory(memory);
         memory.data_mut(self.faaslet().store())
     }
+
+    fn memory_and_state(&mut self, index: usize) -> (&mut [u8], &mut State) {
+        let memory = &self.exports.memories[index];
+        let memory = self.faaslet().memory(memory);
+        memory.data_and_store_mut(self.faaslet().store())
+    }
+
+    fn deadline(&mut self) -> Option<Instant> {
+        self.faaslet().store().deadline()
+    }
+
+    fn set_deadline(&mut self, deadline: Option<Instant>) {
+        self.faaslet().store().set_deadline(deadline);
+    }
 }
 
 impl Drop for FaasletTarget<'_> {
@@ -119,8 +158,8 @@ impl Drop for FaasletTarget<'_> {
         let Some(faaslet) = self.faaslet.take() else { return };
         match self.background {
             Some(background) if faaslet.reset_is_long() => {
-                let reset = faaslet.end();
-                background(Box::new(|| drop(reset)));
+                let mut reset = faaslet.end();
+                background(Box::new(move || reset.step()));
             }
             _ => drop(faaslet),
         }
@@ -178,5 +217,17 @@ impl Target for StoreTarget {
 
     fn memory(&mut self, index: usize) -> &mut [u8] {
         self.memories[index].data_mut(&mut self.store)
+    }
+
+    fn memory_and_state(&mut self, index: usize) -> (&mut [u8], &mut State) {
+        self.memories[index].data_and_store_mut(&mut self.store)
+    }
+
+    fn deadline(&mut self) -> Option<Instant> {
+        self.store.deadline()
+    }
+
+    fn set_deadline(&mut self, deadline: Option<Instant>) {
+        self.store.set_deadline(deadline);
     }
 }

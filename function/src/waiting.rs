@@ -25,7 +25,7 @@ pub(crate) fn wait<'a, T: Send + 'a, R: 'a>(
             then(&mut caller, value)
         }));
     }
-    MaybeFuture::Ready(match hold(&caller, future) {
+    MaybeFuture::Ready(match hold_guest(&caller, future) {
         Some(value) => then(&mut caller, value),
         None => Err("the call has to end".into()),
     })
@@ -45,7 +45,7 @@ pub(crate) async fn turns() {
 }
 
 /// Holds the thread until the future is ready; `None` if the guest's call has to end first.
-fn hold<T>(caller: &Caller<'_, State>, future: impl Future<Output = T>) -> Option<T> {
+fn hold_guest<T>(caller: &Caller<'_, State>, future: impl Future<Output = T>) -> Option<T> {
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut future = pin!(future);
     loop {
@@ -54,6 +54,17 @@ fn hold<T>(caller: &Caller<'_, State>, future: impl Future<Output = T>) -> Optio
         }
         if caller.interrupted().is_some() {
             return None;
+        }
+        std::thread::park_timeout(SLICE);
+    }
+}
+
+/// Holds the thread until `poll` is ready, which says itself how long that may take.
+pub(crate) fn hold<R>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<R>) -> R {
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    loop {
+        if let Poll::Ready(result) = poll(&mut Context::from_waker(&waker)) {
+            return result;
         }
         std::thread::park_timeout(SLICE);
     }

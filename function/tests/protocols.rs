@@ -79,7 +79,7 @@ fn every_example_is_a_guest_of_its_protocol() {
         let abi = by_name.then(|| Abi::new(about.name));
         let guest = function(&example(about), Spec { abi, ..spec() });
         assert_eq!(guest.abi().name, about.name);
-        for body in ["x", "y"] {
+        for body in [r#"{"text": "x"}"#, r#"{"text": "y"}"#] {
             handle(&guest, body).unwrap_or_else(|error| panic!("{}: {error}", about.name));
         }
     }

@@ -7,7 +7,8 @@ use http::Request;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use wfaas_function::{
-    Body, Exchange, Function, HeadError, InvokeError, Reply, WINDOW, protocols::reactor::TwoAnswers,
+    Body, Exchange, Function, HeadError, InvokeError, Replies, Reply, WINDOW,
+    protocols::reactor::TwoAnswers,
 };
 
 /// A reactor whose `faas_handle` is this; `$f` are the host functions, the answer is what `$say` has
@@ -59,7 +60,7 @@ fn the_head_of_the_request_can_be_read() {
     let names = ["request_method", "request_path", "request_query", "request_headers"];
     let body: String = names.iter().map(|name| tell(name)).collect();
     let function = function(&reactor(&names.map(|name| (name, 2)), &body), spec());
-    assert!(!function.replies() && !function.reads_streams());
+    assert!(function.replies() == Replies::Never && !function.reads_streams());
     assert_eq!(answer(&function), b"PUT/route/restq=1x-a:one\nx-a:two\n");
 }
 
@@ -146,7 +147,7 @@ fn writes(len: u32, rest: &str) -> String {
 #[test]
 fn an_answer_is_written() {
     let function = function(&writes(20, ""), spec());
-    assert!(function.replies());
+    assert_eq!(function.replies(), Replies::Always);
     let answer = function.handle(request()).unwrap();
     assert_eq!(answer.status(), 201);
     assert_eq!(answer.body().as_bytes(), b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0x-a\0");

@@ -12,8 +12,9 @@ pub use error::OutgoingError;
 
 use crate::exchange::Body;
 use crate::head;
+use crate::trailers::{self, TrailerNames};
 use error::shown;
-use hosts::matches;
+pub(crate) use hosts::matches;
 use http::header::{self, HeaderMap, HeaderName};
 use http::uri::Scheme;
 use http::{Method, Request, Response, Uri};
@@ -100,7 +101,14 @@ impl Outgoing {
         }
         let client = terms.client.as_ref().ok_or(OutgoingError::NoNetwork)?;
         let is_complete = request.body().is_complete();
+        let names = match request.body().trailers() {
+            Some(_) => trailers::announced(request.headers()),
+            None => None,
+        };
         tidy(request.headers_mut(), is_complete)?;
+        if let Some(TrailerNames(names)) = names {
+            request.headers_mut().insert(header::TRAILER, names);
+        }
         let place = Place::take(&terms.under_way)?;
         let sending = client.send(request, timeouts);
         Ok(Box::pin(async move { Ok(sending.await?.map(|body| place.hold(body))) }))

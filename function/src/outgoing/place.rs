@@ -26,7 +26,10 @@ impl Place {
     pub(super) fn hold(self, body: Body) -> Body {
         match body.is_complete() {
             true => body,
-            false => Body::stream(Box::new(Held { body, _place: self })),
+            false => {
+                let trailers = body.trailers().cloned();
+                Body::stream(Box::new(Held { body, _place: self })).with_trailers(trailers)
+            }
         }
     }
 }

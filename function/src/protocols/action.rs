@@ -8,7 +8,7 @@
 //!   and leaves `{"Ok": result}` or `{"Err": error}` in it (WebAssembly-flavored OpenWhisk).
 
 mod buffer;
-mod result;
+pub(super) mod result;
 
 pub use buffer::BadBuffer;
 
@@ -108,7 +108,7 @@ impl Conversation for Command {
 }
 
 /// Gives what an action wrote to stdout to the log.
-fn log(turn: &mut Turn<'_>, lines: &[u8]) {
+pub(super) fn log(turn: &mut Turn<'_>, lines: &[u8]) {
     if let Some(log) = &turn.exchange().log {
         return log.stdout(lines);
     }
@@ -125,7 +125,7 @@ fn log(turn: &mut Turn<'_>, lines: &[u8]) {
 const MAX_LOG: usize = 16 << 10;
 
 /// Answers with a result, or says that it is none.
-fn answer(turn: &mut Turn<'_>, result: Option<&str>) {
+pub(super) fn answer(turn: &mut Turn<'_>, result: Option<&str>) {
     match result {
         Some(result) => put(turn, StatusCode::OK, result),
         None => fail(turn, "The action did not return a dictionary or array."),
@@ -133,7 +133,7 @@ fn answer(turn: &mut Turn<'_>, result: Option<&str>) {
 }
 
 /// Answers that the action failed.
-fn fail(turn: &mut Turn<'_>, message: &str) {
+pub(super) fn fail(turn: &mut Turn<'_>, message: &str) {
     put(turn, StatusCode::BAD_GATEWAY, &serde_json::json!({ "error": message }).to_string());
 }
 

@@ -9,7 +9,9 @@ mod stdout;
 
 use crate::exchange::Exchange;
 use crate::invoke::InvokeError;
-use crate::protocol::{About, Conversation, Next, Opening, Protocol, Required, Streams, Turn};
+use crate::protocol::{
+    About, Conversation, Next, Opening, Protocol, Replies, Required, Streams, Turn,
+};
 use crate::resolver::Resolver;
 use http::header::CONTENT_LENGTH;
 use program::Program;
@@ -76,7 +78,11 @@ impl Conversation for Prepared {
         Streams::Opened
     }
 
-    fn replies(&self) -> bool {
+    fn replies(&self) -> Replies {
+        Replies::Always
+    }
+
+    fn redirects(&self) -> bool {
         true
     }
 

@@ -1,8 +1,12 @@
 //! WASI commands: a program that reads the body from stdin and writes the answer to stdout.
+//!
+//! The answer goes out while the program runs, from the first time on that it waits: for more of its
+//! request, for a time, or for room in the reply. A program that fails before has sent nothing.
 
-use crate::exchange::Body;
 use crate::invoke::InvokeError;
-use crate::protocol::{About, Conversation, Next, Outcome, Protocol, Required, Streams, Turn};
+use crate::protocol::{
+    About, Conversation, Next, Outcome, Protocol, Replies, Required, Streams, Turn,
+};
 use crate::resolver::{Entry, Resolver};
 
 /// The protocol.
@@ -49,13 +53,17 @@ impl Conversation for Prepared {
         Streams::Exchange
     }
 
+    fn replies(&self) -> Replies {
+        Replies::IfGuestWaits
+    }
+
     fn turn(&self, turn: &mut Turn<'_>) -> Result<Next, InvokeError> {
         if turn.number() == 0 {
             return Ok(turn.call(&self.start, ()));
         }
         match turn.outcome() {
             Outcome::Returned | Outcome::Exited(0) => {
-                *turn.exchange().answer.body_mut() = Body::complete(turn.take_stdout());
+                turn.answer_stdout();
                 Ok(Next::Done)
             }
             Outcome::Exited(code) => Err(InvokeError::Exit(code)),

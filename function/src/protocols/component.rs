@@ -1,32 +1,57 @@
-//! Components: guests whose imports and exports are interfaces of WASI 0.2.
+//! Components: guests whose imports and exports are interfaces of WASI 0.2 and 0.3.
 //!
 //! A component was lowered to one core module when it was built. Its bindings say which interface is behind each
 //! import, and which core function behind each export. The interfaces of `wasi:http` are here, all others in
 //! `wfaas-wasi`.
 
 mod config;
+mod keyvalue;
 mod logging;
+mod spin;
+mod stores;
+mod task;
 
+pub(super) use task::{Course, Task};
+
+use super::component_http::{Answer, ServiceAnswer};
 use crate::outgoing::Outgoing;
+use crate::reply::Reply;
 use crate::resolver::Resolver;
 use crate::spec::Spec;
 use crate::state::State;
+use crate::stores::Stores;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use wfaas_vm::component::{Bindings, Export, Import};
 use wfaas_vm::{Error, Linker, Module};
 use wfaas_wasi::HasWasi;
 use wfaas_wasi::preview1::Support;
-use wfaas_wasi::preview2::{self, Component, Host, Interface};
+use wfaas_wasi::preview2::{self, Component, Direct, Host, Interface, Resources};
+use wfaas_wasi::preview3;
 
 pub use super::component_http::HandlerError;
 
 /// All interfaces that a component may import.
-const INTERFACES: [&[&Interface]; 3] =
-    [preview2::INTERFACES, super::component_http::INTERFACES, OTHERS];
+const INTERFACES: [&[&Interface]; 5] =
+    [preview2::INTERFACES, preview3::INTERFACES, super::component_http::INTERFACES, OTHERS, STORES];
 
-/// Interfaces of drafts.
-const OTHERS: &[&Interface] = &[&config::STORE, &config::RUNTIME, &logging::LOGGING];
+/// Functions that are called directly, if they can be.
+const DIRECT: [&[Direct]; 2] = [preview2::DIRECT, super::component_http::DIRECT];
+
+/// Interfaces of drafts and of others.
+const OTHERS: &[&Interface] =
+    &[&config::STORE, &config::RUNTIME, &logging::LOGGING, &spin::VARIABLES];
+
+/// Interfaces of stores, for functions that are granted some.
+const STORES: &[&Interface] = &[
+    &keyvalue::STORE_1,
+    &keyvalue::STORE_2,
+    &keyvalue::ATOMICS_1,
+    &keyvalue::ATOMICS_2,
+    &keyvalue::BATCH_1,
+    &keyvalue::BATCH_2,
+    &spin::KEY_VALUE,
+];
 
 /// Grants of a function to its instances.
 #[derive(Debug, Default)]
@@ -41,8 +66,28 @@ impl Granted {
 
     /// Gives it to an instance.
     pub(super) fn give(self: &Arc<Granted>, state: &mut State) {
-        let grants = Grants { function: self.clone(), outgoing: state.outgoing().clone() };
-        state.wasi().resources().grant(grants);
+        self.give_with(state, None);
+    }
+
+    /// The same, to one that answers by [`reply`].
+    pub(super) fn give_service(
+        self: &Arc<Granted>,
+        state: &mut State,
+        reply: Reply,
+        answer: Arc<ServiceAnswer>,
+    ) {
+        self.give_with(state, Some((reply, answer)));
+    }
+
+    fn give_with(
+        self: &Arc<Granted>,
+        state: &mut State,
+        reply: Option<(Reply, Arc<ServiceAnswer>)>,
+    ) {
+        let (function, outgoing) = (self.clone(), state.outgoing().clone());
+        let stores = state.stores().clone();
+        let answer = Answer::default();
+        state.wasi().resources().grant(Grants { function, outgoing, stores, reply, answer });
     }
 }
 
@@ -51,12 +96,27 @@ impl Granted {
 struct Grants {
     function: Arc<Granted>,
     outgoing: Outgoing,
+    stores: Stores,
+    /// The answer of a service.
+    reply: Option<(Reply, Arc<ServiceAnswer>)>,
+    /// The answer of a handler.
+    answer: Answer,
 }
 
 /// The requests that a guest may send.
 pub(super) fn outgoing(host: &mut Host<'_, '_>) -> Outgoing {
     let grants = host.resources().granted::<Grants>();
     grants.map(|grants| grants.outgoing.clone()).unwrap_or_default()
+}
+
+/// The answer that a service makes.
+pub(super) fn reply(host: &mut Host<'_, '_>) -> Option<(Reply, Arc<ServiceAnswer>)> {
+    host.resources().granted::<Grants>()?.reply.clone()
+}
+
+/// The answer that a handler makes; `None` for guests that were granted nothing, as while they are initialised.
+pub(super) fn answer(resources: &mut Resources) -> Option<&mut Answer> {
+    resources.granted_mut::<Grants>().map(|grants| &mut grants.answer)
 }
 
 /// The functions that a component imports and that no function is granted: calling one ends the guest.
@@ -77,7 +137,7 @@ pub(super) fn link(linker: &mut Linker<State>, module: &Module) {
     if let Ok(Some(bindings)) = module.component()
         && let Some(component) = Component::new(bindings)
     {
-        preview2::link(linker, module, &Arc::new(component), &INTERFACES);
+        preview2::link(linker, module, &Arc::new(component), &INTERFACES, &DIRECT);
     }
 }
 

@@ -1,5 +1,5 @@
 //! HTTP components: `wasi:http/incoming-handler` gets the request as a resource, and sends its answer through
-//! another one.
+//! another one. Those of WASI 0.3 are [services](service).
 //!
 //! ```text
 //!   exchange ──→ incoming-request ──→ incoming-body ──→ input-stream
@@ -14,23 +14,30 @@ mod options;
 mod outgoing;
 mod received;
 mod response;
+mod service;
+mod trailers;
 
 use super::component::{self, Granted};
 use crate::invoke::InvokeError;
-use crate::protocol::{About, Conversation, Next, Protocol, Streams, Turn};
+use crate::protocol::{About, Conversation, Next, Protocol, Replies, Streams, Turn};
 use crate::reply::Reply;
 use crate::resolver::{Entry, Resolver};
 use crate::state::State;
 use incoming::IncomingRequest;
-use response::{Answer, ResponseOutparam};
+use response::ResponseOutparam;
+use service::Service;
 use std::sync::Arc;
 use wfaas_vm::component::{Bindings, Export, Param, ResourceIndex, Type};
 use wfaas_vm::{Error, Linker, Module};
 use wfaas_wasi::HasWasi;
-use wfaas_wasi::preview2::{Function, Interface, Violation};
+use wfaas_wasi::preview2::{Direct, DirectFn, Function, Interface, Returns, Takes, Violation};
 
 /// The interfaces of `wasi:http` that a component may import.
-pub(super) const INTERFACES: &[&Interface] = &[&TYPES, &outgoing::HANDLER];
+pub(super) const INTERFACES: &[&Interface] =
+    &[&TYPES, &outgoing::HANDLER, &service::TYPES, &service::CLIENT];
+
+pub(super) use response::Answer;
+pub(super) use service::Answer as ServiceAnswer;
 
 const TYPES: Interface = Interface {
     name: "wasi:http/types@0.2",
@@ -56,8 +63,8 @@ const TYPES: Interface = Interface {
         Function { name: "[method]incoming-request.consume", call: incoming::consume },
         Function { name: "[method]incoming-body.stream", call: body::stream },
         Function { name: "[static]incoming-body.finish", call: body::finish_incoming },
-        Function { name: "[method]future-trailers.subscribe", call: body::subscribe_trailers },
-        Function { name: "[method]future-trailers.get", call: body::get_trailers },
+        Function { name: "[method]future-trailers.subscribe", call: trailers::subscribe },
+        Function { name: "[method]future-trailers.get", call: trailers::get },
         Function { name: "[constructor]outgoing-response", call: response::constructor },
         Function { name: "[method]outgoing-response.status-code", call: response::status_code },
         Function {
@@ -119,6 +126,56 @@ const TYPES: Interface = Interface {
     ],
 };
 
+/// Functions that most answers are made by.
+pub(super) const DIRECT: &[Direct] = &[
+    direct("[constructor]fields", &[], Returns::Handle, fields::construct_directly),
+    direct(
+        "[static]fields.from-list",
+        &[Takes::Pairs],
+        Returns::OkHandle,
+        fields::from_list_directly,
+    ),
+    direct(
+        "[constructor]outgoing-response",
+        &[Takes::Handle],
+        Returns::Handle,
+        response::construct_directly,
+    ),
+    direct(
+        "[method]outgoing-response.body",
+        &[Takes::Handle],
+        Returns::OkHandle,
+        response::body_directly,
+    ),
+    direct(
+        "[static]response-outparam.set",
+        &[Takes::Handle, Takes::Ok],
+        Returns::Nothing,
+        response::set_directly,
+    ),
+    direct(
+        "[method]outgoing-body.write",
+        &[Takes::Handle],
+        Returns::OkHandle,
+        body::write_directly,
+    ),
+    direct(
+        "[static]outgoing-body.finish",
+        &[Takes::Handle, Takes::None],
+        Returns::Ok,
+        body::finish_directly,
+    ),
+];
+
+const fn direct(
+    name: &'static str,
+    params: &'static [Takes],
+    result: Returns,
+    call: DirectFn,
+) -> Direct {
+    Direct { interface: TYPES.name, name, params, result, call }
+}
+
 /// The protocol.
 pub(super) struct ComponentHttp;
 
@@ -131,7 +188,7 @@ static ABOUT: About = About {
     guest: "HTTP component",
     exports: &[],
     imports: &[],
-    lifted: &[HANDLE],
+    lifted: &[HANDLE, service::HANDLE],
     body: "incoming-body",
     answer: "outgoing-body",
     example: "",
@@ -144,6 +201,9 @@ impl Protocol for ComponentHttp {
     }
 
     fn prepare(&self, resolver: &mut Resolver<'_>) -> Result<Box<dyn Conversation>, Error> {
+        if component::export(resolver, service::HANDLE.0, service::HANDLE.1).is_ok() {
+            return Ok(Box::new(Service::prepare(resolver)?));
+        }
         let (bindings, export) = component::export(resolver, HANDLE.0, HANDLE.1)?;
         let Some([request, outparam]) = own_params(&bindings, &export) else {
             let reason = "its parameters are not those of the interface".to_owned();
@@ -205,8 +265,8 @@ impl Conversation for Prepared {
         true
     }
 
-    fn replies(&self) -> bool {
-        true
+    fn replies(&self) -> Replies {
+        Replies::Always
     }
 
     fn turn(&self, turn: &mut Turn<'_>) -> Result<Next, InvokeError> {
@@ -218,8 +278,9 @@ impl Conversation for Prepared {
         match &self.after {
             Some(after) if turn.number() == 1 => Ok(turn.call(after, ())),
             _ => {
-                turn.local::<Arc<Answer>>().check().map_err(InvokeError::protocol)?;
-                Ok(Next::Done)
+                let answer = component::answer(turn.target.state().wasi().resources());
+                let checked = answer.map_or(Err(HandlerError::NoAnswer), |answer| answer.check());
+                checked.map(|()| Next::Done).map_err(InvokeError::protocol)
             }
         }
     }
@@ -231,14 +292,12 @@ impl Prepared {
         let exchange = turn.exchange();
         let reply = exchange.reply.get_or_insert_with(Reply::collecting).clone();
         let request = IncomingRequest::new(exchange);
-        let answer = turn.local::<Arc<Answer>>().clone();
         self.granted.give(turn.target.state());
         let resources = turn.target.state().wasi().resources();
         let kept = request.bytes();
-        let request = resources.insert(request)?;
-        resources.keep(request, kept)?;
+        let request = resources.insert_kept(request, kept)?;
         resources.give(request, self.request)?;
-        let outparam = resources.insert(ResponseOutparam { reply, answer })?;
+        let outparam = resources.insert(ResponseOutparam { reply })?;
         resources.give(outparam, self.outparam)?;
         Ok((request, outparam))
     }

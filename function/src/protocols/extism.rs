@@ -15,6 +15,7 @@ use crate::protocol::{About, Conversation, Next, Protocol, Streams, Turn};
 use crate::resolver::{ListEntry, Resolver};
 use crate::spec::{ByteSize, Spec};
 use crate::state::State;
+use arena::PIECE;
 use kernel::{Kernel, MAX_VARIABLES, Terms};
 use std::sync::Arc;
 use wfaas_vm::ValType::I32;
@@ -149,24 +150,46 @@ impl Conversation for Prepared {
 
     fn turn(&self, turn: &mut Turn<'_>) -> Result<Next, InvokeError> {
         if turn.number() == 0 {
-            let input = turn.exchange().request.body_mut().take();
-            let (bytes, limit) = (input.len(), self.terms.memory);
-            let kernel = Kernel::new(self.terms.clone(), &input);
-            *turn.local() = kernel.ok_or(InvokeError::protocol(NoRoom { bytes, limit }))?;
-            return Ok(turn.call_list(&self.func, Vec::new()));
+            return self.give_input(turn);
         }
         let code = match turn.list_results()? {
             [Val::I32(code)] => *code,
             _ => 0,
         };
-        let kernel = turn.local::<Kernel>();
-        if let Some(message) = kernel.failure(code) {
+        if let Some(message) = turn.local::<Kernel>().failure(code) {
             return Err(InvokeError::protocol(PluginError { code, message }));
         }
-        let bytes = kernel.output().len();
-        turn.check_output(bytes as u64)?;
-        let output = turn.local::<Kernel>().output().to_vec();
-        *turn.exchange().answer.body_mut() = Body::complete(output);
-        Ok(Next::Done)
+        take_output(turn)
     }
+}
+
+impl Prepared {
+    /// Copies a piece of the request's body to the kernel, then calls the guest after the last one.
+    fn give_input(&self, turn: &mut Turn<'_>) -> Result<Next, InvokeError> {
+        let input = turn.exchange().request.body_mut().take();
+        let kernel = turn.local::<Kernel>();
+        if !kernel.is_of(&self.terms) {
+            let (bytes, limit) = (input.len(), self.terms.memory);
+            let new = Kernel::new(self.terms.clone(), bytes);
+            *kernel = new.ok_or(InvokeError::protocol(NoRoom { bytes, limit }))?;
+        }
+        if kernel.fill(&input) {
+            return Ok(turn.call_list(&self.func, Vec::new()));
+        }
+        *turn.exchange().request.body_mut() = Body::complete(input);
+        Ok(Next::Again)
+    }
+}
+
+/// Copies a piece of the output to the answer.
+fn take_output(turn: &mut Turn<'_>) -> Result<Next, InvokeError> {
+    let bytes = turn.local::<Kernel>().output().len();
+    turn.check_output(bytes as u64)?;
+    let mut answer = turn.exchange().answer.body_mut().take();
+    answer.reserve_exact(bytes - answer.len());
+    let output = turn.local::<Kernel>().output();
+    answer.extend_from_slice(&output[answer.len()..bytes.min(answer.len() + PIECE)]);
+    let is_complete = answer.len() == bytes;
+    *turn.exchange().answer.body_mut() = Body::complete(answer);
+    Ok(if is_complete { Next::Done } else { Next::Again })
 }

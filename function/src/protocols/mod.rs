@@ -3,6 +3,7 @@
 //! A new one is a file here and a line of `TABLE`; nothing else knows its name or its exports.
 
 pub mod action;
+mod actionloop;
 pub mod bindgen;
 mod bot;
 mod cgi;
@@ -20,8 +21,9 @@ use crate::protocol::Protocol;
 pub(crate) const TABLE: &[&dyn Protocol] = &[
     &action::Action,
     &command::Command,
-    &cgi::Cgi,   // to be named
-    &scgi::Scgi, // to be named
+    &cgi::Cgi,               // to be named
+    &scgi::Scgi,             // to be named
+    &actionloop::ActionLoop, // to be named
     &bindgen::Bindgen,
     &bot::Bot,
     &extism::Extism,

@@ -9,7 +9,7 @@ mod response;
 
 use crate::exchange::Body;
 use crate::invoke::InvokeError;
-use crate::protocol::{About, Conversation, Next, Protocol, Required, Streams, Turn};
+use crate::protocol::{About, Conversation, Next, Protocol, Replies, Required, Streams, Turn};
 use crate::reply::Reply;
 use crate::resolver::{Entry, GuestMemory, Resolver};
 use crate::state::State;
@@ -126,8 +126,13 @@ impl Conversation for Prepared {
         self.reads_body
     }
 
-    fn replies(&self) -> bool {
-        self.writes
+    fn replies(&self) -> Replies {
+        if self.writes { Replies::Always } else { Replies::Never }
+    }
+
+    fn has_sessions(&self) -> bool {
+        // The head of an answer that is written piece by piece is sent before there is a state.
+        !self.writes
     }
 
     fn turn(&self, turn: &mut Turn<'_>) -> Result<Next, InvokeError> {

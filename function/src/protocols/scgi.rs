@@ -7,18 +7,15 @@
 //!
 //! N. Schemenauer, "SCGI: A Simple Common Gateway Interface alternative", 2006. There is no socket:
 //! a program answers one request after another between stdin and stdout. It is never run to its end:
-//! the answer is complete once it reads the next record, or exits. So it suits programs that were
+//! the answer is complete once it reads the next record, closes stdout, or exits. So it suits programs that were
 //! captured where they wait, which have read their environment before.
 
 use super::cgi::{EXPORTS, START, environment, program::Program};
 use crate::exchange::{Body, Exchange};
 use crate::invoke::InvokeError;
-use crate::protocol::{About, Conversation, Next, Opening, Protocol, Streams, Turn};
+use crate::protocol::{About, Conversation, Next, Opening, Protocol, Replies, Streams, Turn};
+use crate::records::Records;
 use crate::resolver::Resolver;
-use bytes::Bytes;
-use std::task::{Context, Poll};
-use wfaas_vm::BoxError;
-use wfaas_wasi::{ByteStream, Exit};
 
 /// The protocol.
 pub(super) struct Scgi;
@@ -80,15 +77,6 @@ fn record(exchange: &mut Exchange) -> Result<Vec<u8>, InvokeError> {
     Ok([headers.len().to_string().as_bytes(), b":", &headers, b",", &body].concat())
 }
 
-/// stdin of a program: one record. Reading another one ends the call as an exit does.
-struct Records(Option<Bytes>);
-
-impl ByteStream for Records {
-    fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
-        Poll::Ready(Some(self.0.take().ok_or_else(|| Exit { code: 0 }.into())))
-    }
-}
-
 struct Prepared(Program);
 
 impl Conversation for Prepared {
@@ -101,19 +89,27 @@ impl Conversation for Prepared {
         false
     }
 
-    fn replies(&self) -> bool {
+    fn replies(&self) -> Replies {
+        Replies::Always
+    }
+
+    fn redirects(&self) -> bool {
+        true
+    }
+
+    fn answers_in_turn(&self) -> bool {
         true
     }
 
     fn begin(&self, exchange: &mut Exchange) -> Result<(), InvokeError> {
         self.0.remove_credentials(exchange);
         let record = record(exchange)?;
-        *exchange.request.body_mut() = Body::stream(Box::new(Records(Some(record.into()))));
+        *exchange.request.body_mut() = Body::stream(Records::one(record));
         Ok(())
     }
 
     fn open(&self, exchange: &Exchange) -> Opening {
-        self.0.open(exchange)
+        self.0.open_to_close(exchange)
     }
 
     fn turn(&self, turn: &mut Turn<'_>) -> Result<Next, InvokeError> {

@@ -1,6 +1,7 @@
 //! Directories of the host that a function's guests are given.
 
 use super::{ByteSize, Limits, SpecError};
+use crate::trees::overlay_place;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -87,7 +88,7 @@ impl AllowedDirs<'_> {
         limits: &Limits,
         files: &mut Files,
     ) -> Result<(), SpecError> {
-        add_each(dirs, files, |dir| self.preopen(dir, limits))
+        add_each(dirs, files, |number, dir| self.preopen(number, dir, limits))
     }
 
     /// The same for a guest that is initialised, as far as it [may](AtInit) use them.
@@ -100,18 +101,19 @@ impl AllowedDirs<'_> {
         limits: &Limits,
         files: &mut Files,
     ) -> Result<(), SpecError> {
-        add_each(dirs, files, |dir| match dir.init {
-            AtInit::Read if dir.overlay => self.preopen(dir, limits),
-            AtInit::Read => self.preopen(&Dir { read_only: true, ..dir.clone() }, limits),
-            AtInit::Write => self.preopen(dir, limits),
+        add_each(dirs, files, |number, dir| match dir.init {
+            AtInit::Read if dir.overlay => self.preopen(number, dir, limits),
+            AtInit::Read => self.preopen(number, &Dir { read_only: true, ..dir.clone() }, limits),
+            AtInit::Write => self.preopen(number, dir, limits),
             AtInit::None => {
-                let nothing = Arc::new(MemoryDirectory::root(NOTHING));
+                let nothing = MemoryDirectory::root(NOTHING).at_place(overlay_place(number));
+                let nothing = Arc::new(nothing);
                 Ok(Preopen::shared(dir.guest.as_str(), nothing))
             }
         })
     }
 
-    fn preopen(self, dir: &Dir, limits: &Limits) -> Result<Preopen, String> {
+    fn preopen(self, number: usize, dir: &Dir, limits: &Limits) -> Result<Preopen, String> {
         let name = dir.guest.as_str();
         if !dir.overlay {
             return Ok(Preopen::shared(name, self.open_one(&dir.host, dir.read_only)?));
@@ -124,8 +126,9 @@ impl AllowedDirs<'_> {
             return Err("an overlay takes memory for files, and limits.tmp has none".to_owned());
         }
         let (lower, limits) = (self.open_one(&dir.host, true)?, TreeLimits::of_bytes(bytes));
-        let over = move || Arc::new(MemoryDirectory::over(lower.clone(), limits)) as _;
-        Ok(Preopen::fresh(name, over))
+        let place = overlay_place(number);
+        let over = move || MemoryDirectory::over(lower.clone(), limits).at_place(place);
+        Ok(Preopen::fresh(name, move || Arc::new(over())))
     }
 
     fn open_one(self, host: &Path, read_only: bool) -> Result<Arc<dyn Directory>, String> {
@@ -149,14 +152,14 @@ impl AllowedDirs<'_> {
     }
 }
 
-/// Opens each directory, and adds it.
+/// Opens each directory, with its number among them, and adds it.
 fn add_each(
     dirs: &[Dir],
     files: &mut Files,
-    open: impl Fn(&Dir) -> Result<Preopen, String>,
+    open: impl Fn(usize, &Dir) -> Result<Preopen, String>,
 ) -> Result<(), SpecError> {
-    dirs.iter().try_for_each(|dir| {
-        let opened = open(dir);
+    dirs.iter().enumerate().try_for_each(|(number, dir)| {
+        let opened = open(number, dir);
         let added = opened.and_then(|opened| files.add(opened).map_err(|error| error.to_string()));
         let wrong = |reason| SpecError::field("dirs", format_args!("{:?}: {reason}", dir.host));
         added.map_err(wrong)

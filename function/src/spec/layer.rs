@@ -5,6 +5,7 @@
 //! build a function too) passes to [`Fields::read`] what it does not know itself, so that messages
 //! point to the line of a mistake.
 
+use crate::stores::{StoreGrant, StoreName};
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 use std::collections::BTreeMap;
@@ -42,7 +43,7 @@ impl<T> Layer for Vec<T> {
     }
 }
 
-impl Layer for BTreeMap<String, String> {
+impl<K: Ord, V> Layer for BTreeMap<K, V> {
     fn over(self, mut below: Self) -> Self {
         below.extend(self);
         below
@@ -165,6 +166,39 @@ impl<'de> DeserializeSeed<'de> for VariableOf<'_> {
         let value = Named::<String>::new(&format!("env.{}", self.0)).deserialize(from)?;
         Environment::check_variable(self.0, &value).map_err(D::Error::custom)?;
         Ok(value)
+    }
+}
+
+/// Stores: a table of grants by name.
+pub(super) struct Grants(BTreeMap<StoreName, StoreGrant>);
+
+impl From<Grants> for BTreeMap<StoreName, StoreGrant> {
+    fn from(Grants(grants): Grants) -> Self {
+        grants
+    }
+}
+
+impl<'de> Deserialize<'de> for Grants {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Grants;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table of stores, as `default = {}`")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Grants, A::Error> {
+                let mut grants = BTreeMap::new();
+                while let Some(name) = map.next_key_seed(Named::<StoreName>::new("stores"))? {
+                    let field = format!("stores.{}", String::from(name.clone()));
+                    let grant = map.next_value_seed(Named::<StoreGrant>::new(&field))?;
+                    if grants.insert(name, grant).is_some() {
+                        return Err(A::Error::custom(format_args!("{field}: it is there twice")));
+                    }
+                }
+                Ok(Grants(grants))
+            }
+        }
+        from.deserialize_map(Reader)
     }
 }
 

@@ -20,13 +20,17 @@ mod dirs;
 mod layer;
 mod name;
 mod quantity;
+mod session;
 
 pub use dirs::{AllowedDirs, AtInit, Dir};
 pub use layer::{Fields, Key};
 pub use name::{FunctionName, NameError, Route, RouteError, TenantName, TenantNameError};
 pub use quantity::{ByteSize, Span};
+pub use session::{Carrier, Session};
 
 use crate::protocol::Protocols;
+use crate::sockets::SocketGrant;
+use crate::stores::{StoreGrant, StoreName};
 use layer::layer;
 use quantity::Millis;
 use serde::Serialize;
@@ -64,6 +68,12 @@ layer! {
         /// all of those below.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         pub allowed_hosts: Vec<String> { "allowed_hosts" => Vec<String> },
+        /// Addresses that a guest may open sockets to. A layer with any replaces all of those below.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        pub allowed_sockets: Vec<SocketGrant> { "allowed_sockets" => Vec<SocketGrant> },
+        /// Key-value stores that a guest may open, by name, added to those below.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        pub stores: BTreeMap<StoreName, StoreGrant> { "stores" => layer::Grants },
         /// `content-type` of answers; plain text in UTF-8 if no layer says otherwise.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub content_type: Option<String> { "content_type" => String },
@@ -82,6 +92,9 @@ layer! {
         /// Fate of a request after its client has left; it is cancelled if no layer says otherwise.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub on_disconnect: Option<OnDisconnect> { "on_disconnect" => OnDisconnect },
+        /// How its guests go on from one request to the next; each begins anew if no layer says otherwise.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub session: Option<Session> { "session" => Session },
         /// What a request may use.
         pub limits: Limits { "limits" => Limits },
     }

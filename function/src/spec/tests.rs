@@ -9,12 +9,12 @@ fn json(text: &str) -> Spec {
 fn every_field_of_a_layer_is_above_the_one_below() {
     let below = json(
         r#"{"name": "a", "route": "/a", "abi": "wasi", "args": ["1"], "env": {"A": "1", "B": "1"},
-            "dirs": [{"host": "/a", "guest": "/a"}], "content_type": "text/css", "tenant": "a", "on_disconnect": "cancel",
+            "dirs": [{"host": "/a", "guest": "/a"}], "content_type": "text/css", "tenant": "a", "on_disconnect": "cancel", "session": {"cookie": "a"},
             "limits": {"memory": 1, "time": 1, "cpu": 1, "output": 1, "log": 1, "tmp": 1}}"#,
     );
     let above = json(
         r#"{"name": "b", "route": "/b", "abi": "reactor", "args": ["2", "3"], "env": {"B": "2"},
-            "dirs": [{"host": "/b", "guest": ".", "read_only": true}], "content_type": "text/html", "tenant": "b", "on_disconnect": "finish",
+            "dirs": [{"host": "/b", "guest": ".", "read_only": true}], "content_type": "text/html", "tenant": "b", "on_disconnect": "finish", "session": {"header": "b", "max": 2},
             "limits": {"memory": 2, "time": 2, "cpu": 2, "output": 2, "log": 2, "tmp": 2}}"#,
     );
     let mut expected = above.clone();
@@ -107,5 +107,36 @@ fn mistakes_in_toml_point_to_their_line() {
         for part in *parts {
             assert!(message.contains(part), "{text}: {message}, without {part:?}");
         }
+    }
+}
+
+#[test]
+fn sessions_have_one_carrier_and_bounds() {
+    let session = |text: &str| Spec::from_json(&format!("{{\"session\": {text}}}"));
+    let spec =
+        session(r#"{"header": "X-Game", "max": 7, "bytes": "64KiB", "idle": "90s"}"#).unwrap();
+    let expected = Session {
+        carrier: Carrier::Header("x-game".to_owned()),
+        max: 7,
+        bytes: ByteSize(65_536),
+        idle: Span(Duration::from_secs(90)),
+    };
+    assert_eq!(spec.session, Some(expected));
+    assert_eq!(json(&spec.to_json()), spec);
+    for (text, reason) in [
+        ("{}", "either a `cookie` or a `header`"),
+        (r#"{"cookie": "a", "header": "b"}"#, "either a `cookie` or a `header`"),
+        (r#"{"cookie": "a b"}"#, "session.cookie"),
+        (r#"{"header": ""}"#, "session.header"),
+        (r#"{"header": "Transfer-Encoding"}"#, "session.header: transfer-encoding"),
+        (r#"{"header": "content-length"}"#, "session.header: content-length"),
+        (r#"{"header": "set-cookie"}"#, "session.header: set-cookie"),
+        (r#"{"cookie": "a", "max": 0}"#, "session.max"),
+        (r#"{"cookie": "a", "bytes": "1GiB"}"#, "session.bytes"),
+        (r#"{"cookie": "a", "idle": "90000s"}"#, "at most 86400 seconds"),
+        (r#"{"cookie": "a", "secure": true}"#, "secure"),
+    ] {
+        let error = session(text).unwrap_err().to_string();
+        assert!(error.contains(reason), "{text}: {error}");
     }
 }

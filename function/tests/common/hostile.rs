@@ -1,11 +1,17 @@
-//! Guests that do what the bytes of a request say: hostile heads, kernel calls, results and messages.
+//! Guests that do what the bytes of a request say: hostile heads, addresses, kernel calls, results and messages.
 //! Tests and a fuzz target call [`all`]; whatever the bytes are, the guest alone is to blame.
+
+mod wild;
 
 use std::fmt::Write;
 use wfaas_function::{Abi, ByteSize, Exchange, Function, InvokeError, Limits, Spec};
 use wfaas_vm::{Config, Engine, Fault, Module};
 
-/// A command that writes its stdin to stdout.
+/// A command that writes its stdin to a descriptor.
+fn echo(descriptor: u32) -> String {
+    ECHO.replace("OUTPUT", &descriptor.to_string())
+}
+
 const ECHO: &str = r#"(module
     (import "wasi_snapshot_preview1" "fd_read"
         (func $read (param i32 i32 i32 i32) (result i32)))
@@ -20,7 +26,7 @@ const ECHO: &str = r#"(module
                 (then unreachable))
             (i32.store (i32.const 4) (i32.load (i32.const 8)))
             (if (i32.load (i32.const 8)) (then
-                (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 12)))
+                (drop (call $write (i32.const OUTPUT) (i32.const 0) (i32.const 1) (i32.const 12)))
                 (br $more))))))"#;
 
 /// A bot that replies with its message.
@@ -114,11 +120,12 @@ fn plugin() -> String {
     )
 }
 
-fn function(engine: &Engine, wat: &str, abi: &str) -> Function {
+fn function(engine: &Engine, wat: &str, abi: &str, export: Option<&str>) -> Function {
     let name = "hostile".parse().expect("a name");
     let limits = Limits { memory: Some(ByteSize(4 << 20)), ..Limits::default() };
     let allowed_hosts = vec!["*".to_owned()];
-    let spec = Spec { abi: Some(Abi::new(abi)), limits, allowed_hosts, ..Spec::named(name) };
+    let (abi, export) = (Some(Abi::new(abi)), export.map(str::to_owned));
+    let spec = Spec { abi, export, limits, allowed_hosts, ..Spec::named(name) };
     let built = wfaas_build::build(wat.as_bytes(), &spec, &Default::default(), &());
     let module = Module::from_bytes(engine, &built.expect("it builds").artifact);
     Function::new(engine, &module.expect("it loads"), spec).expect("it is a function")
@@ -131,21 +138,40 @@ impl Hostile {
     /// Builds the guests.
     pub(crate) fn new() -> Hostile {
         let engine = Engine::new(Config::default()).expect("an engine");
-        let plugin = plugin();
-        let guests = [(ECHO, "cgi"), (ECHO, "action"), (BOT, "bot"), (&*plugin, "extism")];
-        Hostile(guests.iter().map(|(wat, abi)| function(&engine, wat, abi)).collect())
+        let guests = [
+            (echo(1), "wasi", None),
+            (echo(1), "cgi", None),
+            (wild::SCGI.to_owned(), "scgi", None),
+            (echo(3), "actionloop", None),
+            (echo(1), "action", None),
+            (wild::BUFFER.to_owned(), "action", None),
+            (BOT.to_owned(), "bot", None),
+            (wild::strings("text_received", 3), "bot", None),
+            (wild::strings("call", 1), "bindgen", Some("call")),
+            (plugin(), "extism", None),
+            (wild::reactor(), "reactor", None),
+        ];
+        let functions =
+            guests.iter().map(|(wat, abi, export)| function(&engine, wat, abi, *export));
+        Hostile(functions.collect())
     }
 
-    /// Has each guest answer a request with this body, in three types of content.
-    pub(crate) fn all(&self, bytes: &[u8]) {
-        for function in &self.0 {
-            for ty in ["application/json", "application/x-www-form-urlencoded", "text/plain"] {
+    /// Has each guest answer a request with this body, in three types of content; how many answers each gave.
+    pub(crate) fn all(&self, bytes: &[u8]) -> Vec<usize> {
+        let types = ["application/json", "application/x-www-form-urlencoded", "text/plain"];
+        let answers = |function: &Function| {
+            let mut answers = 0;
+            for ty in types {
                 let mut exchange = Exchange::with_body(bytes);
                 exchange.request.headers_mut().insert("content-type", ty.parse().expect("a value"));
-                let answer = function.handle(exchange);
-                assert!(!answer.is_err_and(|error| is_ours(&error)), "{:?}", function.abi().name);
+                match function.handle(exchange) {
+                    Ok(_) => answers += 1,
+                    Err(error) => assert!(!is_ours(&error), "{:?}: {error}", function.abi().name),
+                }
             }
-        }
+            answers
+        };
+        self.0.iter().map(answers).collect()
     }
 }
 

@@ -13,6 +13,8 @@ pub(crate) struct Fused {
     bindings: Bindings,
     imports: String,
     body: String,
+    /// The name and the core type of each import.
+    pub(crate) cores: Vec<(String, String)>,
 }
 
 impl Fused {
@@ -62,8 +64,9 @@ impl Fused {
 
     fn add(&mut self, module: &str, field: &str, id: &str, core: &str, kind: ImportKind) {
         self.imports += &format!("(import \"{module}\" \"{field}\" (func ${id} {core}))\n");
+        self.cores.push((id.to_owned(), core.to_owned()));
         let (module, field) = (module.to_owned(), field.to_owned());
-        self.bindings.imports.push(Import { module, field, kind });
+        self.bindings.imports.push(Import { module, field, kind, memory: 0 });
     }
 
     /// An import: a function of an interface, called `$id`, and its core type as text.

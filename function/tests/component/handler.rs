@@ -7,9 +7,11 @@ use std::collections::VecDeque;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 use wfaas_function::protocols::component::HandlerError;
 use wfaas_function::{
-    Body, ByteStream, Exchange, Function, HttpClient, InvokeError, Sending, Spec, Timeouts,
+    Body, ByteStream, Exchange, Function, HttpClient, InvokeError, Reply, Sending, Spec, Timeouts,
+    Trailers,
 };
 use wfaas_vm::BoxError;
 use wfaas_vm::component::{Case, Type};
@@ -18,8 +20,8 @@ use wfaas_wasi::preview2::Violation;
 const HTTP: &str = "wasi:http/types@0.2.3";
 const STREAMS: &str = "wasi:io/streams@0.2.3";
 
-/// A handler with the functions for a small answer. `$handle` is its text, with `$request` and `$out`.
-fn handler(handle: &str) -> Fused {
+/// A handler with the functions for a small answer. `$handle` is its text, with `$in` and `$out`.
+pub(crate) fn handler(handle: &str) -> Fused {
     let mut fused = Fused::default();
     let request = fused.resource(HTTP, "incoming-request");
     let out = fused.resource(HTTP, "response-outparam");
@@ -34,6 +36,7 @@ fn handler(handle: &str) -> Fused {
     let options = fused.resource(HTTP, "request-options");
     let future = fused.resource(HTTP, "future-incoming-response");
     let received = fused.resource(HTTP, "incoming-response");
+    let behind = fused.resource(HTTP, "future-trailers");
     let [own_request, own_out, own_fields, own_response, own_body, own_stream] =
         [request, out, fields, response, body, stream].map(|resource| fused.own(resource));
     let [borrow_request, borrow_fields, borrow_response, borrow_body, borrow_stream] =
@@ -43,6 +46,7 @@ fn handler(handle: &str) -> Fused {
     let [borrow_incoming, borrow_input, borrow_pollable, borrow_other, borrow_future] =
         [incoming, input, pollable, other, future].map(|of| fused.borrow(of));
     let borrow_received = fused.borrow(received);
+    let (own_behind, borrow_behind) = (fused.own(behind), fused.borrow(behind));
     let long = fused.ty(Type::U64);
     let maybe_incoming = fused.result(Some(own_incoming), None);
     let maybe_input = fused.result(Some(own_input), None);
@@ -132,6 +136,18 @@ fn handler(handle: &str) -> Fused {
         ("stream", "(param i32 i32)"),
         &[borrow_incoming],
         Some(maybe_input),
+    );
+    import(
+        "[static]incoming-body.finish",
+        ("finish_incoming", "(param i32) (result i32)"),
+        &[own_incoming],
+        Some(own_behind),
+    );
+    import(
+        "[method]future-trailers.subscribe",
+        ("subscribe_trailers", "(param i32) (result i32)"),
+        &[borrow_behind],
+        Some(own_pollable),
     );
     import(
         "[constructor]outgoing-request",
@@ -404,13 +420,40 @@ impl ByteStream for Pieces {
     }
 }
 
-fn pieces(pieces: &[&'static str]) -> Body {
+pub(crate) fn pieces(pieces: &[&'static str]) -> Body {
     let steps = pieces.iter().flat_map(|piece| [None, None, None, Some(*piece)]);
     Body::stream(Box::new(Pieces(steps.collect())))
 }
 
+/// Polls a request whose answer may be sent while its guest runs; the pieces that were sent, and the rest.
+pub(crate) fn streamed(
+    function: &Function,
+    mut exchange: Exchange,
+) -> (Vec<Vec<u8>>, Result<Response<Body>, InvokeError>) {
+    let (reply, mut sent) = (Reply::new(), Vec::new());
+    exchange.reply = Some(reply.clone());
+    let mut context = Context::from_waker(Waker::noop());
+    let mut answer = pin!(function.handle_async(exchange));
+    for _ in 0..1000 {
+        let ended = answer.as_mut().poll(&mut context);
+        if reply.is_begun() {
+            _ = reply.poll_head(&mut context);
+            while let Poll::Ready(Some(Ok(bytes))) = reply.poll_next(&mut context) {
+                sent.push(bytes.to_vec());
+            }
+        }
+        if let Poll::Ready(answer) = ended {
+            return (sent, answer);
+        }
+    }
+    panic!("it does not end");
+}
+
 /// Polls a request until it is answered; how often, and the answer.
-fn polled(function: &Function, exchange: Exchange) -> (usize, Result<Vec<u8>, InvokeError>) {
+pub(crate) fn polled(
+    function: &Function,
+    exchange: Exchange,
+) -> (usize, Result<Vec<u8>, InvokeError>) {
     let mut answer = pin!(function.handle_async(exchange));
     for polls in 1..1000 {
         if let Poll::Ready(answer) = answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
@@ -436,9 +479,39 @@ fn a_handler_reads_its_body_as_it_arrives() {
     assert!(polls > 2, "it is suspended while it waits: {polls}");
 }
 
+/// A piece that arrives at a time.
+struct Late(Option<Instant>);
+
+impl ByteStream for Late {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+        if self.0.is_some_and(|at| Instant::now() < at) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(self.0.take().map(|_| Ok("late".into())))
+    }
+}
+
+#[test]
+fn a_wait_for_the_trailers_of_the_client_stops_the_clock() {
+    let waits = format!(
+        "(call $consume (local.get $in) (i32.const 64))
+        (call $block (call $subscribe_trailers (call $finish_incoming (i32.load (i32.const 68)))))
+        {MAKE} {SET} {FINISH}"
+    );
+    let function = handler(&waits).try_function().expect("it is a function");
+    let now = Instant::now();
+    let body = Body::stream(Box::new(Late(Some(now + Duration::from_millis(700)))));
+    let request = Request::new(body.with_trailers(Some(Trailers::default())));
+    let deadline = Some(now + Duration::from_millis(400));
+    let answer = function.handle(Exchange { deadline, ..Exchange::new(request) });
+    assert_eq!(answer.expect("it is answered").status(), 201);
+    assert!(now.elapsed() >= Duration::from_millis(700), "it has waited");
+}
+
 /// Answers each request with its URL, after a poll in vain.
 #[derive(Debug)]
-struct UrlClient;
+pub(crate) struct UrlClient;
 
 impl HttpClient for UrlClient {
     fn send(&self, request: Request<Body>, _: Timeouts) -> Sending {

@@ -1,5 +1,7 @@
-//! Components: fused modules by hand take part in exchanges.
+//! Components: fused modules by hand, and whole components, take part in exchanges.
 
 mod command;
 mod fused;
 mod handler;
+mod service;
+mod wild;

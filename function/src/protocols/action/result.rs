@@ -12,7 +12,7 @@ pub(super) fn split(stdout: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// A result as it is written: an object or an array.
-pub(super) fn parse(line: &[u8]) -> Option<&str> {
+pub(in crate::protocols) fn parse(line: &[u8]) -> Option<&str> {
     let value: &RawValue = serde_json::from_slice(line).ok()?;
     is_result(value).then_some(value.get())
 }

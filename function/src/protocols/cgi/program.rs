@@ -44,8 +44,20 @@ impl Program {
 
     /// Opens stdout: its head begins the reply, its body is the rest.
     pub(in crate::protocols) fn open(&self, exchange: &Exchange) -> Opening {
+        Program::opening(self.stdout(exchange))
+    }
+
+    /// The same for a program that is not run on once it has closed stdout.
+    pub(in crate::protocols) fn open_to_close(&self, exchange: &Exchange) -> Opening {
+        Program::opening(self.stdout(exchange).that_ends())
+    }
+
+    fn stdout(&self, exchange: &Exchange) -> Stdout {
         let reply = exchange.reply.clone().unwrap_or_default();
-        let stdout = Stdout::new(reply, &self.name, &exchange.id);
+        Stdout::new(reply, &self.name, &exchange.id)
+    }
+
+    fn opening(stdout: Stdout) -> Opening {
         let handle = stdout.clone();
         Opening {
             stdout: Output::stream(Box::new(stdout)),

@@ -1,18 +1,23 @@
 //! stdout of a CGI program: a head (RFC 3875, 6), an empty line, and the body.
 
-use crate::head::{self, HeadError, MAX_HEAD_BYTES};
+use crate::head::{self, HeadError, LocalRedirect, MAX_HEAD_BYTES};
 use crate::reply::Reply;
 use http::header::{CONTENT_TYPE, HeaderName, LOCATION};
 use http::response::Parts;
-use http::{HeaderMap, StatusCode};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, HeaderValue, StatusCode};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use wfaas_vm::BoxError;
-use wfaas_wasi::ByteSink;
+use wfaas_wasi::{ByteSink, Exit};
 
 /// The sink of the program's stdout. The guest's descriptor and the conversation each have a handle.
 #[derive(Clone)]
-pub(in crate::protocols) struct Stdout(Arc<Mutex<Inner>>);
+pub(in crate::protocols) struct Stdout {
+    inner: Arc<Mutex<Inner>>,
+    /// Whether the answer is complete once the guest closes it.
+    ends: bool,
+}
 
 struct Inner {
     reply: Reply,
@@ -25,7 +30,7 @@ struct Inner {
 enum Stage {
     /// Lines of the head have come, and the place where the last one begins.
     Head { block: Vec<u8>, line: usize },
-    /// The head is complete and has no `Content-Type`: there must be no body.
+    /// The head is complete, and there must be no body: it has no `Content-Type`, or is a local redirect.
     Bare(Box<Parts>),
     /// The head was sent.
     Body,
@@ -36,11 +41,17 @@ impl Stdout {
     pub(in crate::protocols) fn new(reply: Reply, function: &str, request: &str) -> Stdout {
         let stage = Stage::Head { block: Vec::new(), line: 0 };
         let (function, request) = (function.to_owned(), request.to_owned());
-        Stdout(Arc::new(Mutex::new(Inner { reply, stage, function, request })))
+        let inner = Arc::new(Mutex::new(Inner { reply, stage, function, request }));
+        Stdout { inner, ends: false }
+    }
+
+    /// The same, of which the end is the guest's as well.
+    pub(in crate::protocols) fn that_ends(self) -> Stdout {
+        Stdout { ends: true, ..self }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The program has ended.
@@ -77,16 +88,22 @@ impl ByteSink for Stdout {
                 }
                 Ok(taken)
             }
-            Stage::Bare(_) if !bytes.is_empty() => Err(HeadError::NoContentType.into()),
+            Stage::Bare(head) if !bytes.is_empty() => Err(no_body(head).into()),
             Stage::Bare(_) | Stage::Body => Ok(inner.reply.write(bytes)?),
         }
+    }
+
+    fn close(&mut self) -> Result<(), BoxError> {
+        if self.ends { Err(Exit { code: 0 }.into()) } else { Ok(()) }
     }
 }
 
 impl Inner {
     /// Goes on after the head's last line.
     fn complete(&mut self, head: Parts) -> Result<(), HeadError> {
-        if head.headers.contains_key(CONTENT_TYPE) || head.headers.contains_key(LOCATION) {
+        let has_body =
+            head.headers.contains_key(CONTENT_TYPE) || head.headers.contains_key(LOCATION);
+        if has_body && !is_local_redirect(&head) {
             self.stage = Stage::Body;
             return self.begin(head);
         }
@@ -104,6 +121,15 @@ impl Inner {
         }
         Ok(())
     }
+}
+
+fn is_local_redirect(head: &Parts) -> bool {
+    head.extensions.get::<LocalRedirect>().is_some()
+}
+
+/// The error of a body behind a head that has none.
+fn no_body(head: &Parts) -> HeadError {
+    if is_local_redirect(head) { HeadError::LocalRedirect } else { HeadError::NoContentType }
 }
 
 /// Takes bytes up to the end of the head; how many, and whether it is complete.
@@ -143,16 +169,30 @@ fn parse(block: &[u8]) -> Result<Parts, HeadError> {
     once("Content-Type", is_repeated(&head.headers, CONTENT_TYPE))?;
     once("Location", is_repeated(&head.headers, LOCATION))?;
     head.status = final_status(&head.headers, status)?;
+    if status.is_none()
+        && let Some(redirect) = local_redirect(&head.headers)?
+    {
+        head.extensions.insert(redirect);
+    }
     Ok(head)
+}
+
+/// The path that a Location alone asks for.
+fn local_redirect(headers: &HeaderMap) -> Result<Option<LocalRedirect>, HeadError> {
+    let location = headers.get(LOCATION).map(HeaderValue::as_bytes);
+    let Some(location) = location.filter(|location| location.starts_with(b"/")) else {
+        return Ok(None);
+    };
+    // Two slashes begin the name of another host (RFC 3986, 4.2), and a fragment is the client's.
+    let is_path = !location.starts_with(b"//") && !location.contains(&b'#');
+    let path = PathAndQuery::try_from(location).ok().filter(|_| is_path && headers.len() == 1);
+    path.map(|path| Some(LocalRedirect(path))).ok_or(HeadError::LocalRedirect)
 }
 
 /// The status of a document or of a redirect (RFC 3875, 6.2 and 6.3.3).
 fn final_status(headers: &HeaderMap, status: Option<StatusCode>) -> Result<StatusCode, HeadError> {
     match (status, headers.get(LOCATION)) {
         (Some(status), _) => Ok(status),
-        (None, Some(location)) if location.as_bytes().starts_with(b"/") => {
-            Err(HeadError::LocalRedirect)
-        }
         (None, Some(_)) => Ok(StatusCode::FOUND),
         (None, None) if headers.contains_key(CONTENT_TYPE) => Ok(StatusCode::OK),
         (None, None) => Err(HeadError::NoContentType),
@@ -235,6 +275,23 @@ mod tests {
     }
 
     #[test]
+    fn a_location_with_a_path_alone_is_a_local_redirect() {
+        let reply = Reply::collecting();
+        let mut stdout = Stdout::new(reply.clone(), "f", "r");
+        assert_eq!(stdout.write(b"Location: /b/c?d=%20\n\n").unwrap(), 22);
+        assert!(!reply.is_begun(), "a body could follow");
+        stdout.finish().unwrap();
+        let (head, body) = reply.take().expect("a head");
+        let redirect = head.extensions.get::<LocalRedirect>().expect("a local redirect");
+        assert_eq!((redirect.0.as_str(), head.status.as_u16(), body), ("/b/c?d=%20", 302, vec![]));
+        for client in ["https://a.example/b", "b/c"] {
+            let location = format!("Location: {client}\n\n");
+            assert_eq!(answer(location.as_bytes()).unwrap().0, 302);
+        }
+        assert_eq!(answer(b"Status: 303\nLocation: /b\n\n").unwrap().0, 303);
+    }
+
+    #[test]
     fn what_is_no_head_is_told() {
         for (output, error) in [
             (&b""[..], HeadError::Unfinished),
@@ -243,7 +300,11 @@ mod tests {
             (b"X-A: b\n\n", HeadError::NoContentType),
             (b"Status: 200\n\nbody", HeadError::NoContentType),
             (b"hello, world\n\n", HeadError::Line("hello, world".to_owned())),
-            (b"Location: /b\n\n", HeadError::LocalRedirect),
+            (b"Location: /b\n\nbody", HeadError::LocalRedirect),
+            (b"Location: /b\nX-A: b\n\n", HeadError::LocalRedirect),
+            (b"Location: //b.example/c\n\n", HeadError::LocalRedirect),
+            (b"Location: /b#c\n\n", HeadError::LocalRedirect),
+            (b"Location: /b c\n\n", HeadError::LocalRedirect),
             (b"Status: 20\n\n", HeadError::Status("20".to_owned())),
             (b"Status: 101\n\n", HeadError::Status("101".to_owned())),
             (b"Status: 200\nStatus: 200\n\n", HeadError::Twice("Status")),

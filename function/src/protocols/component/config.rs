@@ -19,9 +19,14 @@ fn granted(host: &mut Host<'_, '_>) -> Arc<Granted> {
     grants.map(|grants| grants.function.clone()).unwrap_or_default()
 }
 
+/// The setting of this name.
+pub(super) fn setting(host: &mut Host<'_, '_>, name: &str) -> Option<String> {
+    granted(host).config.get(name).cloned()
+}
+
 fn get(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
     let [name] = args(values)?;
-    let value = granted(host).config.get(name.text()?).cloned();
+    let value = setting(host, name.text()?);
     Ok(Value::ok(Value::option(value.map(Value::String))))
 }
 

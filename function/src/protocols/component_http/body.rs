@@ -2,25 +2,47 @@
 
 use super::error;
 use super::fields;
+use super::trailers::{FutureTrailers, SharedBody};
 use crate::exchange::Body;
 use crate::invoke::GuestFault;
 use crate::reply::Reply;
+use crate::trailers::{self, Trailers};
 use bytes::Bytes;
+use http::HeaderMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use wfaas_vm::BoxError;
-use wfaas_wasi::preview2::{Host, InputStream, OutputStream, Pollable, Stop, Value, args};
-use wfaas_wasi::{ByteSink, ByteStream, Output};
+use wfaas_wasi::preview2::{
+    DirectCall, Host, InputStream, OutputStream, Resources, Stop, Value, Violation, args,
+};
+use wfaas_wasi::{ByteSink, ByteStream, Input, Output, OutputLimit};
 
 /// The thing behind an `incoming-body`.
 pub(super) struct IncomingBody {
     /// Until it is taken.
     stream: Option<InputStream>,
+    /// The same, if fields may follow it.
+    shared: Option<SharedBody>,
+    trailers: Option<Trailers>,
+    /// Whether it comes from the client.
+    of_client: bool,
 }
 
 impl IncomingBody {
-    pub(super) fn new(stream: InputStream) -> IncomingBody {
-        IncomingBody { stream: Some(stream) }
+    /// A body that arrives from the client, or from another server.
+    pub(super) fn new(mut body: Body, of_client: bool) -> IncomingBody {
+        let trailers = body.trailers().cloned();
+        let may_follow = trailers.is_some() && !body.is_complete();
+        let shared = may_follow.then(|| SharedBody::new(std::mem::take(&mut body)));
+        let input = match &shared {
+            Some(shared) => Input::stream(Box::new(shared.clone())),
+            None => body.take_input(),
+        };
+        let stream = match of_client {
+            true => InputStream::of_client(input),
+            false => InputStream::new(input),
+        };
+        IncomingBody { stream: Some(stream), shared, trailers, of_client }
     }
 }
 
@@ -34,30 +56,11 @@ pub(super) fn stream(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value,
     Ok(Value::ok(Value::Handle(stream)))
 }
 
-/// The thing behind `future-trailers`. There are none: the server does not keep them.
-struct FutureTrailers {
-    is_taken: bool,
-}
-
 pub(super) fn finish_incoming(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
     let [body] = args(values)?;
-    host.resources().take::<IncomingBody>(body.handle()?)?;
-    Ok(Value::Handle(host.resources().insert(FutureTrailers { is_taken: false })?))
-}
-
-pub(super) fn subscribe_trailers(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
-    let [trailers] = args(values)?;
-    let pollable = host.resources().insert_child(Pollable::Always, trailers.handle()?)?;
-    Ok(Value::Handle(pollable))
-}
-
-pub(super) fn get_trailers(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
-    let [trailers] = args(values)?;
-    let trailers = host.resources().get::<FutureTrailers>(trailers.handle()?)?;
-    Ok(Value::some(match std::mem::replace(&mut trailers.is_taken, true) {
-        false => Value::ok(Value::ok(Value::none())),
-        true => Value::failed(),
-    }))
+    let IncomingBody { shared, trailers, of_client, .. } = host.resources().take(body.handle()?)?;
+    let future = FutureTrailers::of(shared, trailers, of_client);
+    Ok(Value::Handle(host.resources().insert(future)?))
 }
 
 /// A body that the guest writes, shared by its stream, its resource and whoever sends it.
@@ -70,6 +73,8 @@ struct State {
     waiting: Vec<u8>,
     reply: Option<Reply>,
     is_finished: bool,
+    /// Fields behind it, until there is a reply.
+    trailers: Option<HeaderMap>,
     is_sent_elsewhere: bool,
     /// Whether it was dropped.
     is_given_up: bool,
@@ -88,17 +93,18 @@ impl Writing {
 
     /// Sends what was written, and all that comes, to a reply. It takes as much at once as can wait. Whoever runs the
     /// guest says when the reply is complete.
-    pub(super) fn connect(&self, reply: Reply) -> Result<(), Stop> {
+    pub(super) fn connect(&self, reply: Reply) -> Result<(), OutputLimit> {
         let mut state = self.lock();
         let waiting = std::mem::take(&mut state.waiting);
-        reply.write(&waiting).map_err(Stop::end)?;
+        reply.write(&waiting)?;
+        state.trailers.take().into_iter().for_each(|fields| reply.set_trailers(fields));
         state.reply = Some(reply);
         Ok(())
     }
 
     /// The same, to another server. The body is complete as soon as the guest says so.
-    pub(super) fn send(&self) -> Result<Body, Stop> {
-        let reply = Reply::new();
+    pub(super) fn send(&self) -> Result<Body, OutputLimit> {
+        let reply = Reply::body();
         self.connect(reply.clone())?;
         let mut state = self.lock();
         state.is_sent_elsewhere = true;
@@ -107,20 +113,25 @@ impl Writing {
             State { is_given_up: true, .. } => reply.break_off(),
             _ => {}
         }
-        Ok(Body::stream(Box::new(Sent(reply))))
+        let trailers = Trailers::default();
+        Ok(Body::stream(Box::new(Sent(reply, trailers.clone()))).with_trailers(Some(trailers)))
     }
 
-    /// Notes that the guest has written all of it.
-    fn finish(&self) {
+    /// Notes that the guest has written all of it, and the fields behind it.
+    pub(super) fn finish(&self, trailers: Option<HeaderMap>) {
         let mut state = self.lock();
         state.is_finished = true;
+        match (trailers, &state.reply) {
+            (Some(fields), Some(reply)) => reply.set_trailers(fields),
+            (trailers, _) => state.trailers = trailers,
+        }
         if let Some(reply) = state.reply.as_ref().filter(|_| state.is_sent_elsewhere) {
             reply.complete();
         }
     }
 
     /// Notes that nothing more comes: one that is not finished has broken off.
-    fn give_up(&self) {
+    pub(super) fn give_up(&self) {
         let mut state = self.lock();
         state.is_given_up = true;
         if let Some(reply) = state.reply.as_ref().filter(|_| state.is_sent_elsewhere) {
@@ -177,10 +188,8 @@ pub(super) struct OutgoingBody {
 impl OutgoingBody {
     /// Adds it to the guest's handles. What may wait in it counts here, and with whom it was made from: either is
     /// dropped first.
-    pub(super) fn insert(self, host: &mut Host<'_, '_>) -> Result<Value, Stop> {
-        let handle = host.resources().insert(self)?;
-        host.resources().keep(handle, MAX_WAITING)?;
-        Ok(Value::ok(Value::Handle(handle)))
+    pub(super) fn insert(self, resources: &mut Resources) -> Result<u32, Violation> {
+        resources.insert_kept(self, MAX_WAITING)
     }
 
     /// Of an answer.
@@ -200,12 +209,16 @@ impl Drop for OutgoingBody {
     }
 }
 
-/// A body on its way to another server.
-struct Sent(Reply);
+/// A body on its way to another server, and the fields behind it once it has ended.
+struct Sent(Reply, Trailers);
 
 impl ByteStream for Sent {
     fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
-        self.0.poll_next(context).map(|next| next.map(|piece| piece.map_err(Into::into)))
+        let next = ready!(self.0.poll_next(context));
+        if next.is_none() {
+            self.0.take_trailers().into_iter().for_each(|fields| self.1.set(fields));
+        }
+        Poll::Ready(next.map(|piece| piece.map_err(Into::into)))
     }
 }
 
@@ -217,10 +230,23 @@ impl Drop for Sent {
 
 pub(super) fn write(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
     let [body] = args(values)?;
-    let handle = body.handle()?;
-    let body = host.resources().get::<OutgoingBody>(handle)?;
+    let stream = begin_stream(host.resources(), body.handle()?)?;
+    Ok(stream.map_or_else(Value::failed, |stream| Value::ok(Value::Handle(stream))))
+}
+
+pub(super) fn write_directly(
+    call: &mut DirectCall<'_>,
+    cells: &[u64],
+) -> Result<Option<u32>, BoxError> {
+    let [body, ..] = *cells else { return Ok(None) };
+    Ok(begin_stream(call.resources(), body as u32)?)
+}
+
+/// The stream of a body, the first time that somebody asks for it.
+fn begin_stream(resources: &mut Resources, handle: u32) -> Result<Option<u32>, Violation> {
+    let body = resources.get::<OutgoingBody>(handle)?;
     if std::mem::replace(&mut body.has_stream, true) {
-        return Ok(Value::failed());
+        return Ok(None);
     }
     let of_client = body.of_client;
     let output = Output::stream(Box::new(body.writing.clone()));
@@ -228,19 +254,28 @@ pub(super) fn write(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, 
         true => OutputStream::of_client(output),
         false => OutputStream::new(output),
     };
-    let stream = host.resources().insert_child(stream, handle)?;
-    Ok(Value::ok(Value::Handle(stream)))
+    resources.insert_child(stream, handle).map(Some)
 }
 
 pub(super) fn finish_outgoing(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
-    let [body, trailers] = args(values)?;
+    let [body, given] = args(values)?;
     let body = host.resources().take::<OutgoingBody>(body.handle()?)?;
-    if let Some(trailers) = trailers.optional()? {
-        fields::take(host, trailers)?;
-        return Ok(Value::err(error::internal("trailers are not supported")));
+    let fields = given.optional()?.map(|given| fields::take(host, given)).transpose()?;
+    if let Some(Err(error)) = fields.as_ref().map(trailers::check) {
+        return Ok(Value::err(error::internal(&error.to_string())));
     }
-    body.writing.finish();
+    body.writing.finish(fields);
     Ok(Value::done())
+}
+
+pub(super) fn finish_directly(
+    call: &mut DirectCall<'_>,
+    cells: &[u64],
+) -> Result<Option<u32>, BoxError> {
+    let [body, ..] = *cells else { return Ok(None) };
+    let body = call.resources().take::<OutgoingBody>(body as u32)?;
+    body.writing.finish(None);
+    Ok(Some(0))
 }
 
 #[cfg(test)]

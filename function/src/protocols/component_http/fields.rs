@@ -1,7 +1,8 @@
 //! `fields`: headers and trailers.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use wfaas_wasi::preview2::{Host, Stop, Value, args};
+use wfaas_vm::BoxError;
+use wfaas_wasi::preview2::{DirectCall, Host, Resources, Stop, Value, Violation, args};
 
 /// The thing behind `fields`.
 pub(super) struct Fields {
@@ -10,7 +11,7 @@ pub(super) struct Fields {
 }
 
 /// Headers about one connection (RFC 9110, 7.6.1), and the one that is the authority: not a guest's to set.
-const FORBIDDEN: [HeaderName; 8] = [
+static FORBIDDEN: [HeaderName; 8] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     header::PROXY_AUTHENTICATE,
@@ -35,7 +36,7 @@ type Changed = Result<(), HeaderError>;
 const MAX_BYTES: usize = 128 << 10;
 
 /// Bytes that a field counts besides its own.
-const FIELD_BYTES: usize = 64;
+pub(super) const FIELD_BYTES: usize = 64;
 
 /// Bytes of all names and values.
 pub(super) fn bytes(map: &HeaderMap) -> usize {
@@ -62,17 +63,32 @@ pub(super) fn immutable(
     Ok(Value::Handle(handle))
 }
 
+/// The same of fields that are nobody's children.
+pub(super) fn frozen(host: &mut Host<'_, '_>, map: HeaderMap) -> Result<Value, Stop> {
+    Ok(Value::Handle(insert_frozen(host.resources(), map)?))
+}
+
+/// The same by the handles alone; the handle.
+pub(super) fn insert_frozen(resources: &mut Resources, map: HeaderMap) -> Result<u32, Violation> {
+    let kept = bytes(&map);
+    resources.insert_kept(Fields { map, is_immutable: true }, kept)
+}
+
 /// Adds fields to a guest's handles.
 fn insert(host: &mut Host<'_, '_>, map: HeaderMap) -> Result<Value, Stop> {
     let kept = bytes(&map);
-    let handle = host.resources().insert(Fields { map, is_immutable: false })?;
-    host.resources().keep(handle, kept)?;
-    Ok(Value::Handle(handle))
+    let fields = Fields { map, is_immutable: false };
+    Ok(Value::Handle(host.resources().insert_kept(fields, kept)?))
 }
 
 /// Takes fields that the guest gives away.
 pub(super) fn take(host: &mut Host<'_, '_>, fields: &Value) -> Result<HeaderMap, Stop> {
-    Ok(host.resources().take::<Fields>(fields.handle()?)?.map)
+    Ok(take_handle(host.resources(), fields.handle()?)?)
+}
+
+/// The same by their handle.
+pub(super) fn take_handle(resources: &mut Resources, handle: u32) -> Result<HeaderMap, Violation> {
+    Ok(resources.take::<Fields>(handle)?.map)
 }
 
 fn get_fields<'a>(host: &'a mut Host<'_, '_>, fields: &Value) -> Result<&'a mut Fields, Stop> {
@@ -86,8 +102,8 @@ fn told(changed: Changed) -> Value {
     }
 }
 
-fn name(text: &str) -> Result<HeaderName, HeaderError> {
-    let name = HeaderName::from_bytes(text.as_bytes()).map_err(|_| HeaderError::InvalidSyntax)?;
+fn name(text: &[u8]) -> Result<HeaderName, HeaderError> {
+    let name = HeaderName::from_bytes(text).map_err(|_| HeaderError::InvalidSyntax)?;
     if FORBIDDEN.contains(&name) { Err(HeaderError::Forbidden) } else { Ok(name) }
 }
 
@@ -112,13 +128,21 @@ pub(super) fn constructor(host: &mut Host<'_, '_>, _: &[Value]) -> Result<Value,
     insert(host, HeaderMap::new())
 }
 
+pub(super) fn construct_directly(
+    call: &mut DirectCall<'_>,
+    _: &[u64],
+) -> Result<Option<u32>, BoxError> {
+    let fields = Fields { map: HeaderMap::new(), is_immutable: false };
+    Ok(Some(call.resources().insert(fields)?))
+}
+
 pub(super) fn from_list(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
     let [entries] = args(values)?;
     let (mut map, mut total) = (HeaderMap::new(), 0);
     for entry in entries.list()? {
         let [given_name, given] = entry.record()?;
         let given_name = given_name.text()?;
-        let (name, value) = match (name(given_name), value(host, given)?) {
+        let (name, value) = match (name(given_name.as_bytes()), value(host, given)?) {
             (Ok(name), Ok(value)) => (name, value),
             (Err(error), _) | (_, Err(error)) => return Ok(told(Err(error))),
         };
@@ -129,6 +153,31 @@ pub(super) fn from_list(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Val
         append_to(&mut map, name, value)?;
     }
     Ok(Value::ok(insert(host, map)?))
+}
+
+pub(super) fn from_list_directly(
+    call: &mut DirectCall<'_>,
+    cells: &[u64],
+) -> Result<Option<u32>, BoxError> {
+    let [ptr, len, ..] = *cells else { return Ok(None) };
+    let (mut map, mut total) = (HeaderMap::new(), 0);
+    let Some(pairs) = call.pairs(ptr, len) else { return Ok(None) };
+    for pair in pairs {
+        let Some((given_name, value)) = pair else { return Ok(None) };
+        total += given_name.len() + value.len() + FIELD_BYTES;
+        if total > MAX_BYTES {
+            return Ok(None);
+        }
+        // A name that is not UTF-8 is no name either.
+        let (Ok(name), Ok(value)) = (name(given_name), HeaderValue::from_bytes(value)) else {
+            return Ok(None);
+        };
+        if map.try_append(name, value).is_err() {
+            return Ok(None);
+        }
+    }
+    let fields = Fields { map, is_immutable: false };
+    Ok(Some(call.resources().insert_kept(fields, total)?))
 }
 
 pub(super) fn get(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
@@ -165,7 +214,7 @@ fn change(
 
 pub(super) fn set(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
     let [fields, name_text, given] = args(values)?;
-    let name = match name(name_text.text()?) {
+    let name = match name(name_text.text()?.as_bytes()) {
         Ok(name) => name,
         Err(error) => return Ok(told(Err(error))),
     };
@@ -190,7 +239,7 @@ pub(super) fn set(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, St
 
 pub(super) fn delete(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
     let [fields, name_text] = args(values)?;
-    match name(name_text.text()?) {
+    match name(name_text.text()?.as_bytes()) {
         Ok(name) => change(host, fields, |map| {
             map.remove(name);
             Ok(())
@@ -199,9 +248,17 @@ pub(super) fn delete(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value,
     }
 }
 
+pub(super) fn get_and_delete(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
+    let found = get(host, values)?;
+    Ok(match delete(host, values)? {
+        Value::Case(0, None) => Value::ok(found),
+        error => error,
+    })
+}
+
 pub(super) fn append(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
     let [fields, name_text, given] = args(values)?;
-    match (name(name_text.text()?), value(host, given)?) {
+    match (name(name_text.text()?.as_bytes()), value(host, given)?) {
         (Ok(name), Ok(value)) => change(host, fields, |map| append_to(map, name, value)),
         (Err(error), _) | (_, Err(error)) => Ok(told(Err(error))),
     }

@@ -28,6 +28,12 @@ pub(super) fn constructor(host: &mut Host<'_, '_>, _: &[Value]) -> Result<Value,
     Ok(Value::Handle(host.resources().insert(RequestOptions::default())?))
 }
 
+pub(super) fn clone(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
+    let [options] = args(values)?;
+    let options = *host.resources().get::<RequestOptions>(options.handle()?)?;
+    Ok(Value::Handle(host.resources().insert(options)?))
+}
+
 type Field = fn(&mut RequestOptions) -> &mut Option<Duration>;
 
 /// Nanoseconds of a timeout.

@@ -29,10 +29,10 @@ struct OutgoingRequest {
 }
 
 /// Longest text of a part of a request's URL.
-const MAX_TEXT: usize = 8 << 10;
+pub(super) const MAX_TEXT: usize = 8 << 10;
 
 /// Bytes that a request counts besides its headers: the parts of its URL.
-const REQUEST_BYTES: usize = 3 * MAX_TEXT;
+pub(super) const REQUEST_BYTES: usize = 3 * MAX_TEXT;
 
 pub(super) fn constructor(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
     let [headers] = args(values)?;
@@ -46,9 +46,7 @@ pub(super) fn constructor(host: &mut Host<'_, '_>, values: &[Value]) -> Result<V
         headers,
         body: None,
     };
-    let handle = host.resources().insert(request)?;
-    host.resources().keep(handle, kept)?;
-    Ok(Value::Handle(handle))
+    Ok(Value::Handle(host.resources().insert_kept(request, kept)?))
 }
 
 fn request<'a>(
@@ -67,7 +65,8 @@ pub(super) fn body(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, S
     let writing = request.body.insert(Writing::default()).clone();
     let kept = fields::bytes(&request.headers) + REQUEST_BYTES + MAX_WAITING;
     host.resources().keep(of.handle()?, kept)?;
-    OutgoingBody::of_request(writing).insert(host)
+    let body = OutgoingBody::of_request(writing).insert(host.resources())?;
+    Ok(Value::ok(Value::Handle(body)))
 }
 
 pub(super) fn method(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
@@ -77,13 +76,17 @@ pub(super) fn method(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value,
 
 pub(super) fn set_method(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
     let [of, method] = args(values)?;
-    let method = match method.variant()? {
-        (case, None) => METHODS.get(case as usize).cloned(),
-        (_, Some(name)) => part(name)?.and_then(|name| Method::from_bytes(name.as_bytes()).ok()),
-    };
-    let Some(method) = method else { return Ok(Value::failed()) };
+    let Some(method) = given_method(method)? else { return Ok(Value::failed()) };
     request(host, of)?.method = method;
     Ok(Value::done())
+}
+
+/// A method that the guest gave; `None` if it is none.
+pub(super) fn given_method(method: &Value) -> Result<Option<Method>, Stop> {
+    Ok(match method.variant()? {
+        (case, None) => METHODS.get(case as usize).cloned(),
+        (_, Some(name)) => part(name)?.and_then(|name| Method::from_bytes(name.as_bytes()).ok()),
+    })
 }
 
 /// A text that is not too long.
@@ -92,13 +95,16 @@ fn part(text: &Value) -> Result<Option<&str>, Stop> {
 }
 
 /// A part of a URL that may be left out: `Err` if it is none.
-fn optional_part<T: std::str::FromStr>(value: &Value) -> Result<Result<Option<T>, ()>, Stop> {
+pub(super) fn optional_part<T: std::str::FromStr>(
+    value: &Value,
+) -> Result<Result<Option<T>, ()>, Stop> {
     let Some(text) = value.optional()? else { return Ok(Ok(None)) };
     let parsed = part(text)?.and_then(|text| text.parse().ok());
     Ok(parsed.map(Some).ok_or(()))
 }
 
-fn text(part: Option<&str>) -> Value {
+/// A part of a URL that may be left out.
+pub(super) fn text(part: Option<&str>) -> Value {
     Value::option(part.map(|part| Value::String(part.to_owned())))
 }
 
@@ -120,28 +126,33 @@ pub(super) fn set_path_with_query(
 pub(super) fn scheme(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
     let [of] = args(values)?;
     let scheme = request(host, of)?.scheme.as_ref();
-    Ok(Value::option(scheme.map(|scheme| match scheme.as_str() {
+    Ok(Value::option(scheme.map(scheme_value)))
+}
+
+/// `scheme`
+pub(super) fn scheme_value(scheme: &Scheme) -> Value {
+    match scheme.as_str() {
         "http" => Value::case(0),
         "https" => Value::case(1),
         other => Value::Case(2, Some(Box::new(Value::String(other.to_owned())))),
-    })))
+    }
+}
+
+/// A scheme that may be left out: `Err` if it is none.
+pub(super) fn optional_scheme(value: &Value) -> Result<Result<Option<Scheme>, ()>, Stop> {
+    let Some(scheme) = value.optional()? else { return Ok(Ok(None)) };
+    let scheme = match scheme.variant()? {
+        (0, None) => Some(Scheme::HTTP),
+        (1, None) => Some(Scheme::HTTPS),
+        (_, Some(other)) => part(other)?.and_then(|other| other.parse().ok()),
+        _ => None,
+    };
+    Ok(scheme.map(Some).ok_or(()))
 }
 
 pub(super) fn set_scheme(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
     let [of, scheme] = args(values)?;
-    let scheme = match scheme.optional()? {
-        None => None,
-        Some(scheme) => {
-            let scheme = match scheme.variant()? {
-                (0, None) => Some(Scheme::HTTP),
-                (1, None) => Some(Scheme::HTTPS),
-                (_, Some(other)) => part(other)?.and_then(|other| other.parse().ok()),
-                _ => None,
-            };
-            let Some(scheme) = scheme else { return Ok(Value::failed()) };
-            Some(scheme)
-        }
-    };
+    let Ok(scheme) = optional_scheme(scheme)? else { return Ok(Value::failed()) };
     request(host, of)?.scheme = scheme;
     Ok(Value::done())
 }
@@ -192,7 +203,7 @@ fn built(given: OutgoingRequest) -> Result<Option<Request<Body>>, Stop> {
     url.path_and_query = Some(path.unwrap_or(PathAndQuery::from_static("/")));
     let Ok(url) = Uri::from_parts(url) else { return Ok(None) };
     let body = match body {
-        Some(writing) => writing.send()?,
+        Some(writing) => writing.send().map_err(Stop::end)?,
         None => Body::default(),
     };
     let mut request = Request::new(body);

@@ -7,7 +7,7 @@ use crate::outgoing::{OutgoingError, Sending};
 use http::Response;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use wfaas_wasi::preview2::{Host, InputStream, Ready, Stop, Value, args};
+use wfaas_wasi::preview2::{Host, Ready, Stop, Value, args};
 
 /// The thing behind a `future-incoming-response`, shared with what waits for it.
 #[derive(Clone)]
@@ -28,6 +28,12 @@ impl FutureResponse {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Something that is ready when there is an answer.
+    pub(super) fn ready(&self) -> Ready {
+        let future = self.clone();
+        Ready::new(move |context| future.poll(context))
+    }
+
     /// Ready when there is an answer, or was.
     fn poll(&self, context: &mut Context<'_>) -> Poll<()> {
         let mut state = self.lock();
@@ -43,10 +49,7 @@ impl FutureResponse {
 
 pub(super) fn subscribe(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
     let [future] = args(values)?;
-    let handle = future.handle()?;
-    let future = host.resources().get::<FutureResponse>(handle)?.clone();
-    let ready = Ready::new(move |context| future.poll(context));
-    Ok(Value::Handle(host.resources().insert_child(ready, handle)?))
+    Ok(Ready::subscribe(host.resources(), future.handle()?, FutureResponse::ready)?)
 }
 
 pub(super) fn get(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
@@ -60,9 +63,8 @@ pub(super) fn get(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, St
     Ok(Value::some(Value::ok(match *answer {
         Ok(answer) => {
             let kept = fields::bytes(answer.headers());
-            let handle = host.resources().insert(IncomingResponse::new(answer))?;
-            host.resources().keep(handle, kept)?;
-            Value::ok(Value::Handle(handle))
+            let response = IncomingResponse::new(answer);
+            Value::ok(Value::Handle(host.resources().insert_kept(response, kept)?))
         }
         Err(error) => Value::err(error::of_outgoing(&error)),
     })))
@@ -102,7 +104,7 @@ pub(super) fn headers(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value
 }
 
 pub(super) fn consume(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
-    let Some(mut body) = response(host, values)?.body.take() else { return Ok(Value::failed()) };
-    let body = IncomingBody::new(InputStream::new(body.take_input()));
-    Ok(Value::ok(Value::Handle(host.resources().insert(body)?)))
+    let Some(body) = response(host, values)?.body.take() else { return Ok(Value::failed()) };
+    let body = host.resources().insert(IncomingBody::new(body, false))?;
+    Ok(Value::ok(Value::Handle(body)))
 }

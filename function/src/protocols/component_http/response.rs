@@ -1,13 +1,15 @@
 //! `outgoing-response` and `response-outparam`: the answer of the exchange.
 
+use super::super::component;
 use super::body::{MAX_WAITING, OutgoingBody, Writing};
 use super::{HandlerError, error, fields};
 use crate::head;
 use crate::reply::Reply;
+use crate::trailers;
 use http::StatusCode;
 use http::header::HeaderMap;
-use std::sync::{Arc, Mutex, PoisonError};
-use wfaas_wasi::preview2::{Host, Stop, Value, args};
+use wfaas_vm::BoxError;
+use wfaas_wasi::preview2::{DirectCall, Host, Resources, Stop, Value, Violation, args};
 
 /// The thing behind an `outgoing-response`.
 struct OutgoingResponse {
@@ -20,12 +22,11 @@ struct OutgoingResponse {
 /// The thing behind a `response-outparam`.
 pub(super) struct ResponseOutparam {
     pub(super) reply: Reply,
-    pub(super) answer: Arc<Answer>,
 }
 
 /// The guest's answer, for the conversation.
 #[derive(Debug, Default)]
-pub(super) struct Answer(Mutex<Option<Set>>);
+pub(in crate::protocols) struct Answer(Option<Set>);
 
 #[derive(Debug)]
 enum Set {
@@ -36,27 +37,40 @@ enum Set {
 impl Answer {
     /// Checks that the guest has answered.
     pub(super) fn check(&self) -> Result<(), HandlerError> {
-        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &self.0 {
             None => Err(HandlerError::NoAnswer),
             Some(Set::Error(error)) => Err(HandlerError::Error(error.clone())),
             Some(Set::Response(Some(body))) if !body.is_finished() => Err(HandlerError::Unfinished),
             Some(Set::Response(_)) => Ok(()),
         }
     }
+}
 
-    fn set(&self, set: Set) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(set);
+/// Notes the answer.
+fn answered(resources: &mut Resources, set: Set) {
+    if let Some(answer) = component::answer(resources) {
+        answer.0 = Some(set);
     }
 }
 
 pub(super) fn constructor(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
     let [headers] = args(values)?;
-    let headers = fields::take(host, headers)?;
+    Ok(Value::Handle(construct(host.resources(), headers.handle()?)?))
+}
+
+pub(super) fn construct_directly(
+    call: &mut DirectCall<'_>,
+    cells: &[u64],
+) -> Result<Option<u32>, BoxError> {
+    let [headers, ..] = *cells else { return Ok(None) };
+    Ok(Some(construct(call.resources(), headers as u32)?))
+}
+
+fn construct(resources: &mut Resources, headers: u32) -> Result<u32, Violation> {
+    let headers = fields::take_handle(resources, headers)?;
     let kept = fields::bytes(&headers);
     let response = OutgoingResponse { status: StatusCode::OK, headers, body: None };
-    let handle = host.resources().insert(response)?;
-    host.resources().keep(handle, kept)?;
-    Ok(Value::Handle(handle))
+    resources.insert_kept(response, kept)
 }
 
 fn response<'a>(
@@ -86,38 +100,64 @@ pub(super) fn headers(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value
 
 pub(super) fn body(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
     let [of] = args(values)?;
-    let response = response(host, of)?;
+    let body = begin_body(host.resources(), of.handle()?)?;
+    Ok(body.map_or_else(Value::failed, |body| Value::ok(Value::Handle(body))))
+}
+
+pub(super) fn body_directly(
+    call: &mut DirectCall<'_>,
+    cells: &[u64],
+) -> Result<Option<u32>, BoxError> {
+    let [of, ..] = *cells else { return Ok(None) };
+    Ok(begin_body(call.resources(), of as u32)?)
+}
+
+/// The body of a response, the first time that somebody asks for it.
+fn begin_body(resources: &mut Resources, of: u32) -> Result<Option<u32>, Violation> {
+    let response = resources.get::<OutgoingResponse>(of)?;
     if response.body.is_some() {
-        return Ok(Value::failed());
+        return Ok(None);
     }
     let writing = response.body.insert(Writing::default()).clone();
     let kept = fields::bytes(&response.headers) + MAX_WAITING;
-    host.resources().keep(of.handle()?, kept)?;
-    OutgoingBody::of_answer(writing).insert(host)
+    resources.keep(of, kept)?;
+    OutgoingBody::of_answer(writing).insert(resources).map(Some)
 }
 
 pub(super) fn set(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
     let [outparam, given] = args(values)?;
-    let ResponseOutparam { reply, answer } = host.resources().take(outparam.handle()?)?;
-    match given.variant()? {
-        (0, Some(given)) => {
-            let response = host.resources().take::<OutgoingResponse>(given.handle()?)?;
-            begin(&reply, &response).map_err(Stop::end)?;
-            if let Some(body) = &response.body {
-                body.connect(reply)?;
-            }
-            answer.set(Set::Response(response.body));
-        }
-        (_, Some(given)) => answer.set(Set::Error(error::name(given)?)),
-        (_, None) => answer.set(Set::Error(String::new())),
+    if let (0, Some(response)) = given.variant()? {
+        send(host.resources(), outparam.handle()?, response.handle()?).map_err(Stop::end)?;
+        return Ok(Value::NOTHING);
     }
+    host.resources().take::<ResponseOutparam>(outparam.handle()?)?;
+    let error = match given.variant()? {
+        (_, Some(given)) => error::name(given)?,
+        (_, None) => String::new(),
+    };
+    answered(host.resources(), Set::Error(error));
     Ok(Value::NOTHING)
 }
 
-/// Sends the head.
-fn begin(reply: &Reply, response: &OutgoingResponse) -> Result<(), head::HeadError> {
+pub(super) fn set_directly(
+    call: &mut DirectCall<'_>,
+    cells: &[u64],
+) -> Result<Option<u32>, BoxError> {
+    let [outparam, _, response, ..] = *cells else { return Ok(None) };
+    send(call.resources(), outparam as u32, response as u32).map(Some)
+}
+
+/// Sends the head, and the body as far as it was written.
+fn send(resources: &mut Resources, outparam: u32, response: u32) -> Result<u32, BoxError> {
+    let ResponseOutparam { reply } = resources.take(outparam)?;
+    let OutgoingResponse { status, headers, body } = resources.take(response)?;
     let mut parts = head::empty();
-    parts.status = response.status;
-    parts.headers.clone_from(&response.headers);
-    reply.begin(parts).map(drop)
+    trailers::announce(&mut parts.extensions, &headers);
+    (parts.status, parts.headers) = (status, headers);
+    reply.begin(parts)?;
+    if let Some(body) = &body {
+        body.connect(reply)?;
+    }
+    answered(resources, Set::Response(body));
+    Ok(0)
 }

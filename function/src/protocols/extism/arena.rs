@@ -14,7 +14,7 @@ const START: u64 = 64;
 /// Bytes between two blocks, as many as their records take: the limit counts those too.
 const GAP: u64 = 64;
 
-/// Most bytes that are made zero at once: more takes long enough that others should have their turns.
+/// Most bytes that are made zero or copied at once: more takes long enough that others should have their turns.
 pub(super) const PIECE: usize = 256 << 10;
 
 /// The memory.
@@ -117,9 +117,14 @@ impl Arena {
 
     /// A new block with these bytes.
     pub(super) fn put(&mut self, bytes: &[u8]) -> Option<u64> {
-        let address = self.alloc(bytes.len() as u64)?;
-        self.bytes[address as usize..][..bytes.len()].copy_from_slice(bytes);
+        let address = self.begin_alloc(bytes.len() as u64)?.address;
+        self.fill(address, bytes);
         Some(address)
+    }
+
+    /// Writes bytes within a block.
+    pub(super) fn fill(&mut self, address: u64, bytes: &[u8]) {
+        self.bytes[address as usize..][..bytes.len()].copy_from_slice(bytes);
     }
 
     /// Gives a block back. An address of none is ignored.

@@ -1,12 +1,13 @@
 //! Requests of a plug-in to other servers: one at a time, whole bodies.
 
 use super::KERNEL;
+use super::arena::PIECE;
 use super::functions::{Host, fault, kernel};
 use super::kernel::{Kernel, Received};
 use crate::exchange::Body;
 use crate::outgoing::{OutgoingError, Sending, Timeouts};
 use crate::state::State;
-use crate::waiting::wait;
+use crate::waiting::{turns, wait};
 use http::{HeaderMap, Request, Uri};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -34,12 +35,15 @@ pub(super) fn link(linker: &mut Linker<State>) {
             |mut caller: Host<'_>, (description, body): (u64, u64)| {
                 let limit = kernel(&mut caller).terms.memory;
                 match begin(&mut caller, description, body) {
+                    Ok((url, sending)) if caller.can_wait() => {
+                        MaybeFuture::Future(Box::new(async move {
+                            let received = receive(sending, limit).await;
+                            take(&mut caller, received).await.map_err(|error| failed(&url, &error))
+                        }))
+                    }
                     Ok((url, sending)) => {
                         wait(caller, receive(sending, limit), move |caller, received| {
-                            let received = received.map_err(|error| failed(&url, &error))?;
-                            kernel(caller)
-                                .take_received(received)
-                                .map_err(|error| failed(&url, &error))
+                            take_at_once(caller, received).map_err(|error| failed(&url, &error))
                         })
                     }
                     Err(error) => MaybeFuture::Ready(Err(error)),
@@ -93,6 +97,35 @@ fn request(
         request = request.header(name, value);
     }
     Ok((url, request.body(body)?))
+}
+
+/// Takes an answer, piece by piece; the address of its body, 0 if that is empty.
+async fn take(
+    caller: &mut Host<'_>,
+    received: Result<Received, BoxError>,
+) -> Result<u64, BoxError> {
+    let mut received = received?;
+    let start = kernel(caller).take_received(&mut received)?;
+    let mut at = start;
+    for piece in received.body.chunks(PIECE) {
+        if at > start {
+            turns().await;
+        }
+        kernel(caller).arena.fill(at, piece);
+        at += piece.len() as u64;
+    }
+    Ok(start)
+}
+
+/// The same where nobody else has a turn.
+fn take_at_once(
+    caller: &mut Host<'_>,
+    received: Result<Received, BoxError>,
+) -> Result<u64, BoxError> {
+    let mut received = received?;
+    let start = kernel(caller).take_received(&mut received)?;
+    kernel(caller).arena.fill(start, &received.body);
+    Ok(start)
 }
 
 /// Waits for the whole answer, with a body of at most `limit` bytes.

@@ -1,6 +1,6 @@
 //! The kernel: what one call of a plug-in has on the host's side.
 
-use super::arena::Arena;
+use super::arena::{Arena, PIECE};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use wfaas_vm::untrusted;
@@ -28,6 +28,9 @@ const VARIABLE_BYTES: usize = 64;
 /// The variables have reached [`MAX_VARIABLES`].
 const FULL: &str = "the variables are full";
 
+/// There is no room for a block.
+const NO_ROOM: &str = "the memory is full";
+
 /// Bytes that the log adds to a line, about.
 const LINE_BYTES: usize = 100;
 
@@ -38,6 +41,8 @@ pub(super) struct Kernel {
     pub(super) terms: Arc<Terms>,
     /// Address and bytes of the input.
     pub(super) input: (u64, u64),
+    /// Bytes of the input that are there before the guest begins.
+    filled: usize,
     /// Address and bytes of the output.
     pub(super) output: (u64, u64),
     /// Address of the error; 0 for none.
@@ -69,6 +74,7 @@ impl Kernel {
             arena: Arena::new(terms.memory),
             terms,
             input: (0, 0),
+            filled: 0,
             output: (0, 0),
             error: 0,
             variables: HashMap::new(),
@@ -79,13 +85,28 @@ impl Kernel {
         }
     }
 
-    /// A kernel with an input; `None` if there is no room for it.
-    pub(super) fn new(terms: Arc<Terms>, input: &[u8]) -> Option<Kernel> {
+    /// A kernel with room for an input, which is [to be filled](Kernel::fill); `None` if there is none.
+    pub(super) fn new(terms: Arc<Terms>, bytes: usize) -> Option<Kernel> {
         let mut kernel = Kernel::empty(terms);
-        if !input.is_empty() {
-            kernel.input = (kernel.arena.put(input)?, input.len() as u64);
+        if bytes > 0 {
+            kernel.input = (kernel.arena.alloc(bytes as u64)?, bytes as u64);
         }
         Some(kernel)
+    }
+
+    /// Whether it was made for a call under these terms.
+    pub(super) fn is_of(&self, terms: &Arc<Terms>) -> bool {
+        Arc::ptr_eq(&self.terms, terms)
+    }
+
+    /// Copies the next piece of the input; whether all of it is there.
+    pub(super) fn fill(&mut self, input: &[u8]) -> bool {
+        let piece = &input[self.filled..input.len().min(self.filled + PIECE)];
+        if !piece.is_empty() {
+            self.arena.fill(self.input.0 + self.filled as u64, piece);
+        }
+        self.filled += piece.len();
+        self.filled == input.len()
     }
 
     /// The output; nothing if it is not in the memory.
@@ -140,7 +161,7 @@ impl Kernel {
     pub(super) fn answer(&mut self, value: Option<&[u8]>) -> Result<u64, &'static str> {
         match value {
             None | Some([]) => Ok(0),
-            Some(bytes) => self.arena.put(bytes).ok_or("the memory is full"),
+            Some(bytes) => self.arena.put(bytes).ok_or(NO_ROOM),
         }
     }
 
@@ -150,11 +171,14 @@ impl Kernel {
         (self.input, self.output, self.error) = ((0, 0), (0, 0), 0);
     }
 
-    /// Takes an answer; the address of its body, 0 if that is empty.
-    pub(super) fn take_received(&mut self, received: Received) -> Result<u64, &'static str> {
-        let Received { status, headers, body } = received;
-        self.received = Some((status, headers));
-        self.answer(Some(&body))
+    /// Takes the head of an answer; the address of the block for its body, 0 if that is empty.
+    pub(super) fn take_received(&mut self, received: &mut Received) -> Result<u64, &'static str> {
+        self.received = Some((received.status, std::mem::take(&mut received.headers)));
+        if received.body.is_empty() {
+            return Ok(0);
+        }
+        let block = self.arena.begin_alloc(received.body.len() as u64);
+        Ok(block.ok_or(NO_ROOM)?.address)
     }
 
     /// Status of the last answer; 0 if there was none.
@@ -232,7 +256,21 @@ mod tests {
     use super::*;
 
     fn kernel(terms: Terms) -> Kernel {
-        Kernel::new(Arc::new(Terms { memory: 1 << 20, ..terms }), b"0123456789").unwrap()
+        let input = b"0123456789";
+        let mut kernel =
+            Kernel::new(Arc::new(Terms { memory: 1 << 20, ..terms }), input.len()).unwrap();
+        assert!(kernel.fill(input), "it is one piece");
+        kernel
+    }
+
+    #[test]
+    fn a_large_input_comes_in_pieces() {
+        let input: Vec<u8> = (0..2 * PIECE + 3).map(|at| (at % 251) as u8).collect();
+        let terms = Arc::new(Terms { memory: 1 << 20, ..Terms::default() });
+        let mut kernel = Kernel::new(terms, input.len()).unwrap();
+        let complete = [(); 3].map(|()| kernel.fill(&input));
+        assert_eq!(complete, [false, false, true]);
+        assert_eq!(kernel.arena.block(kernel.input.0), Some(&input[..]));
     }
 
     #[test]
@@ -241,8 +279,8 @@ mod tests {
         assert_eq!(kernel.load_input::<8>(2), *b"23456789");
         assert_eq!(kernel.load_input::<8>(3), [0; 8]);
         assert_eq!(kernel.load_input::<1>(u64::MAX), [0]);
-        assert!(Kernel::new(Arc::default(), b"x").is_none(), "no memory");
-        assert!(Kernel::new(Arc::default(), b"").is_some());
+        assert!(Kernel::new(Arc::default(), 1).is_none(), "no memory");
+        assert!(Kernel::new(Arc::default(), 0).is_some_and(|mut kernel| kernel.fill(b"")));
     }
 
     #[test]

@@ -1,0 +1,160 @@
+//! `request`: the request of the exchange, or one to another server.
+
+use super::super::fields;
+use super::super::incoming::method_value;
+use super::super::options::RequestOptions;
+use super::super::outgoing::{self, REQUEST_BYTES, optional_part, text};
+use super::answer::Trailers;
+use super::message::{self, Contents};
+use crate::exchange::Exchange;
+use http::header::{self, HeaderMap};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Method, Uri};
+use wfaas_wasi::preview2::{Host, Resources, Stop, Value, Violation, args};
+use wfaas_wasi::preview3::Promise;
+
+/// The thing behind a `request`.
+pub(super) struct ServiceRequest {
+    pub(super) method: Method,
+    pub(super) scheme: Option<Scheme>,
+    pub(super) authority: Option<String>,
+    pub(super) path: Option<String>,
+    pub(super) headers: HeaderMap,
+    pub(super) contents: Contents,
+    pub(super) options: Option<RequestOptions>,
+    pub(super) trailers: Trailers,
+    /// Tells the guest that its body was sent.
+    pub(super) sent: Option<Promise>,
+}
+
+impl ServiceRequest {
+    /// The request of an exchange. Headers and body are taken from there.
+    pub(super) fn incoming(exchange: &mut Exchange) -> ServiceRequest {
+        let request = &mut exchange.request;
+        let (method, uri): (Method, Uri) = (request.method().clone(), request.uri().clone());
+        let mut headers = std::mem::take(request.headers_mut());
+        let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+        let authority = uri.authority().map(Authority::as_str).or(host).map(str::to_owned);
+        fields::tidy(&mut headers);
+        // The server ends TLS, if there is any: what it knows is in the URI.
+        let is_https = uri.scheme() == Some(&Scheme::HTTPS);
+        ServiceRequest {
+            method,
+            scheme: Some(if is_https { Scheme::HTTPS } else { Scheme::HTTP }),
+            authority,
+            path: uri.path_and_query().map(|path| path.as_str().to_owned()),
+            headers,
+            contents: Contents::Host { body: std::mem::take(request.body_mut()), of_client: true },
+            options: None,
+            trailers: Trailers::default(),
+            sent: None,
+        }
+    }
+
+    /// Adds it to the guest's handles.
+    pub(super) fn insert(self, resources: &mut Resources) -> Result<u32, Violation> {
+        let kept = fields::bytes(&self.headers) + REQUEST_BYTES;
+        resources.insert_kept(self, kept)
+    }
+}
+
+pub(super) fn new(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
+    let [headers, contents, trailers, options] = args(values)?;
+    let headers = fields::take(host, headers)?;
+    let contents = Contents::of_guest(host, contents)?;
+    let trailers = message::take_trailers(host, trailers)?;
+    let options = match options.optional()? {
+        Some(options) => Some(host.resources().take::<RequestOptions>(options.handle()?)?),
+        None => None,
+    };
+    let (future, sent) = message::sent(host)?;
+    let request = ServiceRequest {
+        method: Method::GET,
+        scheme: None,
+        authority: None,
+        path: None,
+        headers,
+        contents,
+        options,
+        trailers,
+        sent: Some(sent),
+    };
+    let handle = request.insert(host.resources())?;
+    Ok(Value::Record(vec![Value::Handle(handle), future]))
+}
+
+fn request<'a>(host: &'a mut Host<'_, '_>, of: &Value) -> Result<&'a mut ServiceRequest, Stop> {
+    Ok(host.resources().get::<ServiceRequest>(of.handle()?)?)
+}
+
+pub(super) fn method(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
+    let [of] = args(values)?;
+    Ok(method_value(&request(host, of)?.method))
+}
+
+pub(super) fn set_method(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
+    let [of, method] = args(values)?;
+    let Some(method) = outgoing::given_method(method)? else { return Ok(Value::failed()) };
+    request(host, of)?.method = method;
+    Ok(Value::done())
+}
+
+pub(super) fn path_with_query(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
+    let [of] = args(values)?;
+    Ok(text(request(host, of)?.path.as_deref()))
+}
+
+pub(super) fn set_path_with_query(
+    host: &mut Host<'_, '_>,
+    values: &[Value],
+) -> Result<Value, Stop> {
+    let [of, path] = args(values)?;
+    let Ok(path) = optional_part::<PathAndQuery>(path)? else { return Ok(Value::failed()) };
+    request(host, of)?.path = path.map(|path| path.as_str().to_owned());
+    Ok(Value::done())
+}
+
+pub(super) fn scheme(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
+    let [of] = args(values)?;
+    let scheme = request(host, of)?.scheme.as_ref();
+    Ok(Value::option(scheme.map(outgoing::scheme_value)))
+}
+
+pub(super) fn set_scheme(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
+    let [of, scheme] = args(values)?;
+    let Ok(scheme) = outgoing::optional_scheme(scheme)? else { return Ok(Value::failed()) };
+    request(host, of)?.scheme = scheme;
+    Ok(Value::done())
+}
+
+pub(super) fn authority(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
+    let [of] = args(values)?;
+    Ok(text(request(host, of)?.authority.as_deref()))
+}
+
+pub(super) fn set_authority(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
+    let [of, authority] = args(values)?;
+    let Ok(authority) = optional_part::<Authority>(authority)? else { return Ok(Value::failed()) };
+    request(host, of)?.authority = authority.map(|authority| authority.as_str().to_owned());
+    Ok(Value::done())
+}
+
+pub(super) fn options(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
+    let [of] = args(values)?;
+    Ok(match request(host, of)?.options {
+        Some(options) => Value::some(Value::Handle(host.resources().insert(options)?)),
+        None => Value::none(),
+    })
+}
+
+pub(super) fn headers(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
+    let [of] = args(values)?;
+    let map = request(host, of)?.headers.clone();
+    fields::frozen(host, map)
+}
+
+pub(super) fn consume_body(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
+    let [of, result] = args(values)?;
+    let ServiceRequest { contents, .. } = host.resources().take(of.handle()?)?;
+    contents.consume(host, result)
+}
