@@ -103,12 +103,21 @@ pub(crate) enum Kind {
 
 /// The holders of a lease: a function, a client, a connection and a tenant, or fewer.
 #[derive(Debug, Default)]
-pub(crate) struct Holders([Option<Holder>; 4]);
+pub(crate) struct Holders {
+    list: [Option<Holder>; 4],
+    /// The least of their shares, in percent.
+    least_share: Option<u8>,
+    /// Whether one of them has a number of places that it may have.
+    limits_places: bool,
+}
 
 impl Holders {
     /// Adds a holder; there is none of its kind yet.
     pub(crate) fn add(&mut self, holder: Holder) {
-        if let Some(free) = self.0.iter_mut().find(|place| place.is_none()) {
+        if let Some(free) = self.list.iter_mut().find(|place| place.is_none()) {
+            self.least_share =
+                Some(self.least_share.map_or(holder.share, |it| it.min(holder.share)));
+            self.limits_places |= holder.most_places < u64::MAX;
             *free = Some(holder);
         } else {
             debug_assert!(false, "a lease has more than four holders");
@@ -119,18 +128,27 @@ impl Holders {
     fn of(&self, unit: Unit) -> impl Iterator<Item = &Holder> {
         let has =
             move |holder: &&Holder| holder.kind != Kind::Connection || !matches!(unit, Unit::Place);
-        self.0.iter().flatten().filter(has)
+        self.list.iter().flatten().filter(has)
+    }
+
+    /// Whether each of them may have more, whatever it has: all units that are taken would be in the least
+    /// share, with those to be taken. Most often they are, and nobody is looked at.
+    fn have_room(&self, unit: Unit, total: u64, sum: u64) -> bool {
+        let share = u64::from(self.least_share.unwrap_or(100));
+        let limited = self.limits_places && matches!(unit, Unit::Place);
+        let parts = sum.checked_mul(100).zip(total.checked_mul(share));
+        !limited && parts.is_some_and(|(hundredfold, part)| hundredfold <= part)
     }
 
     /// The account of the client, if there is one.
     pub(crate) fn client(&self) -> Option<&Arc<Account>> {
-        let client = self.0.iter().flatten().find(|holder| holder.kind == Kind::Client);
+        let client = self.list.iter().flatten().find(|holder| holder.kind == Kind::Client);
         client.map(|holder| &holder.account)
     }
 
     /// The account of the client, or of another holder if there is none.
     fn payer(&self) -> Arc<Account> {
-        let any = || self.0.iter().flatten().next().map(|holder| &holder.account);
+        let any = || self.list.iter().flatten().next().map(|holder| &holder.account);
         self.client().or_else(any).cloned().unwrap_or_default()
     }
 }
@@ -226,9 +244,12 @@ impl Lease {
             own(holder).saturating_add(units) <= most
                 && is_granted(total, taken.units, own(holder), units, holder.share)
         };
-        let may_be_few = self.holders.of(unit).any(has_few);
-        let is_excused = |holder: &Holder| may_be_few && holder.kind != Kind::Tenant;
-        if !self.holders.of(unit).all(|holder| is_excused(holder) || is_within(holder)) {
+        let are_within = || {
+            let may_be_few = self.holders.of(unit).any(has_few);
+            let is_excused = |holder: &Holder| may_be_few && holder.kind != Kind::Tenant;
+            self.holders.of(unit).all(|holder| is_excused(holder) || is_within(holder))
+        };
+        if !self.holders.have_room(unit, total, sum) && !are_within() {
             return Err(Exhausted);
         }
         for Holder { account, .. } in self.holders.of(unit) {
@@ -259,6 +280,12 @@ impl Drop for Lease {
             account.set(unit, account.of(unit).load(Ordering::Relaxed) - units);
         }
     }
+}
+
+/// Adds to a count, if that stays within a bound; whether it does.
+pub(crate) fn count_within(count: &AtomicU64, more: u64, most: u64) -> bool {
+    let add = |present: u64| present.checked_add(more).filter(|sum| *sum <= most);
+    count.try_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
 }
 
 /// The accounts of holders of one kind, by key. An account lives as long as someone holds it.
@@ -343,6 +370,26 @@ mod tests {
         }
         drop(leases);
         assert_eq!(budget.taken_units(), 0);
+    }
+
+    #[test]
+    fn who_has_room_whatever_it_has_is_granted_more() {
+        let account = Arc::new(Account::default());
+        let total = 300;
+        for (share, taken, own, more) in (0..=100).step_by(20).flat_map(|share| {
+            let of = move |taken: u64| (0..=taken).step_by(20).map(move |own| (share, taken, own));
+            let all = (0..=total).step_by(20).flat_map(of);
+            all.flat_map(|(share, taken, own)| [1, 7, 50].map(|more| (share, taken, own, more)))
+        }) {
+            let holders = holders([(&account, share, u64::MAX, Kind::Function)]);
+            if holders.have_room(Unit::Byte, total, taken + more) {
+                assert!(is_granted(total, taken, own, more, share), "{share} {taken} {own} {more}");
+            }
+        }
+        let limited = holders([(&account, 100, 3, Kind::Tenant)]);
+        assert!(
+            limited.have_room(Unit::Byte, total, 4) && !limited.have_room(Unit::Place, total, 4)
+        );
     }
 
     #[test]

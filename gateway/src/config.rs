@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
+use wfaas_function::sockets::SocketProvider;
+use wfaas_function::stores::StoreBackend;
 use wfaas_function::{HttpClient, Limits, Spec};
 
 /// How a gateway works. [`Config::new`] has sensible values for everything but two.
@@ -39,6 +41,8 @@ pub struct Config {
     pub max_artifact: u64,
     /// Most bytes of bodies and answers in memory at the same time, all requests together.
     pub max_buffered: u64,
+    /// Most bytes of the states of all functions' sessions; one tenant has half of them at most.
+    pub session_bytes: u64,
     /// Longest time to receive a request's headers, from their first byte.
     pub header_timeout: Duration,
     /// Longest time to wait for the bytes of a body or an upload. Bytes that come buy more of it,
@@ -64,6 +68,11 @@ pub struct Config {
     /// Sends the requests of guests, to the hosts of their functions' specifications; none are sent
     /// without one.
     pub http_client: Option<Arc<dyn HttpClient>>,
+    /// Opens the sockets of guests, to the addresses of their functions' specifications; guests have none
+    /// without one.
+    pub sockets: Option<Arc<dyn SocketProvider>>,
+    /// Keeps the values of functions' stores; no operation on them succeeds without one.
+    pub stores: Option<Arc<dyn StoreBackend>>,
     /// The VM's configuration.
     pub engine: wfaas_vm::Config,
 }
@@ -83,6 +92,7 @@ impl Config {
             max_body: 8 << 20,
             max_artifact: 256 << 20,
             max_buffered: 512 << 20,
+            session_bytes: 256 << 20,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
@@ -94,6 +104,8 @@ impl Config {
             dropped_records: Arc::default(),
             allowed_dirs: Vec::new(),
             http_client: None,
+            sockets: None,
+            stores: None,
             engine: wfaas_vm::Config::default(),
         }
     }

@@ -1,9 +1,11 @@
 //! Deployments: from bytes to a function that can be reached.
 
 use crate::config::Config;
+use crate::outgoing::{Share, SharedClient, SharedSockets};
 use crate::registry::{Deployed, FunctionInfo, Registered, Registry, RouteTaken};
-use crate::resets::Resets;
-use crate::scheduler::Tenant;
+use crate::resets;
+use crate::scheduler::{Payer, Scheduler, Tenant};
+use crate::sessions::{Budget, Sessions};
 use crate::store::{Entry, Layout, Store, StoreError};
 use crate::tenants::Tenants;
 use hyper::header::HeaderValue;
@@ -13,6 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tempfile::NamedTempFile;
 use wfaas_abi::ArtifactError;
+use wfaas_function::sockets::SocketProvider;
+use wfaas_function::stores::StoreBackend;
 use wfaas_function::{
     AllowedDirs, BlockingPool, Function, FunctionError, FunctionName, HttpClient, Protocols, Route,
     RouteError, Spec, SpecError, TenantName,
@@ -82,7 +86,14 @@ pub(crate) struct Deployer {
     allowed_dirs: Vec<PathBuf>,
     /// Sends requests of guests.
     http_client: Option<Arc<dyn HttpClient>>,
-    resets: Resets,
+    /// Opens sockets of guests.
+    sockets: Option<Arc<dyn SocketProvider>>,
+    /// Keeps the values of functions' stores.
+    stores: Option<Arc<dyn StoreBackend>>,
+    /// Charges functions for work that others do for them.
+    scheduler: Arc<Scheduler>,
+    /// Of the states of all sessions.
+    session_budget: Arc<Budget>,
     /// Locked by the one change that is under way.
     store: Mutex<Store>,
 }
@@ -92,14 +103,15 @@ impl Deployer {
         config: &Config,
         engine: Engine,
         tenants: Tenants,
-        resets: Resets,
+        scheduler: Arc<Scheduler>,
         store: Store,
     ) -> Deployer {
         let (protocols, registry) = (Protocols::default(), Registry::default());
         let (layout, store) = (store.layout().clone(), Mutex::new(store));
         let (defaults, time_slice) = (config.defaults.clone(), config.time_slice);
         let allowed_dirs = config.allowed_dirs.clone();
-        let http_client = config.http_client.clone();
+        let (http_client, sockets) = (config.http_client.clone(), config.sockets.clone());
+        let stores = config.stores.clone();
         Deployer {
             engine,
             defaults,
@@ -110,7 +122,10 @@ impl Deployer {
             time_slice,
             allowed_dirs,
             http_client,
-            resets,
+            sockets,
+            stores,
+            scheduler,
+            session_budget: Budget::new(config.session_bytes),
             store,
         }
     }
@@ -260,12 +275,32 @@ impl Deployer {
         function.set_time_slice(Some(self.time_slice));
         let tenant = function.spec().tenant.clone().unwrap_or_default();
         let payer = self.tenants.payer(&tenant, &name);
-        function.set_background(self.resets.of(&payer));
+        function.set_background(resets::background(&payer, &self.scheduler));
         function.open_dirs(AllowedDirs::Below(&self.allowed_dirs), blocking_pool())?;
-        if let Some(client) = &self.http_client {
-            function.set_client(client.clone());
+        self.connect(&mut function, &payer);
+        let sessions = function.spec().session.clone();
+        let (budget, of) = (self.session_budget.clone(), payer.tenant.clone());
+        let sessions = sessions.map(|session| Sessions::new(session, budget, of));
+        let mut deployed =
+            Deployed::new(name, route, content_type, (function, payer), identity, stored);
+        deployed.sessions = sessions;
+        Ok(deployed)
+    }
+
+    /// Gives a function the world that its specification grants it parts of.
+    fn connect(&self, function: &mut Function, payer: &Arc<Payer>) {
+        let share = Share::of(payer, &self.scheduler);
+        if let Some(client) = self.http_client.clone() {
+            let share = share.clone();
+            function.set_client(Arc::new(SharedClient { client, share }));
         }
-        Ok(Deployed::new(name, route, content_type, (function, payer), identity, stored))
+        if let Some(provider) = self.sockets.clone() {
+            let provider = Arc::new(SharedSockets { provider, share });
+            function.set_sockets(provider, payer.tenant.sockets.clone());
+        }
+        if let Some(stores) = &self.stores {
+            function.set_stores(stores.clone());
+        }
     }
 }
 

@@ -34,6 +34,7 @@
 #![forbid(unsafe_code)]
 
 mod admission;
+mod boxed;
 mod budget;
 mod client;
 mod clock;
@@ -50,10 +51,12 @@ mod network;
 mod openwhisk;
 mod outgoing;
 mod pace;
+mod random;
 mod registry;
 mod resets;
 mod scheduler;
 mod server;
+mod sessions;
 mod standing;
 mod store;
 mod tenants;

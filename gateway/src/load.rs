@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::deploy::{DeployError, Deployer};
 use crate::failed::{Failed, FailedFunction};
 use crate::registry::{Deployed, Registered, RouteTaken};
-use crate::resets::Resets;
+use crate::scheduler::Scheduler;
 use crate::store::{Entry, Store, StoreError, Stored};
 use crate::tenants::Tenants;
 use std::sync::Arc;
@@ -21,10 +21,10 @@ impl Deployer {
         config: &Config,
         engine: Engine,
         tenants: Tenants,
-        resets: Resets,
+        scheduler: Arc<Scheduler>,
         store: Store,
     ) -> Result<Self, StoreError> {
-        let deployer = Deployer::new(config, engine, tenants, resets, store);
+        let deployer = Deployer::new(config, engine, tenants, scheduler, store);
         let stored = deployer.change().read_all()?;
         for stored in stored {
             let registered = match deployer.try_load(stored) {

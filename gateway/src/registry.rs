@@ -3,6 +3,7 @@
 use crate::budget::{Account, Accounts};
 use crate::failed::{Failed, FailedFunction};
 use crate::scheduler::Payer;
+use crate::sessions::Sessions;
 use hyper::header::HeaderValue;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
@@ -21,11 +22,13 @@ pub(crate) struct Deployed {
     pub(crate) payer: Arc<Payer>,
     /// Most bytes of memory that a request may need.
     pub(crate) memory: u64,
-    /// Whether its answers are complete when its guest has ended, go out as they are, and are given up when
-    /// their client leaves.
+    /// Whether all its answers are sent as they are, to the request that was made, and given up when their client
+    /// leaves.
     pub(crate) is_plain: bool,
     pub(crate) content_type: HeaderValue,
     pub(crate) info: FunctionInfo,
+    /// The states of its sessions, if it has any.
+    pub(crate) sessions: Option<Sessions>,
     /// Once it has had a request.
     account: OnceLock<Arc<Account>>,
     /// Its artifact's file, if that is not in the store: gone with the function.
@@ -91,9 +94,10 @@ impl Deployed {
         artifact: (String, u64),
         stored: bool,
     ) -> Deployed {
-        let Spec { env, limits, compress, on_disconnect, .. } = function.spec();
+        let Spec { env, limits, compress, on_disconnect, session, .. } = function.spec();
         let finishes = *on_disconnect == Some(OnDisconnect::Finish);
-        let is_plain = !function.replies() && compress.is_empty() && !finishes;
+        let is_plain =
+            compress.is_empty() && !finishes && session.is_none() && !function.redirects();
         let bytes = |size: Option<ByteSize>| size.map_or(u64::MAX, |size| size.0);
         let info = FunctionInfo {
             name,
@@ -112,8 +116,8 @@ impl Deployed {
         let more = function.more_bytes();
         let memory = info.memory_limit_bytes.saturating_add(more);
         let account = OnceLock::new();
-        let file = None;
-        Deployed { function, payer, memory, is_plain, content_type, info, account, file }
+        let (sessions, file) = (None, None);
+        Deployed { function, payer, memory, is_plain, content_type, info, sessions, account, file }
     }
 
     pub(crate) fn name(&self) -> &FunctionName {
@@ -220,6 +224,17 @@ impl Registry {
     /// found after this.
     pub(crate) fn changes(&self) -> u64 {
         self.changes.load(Ordering::Acquire)
+    }
+
+    /// Ends the sessions that were idle for too long, of all functions that can be reached.
+    pub(crate) fn end_idle_sessions(&self) {
+        let ready = |registered: &Registered| match registered {
+            Registered::Ready(deployed) => deployed.sessions.is_some().then(|| deployed.clone()),
+            Registered::Failed(_) => None,
+        };
+        // No lock is held while states are freed.
+        let with_sessions: Vec<_> = self.read().by_name.values().filter_map(ready).collect();
+        with_sessions.iter().filter_map(|it| it.sessions.as_ref()).for_each(Sessions::end_idle);
     }
 
     /// The function for a path: that with the longest matching route.

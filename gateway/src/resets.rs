@@ -1,46 +1,83 @@
-//! Long resets, on a thread of their own: nobody waits for the pages of a guest to be given back.
+//! Long resets: nobody waits for the pages of a guest to be given back. They are given back piece by piece, in turns
+//! of its function as if the guest went on; what is left then is done by a thread that may be blocked. A thread
+//! for whole resets takes a processor from the server's own, for as long as a reset takes.
 
 use crate::scheduler::{Payer, Scheduler};
+use std::future::poll_fn;
 use std::sync::Arc;
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
-use std::time::Instant;
-use wfaas_function::Background;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use wfaas_function::{Background, LongReset};
+use wfaas_vm::thread_processor_time;
 
-/// Most resets that wait. Each has the memory of its guest; further ones are done at once.
-const MOST_WAITING: usize = 4;
+/// Most resets of a tenant's guests that are done in turns at the same time. Each has the memory of its guest, which
+/// no request has reserved any more; further ones are done at once, in the time of their guests.
+const MOST_OF_TENANT: usize = 16;
 
-type Work = Box<dyn FnOnce() + Send>;
+/// How long a turn is: less than a guest's slice.
+const TURN: Duration = Duration::from_micros(500);
 
-/// The thread, as long as somebody may send it work.
-#[derive(Debug)]
-pub(crate) struct Resets(SyncSender<(Arc<Payer>, Work)>);
+/// The long resets of one tenant's guests.
+#[derive(Debug, Clone)]
+pub(crate) struct Pending(Arc<Semaphore>);
 
-impl Resets {
-    /// Starts the thread, which charges resets by `scheduler`.
-    ///
-    /// # Errors
-    /// [`std::io::Error`] if there cannot be one more thread.
-    pub(crate) fn start(scheduler: Arc<Scheduler>) -> std::io::Result<Resets> {
-        let (sender, receiver) = sync_channel::<(Arc<Payer>, Work)>(MOST_WAITING);
-        let run = move || {
-            for (payer, work) in receiver {
-                let began = Instant::now();
-                work();
-                scheduler.charge(&payer, began.elapsed());
+impl Default for Pending {
+    fn default() -> Pending {
+        Pending(Arc::new(Semaphore::new(MOST_OF_TENANT)))
+    }
+}
+
+/// For the guests of a function that `scheduler` charges as `payer`.
+pub(crate) fn background(payer: &Arc<Payer>, scheduler: &Arc<Scheduler>) -> Background {
+    let (payer, scheduler) = (payer.clone(), scheduler.clone());
+    Box::new(move |reset| {
+        // Outside of a runtime nobody would do it.
+        let runtime = Handle::try_current().ok();
+        let place = payer.tenant.resets.0.clone().try_acquire_owned().ok();
+        match runtime.zip(place) {
+            Some((runtime, place)) => {
+                let (payer, scheduler) = (payer.clone(), scheduler.clone());
+                drop(runtime.spawn(in_turns(reset, place, payer, scheduler)));
             }
-        };
-        std::thread::Builder::new().name("wfaas-resets".into()).spawn(run)?;
-        Ok(Resets(sender))
-    }
+            None => drop(reset),
+        }
+    })
+}
 
-    /// For the guests of a function that is charged as `payer`.
-    pub(crate) fn of(&self, payer: &Arc<Payer>) -> Background {
-        let (sender, payer) = (self.0.clone(), payer.clone());
-        Box::new(move |work| match sender.try_send((payer.clone(), work)) {
-            Ok(()) => {}
-            Err(TrySendError::Full((_, work)) | TrySendError::Disconnected((_, work))) => work(),
-        })
+/// Does pieces until the turn is over; whether there is more to do.
+fn turn(reset: &mut LongReset) -> bool {
+    let began = Instant::now();
+    while reset() {
+        if began.elapsed() >= TURN {
+            return true;
+        }
     }
+    false
+}
+
+async fn in_turns(
+    mut reset: LongReset,
+    place: OwnedSemaphorePermit,
+    payer: Arc<Payer>,
+    scheduler: Arc<Scheduler>,
+) {
+    let pieces = poll_fn(|context| {
+        if turn(&mut reset) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    });
+    // After a panic, too, the faaslet is reset, or dropped.
+    let _ = scheduler.work(&payer, pieces).await;
+    let rest = move || {
+        let before = thread_processor_time();
+        drop((reset, place));
+        scheduler.charge(&payer, thread_processor_time().saturating_sub(before));
+    };
+    drop(tokio::task::spawn_blocking(rest));
 }
 
 #[cfg(test)]
@@ -48,29 +85,94 @@ mod tests {
     use super::*;
     use crate::scheduler::Tenant;
     use crate::tenants::TenantTerms;
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::{Sender, channel};
+    use std::thread::{ThreadId, current};
+    use std::time::{Duration, Instant};
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn payer() -> Arc<Payer> {
+        let tenant = Arc::new(Tenant::new(&TenantTerms::new("a".parse().unwrap()), 0));
+        Payer::new("f".parse().unwrap(), &tenant)
+    }
+
+    /// Tells of each of its pieces, and of its end.
+    struct Told(Sender<(usize, ThreadId)>, usize);
+
+    impl Told {
+        fn piece(&mut self) -> bool {
+            let began = Instant::now();
+            while began.elapsed() < Duration::from_millis(1) {
+                std::hint::spin_loop();
+            }
+            self.1 += 1;
+            self.0.send((self.1, current().id())).unwrap();
+            self.1 < 3
+        }
+    }
+
+    impl Drop for Told {
+        fn drop(&mut self) {
+            self.0.send((0, current().id())).unwrap();
+        }
+    }
 
     #[test]
-    fn resets_are_done_elsewhere_until_too_many_wait() {
-        let tenant = Arc::new(Tenant::new(&TenantTerms::new("a".parse().unwrap()), 0));
-        let payer = Payer::new("f".parse().unwrap(), &tenant);
-        let background = Resets::start(Scheduler::new(1)).unwrap().of(&payer);
-        let (threads, ran_on) = channel();
-        let (release, released) = channel::<()>();
-        let work = |threads: std::sync::mpsc::Sender<_>| {
-            Box::new(move || _ = threads.send(std::thread::current().id()))
+    fn pieces_are_done_in_turns_and_the_rest_elsewhere() {
+        let (payer, scheduler) = (payer(), Scheduler::new(1));
+        let (sender, told) = channel();
+        let background = background(&payer, &scheduler);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let here = current().id();
+        runtime.block_on(async {
+            let mut pieces = Told(sender, 0);
+            background(Box::new(move || pieces.piece()));
+            assert!(told.try_recv().is_err(), "whoever ends a guest waits for nothing");
+            // Others have turns between pieces.
+            for number in 1..=3 {
+                while payer.usage().processor < 1_000_000 * number {
+                    tokio::task::yield_now().await;
+                }
+                assert_eq!(told.try_recv(), Ok((number as usize, here)));
+            }
+            tokio::task::yield_now().await;
+        });
+        let (end, elsewhere) = told.recv_timeout(PATIENCE).unwrap();
+        assert!(end == 0 && elsewhere != here);
+        assert_eq!(payer.usage().requests, 0, "it is none");
+    }
+
+    #[test]
+    fn a_reset_outside_of_a_runtime_is_done_at_once() {
+        let (sender, told) = channel();
+        let mut pieces = Told(sender, 0);
+        background(&payer(), &Scheduler::new(1))(Box::new(move || pieces.piece()));
+        assert_eq!(told.try_recv(), Ok((0, current().id())));
+    }
+
+    #[test]
+    fn a_tenant_has_so_many_resets_in_turns_and_others_at_once() {
+        let (payer, scheduler) = (payer(), Scheduler::new(1));
+        let background = background(&payer, &scheduler);
+        let (sender, told) = channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let begin = || {
+            let mut pieces = Told(sender.clone(), 0);
+            background(Box::new(move || pieces.piece()));
         };
-        background(Box::new(move || released.recv().unwrap()));
-        // One more than wait may have gone to the thread before it began the first.
-        for _ in 0..=MOST_WAITING {
-            background(work(threads.clone()));
-        }
-        background(work(threads.clone()));
-        let here = std::thread::current().id();
-        assert_eq!(ran_on.recv().unwrap(), here, "there was no room");
-        release.send(()).unwrap();
-        drop(threads);
-        assert!(ran_on.iter().take(MOST_WAITING).any(|thread| thread != here));
-        assert!(payer.usage().processor > 0, "they are charged");
+        runtime.block_on(async {
+            (0..MOST_OF_TENANT).for_each(|_| begin());
+            assert!(told.try_recv().is_err());
+            begin();
+            assert_eq!(told.try_recv(), Ok((0, current().id())), "there was no room");
+            // Three pieces each, and the end, elsewhere.
+            for _ in 0..4 * MOST_OF_TENANT {
+                while told.try_recv().is_err() {
+                    tokio::task::yield_now().await;
+                }
+            }
+        });
+        drop(runtime);
+        assert_eq!(payer.tenant.resets.0.available_permits(), MOST_OF_TENANT);
     }
 }

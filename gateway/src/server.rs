@@ -9,7 +9,6 @@ use crate::http::{Refusals, RequestIds};
 use crate::network::Client;
 use crate::openwhisk::Containers;
 use crate::registry::{FunctionInfo, FunctionStatus};
-use crate::resets::Resets;
 use crate::scheduler::Scheduler;
 use crate::store::{Store, StoreError};
 use crate::tenants::{TenantError, Tenants};
@@ -144,9 +143,7 @@ impl Gateway {
         let store = Store::open(&config.store_dir)?;
         let engine = Engine::new(config.engine.clone())?;
         let scheduler = Scheduler::new(config.threads);
-        let resets = Resets::start(scheduler.clone())
-            .map_err(|source| GatewayError::Io { what: "starting a thread", source })?;
-        let deployer = Deployer::load(&config, engine, tenants, resets, store)?;
+        let deployer = Deployer::load(&config, engine, tenants, scheduler.clone(), store)?;
         let ids = RequestIds::new()
             .map_err(|source| GatewayError::Io { what: "asking for random bytes", source })?;
         let buffered = Budget::new(Unit::Byte, config.max_buffered);

@@ -8,7 +8,8 @@ use std::time::Duration;
 const TICK: Duration = Duration::from_secs(1);
 
 /// Ticks between two rounds of giving back idle faaslets: one that was not used for this long, or up
-/// to twice as long, gives back its memory. Functions that could not be loaded are tried again then.
+/// to twice as long, gives back its memory. Functions that could not be loaded are tried again then, and
+/// sessions end that nobody asked for.
 const ROUND: u32 = 60;
 
 /// Background task: once a round, unmaps idle faaslets and tries again to load what could not be loaded;
@@ -45,6 +46,7 @@ fn round(shared: &Shared) {
     if count > 0 {
         tracing::debug!("{count} idle faaslets were given back");
     }
+    shared.deployer.registry.end_idle_sessions();
     shared.deployer.retry_all();
 }
 

@@ -379,3 +379,25 @@ fn answers_to_changed_requests_are_the_same_with_and_without_it() {
     });
     result.unwrap_or_else(|error| panic!("{error}"));
 }
+
+/// The server's end comes while a guest sleeps on the fast path. Its answer is too large for that: hyper gets it, and
+/// the end with it, before it has read a request.
+#[test]
+fn an_answer_that_hyper_has_to_send_is_not_lost_when_the_server_ends() {
+    const BYTES: usize = 100_000;
+    let wat = SLEEP
+        .replace(r#"(export "memory") 1)"#, r#"(export "memory") 3)"#)
+        .replace("0x0000_0400_0000_0004", &format!("{}", (1024_u64 << 32) + BYTES as u64));
+    let (server, _dir) = serve(|_| (), &[("sleep", Spec::default(), &wat)]);
+    let mut stream = connect(server.address, 1);
+    stream.write_all(b"GET /sleep HTTP/1.1\r\nhost: h\r\n\r\n").expect("it is sent");
+    std::thread::sleep(Duration::from_millis(200));
+    let ending = std::thread::spawn(|| server.stop());
+    let mut bytes = Vec::new();
+    stream.read_to_end(&mut bytes).expect("an answer");
+    ending.join().expect("it ends");
+    let head = bytes.windows(4).position(|it| it == b"\r\n\r\n").expect("a head");
+    let text = String::from_utf8_lossy(&bytes[..head]);
+    assert!(text.starts_with("HTTP/1.1 200 OK") && text.contains("connection: close"), "{text}");
+    assert_eq!(bytes.len() - head - 4, BYTES);
+}

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{BIG, ECHO, Response, Server, head, read_response, serve};
+use common::{BIG, ECHO, Response, Server, head, read_response, serve, unchunk};
 use http_body_util::{BodyExt, Empty};
 use hyper::{HeaderMap, Request};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -141,23 +141,6 @@ fn connect(server: &Server, path: &str) -> TcpStream {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(head("GET", path, &[], 0).as_bytes()).unwrap();
     stream
-}
-
-/// The chunks of a body, and whether the last one has come.
-fn unchunk(mut bytes: &[u8]) -> (Vec<u8>, bool) {
-    let mut body = Vec::new();
-    while let Some(end) = bytes.windows(2).position(|pair| pair == b"\r\n") {
-        let size = std::str::from_utf8(&bytes[..end]).unwrap();
-        let size = usize::from_str_radix(size, 16).expect("a size");
-        bytes = &bytes[end + 2..];
-        if size == 0 {
-            return (body, true);
-        }
-        let Some(chunk) = bytes.get(..size) else { break };
-        body.extend_from_slice(chunk);
-        bytes = bytes.get(size + 2..).unwrap_or_default();
-    }
-    (body, false)
 }
 
 #[test]

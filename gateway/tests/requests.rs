@@ -6,7 +6,7 @@ use common::{ECHO, FOREVER, SLEEP, TRAP, exchange, head, read_response, says, se
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
-use wfaas_function::Spec;
+use wfaas_function::{ByteSize, Spec};
 use wfaas_gateway::Config;
 
 fn on(route: &str) -> Spec {
@@ -99,10 +99,12 @@ fn failures_are_500_and_tell_nothing_but_the_id() {
     let recursion = r#"(module (func $f (export "_start") (call $f)))"#;
     let bad = says("x").replace("i64.const 1024", "i64.const 0x7fffffff");
     let default = Spec::default;
+    let mut limited = default();
+    limited.limits.output = Some(ByteSize(1000));
     let functions = [
         ("trap", default(), TRAP),
         ("exit", default(), exit),
-        ("output", default(), output),
+        ("output", limited, output),
         ("recursion", default(), recursion),
         ("bad", default(), &*bad),
         ("ok", default(), &*says("ok")),

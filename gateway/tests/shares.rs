@@ -81,6 +81,18 @@ fn processor(server: SocketAddr) -> BTreeMap<String, f64> {
     by_tenant
 }
 
+/// Seconds of processor time a second that each tenant uses while something is done.
+fn used(server: SocketAddr, work: impl FnOnce()) -> BTreeMap<String, f64> {
+    let (before, began) = (processor(server), Instant::now());
+    work();
+    let (after, seconds) = (processor(server), began.elapsed().as_secs_f64());
+    let used = after.into_iter().map(|(tenant, after)| {
+        let before = before.get(&tenant).copied().unwrap_or_default();
+        (tenant, (after - before) / seconds)
+    });
+    used.collect()
+}
+
 const TIME: Duration = Duration::from_secs(4);
 
 #[test]
@@ -115,6 +127,8 @@ fn others_beside_a_busy_tenant() {
                 scope.spawn(|| keep_asking(address, &format!("/{kind}"), &ends));
             }
             std::thread::sleep(Duration::from_secs(2));
+            let alone = || used(address, || std::thread::sleep(TIME))["busy"];
+            let before = alone();
             for path in ["/hello", "/beside"] {
                 let took = latencies(address, path, TIME);
                 let [median, p99] = [50, 99].map(|percent| took[took.len() * percent / 100]);
@@ -123,20 +137,22 @@ fn others_beside_a_busy_tenant() {
                     took.len()
                 );
             }
-            let before = processor(address);
-            let asking = AtomicBool::new(false);
-            std::thread::scope(|scope| {
-                for _ in 0..16 {
-                    scope.spawn(|| keep_asking(address, "/asks", &asking));
-                }
-                std::thread::sleep(TIME);
-                asking.store(true, Ordering::Relaxed);
+            let used = used(address, || {
+                let asking = AtomicBool::new(false);
+                std::thread::scope(|scope| {
+                    for _ in 0..16 {
+                        scope.spawn(|| keep_asking(address, "/asks", &asking));
+                    }
+                    std::thread::sleep(TIME);
+                    asking.store(true, Ordering::Relaxed);
+                });
             });
-            let after = processor(address);
-            let used =
-                |tenant: &str| after[tenant] - before.get(tenant).copied().unwrap_or_default();
-            let (busy, other) = (used("busy"), used("other"));
-            eprintln!("{kind:10} {:.1} % for the tenant that asks", other / (busy + other) * 100.0);
+            let (busy, other) = (used["busy"], used["other"]);
+            let share = busy / (busy + other);
+            // Other programs take time from the one or the other.
+            let alone = (before + alone()) / 2.0;
+            eprintln!("{kind:10} {:.1} % for the tenant that asks", (1.0 - share) * 100.0);
+            eprintln!("{kind:10} {:.3} of its share alone", busy / (alone * share));
             ends.store(true, Ordering::Relaxed);
             drop(server);
         });
@@ -161,10 +177,8 @@ fn ten_tenants_with_endless_work_have_equal_shares() {
             }
         }
         std::thread::sleep(Duration::from_secs(1));
-        let before = processor(address);
-        std::thread::sleep(2 * TIME);
-        let after = processor(address);
-        let used = names.iter().map(|name| after[name] - before[name]).collect::<Vec<_>>();
+        let used = used(address, || std::thread::sleep(2 * TIME));
+        let used = names.iter().map(|name| used[name]).collect::<Vec<_>>();
         let equal = used.iter().sum::<f64>() / 10.0;
         let shares: Vec<_> = used.iter().map(|used| format!("{:.3}", used / equal)).collect();
         eprintln!("shares of ten tenants: {shares:?}");

@@ -4,7 +4,7 @@ use super::state::State;
 use crate::budget::{Account, Lease};
 use crate::clock;
 use crate::pace::Pace;
-use crate::turns::Turns;
+use crate::turns::{self, Turns};
 use hyper::rt::Executor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -165,8 +165,8 @@ impl Drop for Exchange {
     }
 }
 
-/// How long a connection's turn may have lasted when a stream of it runs in it.
-const LONGEST_TURN: Duration = Duration::from_micros(100);
+/// A connection's turn may have lasted this part of a guest's time slice when a stream of it runs in it.
+const PART_OF_SLICE: u32 = 10;
 
 /// Runs the streams of an HTTP/2 connection, each until it is done or its exchange is cancelled:
 /// hyper resets the stream of a task that is aborted.
@@ -174,14 +174,16 @@ const LONGEST_TURN: Duration = Duration::from_micros(100);
 pub(super) struct Streams {
     turns: Arc<Turns>,
     payer: Arc<Account>,
+    longest_turn: Duration,
     /// The exchange that the service was just called for. hyper gives its task away next.
     next: Arc<Mutex<Option<Arc<Exchange>>>>,
 }
 
 impl Streams {
-    /// Streams that go on in turns, in the time of `payer`.
-    pub(super) fn new(turns: &Arc<Turns>, payer: &Arc<Account>) -> Streams {
-        Streams { turns: turns.clone(), payer: payer.clone(), next: Arc::default() }
+    /// Streams that go on in turns, in the time of `payer`, beside guests with this time slice.
+    pub(super) fn new(turns: &Arc<Turns>, payer: &Arc<Account>, time_slice: Duration) -> Streams {
+        let longest_turn = time_slice / PART_OF_SLICE;
+        Streams { turns: turns.clone(), payer: payer.clone(), longest_turn, next: Arc::default() }
     }
 
     /// Tells which exchange the next task is for.
@@ -200,7 +202,10 @@ where
     fn execute(&self, task: F) {
         let exchange = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
         let mut task = Box::pin(task);
-        if clock::now().elapsed() < LONGEST_TURN && is_over(task.as_mut()) {
+        // hyper asks its connection for more after this, and sends what there is.
+        if clock::now().elapsed() < self.longest_turn
+            && turns::before_going_on(|| is_over(task.as_mut()))
+        {
             return;
         }
         let task = tokio::spawn(self.turns.of(&self.payer, task));

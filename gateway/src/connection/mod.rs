@@ -19,8 +19,9 @@ pub(crate) use exchange::Exchange;
 pub(crate) use state::{Need, State};
 
 use crate::admission::Place;
+use crate::boxed::boxed;
 use crate::budget::Account;
-use crate::http::{self, Incoming, Known, Peer};
+use crate::http::{self, Incoming, Known, Peer, plain};
 use crate::limits::ClientAddress;
 use crate::network::Client;
 use crate::server::Shared;
@@ -119,7 +120,7 @@ impl Connection<'_> {
         let stand_in = prepared.as_ref().map_or(&b""[..], |_| STAND_IN);
         socket.put_back([stand_in, &input].concat());
         let turns = shared.turns.clone();
-        let streams = Streams::new(&turns, &payer);
+        let streams = Streams::new(&turns, &payer, shared.config.time_slice);
         let front = Arc::new((shared, peer));
         let builder = builder(streams.clone());
         // Only the first bytes of a connection can be the preface of HTTP/2.
@@ -135,16 +136,23 @@ impl Connection<'_> {
             if request.version() == Version::HTTP_2 {
                 streams.expect(&exchange);
             }
-            let (front, request) = (front.clone(), request.map(Incoming::Hyper));
-            async move {
+            let (front, request) = (front.clone(), request.map(Incoming::arriving));
+            // Boxed: hyper moves the future of a stream five times.
+            boxed(|| async move {
                 let (shared, peer) = &*front;
-                let answer = match prepared {
+                let mut answer = match prepared {
                     Some(prepared) => prepared.answer,
-                    None => http::handle(shared, peer, &exchange, request).await,
+                    None => match plain::begin_typed(shared, peer, &exchange, request) {
+                        Ok(begun) => begun.answer().await,
+                        // Boxed: most requests need far less memory than it, which the allocator has at hand.
+                        Err(request) => {
+                            boxed(|| http::handle(shared, peer, &exchange, request)).await
+                        }
+                    },
                 };
-                let answer = http::insert_added(answer);
+                http::insert_added(&mut answer);
                 Ok::<_, Infallible>(answer.map(|answer| Sending::new(answer, exchange)))
-            }
+            })
         });
         let connection = builder.serve_connection(TokioIo::new(socket), service);
         let mut connection = pin!(turns.of(&payer, connection));

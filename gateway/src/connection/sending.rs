@@ -103,7 +103,8 @@ impl Body for Sending {
             }
             if !ready!(self.poll_made(context))? {
                 self.ends_late = false;
-                return Poll::Ready(None);
+                let trailers = self.made.as_mut().and_then(|made| made.take_trailers());
+                return Poll::Ready(trailers.map(|fields| Ok(Frame::trailers(fields))));
             }
         }
         Poll::Ready(self.piece().map(|piece| Ok(Frame::data(piece))))

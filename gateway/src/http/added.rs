@@ -21,10 +21,9 @@ pub(crate) struct Added {
 const NOSNIFF: &str = "nosniff";
 
 /// Puts what is to be added to an answer into its headers.
-pub(crate) fn insert_added(mut response: Response<Answer>) -> Response<Answer> {
+pub(crate) fn insert_added(response: &mut Response<Answer>) {
     let added = std::mem::take(&mut response.body_mut().added);
     added.insert(response.headers_mut());
-    response
 }
 
 impl Added {

@@ -1,6 +1,6 @@
 //! Answers: a function's, management's, and problems.
 
-use super::body::Answer;
+use super::body::{Answer, BoxResponse};
 use crate::deploy::DeployError;
 use crate::store::StoreError;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -127,7 +127,7 @@ impl Problem {
         &self.message
     }
 
-    pub(super) fn into_response(self, id: &str) -> Response<Answer> {
+    pub(super) fn into_response(self, id: &str) -> BoxResponse {
         let body = ProblemBody { error: &self.message, request_id: id };
         let mut response = json(self.status, &body);
         if let Some((name, value)) = self.header {
@@ -173,9 +173,9 @@ impl From<StoreError> for Problem {
 }
 
 /// A JSON answer.
-pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Response<Answer> {
+pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> BoxResponse {
     let text = serde_json::to_vec(body).expect("strings, numbers and lists are JSON");
-    let mut response = Response::new(Answer::from(text));
+    let mut response = Box::new(Response::new(Answer::from(text)));
     *response.status_mut() = status;
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(CONTENT_TYPE, json);

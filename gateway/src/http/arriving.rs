@@ -20,7 +20,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
-use wfaas_function::{Body, ByteStream};
+use wfaas_function::{Body, ByteStream, Trailers};
 use wfaas_vm::BoxError;
 
 /// Bytes of a body that are received before its guest starts.
@@ -44,6 +44,7 @@ struct Receiving {
     received: u64,
     limit: u64,
     pipe: Filler,
+    trailers: Trailers,
 }
 
 impl Arriving {
@@ -67,15 +68,18 @@ pub(super) async fn begin(
     let beginning = receive(body, limit, enough, lease, exchange).await?;
     let (bytes, mut lease) = (beginning.bytes, beginning.lease);
     if beginning.ended {
-        return Ok(Arriving { body: Body::complete(bytes), lease, rest: Rest(None) });
+        let trailers = body.take_trailers().map(Trailers::of);
+        let body = Body::complete(bytes).with_trailers(trailers);
+        return Ok(Arriving { body, lease, rest: Rest(None) });
     }
     let left = body.size_hint().upper().unwrap_or(u64::MAX).min(limit);
     let waiting = 2 * WINDOW as u64 + u64::from(STREAM_WINDOW);
     lease.grow(waiting.min(left)).map_err(|_| Problem::too_much())?;
     let received = bytes.len() as u64;
     let (pipe, stdin) = pipe(bytes);
-    let receiving = Receiving { received, limit, pipe };
-    let body = Body::stream(Box::new(stdin));
+    let trailers = Trailers::default();
+    let body = Body::stream(Box::new(stdin)).with_trailers(Some(trailers.clone()));
+    let receiving = Receiving { received, limit, pipe, trailers };
     Ok(Arriving { body, lease, rest: Rest(Some(receiving)) })
 }
 
@@ -115,6 +119,7 @@ impl Receiving {
             }
             self.pipe.fill(data).await;
         }
+        body.take_trailers().into_iter().for_each(|fields| self.trailers.set(fields));
         self.pipe.end();
         Ok(())
     }

@@ -8,10 +8,14 @@ use crate::budget::{Exhausted, Lease};
 use crate::connection::Exchange;
 use bytes::Bytes;
 use http_body_util::BodyExt;
+use hyper::Response;
 use hyper::body::Body;
 use std::time::Duration;
 use tempfile::NamedTempFile;
 use tokio::io::AsyncWriteExt;
+
+/// A response, in a box: it passes through many futures, and each of them moves what it holds.
+pub(crate) type BoxResponse = Box<Response<Answer>>;
 
 /// The body of an answer, and the lease that its bytes and those of its request have.
 #[derive(Debug, Default)]
@@ -173,7 +177,7 @@ pub(super) async fn next_in_time(
 /// The next piece of a body; `None` at its end.
 async fn next_data(body: &mut Incoming) -> Result<Option<Bytes>, Problem> {
     while let Some(frame) = body.frame().await {
-        // Trailers have no meaning here.
+        // There are no others: trailers are kept.
         if let Ok(data) = frame.map_err(|error| Problem::broken_body(&error))?.into_data() {
             return Ok(Some(data));
         }

@@ -82,13 +82,14 @@ pub(super) fn apply(
     weaken(headers);
     let answer = response.body_mut();
     let source = std::mem::take(&mut answer.bytes);
-    let following = match answer.rest.take().map(|rest| *rest) {
-        Some(Rest::Guest(guest)) => Some(guest),
-        Some(Rest::Encoded(_)) | None => None,
+    let (following, trailers) = match answer.rest.take().map(|rest| *rest) {
+        Some(Rest::Guest(guest)) => (Some(guest), None),
+        Some(Rest::Trailers(fields)) => (None, fields),
+        Some(Rest::Encoded(_)) | None => (None, None),
     };
     let encoder = Some(Encoder::new(coding));
     let charge = (shared.clone(), payer.clone());
-    let encoded = Encoded { waiting: source, following, encoder, charge };
+    let encoded = Encoded { waiting: source, following, trailers, encoder, charge };
     answer.rest = Some(Box::new(Rest::Encoded(encoded)));
 }
 
@@ -104,7 +105,7 @@ fn can_encode(response: &Response<Answer>) -> bool {
         && !keeps_form
         && !headers.contains_key(CONTENT_ENCODING)
         && !headers.contains_key(CONTENT_RANGE)
-        && (answer.rest.is_some() || answer.bytes.len() >= LEAST)
+        && (answer.bytes.len() >= LEAST || matches!(answer.rest.as_deref(), Some(Rest::Guest(_))))
 }
 
 fn vary(headers: &mut HeaderMap) {
@@ -135,6 +136,8 @@ pub(crate) enum Rest {
     Guest(Replying),
     /// It is encoded as it is sent.
     Encoded(Encoded),
+    /// Nothing but the fields behind a body that is there, until they are taken.
+    Trailers(Option<HeaderMap>),
 }
 
 impl Rest {
@@ -146,6 +149,16 @@ impl Rest {
         match self {
             Rest::Guest(guest) => guest.poll_next(context),
             Rest::Encoded(encoded) => encoded.poll_next(context),
+            Rest::Trailers(_) => Poll::Ready(None),
+        }
+    }
+
+    /// Takes the fields behind the body, at its end.
+    pub(crate) fn take_trailers(&mut self) -> Option<HeaderMap> {
+        match self {
+            Rest::Guest(guest) => guest.take_trailers(),
+            Rest::Encoded(encoded) => encoded.trailers.take(),
+            Rest::Trailers(fields) => fields.take(),
         }
     }
 
@@ -153,7 +166,7 @@ impl Rest {
     pub(crate) fn announced(&self) -> Option<u64> {
         match self {
             Rest::Guest(guest) => guest.announced(),
-            Rest::Encoded(_) => None,
+            Rest::Encoded(_) | Rest::Trailers(_) => None,
         }
     }
 }
@@ -164,6 +177,8 @@ pub(crate) struct Encoded {
     waiting: Bytes,
     /// What comes after them.
     following: Option<Replying>,
+    /// Fields behind the body, once they are there.
+    trailers: Option<HeaderMap>,
     /// `None` after the end.
     encoder: Option<Encoder>,
     /// Who pays for the time.
@@ -186,7 +201,10 @@ impl Encoded {
         {
             match ready!(following.poll_next(context)).transpose()? {
                 Some(bytes) => self.waiting = bytes,
-                None => self.following = None,
+                None => {
+                    self.trailers = following.take_trailers();
+                    self.following = None;
+                }
             }
         }
         let began = Instant::now();

@@ -1,7 +1,7 @@
 //! Ids of requests.
 
+use crate::random;
 use hyper::header::{HeaderName, HeaderValue};
-use rustix::rand::{GetRandomFlags, getrandom};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Name of the header with a request's id.
@@ -10,7 +10,8 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 /// Makes ids for requests: unique in the process, and most likely among processes.
 #[derive(Debug)]
 pub(crate) struct RequestIds {
-    process: u32,
+    /// The digits of the process, with number 0.
+    process: RequestId,
     next: AtomicU32,
 }
 
@@ -20,13 +21,14 @@ pub(super) struct RequestId([u8; 17]);
 
 impl RequestIds {
     pub(crate) fn new() -> std::io::Result<RequestIds> {
-        let mut random = [0; 4];
-        getrandom(&mut random[..], GetRandomFlags::empty())?;
-        Ok(RequestIds { process: u32::from_le_bytes(random), next: AtomicU32::new(0) })
+        let process = RequestId::of(u32::from_le_bytes(random::bytes()?), 0);
+        Ok(RequestIds { process, next: AtomicU32::new(0) })
     }
 
     pub(super) fn next(&self) -> RequestId {
-        RequestId::of(self.process, self.next.fetch_add(1, Ordering::Relaxed))
+        let RequestId(mut digits) = self.process;
+        digits[9..].copy_from_slice(&hexadecimal(self.next.fetch_add(1, Ordering::Relaxed)));
+        RequestId(digits)
     }
 }
 
@@ -48,8 +50,13 @@ impl RequestId {
 }
 
 impl From<RequestId> for HeaderValue {
+    /// An id is never indexed (RFC 7541, section 6.2.3): no other answer has it, and in HPACK's dynamic table it would
+    /// take the place of a header that others have.
     fn from(id: RequestId) -> HeaderValue {
-        HeaderValue::from_bytes(&id.0).unwrap_or_else(|_| HeaderValue::from_static(""))
+        let mut value =
+            HeaderValue::from_bytes(&id.0).unwrap_or_else(|_| HeaderValue::from_static(""));
+        value.set_sensitive(true);
+        value
     }
 }
 
@@ -66,6 +73,7 @@ mod tests {
         let id = RequestId::of(0x0bad_cafe, 0x42);
         assert_eq!(id.as_str(), "0badcafe-00000042");
         assert_eq!(HeaderValue::from(id), "0badcafe-00000042");
+        assert!(HeaderValue::from(id).is_sensitive());
         assert_eq!(RequestId::of(0xffff_ffff, 0x1234_5678).as_str(), "ffffffff-12345678");
         let ids = RequestIds::new().unwrap();
         assert_ne!(ids.next(), ids.next());

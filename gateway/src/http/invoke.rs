@@ -4,11 +4,14 @@ use super::Incoming;
 use super::answer::Problem;
 use super::arriving::{self, Arriving};
 use super::blocking;
-use super::body::{self, Answer};
+use super::body::{self, Answer, BoxResponse};
 use super::coding;
 use super::framing;
 use super::peer::Caller;
+use super::redirect;
 use super::replying;
+use super::trailing;
+use crate::boxed::boxed;
 use crate::budget::Lease;
 use crate::clock;
 use crate::registry::{Deployed, Registered};
@@ -20,7 +23,7 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wfaas_function::{Body, Coding, Exchange, InvokeError, OnDisconnect};
+use wfaas_function::{Body, Coding, Exchange, InvokeError, OnDisconnect, Replies};
 
 /// Has a function answer a request of any method.
 pub(super) async fn handle(
@@ -29,14 +32,15 @@ pub(super) async fn handle(
     head: Parts,
     body: &mut Incoming,
     id: &str,
-) -> Result<Response<Answer>, Problem> {
+) -> Result<BoxResponse, Problem> {
     let path = head.uri.path();
     let changes = shared.deployer.registry.changes();
-    let target = match caller.known(path, changes) {
+    let target = match caller.known(path.as_bytes(), changes) {
         Some(target) => target,
         None => caller.learn(path, changes, Box::pin(find(shared, path)).await?),
     };
     let deployed = &target.deployed;
+    redirect::check(&head, &deployed.info.tenant)?;
     let lease = caller.bytes(&target, &head)?;
     let (limit, streams) = (shared.config.max_body, deployed.function.reads_streams());
     let arriving = if body.is_end_stream() {
@@ -45,20 +49,23 @@ pub(super) async fn handle(
         Box::pin(arriving::begin(body, limit, lease, caller.exchange, streams)).await?
     };
     let Arriving { body: bytes, lease, rest } = arriving;
-    let deadline = clock::now().checked_add(deployed.function.time_limit());
-    let route_bytes = path.len() - deployed.route().rest(path).len();
+    let own = clock::now().checked_add(deployed.function.time_limit());
+    let deadline = redirect::deadline(&head, own);
     let version = head.version;
     let form = Form::of(&head, deployed);
+    let redirects = deployed.function.redirects();
+    let again = redirects.then(|| redirect::again(&head, &deployed.info.tenant, deadline));
     let mut exchange = Box::new(Exchange::new(Request::from_parts(head, bytes)));
-    (exchange.id, exchange.route_bytes, exchange.deadline) = (id.into(), route_bytes, deadline);
+    (exchange.id, exchange.deadline) = (id.into(), deadline);
+    exchange.route_bytes = target.route_bytes;
     (exchange.client, exchange.server) = (Some(caller.address), Some(shared.address));
     let place = caller.place(&target)?;
-    if deployed.function.replies() {
+    if deployed.function.replies() != Replies::Never {
         let body = body.take();
-        let asked = replying::Asked { exchange, place, lease, rest, body, form, id };
-        return Box::pin(replying::handle(shared, caller, deployed, asked)).await;
+        let asked = replying::Asked { exchange, place, lease, rest, body, form, again, id };
+        return Box::pin(replying::handle(shared, caller, &target, asked)).await;
     }
-    let guest = Box::pin(guest(deployed.clone(), exchange, lease));
+    let guest = boxed(|| guest(deployed.clone(), exchange, lease));
     let run = run(shared, deployed, place, deadline, guest);
     let outcome = if rest.is_over() {
         run.await?
@@ -79,13 +86,16 @@ pub(super) struct Form {
     pub(super) is_head: bool,
     /// The content coding that it gets, of those that the function may have.
     pub(super) coding: Option<Coding>,
+    /// Whether its client takes fields behind the body.
+    pub(super) takes_trailers: bool,
 }
 
 impl Form {
     fn of(head: &Parts, deployed: &Deployed) -> Form {
         let offered = &deployed.function.spec().compress;
         let coding = if offered.is_empty() { None } else { coding::choose(&head.headers, offered) };
-        Form { is_head: head.method == Method::HEAD, coding }
+        let takes_trailers = trailing::are_taken(head);
+        Form { is_head: head.method == Method::HEAD, coding, takes_trailers }
     }
 }
 
@@ -105,7 +115,7 @@ async fn find(shared: &Arc<Shared>, path: &str) -> Result<Arc<Deployed>, Problem
 }
 
 /// An answer, or `None` if there is no room for it.
-pub(crate) type Outcome = Result<Option<Response<Answer>>, InvokeError>;
+pub(crate) type Outcome = Result<Option<BoxResponse>, InvokeError>;
 
 /// Runs the function, inline. When the client leaves, this is dropped, and the guest with it, unless
 /// it is to finish: then it runs in a task of its own.
@@ -160,8 +170,14 @@ pub(crate) async fn guest(
     exchange: Box<Exchange>,
     lease: Lease,
 ) -> Outcome {
-    let answer = deployed.function.handle_async(exchange).await;
-    answer.map(|answer| leased(answer, lease))
+    match &deployed.sessions {
+        None => {
+            let exchange = deployed.function.answer_async(exchange).await?;
+            Ok(leased(exchange.answer, lease))
+        }
+        // Boxed: few functions have any.
+        Some(sessions) => Box::pin(sessions.answer(&deployed.function, exchange, lease)).await,
+    }
 }
 
 /// A guest that goes on though its client has left, as far as the server's end waits for it.
@@ -180,11 +196,13 @@ impl Drop for Finishing {
     }
 }
 
-/// The answer with the lease of its bytes and of those of its request.
-fn leased(answer: Response<Body>, lease: Lease) -> Option<Response<Answer>> {
+/// The answer with the lease of its bytes and of those of its request; `None` if there is no room for it.
+pub(crate) fn leased(answer: Response<Body>, lease: Lease) -> Option<BoxResponse> {
     let (head, body) = answer.into_parts();
+    // With the room there first, it is made where it stays.
+    let room = Box::new_uninit();
     let answer = Answer::from(body.into_bytes()).leased(lease).ok()?;
-    Some(Response::from_parts(head, answer))
+    Some(Box::write(room, Response::from_parts(head, answer)))
 }
 
 /// The response to an outcome, or the problem that it is.
@@ -195,7 +213,7 @@ pub(super) async fn respond(
     outcome: Outcome,
     form: Form,
     id: &str,
-) -> Result<Response<Answer>, Problem> {
+) -> Result<BoxResponse, Problem> {
     let answer = match outcome {
         Ok(answer) => answer,
         Err(error) => {
@@ -225,6 +243,9 @@ pub(super) fn complete_head(
     form: Form,
 ) {
     framing::fit(response, form.is_head);
+    if form.takes_trailers && framing::has_content(response.status()) && !form.is_head {
+        trailing::fit(response);
+    }
     if !deployed.function.spec().compress.is_empty() && !form.is_head {
         coding::apply(response, form.coding, shared, &deployed.payer);
     }

@@ -16,6 +16,8 @@ const LONGEST: usize = 64;
 pub(crate) struct Target {
     pub(super) deployed: Arc<Deployed>,
     pub(super) holders: Arc<Holders>,
+    /// Bytes of the request's path that led to the function: its route.
+    pub(super) route_bytes: usize,
 }
 
 /// What a connection remembers.
@@ -29,6 +31,7 @@ struct Entry {
     /// A function that is replaced ends with its last request, not with the connections that know it.
     deployed: Weak<Deployed>,
     holders: Arc<Holders>,
+    route_bytes: usize,
 }
 
 impl std::fmt::Debug for Known {
@@ -41,7 +44,7 @@ impl Known {
     /// The target that was found for this path and client, if there was no change since.
     pub(super) fn find(
         &self,
-        path: &str,
+        path: &[u8],
         changes: u64,
         client: Option<&Arc<Account>>,
     ) -> Option<Target> {
@@ -51,11 +54,11 @@ impl Known {
             (known, client) => known.is_none() && client.is_none(),
         };
         let is_it = |entry: &&Entry| {
-            entry.changes == changes && *entry.path == *path && is_client(&entry.holders)
+            entry.changes == changes && entry.path.as_bytes() == path && is_client(&entry.holders)
         };
         let entry = entries.iter().find(is_it)?;
         let deployed = entry.deployed.upgrade()?;
-        Some(Target { deployed, holders: entry.holders.clone() })
+        Some(Target { deployed, holders: entry.holders.clone(), route_bytes: entry.route_bytes })
     }
 
     /// Remembers a target in place of the oldest one. `changes` is from before it was found.
@@ -64,7 +67,8 @@ impl Known {
             return;
         }
         let (deployed, holders) = (Arc::downgrade(&target.deployed), target.holders.clone());
-        let entry = Entry { path: path.into(), changes, deployed, holders };
+        let route_bytes = target.route_bytes;
+        let entry = Entry { path: path.into(), changes, deployed, holders, route_bytes };
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         entries.truncate(MOST - 1);
         entries.insert(0, entry);

@@ -4,7 +4,7 @@ use super::Incoming;
 use super::answer::{Problem, json};
 use super::auth;
 use super::blocking;
-use super::body::{self, Answer, UploadError};
+use super::body::{self, Answer, BoxResponse, UploadError};
 use super::metrics;
 use super::peer::Caller;
 use crate::budget::Holders;
@@ -29,7 +29,7 @@ pub(super) async fn handle(
     caller: &Caller<'_>,
     head: &Parts,
     body: &mut Incoming,
-) -> Result<Response<Answer>, Problem> {
+) -> Result<BoxResponse, Problem> {
     let path = head.uri.path();
     let rest = path.strip_prefix(super::MANAGEMENT).unwrap_or(path);
     if rest == "/health" {
@@ -40,7 +40,7 @@ pub(super) async fn handle(
         let lease = caller.managing(head)?;
         let (parts, page) = metrics::page(shared, &head.method, only(tenant))?.into_parts();
         let page = page.leased(lease).map_err(|_| Problem::too_much())?;
-        return Ok(Response::from_parts(parts, page));
+        return Ok(Box::new(Response::from_parts(parts, page)));
     }
     let Some(rest) = rest.strip_prefix("/functions") else {
         return Err(Problem::not_found("there is nothing here; see /v1/functions and /v1/health"));
@@ -56,7 +56,7 @@ pub(super) async fn handle(
         Err(bytes) => Answer::from(bytes),
         Ok(answer) => answer,
     };
-    Ok(Response::from_parts(parts, answer))
+    Ok(Box::new(Response::from_parts(parts, answer)))
 }
 
 /// A request for `/v1/functions`, and the tenant of its token.
@@ -78,7 +78,7 @@ async fn functions(
     rest: &str,
     asked: Asked<'_>,
     body: &mut Incoming,
-) -> Result<Response<Answer>, Problem> {
+) -> Result<BoxResponse, Problem> {
     let Asked { tenant, head } = asked;
     match rest.strip_prefix('/') {
         None if rest.is_empty() => list(shared, asked),
@@ -96,7 +96,7 @@ async fn functions(
     }
 }
 
-fn health(shared: &Shared, method: &Method) -> Result<Response<Answer>, Problem> {
+fn health(shared: &Shared, method: &Method) -> Result<BoxResponse, Problem> {
     if method != Method::GET {
         return Err(Problem::method("GET"));
     }
@@ -117,7 +117,7 @@ fn health(shared: &Shared, method: &Method) -> Result<Response<Answer>, Problem>
     Ok(json(StatusCode::OK, &body))
 }
 
-fn list(shared: &Shared, asked: Asked<'_>) -> Result<Response<Answer>, Problem> {
+fn list(shared: &Shared, asked: Asked<'_>) -> Result<BoxResponse, Problem> {
     if asked.head.method != Method::GET {
         return Err(Problem::method("GET"));
     }
@@ -125,11 +125,7 @@ fn list(shared: &Shared, asked: Asked<'_>) -> Result<Response<Answer>, Problem> 
     Ok(json(StatusCode::OK, &json!({ "functions": functions })))
 }
 
-fn get(
-    shared: &Shared,
-    name: &FunctionName,
-    asked: Asked<'_>,
-) -> Result<Response<Answer>, Problem> {
+fn get(shared: &Shared, name: &FunctionName, asked: Asked<'_>) -> Result<BoxResponse, Problem> {
     let found = shared.deployer.registry.get(name);
     match found.filter(|found| only(asked.tenant).is_none_or(|only| found.tenant() == only)) {
         Some(registered) => Ok(json(StatusCode::OK, &registered.status())),
@@ -143,7 +139,7 @@ async fn put(
     name: FunctionName,
     asked: Asked<'_>,
     body: &mut Incoming,
-) -> Result<Response<Answer>, Problem> {
+) -> Result<BoxResponse, Problem> {
     let spec = spec(asked.head).map_err(crate::deploy::DeployError::from)?;
     let tenant = asked.tenant.clone();
     // Before the upload, which may be long.
@@ -171,13 +167,13 @@ async fn delete(
     shared: &Arc<Shared>,
     name: FunctionName,
     tenant: &Arc<Tenant>,
-) -> Result<Response<Answer>, Problem> {
+) -> Result<BoxResponse, Problem> {
     let (deleted, tenant) = (name.clone(), tenant.clone());
     if !blocking(shared, move |shared| shared.deployer.delete(&deleted, &tenant)).await?? {
         return Err(unknown(&name));
     }
     tracing::info!(function = %name, "deleted");
-    let mut response = Response::new(Answer::default());
+    let mut response = Box::new(Response::new(Answer::default()));
     *response.status_mut() = StatusCode::NO_CONTENT;
     Ok(response)
 }

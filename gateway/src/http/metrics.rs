@@ -4,7 +4,7 @@
 //! long as a request of theirs is under way.
 
 use super::answer::Problem;
-use super::body::Answer;
+use super::body::{Answer, BoxResponse};
 use crate::scheduler::{Counts, Payer, Usage};
 use crate::server::Shared;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -49,7 +49,7 @@ pub(super) fn page(
     shared: &Shared,
     method: &Method,
     only: Option<&TenantName>,
-) -> Result<Response<Answer>, Problem> {
+) -> Result<BoxResponse, Problem> {
     if method != Method::GET {
         return Err(Problem::method("GET"));
     }
@@ -60,7 +60,7 @@ pub(super) fn page(
     }
     let mut page = String::new();
     text::encode(&mut page, &registry).expect("text takes everything that is written to it");
-    let mut response = Response::new(Answer::from(page.into_bytes()));
+    let mut response = Box::new(Response::new(Answer::from(page.into_bytes())));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(TEXT));
     Ok(response)
 }

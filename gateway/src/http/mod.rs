@@ -17,17 +17,19 @@ mod manage;
 mod metrics;
 mod peer;
 pub(crate) mod plain;
+mod redirect;
 mod refusals;
 mod replying;
+mod trailing;
 
 pub(crate) use added::{Added, insert_added};
 pub(crate) use answer::{Problem, json};
-pub(crate) use body::{Answer, discard, receive};
+pub(crate) use body::{Answer, BoxResponse, discard, receive};
 pub(crate) use coding::Rest;
 pub(crate) use host::is_host_value;
 pub(crate) use id::RequestIds;
 pub(crate) use incoming::Incoming;
-pub(crate) use invoke::{guest, run};
+pub(crate) use invoke::{Outcome, guest, leased, run};
 pub(crate) use known::Known;
 pub(crate) use manage::CONFIG_HEADER;
 pub(crate) use peer::{Caller, Peer, header_bytes};
@@ -39,9 +41,10 @@ use crate::server::Shared;
 use hyper::body::Body;
 use hyper::header::{CONNECTION, EXPECT, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{Method, Request, Response, StatusCode, Version};
+use hyper::{Method, Request, StatusCode, Version};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use wfaas_function::PlainHead;
 
 /// Where management begins. No function has a route below.
 const MANAGEMENT: &str = "/v1";
@@ -55,16 +58,16 @@ pub(crate) async fn handle(
     peer: &Peer,
     exchange: &Arc<Exchange>,
     request: Request<Incoming>,
-) -> Response<Answer> {
+) -> BoxResponse {
     let id = shared.ids.next();
-    let record = Record::begin(&request);
     let (head, mut body) = request.into_parts();
+    let record = Record::begin(&head);
     let version = head.version;
     let expects = !body.is_end_stream() && head.headers.contains_key(EXPECT);
     let checked = match body {
         // One that is all there has passed, or it would not have come this way.
         Incoming::Complete(_) => Ok(()),
-        Incoming::Hyper(_) => check(peer, exchange, &head),
+        Incoming::Hyper { .. } => check(peer, exchange, &head),
     };
     let is_refused = checked.is_err();
     let caller = peer.caller(shared, exchange, &head.headers);
@@ -124,20 +127,20 @@ struct Record {
 }
 
 impl Record {
-    fn begin(request: &Request<Incoming>) -> Option<Record> {
+    fn begin(head: &Parts) -> Option<Record> {
         let record = |began| {
-            let path = request.uri().path().into();
-            Record { began, method: request.method().clone(), path }
+            let path = head.uri.path().into();
+            Record { began, method: head.method.clone(), path }
         };
         Record::began().map(record)
     }
 
     /// The record of a request with a plain head.
-    fn begin_plain(head: &[u8], path: &str) -> Option<Record> {
+    fn begin_plain(head: &PlainHead, path: &[u8]) -> Option<Record> {
         let record = |began| {
-            let method = head.split(|byte| *byte == b' ').next().unwrap_or_default();
+            let method = head.as_bytes().split(|byte| *byte == b' ').next().unwrap_or_default();
             let method = Method::from_bytes(method).unwrap_or_default();
-            Record { began, method, path: path.into() }
+            Record { began, method, path: String::from_utf8_lossy(path).into() }
         };
         Record::began().map(record)
     }

@@ -39,7 +39,7 @@ pub(crate) struct Caller<'a> {
     pub(super) address: IpAddr,
     peer: &'a Peer,
     /// The client that a trusted proxy has named.
-    forwarded: Option<(Client, Arc<Account>)>,
+    forwarded: Option<Box<(Client, Arc<Account>)>>,
 }
 
 impl Peer {
@@ -58,7 +58,7 @@ impl Peer {
             let named = forwarded::client(headers, |address| limits.is_trusted(address));
             address = named.unwrap_or(address);
             let named = Client::of(address);
-            (named, shared.addresses.of(&named))
+            Box::new((named, shared.addresses.of(&named)))
         });
         Caller { shared, exchange, address, peer: self, forwarded }
     }
@@ -78,14 +78,14 @@ impl Peer {
 
 impl Caller<'_> {
     fn client(&self) -> Option<(Client, &Arc<Account>)> {
-        match &self.forwarded {
+        match self.forwarded.as_deref() {
             Some((client, account)) => Some((*client, account)),
             None => self.peer.client.zip(self.peer.account.as_ref()),
         }
     }
 
     /// The function at a path, if this connection has asked for it since the registry's last change.
-    pub(super) fn known(&self, path: &str, changes: u64) -> Option<Target> {
+    pub(super) fn known(&self, path: &[u8], changes: u64) -> Option<Target> {
         let client = self.client().map(|(_, account)| account);
         self.peer.known.find(path, changes, client)
     }
@@ -93,7 +93,8 @@ impl Caller<'_> {
     /// Remembers a function that was found at a path after so many changes.
     pub(crate) fn learn(&self, path: &str, changes: u64, deployed: Arc<Deployed>) -> Target {
         let holders = Arc::new(self.holders(Some(&deployed)));
-        let target = Target { deployed, holders };
+        let route_bytes = path.len() - deployed.route().rest(path).len();
+        let target = Target { deployed, holders, route_bytes };
         self.peer.known.add(path, changes, &target);
         target
     }
@@ -118,6 +119,12 @@ impl Caller<'_> {
         if self.client().is_some_and(comes_early) {
             return Err(Problem::too_much());
         }
+        self.more(target, bytes)
+    }
+
+    /// A lease of so many bytes for a request to this function that is under way: whether the client has come
+    /// back too early was asked when it began.
+    pub(super) fn more(&self, target: &Target, bytes: u64) -> Result<Lease, Problem> {
         lease(&self.shared.buffered, target.holders.clone(), bytes)
     }
 
@@ -183,7 +190,7 @@ fn lease(budget: &Budget, holders: Arc<Holders>, bytes: u64) -> Result<Lease, Pr
 const HEADER_BYTES: usize = 32;
 
 /// Bytes of memory that the head of a request takes.
-fn head_bytes(head: &Parts) -> u64 {
+pub(super) fn head_bytes(head: &Parts) -> u64 {
     let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
     let headers = head.headers.iter();
     let headers = headers

@@ -3,29 +3,29 @@
 //! It comes to the same as [`handle`](super::handle). Everything that can go another way than usual is
 //! left to that before anything was done, or to [`seldom`] when the guest has ended.
 
-use super::Record;
-use super::answer::Problem;
-use super::body::Answer;
+use super::body::BoxResponse;
 use super::id::RequestId;
-use super::invoke::{self, Form, Outcome};
-use super::peer::{Caller, Peer};
+use super::invoke::{self, Form};
+use super::known::Target;
+use super::peer::{Caller, Peer, head_bytes};
+use super::replying::{self, First};
+use super::{Incoming, Record};
+use crate::boxed::boxed;
 use crate::budget::Lease;
 use crate::clock;
 use crate::connection;
-use crate::registry::Deployed;
-use crate::scheduler::{Place, Terms, Unfinished};
+use crate::scheduler::{Place, Terms};
 use crate::server::Shared;
-use hyper::Response;
-use std::ops::Range;
+use hyper::body::Body as _;
+use hyper::{Method, Version};
 use std::sync::Arc;
-use wfaas_function::{Body, Exchange, PlainHead, Request};
+use wfaas_function::{Body, Exchange, PlainHead, Replies, Request};
 
 /// A plain request, in bytes that were checked.
 pub(crate) struct Asked<'a> {
-    /// A [`PlainHead`](wfaas_function::PlainHead).
-    pub(crate) head: &'a [u8],
-    /// The place of the target in it.
-    pub(crate) target: Range<usize>,
+    pub(crate) head: &'a PlainHead,
+    /// Bytes of the path that its target begins with.
+    pub(crate) path: usize,
     pub(crate) body: &'a [u8],
     /// Bytes of memory that the head takes.
     pub(crate) memory: u64,
@@ -35,16 +35,17 @@ pub(crate) struct Asked<'a> {
 pub(crate) struct Begun<'a> {
     shared: &'a Arc<Shared>,
     caller: Caller<'a>,
-    deployed: Arc<Deployed>,
+    target: Target,
     place: Place,
     lease: Lease,
     exchange: Box<Exchange>,
     id: RequestId,
-    record: Option<Record>,
+    record: Option<Box<Record>>,
+    form: Form,
 }
 
-/// A plain request's form of answer: it is not about the head alone, and gets no content coding.
-const FORM: Form = Form { is_head: false, coding: None };
+/// A plain request's form of answer: it is not about the head alone, gets no content coding, and has no `TE`.
+const FORM: Form = Form { is_head: false, coding: None, takes_trailers: false };
 
 /// Begins a request; `None` for one that is not to a function its connection knows, or cannot be answered
 /// at once.
@@ -54,54 +55,113 @@ pub(crate) fn begin<'a>(
     http: &'a Arc<connection::Exchange>,
     asked: &Asked<'_>,
 ) -> Option<Begun<'a>> {
-    let Asked { head, body, memory, .. } = *asked;
-    let path = path(head.get(asked.target.clone())?)?;
-    if shared.containers.is_some() || body.len() as u64 > shared.config.max_body {
-        return None;
-    }
-    let caller = peer.plain_caller(shared, http)?;
-    let target = caller.known(path, shared.deployer.registry.changes())?;
-    if !target.deployed.is_plain {
-        return None;
-    }
-    let mut lease = caller.lease(&target, memory).ok()?;
-    lease.grow(body.len() as u64).ok()?;
-    let place = caller.free_place(&target)?;
-    let deployed = target.deployed;
-    let (id, record) = (shared.ids.next(), Record::begin_plain(head, path));
-    let head = PlainHead::new(head, asked.target.clone());
-    let request = Request::of_plain(head, Body::complete(body));
-    let mut exchange = Box::new(Exchange::of(request));
-    exchange.id = id.as_str().into();
-    exchange.route_bytes = path.len() - deployed.route().rest(path).len();
-    exchange.deadline = clock::now().checked_add(deployed.function.time_limit());
-    (exchange.client, exchange.server) = (Some(caller.address), Some(shared.address));
-    Some(Begun { shared, caller, deployed, place, lease, exchange, id, record })
+    let Asked { head, path, body, memory } = *asked;
+    let path = head.target().get(..path)?;
+    let admitted = Admitted::of(shared, peer, http, path, memory, body)?;
+    let record = Record::begin_plain(head, path);
+    Some(admitted.begin(Request::of_plain(head.clone(), Body::complete(body)), record, FORM))
 }
 
-/// The path of a target.
-fn path(target: &[u8]) -> Option<&str> {
-    std::str::from_utf8(target).ok()?.split('?').next()
+/// The same of a request in types, if it is of HTTP/2 and has no body.
+#[expect(clippy::result_large_err, reason = "the request goes on to who answers it instead")]
+pub(crate) fn begin_typed<'a>(
+    shared: &'a Arc<Shared>,
+    peer: &'a Peer,
+    http: &'a Arc<connection::Exchange>,
+    request: hyper::Request<Incoming>,
+) -> Result<Begun<'a>, hyper::Request<Incoming>> {
+    let is_plain = request.version() == Version::HTTP_2
+        && !matches!(*request.method(), Method::HEAD | Method::CONNECT)
+        && request.body().is_end_stream();
+    if !is_plain {
+        return Err(request);
+    }
+    let (head, body) = request.into_parts();
+    let admit = |()| {
+        let path = head.uri.path().as_bytes();
+        Admitted::of(shared, peer, http, path, head_bytes(&head), &[])
+    };
+    let Some(admitted) = super::check(peer, http, &head).ok().and_then(admit) else {
+        return Err(hyper::Request::from_parts(head, body));
+    };
+    let record = Record::begin(&head);
+    let form = Form { takes_trailers: true, ..FORM };
+    let request = hyper::Request::from_parts(head, Body::default());
+    Ok(admitted.begin(request.into(), record, form))
 }
 
-impl Begun<'_> {
-    /// Runs the guest.
-    pub(crate) async fn answer(self) -> Response<Answer> {
-        let Begun { shared, caller, deployed, place, lease, exchange, id, record } = self;
-        let terms = Terms { payer: &deployed.payer, place, deadline: exchange.deadline };
-        let guest = Box::pin(invoke::guest(deployed.clone(), exchange, lease));
-        let mut response = match shared.scheduler.run(terms, guest).await {
-            Ok(Ok(Some(mut response))) => {
-                invoke::complete_head(&mut response, shared, &deployed, FORM);
-                response
-            }
-            outcome => Box::pin(seldom(shared, &caller, &deployed, outcome, id.as_str())).await,
-        };
-        response.body_mut().added.id = Some(id);
-        if let Some(record) = record {
-            record.end(id.as_str(), response.status());
+/// A request that is let in: everything that it needs besides itself.
+struct Admitted<'a> {
+    shared: &'a Arc<Shared>,
+    caller: Caller<'a>,
+    target: Target,
+    place: Place,
+    lease: Lease,
+}
+
+impl<'a> Admitted<'a> {
+    fn of(
+        shared: &'a Arc<Shared>,
+        peer: &'a Peer,
+        http: &'a Arc<connection::Exchange>,
+        path: &[u8],
+        head_bytes: u64,
+        body: &[u8],
+    ) -> Option<Admitted<'a>> {
+        if shared.containers.is_some() || body.len() as u64 > shared.config.max_body {
+            return None;
         }
-        response
+        let caller = peer.plain_caller(shared, http)?;
+        let target = caller.known(path, shared.deployer.registry.changes())?;
+        if !target.deployed.is_plain {
+            return None;
+        }
+        let mut lease = caller.lease(&target, head_bytes).ok()?;
+        lease.grow(body.len() as u64).ok()?;
+        let place = caller.free_place(&target)?;
+        Some(Admitted { shared, caller, target, place, lease })
+    }
+
+    fn begin(self, request: Request, record: Option<Record>, form: Form) -> Begun<'a> {
+        let Admitted { shared, caller, target, place, lease } = self;
+        let (id, record) = (shared.ids.next(), record.map(Box::new));
+        let mut exchange = Exchange::boxed(request);
+        exchange.id = id.as_str().into();
+        exchange.route_bytes = target.route_bytes;
+        exchange.deadline = clock::now().checked_add(target.deployed.function.time_limit());
+        (exchange.client, exchange.server) = (Some(caller.address), Some(shared.address));
+        Begun { shared, caller, target, place, lease, exchange, id, record, form }
+    }
+}
+
+impl<'a> Begun<'a> {
+    /// Runs the guest.
+    pub(crate) fn answer(self) -> impl Future<Output = BoxResponse> + Send + use<'a> {
+        let Begun { shared, caller, target, place, lease, exchange, id, record, form } = self;
+        // A block has what it is given once, where an async function has its arguments twice.
+        async move {
+            let deployed = &target.deployed;
+            let first = if deployed.function.replies() == Replies::Never {
+                let terms = Terms { payer: &deployed.payer, place, deadline: exchange.deadline };
+                let guest = boxed(|| invoke::guest(deployed.clone(), exchange, lease));
+                let outcome = shared.scheduler.run(terms, guest).await;
+                First::Outcome(outcome.map_err(|why| invoke::unfinished(deployed, why)))
+            } else {
+                replying::plain(shared, deployed, place, exchange, lease, form).await
+            };
+            let mut response = match first {
+                First::Outcome(Ok(Ok(Some(mut response)))) => {
+                    invoke::complete_head(&mut response, shared, deployed, form);
+                    response
+                }
+                first => Box::pin(seldom(shared, &caller, &target, first, form, id.as_str())).await,
+            };
+            response.body_mut().added.id = Some(id);
+            if let Some(record) = record {
+                record.end(id.as_str(), response.status());
+            }
+            response
+        }
     }
 }
 
@@ -109,21 +169,25 @@ impl Begun<'_> {
 async fn seldom(
     shared: &Arc<Shared>,
     caller: &Caller<'_>,
-    deployed: &Arc<Deployed>,
-    outcome: Result<Outcome, Unfinished>,
+    target: &Target,
+    first: First,
+    form: Form,
     id: &str,
-) -> Response<Answer> {
-    let outcome = match outcome {
-        Ok(outcome) => invoke::respond(shared, caller, deployed, outcome, FORM, id).await,
-        Err(why) => Err(invoke::unfinished(deployed, why)),
+) -> BoxResponse {
+    let response = match first {
+        First::Outcome(Ok(outcome)) => {
+            invoke::respond(shared, caller, &target.deployed, outcome, form, id).await
+        }
+        First::Outcome(Err(problem)) => Err(problem),
+        First::Begun(begun) => replying::send(shared, caller, target, begun, form, id).await,
     };
-    match outcome {
+    match response {
         Ok(response) => response,
         Err(problem) => {
             if problem.is_busy() {
                 super::pause(caller.exchange).await;
             }
-            Problem::into_response(problem, id)
+            problem.into_response(id)
         }
     }
 }

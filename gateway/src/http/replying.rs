@@ -8,29 +8,34 @@
 //! a task of its own: nothing that hyper does or leaves keeps it from its turns. A guest that ends
 //! before it has to wait is answered like any other, and its failure is a status. One that writes more
 //! than the window waits for its client, with its clock stopped: the client's pace is checked instead.
+//! The head of a guest that has none of its own is there when it waits.
 
 use super::Incoming;
 use super::answer::Problem;
 use super::arriving::Rest;
-use super::body::{self, Answer};
+use super::body::{self, Answer, BoxResponse};
 use super::coding;
 use super::framing;
 use super::invoke::{self, Form, Outcome};
+use super::known::Target;
 use super::peer::Caller;
+use super::redirect;
+use crate::boxed::boxed;
 use crate::budget::Lease;
 use crate::registry::Deployed;
-use crate::scheduler::Place;
+use crate::scheduler::{Place, Terms};
 use crate::server::Shared;
 use bytes::Bytes;
 use hyper::header::EXPECT;
+use hyper::http::request;
 use hyper::http::response::Parts;
-use hyper::{Response, Version};
+use hyper::{HeaderMap, Response, Version};
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::task::JoinHandle;
-use wfaas_function::{BrokenOff, Exchange, Reply, WINDOW, content_length};
+use wfaas_function::{BrokenOff, Exchange, Replies, Reply, WINDOW, content_length};
 
 /// A request, and everything that its guest needs.
 pub(super) struct Asked<'a> {
@@ -40,6 +45,8 @@ pub(super) struct Asked<'a> {
     pub(super) rest: Rest,
     pub(super) body: Incoming,
     pub(super) form: Form,
+    /// The request [again](redirect::again), if its answer may be a local redirect.
+    pub(super) again: Option<Box<request::Parts>>,
     pub(super) id: &'a str,
 }
 
@@ -47,48 +54,117 @@ pub(super) struct Asked<'a> {
 type Work = Pin<Box<dyn Future<Output = Result<Outcome, Problem>> + Send>>;
 
 /// What came first.
-enum First {
+pub(super) enum First {
     Outcome(Result<Outcome, Problem>),
-    Head(Parts),
+    Begun(Begun),
+}
+
+/// An answer that has begun.
+pub(super) struct Begun {
+    head: Parts,
+    work: Work,
+    reply: Reply,
 }
 
 /// Has a function answer a request, and begins to send its answer as soon as the head is there.
 pub(super) async fn handle(
     shared: &Arc<Shared>,
     caller: &Caller<'_>,
-    deployed: &Arc<Deployed>,
+    target: &Target,
     mut asked: Asked<'_>,
-) -> Result<Response<Answer>, Problem> {
-    let (reply, id, form) = (Reply::new(), asked.id, asked.form);
+) -> Result<BoxResponse, Problem> {
+    let (reply, id, form, again) = (Reply::new(), asked.id, asked.form, asked.again.take());
+    let begins = target.deployed.function.replies() == Replies::Always;
     if form.is_head {
         // Nobody gets the body: the guest waits for nobody.
-        reply.close();
-    } else {
-        // What waits in the reply, and as much again on its way; and the encoder's memory.
-        let encoder = form.coding.map_or(0, coding::encoder_bytes);
-        asked.lease.grow(2 * WINDOW as u64 + encoder).map_err(|_| Problem::too_much())?;
+        if begins { reply.close() } else { reply.close_at_head() }
+    } else if begins {
+        asked.lease.grow(room(form)).map_err(|_| Problem::too_much())?;
     }
     asked.exchange.reply = Some(reply.clone());
-    let mut work = work(shared, caller, deployed, asked);
-    let head = match first(&mut work, &reply, form.is_head).await {
+    let work = work(shared, caller, &target.deployed, asked);
+    let response = match first(work, reply).await {
         First::Outcome(outcome) => {
-            return invoke::respond(shared, caller, deployed, outcome?, form, id).await;
+            let (deployed, outcome) = (&target.deployed, outcome?);
+            invoke::respond(shared, caller, deployed, outcome, form, id).await?
         }
-        First::Head(head) => head,
+        First::Begun(begun) => send(shared, caller, target, begun, form, id).await?,
     };
-    if !framing::has_content(head.status) {
+    match (redirect::target(response.extensions()).cloned(), again) {
+        (Some(path), Some(again)) => {
+            drop(response); // and the lease of the request's bytes
+            redirect::follow(shared, caller, again, path, id).await
+        }
+        _ => Ok(response),
+    }
+}
+
+/// Most bytes that an answer takes while its guest makes it: those that wait in the reply, as many again on
+/// their way, and the encoder's memory.
+fn room(form: Form) -> u64 {
+    2 * WINDOW as u64 + form.coding.map_or(0, coding::encoder_bytes)
+}
+
+/// Sends an answer that has begun, while its guest goes on. One without a body is sent at its end. If there
+/// is no room for the bytes on their way, the guest is ended, and its client told to come back. A client that
+/// asked for the head alone has all it wants: to the guest it is one that has left.
+pub(super) async fn send(
+    shared: &Arc<Shared>,
+    caller: &Caller<'_>,
+    target: &Target,
+    begun: Begun,
+    form: Form,
+    id: &str,
+) -> Result<BoxResponse, Problem> {
+    let (Begun { head, work, reply }, deployed) = (begun, &target.deployed);
+    if !framing::has_content(head.status) || redirect::target(&head.extensions).is_some() {
         reply.close();
-        let outcome = work
-            .await?
-            .map(|answer| answer.map(|answer| Response::from_parts(head, answer.into_body())));
+        let of_head =
+            |answer: BoxResponse| Box::new(Response::from_parts(head, answer.into_body()));
+        let outcome = work.await?.map(|answer| answer.map(of_head));
         return invoke::respond(shared, caller, deployed, outcome, form, id).await;
     }
+    let lease = match deployed.function.replies() {
+        Replies::Always => None, // its guest has it
+        _ if form.is_head => None,
+        _ => Some(caller.more(target, room(form))?),
+    };
     let left = content_length(&head.headers);
     let task = spawn(shared, deployed, work, Ending(reply.clone()), id.to_owned());
-    let rest = Some(Box::new(coding::Rest::Guest(Replying { reply, left, task })));
-    let mut response = Response::from_parts(head, Answer { rest, ..Answer::default() });
+    let rest = Some(Box::new(coding::Rest::Guest(Replying {
+        reply,
+        left,
+        task,
+        sends_trailers: form.takes_trailers,
+    })));
+    let answer = Answer { rest, lease, ..Answer::default() };
+    let mut response = Box::new(Response::from_parts(head, answer));
     invoke::complete_head(&mut response, shared, deployed, form);
     Ok(response)
+}
+
+/// Has a guest answer a request that is all there, and is given up when its client leaves.
+pub(super) async fn plain(
+    shared: &Arc<Shared>,
+    deployed: &Arc<Deployed>,
+    place: Place,
+    mut exchange: Box<Exchange>,
+    mut lease: Lease,
+    form: Form,
+) -> First {
+    if deployed.function.replies() == Replies::Always && lease.grow(room(form)).is_err() {
+        return First::Outcome(Err(Problem::too_much()));
+    }
+    let reply = Reply::new();
+    exchange.reply = Some(reply.clone());
+    let (shared, deployed) = (shared.clone(), deployed.clone());
+    let work: Work = boxed(|| async move {
+        let terms = Terms { payer: &deployed.payer, place, deadline: exchange.deadline };
+        let guest = pin!(invoke::guest(deployed.clone(), exchange, lease));
+        let outcome = shared.scheduler.run(terms, guest).await;
+        outcome.map_err(|why| invoke::unfinished(&deployed, why))
+    });
+    first(work, reply).await
 }
 
 /// Runs the guest, and receives the rest of its request meanwhile.
@@ -98,13 +174,13 @@ fn work(
     deployed: &Arc<Deployed>,
     asked: Asked<'_>,
 ) -> Work {
-    let Asked { exchange, place, lease, rest, mut body, form: _, id: _ } = asked;
+    let Asked { exchange, place, lease, rest, mut body, form: _, again: _, id: _ } = asked;
     let deadline = exchange.deadline;
     let (shared, deployed, http) = (shared.clone(), deployed.clone(), caller.exchange.clone());
     let is_http2 = exchange.request.version() == Version::HTTP_2;
     let expects = exchange.headers().contains_key(EXPECT);
     Box::pin(async move {
-        let guest = Box::pin(invoke::guest(deployed.clone(), exchange, lease));
+        let guest = boxed(|| invoke::guest(deployed.clone(), exchange, lease));
         let run = invoke::run(&shared, &deployed, place, deadline, guest);
         let outcome = rest.receive_during(&mut body, &http, run).await.and_then(|run| run);
         // A client that is still sending has to see the answer, or why there is none.
@@ -115,19 +191,18 @@ fn work(
     })
 }
 
-/// Polls the guest until it has ended or the head of its answer is there. The head of an answer that
-/// nobody reads on is not waited for.
-async fn first(work: &mut Work, reply: &Reply, is_head: bool) -> First {
-    poll_fn(|context| {
+/// Polls a guest until it has ended or the head of its answer is there.
+async fn first(mut work: Work, reply: Reply) -> First {
+    let ended_or_head = poll_fn(|context| {
         if let Poll::Ready(outcome) = work.as_mut().poll(context) {
-            return Poll::Ready(First::Outcome(outcome));
+            return Poll::Ready(Ok(outcome));
         }
-        if is_head {
-            return Poll::Pending;
-        }
-        reply.poll_head(context).map(First::Head)
-    })
-    .await
+        reply.poll_head(context).map(Err)
+    });
+    match ended_or_head.await {
+        Ok(outcome) => First::Outcome(outcome),
+        Err(head) => First::Begun(Begun { head, work, reply }),
+    }
 }
 
 /// Breaks a reply off when it is dropped, unless it is complete.
@@ -176,6 +251,8 @@ pub(crate) struct Replying {
     left: Option<u64>,
     /// Holds the lease of the bytes when the guest has ended.
     task: JoinHandle<Option<Lease>>,
+    /// Whether the client takes fields behind the body.
+    sends_trailers: bool,
 }
 
 impl Replying {
@@ -197,6 +274,11 @@ impl Replying {
             None if *left > 0 => Some(Err(BrokenOff)),
             end => end,
         })
+    }
+
+    /// Takes the fields behind the body, at its end.
+    pub(super) fn take_trailers(&mut self) -> Option<HeaderMap> {
+        self.reply.take_trailers().filter(|_| self.sends_trailers)
     }
 
     /// Bytes that the head has announced, if it has.

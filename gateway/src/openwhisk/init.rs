@@ -4,16 +4,16 @@ use super::Asked;
 use super::code::{self, Code};
 use super::few::Few;
 use super::log::Activation;
-use crate::http::{Answer, Incoming, Problem, blocking, json, receive};
+use crate::http::{BoxResponse, Incoming, Problem, blocking, json, receive};
 use crate::server::Shared;
+use hyper::StatusCode;
 use hyper::http::request::Parts;
-use hyper::{Response, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
 use wfaas_abi::Artifact;
 use wfaas_function::protocols::action;
-use wfaas_function::{Abi, FunctionName, Spec};
+use wfaas_function::{Abi, Dir, FunctionName, Spec};
 
 /// The request.
 #[derive(Deserialize)]
@@ -34,6 +34,23 @@ struct Value {
     binary: bool,
     #[serde(default)]
     env: Few<Box<RawValue>>,
+    /// What an action of an executor's may reach, an object. Anything else is of no use here.
+    #[serde(default)]
+    annotations: Option<Box<RawValue>>,
+}
+
+impl Value {
+    /// The directory of the host that the action finds under the same name.
+    fn dirs(&self) -> Result<Vec<Dir>, String> {
+        let annotations = self.annotations.as_ref().map_or("{}", |annotations| annotations.get());
+        let Few(annotations): Few<&RawValue> =
+            serde_json::from_str(annotations).unwrap_or_default();
+        let dir = annotations.get("dir").map_or("null", |dir| dir.get());
+        let dir: Option<String> = serde_json::from_str(dir)
+            .map_err(|_| "annotations.dir has to be the path of a directory, as text")?;
+        let dir = dir.map(|guest| Dir { host: (&guest).into(), guest, ..Dir::default() });
+        Ok(dir.into_iter().collect())
+    }
 }
 
 /// Initialises a container.
@@ -42,7 +59,7 @@ pub(super) async fn handle(
     container: &str,
     head: &Parts,
     body: &mut Incoming,
-) -> Result<Response<Answer>, Problem> {
+) -> Result<BoxResponse, Problem> {
     let Asked { shared, containers, caller, .. } = asked;
     let beginning = containers.begin(container)?;
     let lease = caller.managing(head)?;
@@ -99,6 +116,7 @@ fn make(
     let limit = shared.config.max_artifact;
     let code = code::unwrap(value.code.as_deref().unwrap_or_default(), value.binary, limit);
     let spec = Spec {
+        dirs: value.dirs()?,
         abi: Some(Abi::new(action::NAME)),
         export: value.main.filter(|main| !main.is_empty()),
         env: value.env.0.into_iter().map(|(name, value)| (name, text(&value))).collect(),

@@ -17,11 +17,11 @@ mod run;
 
 pub(crate) use containers::Containers;
 
-use crate::http::{Answer, Caller, Incoming, Problem, discard, json};
+use crate::http::{BoxResponse, Caller, Incoming, Problem, discard, json};
 use crate::server::Shared;
 use hyper::header::ORIGIN;
 use hyper::http::request::Parts;
-use hyper::{Method, Response, StatusCode};
+use hyper::{Method, StatusCode};
 use serde_json::json;
 use std::fmt;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ pub(crate) async fn handle(
     head: Parts,
     body: &mut Incoming,
     id: &str,
-) -> Response<Answer> {
+) -> BoxResponse {
     let asked = Asked { shared, containers, caller, id };
     let answer = route(asked, head, body).await;
     discard(body).await;
@@ -66,11 +66,7 @@ struct Asked<'a> {
     id: &'a str,
 }
 
-async fn route(
-    asked: Asked<'_>,
-    head: Parts,
-    body: &mut Incoming,
-) -> Result<Response<Answer>, Problem> {
+async fn route(asked: Asked<'_>, head: Parts, body: &mut Incoming) -> Result<BoxResponse, Problem> {
     let path = head.uri.path().to_owned();
     let words: Vec<&str> = path.split('/').skip(1).take(3).collect();
     if head.method != Method::POST {
@@ -103,6 +99,6 @@ async fn route(
 }
 
 /// An error as the platform wants it: an object with one field.
-fn error(status: StatusCode, message: &str) -> Response<Answer> {
+fn error(status: StatusCode, message: &str) -> BoxResponse {
     json(status, &json!({ "error": message }))
 }

@@ -4,10 +4,10 @@ use super::Asked;
 use super::few::Few;
 use super::init::text;
 use super::log::Activation;
-use crate::http::{self, Answer, Incoming, Problem, blocking, json, receive};
+use crate::http::{self, Answer, BoxResponse, Incoming, Problem, blocking, json, receive};
 use crate::registry::Deployed;
 use hyper::http::request::Parts;
-use hyper::{Request, Response, StatusCode};
+use hyper::{Request, StatusCode};
 use serde::Deserialize;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -21,19 +21,19 @@ type Run<'a> = Few<&'a RawValue>;
 /// The end of an activation: the status and the action's result, a JSON text.
 pub(super) struct Ended {
     status: StatusCode,
-    response: Response<Answer>,
+    response: BoxResponse,
 }
 
 impl Ended {
     /// As OpenWhisk has it: the result.
-    pub(super) fn into_response(self) -> Response<Answer> {
+    pub(super) fn into_response(self) -> BoxResponse {
         let Ended { status, mut response } = self;
         *response.status_mut() = status;
         response
     }
 
     /// As an executor of WebAssembly-flavored OpenWhisk has it: an activation's response around it.
-    pub(super) fn into_wow_response(self) -> Response<Answer> {
+    pub(super) fn into_wow_response(self) -> BoxResponse {
         let Ended { status, response } = self;
         let (_, answer) = response.into_parts();
         let Answer { bytes, lease, .. } = answer;

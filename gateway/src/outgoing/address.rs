@@ -3,7 +3,9 @@
 //! Whoever deploys a function names the hosts that it may reach. The networks behind the server are not
 //! theirs to give: a name may be resolved to an address of any of them.
 
+use super::share::Share;
 use hyper_util::client::legacy::connect::dns::Name;
+use rustix::io::Errno;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs, UdpSocket};
 use std::pin::Pin;
@@ -27,7 +29,7 @@ pub(super) enum Reach {
 }
 
 impl Reach {
-    fn allows(self, address: IpAddr) -> bool {
+    pub(super) fn allows(self, address: IpAddr) -> bool {
         self == Reach::All || is_public(address) && !is_own(address)
     }
 
@@ -103,12 +105,18 @@ fn is_own(address: IpAddr) -> bool {
 /// Whether a socket can be bound to an address, which takes one of this machine's. Systems that let all
 /// addresses be bound (`ip_nonlocal_bind` of Linux) take one of documentation as well: they tell nothing.
 fn binds(address: IpAddr) -> bool {
-    let takes = |address: IpAddr| UdpSocket::bind((address, 0)).is_ok();
+    let bind = |address: IpAddr| UdpSocket::bind((address, 0));
     let nobodys: IpAddr = match address {
         IpAddr::V4(_) => Ipv4Addr::new(192, 0, 2, 1).into(),
         IpAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
     };
-    takes(address) && !takes(nobodys)
+    match bind(address) {
+        Ok(_) => bind(nobodys).is_err(),
+        // Any other error, as that there are no descriptors, tells nothing: the address may be one of this machine's.
+        Err(error) => {
+            !matches!(Errno::from_io_error(&error), Some(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT))
+        }
+    }
 }
 
 /// All addresses of a name are private.
@@ -118,8 +126,41 @@ pub(super) struct Private;
 
 /// A name has no address.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub(super) struct Unresolved(String);
+#[error("{reason}")]
+pub(super) struct Unresolved {
+    reason: String,
+    pub(super) cause: Cause,
+}
+
+/// Why a name has no address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// Nobody has said so: the look-up took too long, or no server of names was reached. It may have one later.
+    Temporary,
+    /// A server of names cannot answer.
+    Permanent,
+    /// There is none.
+    NoAddress,
+}
+
+impl Cause {
+    /// Of the error of a look-up. The standard library tells codes of `getaddrinfo(3)` apart by their texts alone: those of
+    /// glibc in the locale of programs that choose none, and of musl.
+    fn of(error: &io::Error) -> Cause {
+        const AGAIN: [&str; 2] = ["Temporary failure in name resolution", "Try again"];
+        const FAIL: [&str; 2] =
+            ["Non-recoverable failure in name resolution", "Unrecoverable error"];
+        let (text, is_systems) = (error.to_string(), error.raw_os_error().is_some());
+        let is_one_of = |texts: [&str; 2]| texts.iter().any(|it| text.ends_with(it));
+        if error.kind() == io::ErrorKind::TimedOut || is_systems || is_one_of(AGAIN) {
+            Cause::Temporary
+        } else if is_one_of(FAIL) {
+            Cause::Permanent
+        } else {
+            Cause::NoAddress
+        }
+    }
+}
 
 /// Looks names up as this system does, so many at the same time.
 #[derive(Debug, Clone)]
@@ -136,11 +177,18 @@ impl Resolver {
     }
 
     /// The addresses of a name that may be connected to.
-    async fn resolve(self, name: Name) -> io::Result<std::vec::IntoIter<SocketAddr>> {
+    pub(super) async fn resolve(
+        self,
+        share: Share,
+        name: String,
+    ) -> io::Result<std::vec::IntoIter<SocketAddr>> {
         let reach = self.reach;
-        let found = tokio::time::timeout(self.patience, look_up(self.lookups, name)).await;
+        let found = tokio::time::timeout(self.patience, look_up(self.lookups, share, name)).await;
         let found = found.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        let found = found.map_err(|error| io::Error::other(Unresolved(error.to_string())))?;
+        let found = found.map_err(|error| {
+            let cause = Cause::of(&error);
+            io::Error::other(Unresolved { reason: error.to_string(), cause })
+        })?;
         let allowed: Vec<_> = found.filter(|address| reach.allows(address.ip())).collect();
         match allowed.is_empty() {
             true => Err(io::Error::other(Private)),
@@ -149,15 +197,17 @@ impl Resolver {
     }
 }
 
-/// The addresses of a name. The look-up itself holds its permit: it goes on when nobody waits for it.
+/// The addresses of a name. The look-up itself holds its permits: it goes on when nobody waits for it.
 async fn look_up(
     lookups: Arc<Semaphore>,
-    name: Name,
+    share: Share,
+    name: String,
 ) -> io::Result<std::vec::IntoIter<SocketAddr>> {
+    let of_tenant = share.lookups.clone().permit(1).await;
     let permit = lookups.acquire_owned().await.map_err(io::Error::other)?;
     let job = move || {
-        let _permit = permit;
-        (name.as_str(), 0).to_socket_addrs()
+        let _permits = (permit, of_tenant);
+        share.charge(|| (name.as_str(), 0).to_socket_addrs())
     };
     tokio::task::spawn_blocking(job).await?
 }
@@ -172,12 +222,14 @@ impl Service<Name> for Resolver {
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
-        Box::pin(self.clone().resolve(name))
+        // Asked for in the task of the request, which may go on elsewhere from here.
+        Box::pin(self.clone().resolve(Share::present(), name.as_str().to_owned()))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::share::MOST_OF_TENANT;
     use super::*;
 
     #[test]
@@ -252,12 +304,44 @@ mod tests {
     #[tokio::test]
     async fn names_wait_for_their_turns_and_not_for_ever() {
         let resolver = Resolver::new(Reach::All, Duration::from_millis(50));
-        let name = || "localhost".parse().unwrap();
+        let name = || "localhost".to_owned();
         let others = resolver.lookups.clone().acquire_many_owned(MOST_LOOKUPS as u32).await;
-        let error = resolver.clone().resolve(name()).await.unwrap_err();
+        let error = resolver.clone().resolve(Share::default(), name()).await.unwrap_err();
         assert!(error.get_ref().unwrap().is::<Unresolved>(), "{error}");
         drop(others.unwrap());
         let patient = Resolver { patience: Duration::from_secs(20), ..resolver };
-        assert!(patient.resolve(name()).await.unwrap().any(|found| found.ip().is_loopback()));
+        let found = patient.resolve(Share::default(), name()).await;
+        assert!(found.unwrap().any(|found| found.ip().is_loopback()));
+    }
+
+    #[test]
+    fn look_ups_fail_for_now_or_for_good() {
+        let failed = |text: &str| {
+            let text = format!("failed to lookup address information: {text}");
+            Cause::of(&io::Error::other(text))
+        };
+        assert_eq!(failed("Temporary failure in name resolution"), Cause::Temporary);
+        assert_eq!(failed("Try again"), Cause::Temporary);
+        assert_eq!(failed("Non-recoverable failure in name resolution"), Cause::Permanent);
+        assert_eq!(failed("Name or service not known"), Cause::NoAddress);
+        assert_eq!(failed("No address associated with hostname"), Cause::NoAddress);
+        assert_eq!(Cause::of(&io::ErrorKind::TimedOut.into()), Cause::Temporary);
+        // `EMFILE`, as `EAI_SYSTEM` has it.
+        assert_eq!(Cause::of(&io::Error::from_raw_os_error(24)), Cause::Temporary);
+    }
+
+    #[tokio::test]
+    async fn a_tenant_waits_for_its_own_names_alone() {
+        let resolver = Resolver::new(Reach::All, Duration::from_secs(20));
+        let (one, other) = (Share::default(), Share::default());
+        let under_way = one.lookups.clone().permit(MOST_OF_TENANT as u32).await.unwrap();
+        let resolve = |share: &Share, patience| {
+            let mut resolver = Resolver { patience, ..resolver.clone() };
+            share.clone().within(async move { resolver.call("localhost".parse().unwrap()).await })
+        };
+        assert!(resolve(&one, Duration::from_millis(50)).await.is_err());
+        assert!(resolve(&other, resolver.patience).await.is_ok());
+        drop(under_way);
+        assert!(resolve(&one, resolver.patience).await.is_ok());
     }
 }

@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::Sleep;
-use wfaas_function::{Body, ByteStream, OutgoingError, content_length};
+use wfaas_function::{Body, ByteStream, OutgoingError, Trailers, content_length};
 use wfaas_vm::BoxError;
 
 /// The wait for the first piece of a stream that need not be there: nobody's answer is far behind.
@@ -106,7 +106,11 @@ impl HttpBody for Leaving {
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let next = ready!(self.poll_piece(context)).transpose()?;
         self.count(next.as_ref())?;
-        Poll::Ready(next.map(|piece| Ok(Frame::data(piece))))
+        if let Some(piece) = next {
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        let trailers = self.body.trailers().and_then(Trailers::take);
+        Poll::Ready(trailers.map(|fields| Ok(Frame::trailers(fields))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -125,15 +129,19 @@ pub(super) struct Arriving {
     /// The end of patience with the next piece, while it is waited for.
     timer: Option<Pin<Box<Sleep>>>,
     runtime: Handle,
+    trailers: Trailers,
 }
 
 impl Arriving {
     /// A body whose pieces are `patience` apart at the most.
     pub(super) fn body(body: Incoming, patience: Duration, runtime: Handle) -> Body {
-        match body.is_end_stream() {
-            true => Body::default(),
-            false => Body::stream(Box::new(Arriving { body, patience, timer: None, runtime })),
+        if body.is_end_stream() {
+            return Body::default();
         }
+        let trailers = Trailers::default();
+        let arriving =
+            Arriving { body, patience, timer: None, runtime, trailers: trailers.clone() };
+        Body::stream(Box::new(arriving)).with_trailers(Some(trailers))
     }
 
     /// Ready when patience has ended.
@@ -158,12 +166,12 @@ impl ByteStream for Arriving {
                     let error = OutgoingError::Broken(super::innermost(&error));
                     return Poll::Ready(Some(Err(error.into())));
                 }
-                // Trailers are nobody's.
-                Some(Ok(frame)) => {
-                    if let Ok(piece) = frame.into_data() {
-                        return Poll::Ready(Some(Ok(piece)));
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(piece) => return Poll::Ready(Some(Ok(piece))),
+                    Err(frame) => {
+                        frame.into_trailers().into_iter().for_each(|it| self.trailers.set(it));
                     }
-                }
+                },
             }
         }
         ready!(self.poll_timer(context));

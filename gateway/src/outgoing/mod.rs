@@ -6,17 +6,24 @@
 
 mod address;
 mod body;
+mod connection;
 mod idle;
+mod share;
+mod sockets;
+
+pub(crate) use share::{Lookups, Share, SharedClient, SharedSockets};
 
 use address::{Private, Reach, Resolver, Unresolved};
 use body::{Arriving, Leaving, Progress};
+use connection::{Charged, User};
 use hyper::body::Incoming;
 use hyper::{Request, Response, Uri};
 use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::{HttpConnector, capture_connection};
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use idle::IdleHosts;
+use rustix::process::{Resource, getrlimit};
 use rustls::client::WantsClientCert;
 use rustls::crypto::ring;
 use rustls::{ClientConfig, ConfigBuilder, RootCertStore};
@@ -25,7 +32,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::JoinHandle;
 use wfaas_function::{Body, HttpClient, OutgoingError, Sending, Timeouts};
 
@@ -33,11 +40,14 @@ use wfaas_function::{Body, HttpClient, OutgoingError, Sending, Timeouts};
 const MOST_IDLE: usize = 4;
 const IDLE_TIME: Duration = Duration::from_secs(30);
 
+/// Most sockets of all guests, whatever the limit of descriptors.
+const MOST_SOCKETS: usize = 1 << 16;
+
 /// Most bytes of an answer's head.
 const MAX_HEAD: usize = 64 << 10;
 
 /// hyper's client, on connections that go where guests may.
-type Hyper = Client<HttpsConnector<HttpConnector<Resolver>>, Leaving>;
+type Hyper = Client<Charged<HttpsConnector<HttpConnector<Resolver>>>, Leaving>;
 
 /// One client keeps idle connections, the other closes each after its request.
 #[derive(Clone)]
@@ -52,6 +62,9 @@ pub struct NetworkClient {
     /// Made for the first request: certificates are many.
     clients: Arc<OnceCell<Clients>>,
     idle: Arc<IdleHosts>,
+    resolver: Resolver,
+    /// Places of sockets.
+    sockets: Arc<Semaphore>,
     reach: Reach,
     runtime: Handle,
 }
@@ -66,26 +79,27 @@ impl NetworkClient {
     /// A client that trusts the certificates that this system does, or those of `SSL_CERT_FILE` and
     /// `SSL_CERT_DIR`. `private` lets it connect to private networks and this machine, too.
     pub fn new(runtime: Handle, private: bool) -> NetworkClient {
-        NetworkClient::of(Arc::default(), reach(private), runtime)
+        let reach = if private { Reach::All } else { Reach::Public };
+        let resolver = Resolver::new(reach, Timeouts::default().connect);
+        let (clients, idle) = Default::default();
+        let sockets = Arc::new(Semaphore::new(most_sockets()));
+        NetworkClient { clients, idle, resolver, sockets, reach, runtime }
     }
 
     /// A client that trusts these certificates alone.
     pub fn with_roots(runtime: Handle, private: bool, roots: RootCertStore) -> NetworkClient {
-        let reach = reach(private);
-        let clients = clients(reach, versions().with_root_certificates(roots));
-        NetworkClient::of(Arc::new(OnceCell::new_with(Some(clients))), reach, runtime)
-    }
-
-    fn of(clients: Arc<OnceCell<Clients>>, reach: Reach, runtime: Handle) -> NetworkClient {
-        NetworkClient { clients, idle: Arc::default(), reach, runtime }
+        let client = NetworkClient::new(runtime, private);
+        let clients = clients(&client.resolver, versions().with_root_certificates(roots));
+        NetworkClient { clients: Arc::new(OnceCell::new_with(Some(clients))), ..client }
     }
 
     /// The client for a request to this URL.
     async fn hyper(&self, url: &Uri) -> Hyper {
-        let reach = self.reach;
+        let resolver = &self.resolver;
         let make = || async move {
-            let made = tokio::task::spawn_blocking(move || clients(reach, native_roots())).await;
-            made.unwrap_or_else(|_| clients(reach, no_roots()))
+            let of = resolver.clone();
+            let made = tokio::task::spawn_blocking(move || clients(&of, native_roots())).await;
+            made.unwrap_or_else(|_| clients(resolver, no_roots()))
         };
         let Clients { keeping, closing } = self.clients.get_or_init(make).await;
         let host = format!("{:?} {:?}", url.scheme_str(), url.authority());
@@ -101,7 +115,7 @@ impl NetworkClient {
     ) -> Result<Response<Incoming>, Failure> {
         let hyper = self.hyper(request.uri()).await;
         let request = Leaving::insist(request).await;
-        let mut answer = std::pin::pin!(hyper.request(request));
+        let mut answer = std::pin::pin!(ask(hyper, request));
         let mut patience = timeouts.connect.saturating_add(timeouts.first_byte);
         loop {
             let before = progress.bytes();
@@ -114,19 +128,40 @@ impl NetworkClient {
     }
 }
 
-fn reach(private: bool) -> Reach {
-    if private { Reach::All } else { Reach::Public }
+/// The head of the answer to a request, whose connection works for it from the moment that it is found.
+async fn ask(
+    hyper: Hyper,
+    mut request: Request<Leaving>,
+) -> Result<Response<Incoming>, ClientError> {
+    let connection = User::take_over_captured(capture_connection(&mut request));
+    let mut answer = std::pin::pin!(hyper.request(request));
+    let early = tokio::select! {
+        answer = &mut answer => Some(answer),
+        () = connection => None,
+    };
+    let mut answer = match early {
+        Some(answer) => answer?,
+        None => answer.await?,
+    };
+    // The request may have been sent again, by another connection.
+    User::take_over(answer.extensions_mut());
+    Ok(answer)
 }
 
 /// TLS with the roots that are trusted.
 type Trusting = ConfigBuilder<ClientConfig, WantsClientCert>;
 
-fn clients(reach: Reach, trusting: Trusting) -> Clients {
-    let patience = Timeouts::default().connect;
-    let mut connector = HttpConnector::new_with_resolver(Resolver::new(reach, patience));
+/// Most sockets of all guests: a quarter of this process's descriptors.
+fn most_sockets() -> usize {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(limit / 4).map_or(MOST_SOCKETS, |most| most.clamp(1, MOST_SOCKETS))
+}
+
+fn clients(resolver: &Resolver, trusting: Trusting) -> Clients {
+    let mut connector = HttpConnector::new_with_resolver(resolver.clone());
     connector.enforce_http(false);
     connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(patience));
+    connector.set_connect_timeout(Some(Timeouts::default().connect));
     let connector = HttpsConnectorBuilder::new()
         .with_tls_config(trusting.with_no_client_auth())
         .https_or_http()
@@ -138,7 +173,7 @@ fn clients(reach: Reach, trusting: Trusting) -> Clients {
             .pool_idle_timeout(IDLE_TIME)
             .pool_max_idle_per_host(most_idle)
             .http1_max_buf_size(MAX_HEAD)
-            .build(connector.clone())
+            .build(Charged(connector.clone()))
     };
     Clients { keeping: client(MOST_IDLE), closing: client(0) }
 }
@@ -163,16 +198,17 @@ fn versions() -> ConfigBuilder<ClientConfig, rustls::WantsVerifier> {
 }
 
 impl HttpClient for NetworkClient {
-    fn send(&self, request: Request<Body>, timeouts: Timeouts) -> Sending {
+    fn send(&self, mut request: Request<Body>, timeouts: Timeouts) -> Sending {
         let host = request.uri().host().unwrap_or_default().to_owned();
         if !self.reach.allows_host(&host) {
             return Box::pin(std::future::ready(Err(OutgoingError::Private(host))));
         }
+        let share: Share = request.extensions_mut().remove().unwrap_or_default();
         let progress = Progress::default();
         let request = request.map(|body| Leaving::new(body, progress.clone()));
         let request = Leaving::announce(request);
         let sending = self.clone().exchange(request, timeouts, progress);
-        let task = Task(self.runtime.spawn(sending));
+        let task = Task(self.runtime.spawn(share.within(sending)));
         let runtime = self.runtime.clone();
         Box::pin(async move {
             let answer = task.await?.map_err(|error| named(error, host))?;

@@ -33,8 +33,6 @@ use gate::Gate;
 use queue::Queue;
 use seat::Seat;
 use std::collections::HashMap;
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -91,14 +89,23 @@ impl Scheduler {
     }
 
     /// Runs a guest whenever it is its turn: `work` is polled for nothing else.
-    pub(crate) async fn run<F: Future>(
-        &self,
-        terms: Terms<'_>,
+    pub(crate) fn run<'a, F: Future>(
+        &'a self,
+        terms: Terms<'a>,
         work: F,
-    ) -> Result<F::Output, Unfinished> {
-        let mut work = pin!(work);
-        let mut seat = Seat::new(self, terms);
-        poll_fn(|context| seat.poll(context, work.as_mut())).await
+    ) -> impl Future<Output = Result<F::Output, Unfinished>> + use<'a, F> {
+        let Terms { payer, place, deadline } = terms;
+        Seat::new(self, payer, Some(place), deadline).take(work)
+    }
+
+    /// Does work for a function whenever it is the function's turn, as a guest. It is no request, and has no
+    /// place among them.
+    pub(crate) async fn work(
+        &self,
+        payer: &Arc<Payer>,
+        work: impl Future,
+    ) -> Result<(), Unfinished> {
+        Seat::new(self, payer, None, None).take(work).await.map(drop)
     }
 
     /// Ends the youngest guest of a tenant's client with most of them, for one that has none: the longest

@@ -1,11 +1,14 @@
 //! Payers: the functions that are charged for the time of their guests, and their tenants.
 
-use crate::budget::Account;
+use crate::budget::{Account, count_within};
 use crate::fair::Served;
+use crate::outgoing::Lookups;
+use crate::resets::Pending;
 use crate::tenants::{TenantTerms, WEIGHT};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use wfaas_function::sockets::SocketCount;
 use wfaas_function::{FunctionName, TenantName};
 
 /// Who is accounted, limited and kept apart.
@@ -18,6 +21,14 @@ pub(crate) struct Tenant {
     pub(crate) max_requests: u64,
     /// Bytes that its requests under way may need, and the most of it if there is a limit.
     memory: (AtomicU64, Option<u64>),
+    /// Bytes of the states of its functions' sessions.
+    pub(crate) session_bytes: AtomicU64,
+    /// Names that are looked up for its functions.
+    pub(crate) lookups: Lookups,
+    /// Sockets of its functions.
+    pub(crate) sockets: SocketCount,
+    /// Long resets of its guests.
+    pub(crate) resets: Pending,
     /// Its place in the scheduler's queue.
     pub(super) index: usize,
     /// Its share of the processor, beside those of others.
@@ -81,6 +92,10 @@ impl Tenant {
             account: Arc::default(),
             max_requests: terms.max_requests.unwrap_or(u64::MAX),
             memory: (AtomicU64::new(0), terms.max_memory),
+            session_bytes: AtomicU64::new(0),
+            lookups: Lookups::default(),
+            sockets: SocketCount::default(),
+            resets: Pending::default(),
             index,
             weight: terms.weight.max(1),
             served: Served::default(),
@@ -90,10 +105,7 @@ impl Tenant {
     /// Reserves memory for a request; `None` if its tenant has its share.
     pub(crate) fn reserve(self: &Arc<Self>, bytes: u64) -> Option<Reserved> {
         let (reserved, Some(most)) = &self.memory else { return Some(Reserved(None)) };
-        let order = Ordering::Relaxed;
-        let more = |present: u64| present.checked_add(bytes).filter(|sum| sum <= most);
-        reserved.try_update(order, order, more).ok()?;
-        Some(Reserved(Some((self.clone(), bytes))))
+        count_within(reserved, bytes, *most).then(|| Reserved(Some((self.clone(), bytes))))
     }
 
     /// Nanoseconds of virtual time.

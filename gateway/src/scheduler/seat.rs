@@ -4,9 +4,10 @@ use super::clock;
 use super::payer::Payer;
 use super::queue::Queue;
 use super::ticket::Pair;
-use super::{Place, Scheduler, Terms, Unfinished};
+use super::{Place, Scheduler, Unfinished};
 use crate::standing::Standing;
 use crate::turns;
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::{Arc, MutexGuard};
@@ -21,7 +22,7 @@ pub(super) struct Seat<'a> {
     scheduler: &'a Scheduler,
     payer: &'a Arc<Payer>,
     deadline: Option<Instant>,
-    /// Until the guest is put off: then the queue has it.
+    /// Of a guest, until it is put off: then the queue has it.
     place: Option<Place>,
     /// `None` once the guest has ended.
     pair: Option<Pair>,
@@ -47,16 +48,22 @@ enum Step {
 }
 
 impl<'a> Seat<'a> {
-    pub(super) fn new(scheduler: &'a Scheduler, terms: Terms<'a>) -> Seat<'a> {
-        let Terms { payer, place, deadline } = terms;
+    /// A seat for a guest, or for work that is done for a function and has no place.
+    pub(super) fn new(
+        scheduler: &'a Scheduler,
+        payer: &'a Arc<Payer>,
+        place: Option<Place>,
+        deadline: Option<Instant>,
+    ) -> Seat<'a> {
         Seat {
             scheduler,
             payer,
             deadline,
-            place: Some(place),
+            // Guests that begin are counted as requests.
+            has_begun: place.is_none(),
+            place,
             pair: Some(Pair::get()),
             is_new: true,
-            has_begun: false,
             has_yielded: false,
             put_off: None,
             line: None,
@@ -64,8 +71,14 @@ impl<'a> Seat<'a> {
         }
     }
 
+    /// Has the guest run to its end.
+    pub(super) async fn take<F: Future>(mut self, guest: F) -> Result<F::Output, Unfinished> {
+        let mut guest = pin!(guest);
+        poll_fn(|context| self.poll(context, guest.as_mut())).await
+    }
+
     /// Polls the guest, if it is its turn.
-    pub(super) fn poll<F: Future>(
+    fn poll<F: Future>(
         &mut self,
         context: &mut Context<'_>,
         work: Pin<&mut F>,

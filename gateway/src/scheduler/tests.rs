@@ -2,6 +2,7 @@ use super::*;
 use crate::budget::{Budget, Holder, Holders, Kind, Unit};
 use crate::tenants::TenantTerms;
 use std::cell::Cell;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -78,11 +78,32 @@ struct Turn<'a> {
     /// Time of this thread that was charged elsewhere before.
     elsewhere: Duration,
     ended: bool,
+    /// The turn around, if there is one, as [`TURN`].
+    outer: usize,
 }
 
 thread_local! {
     /// Time of this thread's turns that others than their payers are charged for.
     static ELSEWHERE: Cell<Duration> = const { Cell::new(Duration::ZERO) };
+
+    /// Address of the ticket of this thread's turn; zero if there is none.
+    static TURN: Cell<usize> = const { Cell::new(0) };
+
+    /// Address of the ticket of a task that goes on anyway; zero if there is none.
+    static GOES_ON: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Does a part of the work of this thread's turn, after which its task looks at everything that it could be woken
+/// for, before the turn ends. So the part wakes the task for nothing: it would have another turn, and nothing to do.
+pub(crate) fn before_going_on<R>(part: impl FnOnce() -> R) -> R {
+    struct Restored(usize);
+    impl Drop for Restored {
+        fn drop(&mut self) {
+            GOES_ON.set(self.0);
+        }
+    }
+    let _outer = Restored(GOES_ON.replace(TURN.get()));
+    part()
 }
 
 /// Takes time from the charge of this thread's turn, if it has one.
@@ -205,6 +226,9 @@ impl Wake for Ticket {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
+        if GOES_ON.get() == Arc::as_ptr(self).addr() {
+            return;
+        }
         while self.standing.is_woken_asleep() {
             let asked = self.turns.lock().ask(self, Standing::Asleep);
             match asked {
@@ -219,6 +243,7 @@ impl Wake for Ticket {
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
+        TURN.set(self.outer);
         let elsewhere = ELSEWHERE.get().saturating_sub(self.elsewhere);
         let took = self.began.elapsed().saturating_sub(elsewhere).min(LONGEST_CHARGED);
         self.ticket.end(took.as_nanos() as u64, self.ended);
@@ -266,7 +291,8 @@ impl<F: Future> Future for InTurns<F> {
         let Place { ticket, waker, .. } = &*this.place;
         let (began, elsewhere) = (Ticks::now(), ELSEWHERE.get());
         let _began = clock::begin(began);
-        let mut turn = Turn { ticket, began, elsewhere, ended: false };
+        let outer = TURN.replace(Arc::as_ptr(ticket).addr());
+        let mut turn = Turn { ticket, began, elsewhere, ended: false, outer };
         let poll = this.task.poll(&mut Context::from_waker(waker));
         turn.ended = poll.is_ready();
         poll

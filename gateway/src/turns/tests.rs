@@ -152,3 +152,35 @@ fn a_change_from_outside_has_the_task_run() {
     assert!(task.as_mut().poll(&mut context).is_pending());
     assert_eq!(runs.load(Ordering::Relaxed), 2);
 }
+
+#[test]
+fn a_part_of_a_turn_wakes_other_tasks_but_not_its_own() {
+    let (turns, payer, runs) = (Turns::new(2), Arc::default(), AtomicUsize::new(0));
+    let (flag, others) = (Arc::new(Flag::default()), Mutex::new(None));
+    let other = std::future::poll_fn(|context| {
+        *others.lock().unwrap() = Some(context.waker().clone());
+        Poll::<()>::Pending
+    });
+    let mut other = pin!(turns.of(&payer, other));
+    let woken = Waker::from(flag.clone());
+    assert!(other.as_mut().poll(&mut Context::from_waker(&woken)).is_pending());
+    let task = std::future::poll_fn(|context| {
+        if runs.fetch_add(1, Ordering::Relaxed) == 0 {
+            before_going_on(|| {
+                context.waker().wake_by_ref();
+                others.lock().unwrap().as_ref().unwrap().wake_by_ref();
+            });
+        }
+        Poll::<()>::Pending
+    });
+    let mut task = pin!(turns.of(&payer, task));
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..2 {
+        assert!(task.as_mut().poll(&mut context).is_pending());
+    }
+    assert_eq!(runs.load(Ordering::Relaxed), 1, "it would have gone on");
+    assert!(flag.0.load(Ordering::Relaxed));
+    let _change = task.as_mut().task(); // outside of a turn
+    assert!(task.as_mut().poll(&mut context).is_pending());
+    assert_eq!(runs.load(Ordering::Relaxed), 2);
+}

@@ -163,6 +163,23 @@ pub(crate) fn read_response(stream: &mut TcpStream) -> std::io::Result<Response>
     Ok(Response { status, head, body: bytes[end + 4..].to_vec() })
 }
 
+/// The chunks of a body, and whether the last one has come.
+pub(crate) fn unchunk(mut bytes: &[u8]) -> (Vec<u8>, bool) {
+    let mut body = Vec::new();
+    while let Some(end) = bytes.windows(2).position(|pair| pair == b"\r\n") {
+        let size = std::str::from_utf8(&bytes[..end]).unwrap();
+        let size = usize::from_str_radix(size, 16).expect("a size");
+        bytes = &bytes[end + 2..];
+        if size == 0 {
+            return (body, true);
+        }
+        let Some(chunk) = bytes.get(..size) else { break };
+        body.extend_from_slice(chunk);
+        bytes = bytes.get(size + 2..).unwrap_or_default();
+    }
+    (body, false)
+}
+
 /// An artifact of the module. Guests here need no initialisation.
 pub(crate) fn artifact(wat: &str) -> Vec<u8> {
     wfaas_compiler::compile(wat.as_bytes(), &Default::default()).expect("it compiles").artifact

@@ -21,12 +21,14 @@ pub(super) enum NotPlain {
 }
 
 /// A plain request, by its places: the head, and behind it the body, all of which has come.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Plain {
     /// Bytes of the head.
     pub(super) head: usize,
     /// Place of the target in it.
     pub(super) target: Range<usize>,
+    /// Bytes of the target's path.
+    pub(super) path: usize,
     /// Bytes of the body.
     pub(super) body: usize,
     /// Bytes of memory that the head takes, as budgets count them.
@@ -39,6 +41,8 @@ pub(super) struct Plain {
 pub(super) fn find(bytes: &[u8]) -> Result<Plain, NotPlain> {
     let mut scan = Scan { bytes, at: 0 };
     let target = scan.request_line()?;
+    let query = bytes[target.clone()].iter().position(|byte| *byte == b'?');
+    let path = query.unwrap_or(target.len());
     let mut memory = target.len();
     let mut framing = Framing::default();
     for _ in 0..=MAX_HEADERS {
@@ -52,7 +56,7 @@ pub(super) fn find(bytes: &[u8]) -> Result<Plain, NotPlain> {
             return Err(NotPlain::Other);
         }
         let memory = memory as u64;
-        return Ok(Plain { head: scan.at, target, body, memory, closes });
+        return Ok(Plain { head: scan.at, target, path, body, memory, closes });
     }
     Err(NotPlain::Other)
 }
@@ -149,6 +153,7 @@ impl Framing {
         let is = |other: &[u8]| name.eq_ignore_ascii_case(other);
         let is_first = |seen: &mut bool| !std::mem::replace(seen, true);
         let is_plain = match name.len() {
+            2 if is(b"te") => false,
             4 if is(b"host") => is_first(&mut self.has_host) && http::is_host_value(value),
             6 if is(b"expect") => false,
             7 if is(b"upgrade") => false,
@@ -185,8 +190,8 @@ mod tests {
         let text =
             b"POST /a%20b?c HTTP/1.1\r\nHost: h:80\r\nX:\r\ncookie: a\r\ncookie:\t b\xff\r\n\
             content-length: 4\r\nconnection: Close\r\n\r\n\r\n\r\nGET";
-        let Plain { head, target, body, memory, closes } = find(text).unwrap();
-        assert_eq!(&text[target], b"/a%20b?c");
+        let Plain { head, target, path, body, memory, closes } = find(text).unwrap();
+        assert_eq!((&text[target], path), (&b"/a%20b?c"[..], "/a%20b".len()));
         assert_eq!((&text[head..head + body], closes), (&b"\r\n\r\n"[..], true));
         assert_eq!(text.len() - head - body, 3);
         // Names and values, and 32 for each (RFC 9113, 6.5.2).

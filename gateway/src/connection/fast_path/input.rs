@@ -1,9 +1,14 @@
 //! Bytes of a connection that have been read and not answered, and the next request in them.
 
-use super::head::{self, NotPlain, Plain};
+use super::again::Found;
+use super::head::NotPlain;
+use super::request;
 use crate::connection::socket::Socket;
 use crate::connection::state::State;
+use crate::http::Incoming;
+use crate::http::plain::Asked;
 use bytes::{Buf, BytesMut};
+use hyper::Request;
 use std::future::poll_fn;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -19,6 +24,8 @@ const MAX_PIECES: u32 = 4;
 /// Bytes that have been read.
 pub(super) struct Input {
     bytes: BytesMut,
+    /// The first request in them, or the last one that was.
+    found: Found,
     /// Whether the connection's state knows of a head that is not complete.
     is_open: bool,
     in_a_row: u32,
@@ -37,16 +44,17 @@ impl Input {
     /// `early` bytes were read before. A connection gets `most_in_a_row` requests in a turn.
     pub(super) fn new(early: Vec<u8>, most_in_a_row: u32) -> Input {
         // Room comes with the first bytes: many connections wait long for them.
-        Input { bytes: BytesMut::from(&early[..]), is_open: false, in_a_row: 0, most_in_a_row }
+        let bytes = BytesMut::from(&early[..]);
+        Input { bytes, found: Found::default(), is_open: false, in_a_row: 0, most_in_a_row }
     }
 
-    /// The next request, as soon as it has come: the first bytes are its.
+    /// Ready as soon as the next request has come: then the first bytes are its.
     pub(super) async fn next(
         &mut self,
         socket: &mut Socket,
         state: &State,
         leaving: &AtomicBool,
-    ) -> Result<Plain, Without> {
+    ) -> Result<(), Without> {
         self.in_a_row += 1;
         if self.in_a_row > self.most_in_a_row {
             self.in_a_row = 0;
@@ -57,13 +65,13 @@ impl Input {
                 return Err(Without::End);
             }
             if !self.bytes.is_empty() {
-                let found = head::find(&self.bytes);
-                let is_open = found == Err(NotPlain::Partial);
+                let found = self.found.find(&self.bytes);
+                let is_open = matches!(found, Err(NotPlain::Partial));
                 if is_open != std::mem::replace(&mut self.is_open, is_open) {
                     state.set_head_open(is_open);
                 }
                 match found {
-                    Ok(plain) => return Ok(plain),
+                    Ok(()) => return Ok(()),
                     Err(NotPlain::Partial) if self.bytes.len() < MAX_INPUT => {}
                     Err(_) => return Err(Without::Other),
                 }
@@ -81,14 +89,25 @@ impl Input {
         Err(Without::Other)
     }
 
-    /// All bytes that are there.
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
+    /// The request that was found.
+    pub(super) fn asked(&self) -> Asked<'_> {
+        self.found.asked(&self.bytes)
     }
 
-    /// Takes a request away that was found.
-    pub(super) fn take(&mut self, plain: &Plain) {
-        let length = plain.head + plain.body;
+    /// The same in types.
+    pub(super) fn request(&self) -> Request<Incoming> {
+        request::of(&self.asked())
+    }
+
+    /// Whether the connection ends with its answer.
+    pub(super) fn closes(&self) -> bool {
+        self.found.plain.closes
+    }
+
+    /// Takes it away.
+    pub(super) fn take(&mut self) {
+        let length = self.found.plain.head + self.found.plain.body;
+        self.found.taken();
         if length == self.bytes.len() {
             // Now the next one has the whole room.
             self.bytes.clear();

@@ -1,7 +1,7 @@
 //! Plain requests of HTTP/1.1, answered without hyper.
 //!
 //! ```text
-//!   socket ──→ Input ──→ head::find ──→ http::plain ──→ answer::write_head ──→ socket
+//!   socket ──→ Input ─→ Found::find ──→ http::plain ──→ answer::write_head ──→ socket
 //!                            │   └─ if not known ─→ http::handle ─┘ │
 //!                            └── anything that is not plain ────────┴──→ Rest, for hyper
 //! ```
@@ -10,6 +10,7 @@
 //! through hyper would cost three times as much. The first request that is not plain, or answer that
 //! is not, gives the connection to hyper for good, so nothing here has to know how to refuse.
 
+mod again;
 mod answer;
 mod bytes;
 mod date;
@@ -20,8 +21,9 @@ mod request;
 use super::exchange::Exchange;
 use super::socket::Socket;
 use super::state::State;
+use crate::boxed::boxed;
 use crate::http::plain;
-use crate::http::{self, Answer, Peer};
+use crate::http::{self, Answer, BoxResponse, Peer};
 use crate::server::Shared;
 use answer::Frame;
 use hyper::Response;
@@ -56,7 +58,7 @@ pub(super) struct Rest {
 
 /// An answer that is there before hyper is asked for it.
 pub(super) struct Prepared {
-    pub(super) answer: Response<Answer>,
+    pub(super) answer: BoxResponse,
     pub(super) exchange: Arc<Exchange>,
 }
 
@@ -78,31 +80,32 @@ impl FastPath<'_> {
         let mut output = Vec::new();
         let (mut requests, mut exchange) = (0, None);
         loop {
-            let plain = match input.next(socket, state, leaving).await {
-                Ok(plain) => plain,
+            match input.next(socket, state, leaving).await {
+                Ok(()) => {}
                 Err(Without::Other) => {
                     return Some(Rest { input: input.into(), prepared: None, requests });
                 }
                 Err(Without::End) => break,
-            };
+            }
             requests += 1;
             let mut present = Present::new(state, exchange.take());
             let own = present.exchange.clone();
-            let begun = plain::begin(shared, peer, &own, &plain.asked(input.bytes()));
+            let (closes, begun) =
+                (input.closes(), plain::begin(shared, peer, &own, &input.asked()));
             let answer = match begun {
                 Some(begun) => {
-                    input.take(&plain);
+                    input.take();
                     let answering = pin!(begun.answer());
                     attend(answering, socket, &mut input, &mut present).await?
                 }
                 None => {
-                    let request = request::of(&plain, input.bytes());
-                    input.take(&plain);
-                    let answering = Box::pin(http::handle(shared, peer, &own, request));
+                    let request = input.request();
+                    input.take();
+                    let answering = boxed(|| http::handle(shared, peer, &own, request));
                     attend(pin!(answering), socket, &mut input, &mut present).await?
                 }
             };
-            let closes = plain.closes || leaving.load(Relaxed);
+            let closes = closes || leaving.load(Relaxed);
             if !write_head(&answer, closes, &mut output) {
                 let answer = if closes { closing(answer) } else { answer };
                 let prepared = Some(Prepared { answer, exchange: present.listed() });
@@ -157,11 +160,11 @@ impl<'a> Present<'a> {
 
 /// The answer when it is there; `None` if the client leaves before.
 async fn attend(
-    mut answering: Pin<&mut impl Future<Output = Response<Answer>>>,
+    mut answering: Pin<&mut impl Future<Output = BoxResponse>>,
     socket: &mut Socket,
     input: &mut Input,
     present: &mut Present<'_>,
-) -> Option<Response<Answer>> {
+) -> Option<BoxResponse> {
     poll_fn(|context| {
         if let Poll::Ready(answer) = answering.as_mut().poll(context) {
             return Poll::Ready(Some(answer));
@@ -181,7 +184,7 @@ fn write_head(answer: &Response<Answer>, closes: bool, output: &mut Vec<u8>) -> 
         && answer::write_head(answer.status(), headers, &body.added, frame, output)
 }
 
-fn closing(mut answer: Response<Answer>) -> Response<Answer> {
+fn closing(mut answer: BoxResponse) -> BoxResponse {
     answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     answer
 }
