@@ -40,13 +40,33 @@ fuzz:
 fuzz-preview1:
     cargo test --release -p wfaas-wasi --test surface -- --ignored --nocapture
 
+# Let guests call the interfaces of components at random (SECONDS=600; SEED=n for one of them).
+fuzz-components:
+    cargo test --release -p wfaas-function --test component -- --ignored --nocapture
+
+# Let libFuzzer lead a target of fuzz/ by coverage, with the toolchain that there is.
+fuzz-led TARGET SECONDS="60":
+    RUSTFLAGS="--cfg fuzzing -Cdebug-assertions -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+        -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+        -Cllvm-args=-sanitizer-coverage-trace-compares" \
+        cargo run --manifest-path fuzz/Cargo.toml --release --target x86_64-unknown-linux-gnu --bin {{TARGET}} -- \
+        -max_total_time={{SECONDS}}
+
 # Count instructions and memory of the compiler for hostile modules of growing sizes.
 growth:
     ./test growth
 
+# Run suspended calls where valgrind looks at each access of the host; takes minutes.
+valgrind:
+    ./test valgrind
+
 # Compile and run modules of real compilers; fetches them, and takes minutes.
 real:
     ./test real
+
+# Make components in JavaScript and Python with the languages' own tools, and serve them.
+components:
+    ./test components
 
 # Check licences, sources and duplicate versions of the dependencies (needs cargo-deny).
 deny:
@@ -72,7 +92,7 @@ soak:
 
 # Send 1 GiB through a guest and look at the server's memory; takes a minute.
 streams:
-    cargo test -p faascli --test end_to_end -- --ignored --nocapture gibibyte
+    cargo test --workspace --exclude wfaas-benches --test end_to_end -- --ignored --nocapture gibibyte
 
 # Attack a server with a thousand connections of each kind (ONLY=name for some); takes minutes.
 attack:

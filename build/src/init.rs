@@ -10,17 +10,19 @@
 //!
 //! Everything that the guest has learned by then is the same in every faaslet: random seeds and times too.
 
+use crate::uniqueness::{ReseedRange, Uniqueness};
 use crate::until::Until;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wfaas_abi::artifact::replace_image;
+use wfaas_abi::checkpoint::CheckpointTooLarge;
 use wfaas_abi::{ArtifactError, FuncType, untrusted};
 use wfaas_function::{AbiError, AllowedDirs, InvokeError, Protocols, Spec, SpecError, State};
 use wfaas_function::{run::exported_functions, trees, trees_at_init};
 use wfaas_vm::component::Resource;
 use wfaas_vm::{Capture, Engine, ExternType, Instance, Linker, Module, Store};
 use wfaas_wasi::files::Files;
-use wfaas_wasi::{EnvironmentError, Exit, HasWasi, INITIALIZE, Output, Wasi};
+use wfaas_wasi::{EnvironmentError, Exit, HasWasi, INITIALIZE, Output, Unsaved, Wasi};
 
 /// The init export that runs if no other one is asked for.
 pub const DEFAULT_INIT: &str = "wizer.initialize";
@@ -34,6 +36,11 @@ pub struct Init {
     pub export: Option<String>,
     /// Capture the program where it waits, instead: its own entry point is run until then.
     pub until: Option<Until>,
+    /// How to treat memory of such a program that would be the same in all instances, but depends on random bytes or
+    /// the time.
+    pub uniqueness: Uniqueness,
+    /// Memory of such a program that is filled with random bytes in each instance.
+    pub reseed: Vec<ReseedRange>,
     /// Longest time it may take; `None` for no limit.
     pub time: Option<Duration>,
 }
@@ -118,6 +125,9 @@ pub enum InitError {
     /// The program ended before it waited.
     #[error("the program ended without waiting: it was to be captured there")]
     NeverWaits,
+    /// The program does not wait again, as one with sessions has to.
+    #[error("with a warm-up request once more, as in a session: {0}")]
+    Again(Box<InitError>),
     /// The module is no function.
     #[error(transparent)]
     Abi(AbiError),
@@ -130,14 +140,12 @@ pub enum InitError {
     /// A warm-up request cannot be told to the program.
     #[error("a warm-up request cannot be told: {0}")]
     Record(InvokeError),
-    /// The program has something open where it waits that a request would not have.
-    #[error("descriptor {fd} {change} where the program waits: that cannot be kept yet")]
-    Descriptor {
-        /// The descriptor.
-        fd: u32,
-        /// How it differs.
-        change: &'static str,
-    },
+    /// The program has something where it waits that an artifact cannot have.
+    #[error("where the program waits, {0}")]
+    Unsaved(#[from] Unsaved),
+    /// The program has more outside of its memory than an artifact may have.
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointTooLarge),
     /// The program has read its environment, where requests would be.
     #[error(
         "the program has read its environment before it waits, where a {0} finds requests: choose an ABI with requests on standard input"
@@ -156,6 +164,32 @@ pub enum InitError {
         /// Field name asked for.
         name: String,
     },
+    /// A range to reseed is none.
+    #[error("cannot reseed {at}: {reason}")]
+    Reseed {
+        /// Its symbol or address.
+        at: String,
+        /// Why.
+        reason: &'static str,
+    },
+    /// Memory depends on random bytes or the time.
+    #[error(
+        "memory of the program would be the same in all instances, and no `reseed` has it: {0}"
+    )]
+    NotUnique(String),
+    /// The program cannot be run again to compare its memory.
+    #[error(
+        "to see whether its memory is unique the program would be run again, and a directory has init = \"write\": set `uniqueness = \"off\"`"
+    )]
+    OnceOnly,
+    /// The program asks for too many times.
+    #[error(
+        "to see whether its memory is unique the program would be run again, and it has asked for the time too often to note: set `uniqueness = \"off\"`"
+    )]
+    ManyTimes,
+    /// The host has no random bytes.
+    #[error(transparent)]
+    Random(std::io::Error),
     /// There is no image for a snapshot.
     #[error("the module cannot be initialised in advance: {0}")]
     Impossible(String),

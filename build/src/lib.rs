@@ -22,11 +22,13 @@ struct Readme;
 
 mod component;
 mod init;
+mod uniqueness;
 mod until;
 mod warm_up;
 
 pub use component::core_module;
 pub use init::{DEFAULT_INIT, Init, InitError, Initialised, initialise, snapshot};
+pub use uniqueness::{ReseedAt, ReseedRange, Uniqueness};
 pub use until::Until;
 pub use warm_up::{MAX_REQUESTS, WarmUp, WarmUpError, WarmedUp, warm_up};
 pub use {wfaas_compiler as compiler, wfaas_function::Spec};
@@ -134,9 +136,13 @@ pub fn build(
     let started = Instant::now();
     let core = Core::of(module)?;
     let mut report = Report { notes: core.note().into_iter().collect(), ..Report::default() };
-    let until = options.init.as_ref().and_then(|init| init.until.as_ref());
+    let until = options.init.as_ref().and_then(|init| Some((init, init.until.as_ref()?)));
     let mut artifact = match until {
-        Some(until) => until::build(&core, spec, options, until, progress)?,
+        Some(until) => {
+            let continued = until::build(&core, spec, options, until, progress)?;
+            report.notes.extend(continued.notes);
+            continued.artifact
+        }
         None => compile(&core, options, progress)?,
     };
     let code_hash = Artifact::parse(&artifact).map_err(wfaas_vm::Error::from)?.code_hash();
@@ -188,12 +194,13 @@ fn compile(
 ) -> Result<Vec<u8>, BuildError> {
     let compiled = |done, total| progress.compiled(done, total);
     let compile = core.compiler_options(options, &compiled);
-    with_bundle(wfaas_compiler::compile(&core.module, &compile)?.artifact, options)
+    let artifact = wfaas_compiler::compile(&core.module, &compile)?.artifact;
+    with_bundle(artifact, options.bundle.as_ref())
 }
 
-/// The artifact with the files of the options.
-fn with_bundle(artifact: Vec<u8>, options: &Options) -> Result<Vec<u8>, BuildError> {
-    let Some(bundle) = &options.bundle else { return Ok(artifact) };
+/// The artifact with these files.
+fn with_bundle(artifact: Vec<u8>, bundle: Option<&Vec<u8>>) -> Result<Vec<u8>, BuildError> {
+    let Some(bundle) = bundle else { return Ok(artifact) };
     let without = Artifact::parse(&artifact).map_err(wfaas_vm::Error::from)?;
     Ok(set_bundle(&without, bundle).map_err(wfaas_vm::Error::from)?)
 }

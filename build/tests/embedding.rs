@@ -100,6 +100,24 @@ impl Shop {
     }
 }
 
+fn forks(linker: &Linker<Request>, pool: &Pool<Request>) -> Result<(), Box<dyn Error>> {
+    let grow = pool.typed_func::<i32, i32>("grow")?; // returns the pages before
+    let mut faaslet = pool.acquire(Request::default())?;
+    assert_eq!(faaslet.call(&grow, 1)?, 1);
+
+    let mut fork = faaslet.fork_with(Request::default())?;
+    assert_eq!(fork.call(&grow, 1)?, 2);
+    assert_eq!(faaslet.call(&grow, 0)?, 2, "it does not see the fork's page");
+
+    let snapshot = faaslet.instance().snapshot(faaslet.store(), 1 << 20)?;
+    let mut later = pool.acquire_from(&snapshot, Request::default())?;
+    assert_eq!(later.call(&grow, 0)?, 2);
+
+    let often = Pool::from_snapshot(linker, &snapshot)?; // of the same code: `grow` is its function too
+    assert_eq!(often.acquire(Request::default())?.call(&grow, 0)?, 2);
+    Ok(())
+}
+
 fn ends(pool: &Pool<Request>) -> Result<(), Box<dyn Error>> {
     // A trap has a code and the guest's frames, innermost first. Its text has both.
     let crash = pool.typed_func::<(), i64>("crash")?;
@@ -290,6 +308,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         assert_eq!(answers.each_ref().map(|(total, _)| *total), [30, 60, 90]);
         assert!(answers.iter().all(|(_, output)| output == b"sold\n"));
     });
+    forks(&linker, &shop.pool)?;
     ends(&shop.pool)?;
     values(&engine)?;
     waiting(&engine)?;

@@ -87,8 +87,7 @@ fn what_an_image_cannot_keep_is_refused() {
         built.map(drop).map_err(|error| error.to_string())
     };
     assert_eq!(refusal(""), Ok(()));
-    let closed = refusal("(drop (call $close (i32.const 1)))").unwrap_err();
-    assert!(closed.contains("descriptor 1 is closed"), "{closed}");
+    assert_eq!(refusal("(drop (call $close (i32.const 1)))"), Ok(()));
     let written =
         refusal("(drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))");
     let written = written.unwrap_err();
@@ -143,4 +142,30 @@ fn a_program_that_never_waits_is_refused() {
     let module = r#"(module (func (export "_start")))"#;
     let error = build(module.as_bytes(), &spec(), &options(Until::Stdin), &()).unwrap_err();
     assert!(matches!(error, BuildError::Init(InitError::NeverWaits)), "{error}");
+}
+
+/// A session needs frames of the next wait, of which only a program that was built for sessions has maps.
+#[test]
+fn a_program_has_sessions_if_it_was_built_with_them() {
+    let engine = engine();
+    let plain = Spec { abi: Some(Abi::new("scgi")), ..spec() };
+    let with_sessions = Spec::from_json(r#"{"session": {"header": "x-session"}}"#).unwrap();
+    let with_sessions = with_sessions.over(plain.clone());
+    let try_sessions = |built_with: &Spec, served_with: &Spec| {
+        let built = build(SCGI.as_bytes(), built_with, &options(Until::Stdin), &()).unwrap();
+        let module = Module::from_bytes(&engine, &built.artifact).unwrap();
+        let function = Function::new(&engine, &module, served_with.clone());
+        function
+            .map(|function| handle(&function, "xyz").unwrap())
+            .map_err(|error| error.to_string())
+    };
+    let error = try_sessions(&plain, &with_sessions).unwrap_err();
+    assert!(error.contains("session") && error.contains("without sessions"), "{error}");
+    assert_eq!(try_sessions(&with_sessions, &with_sessions), Ok(b"1z".to_vec()));
+    assert_eq!(try_sessions(&with_sessions, &plain), Ok(b"1z".to_vec()));
+    let wasi = Spec { abi: Some(Abi::new("wasi")), ..with_sessions };
+    let built = build(READER.as_bytes(), &wasi, &options(Until::Stdin), &()).unwrap();
+    let module = Module::from_bytes(&engine, &built.artifact).unwrap();
+    let error = Function::new(&engine, &module, wasi).unwrap_err().to_string();
+    assert!(error.contains("one request after another"), "{error}");
 }

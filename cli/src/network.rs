@@ -1,10 +1,12 @@
-//! The network of a guest that runs here: requests to the hosts of its specification.
+//! The world of a guest that runs here: requests to the hosts of its specification, sockets to its addresses, and its
+//! key-value stores.
 
 use anyhow::Context;
 use std::sync::Arc;
 use tokio::runtime::{Builder, Runtime};
-use wfaas_function::HttpClient;
+use wfaas_function::stores::StoreBackend;
 use wfaas_gateway::NetworkClient;
+use wfaas_stores::{DEFAULT_TENANT_BYTES, Embedded};
 
 /// A thread that sends requests and receives answers, while the guest waits on its own.
 pub(crate) struct Network(Runtime);
@@ -20,7 +22,12 @@ impl Network {
     }
 
     /// The way to it. Whoever runs a guest here may connect to private networks anyway.
-    pub(crate) fn client(&self) -> Arc<dyn HttpClient> {
+    pub(crate) fn client(&self) -> Arc<NetworkClient> {
         Arc::new(NetworkClient::new(self.0.handle().clone(), true))
+    }
+
+    /// Stores that are empty, and end with the guest.
+    pub(crate) fn stores(&self) -> Arc<dyn StoreBackend> {
+        Arc::new(Embedded::in_memory(DEFAULT_TENANT_BYTES, self.0.handle().clone()))
     }
 }

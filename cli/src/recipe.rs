@@ -10,7 +10,8 @@ use crate::subject;
 use clap::Parser;
 use std::path::Path;
 use wfaas_abi::cpu::CpuFeatures;
-use wfaas_build::{BuildError, Built, Init, InitError, Options, Until, WarmUp, WarmUpError};
+use wfaas_build::{BuildError, Built, Init, InitError, Options, ReseedAt, ReseedRange};
+use wfaas_build::{Uniqueness, Until, WarmUp, WarmUpError};
 use wfaas_compiler::{OptLevel, Proposal, Proposals};
 use wfaas_function::{InvokeError, Span, Spec};
 
@@ -26,6 +27,16 @@ pub(crate) struct Recipe {
     /// reads its standard input, or an import as MODULE::NAME
     #[arg(long, value_name = "WAIT", conflicts_with_all = ["init", "no_init"], value_parser = parse_until)]
     until: Option<Until>,
+
+    /// Fill this memory of such a program with random bytes in each instance: an exported symbol or an address, and
+    /// how many bytes; several times for several
+    #[arg(long, value_name = "AT:BYTES", value_parser = parse_reseed)]
+    reseed: Vec<ReseedRange>,
+
+    /// What to do about memory of such a program that depends on random bytes or the time: `off`, `report`, or
+    /// `strict` to refuse what is not reseeded [default: report]
+    #[arg(long, value_parser = parse_uniqueness)]
+    uniqueness: Option<Uniqueness>,
 
     /// Do not run anything now: every instance starts from the module's data segments
     #[arg(long, conflicts_with = "init")]
@@ -108,6 +119,32 @@ pub(crate) fn parse_until(text: &str) -> Result<Until, String> {
     }
 }
 
+/// A way to treat memory that is not unique, by its word.
+pub(crate) fn parse_uniqueness(word: &str) -> Result<Uniqueness, String> {
+    match word {
+        "off" => Ok(Uniqueness::Off),
+        "report" => Ok(Uniqueness::Report),
+        "strict" => Ok(Uniqueness::Strict),
+        _ => Err("expected \"off\", \"report\" or \"strict\"".to_owned()),
+    }
+}
+
+/// A range to reseed, as on the command line: `AT:BYTES`.
+fn parse_reseed(text: &str) -> Result<ReseedRange, String> {
+    let wrong = || "expected an exported symbol or an address, a colon, and a number".to_owned();
+    let (at, bytes) = text.rsplit_once(':').ok_or_else(wrong)?;
+    Ok(ReseedRange { at: reseed_at(at), bytes: bytes.parse().map_err(|_| wrong())? })
+}
+
+/// An address in decimal or hexadecimal digits, or a symbol.
+pub(crate) fn reseed_at(text: &str) -> ReseedAt {
+    let address = match text.strip_prefix("0x") {
+        Some(digits) => u64::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    address.map_or_else(|_| ReseedAt::Symbol(text.to_owned()), ReseedAt::Address)
+}
+
 impl Recipe {
     /// Compiles fast rather than fast code.
     pub(crate) fn fast() -> Recipe {
@@ -127,7 +164,10 @@ impl Recipe {
         };
         let bounds = self.bounds.clone().or(manifest.bounds);
         let files = [&manifest.files[..], &self.files].concat();
-        Recipe { init, until, files, bounds, ..self.clone() }
+        let mut recipe = Recipe { init, until, files, bounds, ..self.clone() };
+        recipe.uniqueness = self.uniqueness.or(manifest.uniqueness);
+        recipe.reseed.extend(manifest.reseed.iter().cloned());
+        recipe
     }
 
     /// Makes the artifact of the module in the file `wasm`, and these requests while it is warmed up.
@@ -159,7 +199,14 @@ impl Recipe {
 
     fn options(&self, program: Option<String>, warm_up: &[WarmUp]) -> Result<Options, Failure> {
         let (export, time) = (self.init.clone(), Some(self.init_time.0));
-        let init = Init { program, export, time, until: self.until.clone() };
+        let init = Init {
+            program,
+            export,
+            until: self.until.clone(),
+            uniqueness: self.uniqueness.unwrap_or_default(),
+            reseed: self.reseed.clone(),
+            time,
+        };
         Ok(Options {
             compile: self.compile_options()?,
             bundle: files::bundle(&self.files).user_error()?,

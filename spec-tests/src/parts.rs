@@ -32,12 +32,8 @@ const VERSIONS: &[(&str, SpecVersion)] = &[
 ];
 
 /// Proposals the compiler does not accept. Their scripts would only show that it does not.
-const REFUSED: &[Proposal] = &[
-    Proposal::CustomDescriptors,
-    Proposal::CustomPageSizes,
-    Proposal::GC,
-    Proposal::WideArithmetic,
-];
+const REFUSED: &[Proposal] =
+    &[Proposal::CustomDescriptors, Proposal::CustomPageSizes, Proposal::GC];
 
 /// Scripts of a proposal that say what version 2.0, which it became part of, says otherwise: there
 /// segments are written one after the other, until one does not fit, and the labels of `br_table`
@@ -45,7 +41,8 @@ const REFUSED: &[Proposal] = &[
 const OUTDATED: &[(&str, &str)] =
     &[("mutable-global", "linking.wast"), ("reference-types", "unreached-invalid.wast")];
 
-/// Scripts of our own about legacy exceptions: the suite's are in no package.
+/// Scripts of our own about legacy exceptions. The suite's are in no package of its own: `real/run` takes them
+/// from another tool's, into [`FOLDER`].
 const LEGACY: &[(&str, &str)] = &[
     ("catch.wast", include_str!("../legacy/catch.wast")),
     ("rethrow.wast", include_str!("../legacy/rethrow.wast")),

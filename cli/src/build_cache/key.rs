@@ -27,7 +27,8 @@ pub(super) fn of(program: &str, module: &[u8], spec: &Spec, options: &Options) -
         verify_bounds,
         passes,
         effort,
-        component: _, // made from the module
+        component: _,  // made from the module
+        checkpoint: _, // made while it runs
         progress: _,
     } = compile;
     let compile = format!(

@@ -66,7 +66,7 @@ struct Summary {
     init_ms: Option<u128>,
     profile_pages: Option<u64>,
     warm_up_ms: Option<u128>,
-    note: Option<String>,
+    notes: Vec<String>,
     /// Whether the artifact was taken from the cache of builds. The times are the first build's.
     cached: bool,
 }
@@ -119,7 +119,7 @@ fn summary(output: &Path, made: &Made) -> Result<Summary, Failure> {
         init_ms: report.init.map(|time| time.as_millis()),
         profile_pages: artifact.profile().map(|profile| profile.pages()),
         warm_up_ms: report.warm_up.map(|time| time.as_millis()),
-        note: report.notes.first().cloned(),
+        notes: report.notes.clone(),
         cached: made.cached,
     })
 }
@@ -146,7 +146,7 @@ fn print(summary: &Summary) -> output::Result {
     if let Some(debug) = &summary.debug {
         output::line(format_args!("{}: files and lines for backtraces", debug.display()))?;
     }
-    if let Some(note) = &summary.note {
+    for note in &summary.notes {
         output::line(format_args!("note: {note}"))?;
     }
     Ok(())

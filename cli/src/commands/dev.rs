@@ -53,7 +53,9 @@ pub(crate) fn run(args: &Args, log: Option<&log::Guard>) -> Result<u8, Failure> 
     wfaas_gateway::raise_descriptor_limit().context("cannot raise the limit of open files")?;
     let runtime = wfaas_gateway::runtime(&config).context("cannot start the runtime")?;
     // Functions under development may talk to this machine.
-    config.http_client = Some(Arc::new(NetworkClient::new(runtime.handle().clone(), true)));
+    let client = Arc::new(NetworkClient::new(runtime.handle().clone(), true));
+    config.http_client = Some(client.clone());
+    config.sockets = Some(client);
     let gateway = runtime.block_on(async { Gateway::bind(config) });
     let gateway = gateway.with_context(|| format!("cannot serve on {}", args.listen))?;
     let address = gateway.local_addr();

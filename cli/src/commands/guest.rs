@@ -1,13 +1,19 @@
-//! Environment and arguments of a guest, as the command line gives them.
+//! Environment, arguments and sockets of a guest, as the command line gives them.
 
 use wfaas_function::Spec;
+use wfaas_function::sockets::SocketGrant;
 
-/// Environment and arguments of a guest, over those of its folder's faas.toml.
+/// Environment, arguments and sockets of a guest. They come before the ones of its folder's faas.toml.
 #[derive(Debug, clap::Args)]
 pub(super) struct Guest {
     /// Set an environment variable of the guest; of several with one name the last counts
     #[arg(long, value_name = "NAME=VALUE", value_parser = variable)]
     env: Vec<(String, String)>,
+
+    /// Let a component open sockets to these addresses, tcp:// or udp://, with * for any characters of the host or any
+    /// port; repeat it for several. They replace the `allowed_sockets` of the faas.toml
+    #[arg(long, value_name = "tcp://HOST:PORT")]
+    allow_socket: Vec<SocketGrant>,
 
     /// Arguments for the guest
     #[arg(last = true, value_name = "ARGS")]
@@ -18,7 +24,8 @@ impl Guest {
     /// The layer of the command line.
     pub(super) fn layer(&self) -> Spec {
         let env = self.env.iter().cloned().collect();
-        Spec { env, args: self.args.clone(), ..Spec::default() }
+        let (args, allowed_sockets) = (self.args.clone(), self.allow_socket.clone());
+        Spec { env, args, allowed_sockets, ..Spec::default() }
     }
 }
 

@@ -1,5 +1,6 @@
 //! `faascli inspect`
 
+mod captured;
 mod component;
 
 use crate::bounds;
@@ -51,9 +52,9 @@ struct Report {
     hash: String,
     bytes: u64,
     initialised: bool,
-    /// The export that goes on where the program waited.
+    /// The program that goes on where it waited.
     #[serde(skip_serializing_if = "Option::is_none")]
-    continues: Option<String>,
+    captured: Option<captured::Report>,
     cpu_features: Vec<&'static str>,
     functions: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -155,7 +156,7 @@ fn report(artifact: &Artifact<'_>) -> Result<Report, ArtifactError> {
         bytes: artifact.bytes().len() as u64,
         initialised: artifact.is_initialised(),
         cpu_features: artifact.cpu_features().names(),
-        continues: continues(artifact)?,
+        captured: captured::Report::of(artifact)?,
         functions: artifact.functions().len() - usize::from(artifact.continued().is_some()),
         abi: abi(artifact)?,
         bounds: bounds::Report::of(artifact),
@@ -167,11 +168,6 @@ fn report(artifact: &Artifact<'_>) -> Result<Report, ArtifactError> {
         exports: exports(artifact)?,
         component: artifact.component()?.map(|bindings| component::Report::of(&bindings)),
     })
-}
-
-fn continues(artifact: &Artifact<'_>) -> Result<Option<String>, ArtifactError> {
-    let name = artifact.continued().map(|record| artifact.string(record.name));
-    Ok(name.transpose()?.map(str::to_owned))
 }
 
 fn abi(artifact: &Artifact<'_>) -> Result<Option<Abi>, ArtifactError> {
@@ -191,6 +187,7 @@ fn abi(artifact: &Artifact<'_>) -> Result<Option<Abi>, ArtifactError> {
     let imports = imports.collect::<Result<Vec<_>, _>>()?;
     let protocols = Protocols::default();
     let protocol = match artifact.component()? {
+        _ if let Some(captured) = artifact.checkpoint()? => protocols.get(&captured.abi).ok(),
         Some(component) => protocols.recognise_component(&component).ok(),
         None => protocols.recognise_interface(&exports, &imports).ok(),
     };
@@ -324,10 +321,7 @@ fn print(report: &Report) -> output::Result {
     output::line(format_args!("hash       {}", report.hash))?;
     output::line(format_args!("size       {}", human_bytes(report.bytes)))?;
     output::line(format_args!("format     version {}, {initialised}", report.format_version))?;
-    if let Some(export) = &report.continues {
-        let export = untrusted::name(export);
-        output::line(format_args!("continues  a program that waits, by {export}"))?;
-    }
+    report.captured.as_ref().map_or(Ok(()), captured::Report::print)?;
     output::line(format_args!("cpu        {}", report.cpu_features.join(" ")))?;
     output::line(format_args!("functions  {}", report.functions))?;
     let abi = report.abi.as_ref().map_or("none: it is no function", |abi| abi.description);

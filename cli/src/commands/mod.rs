@@ -13,6 +13,7 @@ mod new;
 mod run;
 mod serve;
 mod snapshot;
+mod stores;
 mod tenants;
 mod token;
 mod verify;

@@ -33,6 +33,8 @@ enum Template {
     C,
     /// A CGI program (RFC 3875), as any language can be used for; this one is in Rust
     Cgi,
+    /// A component in Rust for wasi:http/proxy, built by cargo
+    Component,
     /// A handler in WebAssembly's text format, which needs no compiler
     Wat,
 }
@@ -59,6 +61,13 @@ impl Template {
                 ("faas.toml", include_str!("../../templates/cgi/faas.toml")),
                 ("Cargo.toml", include_str!("../../templates/cgi/Cargo.toml.in")),
                 ("src/main.rs", include_str!("../../templates/cgi/src/main.rs")),
+                GITIGNORE,
+            ],
+            Template::Component => &[
+                ("faas.toml", include_str!("../../templates/component/faas.toml")),
+                ("Cargo.toml", include_str!("../../templates/component/Cargo.toml.in")),
+                ("Cargo.lock", include_str!("../../templates/component/Cargo.lock.in")),
+                ("src/lib.rs", include_str!("../../templates/component/src/lib.rs")),
                 GITIGNORE,
             ],
             Template::Wat => &[

@@ -11,8 +11,10 @@ use anyhow::Context;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use wfaas_function::run::{Outcome, RunError, RunOptions};
-use wfaas_function::{ByteSize, Dir, Limits, ShowValue, Span, Spec};
+use wfaas_function::sockets::SocketProvider;
+use wfaas_function::{ByteSize, Dir, HttpClient, Limits, ShowValue, Span, Spec};
 use wfaas_vm::{Config, Engine, Module};
 
 /// Run a function once, here, with this terminal's input and output
@@ -90,12 +92,18 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
         Limits { time: args.timeout, memory: args.memory, tmp: args.tmp, ..Limits::default() };
     let flags = Spec { limits, dirs: args.dir.clone(), ..args.guest.layer() };
     let (module, spec) = module(&engine, args, flags)?;
-    let network = (!spec.allowed_hosts.is_empty()).then(Network::start).transpose()?;
+    let needs_network = !spec.allowed_hosts.is_empty()
+        || !spec.allowed_sockets.is_empty()
+        || !spec.stores.is_empty();
+    let network = needs_network.then(Network::start).transpose()?;
+    let client = network.as_ref().map(Network::client);
     let options = RunOptions {
         program: spec.name.is_none().then(|| subject::stem(&args.path)),
         invoke: args.invoke.clone(),
         listen: args.listen.clone(),
-        client: network.as_ref().map(Network::client),
+        client: client.clone().map(|client| client as Arc<dyn HttpClient>),
+        sockets: client.map(|client| client as Arc<dyn SocketProvider>),
+        stores: network.as_ref().map(Network::stores),
     };
     if !module.artifact().bounds().is_safe() {
         output::note("warning: built with --bounds none, the guest is not kept inside its memory");

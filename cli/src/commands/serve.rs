@@ -44,8 +44,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "DIR")]
     allow_dir: Vec<PathBuf>,
 
-    /// Let functions make requests to private networks and this machine, where their `allowed_hosts`
-    /// have the host
+    /// Let functions make requests and open sockets to private networks and this machine, where their
+    /// `allowed_hosts` or `allowed_sockets` have the host
     #[arg(long)]
     allow_private_hosts: bool,
 
@@ -72,6 +72,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     tenants: super::tenants::Tenants,
+
+    #[command(flatten)]
+    stores: super::stores::Stores,
 }
 
 impl Args {
@@ -121,7 +124,10 @@ pub(crate) fn run(args: &Args, log: Option<&log::Guard>) -> Result<u8, Failure> 
     wfaas_gateway::raise_descriptor_limit().context("cannot raise the limit of open files")?;
     let runtime = wfaas_gateway::runtime(&config).context("cannot start the runtime")?;
     let client = NetworkClient::new(runtime.handle().clone(), args.allow_private_hosts);
-    config.http_client = Some(Arc::new(client));
+    let client = Arc::new(client);
+    config.http_client = Some(client.clone());
+    config.sockets = Some(client);
+    config.stores = Some(args.stores.backend(&config.store_dir, runtime.handle().clone())?);
     runtime.block_on(serve(config, functions))
 }
 

@@ -61,7 +61,8 @@ pub(crate) fn run(args: &Args) -> Result<u8, Failure> {
     let artifact = subject::read_artifact(&args.artifact)?;
     let engine = Engine::new(Config::default())?;
     let (export, time) = (args.init.clone(), Some(args.init_time.0));
-    let init = Init { program: Some(subject::stem(&args.artifact)), export, time, until: None };
+    let program = Some(subject::stem(&args.artifact));
+    let init = Init { program, export, time, ..Init::default() };
     let bytes = snapshot(&engine, &artifact, &args.guest.layer(), &init).map_err(|error| {
         init_failure(error, &format!("make a snapshot of {}", args.artifact.display()))
     })?;

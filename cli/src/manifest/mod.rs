@@ -8,6 +8,8 @@
 //! init = "prepare"                   # the export that prepares the image at build time
 //! # init = { until = "stdin" }       # or the program is captured where it waits
 //! warmup = ["a body", { path = "/x", body = "another" }]    # requests made at build time
+//! uniqueness = "report"              # or "off", or "strict": memory that depends on random bytes or the time
+//! reseed = [["state", 2500], [1024, 8]]    # memory that is random in each instance: symbol or address, bytes
 //! bounds = "guard"                   # how accesses are kept inside the memory; see docs/bounds.md
 //! route = "/img/resize"              # default: "/" and the name
 //!
@@ -42,9 +44,11 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 pub(crate) use values::InitKey;
-use values::{Bounds, Command, FilePath, FilesAt, FilesFrom, WarmUpRequest};
+use values::{
+    Bounds, Command, FilePath, FilesAt, FilesFrom, Reseed, UniquenessWord, WarmUpRequest,
+};
 use wfaas_abi::BoundsStrategy;
-use wfaas_build::WarmUp;
+use wfaas_build::{ReseedRange, Uniqueness, WarmUp};
 use wfaas_function::{Dir, Fields, FunctionName, Key, Spec};
 
 /// The name of the file in a function's folder.
@@ -70,6 +74,10 @@ pub(crate) struct Manifest {
     pub(crate) init: Option<InitKey>,
     /// Requests that are made at build time, to learn what they write to.
     pub(crate) warmup: Vec<WarmUp>,
+    /// What to do about memory of a captured program that is not unique.
+    pub(crate) uniqueness: Option<Uniqueness>,
+    /// Memory of a captured program that is random in each instance.
+    pub(crate) reseed: Vec<ReseedRange>,
     /// How accesses are kept inside the memory.
     pub(crate) bounds: Option<BoundsStrategy>,
     /// Files that the artifact takes along.
@@ -83,13 +91,16 @@ struct File {
     wasm: Option<FilePath>,
     init: Option<InitKey>,
     warmup: Vec<WarmUpRequest>,
+    uniqueness: Option<UniquenessWord>,
+    reseed: Vec<Reseed>,
     bounds: Option<Bounds>,
     files: BTreeMap<FilesFrom, FilesAt>,
     spec: Spec,
 }
 
 /// The keys about building.
-const BUILD_KEYS: [&str; 6] = ["build", "wasm", "init", "warmup", "bounds", "files"];
+const BUILD_KEYS: [&str; 8] =
+    ["build", "wasm", "init", "warmup", "uniqueness", "reseed", "bounds", "files"];
 
 /// All keys.
 const KEYS: [&str; BUILD_KEYS.len() + Spec::KEYS.len()] = {
@@ -129,6 +140,8 @@ impl<'de> Visitor<'de> for FileVisitor {
                 "wasm" => file.wasm = Some(map.next_value()?),
                 "init" => file.init = Some(map.next_value()?),
                 "warmup" => file.warmup = map.next_value()?,
+                "uniqueness" => file.uniqueness = Some(map.next_value()?),
+                "reseed" => file.reseed = map.next_value()?,
                 "bounds" => file.bounds = Some(map.next_value()?),
                 "files" => file.files = map.next_value()?,
                 of_spec => file.spec.read(of_spec, &mut map)?,
@@ -180,6 +193,8 @@ impl Manifest {
             build: file.build.map(|command| command.0),
             init: file.init,
             warmup: file.warmup.into_iter().map(|request| request.0).collect(),
+            uniqueness: file.uniqueness.map(|word| word.0),
+            reseed: file.reseed.into_iter().map(|range| range.0).collect(),
             bounds: file.bounds.map(|bounds| bounds.0),
             files: file.files.into_iter().map(|tree| bundled(folder, tree)).collect(),
         })

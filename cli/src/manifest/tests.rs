@@ -1,15 +1,24 @@
 use super::*;
 use std::time::Duration;
-use wfaas_build::Until;
-use wfaas_function::{Abi, ByteSize, Coding, Dir, Limits, OnDisconnect, Span};
+use wfaas_build::{ReseedAt, Until};
+use wfaas_function::stores::{StoreGrant, StoreName};
+use wfaas_function::{Abi, ByteSize, Carrier, Coding, Dir, Limits, OnDisconnect, Session, Span};
 
 fn parse(text: &str) -> anyhow::Result<Manifest> {
     Manifest::parse(Path::new("/srv/resize"), text)
 }
 
+fn store((name, shared): (&str, bool)) -> (StoreName, StoreGrant) {
+    (StoreName::try_from(name.to_owned()).unwrap(), StoreGrant { shared })
+}
+
 fn warm_up(method: &str, path: &str, query: &str, body: &str) -> WarmUp {
     let [method, path, query, body] = [method, path, query, body].map(str::to_owned);
     WarmUp { method, path, query, body: body.into() }
+}
+
+fn reseed(at: ReseedAt, bytes: u64) -> ReseedRange {
+    ReseedRange { at, bytes }
 }
 
 #[test]
@@ -39,6 +48,8 @@ fn every_key_arrives() {
         abi = "reactor"
         init = "prepare"
         warmup = ["one", { path = "/x", query = "a=b" }, { method = "PUT", body = "two" }]
+        uniqueness = "strict"
+        reseed = [["state", 2500], [1024, 8], ["0x20", 4]]
         bounds = "trap"
         files = { "lib" = "/usr/lib", "../data.bin" = "/data.bin" }
         route = "/img/resize"
@@ -50,10 +61,19 @@ fn every_key_arrives() {
         pass_authorization = true
         export = "resize"
         allowed_hosts = ["*.example"]
+        allowed_sockets = ["tcp://db.example:5432"]
         [env]
         QUALITY = "80"
         [config]
         filter = "sharp"
+        [session]
+        cookie = "sid"
+        max = 50
+        bytes = "64KiB"
+        idle = "1min"
+        [stores]
+        default = {}
+        All = { shared = true }
         [limits]
         memory = "64MiB"
         time = "2s"
@@ -82,6 +102,12 @@ fn every_key_arrives() {
             warm_up("GET", "/x", "a=b", ""),
             warm_up("PUT", "", "", "two"),
         ],
+        uniqueness: Some(Uniqueness::Strict),
+        reseed: vec![
+            reseed(ReseedAt::Symbol("state".into()), 2500),
+            reseed(ReseedAt::Address(1024), 8),
+            reseed(ReseedAt::Address(32), 4),
+        ],
         bounds: Some(BoundsStrategy::Trap),
         files: vec![
             Bundled { host: "/srv/resize/../data.bin".into(), guest: "/data.bin".into() },
@@ -105,11 +131,19 @@ fn every_key_arrives() {
             ],
             config: [("filter".to_owned(), "sharp".to_owned())].into(),
             allowed_hosts: vec!["*.example".into()],
+            allowed_sockets: vec!["tcp://db.example:5432".parse().unwrap()],
+            stores: [("All", true), ("default", false)].map(store).into(),
             content_type: Some("image/png".into()),
             tenant: Some("pictures".parse().unwrap()),
             on_disconnect: Some(OnDisconnect::Finish),
             compress: vec![Coding::Br, Coding::Gzip],
             pass_authorization: Some(true),
+            session: Some(Session {
+                carrier: Carrier::Cookie("sid".to_owned()),
+                max: 50,
+                bytes: ByteSize(65_536),
+                idle: Span(Duration::from_secs(60)),
+            }),
             limits: Limits {
                 memory: Some(ByteSize(67_108_864)),
                 time: Some(Span(Duration::from_secs(2))),
@@ -168,11 +202,19 @@ fn mistakes_name_line_and_key() {
         ),
         ("name = 'a'\nwasm = 'a'\n[env]\nA = 1", &["line 4", "string"]),
         ("name = 'a'\nwasm = 'a'\n[files]\nlib = 'lib'", &["line 4", "\"lib\"", "absolute"]),
+        ("name = 'a'\nwasm = 'a'\n[stores]\n'a/b' = {}", &["stores", "a/b", "letters"]),
+        ("name = 'a'\nwasm = 'a'\n[stores]\na = { all = 1 }", &["stores.a", "`all`", "`shared`"]),
+        (
+            "name = 'a'\nwasm = 'a'\nallowed_sockets = ['db:5432']",
+            &["line 3", "db:5432", "tcp://HOST:PORT"],
+        ),
         ("name = 'a'\nwasm = 'a'\n[[dirs]]\nhost = 'x'", &["dirs", "`guest`"]),
         ("name = 'a'\nwasm = 'a'\n[[dirs]]\nhost = 'x'\nro = true", &["dirs", "`read_only`"]),
         ("name = 'a'\nwasm = 'a'\nwarmup = 'x'", &["line 3", "sequence"]),
         ("name = 'a'\nwasm = 'a'\nwarmup = [3]", &["line 3", "body", "`path`"]),
         ("name = 'a'\nwasm = 'a'\nwarmup = [{ header = 'x' }]", &["line 3", "`method`"]),
+        ("name = 'a'\nwasm = 'a'\nuniqueness = 'some'", &["line 3", "\"report\"", "\"strict\""]),
+        ("name = 'a'\nwasm = 'a'\nreseed = [['a']]", &["line 3", "symbol", "number of bytes"]),
         ("name = '../a'\nwasm = 'a'", &["line 1", "name", "lower-case"]),
         ("name = 'Ä'\nwasm = 'a'", &["line 1", "name"]),
         ("name = ''\nwasm = 'a'", &["line 1", "name"]),

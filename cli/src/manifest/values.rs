@@ -5,7 +5,7 @@
 use serde::Deserialize;
 use std::path::PathBuf;
 use wfaas_abi::BoundsStrategy;
-use wfaas_build::{Until, WarmUp};
+use wfaas_build::{ReseedAt, ReseedRange, Uniqueness, Until, WarmUp};
 
 /// The path of a file, anywhere: whoever writes a `faas.toml` may read with it what they may read
 /// without. Servers get the artifact, and no paths.
@@ -137,6 +137,47 @@ impl TryFrom<InitText> for InitKey {
                 Ok(InitKey::Until(Until::Import { module, name }))
             }
         }
+    }
+}
+
+/// A way to treat memory that is not unique, by its word.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct UniquenessWord(pub(super) Uniqueness);
+
+impl TryFrom<String> for UniquenessWord {
+    type Error = String;
+
+    fn try_from(word: String) -> Result<Self, String> {
+        crate::recipe::parse_uniqueness(&word).map(UniquenessWord)
+    }
+}
+
+/// Memory to reseed: a symbol or an address, and a number of bytes.
+#[derive(Debug, Deserialize)]
+#[serde(from = "ReseedText")]
+pub(super) struct Reseed(pub(super) ReseedRange);
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected an array of a symbol or an address, and a number of bytes")]
+enum ReseedText {
+    Range(ReseedPlace, u64),
+}
+
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a symbol or an address")]
+enum ReseedPlace {
+    Address(u64),
+    Symbol(String),
+}
+
+impl From<ReseedText> for Reseed {
+    fn from(ReseedText::Range(place, bytes): ReseedText) -> Reseed {
+        let at = match place {
+            ReseedPlace::Address(address) => ReseedAt::Address(address),
+            ReseedPlace::Symbol(text) => crate::recipe::reseed_at(&text),
+        };
+        Reseed(ReseedRange { at, bytes })
     }
 }
 

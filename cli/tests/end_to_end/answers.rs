@@ -1,7 +1,7 @@
 //! Answers with a status and headers of the guest's, and bodies larger than memory, through the real
 //! binary.
 
-use super::support::{PATIENCE, Server, copy_example, scratch};
+use super::support::{PATIENCE, Server, copy_example, scratch, wait_until, write};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -32,6 +32,35 @@ fn a_cgi_program_answers_with_status_and_headers() {
     let posted = server.request("POST", "/cgi", &[("expect", "100-continue")], b"abc");
     // What comes before the answer is `100 Continue`.
     assert!(posted.text().ends_with("\r\n\r\n616263"), "{}", posted.text());
+}
+
+#[test]
+fn headers_about_the_connection_are_dropped_with_one_line_in_the_log() {
+    let folder = scratch();
+    let program = r#"(module
+        (import "wasi_snapshot_preview1" "fd_write"
+            (func $write (param i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (data (i32.const 0) "\10\00\00\00\43\00\00\00")
+        (data (i32.const 16)
+            "content-type: a/b\nkeep-alive: 5\nconnection: x-a\nx-a: b\nx-b: c\n\nbody")
+        (func (export "_start")
+            (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
+    write(folder.path(), "hop.wat", program);
+    write(folder.path(), "faas.toml", "name = \"hop\"\nwasm = \"hop.wat\"\nabi = \"cgi\"\n");
+    let server = Server::start(&folder.path().join("store"), &[folder.path().to_str().unwrap()]);
+    let answer = server.get("/hop");
+    assert_eq!((answer.status, answer.text().as_str()), (200, "body"));
+    let found = ["x-b", "x-a", "keep-alive"].map(|name| answer.header(name));
+    assert_eq!(found, [Some("c"), None, None]);
+    let line = "headers of the answer were dropped: ";
+    wait_until("the line is written", || server.log().contains(line));
+    assert_eq!(server.log().matches(line).count(), 1);
+    for name in ["keep-alive", "connection", "x-a"] {
+        let log = server.log();
+        let names = log.split_once(line).unwrap().1.lines().next().unwrap();
+        assert!(names.contains(name), "{names}");
+    }
 }
 
 #[test]

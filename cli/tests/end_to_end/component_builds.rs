@@ -30,7 +30,7 @@ fn inspect_lists_the_interfaces_of_a_component() {
     let source = write(folder.path(), "greeter.wat", GREETER);
     let built = run(&["build", source.to_str().unwrap(), "--json"]).expect(0, &[]).json();
     let artifact = built["artifact"].as_str().unwrap();
-    let note = built["note"].as_str().unwrap();
+    let note = built["notes"][0].as_str().unwrap();
     assert!(note.contains("not supported") && note.contains("test:host/names@1.0.0 (1)"), "{note}");
     let inspected = run(&["inspect", artifact, "--json"]).expect(0, &[]).json();
     let support = |name: &str| {
@@ -71,10 +71,9 @@ fn a_component_that_cannot_be_fused_is_refused_by_name() {
     let folder = scratch();
     let source = write(
         folder.path(),
-        "two.wat",
-        "(component (core module $m (memory 1)) (core instance (instantiate $m))
-            (core instance (instantiate $m)))",
+        "wide.wat",
+        "(component (core module $m (memory i64 1)) (core instance (instantiate $m)))",
     );
     run(&["build", source.to_str().unwrap()])
-        .expect(1, &["components with several memories are not supported"]);
+        .expect(1, &["components with a 64-bit memory are not supported"]);
 }

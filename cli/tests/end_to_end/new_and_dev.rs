@@ -14,7 +14,7 @@ fn dev(path: &Path) -> Server {
 #[test]
 fn templates_are_functions() {
     let folder = scratch();
-    for template in ["rust", "c", "cgi", "wat"] {
+    for template in ["rust", "c", "cgi", "component", "wat"] {
         let function = folder.path().join(format!("my-{template}"));
         let path = function.to_str().unwrap();
         let made = run(&["new", path, "--template", template]).expect(0, &[]);

@@ -55,6 +55,8 @@ const ACTION: &str = r##"
         } else if does("panic") {
             println!("before the panic");
             panic!("asked for");
+        } else if does("file") {
+            println!("{}", std::fs::read_to_string(var("FILE")).unwrap());
         } else if does("wait") {
             std::thread::sleep(std::time::Duration::from_secs(1000));
         } else {
@@ -414,4 +416,39 @@ fn an_executor_has_many_containers() {
     assert_eq!(wow(&one, "destroy", json!({})).0, 200);
     assert_eq!(wow(&other, "run", json!({ "value": { "Ok": [] } })).0, 200);
     assert_eq!(wow(&one, "init", init_payload(BUFFERED, false)).0, 200, "it may come again");
+}
+
+/// The directory of an action's annotations is there under the name that it has on the host, if the server allows
+/// it.
+#[test]
+fn an_executors_action_has_its_directory() {
+    let folder = scratch();
+    let dir = folder.path().canonicalize().unwrap();
+    std::fs::write(dir.join("in.json"), r#"{"from": "the file"}"#).unwrap();
+    let mut init = init_payload(&STANDARD.encode(action()), true);
+    init["value"]["env"] = json!({ "FILE": dir.join("in.json") });
+    init["value"]["annotations"] = json!({ "dir": dir, "net_access": false });
+    let (status, answer) = post(&container(&[]), "/one/init", &init);
+    assert_eq!(status, 502);
+    assert!(answer["error"].as_str().unwrap().contains("dirs"), "{answer}");
+    let server = container(&["--allow-dir", dir.to_str().unwrap()]);
+    assert_eq!(post(&server, "/one/init", &init).0, 200);
+    let (status, answer) = post(&server, "/one/run", &json!({ "value": { "do": "file" } }));
+    assert_eq!((status, &answer["result"]), (200, &json!({ "from": "the file" })), "{answer}");
+    init["value"]["annotations"] = json!({ "dir": 7 });
+    assert_eq!(post(&server, "/two/init", &init).0, 502);
+    init["value"]["annotations"] = json!([{ "key": "dir", "value": 7 }]);
+    assert_eq!(post(&server, "/three/init", &init).0, 200, "those of OpenWhisk are not of use");
+}
+
+/// An executor's request by `net_access` is one that it only pretends to send.
+#[test]
+fn the_import_of_an_executors_network_is_refused_by_name() {
+    let wat = r#"(module (import "http" "get" (func (result i32)))
+        (memory (export "memory") 1) (func (export "_start")))"#;
+    let mut init = init_payload(wat, false);
+    init["value"]["annotations"] = json!({ "net_access": true });
+    let (status, answer) = post(&container(&[]), "/one/init", &init);
+    assert_eq!(status, 502);
+    assert!(answer["error"].as_str().unwrap().contains("\"http\" \"get\""), "{answer}");
 }

@@ -5,6 +5,7 @@ use super::support::{
 };
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use wfaas_function::stores::{StoreGrant, StoreName};
 use wfaas_function::{Abi, ByteSize, Coding, Dir, Limits, OnDisconnect, Span, Spec};
 
 /// A module of these functions, which may call `$gather`: it puts arguments and variables to 4096,
@@ -172,11 +173,16 @@ fn whole_spec() -> Spec {
         }],
         config: [("a b".to_owned(), "\"".to_owned())].into(),
         allowed_hosts: vec!["*.example".into()],
+        allowed_sockets: vec!["tcp://db.example:5432".parse().unwrap()],
+        stores: [(StoreName::try_from("All".to_owned()).unwrap(), StoreGrant { shared: true })]
+            .into(),
         content_type: Some("text/html; charset=utf-8".into()),
         compress: vec![Coding::Gzip, Coding::Br],
         pass_authorization: Some(true),
         tenant: Some("default".parse().unwrap()),
         on_disconnect: Some(OnDisconnect::Finish),
+        // Refused for a command, as this one is: `gateway/tests/sessions.rs` has it.
+        session: None,
         limits: Limits {
             memory: Some(ByteSize(3 << 20)),
             time: Some(Span(Duration::from_millis(7001))),
