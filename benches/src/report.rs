@@ -40,6 +40,12 @@ impl Row {
         }
     }
 
+    /// Times of an operation that only we have.
+    pub(crate) fn alone(name: &str, ours: &[f64]) -> Row {
+        let nobody = vec![f64::NAN; ours.len()];
+        Row { ratio: f64::NAN, ..Row::new(name, ours, &nobody) }
+    }
+
     /// The same, with the release and tuning of the peer.
     pub(crate) fn with_peer(self, name: &str) -> Row {
         Row { peer: Some(name.to_owned()), ..self }
@@ -49,8 +55,7 @@ impl Row {
 /// Measures an operation that only we have.
 pub(crate) fn measure_alone<'a>(name: &str, rounds: usize, ours: Side<'a>) -> anyhow::Result<Row> {
     let times = interleave(rounds, SHORT, &mut [ours])?;
-    let nobody = vec![f64::NAN; times[0].len()];
-    Ok(Row { ratio: f64::NAN, ..Row::new(name, &times[0], &nobody) })
+    Ok(Row::alone(name, &times[0]))
 }
 
 /// Measures two sides (and the second without tuning, if given), interleaved.

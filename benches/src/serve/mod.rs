@@ -4,6 +4,8 @@
 //! second one. In a round each gets requests for a while, one after the other, so that a disturbance
 //! of the machine disturbs all of them; a ratio is the median over the rounds of ours / plain.
 
+mod component;
+pub(crate) mod components;
 mod guest;
 mod instructions;
 mod load;
@@ -16,6 +18,7 @@ pub(crate) use server::{Side, child};
 use crate::machine::{pin, processors};
 use crate::timing::{median_ratio, percentile};
 use anyhow::ensure;
+use instructions::Counting;
 use load::{Load, Sample};
 use serde::Serialize;
 use server::Server;
@@ -68,6 +71,9 @@ const OURS: [(Side, Side, &str); 3] = [
     (Side::Logged, Side::Plain, "_log"),
 ];
 
+/// The same of those that run under valgrind.
+const COUNTED: [(Side, Side, &str); 2] = [OURS[2], OURS[0]];
+
 const SIDES: [Side; 4] = [Side::Plain, Side::Ours, Side::Wasmtime, Side::Logged];
 
 /// A number of both sides: requests a second (`rps`), microseconds of processor time for one
@@ -98,7 +104,8 @@ impl Setup {
 /// Measures all rows.
 pub(crate) fn run(arguments: &Arguments, rounds: usize) -> anyhow::Result<Vec<Row>> {
     if arguments.instructions {
-        return instructions::rows(&arguments.only, arguments.profiles.as_deref());
+        let (only, profiles) = (arguments.only.as_str(), arguments.profiles.as_deref());
+        return Counting { sides: &COUNTED, only, profiles, component: None }.rows();
     }
     ensure!(processors() > 1, "servers and load need a processor each");
     let (rounds, seconds) = if arguments.quick { (3, 0.2) } else { (rounds, arguments.seconds) };

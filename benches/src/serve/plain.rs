@@ -2,27 +2,35 @@
 
 use bytes::Bytes;
 use http_body_util::Full;
+use hyper::body::{Body, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::service::service_fn;
-use hyper::{Request, Response, body::Incoming};
+use hyper::{HeaderMap, Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use std::convert::Infallible;
 use tokio::net::TcpListener;
 
-/// Answers each request with a body that `make` makes.
-pub(super) async fn serve(
+/// An error of a body, as hyper takes it.
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Has each request answered by `answer`.
+pub(super) async fn serve<B, F>(
     listener: std::net::TcpListener,
-    make: impl Fn() -> Bytes + Clone + Send + 'static,
-) -> anyhow::Result<()> {
+    answer: impl Fn(Request<Incoming>) -> F + Clone + Send + 'static,
+) -> anyhow::Result<()>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    F: Future<Output = Response<B>> + Send + 'static,
+{
     let listener = TcpListener::from_std(listener)?;
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        let make = make.clone();
-        let service = service_fn(move |_: Request<Incoming>| {
-            let response = respond(make());
-            async move { Ok::<_, Infallible>(response) }
+        let answer = answer.clone();
+        let service = service_fn(move |request| {
+            let response = answer(request);
+            async move { Ok::<_, Infallible>(response.await) }
         });
         tokio::spawn(async move {
             let builder = Builder::new(TokioExecutor::new());
@@ -31,14 +39,19 @@ pub(super) async fn serve(
     }
 }
 
-/// The headers of a gateway's answer: the same bytes on the wire, but for the value of the id.
-fn respond(body: Bytes) -> Response<Full<Bytes>> {
+/// An answer with a body that is there.
+#[allow(dead_code, reason = "the server of `benches/wasi-http` has another")]
+pub(super) fn respond(body: Bytes) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(body));
-    let headers = response.headers_mut();
+    add_headers(response.headers_mut());
+    response
+}
+
+/// Adds the headers of a gateway's answer: the same bytes on the wire, but for the value of the id.
+pub(super) fn add_headers(headers: &mut HeaderMap) {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
     let name = HeaderName::from_static("x-content-type-options");
     headers.insert(name, HeaderValue::from_static("nosniff"));
     let name = HeaderName::from_static("x-request-id");
     headers.insert(name, HeaderValue::from_static("00000000-00000000"));
-    response
 }

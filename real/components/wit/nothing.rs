@@ -1,0 +1,1 @@
+//! Nothing: the interfaces of the dependency are read.
