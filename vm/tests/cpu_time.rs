@@ -92,7 +92,8 @@ fn a_call_that_can_be_suspended_is_counted_while_a_thread_works_for_it() {
     store.count_cpu_time(true);
     block_on(work.call_async(&mut store, 50)).unwrap();
     let worked = store.cpu_time();
-    assert!(worked >= millis(50), "{worked:?}");
+    // Another clock.
+    assert!(worked >= millis(45), "{worked:?}");
     let start = Instant::now();
     block_on(wait.call_async(&mut store, 50)).unwrap();
     assert!(store.cpu_time() - worked <= start.elapsed());
