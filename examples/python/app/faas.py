@@ -6,7 +6,7 @@ import sys
 
 
 class Request:
-    """A request: the variables of CGI, and the body."""
+    """A request: the variables of CGI, names and values as they came, and the body."""
 
     def __init__(self, variables, body):
         self.variables = variables
@@ -14,7 +14,7 @@ class Request:
 
     @property
     def path(self):
-        return self.variables.get("PATH_INFO", "")
+        return self.variables.get(b"PATH_INFO", b"").decode()
 
 
 def _read(count):
@@ -40,16 +40,13 @@ def accept():
     if len(rest) < length + 1:
         rest += _read(length + 1 - len(rest))
     fields = rest[:length].split(b"\0")
-    variables = {
-        name.decode(): value.decode("utf-8", "surrogateescape")
-        for name, value in zip(fields[::2], fields[1::2])
-    }
+    variables = dict(zip(fields[::2], fields[1::2]))
     body = rest[length + 1 :]
-    missing = int(variables["CONTENT_LENGTH"]) - len(body)
+    missing = int(variables[b"CONTENT_LENGTH"]) - len(body)
     if missing > 0:
         body += _read(missing)
-    # What was seeded before the capture would be the same for every request.
-    random.seed(os.urandom(32))
+    # What was seeded before the capture would be the same for every request. A number spares its digest.
+    random.seed(int.from_bytes(os.urandom(16), "little"))
     return Request(variables, body)
 
 
