@@ -22,8 +22,7 @@ pub(crate) struct Deployed {
     pub(crate) payer: Arc<Payer>,
     /// Most bytes of memory that a request may need.
     pub(crate) memory: u64,
-    /// Whether all its answers are sent as they are, to the request that was made, and given up when their client
-    /// leaves.
+    /// Whether all its answers are sent as they are, and given up when their client leaves.
     pub(crate) is_plain: bool,
     pub(crate) content_type: HeaderValue,
     pub(crate) info: FunctionInfo,
@@ -96,8 +95,7 @@ impl Deployed {
     ) -> Deployed {
         let Spec { env, limits, compress, on_disconnect, session, .. } = function.spec();
         let finishes = *on_disconnect == Some(OnDisconnect::Finish);
-        let is_plain =
-            compress.is_empty() && !finishes && session.is_none() && !function.redirects();
+        let is_plain = compress.is_empty() && !finishes && session.is_none();
         let bytes = |size: Option<ByteSize>| size.map_or(u64::MAX, |size| size.0);
         let info = FunctionInfo {
             name,

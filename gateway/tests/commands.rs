@@ -279,6 +279,28 @@ fn a_local_redirect_is_answered_by_the_function_of_its_path() {
     assert_eq!((answer.status, answer.header("location")), (303, Some("/text")));
 }
 
+/// Only the first request of a connection looks for the program; the others know it.
+#[test]
+fn local_redirects_of_a_program_that_is_known_are_answered_too() {
+    let (server, _dir) = redirecting();
+    for (path, status, body) in [
+        ("/to-text", "200 OK", "in its place"),
+        ("/hop-8", "200 OK", "end"),
+        ("/hop-9", "502 Bad Gateway", "local redirects"),
+        ("/to-theirs", "502 Bad Gateway", "of its tenant"),
+        ("/to-client", "303 See Other", "location: /text"),
+    ] {
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        let last = head("POST", path, &[], 2);
+        let others = last.replace("connection: close\r\n", "");
+        stream.write_all(format!("{others}ab{others}ab{last}ab").as_bytes()).unwrap();
+        let mut answers = String::new();
+        stream.read_to_string(&mut answers).unwrap();
+        assert_eq!(answers.matches(&format!("HTTP/1.1 {status}\r\n")).count(), 3, "{answers}");
+        assert_eq!(answers.matches(body).count(), 3, "{answers}");
+    }
+}
+
 #[test]
 fn local_redirects_lead_to_functions_only_and_end() {
     let (server, _dir) = redirecting();

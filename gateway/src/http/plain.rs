@@ -8,6 +8,7 @@ use super::id::RequestId;
 use super::invoke::{self, Form};
 use super::known::Target;
 use super::peer::{Caller, Peer, head_bytes};
+use super::redirect;
 use super::replying::{self, First};
 use super::{Incoming, Record};
 use crate::boxed::boxed;
@@ -19,6 +20,7 @@ use crate::server::Shared;
 use hyper::body::Body as _;
 use hyper::{Method, Version};
 use std::sync::Arc;
+use std::time::Instant;
 use wfaas_function::{Body, Exchange, PlainHead, Replies, Request};
 
 /// A plain request, in bytes that were checked.
@@ -42,6 +44,8 @@ pub(crate) struct Begun<'a> {
     id: RequestId,
     record: Option<Box<Record>>,
     form: Form,
+    /// The head, if the answer may be a local redirect: then the request is made again.
+    again: Option<PlainHead>,
 }
 
 /// A plain request's form of answer: it is not about the head alone, gets no content coding, and has no `TE`.
@@ -59,7 +63,9 @@ pub(crate) fn begin<'a>(
     let path = head.target().get(..path)?;
     let admitted = Admitted::of(shared, peer, http, path, memory, body)?;
     let record = Record::begin_plain(head, path);
-    Some(admitted.begin(Request::of_plain(head.clone(), Body::complete(body)), record, FORM))
+    let again = admitted.target.deployed.function.redirects().then(|| head.clone());
+    let request = Request::of_plain(head.clone(), Body::complete(body));
+    Some(Begun { again, ..admitted.begin(request, record, FORM) })
 }
 
 /// The same of a request in types, if it is of HTTP/2 and has no body.
@@ -79,7 +85,9 @@ pub(crate) fn begin_typed<'a>(
     let (head, body) = request.into_parts();
     let admit = |()| {
         let path = head.uri.path().as_bytes();
-        Admitted::of(shared, peer, http, path, head_bytes(&head), &[])
+        let admitted = Admitted::of(shared, peer, http, path, head_bytes(&head), &[]);
+        // Whoever redirects needs the head again.
+        admitted.filter(|admitted| !admitted.target.deployed.function.redirects())
     };
     let Some(admitted) = super::check(peer, http, &head).ok().and_then(admit) else {
         return Err(hyper::Request::from_parts(head, body));
@@ -130,19 +138,21 @@ impl<'a> Admitted<'a> {
         exchange.route_bytes = target.route_bytes;
         exchange.deadline = clock::now().checked_add(target.deployed.function.time_limit());
         (exchange.client, exchange.server) = (Some(caller.address), Some(shared.address));
-        Begun { shared, caller, target, place, lease, exchange, id, record, form }
+        let again = None;
+        Begun { shared, caller, target, place, lease, exchange, id, record, form, again }
     }
 }
 
 impl<'a> Begun<'a> {
     /// Runs the guest.
     pub(crate) fn answer(self) -> impl Future<Output = BoxResponse> + Send + use<'a> {
-        let Begun { shared, caller, target, place, lease, exchange, id, record, form } = self;
+        let Begun { shared, caller, target, place, lease, exchange, id, record, form, again } =
+            self;
         // A block has what it is given once, where an async function has its arguments twice.
         async move {
-            let deployed = &target.deployed;
+            let (deployed, deadline) = (&target.deployed, exchange.deadline);
             let first = if deployed.function.replies() == Replies::Never {
-                let terms = Terms { payer: &deployed.payer, place, deadline: exchange.deadline };
+                let terms = Terms { payer: &deployed.payer, place, deadline };
                 let guest = boxed(|| invoke::guest(deployed.clone(), exchange, lease));
                 let outcome = shared.scheduler.run(terms, guest).await;
                 First::Outcome(outcome.map_err(|why| invoke::unfinished(deployed, why)))
@@ -150,11 +160,16 @@ impl<'a> Begun<'a> {
                 replying::plain(shared, deployed, place, exchange, lease, form).await
             };
             let mut response = match first {
-                First::Outcome(Ok(Ok(Some(mut response)))) => {
+                First::Outcome(Ok(Ok(Some(mut response))))
+                    if redirect::target(response.extensions()).is_none() =>
+                {
                     invoke::complete_head(&mut response, shared, deployed, form);
                     response
                 }
-                first => Box::pin(seldom(shared, &caller, &target, first, form, id.as_str())).await,
+                first => {
+                    let asked = Rest { form, again, deadline, id: id.as_str() };
+                    Box::pin(seldom(shared, &caller, &target, first, asked)).await
+                }
             };
             response.body_mut().added.id = Some(id);
             if let Some(record) = record {
@@ -165,22 +180,36 @@ impl<'a> Begun<'a> {
     }
 }
 
+/// The parts of a request that its unusual answer needs.
+struct Rest<'a> {
+    form: Form,
+    again: Option<PlainHead>,
+    deadline: Option<Instant>,
+    id: &'a str,
+}
+
 /// The response to a guest that did not do as usual.
 async fn seldom(
     shared: &Arc<Shared>,
     caller: &Caller<'_>,
     target: &Target,
     first: First,
-    form: Form,
-    id: &str,
+    rest: Rest<'_>,
 ) -> BoxResponse {
-    let response = match first {
+    let Rest { form, again, deadline, id } = rest;
+    let mut response = match first {
         First::Outcome(Ok(outcome)) => {
             invoke::respond(shared, caller, &target.deployed, outcome, form, id).await
         }
         First::Outcome(Err(problem)) => Err(problem),
         First::Begun(begun) => replying::send(shared, caller, target, begun, form, id).await,
     };
+    let path = response.as_ref().ok().and_then(|it| redirect::target(it.extensions()).cloned());
+    if let (Some(path), Some(head)) = (path, again) {
+        drop(response); // and the lease of the request's bytes
+        let again = redirect::again(&head.parts(), &target.deployed.info.tenant, deadline);
+        response = redirect::follow(shared, caller, again, path, id).await;
+    }
     match response {
         Ok(response) => response,
         Err(problem) => {
