@@ -86,7 +86,7 @@ pub use spec::{
     TenantNameError,
 };
 pub use state::State;
-pub use target::{Background, LongReset};
+pub use target::{Background, LongReset, Reset};
 pub use trailers::{TrailerNames, Trailers};
 pub use trees::{trees, trees_at_init};
 pub use wfaas_wasi::files::BlockingPool;

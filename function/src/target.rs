@@ -5,7 +5,7 @@ use crate::exchange::{Body, Exchange};
 use crate::invoke::InvokeError;
 use crate::state::State;
 use http::Response;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use wfaas_vm::{
     Error, Faaslet, Func, Instance, Memory, PoolCellsFunc, PoolMemory, Store, TypedFunc, Val,
 };
@@ -46,15 +46,26 @@ pub(crate) struct FaasletTarget<'a> {
     background: Option<&'a Background>,
 }
 
-/// Takes resets that take long, and does them where they hold up nobody.
-pub type Background = Box<dyn Fn(LongReset) + Send + Sync>;
+/// Takes resets that would hold up an answer, and does them where they hold up nobody.
+pub type Background = Box<dyn Fn(Reset) + Send + Sync>;
+
+/// The reset of a guest that has ended.
+pub enum Reset {
+    /// Takes as long as its slot's pages take to be copied back. Dropping it does it.
+    Short(Box<dyn Send>),
+    /// May take long.
+    Long(LongReset),
+}
+
+/// The shortest reset that is left to do behind the answer: to leave it costs a microsecond.
+const WORTH_LEAVING: Duration = Duration::from_micros(10);
 
 /// A reset that takes long. A call does a part of it, some 200 µs; `false` if nothing is left but what dropping
 /// it does.
 pub type LongReset = Box<dyn FnMut() -> bool + Send>;
 
 impl<'a> FaasletTarget<'a> {
-    /// A faaslet of a pool. If its reset will take long it is done in the `background`.
+    /// A faaslet of a pool. If its reset takes a while it is done in the `background`.
     pub(crate) fn new(
         faaslet: Faaslet<'a, State>,
         exports: &'a PoolExports,
@@ -159,7 +170,10 @@ impl Drop for FaasletTarget<'_> {
         match self.background {
             Some(background) if faaslet.reset_is_long() => {
                 let mut reset = faaslet.end();
-                background(Box::new(move || reset.step()));
+                background(Reset::Long(Box::new(move || reset.step())));
+            }
+            Some(background) if faaslet.least_reset_time() >= WORTH_LEAVING => {
+                background(Reset::Short(Box::new(faaslet.end())));
             }
             _ => drop(faaslet),
         }

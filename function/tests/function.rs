@@ -8,7 +8,9 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 use wfaas_function::protocols::reactor::{BadAnswer, NoRoom};
-use wfaas_function::{Abi, Body, ByteSize, Exchange, Function, FunctionError, InvokeError, Span};
+use wfaas_function::{
+    Abi, Body, ByteSize, Exchange, Function, FunctionError, InvokeError, Reset, Span,
+};
 use wfaas_vm::Module;
 
 /// A reactor that answers its body, reversed, and counts its requests in a global and in memory.
@@ -315,6 +317,44 @@ fn a_stream_that_a_request_closed_is_open_for_the_next() {
     }
 }
 
+fn handle_async(function: &Function, body: &str) {
+    let mut handled = pin!(function.handle_async(Exchange::with_body(body)));
+    let mut context = Context::from_waker(Waker::noop());
+    while handled.as_mut().poll(&mut context).map(Result::unwrap).is_pending() {}
+}
+
+/// What is left is known from the slots, which learn the pages of requests that repeat themselves.
+#[test]
+fn resets_of_many_pages_are_left_to_the_background() {
+    // Writes to a page of 4 KiB for each byte of the body.
+    let wat = r#"(module (memory (export "memory") 16)
+      (func (export "faas_alloc") (param i32) (result i32) (i32.const 1024))
+      (func (export "faas_handle") (param i32 i32) (result i64)
+        (loop $next
+          (if (local.get 1) (then
+            (i32.store8 (i32.shl (local.get 1) (i32.const 12)) (i32.const 1))
+            (local.set 1 (i32.sub (local.get 1) (i32.const 1)))
+            (br $next))))
+        (i64.const 0)))"#;
+    let left = |pages: usize| {
+        let (mut function, left) = (function(wat, spec()), Arc::new(Mutex::new(Vec::new())));
+        let background = left.clone();
+        function.set_background(Box::new(move |work| background.lock().unwrap().push(work)));
+        for _ in 0..8 {
+            left.lock().unwrap().clear();
+            handle_async(&function, &"x".repeat(pages));
+        }
+        let last = std::mem::take(&mut *left.lock().unwrap());
+        assert!(last.iter().all(|reset| matches!(reset, Reset::Short(_))));
+        assert_eq!(function.pool().has_idle(), last.is_empty());
+        let count = last.len();
+        drop(last);
+        assert!(function.pool().has_idle(), "it is back in the pool");
+        count
+    };
+    assert_eq!((left(4), left(200)), (0, 1));
+}
+
 #[test]
 fn long_resets_are_left_to_the_background() {
     // 64 MiB, of which a request writes to all or to nothing.
@@ -328,14 +368,12 @@ fn long_resets_are_left_to_the_background() {
     let background = left.clone();
     function.set_background(Box::new(move |work| background.lock().unwrap().push(work)));
     let handle = |body: &str| {
-        let mut handled = pin!(function.handle_async(Exchange::with_body(body)));
-        let mut context = Context::from_waker(Waker::noop());
-        while handled.as_mut().poll(&mut context).map(Result::unwrap).is_pending() {}
+        handle_async(&function, body);
         left.lock().unwrap().len()
     };
     assert_eq!(handle(""), 0, "nothing was written to");
     assert_eq!(handle("x"), 1);
-    let mut reset = left.lock().unwrap().pop().unwrap();
+    let Some(Reset::Long(mut reset)) = left.lock().unwrap().pop() else { panic!("it is long") };
     while reset() {}
     assert!(!function.pool().has_idle(), "it is not done yet");
     drop(reset);

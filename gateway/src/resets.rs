@@ -1,6 +1,8 @@
-//! Long resets: nobody waits for the pages of a guest to be given back. They are given back piece by piece, in turns
-//! of its function as if the guest went on; what is left then is done by a thread that may be blocked. A thread
-//! for whole resets takes a processor from the server's own, for as long as a reset takes.
+//! Resets behind the answer: nobody waits for the pages of a guest to be copied or given back. A short reset is done in a
+//! turn of its function as soon as the task of the connection has sent the answer: it is the next task of the
+//! thread. Pages of a long one are given back piece by piece, in turns as if the guest went on; what is left then is
+//! done by a thread that may be blocked. A thread for whole resets takes a processor from the server's own, for as
+//! long as a reset takes.
 
 use crate::scheduler::{Payer, Scheduler};
 use std::future::poll_fn;
@@ -9,17 +11,17 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use wfaas_function::{Background, LongReset};
+use wfaas_function::{Background, LongReset, Reset};
 use wfaas_vm::thread_processor_time;
 
-/// Most resets of a tenant's guests that are done in turns at the same time. Each has the memory of its guest, which
+/// Most resets of a tenant's guests that are left to do at the same time. Each has the memory of its guest, which
 /// no request has reserved any more; further ones are done at once, in the time of their guests.
 const MOST_OF_TENANT: usize = 16;
 
 /// How long a turn is: less than a guest's slice.
 const TURN: Duration = Duration::from_micros(500);
 
-/// The long resets of one tenant's guests.
+/// The resets of one tenant's guests.
 #[derive(Debug, Clone)]
 pub(crate) struct Pending(Arc<Semaphore>);
 
@@ -39,11 +41,24 @@ pub(crate) fn background(payer: &Arc<Payer>, scheduler: &Arc<Scheduler>) -> Back
         match runtime.zip(place) {
             Some((runtime, place)) => {
                 let (payer, scheduler) = (payer.clone(), scheduler.clone());
-                drop(runtime.spawn(in_turns(reset, place, payer, scheduler)));
+                drop(match reset {
+                    Reset::Short(reset) => runtime.spawn(in_a_turn(reset, place, payer, scheduler)),
+                    Reset::Long(reset) => runtime.spawn(in_turns(reset, place, payer, scheduler)),
+                });
             }
             None => drop(reset),
         }
     })
+}
+
+async fn in_a_turn(
+    reset: Box<dyn Send>,
+    place: OwnedSemaphorePermit,
+    payer: Arc<Payer>,
+    scheduler: Arc<Scheduler>,
+) {
+    // After a panic, too, the faaslet is reset, or dropped.
+    let _ = scheduler.work(&payer, async move { drop((reset, place)) }).await;
 }
 
 /// Does pieces until the turn is over; whether there is more to do.
@@ -126,7 +141,7 @@ mod tests {
         let here = current().id();
         runtime.block_on(async {
             let mut pieces = Told(sender, 0);
-            background(Box::new(move || pieces.piece()));
+            background(Reset::Long(Box::new(move || pieces.piece())));
             assert!(told.try_recv().is_err(), "whoever ends a guest waits for nothing");
             // Others have turns between pieces.
             for number in 1..=3 {
@@ -143,10 +158,26 @@ mod tests {
     }
 
     #[test]
+    fn a_short_reset_is_done_in_a_turn_behind_the_task_that_left_it() {
+        let (payer, scheduler) = (payer(), Scheduler::new(1));
+        let (sender, told) = channel();
+        let background = background(&payer, &scheduler);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(async {
+            background(Reset::Short(Box::new(Told(sender, 0))));
+            assert!(told.try_recv().is_err(), "the answer comes first");
+            tokio::task::yield_now().await;
+            assert_eq!(told.try_recv(), Ok((0, current().id())));
+        });
+        assert!(payer.usage().processor > 0, "its function is charged");
+        assert_eq!(payer.tenant.resets.0.available_permits(), MOST_OF_TENANT);
+    }
+
+    #[test]
     fn a_reset_outside_of_a_runtime_is_done_at_once() {
         let (sender, told) = channel();
         let mut pieces = Told(sender, 0);
-        background(&payer(), &Scheduler::new(1))(Box::new(move || pieces.piece()));
+        background(&payer(), &Scheduler::new(1))(Reset::Long(Box::new(move || pieces.piece())));
         assert_eq!(told.try_recv(), Ok((0, current().id())));
     }
 
@@ -158,7 +189,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let begin = || {
             let mut pieces = Told(sender.clone(), 0);
-            background(Box::new(move || pieces.piece()));
+            background(Reset::Long(Box::new(move || pieces.piece())));
         };
         runtime.block_on(async {
             (0..MOST_OF_TENANT).for_each(|_| begin());

@@ -319,6 +319,12 @@ impl<'pool, T: Default + Send + 'static> Faaslet<'pool, T> {
         store.is_some_and(|store| store.0.inner.reset_time() > LONG)
     }
 
+    /// Time that the reset takes at least, whatever the guest did: for the pages that its slots have learned and
+    /// copy back.
+    pub fn least_reset_time(&self) -> Duration {
+        self.store.as_ref().map_or(Duration::ZERO, |store| store.0.inner.least_reset_time())
+    }
+
     /// Ends the faaslet and drops its data; its reset is left to do.
     pub fn end(mut self) -> PendingReset<T> {
         *self.store().data_mut() = T::default();

@@ -142,6 +142,11 @@ impl StoreInner {
         Duration::from_nanos(self.objects.reset_nanos(written))
     }
 
+    /// Time that a reset takes at least: of pages that are copied back whoever wrote to them.
+    pub(crate) fn least_reset_time(&self) -> Duration {
+        Duration::from_nanos(self.objects.reset_nanos(0))
+    }
+
     /// Brings the store back to the moment when its objects were [kept](Objects::keep_present);
     /// whether that was possible. If not, it must not be used again. Every field has its line here, so that
     /// a new one does not compile until somebody has decided about it.
