@@ -155,3 +155,48 @@ fn a_program_that_waits_elsewhere_leaves_the_state_as_it_was() {
     assert_eq!(ask(&server, Some(&id), "9").status, 502, "a request that is read and not answered");
     assert_eq!(server.stop(), Some(0));
 }
+
+/// An ActionLoop program with a sum in a local: each line adds a digit.
+const ACTION: &str = r#"(module
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "\00\04\00\00\00\10\00\00")
+  (data (i32.const 16) "\40\00\00\00\0c\00\00\00")
+  (data (i32.const 64) "{\"sum\":\"A\"}\n")
+  (func (export "_start") (local $sum i32)
+    (loop $next
+      (drop (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)))
+      ;; {"value":{"add":D}}
+      (local.set $sum (i32.add (local.get $sum)
+        (i32.sub (i32.load8_u (i32.const 1040)) (i32.const 48))))
+      (i32.store8 (i32.const 72) (i32.add (i32.const 65) (local.get $sum)))
+      (drop (call $write (i32.const 3) (i32.const 16) (i32.const 1) (i32.const 8)))
+      (br $next))))"#;
+
+#[test]
+fn a_session_of_an_action_goes_on_with_its_next_line() {
+    let folder_of_test = scratch();
+    let source = folder_of_test.path();
+    write(source, "action.wat", ACTION);
+    let settings = r#"name = "sums"
+wasm = "action.wat"
+abi = "actionloop"
+init = { until = "stdin" }
+warmup = [{ body = '{"add":1}' }]
+session = { header = "x-session" }
+"#;
+    write(source, "faas.toml", settings);
+    let server = Server::start(&source.join("store"), &[source]);
+    let first = ask(&server, None, r#"{"add":2}"#);
+    assert_eq!((first.status, first.text().as_str()), (200, r#"{"sum":"D"}"#), "{}", server.log());
+    let id = first.header("x-session").expect("an id");
+    for (body, expected) in [(r#"{"add":3}"#, r#"{"sum":"G"}"#), (r#"{"add":9}"#, r#"{"sum":"P"}"#)]
+    {
+        assert_eq!(ask(&server, Some(id), body).text(), expected, "{body}");
+    }
+    assert_eq!(ask(&server, None, r#"{"add":0}"#).text(), r#"{"sum":"B"}"#, "another session");
+    assert_eq!(ask(&server, Some(id), "[]").status, 400, "no line of an action");
+    assert_eq!(ask(&server, Some(id), r#"{"add":1}"#).text(), r#"{"sum":"Q"}"#);
+    assert_eq!(server.stop(), Some(0));
+}
