@@ -122,7 +122,7 @@ fn a_deadline_ends_a_guest_that_loops_after_it_was_resumed_elsewhere() {
     let instance = linker.instantiate(&mut store, &module(&engine, wat)).unwrap();
     let endless = instance.get_typed_func::<(), ()>(&mut store, "loop").unwrap();
     for _ in 0..3 {
-        store.set_deadline(Some(Instant::now() + Duration::from_millis(200)));
+        store.set_deadline(Some(Instant::now() + Duration::from_millis(500)));
         let mut call = Box::pin(endless.call_async(&mut store, ()));
         assert!(poll(call.as_mut()).is_pending());
         let error = std::thread::scope(|scope| {
