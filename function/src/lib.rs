@@ -45,6 +45,7 @@ mod id;
 mod invoke;
 mod numbers;
 mod outgoing;
+mod parking;
 mod program;
 mod protocol;
 pub mod protocols;
@@ -71,6 +72,7 @@ pub use id::ExchangeId;
 pub use invoke::{GuestFault, InvokeError};
 pub use numbers::{ArgumentError, ShowValue};
 pub use outgoing::{HttpClient, MAX_REQUESTS, Outgoing, OutgoingError, Sending, Timeouts};
+pub use parking::Parking;
 pub use program::{Ran, Stdio, Usage};
 pub use protocol::{
     AbiError, About, Conversation, Finish, Next, Opening, Outcome, Protocol, Protocols, Ready,
@@ -91,4 +93,5 @@ pub use trailers::{TrailerNames, Trailers};
 pub use trees::{trees, trees_at_init};
 pub use wfaas_wasi::files::BlockingPool;
 pub use wfaas_wasi::preview1::Support;
+pub use wfaas_wasi::preview3::Waited;
 pub use wfaas_wasi::{ByteStream, LogEvent};
