@@ -395,8 +395,8 @@ impl Function {
         exchange: impl Into<Box<Exchange>>,
     ) -> impl Future<Output = Result<Response<Body>, InvokeError>> + Send {
         // The future is moved, and with it all that it holds by value.
-        let answering = self.answer_async(exchange.into());
-        async move { Ok(answering.await?.answer) }
+        let exchange = exchange.into();
+        async move { Ok(self.answer_async(exchange).await?.answer) }
     }
 
     /// As [`Function::handle_async`]; the exchange comes back, with its [answer](Exchange::answer). Nothing

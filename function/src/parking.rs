@@ -3,10 +3,11 @@
 //! and the futures that it waits for.
 //!
 //! ```text
-//!            long, and due                 a future of the host's wakes it
-//!   waits ─────────────────→ is parked ────────────────────────→ takes a slot, and waits on or goes on
-//!     ↑   ├─ not yet due ──┐    │ its client leaves
-//!     └───┴─ refused       │    └───────────────────→ (gone)
+//!           long             a future of the host's wakes it
+//!   waits ───────→ is parked ──────────────────────────────→ takes a slot, and waits on or goes on
+//!     ↑     │         │ its client leaves
+//!     └─────┘         └──────────────────→ (gone)
+//!      refused
 //! ```
 //!
 //! The embedder decides, by a [`Parking`]. Only what the guest waits for wakes a parked one: its task is polled for
@@ -15,6 +16,7 @@
 use crate::invoke::InvokeError;
 use crate::state::State;
 use crate::target::FaasletTarget;
+use crate::waiting::turns;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,11 +28,8 @@ use wfaas_wasi::sleep_until;
 
 /// Whether and when guests of a function are parked, and the account of their deltas. Must not block.
 pub trait Parking: fmt::Debug + Send + Sync {
-    /// How long a guest that begins to wait keeps its slot, before it is asked for it. It may be asked later, too.
+    /// How long a guest that begins to wait keeps its slot.
     fn patience(&self) -> Duration;
-
-    /// Whether a guest that has waited for so long is to give its slot back.
-    fn is_due(&self) -> bool;
 
     /// Most bytes that the delta of one guest may have now.
     fn most_bytes(&self) -> u64;
@@ -42,8 +41,8 @@ pub trait Parking: fmt::Debug + Send + Sync {
     fn give_back(&self, bytes: u64);
 }
 
-/// Least time between two questions whether a guest is due.
-const LEAST_PATIENCE: Duration = Duration::from_millis(10);
+/// Least time until a guest that could not be parked is tried again; each further time is twice as long.
+const REFUSED: Duration = Duration::from_secs(10);
 
 /// How long a guest that was woken waits for a slot, and how often it asks for one.
 const SLOT_PATIENCE: Duration = Duration::from_secs(10);
@@ -105,26 +104,27 @@ pub(crate) async fn wait<'a>(
     + Send,
 ) -> Result<(), InvokeError> {
     let parking = target.parking();
-    let mut patience = parking.map(Parking::patience);
+    let (mut patience, mut refused) = (parking.map(Parking::patience), REFUSED);
     loop {
         let waited = poll_fn(|context| poll(target, patience, context)).await?;
         let (Waited::Long, Some(parking)) = (waited, parking) else { return Ok(()) };
-        patience = Some(parking.patience().max(LEAST_PATIENCE));
-        if !parking.is_due() {
-            continue;
-        }
         // Its wakers are the host's futures, so that nothing else wakes it.
         let bell = Arc::new(Bell::default());
         let waker = Waker::from(bell.clone());
         if let Poll::Ready(waited) = poll(target, None, &mut Context::from_waker(&waker)) {
             return waited.map(drop);
         }
-        if target.park(parking) {
+        if bell.has_rung() {
+            // Something is on its way, and others have their turn.
+            turns().await;
+            patience = Some(parking.patience());
+        } else if target.park(parking) {
             // Boxed: guests that are not parked have no memory for it.
             Box::pin(parked(target, &bell)).await?;
+            patience = Some(parking.patience());
         } else {
-            // It would be refused again.
-            patience = None;
+            patience = Some(parking.patience().max(refused));
+            refused = refused.saturating_mul(2);
         }
     }
 }
@@ -157,6 +157,10 @@ struct Ringing {
 impl Bell {
     fn lock(&self) -> MutexGuard<'_, Ringing> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_rung(&self) -> bool {
+        self.lock().has_rung
     }
 
     /// Ready once it has rung.

@@ -47,10 +47,6 @@ impl Parking for Account {
         Duration::ZERO
     }
 
-    fn is_due(&self) -> bool {
-        true
-    }
-
     fn most_bytes(&self) -> u64 {
         self.most_bytes
     }
