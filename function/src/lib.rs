@@ -13,6 +13,7 @@
 //!   embedder's;
 //! * **[`stores`]** keep values of guests for later requests, by a [`StoreBackend`](stores::StoreBackend) of the
 //!   embedder's;
+//! * a **[`Parking`]** of the embedder's says for how long guests that wait without a stack keep their slots;
 //! * a function that is a [program](Function::run_program) can be run to its end with [`Stdio`] of the
 //!   embedder's;
 //! * [`run`] executes a module once, with the streams of the process, by the same protocols.

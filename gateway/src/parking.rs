@@ -22,8 +22,9 @@ use std::time::Duration;
 use wfaas_function::Parking;
 use wfaas_vm::Engine;
 
-/// Most bytes of one delta: copying them takes no longer than anything else that is done in one piece, 200 µs.
-const MOST_OF_ONE: u64 = 2 << 20;
+/// Most bytes of one delta: giving them to another slot takes no longer than anything else that is done in one piece, 200 µs,
+/// whether that slot has had such pages before or not.
+const MOST_OF_ONE: u64 = 512 << 10;
 
 /// The same while slots are not scarce.
 const MOST_OF_SMALL: u64 = 64 << 10;
