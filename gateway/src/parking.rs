@@ -22,8 +22,8 @@ use std::time::Duration;
 use wfaas_function::Parking;
 use wfaas_vm::Engine;
 
-/// Most bytes of one delta: giving them to another slot takes no longer than anything else that is done in one piece, 200 µs,
-/// whether that slot has had such pages before or not.
+/// Most bytes of one delta: giving them to a slot that has had such pages before takes no longer than anything else that is
+/// done in one piece, 200 µs.
 const MOST_OF_ONE: u64 = 512 << 10;
 
 /// The same while slots are not scarce.
