@@ -6,8 +6,10 @@ use crate::child::{self, Who};
 use crate::peer::{Peer, pooling_engine};
 use crate::procfs::{Usage, largest_hole, max_map_count};
 use crate::start::Ours;
+use crate::timing::percentile;
 use crate::workload;
 use anyhow::Context;
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use wfaas_abi::layout::{SLOT_ALIGN, SLOT_BYTES};
 
@@ -25,8 +27,37 @@ pub(crate) struct Density {
     mappings: f64,
     /// Of the whole process, at the end.
     total: Usage,
+    /// From the moment when it is woken to its answer, if that was measured.
+    wake: Option<Wake>,
     /// Why there are not more, if there are fewer than asked for.
     stopped: Option<String>,
+}
+
+/// Microseconds to wake one of them.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Wake {
+    median: f64,
+    p99: f64,
+}
+
+impl Wake {
+    /// Of these microseconds.
+    fn of(micros: &[f64]) -> Wake {
+        Wake { median: percentile(micros, 50), p99: percentile(micros, 99) }
+    }
+}
+
+/// Requests that wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Waiting {
+    /// To a command, each with a stack.
+    Asleep,
+    /// To a service, each by its callback, for a clock.
+    Callback,
+    /// To a service, for their bodies.
+    Body,
+    /// The same, parked.
+    Parked,
 }
 
 /// Measures both sides, each in a process of its own.
@@ -37,29 +68,38 @@ pub(crate) fn run(count: u64) -> anyhow::Result<Vec<Density>> {
         let printed = child::run(&arguments)?;
         serde_json::from_str(&printed).context("what the other process printed")
     };
-    let sleepers = measure(Who::Ours, count.min(MAX_SLEEPERS), &["--asleep"])?;
-    let waiters = measure(Who::Ours, count, &["--by-callback"])?;
-    Ok(vec![measure(Who::Ours, count, &[])?, measure(Who::Peer, count, &[])?, sleepers, waiters])
+    let waiting = |count, which| measure(Who::Ours, count, &["--waiting", which]);
+    Ok(vec![
+        measure(Who::Ours, count, &[])?,
+        measure(Who::Peer, count, &[])?,
+        waiting(count.min(MAX_SLEEPERS), "asleep")?,
+        waiting(count, "callback")?,
+        waiting(count, "body")?,
+        waiting(2 * count, "parked")?,
+    ])
 }
 
 /// Most guests that sleep: each has a stack, which is a mapping of its own.
 const MAX_SLEEPERS: u64 = 10_000;
 
-/// The hidden command for requests that wait, with a stack each or by a callback.
-pub(crate) fn waiting(count: u64, by_callback: bool) -> anyhow::Result<()> {
-    let waiters = match by_callback {
-        true => waiting::by_callback(count)?,
-        false => waiting::asleep(count)?,
+/// The hidden command: measures one side in this process, and prints JSON.
+pub(crate) fn child(who: Who, count: u64, waiting: Option<Waiting>) -> anyhow::Result<()> {
+    let density = match waiting {
+        Some(Waiting::Asleep) => waiting::asleep(count)?,
+        Some(Waiting::Callback) => waiting::by_callback(count)?,
+        Some(Waiting::Body) => waiting::for_bodies(count)?,
+        Some(Waiting::Parked) => waiting::parked(count)?,
+        None => faaslets(who, count)?,
     };
-    println!("{}", serde_json::to_string(&waiters)?);
+    println!("{}", serde_json::to_string(&density)?);
     Ok(())
 }
 
-/// The hidden command: measures one side in this process, and prints JSON.
-pub(crate) fn child(who: Who, count: u64) -> anyhow::Result<()> {
+/// Faaslets that were called once, and are kept.
+fn faaslets(who: Who, count: u64) -> anyhow::Result<Density> {
     let hello = workload::all().swap_remove(0);
     let wasm = wat::parse_str(&hello.wat)?;
-    let density = match who {
+    Ok(match who {
         Who::Nobody => anyhow::bail!("nobody has no faaslets"),
         Who::Ours => {
             let ours = Ours::new(&wasm)?;
@@ -68,6 +108,7 @@ pub(crate) fn child(who: Who, count: u64) -> anyhow::Result<()> {
                 faaslet.call(&ours.run, argument)?;
                 Ok(faaslet)
             })?
+            .0
         }
         Who::Peer => {
             let slots = u32::try_from(count)?;
@@ -75,11 +116,9 @@ pub(crate) fn child(who: Who, count: u64) -> anyhow::Result<()> {
             let engines = (1..=8).rev().map(|eighths| pooling_engine(slots / 8 * eighths));
             let engine = engines.into_iter().find_map(Result::ok);
             let peer = Peer::new(engine.context("no pool of wasmtime's is small enough")?, &wasm)?;
-            fill("wasmtime", count, |argument| Ok(peer.live(argument)?.0))?
+            fill("wasmtime", count, |argument| Ok(peer.live(argument)?.0))?.0
         }
-    };
-    println!("{}", serde_json::to_string(&density)?);
-    Ok(())
+    })
 }
 
 /// Makes `count` instances that stay alive, or as many as there can be.
@@ -87,7 +126,7 @@ fn fill<T>(
     name: &str,
     count: u64,
     mut make: impl FnMut(i32) -> anyhow::Result<T>,
-) -> anyhow::Result<Density> {
+) -> anyhow::Result<(Density, Vec<T>)> {
     let mut live = Vec::with_capacity(count as usize);
     live.push(make(0)?);
     let before = Usage::now()?;
@@ -104,7 +143,7 @@ fn fill<T>(
     let total = Usage::now()?;
     let added = (live.len() - 1).max(1) as f64;
     let each = |number: fn(&Usage) -> u64| (number(&total) as f64 - number(&before) as f64) / added;
-    Ok(Density {
+    let density = Density {
         name: name.to_owned(),
         wanted: count,
         live: live.len() as u64,
@@ -113,8 +152,10 @@ fn fill<T>(
         page_tables_kib: each(|usage| usage.page_tables_kib),
         mappings: each(|usage| usage.mappings),
         total,
+        wake: None,
         stopped,
-    })
+    };
+    Ok((density, live))
 }
 
 /// What there is no more of.
@@ -152,6 +193,13 @@ pub(crate) fn print(rows: &[Density]) {
             row.page_tables_kib,
             row.mappings
         );
+    }
+    for Density { name, live, wake, .. } in rows {
+        if let Some(Wake { median, p99 }) = wake {
+            println!(
+                "{name}: one of {live} answers {median:.1} µs after it is woken (p99 {p99:.1})"
+            );
+        }
     }
     for row in rows {
         if let Some(reason) = &row.stopped {

@@ -139,12 +139,9 @@ enum Command {
         who: Who,
         #[arg(long)]
         count: u64,
-        /// Guests that sleep, of ours.
+        /// Requests that wait, of ours.
         #[arg(long)]
-        asleep: bool,
-        /// Requests that wait by a callback, of ours.
-        #[arg(long)]
-        by_callback: bool,
+        waiting: Option<density::Waiting>,
     },
 }
 
@@ -211,10 +208,7 @@ fn main() -> anyhow::Result<()> {
         Command::Steady { workload, requests } => return steady::run(&workload, requests),
         Command::InterpretOnce { who, file } => return interpreters::once(who, &file),
         Command::FirstResult { who, file } => return load::first_result(who, &file),
-        Command::DensityOf { count, asleep, by_callback, .. } if asleep || by_callback => {
-            return density::waiting(count, by_callback);
-        }
-        Command::DensityOf { who, count, .. } => return density::child(who, count),
+        Command::DensityOf { who, count, waiting } => return density::child(who, count, waiting),
     };
     report::print(&rows);
     json.map_or(Ok(()), |file| report::write_json(&rows, &file))

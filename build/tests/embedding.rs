@@ -115,6 +115,11 @@ fn forks(linker: &Linker<Request>, pool: &Pool<Request>) -> Result<(), Box<dyn E
 
     let often = Pool::from_snapshot(linker, &snapshot)?; // of the same code: `grow` is its function too
     assert_eq!(often.acquire(Request::default())?.call(&grow, 0)?, 2);
+
+    // Nobody calls it for a while: its slot is others' meanwhile.
+    let mut parked = faaslet.park(1 << 20)?;
+    drop(faaslet);
+    assert_eq!(pool.unpark(&mut parked)?.call(&grow, 0)?, 2);
     Ok(())
 }
 

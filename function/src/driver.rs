@@ -2,12 +2,14 @@
 
 use crate::cells::Cells;
 use crate::invoke::InvokeError;
+use crate::parking;
 use crate::protocol::{Conversation, Next, Outcome, Turn};
 use crate::target::{FaasletTarget, Target};
 use crate::waiting::{self, turns};
-use std::future::poll_fn;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use wfaas_vm::{Error, Val};
+use wfaas_wasi::preview3::Waited;
 
 /// The entry point to call, by its place in the lists of a target.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +49,7 @@ impl Course {
         target: &mut dyn Target,
         output_limit: u64,
     ) -> Result<Step, InvokeError> {
-        let mut turn = self.turn(target, output_limit);
+        let mut turn = self.turn(target, output_limit, None);
         let next = conversation.turn(&mut turn)?;
         let cells = turn.cells;
         if matches!(next, Next::Call(_) | Next::Wait) {
@@ -68,15 +70,21 @@ impl Course {
         conversation: &dyn Conversation,
         target: &mut dyn Target,
         output_limit: u64,
+        patience: Option<Duration>,
         context: &mut Context<'_>,
-    ) -> Poll<Result<(), InvokeError>> {
-        conversation.wait(&mut self.turn(target, output_limit), context)
+    ) -> Poll<Result<Waited, InvokeError>> {
+        conversation.wait(&mut self.turn(target, output_limit, patience), context)
     }
 
     /// The exchange as a conversation sees it.
-    fn turn<'a>(&'a mut self, target: &'a mut dyn Target, output_limit: u64) -> Turn<'a> {
+    fn turn<'a>(
+        &'a mut self,
+        target: &'a mut dyn Target,
+        output_limit: u64,
+        patience: Option<Duration>,
+    ) -> Turn<'a> {
         let Course { number, outcome, cells, .. } = *self;
-        Turn { number, outcome, cells, list: &mut self.list, target, output_limit }
+        Turn { number, outcome, cells, list: &mut self.list, target, output_limit, patience }
     }
 
     /// Takes what became of the call.
@@ -106,7 +114,9 @@ pub(crate) fn drive(
             Step::Call(Callee::Cells(index)) => target.call(index, &mut course.cells),
             Step::Call(Callee::List(index)) => target.call_list(index, &mut course.list),
             Step::Wait => {
-                waiting::hold(|context| course.wait(conversation, target, output_limit, context))?;
+                waiting::hold(|context| {
+                    course.wait(conversation, target, output_limit, None, context)
+                })?;
                 Ok(())
             }
             Step::Again => continue,
@@ -131,7 +141,10 @@ pub(crate) async fn drive_async(
                 Box::pin(target.call_list_async(index, &mut course.list)).await
             }
             Step::Wait => {
-                poll_fn(|context| course.wait(conversation, target, output_limit, context)).await?;
+                parking::wait(target, |target, patience, context| {
+                    course.wait(conversation, target, output_limit, patience, context)
+                })
+                .await?;
                 Ok(())
             }
             Step::Again => {

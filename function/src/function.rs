@@ -5,6 +5,7 @@ use crate::driver::{drive, drive_async};
 use crate::exchange::{Body, Exchange};
 use crate::invoke::InvokeError;
 use crate::outgoing::{HttpClient, Outgoing};
+use crate::parking::Parking;
 use crate::program::Stdio;
 use crate::protocol::{AbiError, About, Conversation, Finish, Protocols, Replies, Streams};
 use crate::records::Records;
@@ -50,6 +51,7 @@ pub struct Function {
     stack_bytes: u64,
     time_slice: Option<Duration>,
     background: Option<Background>,
+    parking: Option<Box<dyn Parking>>,
     /// Whether instances begin with more memory than is reset in no time.
     is_large: bool,
     pool: Pool<State>,
@@ -210,6 +212,7 @@ impl Function {
             stack_bytes,
             time_slice: None,
             background: None,
+            parking: None,
             is_large: bytes >= LARGE,
             pool,
         })
@@ -279,6 +282,12 @@ impl Function {
     /// the guest.
     pub fn set_background(&mut self, background: Background) {
         self.background = Some(background);
+    }
+
+    /// Has guests of [`Function::handle_async`] that wait long without a stack give their slots back, as `parking`
+    /// says.
+    pub fn set_parking(&mut self, parking: Box<dyn Parking>) {
+        self.parking = Some(parking);
     }
 
     /// Has guests' requests to the hosts of the specification sent by `client`. Without one, none are.
@@ -386,8 +395,8 @@ impl Function {
         exchange: impl Into<Box<Exchange>>,
     ) -> impl Future<Output = Result<Response<Body>, InvokeError>> + Send {
         // The future is moved, and with it all that it holds by value.
-        let answering = self.answer_async(exchange.into());
-        async move { Ok(answering.await?.answer) }
+        let exchange = exchange.into();
+        async move { Ok(self.answer_async(exchange).await?.answer) }
     }
 
     /// As [`Function::handle_async`]; the exchange comes back, with its [answer](Exchange::answer). Nothing
@@ -550,7 +559,8 @@ impl Function {
             faaslet.store().set_cpu_limit(cpu);
         }
         faaslet.store().set_memory_limit(Some(memory));
-        let mut target = FaasletTarget::new(faaslet, &self.exports, background);
+        let parking = self.parking.as_deref();
+        let mut target = FaasletTarget::new(faaslet, &self.exports, background, parking);
         // A session goes on with the numbers that it has.
         if let Some(captured) = self.captured.as_ref().filter(|_| session.is_none()) {
             captured.reseed(&mut target)?;

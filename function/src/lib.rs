@@ -13,6 +13,7 @@
 //!   embedder's;
 //! * **[`stores`]** keep values of guests for later requests, by a [`StoreBackend`](stores::StoreBackend) of the
 //!   embedder's;
+//! * a **[`Parking`]** of the embedder's says for how long guests that wait without a stack keep their slots;
 //! * a function that is a [program](Function::run_program) can be run to its end with [`Stdio`] of the
 //!   embedder's;
 //! * [`run`] executes a module once, with the streams of the process, by the same protocols.
@@ -45,6 +46,7 @@ mod id;
 mod invoke;
 mod numbers;
 mod outgoing;
+mod parking;
 mod program;
 mod protocol;
 pub mod protocols;
@@ -71,6 +73,7 @@ pub use id::ExchangeId;
 pub use invoke::{GuestFault, InvokeError};
 pub use numbers::{ArgumentError, ShowValue};
 pub use outgoing::{HttpClient, MAX_REQUESTS, Outgoing, OutgoingError, Sending, Timeouts};
+pub use parking::Parking;
 pub use program::{Ran, Stdio, Usage};
 pub use protocol::{
     AbiError, About, Conversation, Finish, Next, Opening, Outcome, Protocol, Protocols, Ready,
@@ -91,4 +94,5 @@ pub use trailers::{TrailerNames, Trailers};
 pub use trees::{trees, trees_at_init};
 pub use wfaas_wasi::files::BlockingPool;
 pub use wfaas_wasi::preview1::Support;
+pub use wfaas_wasi::preview3::Waited;
 pub use wfaas_wasi::{ByteStream, LogEvent};

@@ -20,9 +20,10 @@ use crate::target::Target;
 use std::any::Any;
 use std::fmt;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use wfaas_vm::component::Bindings;
 use wfaas_vm::{ExternType, FuncType, Linker, Module, Val, ValType};
+use wfaas_wasi::preview3::Waited;
 use wfaas_wasi::{HasWasi, LogEvent, Output, OutputLimit};
 
 /// A guest ABI: one file and one line of a table.
@@ -425,7 +426,8 @@ pub trait Conversation: Send + Sync {
         Ok(())
     }
 
-    /// Ready when the wait that [`Next::Wait`] asked for is over. Must not block.
+    /// Ready when the wait that [`Next::Wait`] asked for is over, or has taken as long as the
+    /// [patience](Turn::patience). Must not block.
     ///
     /// # Errors
     /// As [`Conversation::turn`].
@@ -433,8 +435,8 @@ pub trait Conversation: Send + Sync {
         &self,
         _turn: &mut Turn<'_>,
         _context: &mut Context<'_>,
-    ) -> Poll<Result<(), InvokeError>> {
-        Poll::Ready(Ok(()))
+    ) -> Poll<Result<Waited, InvokeError>> {
+        Poll::Ready(Ok(Waited::Over))
     }
 
     /// Does the next step of an exchange: reads what became of the call before, and makes the next
@@ -535,6 +537,7 @@ pub struct Turn<'a> {
     pub(crate) list: &'a mut Vec<Val>,
     pub(crate) target: &'a mut dyn Target,
     pub(crate) output_limit: u64,
+    pub(crate) patience: Option<Duration>,
 }
 
 impl fmt::Debug for Turn<'_> {
@@ -664,6 +667,11 @@ impl Turn<'_> {
             true => Ok(()),
             false => Err(InvokeError::OutputLimit(OutputLimit { bytes: limit })),
         }
+    }
+
+    /// How long a [wait](Conversation::wait) may take before it is [long](Waited::Long); `None` for any time.
+    pub fn patience(&self) -> Option<Duration> {
+        self.patience
     }
 
     /// Most bytes of an answer.

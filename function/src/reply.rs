@@ -30,8 +30,8 @@ pub struct Reply(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     begun: bool,
-    /// Until the server has taken it.
-    head: Option<Parts>,
+    /// Until the server has taken it. Boxed: many wait for long before they have one.
+    head: Option<Box<Parts>>,
     bytes: Vec<u8>,
     /// Fields behind the body.
     trailers: Option<Box<HeaderMap>>,
@@ -177,7 +177,7 @@ impl Reply {
     pub fn poll_head(&self, context: &mut Context<'_>) -> Poll<Parts> {
         let mut state = self.lock();
         match state.head.take() {
-            Some(head) => Poll::Ready(head),
+            Some(head) => Poll::Ready(*head),
             None => {
                 state.reader = Some(context.waker().clone());
                 Poll::Pending
@@ -213,7 +213,7 @@ impl Reply {
     pub(crate) fn take(&self) -> Option<(Parts, Vec<u8>)> {
         let mut state = self.lock();
         let head = state.head.take()?;
-        Some((head, std::mem::take(&mut state.bytes)))
+        Some((*head, std::mem::take(&mut state.bytes)))
     }
 
     /// Sets the fields behind the body, before it is [complete](Reply::complete).
@@ -285,7 +285,7 @@ impl State {
 
 /// Begins a reply that has no head yet.
 fn begin(mut state: MutexGuard<'_, State>, head: Parts) {
-    (state.begun, state.head) = (true, Some(head));
+    (state.begun, state.head) = (true, Some(Box::new(head)));
     let mut writer = None;
     if state.closes_at_head {
         state.close();

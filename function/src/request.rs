@@ -90,6 +90,12 @@ impl Request {
         &mut self.parts_mut().headers
     }
 
+    /// Takes the head, and leaves that of a request for the root.
+    pub(crate) fn take_parts(&mut self) -> Parts {
+        let plain = std::mem::take(&mut self.plain);
+        self.parts.take().map_or_else(|| plain.parts(), |parts| *parts)
+    }
+
     /// The head in a request of its own, without a body. Headers go there if they are types already; a plain head
     /// stays in bytes.
     pub(crate) fn split_head(&mut self) -> Request {

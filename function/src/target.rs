@@ -3,6 +3,7 @@
 use crate::cells::{Cells, Numbers};
 use crate::exchange::{Body, Exchange};
 use crate::invoke::InvokeError;
+use crate::parking::{ParkedGuest, Parking};
 use crate::state::State;
 use http::Response;
 use std::time::{Duration, Instant};
@@ -40,10 +41,20 @@ pub(crate) struct PoolExports {
 
 /// A faaslet of a function.
 pub(crate) struct FaasletTarget<'a> {
-    /// `None` only while it is dropped.
-    faaslet: Option<Faaslet<'a, State>>,
+    place: Place<'a>,
     exports: &'a PoolExports,
     background: Option<&'a Background>,
+    parking: Option<&'a dyn Parking>,
+}
+
+/// The place of a guest.
+enum Place<'a> {
+    /// A slot.
+    Slot(Faaslet<'a, State>),
+    /// None: it is parked.
+    Parked(Box<ParkedGuest<'a>>),
+    /// Nothing is left of it.
+    Nowhere,
 }
 
 /// Takes resets that would hold up an answer, and does them where they hold up nobody.
@@ -65,18 +76,64 @@ const WORTH_LEAVING: Duration = Duration::from_micros(10);
 pub type LongReset = Box<dyn FnMut() -> bool + Send>;
 
 impl<'a> FaasletTarget<'a> {
-    /// A faaslet of a pool. If its reset takes a while it is done in the `background`.
+    /// A faaslet of a pool. If its reset takes a while it is done in the `background`. It is parked as `parking`
+    /// says.
     pub(crate) fn new(
         faaslet: Faaslet<'a, State>,
         exports: &'a PoolExports,
         background: Option<&'a Background>,
+        parking: Option<&'a dyn Parking>,
     ) -> FaasletTarget<'a> {
-        FaasletTarget { faaslet: Some(faaslet), exports, background }
+        FaasletTarget { place: Place::Slot(faaslet), exports, background, parking }
     }
 
-    /// The faaslet.
+    /// The faaslet, which is not parked.
+    #[inline]
     pub(crate) fn faaslet(&mut self) -> &mut Faaslet<'a, State> {
-        self.faaslet.as_mut().expect("only `drop` takes it")
+        match &mut self.place {
+            Place::Slot(faaslet) => faaslet,
+            Place::Parked(_) | Place::Nowhere => unreachable!("a parked guest is not called"),
+        }
+    }
+
+    /// Whether and how it is parked.
+    pub(crate) fn parking(&self) -> Option<&'a dyn Parking> {
+        self.parking
+    }
+
+    /// Parks the guest, if that is possible; whether it is parked.
+    pub(crate) fn park(&mut self, parking: &'a dyn Parking) -> bool {
+        let Place::Slot(faaslet) = &mut self.place else { return true };
+        let Some(parked) = ParkedGuest::new(faaslet, parking) else { return false };
+        let place = std::mem::replace(&mut self.place, Place::Parked(Box::new(parked)));
+        self.vacate(place);
+        true
+    }
+
+    /// Has a parked guest take a slot.
+    ///
+    /// # Errors
+    /// As [`Pool::unpark`](wfaas_vm::Pool::unpark); it is parked as before then.
+    pub(crate) fn unpark(&mut self) -> Result<(), Error> {
+        if let Place::Parked(parked) = &mut self.place {
+            self.place = Place::Slot(parked.go_on()?);
+        }
+        Ok(())
+    }
+
+    /// Has the slot of a guest that has left it be reset.
+    fn vacate(&self, place: Place<'a>) {
+        let Place::Slot(faaslet) = place else { return };
+        match self.background {
+            Some(background) if faaslet.reset_is_long() => {
+                let mut reset = faaslet.end();
+                background(Reset::Long(Box::new(move || reset.step())));
+            }
+            Some(background) if faaslet.least_reset_time() >= WORTH_LEAVING => {
+                background(Reset::Short(Box::new(faaslet.end())));
+            }
+            _ => drop(faaslet),
+        }
     }
 
     /// Calls an entry point; host functions that it calls may wait.
@@ -140,7 +197,11 @@ impl Target for FaasletTarget<'_> {
     }
 
     fn state(&mut self) -> &mut State {
-        self.faaslet().store().data_mut()
+        match &mut self.place {
+            Place::Slot(faaslet) => faaslet.store().data_mut(),
+            Place::Parked(parked) => parked.state(),
+            Place::Nowhere => unreachable!("only `drop` leaves nothing of it"),
+        }
     }
 
     fn memory(&mut self, index: usize) -> &mut [u8] {
@@ -166,17 +227,8 @@ impl Target for FaasletTarget<'_> {
 
 impl Drop for FaasletTarget<'_> {
     fn drop(&mut self) {
-        let Some(faaslet) = self.faaslet.take() else { return };
-        match self.background {
-            Some(background) if faaslet.reset_is_long() => {
-                let mut reset = faaslet.end();
-                background(Reset::Long(Box::new(move || reset.step())));
-            }
-            Some(background) if faaslet.least_reset_time() >= WORTH_LEAVING => {
-                background(Reset::Short(Box::new(faaslet.end())));
-            }
-            _ => drop(faaslet),
-        }
+        let place = std::mem::replace(&mut self.place, Place::Nowhere);
+        self.vacate(place);
     }
 }
 

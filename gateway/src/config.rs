@@ -43,6 +43,11 @@ pub struct Config {
     pub max_buffered: u64,
     /// Most bytes of the states of all functions' sessions; one tenant has half of them at most.
     pub session_bytes: u64,
+    /// Time after which a guest that waits without a stack gives its slot back and is parked, as a delta to its function's
+    /// image. The fewer of [`max_slots`](wfaas_vm::Config::max_slots) are left, the sooner. `None` if guests keep their slots.
+    pub park_after: Option<Duration>,
+    /// Most bytes of the deltas of all parked guests; one tenant has half of them at most.
+    pub parked_bytes: u64,
     /// Longest time to receive a request's headers, from their first byte.
     pub header_timeout: Duration,
     /// Longest time to wait for the bytes of a body or an upload. Bytes that come buy more of it,
@@ -93,6 +98,8 @@ impl Config {
             max_artifact: 256 << 20,
             max_buffered: 512 << 20,
             session_bytes: 256 << 20,
+            park_after: Some(Duration::from_secs(10)),
+            parked_bytes: 512 << 20,
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),

@@ -1,11 +1,13 @@
 //! Deployments: from bytes to a function that can be reached.
 
 use crate::config::Config;
+use crate::kept::{Budget, Share as Kept};
 use crate::outgoing::{Share, SharedClient, SharedSockets};
+use crate::parking::SlotParking;
 use crate::registry::{Deployed, FunctionInfo, Registered, Registry, RouteTaken};
 use crate::resets;
 use crate::scheduler::{Payer, Scheduler, Tenant};
-use crate::sessions::{Budget, Sessions};
+use crate::sessions::Sessions;
 use crate::store::{Entry, Layout, Store, StoreError};
 use crate::tenants::Tenants;
 use hyper::header::HeaderValue;
@@ -94,6 +96,9 @@ pub(crate) struct Deployer {
     scheduler: Arc<Scheduler>,
     /// Of the states of all sessions.
     session_budget: Arc<Budget>,
+    /// Time after which guests are parked, and the bytes of all their deltas.
+    park_after: Option<Duration>,
+    parked_budget: Arc<Budget>,
     /// Locked by the one change that is under way.
     store: Mutex<Store>,
 }
@@ -126,6 +131,8 @@ impl Deployer {
             stores,
             scheduler,
             session_budget: Budget::new(config.session_bytes),
+            park_after: config.park_after,
+            parked_budget: Budget::new(config.parked_bytes),
             store,
         }
     }
@@ -278,9 +285,14 @@ impl Deployer {
         function.set_background(resets::background(&payer, &self.scheduler));
         function.open_dirs(AllowedDirs::Below(&self.allowed_dirs), blocking_pool())?;
         self.connect(&mut function, &payer);
+        if let Some(after) = self.park_after {
+            let share = Kept::new(&self.parked_budget, &payer.tenant.parked_bytes);
+            let parking = SlotParking::new(&self.engine, after, share, payer.clone());
+            function.set_parking(Box::new(parking));
+        }
         let sessions = function.spec().session.clone();
-        let (budget, of) = (self.session_budget.clone(), payer.tenant.clone());
-        let sessions = sessions.map(|session| Sessions::new(session, budget, of));
+        let share = Kept::new(&self.session_budget, &payer.tenant.session_bytes);
+        let sessions = sessions.map(|session| Sessions::new(session, share));
         let mut deployed =
             Deployed::new(name, route, content_type, (function, payer), identity, stored);
         deployed.sessions = sessions;

@@ -96,6 +96,7 @@ pub use api::instance::Instance;
 pub use api::linker::Linker;
 pub use api::maybe_future::MaybeFuture;
 pub use api::memory::Memory;
+pub use api::parked::Parked;
 pub use api::pool::{Faaslet, PendingReset, Pool, PoolFunc};
 pub use api::pool_cells::PoolCellsFunc;
 pub use api::pool_memory::PoolMemory;

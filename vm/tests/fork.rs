@@ -156,8 +156,16 @@ fn forks_are_their_own(pool: &Pool<()>, lives: &[Life; 5]) {
     drop(child);
     live(&mut parent, &lives[4]);
     assert!(contents(&mut grandchild) == after, "the fork of a fork sees others' writes");
+    let mut parked = grandchild.park(usize::MAX).unwrap();
     drop(grandchild);
+    live(&mut parent, &lives[1]);
     drop(parent);
+    {
+        // Whoever has the slots meanwhile, and leaves something there.
+        let mut others = [pool.acquire(()).unwrap(), pool.acquire(()).unwrap()];
+        others.iter_mut().zip(lives).for_each(|(other, life)| live(other, life));
+    }
+    assert!(contents(&mut pool.unpark(&mut parked).unwrap()) == after, "a parked one differs");
     assert!(
         contents(&mut pool.acquire_from(&snapshot, ()).unwrap()) == after,
         "the snapshot differs"

@@ -6,9 +6,10 @@
 
 use crate::preview1::Errno;
 use std::collections::BTreeMap;
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Condvar, LazyLock, Mutex, MutexGuard, PoisonError};
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 /// How late a timer may be, apart from the scheduling of threads.
@@ -83,6 +84,19 @@ impl Drop for Timer {
         let waker = self.0.take().and_then(|key| lock().wakers.remove(&key));
         drop(waker);
     }
+}
+
+/// Waits until `time`, on whatever executor; not at all if there can be no thread for timers.
+pub async fn sleep_until(time: Instant) {
+    let mut timer = Timer::default();
+    poll_fn(|context| {
+        // Without a thread for timers, whoever polls has to be patient.
+        if time <= Instant::now() || timer.set(time, context.waker()).is_err() {
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    })
+    .await;
 }
 
 /// How many timers are set.

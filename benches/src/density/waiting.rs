@@ -1,10 +1,16 @@
-//! Requests that wait: to a command, each with its stack, and to a service, each by its callback.
+//! Requests that wait: to a command, each with its stack; to a service, each by its callback, in a slot or parked.
 
-use super::{Density, fill};
-use std::task::{Context, Waker};
-use std::time::Duration;
-use wfaas_function::{Exchange, Function, Limits, Span, Spec};
-use wfaas_vm::{Config, Engine, Linker, Module, Pool};
+use super::{Density, Wake, fill};
+use anyhow::Context as _;
+use bytes::Bytes;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+use wfaas_function::{
+    Body, ByteStream, Exchange, Function, InvokeError, Limits, Parking, Span, Spec,
+};
+use wfaas_vm::{BoxError, Config, Engine, Linker, Module, Pool};
 use wfaas_wasi::Wasi;
 
 /// Sleeps for an hour.
@@ -17,6 +23,9 @@ const SLEEPER: &str = r#"(module
 
 /// The same by a callback.
 const SERVICE: &str = include_str!("waiting.wat");
+
+/// Waits for four bytes of its body, by a callback.
+const READER: &str = include_str!("reading.wat");
 
 fn module(engine: &Engine, text: &str) -> anyhow::Result<Module> {
     let options = wfaas_build::Options::default();
@@ -39,19 +48,118 @@ pub(super) fn asleep(count: u64) -> anyhow::Result<Density> {
         anyhow::ensure!(polled.is_pending(), "it does not sleep");
         Ok(call)
     })
+    .map(|(density, _)| density)
 }
 
-/// Requests to a service of WASI 0.3, as the gateway runs them.
-pub(super) fn by_callback(count: u64) -> anyhow::Result<Density> {
+/// A service of WASI 0.3, as the gateway has it.
+fn service(text: &str) -> anyhow::Result<Function> {
     let engine = Engine::new(Config::default())?;
-    let module = module(&engine, SERVICE)?;
+    let module = module(&engine, text)?;
     let time = Some(Span(Duration::from_secs(7200)));
     let spec = Spec { limits: Limits { time, ..Limits::default() }, ..Spec::default() };
-    let function = Function::new(&engine, &module, spec)?;
-    fill("callback", count, |_| {
-        let mut answer = Box::pin(function.handle_async(Exchange::default()));
-        let polled = answer.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-        anyhow::ensure!(polled.is_pending(), "it does not wait");
-        Ok(answer)
-    })
+    Ok(Function::new(&engine, &module, spec)?)
+}
+
+type Answer = Result<hyper::Response<Body>, InvokeError>;
+type Answering<'f> = Pin<Box<dyn Future<Output = Answer> + Send + 'f>>;
+
+/// A request that waits.
+fn begin(function: &Function, exchange: Exchange) -> anyhow::Result<Answering<'_>> {
+    let mut answering: Answering = Box::pin(function.handle_async(exchange));
+    anyhow::ensure!(poll(&mut answering).is_pending(), "it does not wait");
+    Ok(answering)
+}
+
+fn poll(answering: &mut Answering<'_>) -> Poll<Answer> {
+    answering.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Requests to a service that wait for its clock.
+pub(super) fn by_callback(count: u64) -> anyhow::Result<Density> {
+    let function = service(SERVICE)?;
+    Ok(fill("callback", count, |_| begin(&function, Exchange::default()))?.0)
+}
+
+/// Requests to a service that wait for their bodies, and then are woken.
+pub(super) fn for_bodies(count: u64) -> anyhow::Result<Density> {
+    woken("body", &service(READER)?, count)
+}
+
+/// The same, parked.
+pub(super) fn parked(count: u64) -> anyhow::Result<Density> {
+    let mut function = service(READER)?;
+    function.set_parking(Box::new(AtOnce));
+    woken("parked", &function, count)
+}
+
+fn woken(name: &str, function: &Function, count: u64) -> anyhow::Result<Density> {
+    let (mut density, live) = fill(name, count, |_| {
+        let arriving = Arriving::default();
+        let body = Body::stream(Box::new(arriving.clone()));
+        let exchange = Exchange::new(hyper::Request::new(body));
+        Ok((begin(function, exchange)?, arriving))
+    })?;
+    let mut micros = Vec::with_capacity(live.len());
+    // In another order than they came in: nothing of them is in a cache.
+    let mut live: Vec<_> = live.into_iter().map(Some).collect();
+    for number in 0..live.len() {
+        let place = number * STRIDE % live.len();
+        let Some((mut answering, arriving)) = live[place].take() else { continue };
+        let began = Instant::now();
+        arriving.come();
+        let Poll::Ready(answer) = poll(&mut answering) else { anyhow::bail!("it does not wake") };
+        drop(answering);
+        micros.push(began.elapsed().as_nanos() as f64 / 1000.0);
+        answer.context("an answer")?;
+    }
+    density.wake = Some(Wake::of(&micros));
+    Ok(density)
+}
+
+/// A prime.
+const STRIDE: usize = 7919;
+
+/// A body that arrives when it is told to.
+#[derive(Clone, Default)]
+struct Arriving(Arc<Mutex<(bool, Option<Waker>)>>);
+
+impl Arriving {
+    fn come(&self) {
+        let mut arriving = self.0.lock().expect("nobody panics");
+        arriving.0 = true;
+        if let Some(waker) = arriving.1.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl ByteStream for Arriving {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+        let mut arriving = self.0.lock().expect("nobody panics");
+        if arriving.0 {
+            return Poll::Ready(Some(Ok(Bytes::from_static(b"four"))));
+        }
+        arriving.1 = Some(context.waker().clone());
+        Poll::Pending
+    }
+}
+
+/// Parks guests as soon as they wait.
+#[derive(Debug)]
+struct AtOnce;
+
+impl Parking for AtOnce {
+    fn patience(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn most_bytes(&self) -> u64 {
+        1 << 20
+    }
+
+    fn take(&self, _bytes: u64) -> bool {
+        true
+    }
+
+    fn give_back(&self, _bytes: u64) {}
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use wfaas_vm::{Linker, Module};
 use wfaas_wasi::HasWasi;
+use wfaas_wasi::preview3::Waited;
 
 /// The protocol.
 pub(super) struct ComponentCommand;
@@ -107,7 +108,7 @@ impl Conversation for PreparedTask {
         &self,
         turn: &mut Turn<'_>,
         context: &mut Context<'_>,
-    ) -> Poll<Result<(), InvokeError>> {
+    ) -> Poll<Result<Waited, InvokeError>> {
         self.run.wait(turn, context)
     }
 

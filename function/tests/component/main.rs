@@ -3,5 +3,6 @@
 mod command;
 mod fused;
 mod handler;
+mod parked;
 mod service;
 mod wild;

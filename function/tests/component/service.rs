@@ -1,6 +1,7 @@
 //! Services: components of WASI 0.3, written as text.
 
 use crate::handler::{UrlClient, pieces, polled, streamed};
+use crate::parked::Account;
 use http::{Request, Response};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -207,7 +208,7 @@ const ENDS: &str =
     (local.set $writer (i32.wrap_i64 (i64.shr_u (local.get $ends) (i64.const 32))))";
 
 /// The end of a task.
-const EXIT: &str = "(i32.const 0)";
+pub(crate) const EXIT: &str = "(i32.const 0)";
 
 fn component(version: &str, handle: &str, callback: &str) -> String {
     type Row = (&'static str, &'static str, &'static str);
@@ -228,10 +229,17 @@ fn component(version: &str, handle: &str, callback: &str) -> String {
         .replace("CALLBACK", callback)
 }
 
+/// The function of a component. Guests are parked at each wait, but those that hold their thread.
 fn function_of(component: &str) -> Function {
+    let mut function = function_on(Config::default(), component);
+    function.set_parking(Box::new(Account::default()));
+    function
+}
+
+fn function_on(config: Config, component: &str) -> Function {
     let (spec, options) = (Spec::default(), wfaas_build::Options::default());
     let built = wfaas_build::build(component.as_bytes(), &spec, &options, &()).expect("it builds");
-    let engine = Engine::new(Config::default()).expect("an engine");
+    let engine = Engine::new(config).expect("an engine");
     let module = Module::from_bytes(&engine, &built.artifact).expect("it loads");
     let hosts = vec!["x-*".to_owned()];
     let spec = Spec { allowed_hosts: hosts, ..Spec::named("test".parse().expect("a name")) };
@@ -242,6 +250,11 @@ fn function_of(component: &str) -> Function {
 
 pub(crate) fn service(handle: &str, callback: &str) -> Function {
     function_of(&component("0.3.0", handle, callback))
+}
+
+/// The same in an engine of its own, without parking.
+pub(crate) fn service_on(config: Config, handle: &str, callback: &str) -> Function {
+    function_on(config, &component("0.3.0", handle, callback))
 }
 
 fn exchange() -> Exchange {

@@ -5,6 +5,7 @@
 
 use super::answer::Problem;
 use super::body::{Answer, BoxResponse};
+use crate::parking::Parked;
 use crate::scheduler::{Counts, Payer, Usage};
 use crate::server::Shared;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
@@ -42,6 +43,9 @@ struct Functions {
     requests: Family<OfFunction, Counter>,
     queued: Family<OfFunction, Seconds>,
     processor: Family<OfFunction, Seconds>,
+    parked: Family<OfFunction, Gauge>,
+    parked_bytes: Family<OfFunction, Gauge>,
+    parkings: Family<OfFunction, Counter>,
 }
 
 /// The page, with the functions of one tenant or of all.
@@ -88,6 +92,11 @@ impl Functions {
             self.guests.get_or_create(&labels).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
         let labels = OfFunction { tenant, function };
+        let Parked { guests, bytes, times } = payer.parked.count();
+        for (gauge, value) in [(&self.parked, guests), (&self.parked_bytes, bytes)] {
+            gauge.get_or_create(&labels).set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
+        self.parkings.get_or_create(&labels).inc_by(times);
         let seconds = |nanos| Duration::from_nanos(nanos).as_secs_f64();
         self.requests.get_or_create(&labels).inc_by(requests);
         self.queued.get_or_create(&labels).inc_by(seconds(queued));
@@ -95,7 +104,8 @@ impl Functions {
     }
 
     fn register(self, registry: &mut Registry) {
-        let Functions { guests, requests, queued, processor } = self;
+        let Functions { guests, requests, queued, processor, parked, parked_bytes, parkings } =
+            self;
         let help = "Guests that run, are in line for a thread, or wait for the host";
         registry.register("guests", help, guests);
         registry.register("requests", "Requests that a guest has begun to answer", requests);
@@ -103,6 +113,11 @@ impl Functions {
         registry.register_with_unit("queue", help, Unit::Seconds, queued);
         let help = "Processor time of guests";
         registry.register_with_unit("processor", help, Unit::Seconds, processor);
+        let help = "Guests among those that wait that have no slot meanwhile";
+        registry.register("parked_guests", help, parked);
+        let help = "Bytes that are kept of guests without a slot";
+        registry.register_with_unit("parked", help, Unit::Bytes, parked_bytes);
+        registry.register("parkings", "How often a guest has given its slot back", parkings);
     }
 }
 

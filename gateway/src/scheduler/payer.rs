@@ -3,6 +3,7 @@
 use crate::budget::{Account, count_within};
 use crate::fair::Served;
 use crate::outgoing::Lookups;
+use crate::parking::ParkedGuests;
 use crate::resets::Pending;
 use crate::tenants::{TenantTerms, WEIGHT};
 use std::sync::Arc;
@@ -22,7 +23,9 @@ pub(crate) struct Tenant {
     /// Bytes that its requests under way may need, and the most of it if there is a limit.
     memory: (AtomicU64, Option<u64>),
     /// Bytes of the states of its functions' sessions.
-    pub(crate) session_bytes: AtomicU64,
+    pub(crate) session_bytes: Arc<AtomicU64>,
+    /// Bytes of the deltas of its guests that are parked.
+    pub(crate) parked_bytes: Arc<AtomicU64>,
     /// Names that are looked up for its functions.
     pub(crate) lookups: Lookups,
     /// Sockets of its functions.
@@ -55,6 +58,7 @@ pub(crate) struct Payer {
     pub(crate) tenant: Arc<Tenant>,
     pub(super) served: Served,
     pub(super) used: Used,
+    pub(crate) parked: ParkedGuests,
 }
 
 /// Counters of a function's guests.
@@ -92,7 +96,8 @@ impl Tenant {
             account: Arc::default(),
             max_requests: terms.max_requests.unwrap_or(u64::MAX),
             memory: (AtomicU64::new(0), terms.max_memory),
-            session_bytes: AtomicU64::new(0),
+            session_bytes: Arc::default(),
+            parked_bytes: Arc::default(),
             lookups: Lookups::default(),
             sockets: SocketCount::default(),
             resets: Pending::default(),
@@ -117,7 +122,8 @@ impl Tenant {
 impl Payer {
     pub(crate) fn new(name: FunctionName, tenant: &Arc<Tenant>) -> Arc<Payer> {
         let tenant = tenant.clone();
-        Arc::new(Payer { name, tenant, served: Served::default(), used: Used::default() })
+        let (served, used, parked) = (Served::default(), Used::default(), ParkedGuests::default());
+        Arc::new(Payer { name, tenant, served, used, parked })
     }
 
     /// Counts of its guests so far.

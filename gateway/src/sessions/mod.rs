@@ -18,76 +18,14 @@
 mod carrier;
 mod table;
 
-use crate::budget::{Lease, count_within};
+use crate::budget::Lease;
 use crate::http::{Outcome, json, leased};
-use crate::scheduler::Tenant;
+use crate::kept::Share;
 use hyper::StatusCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use table::{Claim, Table};
 use wfaas_function::{Exchange, Function, InvokeError, Session};
 use wfaas_vm::Fault;
-
-/// Bytes of all states of a server, and their bound.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    bytes: AtomicU64,
-    most: u64,
-}
-
-impl Budget {
-    /// For at most so many bytes.
-    pub(crate) fn new(most: u64) -> Arc<Budget> {
-        Arc::new(Budget { bytes: AtomicU64::new(0), most })
-    }
-
-    /// Takes some bytes, if there are so many.
-    fn take(&self, bytes: u64) -> bool {
-        count_within(&self.bytes, bytes, self.most)
-    }
-
-    /// Bytes that are left.
-    fn free(&self) -> u64 {
-        self.most.saturating_sub(self.bytes.load(Relaxed))
-    }
-
-    fn give_back(&self, bytes: u64) {
-        self.bytes.fetch_sub(bytes, Relaxed);
-    }
-}
-
-/// One tenant's share of the budget: half of it, so that no tenant leaves the others without any.
-#[derive(Debug)]
-pub(crate) struct Share {
-    budget: Arc<Budget>,
-    tenant: Arc<Tenant>,
-}
-
-impl Share {
-    /// Takes some bytes, if the tenant may have so many and there are so many.
-    fn take(&self, bytes: u64) -> bool {
-        let own = &self.tenant.session_bytes;
-        if !count_within(own, bytes, self.budget.most / 2) {
-            return false;
-        }
-        let is_taken = self.budget.take(bytes);
-        if !is_taken {
-            own.fetch_sub(bytes, Relaxed);
-        }
-        is_taken
-    }
-
-    /// Bytes that are left for the tenant.
-    fn free(&self) -> u64 {
-        let own = self.tenant.session_bytes.load(Relaxed);
-        (self.budget.most / 2).saturating_sub(own).min(self.budget.free())
-    }
-
-    fn give_back(&self, bytes: u64) {
-        self.budget.give_back(bytes);
-        self.tenant.session_bytes.fetch_sub(bytes, Relaxed);
-    }
-}
 
 /// The sessions of one deployed function.
 #[derive(Debug)]
@@ -97,9 +35,8 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
-    /// None yet, of a function of this tenant.
-    pub(crate) fn new(spec: Session, budget: Arc<Budget>, tenant: Arc<Tenant>) -> Sessions {
-        let share = Share { budget, tenant };
+    /// None yet, of a function whose tenant has this share.
+    pub(crate) fn new(spec: Session, share: Share) -> Sessions {
         let table = Arc::new(Table::new(spec.max as usize, spec.idle.0, share));
         Sessions { spec, table }
     }

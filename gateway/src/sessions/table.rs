@@ -1,6 +1,6 @@
 //! The table of a function's sessions.
 
-use super::Share;
+use crate::kept::Share;
 use crate::random;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};

@@ -102,6 +102,11 @@ impl Engine {
         arch::available_cpu_features()
     }
 
+    /// How many slots are in use, or kept by idle faaslets, of [`Config::max_slots`].
+    pub fn taken_slots(&self) -> usize {
+        self.0.slots.taken()
+    }
+
     /// Bytes that the images of modules may take in memory, equal ones counted once: see
     /// [`Config::max_image_bytes`].
     pub fn image_bytes(&self) -> u64 {

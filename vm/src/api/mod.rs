@@ -20,6 +20,7 @@ pub(crate) mod linker;
 pub(crate) mod maybe_future;
 pub(crate) mod memory;
 pub(crate) mod module;
+pub(crate) mod parked;
 pub(crate) mod pool;
 pub(crate) mod pool_cells;
 pub(crate) mod pool_memory;

@@ -292,8 +292,8 @@ impl<'pool, T: Default + Send + 'static> Faaslet<'pool, T> {
         Callee { base: instance.base(), ..func.callee }
     }
 
-    /// The pool.
-    pub(super) fn pool(&self) -> &'pool Pool<T> {
+    /// The pool that it is from.
+    pub fn pool(&self) -> &'pool Pool<T> {
         self.pool
     }
 

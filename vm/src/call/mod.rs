@@ -11,7 +11,7 @@
 //! | `preempt` | suspending calls at the end of their time slice |
 //! | `stack`, `stacks`, `stack_pool` | a guest's stack; lending a thread's; those of suspended calls |
 //! | `faults` | signals |
-//! | `control` | deadline and cancellation of a store's calls |
+//! | `control`, `terms` | deadline and cancellation of a store's calls; all that can go on in another store |
 //! | `stint`, `watched`, `threads` | which calls are watched while they run, why, and where |
 //! | `cpu_time`, `ticks` | processor time of calls; the counter as a clock |
 //! | `watchdog`, `timers`, `bell` | the thread that sees to them, its timers, and what wakes it |
@@ -33,6 +33,7 @@ pub(crate) mod stacks;
 pub(crate) mod state;
 mod stint;
 pub(crate) mod task;
+pub(crate) mod terms;
 pub(crate) mod text;
 mod threads;
 pub(crate) mod ticks;

@@ -5,7 +5,7 @@ use crate::call::threads::{Budget, Deadline};
 use crate::call::time::NEVER;
 
 /// The reasons for which a store's calls are watched, and the account of their processor time.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Watched {
     /// Whether there is any reason.
     pub(super) any: bool,

@@ -32,6 +32,8 @@ pub(crate) struct Slots {
     made: AtomicUsize,
     /// Unbound, for the next to ask.
     free: Mutex<Vec<Slot>>,
+    /// How many of them there are, for those who only want to know.
+    free_count: AtomicUsize,
     /// Bytes that faaslets of pools keep in memory.
     resident: AtomicU64,
     /// How often idle faaslets were given back.
@@ -54,6 +56,7 @@ impl Slots {
             max_resident: max_resident.unwrap_or_else(|| sys::memory_bytes() / 2),
             made: AtomicUsize::new(0),
             free: Mutex::default(),
+            free_count: AtomicUsize::new(0),
             resident: AtomicU64::new(0),
             epoch: AtomicU32::new(1),
             keepers: Mutex::default(),
@@ -101,6 +104,11 @@ impl Slots {
         Ok(reserved?)
     }
 
+    /// How many are lent, or kept by idle faaslets.
+    pub(crate) fn taken(&self) -> usize {
+        self.made.load(Relaxed).saturating_sub(self.free_count.load(Relaxed))
+    }
+
     fn is_short(&self) -> bool {
         self.made.load(Relaxed) >= self.max
     }
@@ -125,6 +133,7 @@ impl SlotSource for Slots {
     fn take(&self) -> Result<Slot, Error> {
         loop {
             if let Some(slot) = lock(&self.free).pop() {
+                self.free_count.fetch_sub(1, Relaxed);
                 return Ok(slot);
             }
             match self.reserve() {
@@ -140,6 +149,7 @@ impl SlotSource for Slots {
             let mut free = lock(&self.free);
             if free.len() < MAX_FREE || self.is_short() {
                 free.push(slot);
+                self.free_count.fetch_add(1, Relaxed);
                 return;
             }
         }

@@ -17,6 +17,11 @@ impl Objects {
         self.exceptions.forget_room();
     }
 
+    /// The limit of everything in the store that counts.
+    pub(crate) fn memory_limit(&self) -> Option<u64> {
+        self.limits.store
+    }
+
     /// Grows a memory by `delta` WebAssembly pages; the old size, or `None`.
     pub(crate) fn grow_memory(&mut self, index: usize, delta: u64) -> Option<u64> {
         let memory = &self.memories[index];

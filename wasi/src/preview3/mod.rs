@@ -40,7 +40,7 @@ mod waitable;
 
 pub use events::{Delivered, Event};
 pub use host_ends::{Promise, StreamReader};
-pub use progress::{Outlook, Site};
+pub use progress::{Outlook, Site, Waited};
 pub use tasks::OnReturn;
 
 pub(crate) use call::link_async;

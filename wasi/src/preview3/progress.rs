@@ -45,6 +45,15 @@ pub(super) fn at_site<R>(
     }
 }
 
+/// The end of a wait between two calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Waited {
+    /// The guest goes on.
+    Over,
+    /// It does not yet, and whoever polls has no more patience. The wait goes on when it is polled again.
+    Long,
+}
+
 /// The side that can end a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outlook {
@@ -130,7 +139,7 @@ pub(crate) fn move_others(
 impl Site<'_> {
     /// Waits between two calls of the guest: until a set has an event, or, without one, until nothing waits for
     /// the host any more. A `deadline` ends it, too; the guest's clock stands still while it waits for
-    /// its client alone.
+    /// its client alone. `patience` is counted from the first poll with some, or from when it was last over.
     ///
     /// # Errors
     /// One that ends the guest; that nothing is left that could end the wait.
@@ -138,8 +147,9 @@ impl Site<'_> {
         &mut self,
         set: Option<u32>,
         deadline: Option<Instant>,
+        patience: Option<Duration>,
         context: &mut Context<'_>,
-    ) -> Poll<Result<(), BoxError>> {
+    ) -> Poll<Result<Waited, BoxError>> {
         let is_ready = |site: &mut Site<'_>, set| WaitableSet::is_ready(site.resources(), set);
         // One that is no set is for whoever takes the event to refuse.
         let is_none = |site: &mut Site<'_>, set| !WaitableSet::is_one(site.resources(), set);
@@ -155,20 +165,34 @@ impl Site<'_> {
             return Poll::Ready(Err(super::builtins::stuck().into_error()));
         }
         self.data.wasi().flush();
-        let tasks = self.resources().tasks();
-        if outlook == Outlook::Client {
-            tasks.stopped.get_or_insert_with(Instant::now);
-            return Poll::Pending;
+        let (now, tasks) = (Instant::now(), self.resources().tasks());
+        let deadline = match outlook {
+            Outlook::Client => {
+                tasks.stopped.get_or_insert(now);
+                None
+            }
+            Outlook::Host | Outlook::Nothing => {
+                tasks.start_clock();
+                deadline.and_then(|deadline| deadline.checked_add(tasks.stood_still))
+            }
+        };
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            return self.end_wait();
         }
-        tasks.start_clock();
-        let deadline = deadline.and_then(|deadline| deadline.checked_add(tasks.stood_still));
-        match deadline {
-            Some(deadline) if deadline <= Instant::now() => self.end_wait(),
-            Some(deadline) => match tasks.timer.set(deadline, context.waker()) {
+        let long = tasks.patient_until(patience, now);
+        if long.is_some_and(|long| long <= now) {
+            tasks.patient_since = None;
+            return Poll::Ready(Ok(Waited::Long));
+        }
+        match deadline.into_iter().chain(long).min() {
+            Some(at) => match tasks.timer.set(at, context.waker()) {
                 Ok(()) => Poll::Pending,
                 Err(errno) => Poll::Ready(Err(format!("no timer: {errno:?}").into())),
             },
-            None => Poll::Pending,
+            None => {
+                tasks.timer = Timer::default();
+                Poll::Pending
+            }
         }
     }
 
@@ -183,11 +207,12 @@ impl Site<'_> {
         tasks.waiting = waiting;
     }
 
-    fn end_wait(&mut self) -> Poll<Result<(), BoxError>> {
+    fn end_wait(&mut self) -> Poll<Result<Waited, BoxError>> {
         let tasks = self.resources().tasks();
         tasks.start_clock();
         tasks.timer = Timer::default();
-        Poll::Ready(Ok(()))
+        tasks.patient_since = None;
+        Poll::Ready(Ok(Waited::Over))
     }
 
     /// How long the guest's clock has stood still in waits, since it was last asked.

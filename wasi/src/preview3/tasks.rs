@@ -36,6 +36,8 @@ pub(crate) struct Tasks {
     /// Since when the guest's clock stands still, and how long it did before.
     pub(super) stopped: Option<Instant>,
     pub(super) stood_still: Duration,
+    /// Since when whoever polls the wait under way is patient.
+    pub(super) patient_since: Option<Instant>,
 }
 
 /// Something that waits for the host.
@@ -97,6 +99,17 @@ impl Tasks {
         if let Some(since) = self.stopped.take() {
             self.stood_still += since.elapsed();
         }
+    }
+
+    /// The end of the patience of whoever polls the wait under way; `None` if there is none.
+    pub(super) fn patient_until(
+        &mut self,
+        patience: Option<Duration>,
+        now: Instant,
+    ) -> Option<Instant> {
+        let since = patience.map(|_| *self.patient_since.get_or_insert(now));
+        self.patient_since = since;
+        since?.checked_add(patience?)
     }
 
     /// `context.get`

@@ -18,7 +18,7 @@ use std::time::Instant;
 use wfaas_vm::Error;
 use wfaas_vm::component::{Bindings, Export};
 use wfaas_wasi::preview2::{Component, Violation};
-use wfaas_wasi::preview3::{Delivered, Event, Site};
+use wfaas_wasi::preview3::{Delivered, Event, Site, Waited};
 
 /// A function that is a task, prepared.
 pub(in crate::protocols) struct Task<P> {
@@ -123,7 +123,7 @@ impl<P: Numbers> Task<P> {
         &self,
         turn: &mut Turn<'_>,
         context: &mut Context<'_>,
-    ) -> Poll<Result<(), InvokeError>> {
+    ) -> Poll<Result<Waited, InvokeError>> {
         let set = match &mut turn.local::<Course>().phase {
             Phase::Waits(until @ Until::Turn) => {
                 *until = Until::TurnTaken;
@@ -132,10 +132,10 @@ impl<P: Numbers> Task<P> {
             }
             Phase::Waits(Until::Set(set)) => Some(*set),
             Phase::Waits(Until::End) => None,
-            _ => return Poll::Ready(Ok(())),
+            _ => return Poll::Ready(Ok(Waited::Over)),
         };
-        let deadline = turn.deadline();
-        let polled = self.site(turn).poll_wait(set, deadline, context);
+        let (deadline, patience) = (turn.deadline(), turn.patience());
+        let polled = self.site(turn).poll_wait(set, deadline, patience, context);
         polled.map_err(InvokeError::between_calls)
     }
 

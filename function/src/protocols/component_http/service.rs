@@ -31,6 +31,7 @@ use wfaas_vm::Error;
 use wfaas_vm::component::{Bindings, ResourceIndex, Type};
 use wfaas_wasi::HasWasi;
 use wfaas_wasi::preview2::Violation;
+use wfaas_wasi::preview3::Waited;
 
 /// The interface that a service exports.
 pub(super) const HANDLE: (&str, &str) = ("wasi:http/handler@0.3", "handle");
@@ -98,7 +99,7 @@ impl Conversation for Service {
         &self,
         turn: &mut Turn<'_>,
         context: &mut Context<'_>,
-    ) -> Poll<Result<(), InvokeError>> {
+    ) -> Poll<Result<Waited, InvokeError>> {
         self.handle.wait(turn, context)
     }
 

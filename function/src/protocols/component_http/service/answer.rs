@@ -20,7 +20,7 @@ struct State {
     /// Whether a body was begun that has not ended.
     is_open: bool,
     /// The end of the body, as the guest's trailers say.
-    trailers: Trailers,
+    trailers: Option<Trailers>,
     /// The trailers of a body that arrives, and is passed on.
     passed_on: Option<trailers::Trailers>,
     /// Takes the trailers.
@@ -87,13 +87,14 @@ impl Answer {
     /// Checks that the guest has answered, and gives the reply its trailers.
     pub(super) fn check(&self) -> Result<(), HandlerError> {
         let state = self.lock();
-        let mut trailers = state.trailers.lock().unwrap_or_else(PoisonError::into_inner);
-        let fields = match &mut *trailers {
-            End::Failed(error) => return Err(HandlerError::Error(error.clone())),
-            End::Whole(fields) => fields.take(),
-            End::Open | End::Ended(_) => None,
+        let fields = match &state.trailers {
+            Some(trailers) => match &mut *trailers.lock().unwrap_or_else(PoisonError::into_inner) {
+                End::Failed(error) => return Err(HandlerError::Error(error.clone())),
+                End::Whole(fields) => fields.take(),
+                End::Open | End::Ended(_) => None,
+            },
+            None => None,
         };
-        drop(trailers);
         let fields = fields.or_else(|| state.passed_on.as_ref()?.take());
         if let (Some(reply), Some(fields)) = (&state.reply, fields) {
             reply.set_trailers(fields);
@@ -128,7 +129,7 @@ impl AnswerBody {
     pub(super) fn begin(
         reply: Reply,
         answer: Arc<Answer>,
-        trailers: Trailers,
+        trailers: Option<Trailers>,
         passed_on: Option<trailers::Trailers>,
     ) -> AnswerBody {
         let mut state = answer.lock();

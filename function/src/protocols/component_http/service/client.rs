@@ -53,7 +53,8 @@ fn built(host: &mut Host<'_, '_>, given: ServiceRequest) -> Result<Option<Reques
         Contents::Guest(_) => {
             let writing = Writing::default();
             let body = writing.send().map_err(Stop::end)?;
-            let output = Output::stream(Box::new(RequestBody::new(writing, trailers)));
+            let output =
+                Output::stream(Box::new(RequestBody::new(writing, trailers.unwrap_or_default())));
             let sent = sent.map(|sent| sent.with(Value::done()));
             contents.send(host, OutputStream::new(output), sent)?;
             body

@@ -7,9 +7,10 @@ use super::super::outgoing::{self, REQUEST_BYTES, optional_part, text};
 use super::answer::Trailers;
 use super::message::{self, Contents};
 use crate::exchange::Exchange;
+use http::Method;
 use http::header::{self, HeaderMap};
+use http::request::Parts;
 use http::uri::{Authority, PathAndQuery, Scheme};
-use http::{Method, Uri};
 use wfaas_wasi::preview2::{Host, Resources, Stop, Value, Violation, args};
 use wfaas_wasi::preview3::Promise;
 
@@ -22,17 +23,16 @@ pub(super) struct ServiceRequest {
     pub(super) headers: HeaderMap,
     pub(super) contents: Contents,
     pub(super) options: Option<RequestOptions>,
-    pub(super) trailers: Trailers,
+    pub(super) trailers: Option<Trailers>,
     /// Tells the guest that its body was sent.
     pub(super) sent: Option<Promise>,
 }
 
 impl ServiceRequest {
-    /// The request of an exchange. Headers and body are taken from there.
+    /// The request of an exchange, which is taken from there.
     pub(super) fn incoming(exchange: &mut Exchange) -> ServiceRequest {
         let request = &mut exchange.request;
-        let (method, uri): (Method, Uri) = (request.method().clone(), request.uri().clone());
-        let mut headers = std::mem::take(request.headers_mut());
+        let Parts { method, uri, mut headers, .. } = request.take_parts();
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let authority = uri.authority().map(Authority::as_str).or(host).map(str::to_owned);
         fields::tidy(&mut headers);
@@ -46,7 +46,7 @@ impl ServiceRequest {
             headers,
             contents: Contents::Host { body: std::mem::take(request.body_mut()), of_client: true },
             options: None,
-            trailers: Trailers::default(),
+            trailers: None,
             sent: None,
         }
     }
@@ -76,7 +76,7 @@ pub(super) fn new(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, St
         headers,
         contents,
         options,
-        trailers,
+        trailers: Some(trailers),
         sent: Some(sent),
     };
     let handle = request.insert(host.resources())?;

@@ -17,7 +17,7 @@ pub(super) struct ServiceResponse {
     status: StatusCode,
     headers: HeaderMap,
     contents: Contents,
-    trailers: Trailers,
+    trailers: Option<Trailers>,
     /// Tells the guest that its body was sent.
     sent: Option<Promise>,
 }
@@ -31,7 +31,7 @@ impl ServiceResponse {
             status: head.status,
             headers: head.headers,
             contents: Contents::Host { body, of_client: false },
-            trailers: Trailers::default(),
+            trailers: None,
             sent: None,
         }
     }
@@ -72,7 +72,7 @@ pub(super) fn new(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, St
     let [headers, contents, trailers] = args(values)?;
     let headers = fields::take(host, headers)?;
     let contents = Contents::of_guest(host, contents)?;
-    let trailers = message::take_trailers(host, trailers)?;
+    let trailers = Some(message::take_trailers(host, trailers)?);
     let (future, sent) = message::sent(host)?;
     let (status, sent) = (StatusCode::OK, Some(sent));
     let response = ServiceResponse { status, headers, contents, trailers, sent };
