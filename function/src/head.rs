@@ -136,15 +136,24 @@ pub(crate) fn check_headers(headers: &mut HeaderMap) -> Result<Vec<HeaderName>, 
     if headers.is_empty() {
         return Ok(Vec::new());
     }
-    check_size(headers)?;
-    // Nearly no head has any of them: its few names are looked through once.
-    let is_hop_by_hop = |name: &HeaderName| HOP_BY_HOP.contains(name);
-    let mut dropped = match headers.keys().any(is_hop_by_hop) {
-        true => drop_hop_by_hop(headers),
-        false => Vec::new(),
-    };
-    if content_length(headers).is_none() && headers.contains_key(header::CONTENT_LENGTH) {
-        headers.remove(header::CONTENT_LENGTH);
+    if headers.len() > MAX_HEADERS {
+        return Err(HeadError::TooMany);
+    }
+    // Nearly no head has anything to drop: its few fields are looked through once.
+    let (mut bytes, mut lengths, mut has_length, mut is_hop_by_hop) = (0, 0, true, false);
+    for (name, value) in headers.iter() {
+        bytes += name.as_str().len() + value.len();
+        is_hop_by_hop |= HOP_BY_HOP.contains(name);
+        if *name == header::CONTENT_LENGTH {
+            lengths += 1;
+            has_length = lengths == 1 && length(value).is_some();
+        }
+    }
+    if bytes > MAX_HEAD_BYTES {
+        return Err(HeadError::TooLarge);
+    }
+    let mut dropped = if is_hop_by_hop { drop_hop_by_hop(headers) } else { Vec::new() };
+    if !has_length && headers.remove(header::CONTENT_LENGTH).is_some() {
         dropped.push(header::CONTENT_LENGTH);
     }
     Ok(dropped)
@@ -189,9 +198,17 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
 pub fn content_length(headers: &HeaderMap) -> Option<u64> {
     let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
+    length(value)
+}
+
+/// A length in digits.
+fn length(value: &HeaderValue) -> Option<u64> {
     let digits = value.as_bytes();
-    let plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(digits).ok().filter(|_| plain)?.parse().ok()
+    let add = |number: u64, digit: &u8| match digit {
+        b'0'..=b'9' => number.checked_mul(10)?.checked_add(u64::from(digit - b'0')),
+        _ => None,
+    };
+    if digits.is_empty() { None } else { digits.iter().try_fold(0, add) }
 }
 
 /// Bytes of all names and values.

@@ -99,6 +99,10 @@ pub(crate) fn announce(extensions: &mut Extensions, headers: &HeaderMap) {
 
 /// The names of trailers that a head announces, without those that are none.
 pub(crate) fn announced(headers: &HeaderMap) -> Option<TrailerNames> {
+    // Next to no head has any.
+    if !headers.keys().any(|name| *name == header::TRAILER) {
+        return None;
+    }
     let names = head::listed(headers, header::TRAILER);
     TrailerNames::of(names.filter(|name| !FORBIDDEN.contains(name)))
 }

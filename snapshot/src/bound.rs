@@ -189,11 +189,13 @@ impl Bound {
     }
 
     /// The address BASE.
+    #[inline]
     pub fn base(&self) -> *mut u8 {
         self.slot.base() as *mut u8
     }
 
     /// Bytes from BASE on that are accessible: the image, and memory opened since.
+    #[inline]
     pub fn open_bytes(&self) -> usize {
         self.grown.open_bytes()
     }
@@ -231,6 +233,7 @@ impl Bound {
     ///
     /// # Errors
     /// [`Error::OutOfBounds`] if they are not all accessible.
+    #[inline]
     pub fn bytes_mut(&mut self, at: isize, bytes: usize) -> Result<&mut [u8], Error> {
         let start = self.accessible(at, bytes)?;
         // SAFETY: the range is mapped and stays so while `&mut self` is borrowed, exclusively.
@@ -272,6 +275,7 @@ impl Bound {
         &mut self.tracked
     }
 
+    #[inline]
     fn accessible(&self, at: isize, bytes: usize) -> Result<*mut u8, Error> {
         let before = self.lead + self.head;
         let start = at.checked_add_unsigned(before).and_then(|start| usize::try_from(start).ok());

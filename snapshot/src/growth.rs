@@ -69,6 +69,7 @@ impl Grown {
     }
 
     /// Bytes from BASE on that are open.
+    #[inline]
     pub(crate) fn open_bytes(&self) -> usize {
         self.open
     }

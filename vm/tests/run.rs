@@ -2,7 +2,10 @@
 
 mod common;
 use common::{engine, instance, module};
-use wfaas_vm::{Caller, Config, Engine, Error, ExternRef, Func, Linker, Store, Val};
+use wfaas_vm::{
+    Caller, Config, Engine, Error, Extern, ExternRef, Func, Limits, Linker, MemoryType,
+    SharedMemory, Store, Val,
+};
 
 #[test]
 fn arithmetic_control_and_calls() {
@@ -143,6 +146,40 @@ fn host_functions_see_the_caller() {
     assert_eq!(store.data(), "> hello");
     let pair = instance.get_typed_func::<f32, (f64, i32)>(&mut store, "pair").unwrap();
     assert_eq!(pair.call(&mut store, 1.5).unwrap(), (1.5, 3));
+}
+
+#[test]
+fn host_functions_see_memories_of_the_caller_by_number() {
+    let engine = engine();
+    let module = module(
+        &engine,
+        r#"(module
+            (import "host" "get" (func $get (param i32) (result i32)))
+            (import "host" "shared" (memory 1 1 shared))
+            (memory 1) (data (memory 1) (i32.const 0) "a")
+            (memory 2) (data (memory 2) (i32.const 0) "b")
+            (func (export "run") (param i32) (result i32) (call $get (local.get 0))))"#,
+    );
+    let mut linker = Linker::<u32>::new(&engine);
+    linker.func_wrap("host", "get", |mut caller: Caller<'_, u32>, memory: u32| {
+        let (bytes, data) = caller.memory_at_and_data(memory);
+        *data += bytes.len() as u32;
+        bytes.first().copied().map_or(0, u32::from)
+    });
+    let mut store = Store::new(&engine, 0);
+    let limits = Limits { minimum: 1, maximum: Some(1) };
+    let ty = MemoryType { limits, index64: false, shared: true };
+    let shared = SharedMemory::new(&engine, ty).unwrap();
+    linker.define("host", "shared", Extern::SharedMemory(shared));
+    let instance = linker.instantiate(&mut store, &module).unwrap();
+    let run = instance.get_typed_func::<u32, u32>(&mut store, "run").unwrap();
+    let seen = [0, 1, 2, 3].map(|memory| run.call(&mut store, memory).unwrap());
+    assert_eq!(seen, [0, u32::from(b'a'), u32::from(b'b'), 0]);
+    assert_eq!(
+        *store.data(),
+        3 << 16,
+        "neither a shared memory nor one that is not there has bytes"
+    );
 }
 
 #[test]

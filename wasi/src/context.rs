@@ -57,7 +57,7 @@ pub struct Wasi {
     /// Of all output streams, whether they are still open or not.
     shared: Shared,
     /// Handles of a component. Others have none.
-    resources: Option<Box<Resources>>,
+    resources: Resources,
     /// Times and random bytes.
     pub(crate) sources: Sources,
     /// The network; `None` if there is none.
@@ -105,7 +105,7 @@ impl Wasi {
             table,
             files: None,
             shared,
-            resources: None,
+            resources: Resources::default(),
             sources: Sources::default(),
             network: None,
         }
@@ -190,19 +190,21 @@ impl Wasi {
     }
 
     /// Handles of a component.
+    #[inline]
     pub fn resources(&mut self) -> &mut Resources {
-        self.resources.get_or_insert_default()
+        &mut self.resources
     }
 
     /// The same, with descriptors and what output streams have in common.
+    #[inline]
     pub(crate) fn resources_and_table(&mut self) -> (&mut Resources, &mut Table, &mut Shared) {
         let Wasi { table, shared, resources, .. } = self;
-        (resources.get_or_insert_default(), table, shared)
+        (resources, table, shared)
     }
 
     /// How many handles a component has.
     pub fn handles(&self) -> usize {
-        self.resources.as_ref().map_or(0, |resources| resources.len())
+        self.resources.len()
     }
 
     /// Ready when the thing that a component's handle stands for is. One that is not there is.

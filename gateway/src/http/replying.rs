@@ -31,7 +31,7 @@ use hyper::http::request;
 use hyper::http::response::Parts;
 use hyper::{HeaderMap, Response, Version};
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use tokio::task::JoinHandle;
@@ -160,7 +160,8 @@ pub(super) async fn plain(
     let (shared, deployed) = (shared.clone(), deployed.clone());
     let work: Work = boxed(|| async move {
         let terms = Terms { payer: &deployed.payer, place, deadline: exchange.deadline };
-        let guest = pin!(invoke::guest(deployed.clone(), exchange, lease));
+        // In a box of its own: allocators are slow with blocks as large as both.
+        let guest = boxed(|| invoke::guest(deployed.clone(), exchange, lease));
         let outcome = shared.scheduler.run(terms, guest).await;
         outcome.map_err(|why| invoke::unfinished(&deployed, why))
     });

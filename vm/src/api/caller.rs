@@ -59,6 +59,17 @@ impl<'a, T: 'static> Caller<'a, T> {
         (memory.bytes_mut(&mut inner.objects), data)
     }
 
+    /// The bytes of the memory with this index in the calling instance's module, and the embedder's data, both to
+    /// change. No bytes if it is not there, or shared.
+    #[inline]
+    pub fn memory_at_and_data(&mut self, index: u32) -> (&mut [u8], &mut T) {
+        let StoreBox { inner, data, .. } = &mut *self.store;
+        let objects = &mut inner.objects;
+        let memory = self.instance.and_then(|instance| objects.unshared_memory(instance, index));
+        let bytes = memory.map(|memory| objects.memory_mut(memory).data_mut());
+        (bytes.unwrap_or_default(), data)
+    }
+
     /// Whether a future that the host function returns now is awaited: its guest was called by
     /// `call_async`, and no synchronous call is in between. Without a meaning in the future itself.
     pub fn can_wait(&self) -> bool {

@@ -13,6 +13,7 @@ use crate::api::store::StoreBox;
 use crate::api::val::Val;
 use crate::arch::{WaitEnv, WayBack};
 use crate::call::state::CallState;
+use crate::call::task;
 use crate::runtime::error::Error;
 use crate::runtime::host_func::{HostEntry, HostFunc, Shim};
 use crate::runtime::instance::InstanceInner;
@@ -98,8 +99,8 @@ extern "C" fn begin<T: 'static, F: AsyncHostFunc<T>>(
 ) -> *const WayBack {
     let instance: *mut InstanceInner = instance.cast();
     // Linking put the closure with the stub, into a store of its type.
-    let begin = |call, index, can_wait: bool| {
-        if F::ALWAYS_ASYNC && !can_wait {
+    let begin = |call, index| {
+        if F::ALWAYS_ASYNC && !task::can_suspend() {
             return Err(Error::NeedsAsync.into());
         }
         // SAFETY: as above; while the guest runs, the store is the call's; the stub has room for the
@@ -158,30 +159,24 @@ impl<T: 'static, F: AsyncHostFunc<T>> Waiter<T, F> {
         let function = unsafe { &(*closure).function };
         let call = || {
             // SAFETY: the caller's contract.
-            let store = unsafe { &mut *store };
+            let of_function = unsafe { &mut *store };
             // SAFETY: the caller's contract.
-            unsafe { function.call(store, instance, cells) }
-        };
-        let called = match catch_unwind(AssertUnwindSafe(call)) {
-            Ok(Ok(called)) => called,
-            Ok(Err(error)) => return Err(Pending::of_host(error)),
-            Err(panic) => return Err(Pending::Panic(panic)),
-        };
-        let results = match called.future() {
-            Ok(future) => {
-                let future = Some(Pin::from(future));
-                return Ok(Begun::Waits(Waiter { future, function, store, instance, cells }));
-            }
-            Err(results) => results,
-        };
-        let write = || {
+            let called = unsafe { function.call(of_function, instance, cells)? };
+            let results = match called.future() {
+                Ok(future) => return Ok(Some(future)),
+                Err(results) => results,
+            };
             // SAFETY: the caller's contract; the function, which had it, has returned.
             let objects = unsafe { &mut (*store).inner.objects };
             // SAFETY: the caller's contract.
-            unsafe { function.write(results, objects, instance, cells) }
+            unsafe { function.write(results, objects, instance, cells) }.map(|()| None)
         };
-        match catch_unwind(AssertUnwindSafe(write)) {
-            Ok(Ok(())) => Ok(Begun::Ended),
+        match catch_unwind(AssertUnwindSafe(call)) {
+            Ok(Ok(None)) => Ok(Begun::Ended),
+            Ok(Ok(Some(future))) => {
+                let future = Some(Pin::from(future));
+                Ok(Begun::Waits(Waiter { future, function, store, instance, cells }))
+            }
             Ok(Err(error)) => Err(Pending::of_host(error)),
             Err(panic) => Err(Pending::Panic(panic)),
         }

@@ -299,7 +299,7 @@ fn suspend_at(
     timeout: u64,
     result: *mut u64,
 ) -> *const WayBack {
-    let begin = |call, index, _| {
+    let begin = |call, index| {
         // SAFETY: while its guest runs, the store is alive and ours.
         let objects = unsafe { &mut StoreInner::of(call).objects };
         let timeout = timeout.cast_signed();

@@ -68,6 +68,7 @@ impl MemoryInner {
     }
 
     /// The shared memory, if it is one.
+    #[inline]
     pub(crate) fn shared(&self) -> Option<&SharedMemory> {
         match &self.backing {
             Backing::Own(_) => None,
@@ -99,6 +100,7 @@ impl MemoryInner {
         }
     }
 
+    #[inline]
     pub(crate) fn base(&self) -> *mut u8 {
         match &self.backing {
             Backing::Own(own) => own.get().base(),
@@ -107,11 +109,13 @@ impl MemoryInner {
     }
 
     /// The cell with the size.
+    #[inline]
     pub(crate) fn pages_cell(&self) -> *mut u64 {
         self.base().wrapping_offset(MEMORY_PAGES_OFFSET as isize).cast()
     }
 
     /// Size in WebAssembly pages.
+    #[inline]
     pub(crate) fn pages(&self) -> u64 {
         if let Backing::Shared(memory) = &self.backing {
             return memory.size();
@@ -120,6 +124,7 @@ impl MemoryInner {
         unsafe { self.pages_cell().read() }
     }
 
+    #[inline]
     pub(crate) fn bytes(&self) -> usize {
         match &self.backing {
             // Never more than is open, even if a damaged image claims so.
@@ -139,6 +144,7 @@ impl MemoryInner {
     }
 
     /// The bytes of a memory that is not shared, to change.
+    #[inline]
     pub(crate) fn data_mut(&mut self) -> &mut [u8] {
         let bytes = self.bytes();
         match &mut self.backing {

@@ -125,10 +125,12 @@ impl Objects {
         self.instances.len()
     }
 
+    #[inline]
     pub(crate) fn memory(&self, index: u32) -> &MemoryInner {
         &self.memories[index as usize]
     }
 
+    #[inline]
     pub(crate) fn memory_mut(&mut self, index: u32) -> &mut MemoryInner {
         &mut self.memories[index as usize]
     }

@@ -69,10 +69,12 @@ impl OwnSlot {
         self.get().growth() != Growth::Whole
     }
 
+    #[inline]
     pub(super) fn get(&self) -> &Bound {
         self.slot.as_ref().expect("only `drop` takes it")
     }
 
+    #[inline]
     pub(super) fn get_mut(&mut self) -> &mut Bound {
         self.slot.as_mut().expect("only `drop` takes it")
     }

@@ -22,7 +22,7 @@ pub(crate) enum Begun<F> {
 
 /// Begins a host function that may wait, and polls its future once, if there is one. If it is ready the
 /// guest goes on, or is left; otherwise the store gets the future, and the guest is suspended by the
-/// [`WayBack`] returned. `begin` is told whether the guest can be suspended.
+/// [`WayBack`] returned.
 ///
 /// # Safety
 /// Must be called last, by a function that a stub of `instance` called, and that has nothing left to
@@ -30,7 +30,7 @@ pub(crate) enum Begun<F> {
 #[inline(always)]
 pub(crate) unsafe fn return_or_wait<F>(
     instance: *mut InstanceInner,
-    begin: impl FnOnce(*mut CallState, u32, bool) -> Result<Begun<F>, Pending>,
+    begin: impl FnOnce(*mut CallState, u32) -> Result<Begun<F>, Pending>,
 ) -> *const WayBack
 where
     F: Future<Output = Result<(), Pending>> + Unpin + Send + 'static,
@@ -54,18 +54,18 @@ where
 unsafe fn poll_once<F>(
     call: *mut CallState,
     instance: u32,
-    begin: impl FnOnce(*mut CallState, u32, bool) -> Result<Begun<F>, Pending>,
+    begin: impl FnOnce(*mut CallState, u32) -> Result<Begun<F>, Pending>,
 ) -> Poll<Result<(), Pending>>
 where
     F: Future<Output = Result<(), Pending>> + Unpin + Send + 'static,
 {
-    // SAFETY: the caller's contract.
-    let context = unsafe { task::context() };
-    let mut future = match begin(call, instance, context.is_some()) {
+    let mut future = match begin(call, instance) {
         Ok(Begun::Waits(future)) => future,
         Ok(Begun::Ended) => return Poll::Ready(Ok(())),
         Err(pending) => return Poll::Ready(Err(pending)),
     };
+    // SAFETY: the caller's contract.
+    let context = unsafe { task::context() };
     let Some(context) = context else { return Poll::Ready(Err(Error::NeedsAsync.into())) };
     let polled = Pin::new(&mut future).poll(context);
     if polled.is_pending() {

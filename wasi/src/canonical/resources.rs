@@ -111,7 +111,7 @@ impl Resources {
     /// # Errors
     /// [`Violation::TooManyHandles`].
     pub fn insert<T: Any + Send>(&mut self, thing: T) -> Result<u32, Violation> {
-        self.add(None, Thing::Host(Box::new(thing)), 0)
+        self.add(None, Thing::Host(Box::new(thing)), 0, 0)
     }
 
     /// The same of a thing that was made from another one.
@@ -120,7 +120,7 @@ impl Resources {
     /// [`Violation::TooManyHandles`]; [`Violation::BadHandle`] if the other one is not there.
     pub fn insert_child<T: Any + Send>(&mut self, thing: T, parent: u32) -> Result<u32, Violation> {
         self.entry(parent)?;
-        let handle = self.add(None, Thing::Host(Box::new(thing)), parent)?;
+        let handle = self.add(None, Thing::Host(Box::new(thing)), parent, 0)?;
         self.entry(parent)?.children += 1;
         Ok(handle)
     }
@@ -141,8 +141,8 @@ impl Resources {
     /// # Errors
     /// As [`Resources::get`]; [`Violation::HasChildren`]; [`Violation::Lent`].
     pub fn take<T: Any>(&mut self, handle: u32) -> Result<T, Violation> {
-        self.get::<T>(handle)?;
-        match self.remove(handle)? {
+        let is_it = |thing: &Thing| matches!(thing, Thing::Host(thing) if thing.is::<T>());
+        match self.remove_if(handle, is_it)? {
             Thing::Host(thing) => match thing.downcast() {
                 Ok(thing) => Ok(*thing),
                 Err(_) => Err(Violation::BadHandle(handle)),
@@ -177,15 +177,14 @@ impl Resources {
     /// # Errors
     /// As [`Resources::insert`] and [`Resources::keep`].
     pub fn insert_kept<T: Any + Send>(&mut self, thing: T, bytes: usize) -> Result<u32, Violation> {
-        let handle = self.insert(thing)?;
-        self.keep(handle, bytes)?;
-        Ok(handle)
+        self.add(None, Thing::Host(Box::new(thing)), 0, bytes)
     }
 
     /// Says of which type a handle is that is given to the guest.
     ///
     /// # Errors
     /// [`Violation::BadHandle`] if it is not there, or was given as another one.
+    #[inline]
     pub fn give(&mut self, handle: u32, ty: ResourceIndex) -> Result<(), Violation> {
         let entry = self.entry(handle)?;
         if *entry.ty.get_or_insert(ty) == ty { Ok(()) } else { Err(Violation::BadHandle(handle)) }
@@ -200,13 +199,14 @@ impl Resources {
     }
 
     /// Whether a handle is there and of this type.
+    #[inline]
     pub(crate) fn is_of(&self, handle: u32, ty: ResourceIndex) -> bool {
         self.find(handle).is_some_and(|entry| entry.ty == Some(ty))
     }
 
     /// `resource.new`: a handle for a representation.
     pub(crate) fn new_guest(&mut self, ty: ResourceIndex, rep: u32) -> Result<u32, Violation> {
-        self.add(Some(ty), Thing::Guest(rep), 0)
+        self.add(Some(ty), Thing::Guest(rep), 0, 0)
     }
 
     /// `resource.rep`: the representation behind a handle.
@@ -277,11 +277,13 @@ impl Resources {
         self.tasks.as_mut()?.failed.take()
     }
 
+    #[inline]
     fn find(&self, handle: u32) -> Option<&Entry> {
         let place = (handle as usize).checked_sub(1)?;
         self.places.get(place)?.entry()
     }
 
+    #[inline]
     fn entry(&mut self, handle: u32) -> Result<&mut Entry, Violation> {
         let place = (handle as usize).checked_sub(1).and_then(|place| self.places.get_mut(place));
         match place {
@@ -295,19 +297,26 @@ impl Resources {
         ty: Option<ResourceIndex>,
         thing: Thing,
         parent: u32,
+        kept: usize,
     ) -> Result<u32, Violation> {
-        let entry = Place::Used(Entry { ty, thing, parent, children: 0, lends: 0, kept: 0 });
+        let all = self.kept.saturating_add(kept);
+        if all > MAX_KEPT_BYTES {
+            return Err(Violation::TooMuchKept { bytes: MAX_KEPT_BYTES });
+        }
+        let entry = Place::Used(Entry { ty, thing, parent, children: 0, lends: 0, kept });
         let handle = self.free;
         let place = (handle as usize).checked_sub(1).and_then(|place| self.places.get_mut(place));
-        match place {
+        let handle = match place {
             Some(place @ Place::Free(_)) => {
                 if let Place::Free(next) = std::mem::replace(place, entry) {
                     (self.free, self.free_count) = (next, self.free_count - 1);
                 }
-                Ok(handle)
+                handle
             }
-            _ => self.push(entry),
-        }
+            _ => self.push(entry)?,
+        };
+        self.kept = all;
+        Ok(handle)
     }
 
     fn push(&mut self, entry: Place) -> Result<u32, Violation> {
@@ -322,13 +331,27 @@ impl Resources {
     }
 
     fn remove(&mut self, handle: u32) -> Result<Thing, Violation> {
-        match self.entry(handle)? {
-            Entry { children: 1.., .. } => return Err(Violation::HasChildren(handle)),
-            Entry { lends: 1.., .. } => return Err(Violation::Lent(handle)),
-            _ => {}
-        }
-        let place = &mut self.places[handle as usize - 1];
-        let Place::Used(entry) = std::mem::replace(place, Place::Free(self.free)) else {
+        self.remove_if(handle, |_| true)
+    }
+
+    /// Removes a handle whose thing is of the right kind.
+    fn remove_if(
+        &mut self,
+        handle: u32,
+        is_it: impl FnOnce(&Thing) -> bool,
+    ) -> Result<Thing, Violation> {
+        let free = Place::Free(self.free);
+        let place = (handle as usize).checked_sub(1).and_then(|place| self.places.get_mut(place));
+        let place = match place {
+            Some(Place::Used(Entry { thing, .. })) if !is_it(thing) => None,
+            Some(Place::Used(Entry { children: 1.., .. })) => {
+                return Err(Violation::HasChildren(handle));
+            }
+            Some(Place::Used(Entry { lends: 1.., .. })) => return Err(Violation::Lent(handle)),
+            place => place,
+        };
+        let Some(place @ Place::Used(_)) = place else { return Err(Violation::BadHandle(handle)) };
+        let Place::Used(entry) = std::mem::replace(place, free) else {
             return Err(Violation::BadHandle(handle));
         };
         (self.free, self.free_count) = (handle, self.free_count + 1);
@@ -341,6 +364,7 @@ impl Resources {
 }
 
 impl Place {
+    #[inline]
     fn entry(&self) -> Option<&Entry> {
         match self {
             Place::Used(entry) => Some(entry),

@@ -122,6 +122,8 @@ pub(super) struct Prepared {
     checks: Box<[Check]>,
     params: usize,
     result: Stored,
+    /// Whether parameters or result are in memory.
+    pub(super) needs_memory: bool,
 }
 
 /// A condition on a core value.
@@ -174,7 +176,10 @@ pub(super) fn prepare(
         cell += component.layout(declared.ty).flat as usize;
     }
     let result = stored(component, direct.result, function.result)?;
-    Some(Prepared { call: direct.call, checks: checks.into(), params: cell, result })
+    let is_in_memory = |check: &Check| matches!(check, Check::Bytes(_) | Check::Pairs(_));
+    let needs_memory = checks.iter().any(is_in_memory) || matches!(result, Stored::Memory { .. });
+    let (call, checks) = (direct.call, checks.into());
+    Some(Prepared { call, checks, params: cell, result, needs_memory })
 }
 
 /// Adds the conditions for a parameter of this type from a core value on; `None` if the type is another one.

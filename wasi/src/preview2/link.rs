@@ -81,7 +81,10 @@ impl Lowered {
         cells: &[u64],
     ) -> Option<Result<u64, BoxError>> {
         let direct = self.direct.as_ref()?;
-        let (memory, data) = memory_and_data(caller, self.memory);
+        let (memory, data) = match direct.needs_memory {
+            true => caller.memory_at_and_data(self.memory),
+            false => (&mut [][..], caller.data_mut()),
+        };
         direct.call(memory, data.wasi(), cells)
     }
 
@@ -342,21 +345,10 @@ fn with_guest<T: HasWasi, R>(
     memory: u32,
     look: impl FnOnce(&[u8], &Resources) -> Result<R, Violation>,
 ) -> Result<R, Violation> {
-    let (memory, data) = memory_and_data(caller, memory);
+    let (memory, data) = caller.memory_at_and_data(memory);
     let resources = data.wasi().resources();
     match resources.pending {
         None => look(memory, resources),
         Some(_) => Err(Violation::MayNotLeave),
-    }
-}
-
-/// The memory of a guest with this number, or none, and the data of its store.
-fn memory_and_data<'a, T: HasWasi>(
-    caller: &'a mut Caller<'_, T>,
-    number: u32,
-) -> (&'a mut [u8], &'a mut T) {
-    match memory(caller, number) {
-        Some(memory) => caller.memory_and_data(memory),
-        None => (&mut [], caller.data_mut()),
     }
 }

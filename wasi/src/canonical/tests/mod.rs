@@ -304,6 +304,20 @@ fn parents_go_after_their_children_and_bytes_are_counted() {
 }
 
 #[test]
+fn a_thing_for_which_there_is_no_room_is_not_added() {
+    let mut resources = Resources::default();
+    let large = resources.insert_kept((), MAX_KEPT_BYTES).unwrap();
+    let refused = Violation::TooMuchKept { bytes: MAX_KEPT_BYTES };
+    assert_eq!(resources.insert_kept(1_u8, 1), Err(refused));
+    assert_eq!(resources.len(), 1);
+    resources.take::<()>(large).unwrap();
+    let handle = resources.insert_kept(1_u8, MAX_KEPT_BYTES).unwrap();
+    assert_eq!(resources.take::<()>(handle), Err(Violation::BadHandle(handle)), "it is another");
+    assert_eq!(resources.take::<u8>(handle), Ok(1));
+    resources.insert_kept((), MAX_KEPT_BYTES).unwrap();
+}
+
+#[test]
 fn a_handle_that_is_lent_stays() {
     let mut resources = Resources::default();
     let handle = resources.insert(()).unwrap();
