@@ -66,6 +66,9 @@ impl Default for Reply {
     }
 }
 
+/// Head and body of a reply, and the fields behind them.
+pub(crate) type Taken = (Parts, Vec<u8>, Option<HeaderMap>);
+
 impl Reply {
     /// A reply that holds at most [`WINDOW`] bytes.
     pub fn new() -> Reply {
@@ -233,7 +236,7 @@ impl Reply {
 
     /// All that is there of a reply that has begun, with the fields behind the body, unless somebody has taken the
     /// head. `None` if it has not begun.
-    pub(crate) fn take_begun(&self) -> Option<Option<(Parts, Vec<u8>, Option<HeaderMap>)>> {
+    pub(crate) fn take_begun(&self) -> Option<Option<Taken>> {
         let mut state = self.lock();
         if !state.begun {
             return None;
