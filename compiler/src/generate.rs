@@ -122,7 +122,7 @@ impl<'m> Generator<'m> {
     /// The functions that may be inlined. An invalid one is none, it will be reported in its turn.
     pub(crate) fn callees(&self, bodies: &[Body<'_>]) -> Callees {
         if !self.passes.contains(Pass::Inline) {
-            return Callees::new();
+            return Callees::default();
         }
         // A frame with a stack map is not in another one.
         let may_be =

@@ -31,6 +31,10 @@ pub(crate) use scoped::ScopedMap;
 use cranelift_codegen::dominator_tree::DominatorTree;
 use cranelift_codegen::flowgraph::ControlFlowGraph;
 use cranelift_codegen::ir::{Block, Function, Inst, Value};
+use std::collections::HashMap;
+
+/// A map by the entities of a function, whose numbers no module can choose freely: a few instructions make a hash.
+pub(crate) type FxHashMap<K, V> = HashMap<K, V, rustc_hash::FxBuildHasher>;
 
 /// A function and the flow of control in it.
 #[derive(Clone, Copy)]

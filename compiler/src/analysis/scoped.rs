@@ -1,12 +1,12 @@
 //! A map for a walk over the dominator tree: entries hold in a block and all it dominates.
 
-use std::collections::HashMap;
+use super::FxHashMap;
 use std::hash::Hash;
 
 /// A map whose changes are undone when their scope is left.
 #[derive(Debug)]
 pub(crate) struct ScopedMap<K, V> {
-    map: HashMap<K, V>,
+    map: FxHashMap<K, V>,
     /// The entry before each change.
     undo: Vec<(K, Option<V>)>,
     /// Changes there were when each scope was entered.
@@ -15,7 +15,7 @@ pub(crate) struct ScopedMap<K, V> {
 
 impl<K, V> Default for ScopedMap<K, V> {
     fn default() -> Self {
-        ScopedMap { map: HashMap::new(), undo: Vec::new(), scopes: Vec::new() }
+        ScopedMap { map: FxHashMap::default(), undo: Vec::new(), scopes: Vec::new() }
     }
 }
 

@@ -15,6 +15,7 @@ mod positions;
 
 pub(crate) use positions::Positions;
 
+use crate::analysis::FxHashMap;
 use crate::front::index::FuncIndex;
 use crate::symbol::Symbol;
 use cranelift_codegen::inline::{Inline, InlineCommand};
@@ -22,7 +23,6 @@ use cranelift_codegen::ir::{self, ExternalName, Function, Inst, Opcode, Value};
 use cranelift_codegen::{CodegenError, Context};
 use positions::Copied;
 use std::borrow::Cow;
-use std::collections::HashMap;
 use wfaas_abi::BoundsStats;
 
 /// Bodies of more bytes are not looked at.
@@ -65,7 +65,7 @@ pub(crate) struct Callee {
 }
 
 /// The functions of a module that may be inlined, by index.
-pub(crate) type Callees = HashMap<FuncIndex, Callee>;
+pub(crate) type Callees = FxHashMap<FuncIndex, Callee>;
 
 /// Whether a body is small enough to be a candidate.
 pub(crate) fn is_small(body: &wasmparser::FunctionBody<'_>) -> bool {
@@ -112,6 +112,15 @@ fn operands(function: &Function, inst: Inst) -> usize {
     dfg.inst_values(inst).count() + dfg.inst_results(inst).len() + targets.len()
 }
 
+/// The function of the module that a name is of.
+fn called(caller: &Function, name: &ExternalName) -> Option<FuncIndex> {
+    let ExternalName::User(name) = name else { return None };
+    match Symbol::from_external_name(&caller.params.user_named_funcs()[*name])? {
+        Symbol::Func(index) => Some(index),
+        _ => None,
+    }
+}
+
 /// Inlines calls in function `index`, which was just translated.
 pub(crate) fn run(
     context: &mut Context,
@@ -119,7 +128,8 @@ pub(crate) fn run(
     callees: &Callees,
 ) -> Result<Positions, CodegenError> {
     let mut positions = Positions::of(index);
-    if callees.is_empty() {
+    let names = context.func.dfg.ext_funcs.values().map(|function| &function.name);
+    if !names.filter_map(|name| called(&context.func, name)).any(|it| callees.contains_key(&it)) {
         return Ok(positions);
     }
     let own = context.func.dfg.num_insts();
@@ -153,9 +163,7 @@ struct Round<'c, 'p> {
 impl Round<'_, '_> {
     /// The function that an instruction calls, if it may be inlined there.
     fn callee(&self, caller: &Function, call: Inst, name: &ExternalName) -> Option<FuncIndex> {
-        let ExternalName::User(name) = name else { return None };
-        let name = &caller.params.user_named_funcs()[*name];
-        let Some(Symbol::Func(index)) = Symbol::from_external_name(name) else { return None };
+        let index = called(caller, name)?;
         let callee = self.callees.get(&index)?;
         let block = caller.layout.inst_block(call)?;
         let wanted = callee.size <= self.budget && !caller.layout.is_cold(block);

@@ -9,6 +9,7 @@
 //!
 //! P. Briggs, K. D. Cooper and L. Torczon, "Rematerialization", 1992.
 
+use crate::analysis::FxHashMap;
 use crate::analysis::value::each_operand;
 use cranelift_codegen::Context;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
@@ -18,7 +19,6 @@ use cranelift_codegen::ir::{
     Block, Function, Inst, InstBuilder, InstructionData, Opcode, Value, ValueDef, types,
 };
 use cranelift_codegen::loop_analysis::{Loop, LoopAnalysis};
-use std::collections::HashMap;
 
 /// Replaces all readings by one at the start of the function, and returns it. Functions that change
 /// BASE, or do not read it, are left as they are.
@@ -65,7 +65,7 @@ pub(super) fn spread(context: &mut Context, first: Inst) {
         return;
     }
     let noisy = noisy_loops(&context.loop_analysis, &calling);
-    let mut readings = HashMap::new();
+    let mut readings = FxHashMap::default();
     // Where sums with BASE were computed.
     let mut sums: SecondaryMap<Value, Option<Place>> = SecondaryMap::new();
     sums.resize(context.func.dfg.num_values());
@@ -132,9 +132,18 @@ fn is_reading(func: &Function, value: Value) -> bool {
 
 /// Replaces a value in an instruction, and resolves aliases.
 fn replace(func: &mut Function, inst: Inst, old: Value, new: Value) {
-    let values = func.dfg.inst_values(inst).map(|value| func.dfg.resolve_aliases(value));
-    let values: Vec<Value> = values.map(|value| if value == old { new } else { value }).collect();
-    func.dfg.overwrite_inst_values(inst, values.into_iter());
+    let dfg = &mut func.dfg;
+    let in_place = |value: Value| if value == old { new } else { value };
+    if dfg.insts[inst].opcode().is_branch() {
+        let values = dfg.inst_values(inst).map(|value| in_place(dfg.resolve_aliases(value)));
+        let values: Vec<Value> = values.collect();
+        dfg.overwrite_inst_values(inst, values.into_iter());
+        return;
+    }
+    for place in 0..dfg.inst_args(inst).len() {
+        let value = dfg.resolve_aliases(dfg.inst_args(inst)[place]);
+        dfg.inst_args_mut(inst)[place] = in_place(value);
+    }
 }
 
 fn uses(func: &Function, inst: Inst, value: Value) -> bool {

@@ -1,12 +1,13 @@
 //! Affine forms: a constant plus atoms times factors.
 
 use cranelift_codegen::ir::Value;
+use smallvec::{SmallVec, smallvec};
 
 /// A constant plus atoms times factors, in integers without limits.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Affine {
     pub(crate) constant: i64,
-    pub(crate) atoms: Vec<(Atom, i64)>,
+    pub(crate) atoms: SmallVec<[(Atom, i64); super::MOST_ATOMS]>,
 }
 
 /// A variable of affine forms.
@@ -28,11 +29,11 @@ impl Atom {
 
 impl Affine {
     pub(crate) fn constant(constant: i64) -> Affine {
-        Affine { constant, atoms: Vec::new() }
+        Affine { constant, atoms: SmallVec::new() }
     }
 
     pub(super) fn atom(atom: Atom) -> Affine {
-        Affine { constant: 0, atoms: vec![(atom, 1)] }
+        Affine { constant: 0, atoms: smallvec![(atom, 1)] }
     }
 
     /// The sum with `factor` times another form.

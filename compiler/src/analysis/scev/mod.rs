@@ -28,10 +28,9 @@ pub(crate) use intervals::Path;
 
 use super::induction::AddRec;
 use super::value::{constant, defining, distance};
-use super::{Flow, Interval};
+use super::{Flow, FxHashMap, Interval};
 use cranelift_codegen::ir::{Block, InstructionData, Opcode, Value, types};
 use cranelift_codegen::loop_analysis::{Loop, LoopAnalysis};
-use std::collections::HashMap;
 
 /// All 32-bit numbers, without a sign.
 pub(crate) const UNSIGNED: Interval = Interval::unsigned(32);
@@ -62,11 +61,11 @@ pub(crate) struct Induction {
 pub(crate) struct ScalarEvolution<'f> {
     pub(crate) flow: Flow<'f>,
     pub(crate) loops: &'f LoopAnalysis,
-    forms: HashMap<Value, Affine>,
-    intervals: HashMap<(Atom, Path), Interval>,
-    inductions: HashMap<Value, Option<Induction>>,
+    forms: FxHashMap<Value, Affine>,
+    intervals: FxHashMap<(Atom, Path), Interval>,
+    inductions: FxHashMap<Value, Option<Induction>>,
     /// For each loop, how often its header is reached at most each time the loop is entered.
-    trip_counts: HashMap<Loop, Option<i64>>,
+    trip_counts: FxHashMap<Loop, Option<i64>>,
     depth: usize,
     /// Steps left to evaluate guards.
     effort: usize,
@@ -77,10 +76,10 @@ impl<'f> ScalarEvolution<'f> {
         ScalarEvolution {
             flow,
             loops,
-            forms: HashMap::new(),
-            intervals: HashMap::new(),
-            inductions: HashMap::new(),
-            trip_counts: HashMap::new(),
+            forms: FxHashMap::default(),
+            intervals: FxHashMap::default(),
+            inductions: FxHashMap::default(),
+            trip_counts: FxHashMap::default(),
             depth: 0,
             effort: MOST_EFFORT,
         }
