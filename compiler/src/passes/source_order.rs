@@ -41,19 +41,24 @@ pub(super) fn restore(func: &mut Function, source: &Source) {
     let mut order: Vec<(u32, Inst)> = Vec::new();
     let blocks: Vec<Block> = func.layout.blocks().collect();
     for block in blocks {
-        if is_in_order(func, source, block) {
-            continue;
+        match look_at(func, source, block) {
+            Order::Own => continue,
+            Order::Changed => {
+                for inst in func.layout.block_insts(block) {
+                    ranks[inst] = source[inst].map_or(LAST, |(_, number)| number);
+                }
+            }
+            Order::Mixed => rank_up(func, source, &mut ranks, block),
         }
-        rank_up(func, source, &mut ranks, block);
         order.clear();
         rank_down(func, &mut ranks, block, &mut order);
         if order.is_sorted_by_key(|(rank, _)| *rank) {
             continue;
         }
-        let before = order.clone();
         // Instructions of one rank stay in order, so that operands come first.
         order.sort_by_key(|(rank, _)| *rank);
-        let moved = before.iter().zip(&order).take_while(|(old, new)| old == new).count();
+        let before = func.layout.block_insts(block);
+        let moved = before.zip(&order).take_while(|(old, (_, new))| old == new).count();
         for (_, inst) in &order[moved..] {
             func.layout.remove_inst(*inst);
             func.layout.append_inst(*inst, block);
@@ -61,16 +66,27 @@ pub(super) fn restore(func: &mut Function, source: &Source) {
     }
 }
 
-/// Whether all instructions of a block are the program's own, and in its order.
-fn is_in_order(func: &Function, source: &Source, block: Block) -> bool {
-    let mut last = None;
-    func.layout.block_insts(block).all(|inst| match source[inst] {
-        Some((home, number)) if home == block && last < Some(number) => {
-            last = Some(number);
-            true
+/// The order of a block.
+enum Order {
+    /// The program's.
+    Own,
+    /// Another one, of the program's instructions.
+    Changed,
+    /// There are instructions that are not the program's, or of other blocks.
+    Mixed,
+}
+
+fn look_at(func: &Function, source: &Source, block: Block) -> Order {
+    let (mut order, mut last) = (Order::Own, None);
+    for inst in func.layout.block_insts(block) {
+        match source[inst] {
+            Some((home, _)) if home != block => return Order::Mixed,
+            None => return Order::Mixed,
+            Some((_, number)) if last >= Some(number) => order = Order::Changed,
+            Some((_, number)) => last = Some(number),
         }
-        _ => false,
-    })
+    }
+    order
 }
 
 /// Ranks the instructions of a block from its end on: by the program, or by the first user.
