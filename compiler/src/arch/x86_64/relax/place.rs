@@ -2,6 +2,7 @@
 
 use super::decode::SAVED;
 use super::{Form, Item, Unit};
+use std::cmp::Reverse;
 
 /// Where innermost loops start, and what no jump may cross, in bytes: half a line of the cache, or
 /// what the processor caches together once it is decoded.
@@ -22,12 +23,16 @@ const MOST_TURNS: usize = 12;
 
 /// Gives each item its place.
 pub(super) fn place(unit: &mut Unit) {
-    let loops = innermost_loops(&unit.items);
+    let items = &mut unit.items;
+    let loops = innermost_loops(items);
+    // The jumps that are short so far.
+    let is_jump = |index: &usize| matches!(items[*index].form, Form::Jump { .. });
+    let mut jumps: Vec<usize> = (0..items.len()).filter(is_jump).collect();
+    let mut first = Some(0);
     for turn in 0.. {
-        put(&mut unit.items, &loops);
-        if !lengthen(&mut unit.items, turn >= MOST_TURNS) {
-            return;
-        }
+        let Some(changed) = first else { return };
+        put(items, &loops, changed);
+        first = lengthen(items, &mut jumps, turn >= MOST_TURNS);
     }
 }
 
@@ -44,7 +49,7 @@ fn innermost_loops(items: &[Item]) -> Vec<usize> {
         }
     }
     // For each start, the furthest jump comes first.
-    ends.sort_by_key(|(start, end)| (*start, std::cmp::Reverse(*end)));
+    ends.sort_by_key(|(start, end)| (*start, Reverse(*end)));
     ends.dedup_by_key(|(start, _)| *start);
     let next = ends.iter().skip(1).map(|(start, _)| *start).chain([usize::MAX]);
     let calls = |(start, end): &(usize, usize)| {
@@ -54,13 +59,17 @@ fn innermost_loops(items: &[Item]) -> Vec<usize> {
     innermost.map(|((start, _), _)| *start).collect()
 }
 
-/// Puts items one after the other, with the lengths that jumps have so far.
-fn put(items: &mut [Item], loops: &[usize]) {
-    let mut loops = loops.iter().copied().peekable();
-    let mut end = 0;
+/// Puts items one after the other, with the lengths that jumps have so far. All items before `changed` have their
+/// lengths and places, but for those that a jump may have made longer.
+fn put(items: &mut [Item], loops: &[usize], changed: usize) {
+    let is_closed = |index: &usize| items[*index].is_target || items[*index - 1].form.is_jump();
     // Items before this one cannot be made longer any more: there is a jump between.
-    let mut open = 0;
-    for index in 0..items.len() {
+    let mut open = (1..=changed).rev().find(is_closed).unwrap_or(0);
+    let first = open;
+    let mut end = first.checked_sub(1).map_or(0, |last| items[last].offset + items[last].size);
+    let mut loops =
+        loops[loops.partition_point(|index| *index < first)..].iter().copied().peekable();
+    for index in first..items.len() {
         let item = &mut items[index];
         item.size = size(item);
         (item.filling, item.prefixes) = (0, 0);
@@ -133,20 +142,22 @@ fn keep_off_the_line(items: &mut [Item], first: usize) {
     }
 }
 
-/// Makes jumps longer whose targets are too far away for a byte, or all of them. Whether there were
-/// any.
-fn lengthen(items: &mut [Item], all: bool) -> bool {
-    let mut some = false;
-    for index in 0..items.len() {
-        let Form::Jump { target, near: false, .. } = items[index].form else { continue };
-        let end = items[index].offset + items[index].size;
+/// Makes those of `jumps` longer whose targets are too far away for a byte, or all of them. The first one that was, if
+/// there were any.
+fn lengthen(items: &mut [Item], jumps: &mut Vec<usize>, all: bool) -> Option<usize> {
+    let mut first = None;
+    jumps.retain(|index| {
+        let Form::Jump { target, .. } = items[*index].form else { return false };
+        let end = items[*index].offset + items[*index].size;
         let distance = i64::from(items[target].offset) - i64::from(end);
-        if all || i8::try_from(distance).is_err() {
-            if let Form::Jump { near, .. } = &mut items[index].form {
-                *near = true;
-            }
-            some = true;
+        let is_short = !all && i8::try_from(distance).is_ok();
+        if let Form::Jump { near, .. } = &mut items[*index].form {
+            *near = !is_short;
         }
-    }
-    some
+        if !is_short {
+            first = first.or(Some(*index));
+        }
+        is_short
+    });
+    first
 }

@@ -25,7 +25,7 @@ const NOTHING: [&[u8]; 9] = [
 
 /// Replaces the code by `unit`, and moves everything that refers to places in it.
 pub(super) fn write(code: &mut Code, unit: &Unit) {
-    let places = Places { items: &unit.items };
+    let mut places = Places { items: &unit.items, last: 0 };
     for relocation in &mut code.relocations {
         relocation.offset = places.inside(relocation.offset);
     }
@@ -48,25 +48,35 @@ pub(super) fn write(code: &mut Code, unit: &Unit) {
     code.bytes = bytes(&code.bytes, unit);
 }
 
+/// Items to look through behind the one that was found last.
+const NEAR: usize = 32;
+
 /// Where things have gone.
 struct Places<'u> {
     items: &'u [Item],
+    /// The item that was found last: most things are asked for in order.
+    last: usize,
 }
 
 impl Places<'_> {
     /// The item that an offset in the old code is in.
-    fn item(&self, old: u32) -> &Item {
-        let next = self.items.partition_point(|item| item.start <= old);
-        &self.items[next.saturating_sub(1)]
+    fn item(&mut self, old: u32) -> &Item {
+        let starts_by = |item: &Item| item.start <= old;
+        let near = self.items[self.last..].iter().take(NEAR).take_while(|item| starts_by(item));
+        self.last = match near.count() {
+            count @ 1..NEAR => self.last + count - 1,
+            _ => self.items.partition_point(starts_by).saturating_sub(1),
+        };
+        &self.items[self.last]
     }
 
     /// The start of the instruction that started there.
-    fn start(&self, old: u32) -> u32 {
+    fn start(&mut self, old: u32) -> u32 {
         self.item(old).offset
     }
 
     /// The end of the instruction that ended there.
-    fn end(&self, old: u32) -> u32 {
+    fn end(&mut self, old: u32) -> u32 {
         old.checked_sub(1).map_or(0, |last| {
             let item = self.item(last);
             item.offset + item.size
@@ -74,7 +84,7 @@ impl Places<'_> {
     }
 
     /// A place inside of an instruction whose own bytes have not changed.
-    fn inside(&self, old: u32) -> u32 {
+    fn inside(&mut self, old: u32) -> u32 {
         let item = self.item(old);
         item.offset + item.prefixes + (old - item.start)
     }
