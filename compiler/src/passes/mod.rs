@@ -40,6 +40,12 @@ pub(crate) fn compile(
     effort: Option<Effort>,
 ) -> Result<Option<(CompiledCode, Effort)>, CodegenError> {
     let fixed = if storage == Storage::Frame { Some(Effort::Frame) } else { effort };
+    if passes.contains(Pass::SwitchLowering) {
+        switch_lowering::run(&mut context.func);
+    }
+    if passes.contains(Pass::TailDup) {
+        tail_dup::run(&mut context.func);
+    }
     context.flowgraph();
     let effort = fixed.unwrap_or_else(|| effort::before(context, isas));
     if effort == Effort::Frame && storage != Storage::Frame {
@@ -78,19 +84,12 @@ fn optimise(
 ) -> Result<(), CodegenError> {
     context.verify_if(isa)?;
     context.eliminate_unreachable_code(isa)?;
-    if passes.contains(Pass::SwitchLowering) && switch_lowering::run(&mut context.func) {
-        reach(context, isa)?;
-        context.verify_if(isa)?;
-    }
-    if passes.contains(Pass::RedundantPhis) {
-        redundant_phis::run(&mut context.func);
-    }
+    remove_phis(context, isa, passes)?;
     if passes.contains(Pass::WideMul) {
         wide_mul::run(&mut context.func);
     }
     let base =
         passes.contains(Pass::BaseRemat).then(|| base_remat::merge(&mut context.func)).flatten();
-    context.remove_constant_phis(isa)?;
     let mut has_new_phis = false;
     if passes.contains(Pass::Reassociate) {
         context.compute_loop_analysis();
@@ -102,7 +101,7 @@ fn optimise(
         context.verify_if(isa)?;
     }
     if has_new_phis {
-        context.remove_constant_phis(isa)?;
+        remove_phis(context, isa, passes)?;
     }
     if passes.contains(Pass::ZextLoad) {
         zext_load::run(&mut context.func);
@@ -123,12 +122,22 @@ fn optimise(
     if let Some(base) = base {
         base_remat::spread(context, base);
     }
-    if passes.contains(Pass::TailDup) && tail_dup::run(&mut context.func) {
-        reach(context, isa)?;
-    }
     if let Some(source) = source {
         source_order::restore(&mut context.func, &source);
     }
+    context.verify_if(isa)
+}
+
+/// Removes parameters of blocks that always are the same value, with our own pass or the code generator's.
+fn remove_phis(
+    context: &mut Context,
+    isa: &dyn TargetIsa,
+    passes: Passes,
+) -> Result<(), CodegenError> {
+    if !passes.contains(Pass::RedundantPhis) {
+        return context.remove_constant_phis(isa);
+    }
+    redundant_phis::run(&mut context.func);
     context.verify_if(isa)
 }
 

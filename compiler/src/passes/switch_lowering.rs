@@ -23,10 +23,8 @@ struct Range {
     target: BlockCall,
 }
 
-/// Whether there were any.
-pub(super) fn run(func: &mut Function) -> bool {
+pub(super) fn run(func: &mut Function) {
     let blocks: Vec<Block> = func.layout.blocks().collect();
-    let mut has_lowered = false;
     for block in blocks {
         let Some(branch) = func.layout.last_inst(block) else { continue };
         let InstructionData::BranchTable { arg, table, .. } = func.dfg.insts[branch] else {
@@ -34,10 +32,8 @@ pub(super) fn run(func: &mut Function) -> bool {
         };
         if let Some(ranges) = ranges(func, table) {
             lower(func, branch, arg, ranges);
-            has_lowered = true;
         }
     }
-    has_lowered
 }
 
 /// The ranges of a table, ascending, the last without end; `None` if there are too many.

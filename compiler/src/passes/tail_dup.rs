@@ -14,8 +14,7 @@ use std::collections::BTreeMap;
 /// How many jumps to one return become returns: each is some tens of bytes long.
 const MOST: usize = 4;
 
-/// Whether there were any.
-pub(super) fn run(func: &mut Function) -> bool {
+pub(super) fn run(func: &mut Function) {
     let mut jumps: BTreeMap<Block, Vec<Inst>> = BTreeMap::new();
     for block in func.layout.blocks() {
         let Some(last) = func.layout.last_inst(block) else { continue };
@@ -31,7 +30,6 @@ pub(super) fn run(func: &mut Function) -> bool {
             return_at(func, *jump, *target);
         }
     }
-    !jumps.is_empty()
 }
 
 /// The values that a block returns, if it does nothing else.

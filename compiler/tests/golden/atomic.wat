@@ -19,17 +19,15 @@
 ;;   movq -0x1f20(%r9), %r9
 ;;   leaq 4(%r9, %r8), %r10
 ;;   testq $0x1, %r10
-;;   jnz     label3; j label1
+;;   jnz     label2; j label1
 ;; block1:
 ;;   movl $0x1, %r10d
 ;;   lock xaddw %r10w, 4(%r9, %r8)
-;;   jmp     label2
-;; block2:
 ;;   movzwl %r10w, %eax
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq
-;; block3:
+;; block2:
 ;;   call    User(userextname0)
 ;;   ud2
 ;;! clif 1

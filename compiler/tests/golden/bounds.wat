@@ -11,12 +11,9 @@
 ;;   unwind DefineNewFrame { offset_upward_to_caller_sp: 16, offset_downward_to_clobbers: 0 }
 ;; block0:
 ;;   movq    %r15, %rsi
-;;   movl %edi, %r8d
-;;   movl 8(%rsi, %r8), %edi
-;;   movl 4(%rsi, %r8), %esi
-;;   jmp     label1
-;; block1:
-;;   leal (%rdi, %rsi), %eax
+;;   movl %edi, %edi
+;;   movl 8(%rsi, %rdi), %eax
+;;   addl 4(%rsi, %rdi), %eax
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq
@@ -27,12 +24,9 @@
 ;;   unwind DefineNewFrame { offset_upward_to_caller_sp: 16, offset_downward_to_clobbers: 0 }
 ;; block0:
 ;;   movq    %r15, %rsi
-;;   movl %edi, %r8d
-;;   movl 8(%rsi, %r8), %edi
-;;   movl 4(%rsi, %r8), %esi
-;;   jmp     label1
-;; block1:
-;;   leal (%rdi, %rsi), %eax
+;;   movl %edi, %edi
+;;   movl 8(%rsi, %rdi), %eax
+;;   addl 4(%rsi, %rdi), %eax
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq
@@ -42,18 +36,15 @@
 ;;   movq %rsp, %rbp
 ;;   unwind DefineNewFrame { offset_upward_to_caller_sp: 16, offset_downward_to_clobbers: 0 }
 ;; block0:
-;;   movq    %r15, %r9
-;;   movl %edi, %r10d
-;;   movq -0x10(%r9), %rdi
-;;   shlq $0x10, %rdi
-;;   subq $0xc, %rdi
-;;   cmpq %rdi, %r10
+;;   movq    %r15, %r8
+;;   movl %edi, %r9d
+;;   movq -0x10(%r8), %rsi
+;;   shlq $0x10, %rsi
+;;   subq $0xc, %rsi
+;;   cmpq %rsi, %r9
 ;;   jnbe #trap=user2
-;;   movl 8(%r9, %r10), %r11d
-;;   movl 4(%r9, %r10), %eax
-;;   jmp     label1
-;; block1:
-;;   leal (%r11, %rax), %eax
+;;   movl 8(%r8, %r9), %eax
+;;   addl 4(%r8, %r9), %eax
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq
@@ -63,22 +54,19 @@
 ;;   movq %rsp, %rbp
 ;;   unwind DefineNewFrame { offset_upward_to_caller_sp: 16, offset_downward_to_clobbers: 0 }
 ;; block0:
-;;   movq    %r15, %rax
+;;   movq    %r15, %rdx
 ;;   movl %edi, %ecx
-;;   leaq 8(%rcx), %r9
-;;   movq -0x10(%rax), %r11
-;;   shlq $0x10, %r11
-;;   subq $0x4, %r11
-;;   cmpq %r9, %r11
-;;   cmovbq %r11, %r9
-;;   movl (%rax, %r9), %edx
+;;   leaq 8(%rcx), %r8
+;;   movq -0x10(%rdx), %r10
+;;   shlq $0x10, %r10
+;;   subq $0x4, %r10
+;;   cmpq %r8, %r10
+;;   cmovbq %r10, %r8
+;;   movl (%rdx, %r8), %eax
 ;;   leaq 4(%rcx), %rcx
-;;   cmpq %rcx, %r11
-;;   cmovbq %r11, %rcx
-;;   movl (%rax, %rcx), %eax
-;;   jmp     label1
-;; block1:
-;;   leal (%rdx, %rax), %eax
+;;   cmpq %rcx, %r10
+;;   cmovbq %r10, %rcx
+;;   addl (%rdx, %rcx), %eax
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq
@@ -89,12 +77,9 @@
 ;;   unwind DefineNewFrame { offset_upward_to_caller_sp: 16, offset_downward_to_clobbers: 0 }
 ;; block0:
 ;;   movq    %r15, %rsi
-;;   movl %edi, %r8d
-;;   movl 8(%rsi, %r8), %edi
-;;   movl 4(%rsi, %r8), %esi
-;;   jmp     label1
-;; block1:
-;;   leal (%rdi, %rsi), %eax
+;;   movl %edi, %edi
+;;   movl 8(%rsi, %rdi), %eax
+;;   addl 4(%rsi, %rdi), %eax
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq

@@ -39,10 +39,8 @@
 ;; block2:
 ;;   jmp     label3
 ;; block3:
-;;   jmp     label4
-;; block4:
-;;   leal 7(%rdi), %r10d
-;;   imull $0x3, %r10d, %eax
+;;   leal 7(%rdi), %r9d
+;;   imull $0x3, %r9d, %eax
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq

@@ -25,8 +25,6 @@
 ;;   movq %rsp, %rbp
 ;;   unwind DefineNewFrame { offset_upward_to_caller_sp: 16, offset_downward_to_clobbers: 0 }
 ;; block0:
-;;   jmp     label1
-;; block1:
 ;;   movq %rdi, %rdx
 ;;   mulxq %rsi, %rax, %rax ;; implicit: %rdx
 ;;   movq %rbp, %rsp
