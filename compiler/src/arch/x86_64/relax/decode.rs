@@ -1,8 +1,8 @@
 //! Taking machine code apart.
 
-use super::instruction::{Flow, Instruction, read};
-use super::{Form, Item, Unit};
+use super::{Form, Item, Narrow, Unit};
 use crate::code::Code;
+use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind};
 use std::collections::BTreeSet;
 
 /// Bytes that a shorter number saves.
@@ -18,7 +18,7 @@ pub(super) fn decode(code: &Code, blocks: &[u32]) -> Option<Unit> {
     relocations.sort_unstable();
     let mut reader = Reader {
         bytes: &code.bytes,
-        position: 0,
+        decoder: Decoder::with_ip(64, &code.bytes, 0, DecoderOptions::NONE),
         items: Vec::with_capacity(code.bytes.len() / 4),
         tables: Vec::new(),
         pointed: BTreeSet::new(),
@@ -34,8 +34,7 @@ pub(super) fn decode(code: &Code, blocks: &[u32]) -> Option<Unit> {
 
 struct Reader<'c> {
     bytes: &'c [u8],
-    /// The end of what was read.
-    position: u32,
+    decoder: Decoder<'c>,
     /// The items read so far; targets are still offsets in the old code.
     items: Vec<Item>,
     /// Where the entries of tables lead.
@@ -56,42 +55,55 @@ struct Reader<'c> {
 impl Reader<'_> {
     /// Reads all items. Code ends where nothing leads any further; constants come last.
     fn read(&mut self) -> Option<()> {
+        let mut instruction = Instruction::default();
         let mut goes_on = true;
         while goes_on {
-            let start = self.position;
-            let instruction = read(self.bytes.get(start as usize..)?)?;
-            self.position += instruction.len;
+            let start = self.position();
+            self.decoder.decode_out(&mut instruction);
+            if instruction.is_invalid() {
+                return None;
+            }
             let form = self.form(&instruction, start)?;
             match form {
                 Form::Relative { target, .. } => {
+                    let target = u32::try_from(target).ok()?;
                     self.pointed.insert(target);
-                    if instruction.is_lea {
+                    if instruction.mnemonic() == Mnemonic::Lea {
                         self.tables_ahead.insert(target);
                     }
                 }
-                Form::Jump { target, .. } => self.furthest = self.furthest.max(target),
+                Form::Jump { target, .. } => {
+                    self.furthest = self.furthest.max(u32::try_from(target).ok()?);
+                }
                 _ => {}
             }
-            self.push(start, instruction.len, form, instruction.fuses);
-            let table = self.position;
-            if instruction.flow == Flow::Indirect && self.tables_ahead.remove(&table) {
-                self.pointed.remove(&table);
-                self.table(table)?;
+            let len = instruction.len() as u32;
+            self.push(start, len, form, fuses(instruction.mnemonic()));
+            let flow = instruction.flow_control();
+            if flow == FlowControl::IndirectBranch && self.tables_ahead.remove(&(start + len)) {
+                self.pointed.remove(&(start + len));
+                self.table(start + len)?;
             }
-            let ends = match instruction.flow {
-                Flow::Jump { condition, .. } => condition.is_none(),
-                Flow::Indirect | Flow::Return | Flow::Fault => true,
-                Flow::Next | Flow::Call | Flow::Stop => false,
-            };
-            goes_on = !ends || self.position <= self.furthest;
+            let ends = matches!(
+                flow,
+                FlowControl::UnconditionalBranch
+                    | FlowControl::IndirectBranch
+                    | FlowControl::Return
+                    | FlowControl::Exception
+            );
+            goes_on = !ends || self.position() <= self.furthest;
         }
-        let (end, total) = (self.position, self.bytes.len() as u32);
+        let (end, total) = (self.position(), self.bytes.len() as u32);
         let data = self.pointed.first().copied().unwrap_or(total);
         if data < end || total <= data {
             return (data >= end).then_some(());
         }
         self.push(data, total - data, Form::Data, false);
         Some(())
+    }
+
+    fn position(&self) -> u32 {
+        self.decoder.position() as u32 // the length fits, see `decode`
     }
 
     fn push(&mut self, start: u32, len: u32, form: Form, fuses: bool) {
@@ -102,25 +114,30 @@ impl Reader<'_> {
     }
 
     fn form(&mut self, instruction: &Instruction, start: u32) -> Option<Form> {
-        let end = start + instruction.len;
+        let len = instruction.len() as u32;
         while self.relocations.get(self.relocated).is_some_and(|offset| *offset < start) {
             self.relocated += 1;
         }
-        let relocated = self.relocations.get(self.relocated).is_some_and(|offset| *offset < end);
-        let narrow = instruction.narrow.filter(|_| !relocated);
-        match (instruction.flow, instruction.relative) {
-            (Flow::Jump { condition, distance }, _) if !relocated => {
-                let target = end.checked_add_signed(distance)?;
-                Some(Form::Jump { condition, target, near: false })
+        let relocation = self.relocations.get(self.relocated);
+        let relocated = relocation.is_some_and(|offset| *offset < start + len);
+        let bytes = self.bytes.get(start as usize..(start + len) as usize)?;
+        let narrow = narrow(instruction, bytes).filter(|_| !relocated);
+        match instruction.flow_control() {
+            FlowControl::UnconditionalBranch | FlowControl::ConditionalBranch if !relocated => {
+                jump(instruction, bytes)
             }
-            (Flow::Next | Flow::Fault, Some((at, distance))) if !relocated => {
-                let target = end.checked_add_signed(distance)?;
+            FlowControl::Next | FlowControl::Exception => {
+                if relocated || !instruction.is_ip_rel_memory_operand() {
+                    return Some(narrow.map_or(Form::Plain, Form::Narrow));
+                }
+                let offsets = self.decoder.get_constant_offsets(instruction);
+                let at = offsets.displacement_offset() as u32;
+                let target = usize::try_from(instruction.ip_rel_memory_address()).ok()?;
                 Some(Form::Relative { at, target, within: 0, narrow })
             }
-            (Flow::Next | Flow::Fault, _) => Some(narrow.map_or(Form::Plain, Form::Narrow)),
             // Nothing is called or jumped to through a constant.
-            (_, Some(_)) => None,
-            (Flow::Call, _) => Some(Form::Call),
+            _ if instruction.is_ip_rel_memory_operand() => None,
+            FlowControl::Call | FlowControl::IndirectCall => Some(Form::Call),
             _ => Some(Form::Leaves),
         }
     }
@@ -147,49 +164,89 @@ impl Reader<'_> {
         let len = (self.tables.len() - first) as u32 * 4;
         Some(()).filter(|()| len > 0)?;
         self.push(start, len, Form::Table { first }, false);
-        self.position = start + len;
+        self.decoder.set_position((start + len) as usize).ok()?;
+        self.decoder.set_ip((start + len).into());
         Some(())
     }
 
     /// Replaces offsets by the items there.
     fn resolve(mut self, code: &Code) -> Option<Unit> {
-        const NONE: u32 = u32::MAX;
-        let mut at = vec![NONE; self.bytes.len() + 1];
-        for (index, item) in (0..).zip(&self.items) {
-            at[item.start as usize] = index;
-        }
-        let find = |offset: u32| at.get(offset as usize).copied().filter(|index| *index != NONE);
-        // They are in order, and few.
-        let is_data = |item: &&Item| matches!(item.form, Form::Table { .. } | Form::Data);
-        let data = self.items.iter().filter(is_data).map(|item| (item.start, item.len));
-        let data: Vec<(u32, u32)> = data.collect();
+        let starts: Vec<u32> = self.items.iter().map(|item| item.start).collect();
+        let find = |offset: u32| starts.binary_search(&offset).ok();
+        let is_data = |item: &Item| matches!(item.form, Form::Table { .. } | Form::Data);
+        let data: Vec<bool> = self.items.iter().map(is_data).collect();
         let mut targets = Vec::new();
         for item in &mut self.items {
             match &mut item.form {
                 Form::Jump { target, .. } => {
-                    *target = find(*target)?;
+                    *target = find(u32::try_from(*target).ok()?)?;
                     targets.push(*target);
                 }
                 Form::Relative { target, within, .. } => {
+                    let offset = u32::try_from(*target).ok()?;
                     // Constants keep their distances.
-                    let before = data.partition_point(|(start, _)| *start <= *target);
-                    let (start, len) = data[before.checked_sub(1)?];
-                    *within = *target - start;
-                    *target = find(start).filter(|_| *within < len)?;
+                    *target = starts.partition_point(|start| *start <= offset).checked_sub(1)?;
+                    *within = offset - starts[*target];
+                    Some(()).filter(|()| data[*target])?;
                 }
                 _ => {}
             }
         }
-        let entries: Option<Vec<u32>> = self.tables.iter().map(|offset| find(*offset)).collect();
+        let entries: Option<Vec<usize>> = self.tables.iter().map(|offset| find(*offset)).collect();
         let entries = entries?;
         for handler in &code.handlers {
             targets.push(find(handler.handler_offset)?);
         }
         for target in targets.iter().chain(&entries) {
-            let item = &mut self.items[*target as usize];
-            item.is_target = true;
-            Some(()).filter(|()| !matches!(item.form, Form::Table { .. } | Form::Data))?;
+            Some(()).filter(|()| !data[*target])?;
+            self.items[*target].is_target = true;
         }
         Some(Unit { items: self.items, entries })
     }
+}
+
+/// A jump within the function.
+fn jump(instruction: &Instruction, bytes: &[u8]) -> Option<Form> {
+    let target = usize::try_from(instruction.near_branch_target()).ok()?;
+    let condition = match *bytes {
+        // The condition is the lower half of the opcode.
+        [0x0f, opcode @ 0x80..=0x8f, ..] | [opcode @ 0x70..=0x7f, ..] => Some(opcode & 0xf),
+        [0xe9 | 0xeb, ..] => None,
+        _ => return None,
+    };
+    Some(Form::Jump { condition, target, near: false })
+}
+
+/// Whether some processor decodes an instruction of this kind and a conditional jump as one.
+fn fuses(mnemonic: Mnemonic) -> bool {
+    matches!(
+        mnemonic,
+        Mnemonic::Cmp
+            | Mnemonic::Test
+            | Mnemonic::Add
+            | Mnemonic::Sub
+            | Mnemonic::And
+            | Mnemonic::Inc
+            | Mnemonic::Dec
+    )
+}
+
+/// The shorter form of an instruction with a number of four bytes at its end.
+fn narrow(instruction: &Instruction, bytes: &[u8]) -> Option<Narrow> {
+    let is_prefix = |byte: &u8| matches!(byte, 0x40..=0x4f | 0xf0);
+    let at = bytes.iter().position(|byte| !is_prefix(byte))?;
+    let opcode = match bytes[at] {
+        // add, or, adc, sbb, and, sub, xor, cmp
+        0x81 => 0x83,
+        // imul
+        0x69 => 0x6b,
+        _ => return None,
+    };
+    let last = instruction.op_count().checked_sub(1)?;
+    if !matches!(instruction.op_kind(last), OpKind::Immediate32 | OpKind::Immediate32to64) {
+        return None;
+    }
+    let number = i32::from_le_bytes(bytes.last_chunk::<4>().copied()?);
+    i8::try_from(number).ok()?;
+    Some(Narrow { at: at as u32, opcode })
 }

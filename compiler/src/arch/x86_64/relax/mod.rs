@@ -15,12 +15,10 @@
 //! it. T. G. Szymanski, "Assembling Code for Machines with Span-Dependent Instructions", 1978.
 
 mod decode;
-mod instruction;
 mod place;
 mod write;
 
 use crate::code::Code;
-use instruction::Narrow;
 
 /// Lays out `code` anew, whose basic blocks start at `blocks`, ascending. Code that cannot be taken
 /// apart is left as it is, which no code is that the code generator is known to make.
@@ -38,7 +36,7 @@ pub(crate) fn run(code: &mut Code, blocks: &[u32]) {
 struct Unit {
     items: Vec<Item>,
     /// Where the entries of all tables lead, as indices of items.
-    entries: Vec<u32>,
+    entries: Vec<usize>,
 }
 
 /// An instruction, a table, or the constants.
@@ -68,9 +66,9 @@ enum Form {
     Narrow(Narrow),
     /// The four bytes at `at` are the distance from the instruction's end to a place in `target`, an
     /// item that is a table or the constants.
-    Relative { at: u32, target: u32, within: u32, narrow: Option<Narrow> },
+    Relative { at: u32, target: usize, within: u32, narrow: Option<Narrow> },
     /// A jump within the function, always or on a condition, to an item.
-    Jump { condition: Option<u8>, target: u32, near: bool },
+    Jump { condition: Option<u8>, target: usize, near: bool },
     /// A call: nothing, but it counts as a jump.
     Call,
     /// A return, or a jump to elsewhere: as a call.
@@ -80,6 +78,13 @@ enum Form {
     Table { first: usize },
     /// Constants.
     Data,
+}
+
+/// An opcode for numbers of one byte, and its place in the instruction.
+#[derive(Clone, Copy)]
+struct Narrow {
+    at: u32,
+    opcode: u8,
 }
 
 impl Form {

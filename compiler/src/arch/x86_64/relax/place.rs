@@ -43,9 +43,9 @@ fn innermost_loops(items: &[Item]) -> Vec<usize> {
     let mut ends: Vec<(usize, usize)> = Vec::new();
     for (index, item) in items.iter().enumerate().rev() {
         if let Form::Jump { target, .. } = item.form
-            && target as usize <= index
+            && target <= index
         {
-            ends.push((target as usize, index));
+            ends.push((target, index));
         }
     }
     // For each start, the furthest jump comes first.
@@ -149,7 +149,7 @@ fn lengthen(items: &mut [Item], jumps: &mut Vec<usize>, all: bool) -> Option<usi
     jumps.retain(|index| {
         let Form::Jump { target, .. } = items[*index].form else { return false };
         let end = items[*index].offset + items[*index].size;
-        let distance = i64::from(items[target as usize].offset) - i64::from(end);
+        let distance = i64::from(items[target].offset) - i64::from(end);
         let is_short = !all && i8::try_from(distance).is_ok();
         if let Form::Jump { near, .. } = &mut items[*index].form {
             *near = !is_short;

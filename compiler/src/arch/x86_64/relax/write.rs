@@ -1,7 +1,6 @@
 //! Putting machine code together again.
 
-use super::instruction::Narrow;
-use super::{Form, Item, Unit};
+use super::{Form, Item, Narrow, Unit};
 use crate::code::Code;
 
 /// A prefix that does nothing: the code segment, whose base counts as zero.
@@ -119,20 +118,15 @@ fn bytes(old: &[u8], unit: &Unit) -> Vec<u8> {
                     Some(narrow) => push_narrow(&mut bytes, copy, narrow),
                     None => bytes.extend_from_slice(copy),
                 }
-                let distance = distance(item, unit.items[target as usize].offset + within);
+                let distance = distance(item, unit.items[target].offset + within);
                 bytes[from..from + 4].copy_from_slice(&distance.to_le_bytes());
             }
             Form::Jump { condition, target, near } => {
-                push_jump(
-                    &mut bytes,
-                    condition,
-                    near,
-                    distance(item, unit.items[target as usize].offset),
-                );
+                push_jump(&mut bytes, condition, near, distance(item, unit.items[target].offset));
             }
             Form::Table { first } => {
                 for target in &unit.entries[first..first + copy.len() / 4] {
-                    let entry = unit.items[*target as usize].offset.wrapping_sub(item.offset);
+                    let entry = unit.items[*target].offset.wrapping_sub(item.offset);
                     bytes.extend_from_slice(&entry.to_le_bytes());
                 }
             }
