@@ -10,8 +10,8 @@
 //!      refused
 //! ```
 //!
-//! The embedder decides, by a [`Parking`]. Only what the guest waits for wakes a parked one: its task is polled for
-//! other reasons too, as the arrival of a body that the guest does not read.
+//! The embedder decides, by a [`Parking`]. Only what the guest's own streams, subtasks and clocks wait for wakes a parked
+//! one: its task is polled for other reasons too, as the arrival of a body that the guest does not read.
 
 use crate::invoke::InvokeError;
 use crate::state::State;
@@ -44,9 +44,50 @@ pub trait Parking: fmt::Debug + Send + Sync {
 /// Least time until a guest that could not be parked is tried again; each further time is twice as long.
 const REFUSED: Duration = Duration::from_secs(10);
 
-/// How long a guest that was woken waits for a slot, and how often it asks for one.
+/// Least time that a guest that was woken keeps its slot, at first and at last: twice as long each time, since what wakes
+/// it may be bytes on their way from host to host, one by one.
+const WOKEN: Duration = Duration::from_millis(10);
+const LONGEST_WOKEN: Duration = Duration::from_secs(1);
+
+/// How long a guest that was woken waits for a slot; how long at most if its time is over.
 const SLOT_PATIENCE: Duration = Duration::from_secs(10);
+const SLOT_GRACE: Duration = Duration::from_secs(1);
+
+/// How long it waits until it asks for one again, at first and at last: twice as long each time.
 const SLOT_LOOK: Duration = Duration::from_millis(10);
+const LAST_SLOT_LOOK: Duration = Duration::from_millis(320);
+
+/// What a guest's earlier waits say about the next one.
+pub(crate) struct Waits {
+    /// It keeps its slot until then.
+    until: Option<Instant>,
+    refused: Duration,
+    woken: Duration,
+}
+
+impl Default for Waits {
+    fn default() -> Waits {
+        Waits { until: None, refused: REFUSED, woken: WOKEN }
+    }
+}
+
+impl Waits {
+    /// How long a guest keeps its slot in a wait that begins now.
+    fn patience(&self, parking: &dyn Parking) -> Duration {
+        let left = self.until.map(|until| until.saturating_duration_since(Instant::now()));
+        parking.patience().max(left.unwrap_or_default())
+    }
+
+    fn refused(&mut self) {
+        self.until = Instant::now().checked_add(self.refused);
+        self.refused = self.refused.saturating_mul(2);
+    }
+
+    fn woken(&mut self) {
+        self.until = Instant::now().checked_add(self.woken);
+        self.woken = self.woken.saturating_mul(2).min(LONGEST_WOKEN);
+    }
+}
 
 /// A guest that is parked.
 pub(crate) struct ParkedGuest<'a> {
@@ -77,6 +118,11 @@ impl<'a> ParkedGuest<'a> {
         self.parked.data_mut()
     }
 
+    /// When its calls end.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.parked.deadline()
+    }
+
     /// The guest in a slot.
     ///
     /// # Errors
@@ -104,8 +150,8 @@ pub(crate) async fn wait<'a>(
     + Send,
 ) -> Result<(), InvokeError> {
     let parking = target.parking();
-    let (mut patience, mut refused) = (parking.map(Parking::patience), REFUSED);
     loop {
+        let patience = parking.map(|parking| target.waits.patience(parking));
         let waited = poll_fn(|context| poll(target, patience, context)).await?;
         let (Waited::Long, Some(parking)) = (waited, parking) else { return Ok(()) };
         // Its wakers are the host's futures, so that nothing else wakes it.
@@ -117,14 +163,12 @@ pub(crate) async fn wait<'a>(
         if bell.has_rung() {
             // Something is on its way, and others have their turn.
             turns().await;
-            patience = Some(parking.patience());
         } else if target.park(parking) {
             // Boxed: guests that are not parked have no memory for it.
             Box::pin(parked(target, &bell)).await?;
-            patience = Some(parking.patience());
+            target.waits.woken();
         } else {
-            patience = Some(parking.patience().max(refused));
-            refused = refused.saturating_mul(2);
+            target.waits.refused();
         }
     }
 }
@@ -132,12 +176,18 @@ pub(crate) async fn wait<'a>(
 /// Waits until a parked guest is woken, and has a slot.
 async fn parked(target: &mut FaasletTarget<'_>, bell: &Bell) -> Result<(), InvokeError> {
     poll_fn(|context| bell.poll(context)).await;
-    let give_up = Instant::now() + SLOT_PATIENCE;
+    let now = Instant::now();
+    let late = target.parked_deadline().map(|deadline| deadline.max(now) + SLOT_GRACE);
+    let give_up = late.unwrap_or(now + SLOT_PATIENCE).min(now + SLOT_PATIENCE);
+    let mut pause = SLOT_LOOK;
     loop {
         match target.unpark() {
             Ok(()) => return Ok(()),
             Err(Error::NoSlot { .. }) if Instant::now() < give_up => {
-                sleep_until(Instant::now() + SLOT_LOOK).await;
+                sleep_until(Instant::now() + pause).await;
+                pause = (2 * pause).min(LAST_SLOT_LOOK);
+                // A clock that could not be set is over at once.
+                turns().await;
             }
             Err(error) => return Err(error.into()),
         }

@@ -79,7 +79,8 @@ impl Function {
         let mut exchange = Box::<Exchange>::default();
         self.conversation().begin(&mut exchange)?;
         let target = self.acquire(exchange, streams, None, None, None)?;
-        Ok((started, target))
+        // What it has used is asked of its slot.
+        Ok((started, target.in_its_slot()))
     }
 }
 

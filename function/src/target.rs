@@ -3,7 +3,7 @@
 use crate::cells::{Cells, Numbers};
 use crate::exchange::{Body, Exchange};
 use crate::invoke::InvokeError;
-use crate::parking::{ParkedGuest, Parking};
+use crate::parking::{ParkedGuest, Parking, Waits};
 use crate::state::State;
 use http::Response;
 use std::time::{Duration, Instant};
@@ -45,6 +45,8 @@ pub(crate) struct FaasletTarget<'a> {
     exports: &'a PoolExports,
     background: Option<&'a Background>,
     parking: Option<&'a dyn Parking>,
+    /// What earlier waits say about the next one.
+    pub(crate) waits: Waits,
 }
 
 /// The place of a guest.
@@ -84,7 +86,16 @@ impl<'a> FaasletTarget<'a> {
         background: Option<&'a Background>,
         parking: Option<&'a dyn Parking>,
     ) -> FaasletTarget<'a> {
-        FaasletTarget { place: Place::Slot(faaslet), exports, background, parking }
+        let waits = Waits::default();
+        FaasletTarget { place: Place::Slot(faaslet), exports, background, parking, waits }
+    }
+
+    /// The same, which keeps its slot.
+    pub(crate) fn in_its_slot(self) -> FaasletTarget<'a> {
+        // `Drop` forbids to take it apart.
+        let mut target = self;
+        target.parking = None;
+        target
     }
 
     /// The faaslet, which is not parked.
@@ -119,6 +130,14 @@ impl<'a> FaasletTarget<'a> {
             self.place = Place::Slot(parked.go_on()?);
         }
         Ok(())
+    }
+
+    /// When its calls end, if it is parked.
+    pub(crate) fn parked_deadline(&self) -> Option<Instant> {
+        match &self.place {
+            Place::Parked(parked) => parked.deadline(),
+            Place::Slot(_) | Place::Nowhere => None,
+        }
     }
 
     /// Has the slot of a guest that has left it be reset.

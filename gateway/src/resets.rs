@@ -14,20 +14,34 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wfaas_function::{Background, LongReset, Reset};
 use wfaas_vm::thread_processor_time;
 
-/// Most resets of a tenant's guests that are left to do at the same time. Each has the memory of its guest, which
+/// Most resets of a tenant's guests that are left to do at the same time, short ones and long ones each. Each has the memory of its guest, which
 /// no request has reserved any more; further ones are done at once, in the time of their guests.
 const MOST_OF_TENANT: usize = 16;
 
 /// How long a turn is: less than a guest's slice.
 const TURN: Duration = Duration::from_micros(500);
 
-/// The resets of one tenant's guests.
+/// The resets of one tenant's guests. Short ones take no place of a long one, which would hold up a thread.
 #[derive(Debug, Clone)]
-pub(crate) struct Pending(Arc<Semaphore>);
+pub(crate) struct Pending {
+    short: Arc<Semaphore>,
+    long: Arc<Semaphore>,
+}
 
 impl Default for Pending {
     fn default() -> Pending {
-        Pending(Arc::new(Semaphore::new(MOST_OF_TENANT)))
+        let [short, long] = [(); 2].map(|()| Arc::new(Semaphore::new(MOST_OF_TENANT)));
+        Pending { short, long }
+    }
+}
+
+impl Pending {
+    fn place(&self, reset: &Reset) -> Option<OwnedSemaphorePermit> {
+        let places = match reset {
+            Reset::Short(_) => &self.short,
+            Reset::Long(_) => &self.long,
+        };
+        places.clone().try_acquire_owned().ok()
     }
 }
 
@@ -37,7 +51,7 @@ pub(crate) fn background(payer: &Arc<Payer>, scheduler: &Arc<Scheduler>) -> Back
     Box::new(move |reset| {
         // Outside of a runtime nobody would do it.
         let runtime = Handle::try_current().ok();
-        let place = payer.tenant.resets.0.clone().try_acquire_owned().ok();
+        let place = payer.tenant.resets.place(&reset);
         match runtime.zip(place) {
             Some((runtime, place)) => {
                 let (payer, scheduler) = (payer.clone(), scheduler.clone());
@@ -170,7 +184,7 @@ mod tests {
             assert_eq!(told.try_recv(), Ok((0, current().id())));
         });
         assert!(payer.usage().processor > 0, "its function is charged");
-        assert_eq!(payer.tenant.resets.0.available_permits(), MOST_OF_TENANT);
+        assert_eq!(payer.tenant.resets.short.available_permits(), MOST_OF_TENANT);
     }
 
     #[test]
@@ -204,6 +218,6 @@ mod tests {
             }
         });
         drop(runtime);
-        assert_eq!(payer.tenant.resets.0.available_permits(), MOST_OF_TENANT);
+        assert_eq!(payer.tenant.resets.long.available_permits(), MOST_OF_TENANT);
     }
 }

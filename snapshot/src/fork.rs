@@ -32,6 +32,14 @@ impl Bound {
         pages.filter(move |(page, bytes)| !known || self.pristine(*page) != *bytes)
     }
 
+    /// Most pages that [`Bound::changed`] compares: those that the slot has learned, and all where it does not know.
+    /// Asks the kernel nothing.
+    pub fn most_compared(&self) -> usize {
+        let known = if self.tracked().overflowed() { 0 } else { self.tracked().watched() };
+        let bytes = self.lead() + self.open_bytes();
+        (self.resident_bytes() + bytes.saturating_sub(known)) / PAGE
+    }
+
     /// Has the slot know the pages that were written to, if they were more than it had room for, and a set
     /// can hold them. Otherwise each fork asks the kernel about every page.
     pub fn note_written(&mut self) {

@@ -11,6 +11,11 @@ use crate::api::pool::{Faaslet, Pool};
 use crate::call::terms::CallTerms;
 use crate::runtime::error::Error;
 use crate::runtime::snapshot::Snapshot;
+use crate::runtime::store::StoreInner;
+use std::time::Instant;
+
+/// Most pages that are compared with their image to park a faaslet: some 150 µs.
+const MOST_COMPARED: usize = 1024;
 
 /// A faaslet between two calls, without a slot: see [`Faaslet::park`].
 #[derive(Debug)]
@@ -27,6 +32,11 @@ impl<T> Parked<T> {
         self.snapshot.bytes()
     }
 
+    /// When its calls end.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.terms.deadline()
+    }
+
     /// The data of its store, to change.
     pub fn data_mut(&mut self) -> &mut T {
         &mut self.data
@@ -35,6 +45,20 @@ impl<T> Parked<T> {
     /// Gives it up: the data.
     pub fn into_data(self) -> T {
         self.data
+    }
+}
+
+impl StoreInner {
+    /// Refuses a faaslet of which something would be lost, or that takes long to look through.
+    fn check_parked(&self) -> Result<(), Error> {
+        let refuse = |why: &str| Err(Error::Capture(why.to_owned()));
+        if self.records_again() {
+            return refuse("its frames are recorded for another capture");
+        }
+        if self.objects.most_compared() > MOST_COMPARED {
+            return refuse("it may differ from its image in too many pages to look at");
+        }
+        Ok(())
     }
 }
 
@@ -47,9 +71,11 @@ impl<T: Default + Send + 'static> Faaslet<'_, T> {
     /// Handles to objects of its store are of no use afterwards.
     ///
     /// # Errors
-    /// As [`Instance::snapshot`](crate::Instance::snapshot); the faaslet is as it was then.
+    /// [`Error::Capture`] if it may differ in more than 1024 pages, which would take long to find out, or its frames are
+    /// [recorded](Store::record_again); as [`Instance::snapshot`](crate::Instance::snapshot). The faaslet is as it was then.
     pub fn park(&mut self, most_bytes: usize) -> Result<Parked<T>, Error> {
         let instance = self.instance();
+        self.store().0.inner.check_parked()?;
         let snapshot = instance.snapshot(self.store(), most_bytes)?;
         let inner = &self.store().0.inner;
         let (terms, memory_limit) = (inner.call.terms(), inner.objects.memory_limit());

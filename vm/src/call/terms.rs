@@ -6,12 +6,20 @@ use crate::call::stack::GuestStack;
 use crate::call::state::CallState;
 use crate::call::watched::Watched;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Deadline, time slice, processor time, and who may cancel the calls.
 #[derive(Debug)]
 pub(crate) struct CallTerms {
     control: Arc<Control>,
     watched: Watched,
+}
+
+impl CallTerms {
+    /// When the calls end.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.control.deadline()
+    }
 }
 
 impl CallState {

@@ -218,6 +218,12 @@ impl Objects {
         Ok(Snapshot(Arc::new(Inner { module: instance.module().clone(), parts, records })))
     }
 
+    /// Most pages of the memories that a snapshot compares with their images.
+    pub(crate) fn most_compared(&self) -> usize {
+        let memories = self.memories.iter().filter_map(|memory| memory.own());
+        memories.map(|bound| bound.most_compared()).sum()
+    }
+
     /// Makes the pristine instance of a pool's store what a snapshot of its module is.
     ///
     /// # Errors

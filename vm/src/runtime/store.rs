@@ -101,6 +101,11 @@ impl StoreInner {
         recorder.map_or(Ok(Vec::new()), |recorder| recorder.into_frames())
     }
 
+    /// Whether frames are recorded again.
+    pub(crate) fn records_again(&self) -> bool {
+        self.again.is_some()
+    }
+
     /// Has records made from now on, of code with stack maps.
     pub(crate) fn record_again(&mut self) {
         self.again = Some(NOT_ENDED);
