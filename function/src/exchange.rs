@@ -2,11 +2,10 @@
 
 use crate::head::{self, HeadError};
 use crate::id::ExchangeId;
-use crate::reply::Reply;
+use crate::reply::{Reply, Whole};
 use crate::request::Request;
 use crate::trailers::Trailers;
 use bytes::{Buf, Bytes};
-use http::response::Parts;
 use http::{HeaderMap, Response};
 use std::fmt;
 use std::future::poll_fn;
@@ -291,14 +290,14 @@ impl Exchange {
     /// # Errors
     /// [`HeadError`] if it cannot be sent.
     pub(crate) fn complete_answer(&mut self) -> Result<(), HeadError> {
-        if let Some(reply) = self.reply.as_ref().filter(|reply| reply.is_begun()) {
-            let whole = |(mut head, bytes): (Parts, Vec<u8>)| {
-                if let Some(fields) = reply.take_trailers() {
+        if let Some(taken) = self.reply.as_ref().and_then(Reply::take_begun) {
+            let whole = |(mut head, bytes, trailers): Whole| {
+                if let Some(fields) = trailers {
                     head.extensions.insert(Trailers::of(fields));
                 }
                 Response::from_parts(head, Body::complete(bytes))
             };
-            self.answer = reply.take().map(whole).unwrap_or_default();
+            self.answer = taken.map(whole).unwrap_or_default();
             return Ok(());
         }
         head::check(self.answer.status(), self.answer.headers_mut())?;

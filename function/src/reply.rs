@@ -55,6 +55,9 @@ enum End {
     BrokenOff,
 }
 
+/// Head and body of an answer, and the fields behind it.
+pub(crate) type Whole = (Parts, Vec<u8>, Option<HeaderMap>);
+
 /// The guest has not made the whole answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the answer has broken off")]
@@ -117,19 +120,50 @@ impl Reply {
     /// [`HeadError`] if it cannot be sent, or another one was.
     pub fn begin(&self, mut head: Parts) -> Result<Vec<HeaderName>, HeadError> {
         let dropped = head::check(head.status, &mut head.headers)?;
-        let state = self.lock();
+        let mut state = self.lock();
         if state.begun {
             return Err(HeadError::Sent);
         }
-        begin(state, head);
+        let wakers = state.begin(head);
+        drop(state);
+        wake_all(wakers);
         Ok(dropped)
+    }
+
+    /// The same with bytes of the body, as many as there is room for, and the fields behind it as far as they are
+    /// known.
+    ///
+    /// # Errors
+    /// As [`Reply::begin`] and [`Reply::write`].
+    pub(crate) fn begin_with(
+        &self,
+        mut head: Parts,
+        bytes: &[u8],
+        trailers: Option<Box<HeaderMap>>,
+    ) -> Result<(), BoxError> {
+        head::check(head.status, &mut head.headers)?;
+        let mut state = self.lock();
+        if state.begun {
+            return Err(HeadError::Sent.into());
+        }
+        let wakers = state.begin(head);
+        let written = state.write(bytes);
+        if trailers.is_some() {
+            state.trailers = trailers;
+        }
+        drop(state);
+        wake_all(wakers);
+        written?;
+        Ok(())
     }
 
     /// Begins with an empty head if bytes were added, and there was none yet.
     pub fn flush(&self) {
-        let state = self.lock();
+        let mut state = self.lock();
         if !state.begun && !state.bytes.is_empty() {
-            begin(state, head::empty());
+            let wakers = state.begin(head::empty());
+            drop(state);
+            wake_all(wakers);
         }
     }
 
@@ -159,17 +193,8 @@ impl Reply {
     /// [`OutputLimit`] if the body may not have so many.
     pub fn write(&self, bytes: &[u8]) -> Result<usize, OutputLimit> {
         let mut state = self.lock();
-        let taken = bytes.len().min(state.room());
-        let Some(left) = state.left.checked_sub(taken as u64) else {
-            return Err(OutputLimit { bytes: state.limit });
-        };
-        state.left = left;
-        if !state.closed && taken > 0 {
-            state.add(&bytes[..taken]);
-            if state.begun {
-                wake(state, |state| &mut state.reader);
-            }
-        }
+        let taken = state.write(bytes)?;
+        wake_for_bytes(state, taken);
         Ok(taken)
     }
 
@@ -209,11 +234,16 @@ impl Reply {
         (!state.begun).then(|| std::mem::take(&mut state.bytes))
     }
 
-    /// All that is there, if the head is.
-    pub(crate) fn take(&self) -> Option<(Parts, Vec<u8>)> {
+    /// All that is there of a reply that has begun, with the fields behind the body, unless somebody has taken the
+    /// head. `None` if it has not begun.
+    pub(crate) fn take_begun(&self) -> Option<Option<Whole>> {
         let mut state = self.lock();
-        let head = state.head.take()?;
-        Some((head, std::mem::take(&mut state.bytes)))
+        if !state.begun {
+            return None;
+        }
+        let Some(head) = state.head.take() else { return Some(None) };
+        let trailers = state.trailers.take().map(|fields| *fields);
+        Some(Some((head, std::mem::take(&mut state.bytes), trailers)))
     }
 
     /// Sets the fields behind the body, before it is [complete](Reply::complete).
@@ -272,6 +302,30 @@ impl State {
         if self.closed { usize::MAX } else { self.window.saturating_sub(self.bytes.len()) }
     }
 
+    /// Begins a reply that has no head yet; whom to wake then.
+    fn begin(&mut self, head: Parts) -> [Option<Waker>; 2] {
+        (self.begun, self.head) = (true, Some(head));
+        let mut writer = None;
+        if self.closes_at_head {
+            self.close();
+            writer = self.writer.take();
+        }
+        [self.reader.take(), writer]
+    }
+
+    /// Takes as many bytes as there is room for; how many.
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, OutputLimit> {
+        let taken = bytes.len().min(self.room());
+        let Some(left) = self.left.checked_sub(taken as u64) else {
+            return Err(OutputLimit { bytes: self.limit });
+        };
+        self.left = left;
+        if !self.closed && taken > 0 {
+            self.add(&bytes[..taken]);
+        }
+        Ok(taken)
+    }
+
     /// Adds bytes, with no more room around them than the window.
     fn add(&mut self, bytes: &[u8]) {
         let needed = self.bytes.len() + bytes.len();
@@ -283,17 +337,16 @@ impl State {
     }
 }
 
-/// Begins a reply that has no head yet.
-fn begin(mut state: MutexGuard<'_, State>, head: Parts) {
-    (state.begun, state.head) = (true, Some(head));
-    let mut writer = None;
-    if state.closes_at_head {
-        state.close();
-        writer = state.writer.take();
-    }
-    let wakers = [state.reader.take(), writer];
-    drop(state);
+/// Wakes both sides, as far as they wait.
+fn wake_all(wakers: [Option<Waker>; 2]) {
     wakers.into_iter().flatten().for_each(Waker::wake);
+}
+
+/// Wakes the reader of a reply to which so many bytes were added.
+fn wake_for_bytes(state: MutexGuard<'_, State>, bytes: usize) {
+    if bytes > 0 && state.begun && !state.closed {
+        wake(state, |state| &mut state.reader);
+    }
 }
 
 /// Wakes one side, without the lock.
@@ -318,6 +371,16 @@ impl ByteSink for Reply {
 
     fn write(&mut self, bytes: &[u8]) -> Result<usize, BoxError> {
         Ok(Reply::write(self, bytes)?)
+    }
+
+    fn write_whole(&mut self, bytes: &[u8]) -> Result<bool, BoxError> {
+        let mut state = self.lock();
+        if state.room() < bytes.len() {
+            return Ok(false);
+        }
+        let taken = state.write(bytes)?;
+        wake_for_bytes(state, taken);
+        Ok(true)
     }
 
     fn flush(&mut self) {
@@ -431,6 +494,44 @@ mod tests {
         assert_eq!(reply.write(&[1; 2 * WINDOW]), Ok(2 * WINDOW));
         assert_eq!(reply.lock().bytes.capacity(), 0);
         assert!(reply.is_begun());
+    }
+
+    #[test]
+    fn one_begins_with_bytes_and_trailers_as_it_does_step_by_step() {
+        let (reply, woken) = (Reply::new(), Arc::new(Woken::default()));
+        let waker = Waker::from(woken.clone());
+        assert!(reply.poll_head(&mut Context::from_waker(&waker)).is_pending());
+        assert!(reply.take_begun().is_none());
+        let fields = HeaderMap::from_iter([(http::header::AGE, "1".parse().unwrap())]);
+        let trailers = Some(Box::new(fields.clone()));
+        reply.begin_with(head::empty(), b"some", trailers).unwrap();
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        let again = reply.begin_with(head::empty(), b"more", None).unwrap_err();
+        assert_eq!(again.downcast_ref(), Some(&HeadError::Sent));
+        let Some(Some((head, bytes, trailers))) = reply.take_begun() else { panic!("no head") };
+        assert_eq!((head.status.as_u16(), bytes), (200, b"some".to_vec()));
+        assert_eq!(trailers, Some(fields));
+        assert!(reply.take_begun().is_some_and(|taken| taken.is_none()), "the head was taken");
+        let reply = Reply::new();
+        reply.set_limit(3);
+        let beyond = reply.begin_with(head::empty(), b"some", None).unwrap_err();
+        assert_eq!(beyond.downcast_ref(), Some(&OutputLimit { bytes: 3 }));
+    }
+
+    #[test]
+    fn bytes_are_taken_as_a_whole_or_not_at_all() {
+        let (mut reply, woken) = (Reply::body(), Arc::new(Woken::default()));
+        let waker = Waker::from(woken.clone());
+        assert!(reply.poll_next(&mut Context::from_waker(&waker)).is_pending());
+        assert!(!reply.write_whole(&[1; WINDOW + 1]).unwrap());
+        assert_eq!((reply.lock().bytes.len(), woken.0.load(Ordering::Relaxed)), (0, 0));
+        assert!(reply.write_whole(&[1; WINDOW]).unwrap());
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        assert!(!reply.write_whole(b"x").unwrap() && reply.write_whole(b"").unwrap());
+        reply.set_limit(1);
+        reply.close();
+        let limit = reply.write_whole(b"xy").unwrap_err();
+        assert_eq!(limit.downcast_ref(), Some(&OutputLimit { bytes: 1 }));
     }
 
     #[test]

@@ -83,8 +83,18 @@ impl State {
     }
 
     /// WASI and the exchange.
+    #[inline]
     pub(crate) fn live(&mut self) -> &mut Live {
-        self.0.get_or_insert_default()
+        if self.0.is_none() {
+            self.begin();
+        }
+        self.0.as_deref_mut().expect("it has begun")
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn begin(&mut self) {
+        self.0 = Some(Box::default());
     }
 }
 

@@ -66,28 +66,34 @@ impl Granted {
 
     /// Gives it to an instance.
     pub(super) fn give(self: &Arc<Granted>, state: &mut State) {
-        self.give_with(state, None);
+        self.give_with(state, None, None);
     }
 
-    /// The same, to one that answers by [`reply`].
+    /// The same, to a handler.
+    pub(super) fn give_handler(self: &Arc<Granted>, state: &mut State, reply: Reply) {
+        self.give_with(state, Some(reply), None);
+    }
+
+    /// The same, to a service.
     pub(super) fn give_service(
         self: &Arc<Granted>,
         state: &mut State,
         reply: Reply,
         answer: Arc<ServiceAnswer>,
     ) {
-        self.give_with(state, Some((reply, answer)));
+        self.give_with(state, Some(reply), Some(answer));
     }
 
     fn give_with(
         self: &Arc<Granted>,
         state: &mut State,
-        reply: Option<(Reply, Arc<ServiceAnswer>)>,
+        reply: Option<Reply>,
+        service: Option<Arc<ServiceAnswer>>,
     ) {
         let (function, outgoing) = (self.clone(), state.outgoing().clone());
-        let stores = state.stores().clone();
-        let answer = Answer::default();
-        state.wasi().resources().grant(Grants { function, outgoing, stores, reply, answer });
+        let (stores, answer) = (state.stores().clone(), Answer::default());
+        let grants = Grants { function, outgoing, stores, reply, service, answer };
+        state.wasi().resources().grant(grants);
     }
 }
 
@@ -97,8 +103,10 @@ struct Grants {
     function: Arc<Granted>,
     outgoing: Outgoing,
     stores: Stores,
+    /// Where the answer goes.
+    reply: Option<Reply>,
     /// The answer of a service.
-    reply: Option<(Reply, Arc<ServiceAnswer>)>,
+    service: Option<Arc<ServiceAnswer>>,
     /// The answer of a handler.
     answer: Answer,
 }
@@ -111,7 +119,13 @@ pub(super) fn outgoing(host: &mut Host<'_, '_>) -> Outgoing {
 
 /// The answer that a service makes.
 pub(super) fn reply(host: &mut Host<'_, '_>) -> Option<(Reply, Arc<ServiceAnswer>)> {
-    host.resources().granted::<Grants>()?.reply.clone()
+    let Grants { reply, service, .. } = host.resources().granted()?;
+    reply.clone().zip(service.clone())
+}
+
+/// Takes the place where a handler's answer goes; `None` if it was granted none.
+pub(super) fn take_reply(resources: &mut Resources) -> Option<Reply> {
+    resources.granted_mut::<Grants>()?.reply.take()
 }
 
 /// The answer that a handler makes; `None` for guests that were granted nothing, as while they are initialised.

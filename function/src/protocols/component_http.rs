@@ -292,12 +292,12 @@ impl Prepared {
         let exchange = turn.exchange();
         let reply = exchange.reply.get_or_insert_with(Reply::collecting).clone();
         let request = IncomingRequest::new(exchange);
-        self.granted.give(turn.target.state());
+        self.granted.give_handler(turn.target.state(), reply);
         let resources = turn.target.state().wasi().resources();
         let kept = request.bytes();
         let request = resources.insert_kept(request, kept)?;
         resources.give(request, self.request)?;
-        let outparam = resources.insert(ResponseOutparam { reply })?;
+        let outparam = resources.insert(ResponseOutparam)?;
         resources.give(outparam, self.outparam)?;
         Ok((request, outparam))
     }

@@ -55,6 +55,20 @@ pub trait ByteSink: Send {
     /// An error ends the guest's call with itself as the [`HostError`](wfaas_vm::HostError).
     fn write(&mut self, bytes: &[u8]) -> Result<usize, BoxError>;
 
+    /// Takes all bytes if there is room for them at once, or none; whether it did.
+    ///
+    /// # Errors
+    /// As [`ByteSink::write`].
+    fn write_whole(&mut self, bytes: &[u8]) -> Result<bool, BoxError> {
+        if self.room() < bytes.len() {
+            return Ok(false);
+        }
+        match self.write(bytes)? == bytes.len() {
+            true => Ok(true),
+            false => Err("a sink took less than it had room for".into()),
+        }
+    }
+
     /// The guest is about to wait: bytes that are held back for more to follow go on their way.
     fn flush(&mut self) {}
 
@@ -212,13 +226,7 @@ impl Output {
     /// The one that ends the guest's call.
     pub(crate) fn write_whole(&mut self, bytes: &[u8]) -> Result<bool, BoxError> {
         match &mut self.0 {
-            Sink::Stream(Stream(sink)) if sink.room() >= bytes.len() => {
-                let written = sink.write(bytes)?;
-                match written == bytes.len() {
-                    true => Ok(true),
-                    false => Err("a sink took less than it had room for".into()),
-                }
-            }
+            Sink::Stream(Stream(sink)) => sink.write_whole(bytes),
             _ => Ok(false),
         }
     }

@@ -9,6 +9,7 @@ use crate::reply::Reply;
 use crate::trailers::{self, Trailers};
 use bytes::Bytes;
 use http::HeaderMap;
+use http::response::Parts;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use wfaas_vm::BoxError;
@@ -74,7 +75,7 @@ struct State {
     reply: Option<Reply>,
     is_finished: bool,
     /// Fields behind it, until there is a reply.
-    trailers: Option<HeaderMap>,
+    trailers: Option<Box<HeaderMap>>,
     is_sent_elsewhere: bool,
     /// Whether it was dropped.
     is_given_up: bool,
@@ -91,23 +92,22 @@ impl Writing {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends what was written, and all that comes, to a reply. It takes as much at once as can wait. Whoever runs the
-    /// guest says when the reply is complete.
-    pub(super) fn connect(&self, reply: Reply) -> Result<(), OutputLimit> {
+    /// Begins a reply with a head, and sends it what was written, and all that comes. It takes as much at once as can
+    /// wait. Whoever runs the guest says when the reply is complete.
+    pub(super) fn begin(&self, reply: Reply, head: Parts) -> Result<(), BoxError> {
         let mut state = self.lock();
-        let waiting = std::mem::take(&mut state.waiting);
-        reply.write(&waiting)?;
-        state.trailers.take().into_iter().for_each(|fields| reply.set_trailers(fields));
+        let (waiting, trailers) = (std::mem::take(&mut state.waiting), state.trailers.take());
+        reply.begin_with(head, &waiting, trailers)?;
         state.reply = Some(reply);
         Ok(())
     }
 
     /// The same, to another server. The body is complete as soon as the guest says so.
     pub(super) fn send(&self) -> Result<Body, OutputLimit> {
-        let reply = Reply::body();
-        self.connect(reply.clone())?;
-        let mut state = self.lock();
-        state.is_sent_elsewhere = true;
+        let (reply, mut state) = (Reply::body(), self.lock());
+        reply.write(&std::mem::take(&mut state.waiting))?;
+        state.trailers.take().into_iter().for_each(|fields| reply.set_trailers(*fields));
+        (state.reply, state.is_sent_elsewhere) = (Some(reply.clone()), true);
         match &*state {
             State { is_finished: true, .. } => reply.complete(),
             State { is_given_up: true, .. } => reply.break_off(),
@@ -123,7 +123,7 @@ impl Writing {
         state.is_finished = true;
         match (trailers, &state.reply) {
             (Some(fields), Some(reply)) => reply.set_trailers(fields),
-            (trailers, _) => state.trailers = trailers,
+            (trailers, _) => state.trailers = trailers.map(Box::new),
         }
         if let Some(reply) = state.reply.as_ref().filter(|_| state.is_sent_elsewhere) {
             reply.complete();
@@ -179,7 +179,8 @@ impl ByteSink for Writing {
 
 /// The thing behind an `outgoing-body`.
 pub(super) struct OutgoingBody {
-    writing: Writing,
+    /// Until it is finished.
+    writing: Option<Writing>,
     has_stream: bool,
     /// Whether it goes to the client.
     of_client: bool,
@@ -194,18 +195,36 @@ impl OutgoingBody {
 
     /// Of an answer.
     pub(super) fn of_answer(writing: Writing) -> OutgoingBody {
-        OutgoingBody { writing, has_stream: false, of_client: true }
+        OutgoingBody { writing: Some(writing), has_stream: false, of_client: true }
     }
 
     /// Of a request to another server.
     pub(super) fn of_request(writing: Writing) -> OutgoingBody {
-        OutgoingBody { writing, has_stream: false, of_client: false }
+        OutgoingBody { writing: Some(writing), has_stream: false, of_client: false }
+    }
+
+    /// Where its stream goes: straight to the reply, if there is one.
+    fn output(&self) -> Output {
+        let Some(writing) = &self.writing else { return Output::default() };
+        let reply = writing.lock().reply.clone();
+        match reply {
+            Some(reply) => Output::stream(Box::new(reply)),
+            None => Output::stream(Box::new(writing.clone())),
+        }
+    }
+
+    fn finish(mut self, trailers: Option<HeaderMap>) {
+        if let Some(writing) = self.writing.take() {
+            writing.finish(trailers);
+        }
     }
 }
 
 impl Drop for OutgoingBody {
     fn drop(&mut self) {
-        self.writing.give_up();
+        if let Some(writing) = &self.writing {
+            writing.give_up();
+        }
     }
 }
 
@@ -248,9 +267,8 @@ fn begin_stream(resources: &mut Resources, handle: u32) -> Result<Option<u32>, V
     if std::mem::replace(&mut body.has_stream, true) {
         return Ok(None);
     }
-    let of_client = body.of_client;
-    let output = Output::stream(Box::new(body.writing.clone()));
-    let stream = match of_client {
+    let output = body.output();
+    let stream = match body.of_client {
         true => OutputStream::of_client(output),
         false => OutputStream::new(output),
     };
@@ -264,7 +282,7 @@ pub(super) fn finish_outgoing(host: &mut Host<'_, '_>, values: &[Value]) -> Resu
     if let Some(Err(error)) = fields.as_ref().map(trailers::check) {
         return Ok(Value::err(error::internal(&error.to_string())));
     }
-    body.writing.finish(fields);
+    body.finish(fields);
     Ok(Value::done())
 }
 
@@ -274,7 +292,7 @@ pub(super) fn finish_directly(
 ) -> Result<Option<u32>, BoxError> {
     let [body, ..] = *cells else { return Ok(None) };
     let body = call.resources().take::<OutgoingBody>(body as u32)?;
-    body.writing.finish(None);
+    body.finish(None);
     Ok(Some(0))
 }
 

@@ -6,7 +6,9 @@ use wfaas_wasi::preview2::{DirectCall, Host, Resources, Stop, Value, Violation, 
 
 /// The thing behind `fields`.
 pub(super) struct Fields {
-    pub(super) map: HeaderMap,
+    map: HeaderMap,
+    /// Bytes that they count.
+    bytes: usize,
     is_immutable: bool,
 }
 
@@ -56,10 +58,10 @@ pub(super) fn immutable(
     map: HeaderMap,
     parent: u32,
 ) -> Result<Value, Stop> {
-    let kept = bytes(&map);
+    let bytes = bytes(&map);
     let resources = host.resources();
-    let handle = resources.insert_child(Fields { map, is_immutable: true }, parent)?;
-    resources.keep(handle, kept)?;
+    let handle = resources.insert_child(Fields { map, bytes, is_immutable: true }, parent)?;
+    resources.keep(handle, bytes)?;
     Ok(Value::Handle(handle))
 }
 
@@ -70,25 +72,29 @@ pub(super) fn frozen(host: &mut Host<'_, '_>, map: HeaderMap) -> Result<Value, S
 
 /// The same by the handles alone; the handle.
 pub(super) fn insert_frozen(resources: &mut Resources, map: HeaderMap) -> Result<u32, Violation> {
-    let kept = bytes(&map);
-    resources.insert_kept(Fields { map, is_immutable: true }, kept)
+    let bytes = bytes(&map);
+    resources.insert_kept(Fields { map, bytes, is_immutable: true }, bytes)
 }
 
 /// Adds fields to a guest's handles.
 fn insert(host: &mut Host<'_, '_>, map: HeaderMap) -> Result<Value, Stop> {
-    let kept = bytes(&map);
-    let fields = Fields { map, is_immutable: false };
-    Ok(Value::Handle(host.resources().insert_kept(fields, kept)?))
+    let bytes = bytes(&map);
+    let fields = Fields { map, bytes, is_immutable: false };
+    Ok(Value::Handle(host.resources().insert_kept(fields, bytes)?))
 }
 
 /// Takes fields that the guest gives away.
 pub(super) fn take(host: &mut Host<'_, '_>, fields: &Value) -> Result<HeaderMap, Stop> {
-    Ok(take_handle(host.resources(), fields.handle()?)?)
+    Ok(take_handle(host.resources(), fields.handle()?)?.0)
 }
 
-/// The same by their handle.
-pub(super) fn take_handle(resources: &mut Resources, handle: u32) -> Result<HeaderMap, Violation> {
-    Ok(resources.take::<Fields>(handle)?.map)
+/// The same by their handle, with the bytes that they count.
+pub(super) fn take_handle(
+    resources: &mut Resources,
+    handle: u32,
+) -> Result<(HeaderMap, usize), Violation> {
+    let Fields { map, bytes, .. } = resources.take(handle)?;
+    Ok((map, bytes))
 }
 
 fn get_fields<'a>(host: &'a mut Host<'_, '_>, fields: &Value) -> Result<&'a mut Fields, Stop> {
@@ -132,7 +138,7 @@ pub(super) fn construct_directly(
     call: &mut DirectCall<'_>,
     _: &[u64],
 ) -> Result<Option<u32>, BoxError> {
-    let fields = Fields { map: HeaderMap::new(), is_immutable: false };
+    let fields = Fields { map: HeaderMap::new(), bytes: 0, is_immutable: false };
     Ok(Some(call.resources().insert(fields)?))
 }
 
@@ -176,7 +182,7 @@ pub(super) fn from_list_directly(
             return Ok(None);
         }
     }
-    let fields = Fields { map, is_immutable: false };
+    let fields = Fields { map, bytes: total, is_immutable: false };
     Ok(Some(call.resources().insert_kept(fields, total)?))
 }
 
@@ -204,11 +210,12 @@ fn change(
         return Ok(told(Err(HeaderError::Immutable)));
     }
     change(&mut fields_of.map)?;
-    let kept = bytes(&fields_of.map);
-    if kept > MAX_BYTES {
+    let bytes = bytes(&fields_of.map);
+    if bytes > MAX_BYTES {
         return Err(too_large());
     }
-    host.resources().keep(fields.handle()?, kept)?;
+    fields_of.bytes = bytes;
+    host.resources().keep(fields.handle()?, bytes)?;
     Ok(told(Ok(())))
 }
 

@@ -3,8 +3,7 @@
 use super::super::component;
 use super::body::{MAX_WAITING, OutgoingBody, Writing};
 use super::{HandlerError, error, fields};
-use crate::head;
-use crate::reply::Reply;
+use crate::head::{self, HeadError};
 use crate::trailers;
 use http::StatusCode;
 use http::header::HeaderMap;
@@ -15,14 +14,14 @@ use wfaas_wasi::preview2::{DirectCall, Host, Resources, Stop, Value, Violation, 
 struct OutgoingResponse {
     status: StatusCode,
     headers: HeaderMap,
+    /// Bytes that the headers count.
+    bytes: usize,
     /// The body, once the guest has asked for it.
     body: Option<Writing>,
 }
 
-/// The thing behind a `response-outparam`.
-pub(super) struct ResponseOutparam {
-    pub(super) reply: Reply,
-}
+/// The thing behind a `response-outparam`, of which an exchange has one. The reply is with the grants.
+pub(super) struct ResponseOutparam;
 
 /// The guest's answer, for the conversation.
 #[derive(Debug, Default)]
@@ -67,10 +66,9 @@ pub(super) fn construct_directly(
 }
 
 fn construct(resources: &mut Resources, headers: u32) -> Result<u32, Violation> {
-    let headers = fields::take_handle(resources, headers)?;
-    let kept = fields::bytes(&headers);
-    let response = OutgoingResponse { status: StatusCode::OK, headers, body: None };
-    resources.insert_kept(response, kept)
+    let (headers, bytes) = fields::take_handle(resources, headers)?;
+    let response = OutgoingResponse { status: StatusCode::OK, headers, bytes, body: None };
+    resources.insert_kept(response, bytes)
 }
 
 fn response<'a>(
@@ -119,7 +117,7 @@ fn begin_body(resources: &mut Resources, of: u32) -> Result<Option<u32>, Violati
         return Ok(None);
     }
     let writing = response.body.insert(Writing::default()).clone();
-    let kept = fields::bytes(&response.headers) + MAX_WAITING;
+    let kept = response.bytes + MAX_WAITING;
     resources.keep(of, kept)?;
     OutgoingBody::of_answer(writing).insert(resources).map(Some)
 }
@@ -149,14 +147,15 @@ pub(super) fn set_directly(
 
 /// Sends the head, and the body as far as it was written.
 fn send(resources: &mut Resources, outparam: u32, response: u32) -> Result<u32, BoxError> {
-    let ResponseOutparam { reply } = resources.take(outparam)?;
-    let OutgoingResponse { status, headers, body } = resources.take(response)?;
+    let ResponseOutparam = resources.take(outparam)?;
+    let reply = component::take_reply(resources).ok_or(HeadError::Sent)?;
+    let OutgoingResponse { status, headers, bytes: _, body } = resources.take(response)?;
     let mut parts = head::empty();
     trailers::announce(&mut parts.extensions, &headers);
     (parts.status, parts.headers) = (status, headers);
-    reply.begin(parts)?;
-    if let Some(body) = &body {
-        body.connect(reply)?;
+    match &body {
+        Some(body) => body.begin(reply, parts)?,
+        None => reply.begin_with(parts, &[], None)?,
     }
     answered(resources, Set::Response(body));
     Ok(0)

@@ -173,7 +173,7 @@ pub(super) fn take_trailers(host: &mut Host<'_, '_>, trailers: &Value) -> Result
 /// The end of a body that has these trailers, an `option<trailers>`.
 fn whole(resources: &mut Resources, given: &Value) -> Result<End, Violation> {
     let Some(given) = given.optional()? else { return Ok(End::Whole(None)) };
-    let fields = fields::take_handle(resources, given.handle()?)?;
+    let (fields, _) = fields::take_handle(resources, given.handle()?)?;
     Ok(match trailers::check(&fields) {
         Ok(()) => End::Whole(Some(fields)),
         Err(error) => End::Failed(error.to_string()),
