@@ -2,11 +2,10 @@
 
 use crate::head::{self, HeadError};
 use crate::id::ExchangeId;
-use crate::reply::Reply;
+use crate::reply::{Reply, Whole};
 use crate::request::Request;
 use crate::trailers::Trailers;
 use bytes::{Buf, Bytes};
-use http::response::Parts;
 use http::{HeaderMap, Response};
 use std::fmt;
 use std::future::poll_fn;
@@ -292,7 +291,7 @@ impl Exchange {
     /// [`HeadError`] if it cannot be sent.
     pub(crate) fn complete_answer(&mut self) -> Result<(), HeadError> {
         if let Some(taken) = self.reply.as_ref().and_then(Reply::take_begun) {
-            let whole = |(mut head, bytes, trailers): (Parts, Vec<u8>, Option<HeaderMap>)| {
+            let whole = |(mut head, bytes, trailers): Whole| {
                 if let Some(fields) = trailers {
                     head.extensions.insert(Trailers::of(fields));
                 }

@@ -55,6 +55,9 @@ enum End {
     BrokenOff,
 }
 
+/// Head and body of an answer, and the fields behind it.
+pub(crate) type Whole = (Parts, Vec<u8>, Option<HeaderMap>);
+
 /// The guest has not made the whole answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the answer has broken off")]
@@ -65,9 +68,6 @@ impl Default for Reply {
         Reply::with_window(WINDOW)
     }
 }
-
-/// Head and body of a reply, and the fields behind them.
-pub(crate) type Taken = (Parts, Vec<u8>, Option<HeaderMap>);
 
 impl Reply {
     /// A reply that holds at most [`WINDOW`] bytes.
@@ -236,7 +236,7 @@ impl Reply {
 
     /// All that is there of a reply that has begun, with the fields behind the body, unless somebody has taken the
     /// head. `None` if it has not begun.
-    pub(crate) fn take_begun(&self) -> Option<Option<Taken>> {
+    pub(crate) fn take_begun(&self) -> Option<Option<Whole>> {
         let mut state = self.lock();
         if !state.begun {
             return None;
