@@ -22,9 +22,10 @@ pub enum Effort {
     Usual,
     /// The same without a map of where blocks start, so that jumps stay as they are.
     Unmapped,
-    /// The code generator's own passes, and registers allocated in one pass.
+    /// The code generator's own passes, and registers allocated in one pass. Of ours, branch tables are lowered and returns
+    /// duplicated, as at each effort.
     Linear,
-    /// No passes and no map, and registers allocated in one pass.
+    /// No further passes and no map, and registers allocated in one pass.
     Least,
     /// The same, with locals and operands in the frame.
     Frame,

@@ -266,7 +266,7 @@ fn remove(func: &mut Function, branches: &[Inst], same: &[(Value, Value)]) {
             calls[place].extend(kept.iter().copied(), &mut dfg.value_lists);
         }
     }
-    for block in blocks.keys() {
+    for block in blocks.iter() {
         let params = dfg.detach_block_params(block).as_slice(&dfg.value_lists).to_vec();
         for param in params {
             if !removed.contains(param) {

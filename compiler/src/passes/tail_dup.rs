@@ -14,7 +14,13 @@ use std::collections::BTreeMap;
 /// How many jumps to one return become returns: each is some tens of bytes long.
 const MOST: usize = 4;
 
+/// Most values of a return: each is looked for among the parameters of its block.
+const MOST_VALUES: usize = 64;
+
 pub(super) fn run(func: &mut Function) {
+    if func.signature.returns.len() > MOST_VALUES {
+        return;
+    }
     let mut jumps: BTreeMap<Block, Vec<Inst>> = BTreeMap::new();
     for block in func.layout.blocks() {
         let Some(last) = func.layout.last_inst(block) else { continue };
