@@ -13,6 +13,9 @@ use wfaas_vm::Ticks;
 /// microsecond then.
 const TRUSTED: Duration = Duration::from_millis(1);
 
+/// Longest time between two looks that are taken for one.
+const TOGETHER: Duration = Duration::from_micros(10);
+
 thread_local! {
     static TURN: Cell<Option<Instant>> = const { Cell::new(None) };
     /// This thread's last look at the kernel's clock, and the counter then.
@@ -42,7 +45,9 @@ fn instant(present: Ticks) -> Instant {
         }
     }
     let look = Instant::now();
-    LOOK.set(Some((look, present)));
+    // A thread that stood still in between has two points in time.
+    let is_one = Ticks::now().since(present) < TOGETHER;
+    LOOK.set(is_one.then_some((look, present)));
     look
 }
 
