@@ -180,7 +180,7 @@ fn many_guests_wait_in_two_slots_and_each_goes_on_as_it_was() {
     }
     let [guests, bytes, taken, refused] = account.counts();
     assert_eq!((guests, bytes, refused), (0, 0, 0));
-    assert!(taken >= 100, "twice each: {taken}");
+    assert!(taken >= 50, "each at least once, those twice whose clock was not due: {taken}");
 }
 
 #[test]
