@@ -72,7 +72,7 @@ impl<T: Default + Send + 'static> Faaslet<'_, T> {
     ///
     /// # Errors
     /// [`Error::Capture`] if it may differ in more than 1024 pages, which would take long to find out, or its frames are
-    /// [recorded](Store::record_again); as [`Instance::snapshot`](crate::Instance::snapshot). The faaslet is as it was then.
+    /// [recorded](crate::Store::record_again); as [`Instance::snapshot`](crate::Instance::snapshot). The faaslet is as it was then.
     pub fn park(&mut self, most_bytes: usize) -> Result<Parked<T>, Error> {
         let instance = self.instance();
         self.store().0.inner.check_parked()?;
