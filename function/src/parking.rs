@@ -177,7 +177,7 @@ pub(crate) async fn wait<'a>(
 async fn parked(target: &mut FaasletTarget<'_>, bell: &Bell) -> Result<(), InvokeError> {
     poll_fn(|context| bell.poll(context)).await;
     let now = Instant::now();
-    let late = target.parked_deadline().map(|deadline| deadline.max(now) + SLOT_GRACE);
+    let late = target.parked_deadline().and_then(|it| it.max(now).checked_add(SLOT_GRACE));
     let give_up = late.unwrap_or(now + SLOT_PATIENCE).min(now + SLOT_PATIENCE);
     let mut pause = SLOT_LOOK;
     loop {

@@ -14,8 +14,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use wfaas_function::{Background, LongReset, Reset};
 use wfaas_vm::thread_processor_time;
 
-/// Most resets of a tenant's guests that are left to do at the same time, short ones and long ones each. Each has the memory of its guest, which
-/// no request has reserved any more; further ones are done at once, in the time of their guests.
+/// Most resets of a tenant's guests that are left to do at the same time, short ones and long ones each. Each
+/// has the memory of its guest, which no request has reserved any more; further ones are done at once, in the time of
+/// their guests.
 const MOST_OF_TENANT: usize = 16;
 
 /// How long a turn is: less than a guest's slice.

@@ -20,6 +20,9 @@ use crate::{Error, PAGE, contents};
 use std::iter;
 use std::sync::Arc;
 
+/// Most bytes about which the kernel is asked in some 60 µs.
+const MOST_ASKED: usize = 64 << 20;
+
 /// Bytes of a page that are copied, or not, together: a few cache lines, so that a branch for each is cheap.
 const GROUP: usize = 256;
 
@@ -32,12 +35,12 @@ impl Bound {
         pages.filter(move |(page, bytes)| !known || self.pristine(*page) != *bytes)
     }
 
-    /// Most pages that [`Bound::changed`] compares: those that the slot has learned, and all where it does not know.
-    /// Asks the kernel nothing.
-    pub fn most_compared(&self) -> usize {
+    /// Whether [`Bound::changed`] compares at most so many pages, and is soon done with asking the kernel where the slot
+    /// does not know.
+    pub fn changed_is_cheap(&self, most: usize) -> bool {
         let known = if self.tracked().overflowed() { 0 } else { self.tracked().watched() };
-        let bytes = self.lead() + self.open_bytes();
-        (self.resident_bytes() + bytes.saturating_sub(known)) / PAGE
+        let unknown = (self.lead() + self.open_bytes()).saturating_sub(known);
+        unknown <= MOST_ASKED && self.written().into_pages().take(most + 1).count() <= most
     }
 
     /// Has the slot know the pages that were written to, if they were more than it had room for, and a set

@@ -93,6 +93,30 @@ fn a_faaslet_that_cannot_be_parked_is_as_it_was() {
 }
 
 #[test]
+fn a_faaslet_that_takes_long_to_look_through_is_not_parked() {
+    let wat = r#"(module (memory 80)
+        (func (export "fill") (param i32)
+            (memory.fill (i32.const 0) (i32.const 1) (i32.shl (local.get 0) (i32.const 12)))))"#;
+    let engine = engine();
+    let pool = Pool::<String>::new(&Linker::new(&engine), &module(&engine, wat)).unwrap();
+    let fill = pool.typed_func::<i32, ()>("fill").unwrap();
+    for (pages, is_parked) in [(200, true), (1200, false)] {
+        let mut faaslet = pool.acquire("mine".to_owned()).unwrap();
+        faaslet.call(&fill, pages).unwrap();
+        match faaslet.park(usize::MAX) {
+            Ok(parked) => assert!(is_parked && parked.bytes() >= 200 << 12),
+            Err(why) => {
+                assert!(
+                    !is_parked && why.to_string().contains("too many pages to look at"),
+                    "{why}"
+                );
+                assert_eq!(faaslet.store().data(), "mine");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_parked_faaslet_is_of_one_pool() {
     let ((pool, _), (other, _)) = (counter(Config::default()), counter(Config::default()));
     let mut parked = park(pool.acquire("mine".to_owned()).unwrap());

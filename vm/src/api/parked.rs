@@ -14,7 +14,7 @@ use crate::runtime::snapshot::Snapshot;
 use crate::runtime::store::StoreInner;
 use std::time::Instant;
 
-/// Most pages that are compared with their image to park a faaslet: some 150 µs.
+/// Most pages of a memory that are compared with their image to park a faaslet: some 150 µs.
 const MOST_COMPARED: usize = 1024;
 
 /// A faaslet between two calls, without a slot: see [`Faaslet::park`].
@@ -55,7 +55,7 @@ impl StoreInner {
         if self.records_again() {
             return refuse("its frames are recorded for another capture");
         }
-        if self.objects.most_compared() > MOST_COMPARED {
+        if !self.objects.snapshot_is_cheap(MOST_COMPARED) {
             return refuse("it may differ from its image in too many pages to look at");
         }
         Ok(())
@@ -71,7 +71,7 @@ impl<T: Default + Send + 'static> Faaslet<'_, T> {
     /// Handles to objects of its store are of no use afterwards.
     ///
     /// # Errors
-    /// [`Error::Capture`] if it may differ in more than 1024 pages, which would take long to find out, or its frames are
+    /// [`Error::Capture`] if more than 1024 pages of a memory may differ, which would take long to find out, or its frames are
     /// [recorded](crate::Store::record_again); as [`Instance::snapshot`](crate::Instance::snapshot). The faaslet is as it was then.
     pub fn park(&mut self, most_bytes: usize) -> Result<Parked<T>, Error> {
         let instance = self.instance();

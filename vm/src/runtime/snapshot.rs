@@ -218,10 +218,10 @@ impl Objects {
         Ok(Snapshot(Arc::new(Inner { module: instance.module().clone(), parts, records })))
     }
 
-    /// Most pages of the memories that a snapshot compares with their images.
-    pub(crate) fn most_compared(&self) -> usize {
-        let memories = self.memories.iter().filter_map(|memory| memory.own());
-        memories.map(|bound| bound.most_compared()).sum()
+    /// Whether a snapshot compares at most so many pages of each memory with its image.
+    pub(crate) fn snapshot_is_cheap(&self, most: usize) -> bool {
+        let mut memories = self.memories.iter().filter_map(|memory| memory.own());
+        memories.all(|bound| bound.changed_is_cheap(most))
     }
 
     /// Makes the pristine instance of a pool's store what a snapshot of its module is.
