@@ -145,7 +145,7 @@ pub(crate) fn build(
 }
 
 impl Program<'_> {
-    /// Runs the program until it waits, and again to see what of its memory depends on random bytes or the time.
+    /// Runs the program until it waits, and again to see which parts of its memory depend on random bytes or the time.
     fn wait_uniquely(&self) -> Result<(Waiting, Vec<String>), InitError> {
         let first = Rerun::first().map_err(InitError::Random)?;
         let mut waiting = self.wait(&first)?;

@@ -86,7 +86,7 @@ fn refusal(module: &str, spec: &Spec, bundle: Option<Vec<u8>>) -> String {
     built(module, spec, bundle).unwrap_err().to_string()
 }
 
-/// The answer of each of three requests, which are the same.
+/// The answer to three requests, the same to each.
 fn answer(built: &Built, spec: &Spec) -> String {
     let engine = engine();
     let module = Module::from_bytes(&engine, &built.artifact).unwrap();

@@ -154,7 +154,7 @@ pub(crate) async fn wait<'a>(
         let patience = parking.map(|parking| target.waits.patience(parking));
         let waited = poll_fn(|context| poll(target, patience, context)).await?;
         let (Waited::Long, Some(parking)) = (waited, parking) else { return Ok(()) };
-        // Its wakers are the host's futures, so that nothing else wakes it.
+        // The host's futures have this bell's waker, and whatever else polls the task has not.
         let bell = Arc::new(Bell::default());
         let waker = Waker::from(bell.clone());
         if let Poll::Ready(waited) = poll(target, None, &mut Context::from_waker(&waker)) {

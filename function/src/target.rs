@@ -91,11 +91,9 @@ impl<'a> FaasletTarget<'a> {
     }
 
     /// The same, which keeps its slot.
-    pub(crate) fn in_its_slot(self) -> FaasletTarget<'a> {
-        // `Drop` forbids to take it apart.
-        let mut target = self;
-        target.parking = None;
-        target
+    pub(crate) fn in_its_slot(mut self) -> FaasletTarget<'a> {
+        self.parking = None;
+        self
     }
 
     /// The faaslet, which is not parked.

@@ -11,7 +11,7 @@ use crate::artifact::records::NONE;
 pub enum Builtin {
     /// `task.return`: the parameters of a function type that stand for the result.
     TaskReturn {
-        /// A function type whose only parameter is the task's result. It has no parameter if the task has no result.
+        /// A function type: its one parameter is the task's result, and a task without a result has none.
         ty: FunctionIndex,
         /// How strings are encoded.
         encoding: StringEncoding,

@@ -58,7 +58,7 @@ pub(crate) fn built(name: &str) -> PathBuf {
     target.join("wasm32-wasip2/release").join(name).with_extension("wasm")
 }
 
-/// What the program prints of files, by the documents of `wasi:filesystem`.
+/// The program's lines about files, as the documents of `wasi:filesystem` have them.
 const FILES: &str = "\
 0 bytes left\nOk(())\n0 bytes left\nOk(())\n0 bytes left\nOk(())\n200007 bytes, true, Ok(())\n\
 ([101, 110, 100], Ok(()))\n([], Ok(()))\nDescriptorType::RegularFile 200007 1000000000.5\n\

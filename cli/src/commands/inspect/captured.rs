@@ -6,7 +6,7 @@ use wfaas_abi::artifact::records::Allocator;
 use wfaas_abi::checkpoint::{Checkpoint, SavedDescriptor, SavedObject};
 use wfaas_abi::{Artifact, ArtifactError, untrusted};
 
-/// A program that was captured: what it waits for, and what it was captured with.
+/// A captured program: the call that it waits in, and its surroundings at the capture.
 #[derive(Serialize)]
 pub(super) struct Report {
     /// The export that goes on.
