@@ -19,6 +19,10 @@ const LONG: u64 = 1_000_000;
 /// look at both clocks takes 100 ns.
 const KNOWN_WELL: u64 = 200_000;
 
+/// Looks at both clocks of which the shortest is taken: a thread that stood still in between would have a
+/// wrong rate for ever.
+const LOOKS: usize = 8;
+
 /// Number of binary places of a rate.
 const PLACES: u32 = 32;
 
@@ -77,18 +81,37 @@ fn correct(start: u64, ticks: u64, seen: Option<Seen>) -> Charge {
 #[derive(Debug)]
 struct Origin {
     steady: bool,
+    look: Look,
+}
+
+/// A look at the counter and at the kernel's clock.
+#[derive(Debug, Clone, Copy)]
+struct Look {
     ticks: u64,
     nanos: u64,
+    /// Ticks between two readings of the counter, before and behind the one of the clock.
+    width: u64,
+}
+
+impl Look {
+    fn once() -> Look {
+        let before = arch::ticks();
+        let nanos = time::now();
+        let width = arch::ticks().saturating_sub(before);
+        Look { ticks: before + width / 2, nanos, width }
+    }
+
+    /// The shortest of a few.
+    fn best() -> Look {
+        let further = (1..LOOKS).map(|_| Look::once());
+        further.fold(Look::once(), |best, look| if look.width < best.width { look } else { best })
+    }
 }
 
 #[inline]
 fn origin() -> &'static Origin {
     static ORIGIN: OnceLock<Origin> = OnceLock::new();
-    ORIGIN.get_or_init(|| Origin {
-        steady: arch::ticks_are_steady(),
-        ticks: arch::ticks(),
-        nanos: time::now(),
-    })
+    ORIGIN.get_or_init(|| Origin { steady: arch::ticks_are_steady(), look: Look::best() })
 }
 
 /// Nanoseconds of a tick, as a number with [`PLACES`] binary places. Waits if the counter is in use only
@@ -107,10 +130,11 @@ fn rate() -> u64 {
 
 #[cold]
 fn measure_rate() -> u64 {
-    let Origin { ticks, nanos, .. } = *origin();
+    let first = origin().look;
     loop {
-        let passed = time::now().saturating_sub(nanos);
-        let ticks = arch::ticks().saturating_sub(ticks);
+        let look = Look::best();
+        let passed = look.nanos.saturating_sub(first.nanos);
+        let ticks = look.ticks.saturating_sub(first.ticks);
         if passed >= KNOWN_WELL && ticks > 0 {
             return ((u128::from(passed) << PLACES) / u128::from(ticks)) as u64;
         }
