@@ -78,7 +78,7 @@ pub(crate) unsafe fn call(
     }
     let previous = current();
     prepare_outermost(state, previous).map_err(Ended::Refused)?;
-    let top = state.bottom.stack.top();
+    let top = state.bottom.stack.start();
     (state.bottom.previous, state.bottom.call) = (previous, &raw mut *state);
     state.control.begin(sys::thread_id());
     let watched = state.begin_stint(false);
@@ -134,7 +134,7 @@ unsafe fn call_nested(state: &mut CallState, callee: Callee, cells: *mut u64) ->
         Phase::Running => return Err(Ended::Refused(Refused::OtherStack)),
         Phase::Polled => {
             activation.stack = choose_stack(state).map_err(Ended::Refused)?;
-            activation.stack.top()
+            activation.stack.start()
         }
     };
     let before = state.innermost;

@@ -70,7 +70,7 @@ impl Task {
     ) -> Result<Progress, Ended> {
         self.begin(state).map_err(Ended::Refused)?;
         let Callee { code, base, trampoline } = callee;
-        let top = self.entry.stack.top();
+        let top = self.entry.stack.start();
         let enter = |back| {
             // SAFETY: the caller vouches for the callee, and no call under way uses the stack.
             unsafe { enter(code, cells, base, trampoline, top, back) }
