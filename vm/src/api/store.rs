@@ -68,10 +68,11 @@ impl<T: 'static> Store<T> {
     }
 
     /// Suspends calls made by `call_async` each time they have used `slice` of processor time, so that their
-    /// thread can do something else; their futures are woken at once. 1 ms is the least that is kept:
-    /// it is looked at once a millisecond, so a slice is up to 2 ms longer. The first slice after a quarter of a
-    /// second in which all calls were short may be 6 ms longer. Compiled code pays nothing for it. `None` lets them run until they wait. Applies to the calls started or resumed from now on,
-    /// until it is set again; a faaslet starts without one.
+    /// thread can do something else; their futures are woken at once. 1 ms is the least that is kept: threads
+    /// are looked at once a millisecond, and a slice ends at the look that is nearest, half a millisecond early or
+    /// late. The first slice after a quarter of a second in which all calls were short may be 6 ms longer. Compiled
+    /// code pays nothing for it. `None` lets them run until they wait. Applies to the calls started or resumed from
+    /// now on, until it is set again; a faaslet starts without one.
     pub fn set_time_slice(&mut self, slice: Option<Duration>) {
         self.0.inner.call.set_slice(slice);
     }

@@ -34,12 +34,14 @@ impl CallState {
         let deadline = Deadline::begin(due);
         let slice = if suspendable { watched.slice } else { NEVER };
         let limited = slice != NEVER || watched.counted;
-        let budget = limited.then(|| Budget::begin(Terms { slice, left: watched.left() }, control));
+        let start = limited.then(cpu_time::ticks);
+        let terms = || Terms { slice, left: watched.left() };
+        let budget = start.map(|start| Budget::begin(terms(), start, control));
         watchdog::wake_for_stint(due);
         if control.is_cancelled() {
             watchdog::end_cancelled(control);
         }
-        let start = watched.counted.then(cpu_time::ticks);
+        let start = start.filter(|_| watched.counted);
         self.stint = Some(Stint { deadline, budget, start });
     }
 

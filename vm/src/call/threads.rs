@@ -30,6 +30,10 @@ thread_local! {
     static HERE: Record = const { Record::new() };
 }
 
+/// How much of a slice may be left when it is over: half of the time between two looks, so that it ends at the nearest one.
+/// Most begin soon after a look, and would last for two otherwise.
+const EARLY: u64 = 500_000;
+
 /// The part of a thread's calls that the watchdog may know.
 #[derive(Debug)]
 struct Record {
@@ -46,12 +50,18 @@ struct Record {
     /// The stint's [`Terms`].
     slice: AtomicU64,
     left: AtomicU64,
+    /// The counter at the stint's beginning.
+    start: AtomicU64,
     /// The call that the stint is of. For this thread only: the watchdog could come too late.
     control: AtomicPtr<Control>,
     /// Number of the stint that the watchdog has seen, and the time then, as [`Seen`].
     seen: AtomicU64,
     seen_nanos: AtomicU64,
     seen_ticks: AtomicU64,
+    /// Processor time of the thread when the slice of the stint that was seen began, at the latest.
+    slice_from: AtomicU64,
+    /// Processor time of the thread at the last look at one of its stints.
+    looked: AtomicU64,
     /// Number of the stint that has used its slice, by the watchdog.
     over: AtomicU64,
     /// Number of the stint that has used all that was left, by the watchdog.
@@ -68,10 +78,13 @@ impl Record {
             last_stint: AtomicU64::new(0),
             slice: AtomicU64::new(NEVER),
             left: AtomicU64::new(NEVER),
+            start: AtomicU64::new(0),
             control: AtomicPtr::new(ptr::null_mut()),
             seen: AtomicU64::new(0),
             seen_nanos: AtomicU64::new(0),
             seen_ticks: AtomicU64::new(0),
+            slice_from: AtomicU64::new(0),
+            looked: AtomicU64::new(0),
             over: AtomicU64::new(0),
             exhausted: AtomicU64::new(0),
         }
@@ -111,12 +124,12 @@ impl Record {
         let clock = ThreadClock::from_raw(self.clock.load(Relaxed));
         let Some(nanos) = clock.nanos() else { return false };
         if first {
-            self.seen_ticks.store(cpu_time::ticks(), Relaxed);
-            self.seen_nanos.store(nanos, Relaxed);
-            self.seen.store(stint, Release);
+            self.see(stint, nanos);
         }
-        let used = nanos.saturating_sub(self.seen_nanos.load(Relaxed));
-        let (over, exhausted) = (used >= terms.slice, used >= terms.left);
+        self.looked.store(nanos, Relaxed);
+        let since = |then: &AtomicU64| nanos.saturating_sub(then.load(Relaxed));
+        let over = since(&self.slice_from).saturating_add(EARLY) >= terms.slice;
+        let exhausted = since(&self.seen_nanos) >= terms.left;
         if over {
             self.over.store(stint, Release);
         }
@@ -124,6 +137,18 @@ impl Record {
             self.exhausted.store(stint, Release);
         }
         over || exhausted
+    }
+
+    /// Notes a stint that is seen for the first time, when its thread has used so much processor time. Its slice began
+    /// with it: the thread's time since the last look was the stint's, at most, as was the time that has passed.
+    fn see(&self, stint: u64, nanos: u64) {
+        let ticks = cpu_time::ticks();
+        let passed = cpu_time::nanos(ticks.saturating_sub(self.start.load(Relaxed)));
+        let used = passed.min(nanos.saturating_sub(self.looked.load(Relaxed)));
+        self.slice_from.store(nanos.saturating_sub(used), Relaxed);
+        self.seen_ticks.store(ticks, Relaxed);
+        self.seen_nanos.store(nanos, Relaxed);
+        self.seen.store(stint, Release);
     }
 }
 
@@ -253,30 +278,34 @@ pub(super) struct Budget {
     /// The numbers around it.
     stint: u64,
     terms: Terms,
+    start: u64,
     control: *mut Control,
     seen: u64,
     seen_nanos: u64,
     seen_ticks: u64,
+    slice_from: u64,
 }
 
 impl Budget {
-    /// Has the watchdog look at the processor time that this thread uses for the call with `control`,
-    /// which stays alive until this is dropped.
-    pub(super) fn begin(terms: Terms, control: &Control) -> Budget {
+    /// Has the watchdog look at the processor time that this thread uses, since the counter was at `start`, for the call
+    /// with `control`, which stays alive until this is dropped.
+    pub(super) fn begin(terms: Terms, start: u64, control: &Control) -> Budget {
         // The end of the slice before may have come too late.
         control.begin_slice();
         HERE.with(|here| {
             let outer = Budget {
                 stint: here.stint.load(Relaxed),
                 terms: here.terms(),
+                start: here.start.load(Relaxed),
                 control: here.control.load(Relaxed),
                 seen: here.seen.load(Relaxed),
                 seen_nanos: here.seen_nanos.load(Relaxed),
                 seen_ticks: here.seen_ticks.load(Relaxed),
+                slice_from: here.slice_from.load(Relaxed),
             };
             let number = here.last_stint.load(Relaxed) + 1;
             here.last_stint.store(number, Relaxed);
-            here.change(number, terms, ptr::from_ref(control).cast_mut());
+            here.change(number, terms, start, ptr::from_ref(control).cast_mut());
             outer
         })
     }
@@ -297,8 +326,9 @@ impl Drop for Budget {
             here.stint.store(0, Release);
             here.seen_ticks.store(self.seen_ticks, Release);
             here.seen_nanos.store(self.seen_nanos, Release);
+            here.slice_from.store(self.slice_from, Release);
             here.seen.store(self.seen, Release);
-            here.change(self.stint, self.terms, self.control);
+            here.change(self.stint, self.terms, self.start, self.control);
         });
     }
 }
@@ -306,10 +336,11 @@ impl Drop for Budget {
 impl Record {
     /// Makes another stint the one under way. The watchdog and the handler take nothing in between
     /// for the one or the other.
-    fn change(&self, stint: u64, terms: Terms, control: *mut Control) {
+    fn change(&self, stint: u64, terms: Terms, start: u64, control: *mut Control) {
         self.stint.store(0, Release);
         self.slice.store(terms.slice, Release);
         self.left.store(terms.left, Release);
+        self.start.store(start, Release);
         self.control.store(control, Release);
         self.stint.store(stint, Release);
     }
@@ -389,7 +420,7 @@ mod tests {
         };
         control.begin_suspendable(1);
         other.begin_suspendable(1);
-        let stint = Budget::begin(Terms { slice, left: NEVER }, &control);
+        let stint = Budget::begin(Terms { slice, left: NEVER }, cpu_time::ticks(), &control);
         assert!(!is_due_here(0), "it is seen for the first time");
         std::thread::sleep(Duration::from_millis(25));
         assert!(!is_due_here(0), "sleep is no processor time");
@@ -397,12 +428,12 @@ mod tests {
         spin(Duration::from_millis(40));
         assert!(is_due_here(0) && taken(&control));
         assert!(is_due_here(0) && taken(&control), "again and again, while it is not suspended");
-        let inner = Budget::begin(Terms { slice, left: NEVER }, &other);
+        let inner = Budget::begin(Terms { slice, left: NEVER }, cpu_time::ticks(), &other);
         assert!(!is_due_here(0));
         assert!(!taken(&control) && !taken(&other), "another stint");
         drop(inner);
         assert!(is_due_here(0) && taken(&control) && !taken(&other));
-        let limited = Budget::begin(Terms { slice: NEVER, left: slice }, &other);
+        let limited = Budget::begin(Terms { slice: NEVER, left: slice }, cpu_time::ticks(), &other);
         assert!(!is_due_here(0) && limited.seen().is_some());
         assert_eq!(other.due(), None);
         spin(Duration::from_millis(40));
@@ -411,6 +442,16 @@ mod tests {
         assert_eq!(other.due(), Some(wfaas_abi::TrapCode::CpuLimitExceeded));
         drop(limited);
         drop(stint);
+        let start = cpu_time::ticks();
+        spin(Duration::from_millis(40));
+        let late = Budget::begin(Terms { slice, left: NEVER }, start, &control);
+        assert!(is_due_here(0) && taken(&control), "it is over when it is seen for the first time");
+        drop(late);
+        let start = cpu_time::ticks();
+        std::thread::sleep(Duration::from_millis(40));
+        let asleep = Budget::begin(Terms { slice, left: NEVER }, start, &control);
+        assert!(!is_due_here(0), "the thread has not used it since the last look");
+        drop(asleep);
         control.begin_slice();
         assert!(!is_due_here(0) && !taken(&control));
     }
