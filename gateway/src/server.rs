@@ -226,15 +226,17 @@ impl Gateway {
 async fn serve(listener: TcpListener, shared: &Arc<Shared>, shutdown: impl Future<Output = ()>) {
     let config = &shared.config;
     let admission = Arc::new(Admission::new(config));
-    let mut connections = JoinSet::new();
+    let leaving = tokio::sync::watch::Sender::new(false);
+    let mut accepting = JoinSet::new();
+    accepting.spawn(accept(listener, shared.clone(), admission.clone(), leaving.subscribe()));
     let mut watching = pin!(watch(&admission, config));
     tokio::select! {
-        () = accept(&listener, shared, &admission, &mut connections) => {}
         () = &mut watching => {}
         () = upkeep::keep_up(shared) => {}
         () = shutdown => {}
     }
-    drop(listener);
+    leaving.send_replace(true);
+    let Some(Ok(mut connections)) = accepting.join_next().await else { return };
     admission.states().iter().for_each(|state| state.end());
     let drain = config.drain_timeout;
     let mut finishing = shared.finishing.subscribe();
@@ -254,17 +256,25 @@ async fn serve(listener: TcpListener, shared: &Arc<Shared>, shutdown: impl Futur
     connections.shutdown().await;
 }
 
-/// Accepts connections, and closes those that there is no place for.
+/// Accepts connections, and closes those that there is no place for, until it is `leaving`: those that are served then. It
+/// is a task of its own, on a thread that runs guests: the one that hears of a connection serves it before
+/// its next guest. Another thread would hand it over too late for that.
 async fn accept(
-    listener: &TcpListener,
-    shared: &Arc<Shared>,
-    admission: &Arc<Admission>,
-    connections: &mut JoinSet<()>,
-) {
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    admission: Arc<Admission>,
+    mut leaving: tokio::sync::watch::Receiver<bool>,
+) -> JoinSet<()> {
     let config = &shared.config;
+    let mut connections = JoinSet::new();
+    let mut left = pin!(leaving.wait_for(|leaving| *leaving));
     loop {
         while connections.try_join_next().is_some() {}
-        let (stream, address) = match listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = &mut left => return connections,
+        };
+        let (stream, address) = match accepted {
             Ok((stream, address)) => (stream, address.ip()),
             Err(error) => {
                 tracing::warn!("cannot accept a connection: {error}");
