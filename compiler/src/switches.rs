@@ -76,7 +76,8 @@ switches! {
         IvWidening "iv-widening" "64-bit induction variables where 32 are extended in each round";
         TailDup "tail-dup" "returns in the place of jumps to one";
         SourceOrder "source-order" "instructions in the order in which the program has them";
-        Relax "relax" "short jumps, kept off the ends of lines";
+        Relax "relax" "short jumps, kept off the ends of lines" base_of Epilogue;
+        Epilogue "epilogue" "putting the stack pointer to its place once";
     }
 
     /// A kind of proof that a bounds check cannot fail, or that another one does its work.

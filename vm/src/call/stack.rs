@@ -42,11 +42,11 @@ impl GuestStack {
     /// No stack.
     pub(super) const NONE: GuestStack = GuestStack { low: 0, top: 0, id: 0 };
 
-    /// The address to start at; a multiple of 16. It is not the end, where another stack may begin: tools that look
-    /// at each change of the stack pointer would take the one for the other.
+    /// The address to start at; a multiple of 16. It is a cache line below the end, where another stack may begin:
+    /// tools that look at each change of the stack pointer would take the one for the other.
     #[inline]
     pub(crate) fn start(&self) -> usize {
-        self.top.saturating_sub(16)
+        self.top.saturating_sub(64)
     }
 
     /// Number of the stack: no other ever has the same, and zero is none.

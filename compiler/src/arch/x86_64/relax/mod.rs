@@ -10,21 +10,25 @@
 //!   does ("Mitigations for Jump Conditional Code Erratum", Intel, 2019): a loop takes up to twice as
 //!   long. Others fetch and cache by lines as well. LLVM has it as `-x86-align-branch-boundary`.
 //!
-//! The instructions and their order stay: [`decode`] takes the code apart, [`place`] gives each
+//! The instructions and their order stay, but for those that [`epilogue`] finds to do nothing: [`decode`] takes the code apart, [`place`] gives each
 //! instruction its new offset, [`write`] puts it together, and with it all that refers to places in
 //! it. T. G. Szymanski, "Assembling Code for Machines with Span-Dependent Instructions", 1978.
 
 mod decode;
+mod epilogue;
 mod place;
 mod write;
 
 use crate::code::Code;
 
-/// Lays out `code` anew, whose basic blocks start at `blocks`, ascending. Code that cannot be taken
-/// apart is left as it is, which no code is that the code generator is known to make.
-pub(crate) fn run(code: &mut Code, blocks: &[u32]) {
+/// Lays out `code` anew, whose basic blocks start at `blocks`, ascending, perhaps with shorter epilogues. Code that
+/// cannot be taken apart is left as it is, which no code is that the code generator is known to make.
+pub(crate) fn run(code: &mut Code, blocks: &[u32], epilogues: bool) {
     match decode::decode(code, blocks) {
         Some(mut unit) => {
+            if epilogues {
+                epilogue::shorten(&code.bytes, &mut unit.items);
+            }
             place::place(&mut unit);
             write::write(code, &unit);
         }
@@ -78,6 +82,8 @@ enum Form {
     Table { first: usize },
     /// Constants.
     Data,
+    /// An instruction that was left out: its length is zero.
+    Gone,
 }
 
 /// An opcode for numbers of one byte, and its place in the instruction.

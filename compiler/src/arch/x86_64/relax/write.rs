@@ -110,7 +110,9 @@ fn bytes(old: &[u8], unit: &Unit) -> Vec<u8> {
         bytes.extend(std::iter::repeat_n(PREFIX, item.prefixes as usize));
         let copy = &old[start..end];
         match item.form {
-            Form::Plain | Form::Call | Form::Leaves | Form::Data => bytes.extend_from_slice(copy),
+            Form::Plain | Form::Call | Form::Leaves | Form::Data | Form::Gone => {
+                bytes.extend_from_slice(copy)
+            }
             Form::Narrow(narrow) => push_narrow(&mut bytes, copy, narrow),
             Form::Relative { at, target, within, narrow } => {
                 let from = bytes.len() + at as usize;
