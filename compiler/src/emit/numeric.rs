@@ -1,9 +1,9 @@
 //! Constants, arithmetic and comparisons.
 
 use super::{Emitted, FuncEmitter};
-use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
+use cranelift_codegen::ir::condcodes::{CondCode, FloatCC, IntCC};
 use cranelift_codegen::ir::immediates::{Ieee32, Ieee64};
-use cranelift_codegen::ir::{InstBuilder, Value, types};
+use cranelift_codegen::ir::{InstBuilder, InstructionData, Opcode, Value, types};
 
 impl FuncEmitter<'_> {
     pub(super) fn visit_i32_const(&mut self, value: i32) -> Emitted {
@@ -33,8 +33,30 @@ impl FuncEmitter<'_> {
 
     pub(super) fn visit_i32_eqz(&mut self) -> Emitted {
         let value = self.pop();
-        let zero = self.code.ins().icmp_imm_u(IntCC::Equal, value, 0);
+        let zero = match self.complement(value) {
+            Some(complement) => complement,
+            None => self.code.ins().icmp_imm_u(IntCC::Equal, value, 0),
+        };
         self.push_flag(zero)
+    }
+
+    /// The complement of a comparison whose outcome is this number. There are no operators for those of `f64.lt` and the
+    /// like, which is why compilers put `i32.eqz` behind; and the code generator's rules know no complements of them.
+    fn complement(&mut self, value: Value) -> Option<Value> {
+        let dfg = &self.code.function_so_far().dfg;
+        let made_by = |value: Value| dfg.value_def(value).inst().map(|inst| dfg.insts[inst]);
+        let InstructionData::Unary { opcode: Opcode::Uextend, arg } = made_by(value)? else {
+            return None;
+        };
+        match made_by(arg)? {
+            InstructionData::FloatCompare { cond, args: [left, right], .. } => {
+                Some(self.code.ins().fcmp(cond.complement(), left, right))
+            }
+            InstructionData::IntCompare { cond, args: [left, right], .. } => {
+                Some(self.code.ins().icmp(cond.complement(), left, right))
+            }
+            _ => None,
+        }
     }
 
     pub(super) fn visit_i64_eqz(&mut self) -> Emitted {
