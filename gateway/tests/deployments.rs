@@ -288,7 +288,7 @@ async fn the_client_manages() {
 fn a_busy_function_does_not_hold_up_management() {
     let dir = tempfile::tempdir().unwrap();
     let mut config = config(dir.path());
-    config.defaults.limits.time = Some(Span(Duration::from_secs(2)));
+    config.defaults.limits.time = Some(Span(Duration::from_secs(6)));
     let server = Server::start(Gateway::bind(config).unwrap());
     assert_eq!(server.deploy("forever", FOREVER).status, 201);
     std::thread::scope(|scope| {
@@ -298,7 +298,7 @@ fn a_busy_function_does_not_hold_up_management() {
         let began = std::time::Instant::now();
         assert_eq!(server.deploy("f", &says("f")).status, 201);
         assert_eq!(server.request("GET", "/v1/functions", b"").status, 200);
-        assert!(began.elapsed() < Duration::from_millis(1500), "{:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
         for request in busy {
             assert_eq!(request.join().unwrap(), 504);
         }

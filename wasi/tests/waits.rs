@@ -96,14 +96,14 @@ fn thousands_of_sleepers_hold_no_thread() {
 #[test]
 fn a_sleep_suspends_and_wakes_once() {
     let mut guest =
-        program(&sleep(50 * MILLISECOND)).ready(&engine(), add_to_linker_async).unwrap();
+        program(&sleep(500 * MILLISECOND)).ready(&engine(), add_to_linker_async).unwrap();
     let (alarm, rings) = alarm();
     let began = Instant::now();
     let mut call = pin!(guest.start.call_async(&mut guest.store, ()));
     assert!(poll_with(call.as_mut(), &alarm).is_pending());
-    assert!(began.elapsed() < 40 * MILLISECOND, "it does not hold the thread");
+    assert!(began.elapsed() < 400 * MILLISECOND, "it does not hold the thread");
     rings.recv_timeout(Duration::from_secs(20)).expect("it is woken");
-    assert!(began.elapsed() >= 50 * MILLISECOND, "{:?}", began.elapsed());
+    assert!(began.elapsed() >= 500 * MILLISECOND, "{:?}", began.elapsed());
     assert!(matches!(poll_with(call.as_mut(), &alarm), Poll::Ready(Ok(()))));
     assert_eq!(alarm.rings.load(SeqCst), 1);
 }
