@@ -22,7 +22,7 @@ use std::future::poll_fn;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
-use wfaas_vm::{Error, Faaslet, Parked, Pool};
+use wfaas_vm::{Error, Faaslet, Parked, Pool, Trap, TrapCode};
 use wfaas_wasi::preview3::Waited;
 use wfaas_wasi::sleep_until;
 
@@ -176,8 +176,8 @@ pub(crate) async fn wait<'a>(
 /// Waits until a parked guest is woken, and has a slot.
 async fn parked(target: &mut FaasletTarget<'_>, bell: &Bell) -> Result<(), InvokeError> {
     poll_fn(|context| bell.poll(context)).await;
-    let now = Instant::now();
-    let late = target.parked_deadline().and_then(|it| it.max(now).checked_add(SLOT_GRACE));
+    let (now, deadline) = (Instant::now(), target.parked_deadline());
+    let late = deadline.and_then(|it| it.max(now).checked_add(SLOT_GRACE));
     let give_up = late.unwrap_or(now + SLOT_PATIENCE).min(now + SLOT_PATIENCE);
     let mut pause = SLOT_LOOK;
     loop {
@@ -188,6 +188,11 @@ async fn parked(target: &mut FaasletTarget<'_>, bell: &Bell) -> Result<(), Invok
                 pause = (2 * pause).min(LAST_SLOT_LOOK);
                 // A clock that could not be set is over at once.
                 turns().await;
+            }
+            Err(Error::NoSlot { .. }) if deadline.is_some_and(|it| it <= Instant::now()) => {
+                return Err(InvokeError::Deadline(Trap::without_frames(
+                    TrapCode::DeadlineExceeded,
+                )));
             }
             Err(error) => return Err(error.into()),
         }

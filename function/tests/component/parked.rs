@@ -131,10 +131,14 @@ type Answering<'f> = Pin<Box<dyn Future<Output = Result<Response<Body>, InvokeEr
 
 /// A request that waits for its body.
 fn waiting<'f>(function: &'f Function) -> (Answering<'f>, Sent) {
+    waiting_until(function, None)
+}
+
+fn waiting_until<'f>(function: &'f Function, deadline: Option<Instant>) -> (Answering<'f>, Sent) {
     let sent = Sent::default();
     let body = Body::stream(Box::new(sent.clone()));
-    let mut answering: Answering =
-        Box::pin(function.handle_async(Exchange::new(Request::new(body))));
+    let exchange = Exchange { deadline, ..Exchange::new(Request::new(body)) };
+    let mut answering: Answering = Box::pin(function.handle_async(exchange));
     assert!(poll(&mut answering).is_pending(), "it waits");
     (answering, sent)
 }
@@ -245,6 +249,20 @@ fn a_woken_guest_waits_for_a_slot() {
     }
     drop(other);
     assert_eq!(text(end(&mut parked)), "mine");
+}
+
+#[test]
+fn a_woken_guest_that_has_no_slot_until_its_time_is_over_is_late() {
+    let account = Account::default();
+    let function = parking(&account, 1, HANDLE, &callback());
+    let deadline = Instant::now() + Duration::from_millis(200);
+    let (mut parked, sent) = waiting_until(&function, Some(deadline));
+    let other = function.pool().acquire(Default::default()).expect("a slot");
+    sent.send("mine".to_owned());
+    let ended = end(&mut parked).map(drop);
+    assert!(matches!(ended, Err(InvokeError::Deadline(_))), "{ended:?}");
+    drop((other, parked));
+    assert_eq!(account.counts()[..2], [0, 0]);
 }
 
 #[test]

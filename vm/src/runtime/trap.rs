@@ -23,7 +23,7 @@ impl Trap {
     }
 
     /// A trap outside of any guest function.
-    pub(super) fn without_frames(code: TrapCode) -> Self {
+    pub fn without_frames(code: TrapCode) -> Self {
         Trap { code, backtrace: Backtrace::default() }
     }
 
