@@ -16,7 +16,7 @@ pub enum InvokeError {
     /// The guest threw an exception and did not catch it; the message says where it was.
     #[error(transparent)]
     Exception(Uncaught),
-    /// The guest took longer than it may; the message says where it was.
+    /// The guest took longer than it may; the message says where it was, if it was in a slot.
     #[error(transparent)]
     Deadline(Trap),
     /// The guest used more processor time than it may; the message says where it was.

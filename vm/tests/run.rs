@@ -37,6 +37,41 @@ fn arithmetic_control_and_calls() {
 }
 
 #[test]
+fn eqz_of_a_comparison_is_its_complement_also_of_numbers_that_are_none() {
+    let compares = |ty: &str, name: &str| {
+        format!(
+            r#"(func (export "{ty}.{name}") (param {ty} {ty}) (result i32)
+                (if (result i32) (i32.eqz ({ty}.{name} (local.get 0) (local.get 1)))
+                    (then (i32.eqz ({ty}.{name} (local.get 0) (local.get 1)))) (else (i32.const 0))))"#
+        )
+    };
+    let floats = ["eq", "ne", "lt", "gt", "le", "ge"];
+    let functions = floats.map(|name| compares("f64", name) + &compares("f32", name)).concat();
+    let (mut store, instance) = instance(&format!("(module {functions})"));
+    let numbers = [f64::NAN, -1.0, -0.0, 0.0, 1.5, f64::INFINITY];
+    for (name, holds) in floats.into_iter().zip([
+        (|a, b| a == b) as fn(f64, f64) -> bool,
+        |a, b| a != b,
+        |a, b| a < b,
+        |a, b| a > b,
+        |a, b| a <= b,
+        |a, b| a >= b,
+    ]) {
+        let wide = instance.get_typed_func::<(f64, f64), i32>(&mut store, &format!("f64.{name}"));
+        let narrow = instance.get_typed_func::<(f32, f32), i32>(&mut store, &format!("f32.{name}"));
+        let (wide, narrow) = (wide.unwrap(), narrow.unwrap());
+        for a in numbers {
+            for b in numbers {
+                let expected = i32::from(!holds(a, b));
+                assert_eq!(wide.call(&mut store, (a, b)).unwrap(), expected, "{a} {name} {b}");
+                let narrow = narrow.call(&mut store, (a as f32, b as f32)).unwrap();
+                assert_eq!(narrow, expected, "f32: {a} {name} {b}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_wrong_type_is_an_error() {
     let (mut store, instance) = instance(r#"(module (func (export "f") (param i32)))"#);
     let error = instance.get_typed_func::<i64, ()>(&mut store, "f").unwrap_err();

@@ -8,7 +8,8 @@
 //! the time without it. With a frame, the `add` is left out: without the `mov`, `minijinja` took 1.10 of the time on an AMD
 //! EPYC (family 25), which knows by the register of an address which push a pop belongs to.
 //!
-//! Tail calls leave otherwise, and keep theirs.
+//! Tail calls leave otherwise, and keep theirs: a function that was interrupted in one is known by them (`vm`'s
+//! `arch/x86_64/interrupted.rs`).
 
 use super::{Form, Item};
 
@@ -20,18 +21,27 @@ const POP: [u8; 1] = [0x5d];
 /// Leaves out an instruction in each epilogue of the function with these bytes.
 pub(super) fn shorten(bytes: &[u8], items: &mut [Item]) {
     let code = |item: &Item| &bytes[item.start as usize..][..item.len as usize];
-    for index in 2..items.len() {
-        let [restores, pops, leaves] = &items[index - 2..=index] else { continue };
+    let has_frame = items.iter().any(|item| takes(code(item)));
+    for index in 3..items.len() {
+        let [before, restores, pops, leaves] = &items[index - 3..=index] else { continue };
         let is_end =
             matches!(leaves.form, Form::Leaves) && matches!(code(leaves), [0xc2 | 0xc3, ..]);
         let is_whole = !pops.is_target && !leaves.is_target;
         if !is_end || !is_whole || code(pops) != POP || code(restores) != RESTORE {
             continue;
         }
-        let frees = |index: &usize| !restores.is_target && frees(code(&items[*index]));
-        let without = index.checked_sub(3).filter(frees).unwrap_or(index - 2);
+        let without = match (has_frame, frees(code(before))) {
+            (true, true) if !restores.is_target => index - 3,
+            (false, false) => index - 2,
+            _ => continue,
+        };
         (items[without].form, items[without].len) = (Form::Gone, 0);
     }
+}
+
+/// Whether an instruction is `sub rsp, N`.
+fn takes(code: &[u8]) -> bool {
+    matches!(code, [0x48, 0x81 | 0x83, 0xec, ..])
 }
 
 /// Whether an instruction is `add rsp, N`.
