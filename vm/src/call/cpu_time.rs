@@ -26,15 +26,6 @@ const LOOKS: usize = 8;
 /// Number of binary places of a rate.
 const PLACES: u32 = 32;
 
-/// Time of the watchdog's first look at a stint.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Seen {
-    /// The counter then.
-    pub(super) ticks: u64,
-    /// Processor time of the thread then.
-    pub(super) nanos: u64,
-}
-
 /// The processor's counter if it is steady, or else the kernel's clock.
 #[inline]
 pub(super) fn ticks() -> u64 {
@@ -49,13 +40,13 @@ pub(super) fn nanos(ticks: u64) -> u64 {
     ((u128::from(ticks) * u128::from(rate())) >> PLACES) as u64
 }
 
-/// Processor time of a stint that began at the counter `start` and ends now, and that the watchdog may
-/// have seen: a number of ticks, or of nanoseconds that are more exact.
+/// Processor time of a stint that began at the counter `start` and ends now: a number of ticks, or of nanoseconds that are
+/// more exact, if the watchdog has seen it. Then it knows the thread's processor time when the stint began.
 #[inline]
-pub(super) fn since(start: u64, seen: impl FnOnce() -> Option<Seen>) -> Charge {
+pub(super) fn since(start: u64, from: impl FnOnce() -> Option<u64>) -> Charge {
     let ticks = ticks().saturating_sub(start);
     // A tick takes less than a nanosecond on most processors.
-    if ticks < LONG { Charge::Ticks(ticks) } else { correct(start, ticks, seen()) }
+    if ticks < LONG { Charge::Ticks(ticks) } else { correct(ticks, from()) }
 }
 
 /// Processor time that a stint is charged for.
@@ -66,12 +57,11 @@ pub(super) enum Charge {
 }
 
 #[cold]
-fn correct(start: u64, ticks: u64, seen: Option<Seen>) -> Charge {
-    match seen {
-        Some(seen) if nanos(ticks) >= LONG => {
-            let before = nanos(seen.ticks.saturating_sub(start));
-            let after = sys::thread_nanos().saturating_sub(seen.nanos);
-            Charge::Nanos((before + after).min(nanos(ticks)))
+fn correct(ticks: u64, from: Option<u64>) -> Charge {
+    match from {
+        Some(from) if nanos(ticks) >= LONG => {
+            let used = sys::thread_nanos().saturating_sub(from);
+            Charge::Nanos(used.min(nanos(ticks)))
         }
         _ => Charge::Ticks(ticks),
     }
@@ -97,8 +87,9 @@ impl Look {
     fn once() -> Look {
         let before = arch::ticks();
         let nanos = time::now();
-        let width = arch::ticks().saturating_sub(before);
-        Look { ticks: before + width / 2, nanos, width }
+        // A counter that went back is the longest look there is.
+        let width = arch::ticks().wrapping_sub(before);
+        Look { ticks: before.saturating_add(width / 2), nanos, width }
     }
 
     /// The shortest of a few.
@@ -190,10 +181,10 @@ mod tests {
     #[test]
     fn a_long_stint_is_not_charged_for_sleep_that_the_watchdog_has_seen() {
         let start = ticks();
-        let seen = Seen { ticks: ticks(), nanos: sys::thread_nanos() };
+        let from = sys::thread_nanos();
         std::thread::sleep(Duration::from_millis(50));
         let mut account = Account::NEW;
-        account.charge(since(start, || Some(seen)));
+        account.charge(since(start, || Some(from)));
         assert!(account.total() < Duration::from_millis(30), "{:?}", account.total());
         account.charge(since(start, || None));
         assert!(account.total() >= Duration::from_millis(49), "nobody has seen that one");

@@ -37,10 +37,12 @@ impl CallState {
         let start = limited.then(cpu_time::ticks);
         let terms = || Terms { slice, left: watched.left() };
         let budget = start.map(|start| Budget::begin(terms(), start, control));
-        watchdog::wake_for_stint(due);
+        let has_woken = watchdog::wake_for_stint(due);
         if control.is_cancelled() {
             watchdog::end_cancelled(control);
         }
+        // Waking the watchdog is no work of the guest's.
+        let start = start.map(|start| if has_woken { cpu_time::ticks() } else { start });
         let start = start.filter(|_| watched.counted);
         self.stint = Some(Stint { deadline, budget, start });
     }
@@ -57,7 +59,7 @@ impl CallState {
 
     fn charge(&mut self, start: u64, budget: Option<&Budget>) {
         let watched = &mut self.watched;
-        watched.account.charge(cpu_time::since(start, || budget?.seen()));
+        watched.account.charge(cpu_time::since(start, || budget?.from()));
         if watched.left() == 0 {
             self.control.exhaust();
         }

@@ -13,7 +13,7 @@
 //! many others there are.
 
 use crate::call::control::Control;
-use crate::call::cpu_time::{self, Seen};
+use crate::call::cpu_time;
 use crate::call::time::NEVER;
 use crate::sys::{self, ThreadClock};
 use std::io;
@@ -54,12 +54,11 @@ struct Record {
     start: AtomicU64,
     /// The call that the stint is of. For this thread only: the watchdog could come too late.
     control: AtomicPtr<Control>,
-    /// Number of the stint that the watchdog has seen, and the time then, as [`Seen`].
+    /// Number of the stint that the watchdog has seen, and the thread's processor time then.
     seen: AtomicU64,
     seen_nanos: AtomicU64,
-    seen_ticks: AtomicU64,
-    /// Processor time of the thread when the slice of the stint that was seen began, at the latest.
-    slice_from: AtomicU64,
+    /// The thread's processor time when that stint began, at the earliest.
+    from: AtomicU64,
     /// Processor time of the thread at the last look at one of its stints.
     looked: AtomicU64,
     /// Number of the stint that has used its slice, by the watchdog.
@@ -82,8 +81,7 @@ impl Record {
             control: AtomicPtr::new(ptr::null_mut()),
             seen: AtomicU64::new(0),
             seen_nanos: AtomicU64::new(0),
-            seen_ticks: AtomicU64::new(0),
-            slice_from: AtomicU64::new(0),
+            from: AtomicU64::new(0),
             looked: AtomicU64::new(0),
             over: AtomicU64::new(0),
             exhausted: AtomicU64::new(0),
@@ -128,8 +126,10 @@ impl Record {
         }
         self.looked.store(nanos, Relaxed);
         let since = |then: &AtomicU64| nanos.saturating_sub(then.load(Relaxed));
-        let over = since(&self.slice_from).saturating_add(EARLY) >= terms.slice;
+        let over = since(&self.from).saturating_add(EARLY) >= terms.slice;
         let exhausted = since(&self.seen_nanos) >= terms.left;
+        // Where slices are over at the first look, no stint is seen twice.
+        sight.long |= over || exhausted;
         if over {
             self.over.store(stint, Release);
         }
@@ -139,14 +139,12 @@ impl Record {
         over || exhausted
     }
 
-    /// Notes a stint that is seen for the first time, when its thread has used so much processor time. Its slice began
-    /// with it: the thread's time since the last look was the stint's, at most, as was the time that has passed.
+    /// Notes a stint that is seen for the first time, when its thread has used so much processor time. The stint has
+    /// used what the thread has since the last look, or the time that has passed, at most.
     fn see(&self, stint: u64, nanos: u64) {
-        let ticks = cpu_time::ticks();
-        let passed = cpu_time::nanos(ticks.saturating_sub(self.start.load(Relaxed)));
-        let used = passed.min(nanos.saturating_sub(self.looked.load(Relaxed)));
-        self.slice_from.store(nanos.saturating_sub(used), Relaxed);
-        self.seen_ticks.store(ticks, Relaxed);
+        let passed = cpu_time::ticks().saturating_sub(self.start.load(Relaxed));
+        let used = cpu_time::nanos(passed).min(nanos.saturating_sub(self.looked.load(Relaxed)));
+        self.from.store(nanos.saturating_sub(used), Relaxed);
         self.seen_nanos.store(nanos, Relaxed);
         self.seen.store(stint, Release);
     }
@@ -282,8 +280,8 @@ pub(super) struct Budget {
     control: *mut Control,
     seen: u64,
     seen_nanos: u64,
-    seen_ticks: u64,
-    slice_from: u64,
+    from: u64,
+    looked: u64,
 }
 
 impl Budget {
@@ -300,8 +298,8 @@ impl Budget {
                 control: here.control.load(Relaxed),
                 seen: here.seen.load(Relaxed),
                 seen_nanos: here.seen_nanos.load(Relaxed),
-                seen_ticks: here.seen_ticks.load(Relaxed),
-                slice_from: here.slice_from.load(Relaxed),
+                from: here.from.load(Relaxed),
+                looked: here.looked.load(Relaxed),
             };
             let number = here.last_stint.load(Relaxed) + 1;
             here.last_stint.store(number, Relaxed);
@@ -310,12 +308,11 @@ impl Budget {
         })
     }
 
-    /// The watchdog's first look at the stint that began with this, if there was one.
-    pub(super) fn seen(&self) -> Option<Seen> {
+    /// The thread's processor time when the stint with this began, at the earliest, if the watchdog has seen it.
+    pub(super) fn from(&self) -> Option<u64> {
         HERE.with(|here| {
             let seen = here.seen.load(Acquire) == here.stint.load(Relaxed);
-            let (ticks, nanos) = (&here.seen_ticks, &here.seen_nanos);
-            seen.then(|| Seen { ticks: ticks.load(Relaxed), nanos: nanos.load(Relaxed) })
+            seen.then(|| here.from.load(Relaxed))
         })
     }
 }
@@ -324,9 +321,12 @@ impl Drop for Budget {
     fn drop(&mut self) {
         HERE.with(|here| {
             here.stint.store(0, Release);
-            here.seen_ticks.store(self.seen_ticks, Release);
             here.seen_nanos.store(self.seen_nanos, Release);
-            here.slice_from.store(self.slice_from, Release);
+            here.from.store(self.from, Release);
+            if self.stint != 0 {
+                // Looks at the stint within say nothing about the one around.
+                here.looked.store(self.looked, Release);
+            }
             here.seen.store(self.seen, Release);
             here.change(self.stint, self.terms, self.start, self.control);
         });
@@ -434,7 +434,7 @@ mod tests {
         drop(inner);
         assert!(is_due_here(0) && taken(&control) && !taken(&other));
         let limited = Budget::begin(Terms { slice: NEVER, left: slice }, cpu_time::ticks(), &other);
-        assert!(!is_due_here(0) && limited.seen().is_some());
+        assert!(!is_due_here(0) && limited.from().is_some());
         assert_eq!(other.due(), None);
         spin(Duration::from_millis(40));
         // The watchdog, if another test has started it, may have come first.
@@ -445,7 +445,9 @@ mod tests {
         let start = cpu_time::ticks();
         spin(Duration::from_millis(40));
         let late = Budget::begin(Terms { slice, left: NEVER }, start, &control);
-        assert!(is_due_here(0) && taken(&control), "it is over when it is seen for the first time");
+        let sight = look(0, |_| {});
+        assert!(sight.long, "a call that uses up its slices is no short one");
+        assert!(taken(&control), "it is over when it is seen for the first time");
         drop(late);
         let start = cpu_time::ticks();
         std::thread::sleep(Duration::from_millis(40));

@@ -58,12 +58,14 @@ pub(crate) fn wake_for(at: u64) {
     }
 }
 
-/// The same for a stint with this deadline that has just begun.
+/// The same for a stint with this deadline that has just begun; whether the watchdog slept.
 #[inline]
-pub(crate) fn wake_for_stint(deadline: u64) {
-    if bell::sleeps_beyond_stint(deadline) {
+pub(crate) fn wake_for_stint(deadline: u64) -> bool {
+    let sleeps = bell::sleeps_beyond_stint(deadline);
+    if sleeps {
         wake();
     }
+    sleeps
 }
 
 /// The same for a timer that was set for `at`.

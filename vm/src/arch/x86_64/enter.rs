@@ -55,13 +55,13 @@ pub(crate) const SUSPENDED: u64 = 3;
 /// Status of [`enter`]: guest code was preempted by the signal handler, and can be resumed.
 pub(crate) const PREEMPTED: u64 = 4;
 
-/// Calls `trampoline(code, cells)` on the stack that ends at `stack_top` (or below the current
+/// Calls `trampoline(code, cells)` on the stack below `stack_top` (or below the current
 /// stack pointer if that is zero) with BASE set to `base`.
 ///
 /// # Safety
 /// `trampoline` must be the array trampoline of the type of `code`, which must be compiled code
 /// of a live module; `base` the BASE of an instance of it; `cells` an array with room for
-/// parameters and results; `stack_top` zero or the 16-aligned top of an unused stack; `back` must
+/// parameters and results; `stack_top` zero or a multiple of 16 in an unused stack; `back` must
 /// stay where it is until this returns.
 #[unsafe(naked)]
 pub(crate) unsafe extern "C" fn enter(

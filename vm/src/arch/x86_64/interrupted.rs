@@ -9,7 +9,7 @@
 //! | `mov rbp, rsp` | the caller's | `[rsp + 8]` |
 //! | `sub rsp, D` / `mov rbp, rsp` | the frame | `[rbp + 8]` |
 //! | `mov r11, [rsp + D]` / `mov [rsp], r11` / `mov r11, [rsp + D + 8]` / `mov [rsp + 8], r11` | D below the frame | `[rbp + D + 8]` |
-//! | the body, up to `mov rsp, rbp` / `pop rbp` | the frame | `[rbp + 8]` |
+//! | the body, up to `mov rsp, rbp`, which a function without a frame may leave out, and `pop rbp` | the frame | `[rbp + 8]` |
 //! | `ret` | the caller's | `[rsp]` |
 //! | before a tail call: `mov r, [rsp]` / `mov [rsp + n], r` / `add rsp, n` / `jmp` | the caller's | `[rsp]` |
 //!
