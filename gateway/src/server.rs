@@ -230,13 +230,19 @@ async fn serve(listener: TcpListener, shared: &Arc<Shared>, shutdown: impl Futur
     let mut accepting = JoinSet::new();
     accepting.spawn(accept(listener, shared.clone(), admission.clone(), leaving.subscribe()));
     let mut watching = pin!(watch(&admission, config));
-    tokio::select! {
-        () = &mut watching => {}
-        () = upkeep::keep_up(shared) => {}
-        () = shutdown => {}
-    }
+    let ended = tokio::select! {
+        () = &mut watching => None,
+        () = upkeep::keep_up(shared) => None,
+        () = shutdown => None,
+        ended = accepting.join_next() => ended,
+    };
     leaving.send_replace(true);
-    let Some(Ok(mut connections)) = accepting.join_next().await else { return };
+    let ended = if ended.is_some() { ended } else { accepting.join_next().await };
+    let mut connections = match ended {
+        Some(Ok(connections)) => connections,
+        Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        _ => return,
+    };
     admission.states().iter().for_each(|state| state.end());
     let drain = config.drain_timeout;
     let mut finishing = shared.finishing.subscribe();
@@ -256,8 +262,11 @@ async fn serve(listener: TcpListener, shared: &Arc<Shared>, shutdown: impl Futur
     connections.shutdown().await;
 }
 
-/// Accepts connections, and closes those that there is no place for, until it is `leaving`: those that are served then. It
-/// is a task of its own, on a thread that runs guests: the one that hears of a connection serves it before
+/// Connections that are accepted before others have the thread.
+const ACCEPTED_AT_ONCE: usize = 8;
+
+/// Accepts connections, and closes those that there is no place for, until the server is `leaving`: the connections that are
+/// left. It is a task of its own, on a thread that runs guests: the one that hears of a connection serves it before
 /// its next guest. Another thread would hand it over too late for that.
 async fn accept(
     listener: TcpListener,
@@ -268,8 +277,11 @@ async fn accept(
     let config = &shared.config;
     let mut connections = JoinSet::new();
     let mut left = pin!(leaving.wait_for(|leaving| *leaving));
-    loop {
+    for number in 1.. {
         while connections.try_join_next().is_some() {}
+        if number % ACCEPTED_AT_ONCE == 0 {
+            tokio::task::yield_now().await;
+        }
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = &mut left => return connections,
@@ -280,8 +292,10 @@ async fn accept(
                 tracing::warn!("cannot accept a connection: {error}");
                 // Descriptors may have run out.
                 admission.shed_one();
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
+                tokio::select! {
+                    () = tokio::time::sleep(ACCEPT_PAUSE) => continue,
+                    _ = &mut left => return connections,
+                }
             }
         };
         let client = (!config.clients.is_trusted(address)).then(|| Client::of(address));
@@ -291,6 +305,7 @@ async fn accept(
         };
         connections.spawn(connection::serve(stream, address, shared.clone(), place));
     }
+    connections
 }
 
 /// The runtime to serve in, with [`Config::threads`].
@@ -300,7 +315,7 @@ async fn accept(
 pub fn runtime(config: &Config) -> std::io::Result<Runtime> {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     builder.worker_threads(config.threads.max(1));
-    // Threads look for work of their own for long: connections just accepted would wait, with a turn
+    // Threads look for work of their own for long: tasks that other threads wake would wait, with a turn
     // that others could have had.
     builder.enable_all().global_queue_interval(1).build()
 }
