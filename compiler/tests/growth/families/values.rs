@@ -35,7 +35,8 @@ pub(super) const FAMILIES: &[Family] = &[
         let step = "(local.set 1 (i32.add (local.get 1) (i32.load (local.get 1))))";
         func(1, &step.repeat(n))
     }),
-    family("values-alive", 1_000, |n| {
+    // Half as many are a function whose registers are allocated well, which takes up to a constant.
+    family("values-alive", 2_500, |n| {
         let drops = "drop (call $h) ".repeat(n / 2 - 1) + "drop drop";
         func(0, &format!("{} {drops}", "(call $g) ".repeat(n)))
     }),
