@@ -8,7 +8,8 @@ use crate::code::Code;
 use crate::continuation::{Purpose, RecordLayout, Site};
 use crate::emit::builder::CodeBuilder;
 use crate::emit::{self, Manner, RecordedSlots, Storage, Translation, Version, thunk};
-use crate::front::index::{FuncIndex, TypeIndex};
+use crate::front::escape::types_called_by_host;
+use crate::front::index::FuncIndex;
 use crate::front::layout::Layout;
 use crate::front::module::Module;
 use crate::front::names;
@@ -98,9 +99,8 @@ impl<'m> Generator<'m> {
         let continued = self.continued(&bodies, &callees)?;
         code.extend(self.functions(bodies, &callees, options)?);
         code.extend(continued);
-        let types = self.module.funcs.values().map(|ty| self.module.first_equal[*ty]);
-        let trampolines: BTreeSet<TypeIndex> = types.collect();
-        let trampolines: Vec<Symbol> = trampolines.into_iter().map(Symbol::Trampoline).collect();
+        let trampolines = types_called_by_host(self.module).into_iter().map(Symbol::Trampoline);
+        let trampolines: Vec<Symbol> = trampolines.collect();
         let mut others = self.pieces(&trampolines)?;
         // Thunks refer to stubs and to one another, so more may be missing once they are there.
         let mut known: BTreeSet<_> =
