@@ -25,6 +25,21 @@ pub fn clif(
     })
 }
 
+/// The same behind all passes: what machine code is generated from.
+///
+/// # Errors
+/// As [`clif`].
+pub fn optimised(
+    wasm_or_wat: &[u8],
+    function: u32,
+    options: &Options<'_>,
+) -> Result<String, CompileError> {
+    with_function(wasm_or_wat, function, options, |generator, worker, body, callees| {
+        generator.assembly(worker, body, callees)?;
+        Ok(worker.intermediate())
+    })
+}
+
 /// The machine code of function `function` of the index space as assembly, after register
 /// allocation. The function must be defined in the module.
 ///

@@ -8,12 +8,13 @@ use crate::code::Code;
 use crate::continuation::{Purpose, RecordLayout, Site};
 use crate::emit::builder::CodeBuilder;
 use crate::emit::{self, Manner, RecordedSlots, Storage, Translation, Version, thunk};
-use crate::front::index::{FuncIndex, TypeIndex};
+use crate::front::escape::types_called_by_host;
+use crate::front::index::FuncIndex;
 use crate::front::layout::Layout;
 use crate::front::module::Module;
 use crate::front::names;
 use crate::front::parse::Body;
-use crate::inline::{self, Callee, Callees, Positions};
+use crate::inline::{self, Callees, Positions};
 use crate::switches::{Pass, Passes};
 use crate::symbol::Symbol;
 use crate::{CompileError, Effort, OptLevel, Options, passes};
@@ -98,9 +99,8 @@ impl<'m> Generator<'m> {
         let continued = self.continued(&bodies, &callees)?;
         code.extend(self.functions(bodies, &callees, options)?);
         code.extend(continued);
-        let types = self.module.funcs.values().map(|ty| self.module.first_equal[*ty]);
-        let trampolines: BTreeSet<TypeIndex> = types.collect();
-        let trampolines: Vec<Symbol> = trampolines.into_iter().map(Symbol::Trampoline).collect();
+        let trampolines = types_called_by_host(self.module).into_iter().map(Symbol::Trampoline);
+        let trampolines: Vec<Symbol> = trampolines.collect();
         let mut others = self.pieces(&trampolines)?;
         // Thunks refer to stubs and to one another, so more may be missing once they are there.
         let mut known: BTreeSet<_> =
@@ -119,14 +119,21 @@ impl<'m> Generator<'m> {
         Ok(code)
     }
 
-    /// The functions that may be inlined. An invalid one is none, it will be reported in its turn.
+    /// The functions that may be inlined, and others of few bytes, which are not translated again. An invalid one is
+    /// none, it will be reported in its turn.
     pub(crate) fn callees(&self, bodies: &[Body<'_>]) -> Callees {
         if !self.passes.contains(Pass::Inline) {
             return Callees::default();
         }
+        let bytes = bodies.iter().map(|body| body.body.as_bytes());
+        let called = inline::may_be_called(bytes, self.module.funcs.len());
         // A frame with a stack map is not in another one.
-        let may_be =
-            |body: &&Body<'_>| inline::is_small(&body.body) && self.mapped(body.func()).is_empty();
+        let may_be = |body: &&Body<'_>| {
+            let func = body.func();
+            inline::is_small(&body.body)
+                && called[func.as_u32() as usize]
+                && self.mapped(func).is_empty()
+        };
         let small = bodies.iter().filter(may_be);
         let small: Vec<_> = small.take(inline::MOST_CALLEES).collect();
         let translate = |worker: &mut Worker, body: &Body<'_>| {
@@ -135,10 +142,17 @@ impl<'m> Generator<'m> {
             if self.passes.contains(Pass::WideMul) {
                 passes::shrink(&mut worker.context.func);
             }
-            Some((index, Callee::new(&worker.context.func, stats)?))
+            if worker.storage == Storage::Frame {
+                return None;
+            }
+            Some((index, worker.context.func.clone(), stats))
         };
-        let callees = small.into_par_iter().map_init(Worker::new, translate);
-        callees.collect::<Vec<_>>().into_iter().flatten().collect()
+        let translated = small.into_par_iter().map_init(Worker::new, translate);
+        let mut callees = Callees::default();
+        for (index, function, stats) in translated.collect::<Vec<_>>().into_iter().flatten() {
+            callees.insert(index, function, stats);
+        }
+        callees
     }
 
     fn functions(
@@ -227,13 +241,14 @@ impl<'m> Generator<'m> {
         callees: &Callees,
     ) -> Result<(BoundsStats, Positions), CompileError> {
         let index = body.func();
-        let stats = match callees.get(&index) {
-            Some(callee) => {
+        let stats = match callees.translated(index) {
+            Some((function, stats)) => {
                 worker.context.clear();
-                let own = std::mem::replace(&mut worker.context.func, callee.function.clone());
+                let own = std::mem::replace(&mut worker.context.func, function);
                 worker.room.get_or_insert(own);
                 worker.storage = Storage::Values;
-                callee.stats
+                worker.recorded = None;
+                stats
             }
             None => self.translate(worker, body)?,
         };

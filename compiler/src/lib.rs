@@ -39,7 +39,7 @@ mod symbol;
 
 pub use arch::x86_64::cpu::parse_cpu;
 pub use continuation::{Continuation, WaitSite};
-pub use dump::{assembly, clif, functions, listing};
+pub use dump::{assembly, clif, functions, listing, optimised};
 pub use error::CompileError;
 pub use front::parse::binary;
 pub use listing::{Listing, Machine, Row};

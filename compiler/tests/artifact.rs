@@ -84,6 +84,27 @@ fn records_say_what_the_module_says() {
 }
 
 #[test]
+fn types_that_the_host_cannot_call_have_no_trampoline() {
+    let trampolines = |table: &str| {
+        let module = format!(
+            "(module
+               (type $inner (func (param i64)))
+               (table {table} 1 funcref)
+               (elem (i32.const 0) $inner)
+               (func $inner (type $inner))
+               (func (export \"run\")
+                 (call_indirect (type $inner) (i64.const 1) (i32.const 0))))"
+        );
+        let file = build(module.as_bytes());
+        let artifact = Artifact::parse(&file).unwrap();
+        let text = artifact.text().len();
+        artifact.types().iter().filter(|ty| (ty.trampoline.get() as usize) < text).count()
+    };
+    assert_eq!(trampolines(""), 1);
+    assert_eq!(trampolines("(export \"table\")"), 2);
+}
+
+#[test]
 fn the_image_is_what_instantiation_leaves() {
     let file = build(EVERYTHING);
     let artifact = Artifact::parse(&file).unwrap();

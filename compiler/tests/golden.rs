@@ -1,11 +1,11 @@
-//! Golden tests: every file in `tests/golden` is a module with directives. A line `;;! clif N` or
-//! `;;! asm N` is followed by the code that function N must give, in comments; a bounds strategy
-//! may follow N. `BLESS=1` writes the code that it gives now instead.
+//! Golden tests: every file in `tests/golden` is a module with directives. A line `;;! clif N`,
+//! `;;! optimised N` or `;;! asm N` is followed by the code that function N must give, in comments; a
+//! bounds strategy may follow N. `BLESS=1` writes the code that it gives now instead.
 
 use std::fs;
 use std::path::Path;
 use wfaas_abi::BoundsStrategy;
-use wfaas_compiler::{Options, assembly, clif};
+use wfaas_compiler::{Options, Passes, assembly, clif, optimised};
 
 /// What a file should be, given what the compiler generates now.
 fn regenerate(source: &str) -> String {
@@ -37,6 +37,7 @@ fn generate(source: &str, directive: &str) -> String {
     let options = Options { bounds, ..Options::default() };
     let generate = match what {
         "clif" => clif,
+        "optimised" => optimised,
         "asm" => assembly,
         _ => panic!("unknown directive {what}"),
     };
@@ -61,4 +62,18 @@ fn generated_code_is_as_written_down() {
     }
     assert!(files >= 5, "the golden files are gone");
     assert!(wrong.is_empty(), "changed (BLESS=1 accepts):\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn circles_of_parameters_stay_without_their_pass() {
+    let source = include_str!("golden/redundant_phis.wat");
+    let parameters = |passes: Passes| {
+        let options = Options { passes, ..Options::default() };
+        let code = optimised(source.as_bytes(), 0, &options).expect("compiles");
+        // The function's own are in its entry block.
+        let headers = code.lines().filter(|line| line.trim_start().starts_with("block"));
+        headers.map(|line| line.matches(": i").count()).sum::<usize>()
+    };
+    let without = Passes::ALL.without("redundant-phis").expect("a pass");
+    assert!(parameters(without) > parameters(Passes::ALL));
 }

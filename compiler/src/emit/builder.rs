@@ -232,6 +232,7 @@ impl<'c> CodeBuilder<'c> {
         }
         let signature = match symbol {
             Symbol::Func(func) => self.guest_signature(self.module.funcs[func]),
+            Symbol::Trap(_) => self.import_signature(signature::trap_call_signature()),
             other => self.import_signature(other.signature(self.module)),
         };
         let name = self.builder.func.declare_imported_user_function(symbol.external_name());

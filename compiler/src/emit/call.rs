@@ -132,29 +132,45 @@ impl FuncEmitter<'_> {
     /// Calls the function a reference names, and pushes the results.
     fn call_reference(&mut self, reference: Reference, arguments: &[Value]) -> Emitted {
         self.before_site();
-        let results = control::types(self.code.func_type(reference.ty).results());
-        let done = self.block_with(&results);
-        let (fast, slow) = self.enter_callee(&reference);
-
-        self.code.continue_in(fast);
-        let callee = self.native_callee(&reference);
-        let results = self.call(callee, arguments);
-        self.jump(done, &results);
-
-        self.code.continue_in(slow);
-        let (thunk, index) = self.foreign_callee(&reference);
-        let results = self.call(thunk, &[&[index], arguments].concat());
-        self.jump(done, &results);
-
-        self.code.continue_in(done);
-        let results = self.code.blocks().block_params(done).to_vec();
+        let results = if self.code.module.references_escape {
+            self.call_native_or_foreign(&reference, arguments)
+        } else {
+            self.check_native(&reference);
+            let callee = self.native_callee(&reference);
+            self.call(callee, arguments)
+        };
         let results = self.behind_site(results)?;
         self.stack.extend(results);
         Ok(())
     }
 
+    /// Calls a function of this instance, or one that is not; the results.
+    fn call_native_or_foreign(&mut self, reference: &Reference, arguments: &[Value]) -> Vec<Value> {
+        let results = control::types(self.code.func_type(reference.ty).results());
+        let done = self.block_with(&results);
+        let (fast, slow) = self.enter_callee(reference);
+
+        self.code.continue_in(fast);
+        let callee = self.native_callee(reference);
+        let results = self.call(callee, arguments);
+        self.jump(done, &results);
+
+        self.code.continue_in(slow);
+        let (thunk, index) = self.foreign_callee(reference);
+        let results = self.call(thunk, &[&[index], arguments].concat());
+        self.jump(done, &results);
+
+        self.code.continue_in(done);
+        self.code.blocks().block_params(done).to_vec()
+    }
+
     /// Calls the function a reference names in place of this one.
     fn return_call_reference(&mut self, reference: Reference, arguments: &[Value]) {
+        if !self.code.module.references_escape {
+            self.check_native(&reference);
+            let callee = self.native_callee(&reference);
+            return self.return_call(callee, arguments);
+        }
         let (fast, slow) = self.enter_callee(&reference);
 
         self.code.continue_in(fast);
@@ -180,6 +196,22 @@ impl FuncEmitter<'_> {
         (fast, slow)
     }
 
+    /// Raises a trap unless the reference is to a function of this instance and the expected type; there are no
+    /// others but null, and functions of other types.
+    fn check_native(&mut self, reference: &Reference) {
+        let (fast, slow) = self.enter_callee(reference);
+        self.code.continue_in(slow);
+        self.check_not_null(reference);
+        self.code.trap(TrapCode::IndirectCallTypeMismatch);
+        self.code.continue_in(fast);
+    }
+
+    fn check_not_null(&mut self, reference: &Reference) {
+        let null = self.code.iconst(0);
+        let is_null = self.code.equal(reference.value, null);
+        self.code.trap_if(is_null, reference.null);
+    }
+
     /// A function of this instance.
     fn native_callee(&mut self, reference: &Reference) -> Callee {
         let offset = self.code_of(reference.value);
@@ -193,9 +225,7 @@ impl FuncEmitter<'_> {
     /// A function of another instance or of the host: a thunk, which compares the types, and the index
     /// it takes. Anything else raises a trap.
     fn foreign_callee(&mut self, reference: &Reference) -> (Callee, Value) {
-        let null = self.code.iconst(0);
-        let is_null = self.code.equal(reference.value, null);
-        self.code.trap_if(is_null, reference.null);
+        self.check_not_null(reference);
         let foreign = self.code.index(FuncRef::FOREIGN);
         let native = self.code.different(reference.id, foreign);
         self.code.trap_if(native, TrapCode::IndirectCallTypeMismatch);

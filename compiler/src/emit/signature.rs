@@ -87,6 +87,12 @@ pub(crate) fn trap_signature() -> Signature {
     Signature::new(GUEST)
 }
 
+/// The same for its callers. It does not return, so nothing is said about registers afterwards: the register
+/// allocator reserves each that a call may change.
+pub(crate) fn trap_call_signature() -> Signature {
+    Signature::new(CallConv::PreserveAll)
+}
+
 /// The signature of the stub of `memory.copy`: where to, where from, and how much, as 64 bits.
 pub(crate) fn memory_copy_signature() -> Signature {
     Signature { params: params([types::I64; 3]), returns: Vec::new(), call_conv: GUEST }

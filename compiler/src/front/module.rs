@@ -48,6 +48,8 @@ pub(crate) struct Module<'a> {
     pub(crate) func_names: Vec<(u32, &'a str)>,
     /// Which way branches mostly go.
     pub(crate) branch_hints: BranchHints,
+    /// Whether [function references escape](super::escape).
+    pub(crate) references_escape: bool,
     /// Bytes of the module.
     pub(crate) bytes: usize,
 }

@@ -1,8 +1,8 @@
 //! Inlining: the code of a small function in the place of a call to it.
 //!
-//! Before any code is generated, the bodies of few bytes are translated. A function that is small in
-//! intermediate code too, and neither catches exceptions nor ends with a tail call, becomes a
-//! [`Callee`]. Each function then takes copies of the callees it calls as they were translated,
+//! Before any code is generated, the bodies of few bytes that something may call are translated. A function that
+//! is small in intermediate code too, and neither catches exceptions nor ends with a tail call, is a
+//! [`Callee`] that may be copied. Each function then takes copies of the callees it calls as they were translated,
 //! and of those that the copies call, round by round. So functions do not wait for one another,
 //! and the code does not depend on which thread comes first.
 //!
@@ -23,6 +23,8 @@ use cranelift_codegen::ir::{self, ExternalName, Function, Inst, Opcode, Value};
 use cranelift_codegen::{CodegenError, Context};
 use positions::Copied;
 use std::borrow::Cow;
+use std::sync::Mutex;
+use wasmparser::BinaryReader;
 use wfaas_abi::BoundsStats;
 
 /// Bodies of more bytes are not looked at.
@@ -56,25 +58,76 @@ const MOST_TAKEN: usize = 2000;
 
 /// A function that may be inlined.
 pub(crate) struct Callee {
-    pub(crate) function: Function,
-    pub(crate) stats: BoundsStats,
+    function: Function,
+    stats: BoundsStats,
     /// Instructions.
     size: usize,
     /// Whether it calls functions.
     calls: bool,
 }
 
-/// The functions of a module that may be inlined, by index.
-pub(crate) type Callees = FxHashMap<FuncIndex, Callee>;
+/// A function just translated, and what is known of its bounds checks.
+type Translated = (Function, BoundsStats);
+
+/// The functions of a module that were translated first, by index.
+#[derive(Default)]
+pub(crate) struct Callees {
+    /// Those that may be inlined.
+    small: FxHashMap<FuncIndex, Callee>,
+    /// The others, until code is generated for them.
+    others: FxHashMap<FuncIndex, Mutex<Option<Box<Translated>>>>,
+}
+
+impl Callees {
+    /// Adds a function.
+    pub(crate) fn insert(&mut self, index: FuncIndex, function: Function, stats: BoundsStats) {
+        match Callee::measure(&function) {
+            Some((size, calls)) => {
+                self.small.insert(index, Callee { function, stats, size, calls });
+            }
+            None => {
+                self.others.insert(index, Mutex::new(Some(Box::new((function, stats)))));
+            }
+        }
+    }
+
+    /// The function for which code is to be generated, if it was translated.
+    pub(crate) fn translated(&self, index: FuncIndex) -> Option<Translated> {
+        if let Some(callee) = self.small.get(&index) {
+            return Some((callee.function.clone(), callee.stats));
+        }
+        let mut other = self.others.get(&index)?.lock().ok()?;
+        other.take().map(|translated| *translated)
+    }
+}
 
 /// Whether a body is small enough to be a candidate.
 pub(crate) fn is_small(body: &wasmparser::FunctionBody<'_>) -> bool {
     body.as_bytes().len() <= MOST_BYTES
 }
 
+/// For each of `count` functions, whether one of the bodies may call it: a byte that is the opcode of `call` comes
+/// before its index. Some such bytes are parts of numbers, so a few functions more are among them.
+pub(crate) fn may_be_called<'b>(bodies: impl Iterator<Item = &'b [u8]>, count: usize) -> Vec<bool> {
+    const CALL: u8 = 0x10;
+    let mut called = vec![false; count];
+    for bytes in bodies {
+        let mut rest = bytes;
+        while let Some(place) = rest.iter().position(|byte| *byte == CALL) {
+            rest = &rest[place + 1..];
+            let index = BinaryReader::new(rest, 0).read_var_u32();
+            if let Some(called) = index.ok().and_then(|index| called.get_mut(index as usize)) {
+                *called = true;
+            }
+        }
+    }
+    called
+}
+
 impl Callee {
-    /// A function just translated, if it may be inlined.
-    pub(crate) fn new(function: &Function, stats: BoundsStats) -> Option<Callee> {
+    /// How many instructions are copied, and whether there are calls among them; `None` for a function that may not
+    /// be inlined.
+    fn measure(function: &Function) -> Option<(usize, bool)> {
         // Values of exceptions that it throws: they would be in the frame of each caller.
         if !function.sized_stack_slots.is_empty() {
             return None;
@@ -101,7 +154,7 @@ impl Callee {
         if calls && size > MOST_AROUND_CALLS {
             return None;
         }
-        Some(Callee { function: function.clone(), stats, size, calls })
+        Some((size, calls))
     }
 }
 
@@ -129,7 +182,8 @@ pub(crate) fn run(
 ) -> Result<Positions, CodegenError> {
     let mut positions = Positions::of(index);
     let names = context.func.dfg.ext_funcs.values().map(|function| &function.name);
-    if !names.filter_map(|name| called(&context.func, name)).any(|it| callees.contains_key(&it)) {
+    let is_small = |index| callees.small.contains_key(&index);
+    if !names.filter_map(|name| called(&context.func, name)).any(is_small) {
         return Ok(positions);
     }
     let own = context.func.dfg.num_insts();
@@ -164,7 +218,7 @@ impl Round<'_, '_> {
     /// The function that an instruction calls, if it may be inlined there.
     fn callee(&self, caller: &Function, call: Inst, name: &ExternalName) -> Option<FuncIndex> {
         let index = called(caller, name)?;
-        let callee = self.callees.get(&index)?;
+        let callee = self.callees.small.get(&index)?;
         let block = caller.layout.inst_block(call)?;
         let wanted = callee.size <= self.budget && !caller.layout.is_cold(block);
         (wanted && !self.positions.is_inside(caller.srcloc(call), index)).then_some(index)
@@ -187,7 +241,7 @@ impl Inline for Round<'_, '_> {
         }
         let name = &caller.dfg.ext_funcs[callee].name;
         let Some(index) = self.callee(caller, call, name) else { return InlineCommand::KeepCall };
-        let callee = &self.callees[&index];
+        let callee = &self.callees.small[&index];
         self.budget -= callee.size;
         self.copies.push(Copied {
             index,

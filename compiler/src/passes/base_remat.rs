@@ -10,7 +10,7 @@
 //! P. Briggs, K. D. Cooper and L. Torczon, "Rematerialization", 1992.
 
 use crate::analysis::FxHashMap;
-use crate::analysis::value::each_operand;
+use crate::analysis::value::{each_operand, instructions, is_removed};
 use cranelift_codegen::Context;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::entity::{EntitySet, SecondaryMap};
@@ -24,10 +24,9 @@ use cranelift_codegen::loop_analysis::{Loop, LoopAnalysis};
 /// BASE, or do not read it, are left as they are.
 pub(super) fn merge(func: &mut Function) -> Option<Inst> {
     let mut readings = Vec::new();
-    for inst in (0..func.dfg.num_insts() as u32).map(Inst::from_u32) {
+    for inst in instructions(func) {
         let opcode = func.dfg.insts[inst].opcode();
-        if !matches!(opcode, Opcode::GetPinnedReg | Opcode::SetPinnedReg)
-            || func.layout.inst_block(inst).is_none()
+        if !matches!(opcode, Opcode::GetPinnedReg | Opcode::SetPinnedReg) || is_removed(func, inst)
         {
             continue;
         }
@@ -57,7 +56,7 @@ enum Place {
 }
 
 /// Replaces the one reading by one in each place where that is best. Functions without calls keep
-/// it.
+/// it. There must be no aliases, as behind the code generator's passes.
 pub(super) fn spread(context: &mut Context, first: Inst) {
     let base = context.func.dfg.first_result(first);
     let calling = calling_blocks(&context.func);
@@ -79,22 +78,21 @@ pub(super) fn spread(context: &mut Context, first: Inst) {
             if let Some((address, index)) = indexed(func, user, base) {
                 let elsewhere = sums[address] != Some(place);
                 if elsewhere && matches!(place, Place::In(..)) {
-                    let sum = FuncCursor::new(func).at_inst(user).ins().iadd(base, index);
-                    let inst = func.dfg.value_def(sum).unwrap_inst();
+                    let reading = *readings.entry(place).or_insert_with(|| read(func, place, user));
+                    let sum = FuncCursor::new(func).at_inst(user).ins().iadd(reading, index);
                     replace(func, user, address, sum);
-                    let reading = *readings.entry(place).or_insert_with(|| read(func, place, inst));
-                    replace(func, inst, base, reading);
                 }
             }
+            let opcode = func.dfg.insts[user].opcode();
             if uses(func, user, base) {
                 let reading = *readings.entry(place).or_insert_with(|| read(func, place, user));
                 replace(func, user, base, reading);
-                if func.dfg.insts[user].opcode() == Opcode::Iadd {
+                if opcode == Opcode::Iadd {
                     sums[func.dfg.first_result(user)] = Some(place);
                 }
             }
             if let Place::In(_, calls) = &mut place {
-                *calls += usize::from(func.dfg.insts[user].opcode().is_call());
+                *calls += usize::from(opcode.is_call());
             }
         }
     }
@@ -108,12 +106,11 @@ fn indexed(func: &Function, user: Inst, base: Value) -> Option<(Value, Value)> {
         InstructionData::Store { args: [_, address], .. } => address,
         _ => return None,
     };
-    let address = func.dfg.resolve_aliases(address);
     let ValueDef::Result(sum, _) = func.dfg.value_def(address) else { return None };
     let InstructionData::Binary { opcode: Opcode::Iadd, args } = func.dfg.insts[sum] else {
         return None;
     };
-    let [left, right] = args.map(|arg| func.dfg.resolve_aliases(arg));
+    let [left, right] = args;
     // A sum that was visited before has its own reading instead of `base`.
     let is_base = |value| value == base || is_reading(func, value);
     match (is_base(left), is_base(right)) {
@@ -130,25 +127,21 @@ fn is_reading(func: &Function, value: Value) -> bool {
     }
 }
 
-/// Replaces a value in an instruction, and resolves aliases.
+/// Replaces a value in an instruction.
 fn replace(func: &mut Function, inst: Inst, old: Value, new: Value) {
     let dfg = &mut func.dfg;
     let in_place = |value: Value| if value == old { new } else { value };
     if dfg.insts[inst].opcode().is_branch() {
-        let values = dfg.inst_values(inst).map(|value| in_place(dfg.resolve_aliases(value)));
-        let values: Vec<Value> = values.collect();
+        let values: Vec<Value> = dfg.inst_values(inst).map(in_place).collect();
         dfg.overwrite_inst_values(inst, values.into_iter());
         return;
     }
-    for place in 0..dfg.inst_args(inst).len() {
-        let value = dfg.resolve_aliases(dfg.inst_args(inst)[place]);
-        dfg.inst_args_mut(inst)[place] = in_place(value);
-    }
+    dfg.inst_args_mut(inst).iter_mut().for_each(|value| *value = in_place(*value));
 }
 
 fn uses(func: &Function, inst: Inst, value: Value) -> bool {
     let mut is_used = false;
-    each_operand(func, inst, |used| is_used |= func.dfg.resolve_aliases(used) == value);
+    each_operand(func, inst, |used| is_used |= used == value);
     is_used
 }
 
@@ -158,12 +151,15 @@ fn calling_blocks(func: &Function) -> Vec<Block> {
     let returns = |block: &Block| {
         func.layout.last_inst(*block).is_some_and(|last| opcode(last) != Opcode::Trap)
     };
-    let calls = |block: &Block| {
-        func.layout
-            .block_insts(*block)
-            .any(|inst| opcode(inst).is_call() && !opcode(inst).is_return())
+    let is_call = |inst: &Inst| {
+        use Opcode::{Call, CallIndirect, TryCall, TryCallIndirect};
+        matches!(opcode(*inst), Call | CallIndirect | TryCall | TryCallIndirect)
     };
-    func.layout.blocks().filter(returns).filter(calls).collect()
+    let calls = instructions(func).filter(is_call);
+    let calls = calls.filter_map(|call| func.layout.inst_block(call));
+    let mut blocks: Vec<Block> = calls.filter(returns).collect();
+    blocks.dedup();
+    blocks
 }
 
 /// Loops with calls, and those around them.

@@ -7,8 +7,9 @@ use crate::analysis::value::each_operand;
 use crate::arch::x86_64::isa::Generators;
 use cranelift_codegen::Context;
 use cranelift_codegen::entity::SecondaryMap;
-use cranelift_codegen::ir::{Block, Function, Inst, Opcode, Value, ValueDef};
+use cranelift_codegen::ir::{Block, Function, Inst, Opcode, Value};
 use cranelift_codegen::loop_analysis::{Loop, LoopAnalysis};
+use cranelift_codegen::packed_option::PackedOption;
 use cranelift_codegen::settings::OptLevel;
 
 /// Blocks of a function whose registers are allocated well: that takes time in proportion to the
@@ -116,6 +117,12 @@ fn is_deep(context: &Context) -> bool {
 /// one with many predecessors has a block of its own.
 fn is_hollow(context: &Context) -> bool {
     let function = &context.func;
+    // What is walked is at most one and a half times the square of this.
+    let switches = function.dfg.jump_tables.values().map(|table| table.all_branches().len());
+    let landings = function.dfg.exception_tables.values().map(|table| table.all_branches().len());
+    if function.dfg.num_blocks() + switches.chain(landings).sum::<usize>() <= SMALL {
+        return false;
+    }
     let (mut blocks, mut walked, mut row) = (0, 0, 0);
     for block in context.domtree.cfg_rpo() {
         let Some(last) = function.layout.last_inst(*block) else { continue };
@@ -193,41 +200,48 @@ fn crowd(context: &mut Context) -> Crowd {
     }
 }
 
+/// A value that is not computed anew wherever it is used.
+#[derive(Clone, Copy, Default)]
+struct Life {
+    /// The block that it is defined in.
+    home: PackedOption<Block>,
+    /// Its definition, or the last of its uses so far.
+    since: Place,
+}
+
 /// Instructions that all values together are alive at, and blocks that they are alive at the start
-/// of, about.
+/// of, about. There must be no aliases, as behind the code generator's passes.
 fn alive(
     context: &Context,
     places: &SecondaryMap<Block, Place>,
     ends: &SecondaryMap<Loop, Place>,
 ) -> Place {
     let (function, loops) = (&context.func, &context.loop_analysis);
-    let mut definitions: SecondaryMap<Inst, Place> = SecondaryMap::new();
-    definitions.resize(function.dfg.num_insts());
-    let mut last: SecondaryMap<Value, Place> = SecondaryMap::new();
-    last.resize(function.dfg.num_values());
+    let mut lives: SecondaryMap<Value, Life> = SecondaryMap::new();
+    lives.resize(function.dfg.num_values());
     let mut total = Place::default();
     for block in context.domtree.cfg_rpo() {
-        let mut place = places[*block];
+        let (home, mut place) = (PackedOption::from(*block), places[*block]);
+        for param in function.dfg.block_params(*block) {
+            lives[*param] = Life { home, since: place };
+        }
         for inst in function.layout.block_insts(*block) {
-            definitions[inst] = place;
             each_operand(function, inst, |value| {
-                let (home, start) = match function.dfg.value_def(value) {
-                    ValueDef::Result(def, _) if !is_constant(function, def) => {
-                        let home = function.layout.inst_block(def);
-                        (home.unwrap_or(*block), definitions[def])
-                    }
-                    ValueDef::Param(home, _) => (home, places[home]),
-                    _ => return,
-                };
+                let life = &mut lives[value];
+                let Some(home) = life.home.expand() else { return };
                 // A value from before a loop is alive to the loop's end.
                 let left = |around: &Loop| !loops.is_in_loop(home, *around);
                 let around = enclosing(loops, *block).take(MOST_NESTED);
                 let end = around.take_while(left).last().map_or(place, |outer| ends[outer]);
-                let since = last[value].max(start);
-                total.instructions += end.instructions.saturating_sub(since.instructions);
-                total.blocks += end.blocks.saturating_sub(since.blocks);
-                last[value] = end.max(since);
+                total.instructions += end.instructions.saturating_sub(life.since.instructions);
+                total.blocks += end.blocks.saturating_sub(life.since.blocks);
+                life.since = end.max(life.since);
             });
+            if !is_constant(function, inst) {
+                for result in function.dfg.inst_results(inst) {
+                    lives[*result] = Life { home, since: place };
+                }
+            }
             place.instructions += 1;
         }
     }

@@ -9,8 +9,10 @@
 //! proved that it does not, [`reassociate`](super::reassociate) has widened it already.
 
 use super::reassociate;
+use crate::analysis::value::{each_operand, instructions};
 use cranelift_codegen::Context;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
+use cranelift_codegen::entity::EntitySet;
 use cranelift_codegen::ir::types::{I32, I64};
 use cranelift_codegen::ir::{
     Block, Function, Inst, InstBuilder, InstructionData, Opcode, Value, ValueDef,
@@ -27,6 +29,7 @@ pub(super) fn run(context: &mut Context) {
     if extended.is_empty() {
         return;
     }
+    let mut aliases = EntitySet::new();
     for (param, extensions) in extended {
         let ValueDef::Param(header, place) = func.dfg.value_def(param) else { continue };
         let mut preds: Vec<Inst> = cfg.pred_iter(header).map(|pred| pred.inst).collect();
@@ -35,32 +38,44 @@ pub(super) fn run(context: &mut Context) {
         let jumps =
             |pred: &Inst| matches!(func.dfg.insts[*pred].opcode(), Opcode::Jump | Opcode::Brif);
         if preds.iter().all(jumps) {
+            aliases.insert(param);
+            aliases.extend(extensions.iter().map(|extension| func.dfg.first_result(*extension)));
             widen(func, param, &extensions);
             preds.into_iter().for_each(|pred| extend(func, pred, (header, place)));
         }
     }
-    // From here on the code generator does not look for any.
-    func.dfg.resolve_all_aliases();
+    resolve(func, &aliases);
+}
+
+/// Replaces these aliases wherever they are used: from here on nothing looks for any.
+fn resolve(func: &mut Function, aliases: &EntitySet<Value>) {
+    for inst in instructions(func) {
+        let mut is_user = false;
+        each_operand(func, inst, |value| is_user |= aliases.contains(value));
+        if is_user {
+            let values = func.dfg.inst_values(inst).map(|value| func.dfg.resolve_aliases(value));
+            let values: Vec<Value> = values.collect();
+            func.dfg.overwrite_inst_values(inst, values.into_iter());
+        }
+    }
 }
 
 /// Parameters of loop headers that are extended in the loop, but not in one inside of it, and all
 /// instructions that extend them.
 fn extended(func: &Function, loops: &LoopAnalysis) -> BTreeMap<Value, Vec<Inst>> {
     let mut extended: BTreeMap<Value, (Vec<Inst>, bool)> = BTreeMap::new();
-    for block in func.layout.blocks() {
-        for inst in func.layout.block_insts(block) {
-            let InstructionData::Unary { opcode: Opcode::Uextend, arg } = func.dfg.insts[inst]
-            else {
-                continue;
-            };
-            let param = func.dfg.resolve_aliases(arg);
-            let ValueDef::Param(header, _) = func.dfg.value_def(param) else { continue };
-            let types = [param, func.dfg.first_result(inst)].map(|v| func.dfg.value_type(v));
-            if types == [I32, I64] && loops.is_loop_header(header).is_some() {
-                let (extensions, is_inside) = extended.entry(param).or_default();
-                extensions.push(inst);
-                *is_inside |= loops.innermost_loop(block) == loops.innermost_loop(header);
-            }
+    for inst in instructions(func) {
+        let InstructionData::Unary { opcode: Opcode::Uextend, arg: param } = func.dfg.insts[inst]
+        else {
+            continue;
+        };
+        let Some(block) = func.layout.inst_block(inst) else { continue };
+        let ValueDef::Param(header, _) = func.dfg.value_def(param) else { continue };
+        let types = [param, func.dfg.first_result(inst)].map(|v| func.dfg.value_type(v));
+        if types == [I32, I64] && loops.is_loop_header(header).is_some() {
+            let (extensions, is_inside) = extended.entry(param).or_default();
+            extensions.push(inst);
+            *is_inside |= loops.innermost_loop(block) == loops.innermost_loop(header);
         }
     }
     let inside = extended.into_iter().filter(|(_, (_, is_inside))| *is_inside);

@@ -10,6 +10,7 @@
 //! `IndVarSimplify` (`linearFunctionTestReplace`).
 
 use crate::analysis::value::{constant, defining, operands, signed};
+use cranelift_codegen::Context;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::immediates::Imm64;
@@ -27,10 +28,10 @@ struct Comparison {
     limit: i64,
 }
 
-pub(super) fn run(func: &mut Function) {
-    let blocks: Vec<Block> = func.layout.blocks().collect();
-    let comparisons: Vec<Comparison> =
-        blocks.iter().filter_map(|block| comparison(func, *block)).collect();
+pub(super) fn run(context: &mut Context) {
+    let Context { func, loop_analysis: loops, .. } = context;
+    let blocks = func.layout.blocks().filter(|block| loops.innermost_loop(*block).is_some());
+    let comparisons: Vec<Comparison> = blocks.filter_map(|block| comparison(func, block)).collect();
     for Comparison { branch, condition, counted, ty, limit } in comparisons {
         let is_half = func.dfg.value_type(counted) != ty;
         let mut cursor = FuncCursor::new(func).at_inst(branch);
@@ -44,18 +45,17 @@ pub(super) fn run(func: &mut Function) {
 }
 
 /// The comparison that `block` ends with, if it is of a counter before it was counted on and the
-/// block passes on the counter afterwards.
+/// block passes on the counter afterwards. There must be no aliases, as behind the code generator's passes.
 fn comparison(func: &Function, block: Block) -> Option<Comparison> {
     let dfg = &func.dfg;
     let branch = func.layout.last_inst(block)?;
     let InstructionData::Brif { arg, blocks, .. } = &dfg.insts[branch] else { return None };
-    let arg = dfg.resolve_aliases(*arg);
-    let (cond, left, right) = match defining(func, arg) {
+    let (cond, left, right) = match defining(func, *arg) {
         Some(InstructionData::IntCompare { cond, args: [left, right], .. }) => {
-            (*cond, dfg.resolve_aliases(*left), Some(dfg.resolve_aliases(*right)))
+            (*cond, *left, Some(*right))
         }
         // The number itself, which says that it is not zero.
-        _ => (IntCC::NotEqual, arg, None),
+        _ => (IntCC::NotEqual, *arg, None),
     };
     let ty = dfg.value_type(left);
     let carries = right.is_some_and(|right| step(func, left, right) == Some(1));
@@ -64,7 +64,6 @@ fn comparison(func: &Function, block: Block) -> Option<Comparison> {
     let (base, ahead) = ahead(func, left);
     let passed = blocks.iter().flat_map(|call| call.args(&dfg.value_lists));
     passed.filter_map(|passed| passed.as_value()).find_map(|counted| {
-        let counted = dfg.resolve_aliases(counted);
         let (condition, limit) = match cond {
             IntCC::Equal | IntCC::NotEqual if counted != left => {
                 let further = step(func, counted, base)?.wrapping_sub(ahead);
@@ -94,17 +93,15 @@ fn ahead(func: &Function, value: Value) -> (Value, i64) {
 
 /// The value that another one is the lower half of, or itself.
 fn whole(func: &Function, value: Value) -> Value {
-    let whole = match defining(func, value) {
+    match defining(func, value) {
         Some(InstructionData::Unary { opcode: Opcode::Ireduce, arg }) => *arg,
         _ => value,
-    };
-    func.dfg.resolve_aliases(whole)
+    }
 }
 
 /// How much `counted` is larger than `old`, if it is that plus a constant.
 fn step(func: &Function, counted: Value, old: Value) -> Option<i64> {
-    let [left, right] =
-        operands(func, counted, Opcode::Iadd)?.map(|arg| func.dfg.resolve_aliases(arg));
+    let [left, right] = operands(func, counted, Opcode::Iadd)?;
     match (left == old, right == old) {
         (true, false) => constant(func, right),
         (false, true) => constant(func, left),

@@ -114,16 +114,16 @@ fn optimise(
     }
     context.compute_loop_analysis();
     if passes.contains(Pass::Lftr) {
-        lftr::run(&mut context.func);
+        lftr::run(context);
     }
     if passes.contains(Pass::IvWidening) {
         iv_widening::run(context);
     }
-    if let Some(base) = base {
-        base_remat::spread(context, base);
-    }
     if let Some(source) = source {
         source_order::restore(&mut context.func, &source);
+    }
+    if let Some(base) = base {
+        base_remat::spread(context, base);
     }
     context.verify_if(isa)
 }

@@ -19,7 +19,7 @@
 //! deep in loops a value changes; LLVM's `Reassociate`, `SeparateConstOffsetFromGEP` and `WidenIV`.
 
 use crate::analysis::scev::{Affine, Atom, Induction, Path, ScalarEvolution, UNSIGNED};
-use crate::analysis::value::home;
+use crate::analysis::value::{home, instructions, is_removed};
 use crate::analysis::{Flow, Interval};
 use cranelift_codegen::Context;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
@@ -63,17 +63,15 @@ pub(super) fn run(context: &mut Context) -> bool {
     let mut scev = ScalarEvolution::new(Flow { func, cfg, domtree }, loops);
     let mut accesses = Vec::new();
     let mut wide = BTreeMap::new();
-    for block in func.layout.blocks() {
-        for inst in func.layout.block_insts(block) {
-            if let Some(mut access) = access(&mut scev, inst) {
-                let level = |atom: &Atom| {
-                    home(func, atom.value()).map_or(0, |block| loops.loop_level(block).level())
-                };
-                // What an addressing mode can scale comes last.
-                access.index.atoms.sort_by_key(|(atom, factor)| (level(atom), *factor != 1));
-                need(&mut scev, &access.index, &mut wide);
-                accesses.push(access);
-            }
+    for inst in instructions(func) {
+        if let Some(mut access) = access(&mut scev, inst) {
+            let level = |atom: &Atom| {
+                home(func, atom.value()).map_or(0, |block| loops.loop_level(block).level())
+            };
+            // What an addressing mode can scale comes last.
+            access.index.atoms.sort_by_key(|(atom, factor)| (level(atom), *factor != 1));
+            need(&mut scev, &access.index, &mut wide);
+            accesses.push(access);
         }
     }
     let has_accesses = !accesses.is_empty();
@@ -100,6 +98,9 @@ fn access(scev: &mut ScalarEvolution<'_>, inst: Inst) -> Option<Access> {
         InstructionData::Store { args: [_, address], offset, .. } => (address, offset),
         _ => return None,
     };
+    if is_removed(scev.flow.func, inst) {
+        return None;
+    }
     let InstructionData::Binary { opcode: Opcode::Iadd, args: [left, right] } =
         *scev.defining(address)?
     else {
@@ -110,6 +111,9 @@ fn access(scev: &mut ScalarEvolution<'_>, inst: Inst) -> Option<Access> {
         (Some(index), None) => (right, index),
         _ => return None,
     };
+    if is_anything(scev, index) {
+        return None;
+    }
     let index = scev.affine(index);
     if let ([(Atom::Unknown(_), 1)], 0) = (&index.atoms[..], index.constant) {
         return None;
@@ -123,6 +127,27 @@ fn access(scev: &mut ScalarEvolution<'_>, inst: Inst) -> Option<Access> {
     }
     let offset = offset + index.constant;
     Some(Access { inst, base, index, offset: i32::try_from(offset).ok()? })
+}
+
+/// Whether an index is a sum or a product with a number of which nothing can be known, or is one: such a form has no
+/// interval of use. Most have not, and this takes a fraction of the time to find that out.
+fn is_anything(scev: &ScalarEvolution<'_>, index: Value) -> bool {
+    let func = scev.flow.func;
+    let is_unknown = |value: Value| match func.dfg.value_def(value) {
+        ValueDef::Result(inst, _) => {
+            use Opcode::{Call, CallIndirect, Load};
+            matches!(func.dfg.insts[inst].opcode(), Load | Call | CallIndirect)
+        }
+        ValueDef::Param(block, _) => func.layout.entry_block() == Some(block),
+        ValueDef::Union(..) => false,
+    };
+    match scev.defining(index) {
+        Some(InstructionData::Binary { opcode, args }) => {
+            use Opcode::{Iadd, Imul, Ishl, Isub};
+            matches!(opcode, Iadd | Imul | Ishl | Isub) && args.iter().any(|arg| is_unknown(*arg))
+        }
+        _ => is_unknown(index),
+    }
 }
 
 /// The 32-bit number that a value is the zero extension of.

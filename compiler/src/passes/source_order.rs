@@ -12,7 +12,7 @@
 
 use crate::analysis::value::each_operand;
 use cranelift_codegen::entity::SecondaryMap;
-use cranelift_codegen::ir::{Block, Function, Inst, Opcode, Value, ValueDef};
+use cranelift_codegen::ir::{Block, Function, Inst, Opcode, Value};
 
 /// The places of instructions before the code generator's passes: block and number.
 pub(super) type Source = SecondaryMap<Inst, Option<(Block, u32)>>;
@@ -34,40 +34,37 @@ pub(super) fn note(func: &Function) -> Source {
     source
 }
 
-/// Brings the instructions of each block into that order.
+/// Brings the instructions of each block into that order. There must be no aliases, as behind the code
+/// generator's passes.
 pub(super) fn restore(func: &mut Function, source: &Source) {
-    let mut ranks = SecondaryMap::with_default(LAST);
-    ranks.resize(func.dfg.num_insts());
-    let mut order: Vec<(u32, Inst)> = Vec::new();
-    let blocks: Vec<Block> = func.layout.blocks().collect();
-    for block in blocks {
-        match look_at(func, source, block) {
-            Order::Own => continue,
-            Order::Changed => {
-                for inst in func.layout.block_insts(block) {
-                    ranks[inst] = source[inst].map_or(LAST, |(_, number)| number);
-                }
-            }
-            Order::Mixed => rank_up(func, source, &mut ranks, block),
+    let mut order = Order::default();
+    order.places.resize(func.dfg.num_values());
+    let mut next = func.layout.entry_block();
+    while let Some(block) = next {
+        next = func.layout.next_block(block);
+        match order.look_at(func, source, block) {
+            Kind::Own => continue,
+            Kind::Changed => {}
+            Kind::Mixed => order.rank_up(func),
         }
-        order.clear();
-        rank_down(func, &mut ranks, block, &mut order);
-        if order.is_sorted_by_key(|(rank, _)| *rank) {
+        order.rank_down(func);
+        if order.insts.is_sorted_by_key(|ranked| ranked.rank) {
             continue;
         }
         // Instructions of one rank stay in order, so that operands come first.
-        order.sort_by_key(|(rank, _)| *rank);
+        order.insts.sort_by_key(|ranked| ranked.rank);
         let before = func.layout.block_insts(block);
-        let moved = before.zip(&order).take_while(|(old, (_, new))| old == new).count();
-        for (_, inst) in &order[moved..] {
-            func.layout.remove_inst(*inst);
-            func.layout.append_inst(*inst, block);
+        let moved = before.zip(&order.insts).take_while(|(old, new)| *old == new.inst).count();
+        for ranked in &order.insts[moved..] {
+            func.layout.remove_inst(ranked.inst);
+            func.layout.append_inst(ranked.inst, block);
         }
     }
 }
 
-/// The order of a block.
-enum Order {
+/// The order of a block's instructions.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
     /// The program's.
     Own,
     /// Another one, of the program's instructions.
@@ -76,64 +73,88 @@ enum Order {
     Mixed,
 }
 
-fn look_at(func: &Function, source: &Source, block: Block) -> Order {
-    let (mut order, mut last) = (Order::Own, None);
-    for inst in func.layout.block_insts(block) {
-        match source[inst] {
-            Some((home, _)) if home != block => return Order::Mixed,
-            None => return Order::Mixed,
-            Some((_, number)) if last >= Some(number) => order = Order::Changed,
-            Some((_, number)) => last = Some(number),
-        }
-    }
-    order
+/// An instruction of a block.
+struct Ranked {
+    rank: u32,
+    inst: Inst,
+    /// Whether the program has it in this block.
+    is_own: bool,
 }
 
-/// Ranks the instructions of a block from its end on: by the program, or by the first user.
-fn rank_up(func: &Function, source: &Source, ranks: &mut SecondaryMap<Inst, u32>, block: Block) {
-    let mut next = func.layout.last_inst(block);
-    while let Some(inst) = next {
-        next = func.layout.prev_inst(inst);
-        if let Some((_, number)) = source[inst].filter(|(home, _)| *home == block) {
-            ranks[inst] = number;
-        }
-        let rank = ranks[inst];
-        each_operand(func, inst, |value| {
-            let Some(operand) = definition(func, block, value) else { return };
-            let known = source[operand].is_some_and(|(home, _)| home == block);
-            if !known {
-                ranks[operand] = ranks[operand].min(rank);
-            }
-        });
-    }
+/// The instructions of a block.
+#[derive(Default)]
+struct Order {
+    insts: Vec<Ranked>,
+    /// For each value, the block whose instruction defines it, by a number, and that one's place.
+    places: SecondaryMap<Value, (u32, u32)>,
+    /// The number of this block: more than all before.
+    block: u32,
 }
 
-/// Raises ranks from the start of a block on, so that none is below those of its operands, nor one
-/// with an effect below those of others before it.
-fn rank_down(
-    func: &Function,
-    ranks: &mut SecondaryMap<Inst, u32>,
-    block: Block,
-    order: &mut Vec<(u32, Inst)>,
-) {
-    let mut effects = 0;
-    for inst in func.layout.block_insts(block) {
-        let opcode = func.dfg.insts[inst].opcode();
-        let mut rank = ranks[inst];
-        if opcode.is_terminator() {
-            rank = LAST;
-        } else {
-            for value in func.dfg.inst_args(inst) {
-                let operand = definition(func, block, *value);
-                rank = rank.max(operand.map_or(0, |operand| ranks[operand]));
+impl Order {
+    /// Takes the instructions of a block, ranked by the program if it has them there.
+    fn look_at(&mut self, func: &Function, source: &Source, block: Block) -> Kind {
+        self.block += 1;
+        self.insts.clear();
+        let (mut kind, mut last) = (Kind::Own, None);
+        for inst in func.layout.block_insts(block) {
+            for result in func.dfg.inst_results(inst) {
+                self.places[*result] = (self.block, self.insts.len() as u32);
             }
-            if is_ordered(opcode) {
-                rank = rank.max(effects);
-                effects = rank;
+            let number = source[inst].and_then(|(home, number)| (home == block).then_some(number));
+            if number.is_none() {
+                kind = Kind::Mixed;
+            } else if kind == Kind::Own && last >= number {
+                kind = Kind::Changed;
             }
+            last = number;
+            let (rank, is_own) = (number.unwrap_or(LAST), number.is_some());
+            self.insts.push(Ranked { rank, inst, is_own });
         }
-        ranks[inst] = rank;
-        order.push((rank, inst));
+        kind
+    }
+
+    /// The place of the instruction that defines a value, if it is in this block.
+    fn place(&self, value: Value) -> Option<usize> {
+        let (block, place) = self.places[value];
+        (block == self.block).then_some(place as usize)
+    }
+
+    /// Ranks the instructions that the program does not have there by their first users, from the block's end on.
+    fn rank_up(&mut self, func: &Function) {
+        for user in (0..self.insts.len()).rev() {
+            let Ranked { rank, inst, .. } = self.insts[user];
+            each_operand(func, inst, |value| {
+                if let Some(place) = self.place(value)
+                    && !self.insts[place].is_own
+                {
+                    self.insts[place].rank = self.insts[place].rank.min(rank);
+                }
+            });
+        }
+    }
+
+    /// Raises ranks from the start of the block on, so that none is below those of its operands, nor one
+    /// with an effect below those of others before it.
+    fn rank_down(&mut self, func: &Function) {
+        let mut effects = 0;
+        for place in 0..self.insts.len() {
+            let Ranked { mut rank, inst, .. } = self.insts[place];
+            let opcode = func.dfg.insts[inst].opcode();
+            if opcode.is_terminator() {
+                rank = LAST;
+            } else {
+                for value in func.dfg.inst_args(inst) {
+                    let operand = self.place(*value);
+                    rank = rank.max(operand.map_or(0, |operand| self.insts[operand].rank));
+                }
+                if is_ordered(opcode) {
+                    rank = rank.max(effects);
+                    effects = rank;
+                }
+            }
+            self.insts[place].rank = rank;
+        }
     }
 }
 
@@ -145,12 +166,4 @@ fn is_ordered(opcode: Opcode) -> bool {
         || opcode.can_store()
         || opcode.can_trap()
         || opcode.other_side_effects()
-}
-
-/// The instruction that defines a value, if it is in the same block.
-fn definition(func: &Function, block: Block, value: Value) -> Option<Inst> {
-    match func.dfg.value_def(value) {
-        ValueDef::Result(inst, _) => (func.layout.inst_block(inst) == Some(block)).then_some(inst),
-        _ => None,
-    }
 }

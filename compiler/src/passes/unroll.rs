@@ -7,9 +7,10 @@
 //! J. J. Dongarra and A. R. Hinds, "Unrolling Loops in FORTRAN", 1979; with its exits kept, as LLVM's
 //! runtime unrolling without a remainder.
 
-use crate::analysis::value::{each_operand, home};
+use crate::analysis::value::{each_operand, home, instructions};
 use cranelift_codegen::Context;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
+use cranelift_codegen::entity::SecondaryMap;
 use cranelift_codegen::ir::{
     Block, BlockArg, BlockCall, Function, Inst, InstBuilder, InstructionData, SourceLoc, Value,
 };
@@ -100,41 +101,41 @@ fn again(func: &Function, block: Block) -> Option<usize> {
 
 /// Makes each use of a loop's values behind it one of a parameter of its end.
 fn leave_by_ends(func: &mut Function, loops: &mut BTreeMap<Block, Looping>) {
-    let blocks: Vec<Block> = func.layout.blocks().collect();
-    for block in blocks {
-        let insts: Vec<Inst> = func.layout.block_insts(block).collect();
-        for inst in insts {
-            if !uses_of_others(func, inst, block, loops) {
-                continue;
+    for (inst, block) in uses_behind(func, loops) {
+        let values: Vec<Value> = func.dfg.inst_values(inst).collect();
+        let values = values.into_iter().map(|value| {
+            let home = home(func, value).filter(|home| *home != block);
+            match home.and_then(|home| loops.get_mut(&home)) {
+                Some(looping) => looping.behind(func, value),
+                None => value,
             }
-            let values: Vec<Value> = func.dfg.inst_values(inst).collect();
-            let values = values.into_iter().map(|value| {
-                let value = func.dfg.resolve_aliases(value);
-                let home = home(func, value).filter(|home| *home != block);
-                match home.and_then(|home| loops.get_mut(&home)) {
-                    Some(looping) => looping.behind(func, value),
-                    None => value,
-                }
-            });
-            let values: Vec<Value> = values.collect();
-            func.dfg.overwrite_inst_values(inst, values.into_iter());
-        }
+        });
+        let values: Vec<Value> = values.collect();
+        func.dfg.overwrite_inst_values(inst, values.into_iter());
     }
 }
 
-/// Whether an instruction of a block uses a value of another block that is one of these loops.
-fn uses_of_others(
-    func: &Function,
-    inst: Inst,
-    block: Block,
-    loops: &BTreeMap<Block, Looping>,
-) -> bool {
-    let mut some = false;
-    each_operand(func, inst, |value| {
-        let home = home(func, value).filter(|home| *home != block);
-        some |= home.is_some_and(|home| loops.contains_key(&home));
+/// The instructions, each with its block, that use a value of another block which is one of these loops.
+fn uses_behind(func: &Function, loops: &BTreeMap<Block, Looping>) -> Vec<(Inst, Block)> {
+    let mut of_loops: SecondaryMap<Value, bool> = SecondaryMap::new();
+    of_loops.resize(func.dfg.num_values());
+    for block in loops.keys() {
+        let results = func.layout.block_insts(*block).map(|inst| func.dfg.inst_results(inst));
+        for values in results.chain([func.dfg.block_params(*block)]) {
+            values.iter().for_each(|value| of_loops[*value] = true);
+        }
+    }
+    let behind = instructions(func).filter_map(|inst| {
+        let mut is_user = false;
+        each_operand(func, inst, |value| is_user |= of_loops[value]);
+        let block = func.layout.inst_block(inst).filter(|_| is_user)?;
+        let mut is_behind = false;
+        each_operand(func, inst, |value| {
+            is_behind |= of_loops[value] && home(func, value) != Some(block);
+        });
+        is_behind.then_some((inst, block))
     });
-    some
+    behind.collect()
 }
 
 /// Puts a second round behind the first one, and the end behind both.

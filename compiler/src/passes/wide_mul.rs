@@ -17,7 +17,9 @@
 //! together are the high half of `a * b`, whatever `a` and `b` are. The low half is found too, as
 //! a value that is the same modulo 2^64.
 
-use crate::analysis::value::{become_alias, defining, definition, operands, unsigned_constant};
+use crate::analysis::value::{
+    become_alias, defining, definition, instructions, operands, unsigned_constant,
+};
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::types::{I32, I64, I128};
 use cranelift_codegen::ir::{Function, Inst, InstBuilder, InstructionData, Opcode, Value};
@@ -25,6 +27,9 @@ use std::collections::HashMap;
 
 /// How many terms of a sum are looked at, and how many sums one inside the other.
 const MOST_TERMS: usize = 12;
+
+/// Terms of the shortest such sum.
+const FEWEST_TERMS: usize = 3;
 
 /// How many ways to read the terms of sums are tried in a function.
 const MOST_ATTEMPTS: usize = 1 << 16;
@@ -59,9 +64,7 @@ struct Found {
 
 /// Replaces sums of products of halves; whether there were any.
 pub(super) fn run(func: &mut Function) -> bool {
-    // All instructions there are, whether in the code or not: it takes a fraction of the time.
-    let mut all = (0..func.dfg.num_insts() as u32).map(Inst::from_u32);
-    if !all.any(|inst| product_of(func, inst).is_some()) {
+    if !instructions(func).any(|inst| product_of(func, inst).is_some()) {
         return false;
     }
     let blocks = func.layout.blocks();
@@ -141,14 +144,18 @@ fn high(func: &Function, inst: Inst, attempts: &mut usize) -> Option<Found> {
         return None;
     }
     let terms = terms(func, func.dfg.first_result(inst))?;
+    let products = terms.iter().filter_map(|term| Some((*term, product(func, *term)?)));
+    let tops: Vec<(Value, Product)> = products.collect();
+    if tops.is_empty() || terms.len() < FEWEST_TERMS {
+        return None;
+    }
     let whole = |term: &Value| match half(func, *term)? {
         Half::High(value) => Some(value),
         _ => None,
     };
     let highs: Vec<(Value, Value)> =
         terms.iter().filter_map(|term| Some((*term, whole(term)?))).collect();
-    for top in &terms {
-        let Some(upper) = product(func, *top) else { continue };
+    for (top, upper) in tops {
         for (first, t) in &highs {
             for (second, u) in highs.iter().filter(|(other, _)| other != first) {
                 // Each looks for the third among the others.
@@ -156,7 +163,7 @@ fn high(func: &Function, inst: Inst, attempts: &mut usize) -> Option<Found> {
                 let Some((factors, third)) = carried(func, upper, *t, *u, &highs) else {
                     continue;
                 };
-                let used = [Some(*top), Some(*first), Some(*second), third];
+                let used = [Some(top), Some(*first), Some(*second), third];
                 return Some(Found { factors, rest: without(&terms, &used)? });
             }
         }

@@ -5,33 +5,33 @@
 //! loaded, and the number is its low half, which takes no instruction. (LLVM does this in
 //! `CodeGenPrepare`, as `optimizeLoadExt`.)
 
-use crate::analysis::value::{become_alias, each_operand};
+use crate::analysis::value::{become_alias, each_operand, instructions, is_removed};
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::entity::{EntitySet, SecondaryMap};
 use cranelift_codegen::ir::types::{I32, I64};
-use cranelift_codegen::ir::{Function, Inst, InstBuilder, InstructionData, Opcode, Value};
+use cranelift_codegen::ir::{
+    Function, Inst, InstBuilder, InstructionData, Opcode, Value, ValueDef,
+};
 
-/// The loads of 32-bit numbers, and the extensions of such numbers, in the order of the code.
+/// The extensions of 32-bit numbers that are loaded.
 #[derive(Default)]
 struct Candidates {
-    loads: Vec<Inst>,
     extensions: Vec<Inst>,
-    /// The values that are extended.
-    extended: EntitySet<Value>,
+    /// The loads, each once, and their numbers.
+    loads: Vec<Inst>,
+    loaded: EntitySet<Value>,
 }
 
 pub(super) fn run(func: &mut Function) {
     let candidates = candidates(func);
-    let is_extended = |inst: &Inst| candidates.extended.contains(func.dfg.first_result(*inst));
-    if !candidates.loads.iter().any(is_extended) {
+    if candidates.loads.is_empty() {
         return;
     }
-    let used = used_otherwise(func, &candidates.extended);
+    let used = used_otherwise(func, &candidates.loaded);
     let mut replaced = SecondaryMap::new();
     replaced.resize(func.dfg.num_values());
     for inst in candidates.loads {
-        let value = func.dfg.first_result(inst);
-        if candidates.extended.contains(value) && used.contains(value) {
+        if used.contains(func.dfg.first_result(inst)) {
             let (number, extended) = load_extended(func, inst);
             replaced[number] = Some(extended);
         }
@@ -60,40 +60,38 @@ fn load_extended(func: &mut Function, inst: Inst) -> (Value, Value) {
 
 fn candidates(func: &Function) -> Candidates {
     let mut candidates = Candidates::default();
-    for block in func.layout.blocks() {
-        for inst in func.layout.block_insts(block) {
-            match func.dfg.insts[inst].opcode() {
-                Opcode::Load if func.dfg.value_type(func.dfg.first_result(inst)) == I32 => {
-                    candidates.loads.push(inst);
-                }
-                Opcode::Uextend => {
-                    if let Some(value) = operand_of_extension(func, inst) {
-                        candidates.extensions.push(inst);
-                        candidates.extended.insert(value);
-                    }
-                }
-                _ => {}
-            }
+    for inst in instructions(func) {
+        if func.dfg.insts[inst].opcode() != Opcode::Uextend || is_removed(func, inst) {
+            continue;
+        }
+        let Some(number) = operand_of_extension(func, inst) else { continue };
+        let ValueDef::Result(load, _) = func.dfg.value_def(number) else { continue };
+        if func.dfg.insts[load].opcode() != Opcode::Load {
+            continue;
+        }
+        candidates.extensions.push(inst);
+        if candidates.loaded.insert(number) {
+            candidates.loads.push(load);
         }
     }
     candidates
 }
 
-/// Those of the extended values that something else uses too.
-fn used_otherwise(func: &Function, extended: &EntitySet<Value>) -> EntitySet<Value> {
+/// Those of the loaded numbers that something else uses too.
+fn used_otherwise(func: &Function, loaded: &EntitySet<Value>) -> EntitySet<Value> {
     let mut used = EntitySet::new();
-    for block in func.layout.blocks() {
-        for inst in func.layout.block_insts(block) {
-            if operand_of_extension(func, inst).is_some() {
-                continue;
-            }
-            each_operand(func, inst, |value| {
-                let value = func.dfg.resolve_aliases(value);
-                if extended.contains(value) {
-                    used.insert(value);
-                }
-            });
+    for inst in instructions(func) {
+        if func.dfg.insts[inst].opcode() == Opcode::Uextend
+            && operand_of_extension(func, inst).is_some()
+        {
+            continue;
         }
+        each_operand(func, inst, |value| {
+            let value = func.dfg.resolve_aliases(value);
+            if loaded.contains(value) && !is_removed(func, inst) {
+                used.insert(value);
+            }
+        });
     }
     used
 }
@@ -103,6 +101,6 @@ fn operand_of_extension(func: &Function, inst: Inst) -> Option<Value> {
     let InstructionData::Unary { opcode: Opcode::Uextend, arg } = func.dfg.insts[inst] else {
         return None;
     };
-    let wide = func.dfg.value_type(func.dfg.first_result(inst)) == I64;
+    let wide = func.dfg.value_type(*func.dfg.inst_results(inst).first()?) == I64;
     (wide && func.dfg.value_type(arg) == I32).then(|| func.dfg.resolve_aliases(arg))
 }

@@ -1,7 +1,7 @@
 ;; The hot path: index check, mask, one load, one compare, call.
 (module
   (type $binary (func (param i32 i32) (result i32)))
-  (table 10 20 funcref)
+  (table (export "table") 10 20 funcref)
   (func (param i32) (result i32)
     (call_indirect (type $binary) (i32.const 1) (i32.const 2) (local.get 0))))
 
@@ -62,10 +62,10 @@
 ;;! clif 0
 ;; function u0:0(i32) -> i32 tail {
 ;;     region0 = 3 "Tables"
-;;     sig0 = () tail
+;;     sig0 = () preserve_all
 ;;     sig1 = (i32, i32) -> i32 tail
-;;     sig2 = () tail
-;;     sig3 = () tail
+;;     sig2 = () preserve_all
+;;     sig3 = () preserve_all
 ;;     sig4 = (i32, i32, i32) -> i32 tail
 ;;     fn0 = colocated u3:4 sig0
 ;;     fn1 = colocated u3:5 sig2
@@ -73,68 +73,68 @@
 ;;     fn3 = colocated u4:0 sig4
 ;;
 ;;                                 block0(v0: i32):
-;; @0026                               v2 = iconst.i32 1
-;; @0028                               v3 = iconst.i32 2
-;; @002c                               v4 = uextend.i64 v0
-;; @002c                               v5 = get_pinned_reg.i64
-;; @002c                               v6 = load.i64 notrap aligned region0 v5-24
-;; @002c                               v7 = icmp uge v4, v6
-;; @002c                               brif v7, block2, block3
+;; @0031                               v2 = iconst.i32 1
+;; @0033                               v3 = iconst.i32 2
+;; @0037                               v4 = uextend.i64 v0
+;; @0037                               v5 = get_pinned_reg.i64
+;; @0037                               v6 = load.i64 notrap aligned region0 v5-24
+;; @0037                               v7 = icmp uge v4, v6
+;; @0037                               brif v7, block2, block3
 ;;
 ;;                                 block2 cold:
-;; @002c                               call fn0()
-;; @002c                               trap user16
+;; @0037                               call fn0()
+;; @0037                               trap user16
 ;;
 ;;                                 block3:
-;; @002c                               v8 = iconst.i64 0
-;; @002c                               v9 = select_spectre_guard v7, v8, v4  ; v8 = 0
-;; @002c                               v10 = iconst.i64 3
-;; @002c                               v11 = ishl v9, v10  ; v10 = 3
-;; @002c                               v12 = get_pinned_reg.i64
-;; @002c                               v13 = iadd v12, v11
-;; @002c                               v14 = load.i64 notrap aligned region0 v13-8192
-;; @002c                               v15 = iconst.i64 32
-;; @002c                               v16 = ushr v14, v15  ; v15 = 32
-;; @002c                               v17 = ireduce.i32 v16
-;; @002c                               v19 = iconst.i32 1
-;; @002c                               v20 = icmp eq v17, v19  ; v19 = 1
-;; @002c                               brif v20, block5, block6
+;; @0037                               v8 = iconst.i64 0
+;; @0037                               v9 = select_spectre_guard v7, v8, v4  ; v8 = 0
+;; @0037                               v10 = iconst.i64 3
+;; @0037                               v11 = ishl v9, v10  ; v10 = 3
+;; @0037                               v12 = get_pinned_reg.i64
+;; @0037                               v13 = iadd v12, v11
+;; @0037                               v14 = load.i64 notrap aligned region0 v13-8192
+;; @0037                               v15 = iconst.i64 32
+;; @0037                               v16 = ushr v14, v15  ; v15 = 32
+;; @0037                               v17 = ireduce.i32 v16
+;; @0037                               v19 = iconst.i32 1
+;; @0037                               v20 = icmp eq v17, v19  ; v19 = 1
+;; @0037                               brif v20, block5, block6
 ;;
 ;;                                 block5:
-;; @002c                               v21 = ireduce.i32 v14
-;; @002c                               v22 = uextend.i64 v21
-;; @002c                               v23 = get_pinned_reg.i64
-;; @002c                               v24 = load.i64 notrap aligned readonly can_move v23-0x2ff0
-;; @002c                               v25 = iadd v24, v22
-;; @002c                               v26 = call_indirect sig1, v25(v2, v3)  ; v2 = 1, v3 = 2
-;; @002c                               jump block4(v26)
+;; @0037                               v21 = ireduce.i32 v14
+;; @0037                               v22 = uextend.i64 v21
+;; @0037                               v23 = get_pinned_reg.i64
+;; @0037                               v24 = load.i64 notrap aligned readonly can_move v23-0x2ff0
+;; @0037                               v25 = iadd v24, v22
+;; @0037                               v26 = call_indirect sig1, v25(v2, v3)  ; v2 = 1, v3 = 2
+;; @0037                               jump block4(v26)
 ;;
 ;;                                 block6 cold:
-;; @002c                               v27 = iconst.i64 0
-;; @002c                               v28 = icmp.i64 eq v14, v27  ; v27 = 0
-;; @002c                               brif v28, block7, block8
+;; @0037                               v27 = iconst.i64 0
+;; @0037                               v28 = icmp.i64 eq v14, v27  ; v27 = 0
+;; @0037                               brif v28, block7, block8
 ;;
 ;;                                 block7 cold:
-;; @002c                               call fn1()
-;; @002c                               trap user16
+;; @0037                               call fn1()
+;; @0037                               trap user16
 ;;
 ;;                                 block8 cold:
-;; @002c                               v29 = iconst.i32 -2147483648
-;; @002c                               v30 = icmp.i32 ne v17, v29  ; v29 = -2147483648
-;; @002c                               brif v30, block9, block10
+;; @0037                               v29 = iconst.i32 -2147483648
+;; @0037                               v30 = icmp.i32 ne v17, v29  ; v29 = -2147483648
+;; @0037                               brif v30, block9, block10
 ;;
 ;;                                 block9 cold:
-;; @002c                               call fn2()
-;; @002c                               trap user16
+;; @0037                               call fn2()
+;; @0037                               trap user16
 ;;
 ;;                                 block10 cold:
-;; @002c                               v31 = ireduce.i32 v14
-;; @002c                               v32 = call fn3(v31, v2, v3)  ; v2 = 1, v3 = 2
-;; @002c                               jump block4(v32)
+;; @0037                               v31 = ireduce.i32 v14
+;; @0037                               v32 = call fn3(v31, v2, v3)  ; v2 = 1, v3 = 2
+;; @0037                               jump block4(v32)
 ;;
 ;;                                 block4(v18: i32):
-;; @002f                               jump block1(v18)
+;; @003a                               jump block1(v18)
 ;;
 ;;                                 block1(v1: i32):
-;; @002f                               return v1
+;; @003a                               return v1
 ;; }

@@ -52,11 +52,11 @@
 ;;! clif 2
 ;; function u0:2(i32) tail {
 ;;     sig0 = (i32) -> i64 tail
-;;     sig1 = () tail
+;;     sig1 = () preserve_all
 ;;     sig2 = (i32, i64) -> i64 tail
 ;;     sig3 = () tail
-;;     sig4 = () tail
-;;     sig5 = () tail
+;;     sig4 = () preserve_all
+;;     sig5 = () preserve_all
 ;;     sig6 = (i32) tail
 ;;     fn0 = colocated u2:10 sig0
 ;;     fn1 = colocated u3:4 sig1

@@ -16,7 +16,7 @@
 ;; function u0:0(i64) -> i32 tail {
 ;;     region0 = 1 "Globals"
 ;;     region1 = 3 "Tables"
-;;     sig0 = () tail
+;;     sig0 = () preserve_all
 ;;     sig1 = (i64) -> i32 tail
 ;;     fn0 = colocated u3:3 sig0
 ;;     fn1 = colocated u0:0 sig1

@@ -4,6 +4,7 @@
 mod constant;
 mod types;
 
+use crate::front::escape::references_escape;
 use crate::front::hints::BranchHints;
 use crate::front::index::*;
 use crate::front::module::*;
@@ -89,6 +90,7 @@ pub(crate) fn parse(
         }
         section(&mut module, payload)?;
     }
+    module.references_escape = references_escape(&module);
     Ok((module, bodies))
 }
 

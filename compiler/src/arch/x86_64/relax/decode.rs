@@ -3,6 +3,7 @@
 use super::{Form, Item, Narrow, Unit};
 use crate::code::Code;
 use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind};
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 /// Bytes that a shorter number saves.
@@ -15,7 +16,7 @@ pub(super) fn decode(code: &Code, blocks: &[u32]) -> Option<Unit> {
     let traps: Vec<u32> = traps.collect();
     let handlers = code.handlers.iter().map(|handler| handler.handler_offset);
     let mut relocations: Vec<u32> = code.relocations.iter().map(|known| known.offset).collect();
-    relocations.sort_unstable();
+    relocations.sort_unstable_by_key(|offset| Reverse(*offset));
     let mut reader = Reader {
         bytes: &code.bytes,
         decoder: Decoder::with_ip(64, &code.bytes, 0, DecoderOptions::NONE),
@@ -26,7 +27,6 @@ pub(super) fn decode(code: &Code, blocks: &[u32]) -> Option<Unit> {
         furthest: traps.last().copied().into_iter().chain(handlers).max().unwrap_or(0),
         starts: [blocks, &traps],
         relocations,
-        relocated: 0,
     };
     reader.read()?;
     reader.resolve(code)
@@ -47,9 +47,8 @@ struct Reader<'c> {
     furthest: u32,
     /// Where code starts after a table: at a block, or at a trap. Both ascend.
     starts: [&'c [u32]; 2],
-    /// The offsets of relocations, ascending, and how many of them lie before the next instruction.
+    /// The offsets of relocations from the next instruction on, the next one last.
     relocations: Vec<u32>,
-    relocated: usize,
 }
 
 impl Reader<'_> {
@@ -66,20 +65,20 @@ impl Reader<'_> {
             let form = self.form(&instruction, start)?;
             match form {
                 Form::Relative { target, .. } => {
-                    let target = u32::try_from(target).ok()?;
                     self.pointed.insert(target);
                     if instruction.mnemonic() == Mnemonic::Lea {
                         self.tables_ahead.insert(target);
                     }
                 }
-                Form::Jump { target, .. } => {
-                    self.furthest = self.furthest.max(u32::try_from(target).ok()?);
-                }
+                Form::Jump { target, .. } => self.furthest = self.furthest.max(target),
                 _ => {}
             }
             let len = instruction.len() as u32;
             self.push(start, len, form, fuses(instruction.mnemonic()));
             let flow = instruction.flow_control();
+            if flow == FlowControl::Next {
+                continue;
+            }
             if flow == FlowControl::IndirectBranch && self.tables_ahead.remove(&(start + len)) {
                 self.pointed.remove(&(start + len));
                 self.table(start + len)?;
@@ -115,11 +114,10 @@ impl Reader<'_> {
 
     fn form(&mut self, instruction: &Instruction, start: u32) -> Option<Form> {
         let len = instruction.len() as u32;
-        while self.relocations.get(self.relocated).is_some_and(|offset| *offset < start) {
-            self.relocated += 1;
+        let relocated = self.relocations.last().is_some_and(|offset| *offset < start + len);
+        while self.relocations.last().is_some_and(|offset| *offset < start + len) {
+            self.relocations.pop();
         }
-        let relocation = self.relocations.get(self.relocated);
-        let relocated = relocation.is_some_and(|offset| *offset < start + len);
         let bytes = self.bytes.get(start as usize..(start + len) as usize)?;
         let narrow = narrow(instruction, bytes).filter(|_| !relocated);
         match instruction.flow_control() {
@@ -131,8 +129,8 @@ impl Reader<'_> {
                     return Some(narrow.map_or(Form::Plain, Form::Narrow));
                 }
                 let offsets = self.decoder.get_constant_offsets(instruction);
-                let at = offsets.displacement_offset() as u32;
-                let target = usize::try_from(instruction.ip_rel_memory_address()).ok()?;
+                let at = offsets.displacement_offset() as u8;
+                let target = u32::try_from(instruction.ip_rel_memory_address()).ok()?;
                 Some(Form::Relative { at, target, within: 0, narrow })
             }
             // Nothing is called or jumped to through a constant.
@@ -163,7 +161,7 @@ impl Reader<'_> {
         }
         let len = (self.tables.len() - first) as u32 * 4;
         Some(()).filter(|()| len > 0)?;
-        self.push(start, len, Form::Table { first }, false);
+        self.push(start, len, Form::Table { first: first as u32 }, false);
         self.decoder.set_position((start + len) as usize).ok()?;
         self.decoder.set_ip((start + len).into());
         Some(())
@@ -173,41 +171,43 @@ impl Reader<'_> {
     fn resolve(mut self, code: &Code) -> Option<Unit> {
         let starts: Vec<u32> = self.items.iter().map(|item| item.start).collect();
         let find = |offset: u32| starts.binary_search(&offset).ok();
-        let is_data = |item: &Item| matches!(item.form, Form::Table { .. } | Form::Data);
-        let data: Vec<bool> = self.items.iter().map(is_data).collect();
-        let mut targets = Vec::new();
-        for item in &mut self.items {
-            match &mut item.form {
-                Form::Jump { target, .. } => {
-                    *target = find(u32::try_from(*target).ok()?)?;
-                    targets.push(*target);
+        for index in 0..self.items.len() {
+            match self.items[index].form {
+                Form::Jump { condition, target, near } => {
+                    let found = self.mark(find(target)?)?;
+                    self.items[index].form = Form::Jump { condition, target: found, near };
                 }
-                Form::Relative { target, within, .. } => {
-                    let offset = u32::try_from(*target).ok()?;
+                Form::Relative { at, target: offset, narrow, .. } => {
                     // Constants keep their distances.
-                    *target = starts.partition_point(|start| *start <= offset).checked_sub(1)?;
-                    *within = offset - starts[*target];
-                    Some(()).filter(|()| data[*target])?;
+                    let found = starts.partition_point(|start| *start <= offset).checked_sub(1)?;
+                    Some(()).filter(|()| self.items[found].form.is_data())?;
+                    let (target, within) = (found as u32, offset - starts[found]);
+                    self.items[index].form = Form::Relative { at, target, within, narrow };
                 }
                 _ => {}
             }
         }
-        let entries: Option<Vec<usize>> = self.tables.iter().map(|offset| find(*offset)).collect();
+        let tables = std::mem::take(&mut self.tables);
+        let entries: Option<Vec<u32>> =
+            tables.into_iter().map(|offset| self.mark(find(offset)?)).collect();
         let entries = entries?;
         for handler in &code.handlers {
-            targets.push(find(handler.handler_offset)?);
-        }
-        for target in targets.iter().chain(&entries) {
-            Some(()).filter(|()| !data[*target])?;
-            self.items[*target].is_target = true;
+            self.mark(find(handler.handler_offset)?)?;
         }
         Some(Unit { items: self.items, entries })
+    }
+
+    /// Notes that something leads to an item, which is code.
+    fn mark(&mut self, index: usize) -> Option<u32> {
+        let item = &mut self.items[index];
+        item.is_target = true;
+        (!item.form.is_data()).then_some(index as u32)
     }
 }
 
 /// A jump within the function.
 fn jump(instruction: &Instruction, bytes: &[u8]) -> Option<Form> {
-    let target = usize::try_from(instruction.near_branch_target()).ok()?;
+    let target = u32::try_from(instruction.near_branch_target()).ok()?;
     let condition = match *bytes {
         // The condition is the lower half of the opcode.
         [0x0f, opcode @ 0x80..=0x8f, ..] | [opcode @ 0x70..=0x7f, ..] => Some(opcode & 0xf),
@@ -233,9 +233,12 @@ fn fuses(mnemonic: Mnemonic) -> bool {
 
 /// The shorter form of an instruction with a number of four bytes at its end.
 fn narrow(instruction: &Instruction, bytes: &[u8]) -> Option<Narrow> {
-    let is_prefix = |byte: &u8| matches!(byte, 0x40..=0x4f | 0xf0);
-    let at = bytes.iter().position(|byte| !is_prefix(byte))?;
-    let opcode = match bytes[at] {
+    let mut at = 0;
+    // A lock, then what widens registers.
+    for prefixes in [0xf0..=0xf0, 0x40..=0x4f] {
+        at += usize::from(prefixes.contains(bytes.get(at)?));
+    }
+    let opcode = match bytes.get(at)? {
         // add, or, adc, sbb, and, sub, xor, cmp
         0x81 => 0x83,
         // imul
@@ -248,5 +251,5 @@ fn narrow(instruction: &Instruction, bytes: &[u8]) -> Option<Narrow> {
     }
     let number = i32::from_le_bytes(bytes.last_chunk::<4>().copied()?);
     i8::try_from(number).ok()?;
-    Some(Narrow { at: at as u32, opcode })
+    Some(Narrow { at: at as u8, opcode })
 }

@@ -40,7 +40,7 @@ pub(crate) fn run(code: &mut Code, blocks: &[u32], epilogues: bool) {
 struct Unit {
     items: Vec<Item>,
     /// Where the entries of all tables lead, as indices of items.
-    entries: Vec<usize>,
+    entries: Vec<u32>,
 }
 
 /// An instruction, a table, or the constants.
@@ -57,9 +57,9 @@ struct Item {
     offset: u32,
     size: u32,
     /// Bytes of nothing that lie before.
-    filling: u32,
+    filling: u8,
     /// Prefixes that mean nothing, to make it longer.
-    prefixes: u32,
+    prefixes: u8,
 }
 
 /// The change that an item takes.
@@ -70,16 +70,16 @@ enum Form {
     Narrow(Narrow),
     /// The four bytes at `at` are the distance from the instruction's end to a place in `target`, an
     /// item that is a table or the constants.
-    Relative { at: u32, target: usize, within: u32, narrow: Option<Narrow> },
+    Relative { at: u8, target: u32, within: u32, narrow: Option<Narrow> },
     /// A jump within the function, always or on a condition, to an item.
-    Jump { condition: Option<u8>, target: usize, near: bool },
+    Jump { condition: Option<u8>, target: u32, near: bool },
     /// A call: nothing, but it counts as a jump.
     Call,
     /// A return, or a jump to elsewhere: as a call.
     Leaves,
     /// Distances from the table's start to items, four bytes each; the first is that of the unit's
     /// entry `first`.
-    Table { first: usize },
+    Table { first: u32 },
     /// Constants.
     Data,
     /// An instruction that was left out: its length is zero.
@@ -89,11 +89,18 @@ enum Form {
 /// An opcode for numbers of one byte, and its place in the instruction.
 #[derive(Clone, Copy)]
 struct Narrow {
-    at: u32,
+    at: u8,
     opcode: u8,
 }
 
+// There are as many items as instructions, and each is looked at several times.
+const _: () = assert!(size_of::<Item>() <= 40);
+
 impl Form {
+    fn is_data(&self) -> bool {
+        matches!(self, Form::Table { .. } | Form::Data)
+    }
+
     fn is_jump(&self) -> bool {
         matches!(self, Form::Jump { .. } | Form::Call | Form::Leaves)
     }

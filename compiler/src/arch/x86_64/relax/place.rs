@@ -28,6 +28,13 @@ pub(super) fn place(unit: &mut Unit) {
     // The jumps that are short so far.
     let is_jump = |index: &usize| matches!(items[*index].form, Form::Jump { .. });
     let mut jumps: Vec<usize> = (0..items.len()).filter(is_jump).collect();
+    // Some are too far away even if nothing is filled.
+    let mut end = 0;
+    for item in items.iter_mut() {
+        (item.offset, item.size) = (end, size(item));
+        end += item.size;
+    }
+    lengthen(items, &mut jumps, false);
     let mut first = Some(0);
     for turn in 0.. {
         let Some(changed) = first else { return };
@@ -43,9 +50,9 @@ fn innermost_loops(items: &[Item]) -> Vec<usize> {
     let mut ends: Vec<(usize, usize)> = Vec::new();
     for (index, item) in items.iter().enumerate().rev() {
         if let Form::Jump { target, .. } = item.form
-            && target <= index
+            && target as usize <= index
         {
-            ends.push((target, index));
+            ends.push((target as usize, index));
         }
     }
     // For each start, the furthest jump comes first.
@@ -71,7 +78,11 @@ fn put(items: &mut [Item], loops: &[usize], changed: usize) {
         loops[loops.partition_point(|index| *index < first)..].iter().copied().peekable();
     for index in first..items.len() {
         let item = &mut items[index];
-        item.size = size(item);
+        // A jump may have become longer.
+        item.size = match item.form {
+            Form::Jump { .. } => size(item),
+            _ => item.size - u32::from(item.prefixes),
+        };
         (item.filling, item.prefixes) = (0, 0);
         item.offset = end;
         if item.is_target {
@@ -98,7 +109,7 @@ fn put(items: &mut [Item], loops: &[usize], changed: usize) {
 }
 
 fn fill(item: &mut Item, bytes: u32) {
-    item.filling += bytes;
+    item.filling += bytes as u8; // less than a line
     item.offset += bytes;
 }
 
@@ -131,12 +142,13 @@ fn keep_off_the_line(items: &mut [Item], first: usize) {
             }
             _ => 0,
         };
-        item.prefixes = room.min(missing);
-        item.size += item.prefixes;
-        moved += item.prefixes;
-        missing -= item.prefixes;
+        let prefixes = room.min(missing);
+        item.prefixes = prefixes as u8; // a few
+        item.size += prefixes;
+        moved += prefixes;
+        missing -= prefixes;
     }
-    items[first].filling += missing;
+    items[first].filling += missing as u8; // less than a line
     for item in &mut items[first..] {
         item.offset += moved + missing;
     }
@@ -149,7 +161,7 @@ fn lengthen(items: &mut [Item], jumps: &mut Vec<usize>, all: bool) -> Option<usi
     jumps.retain(|index| {
         let Form::Jump { target, .. } = items[*index].form else { return false };
         let end = items[*index].offset + items[*index].size;
-        let distance = i64::from(items[target].offset) - i64::from(end);
+        let distance = i64::from(items[target as usize].offset) - i64::from(end);
         let is_short = !all && i8::try_from(distance).is_ok();
         if let Form::Jump { near, .. } = &mut items[*index].form {
             *near = !is_short;

@@ -86,7 +86,7 @@ impl Places<'_> {
     /// A place inside of an instruction whose own bytes have not changed.
     fn inside(&mut self, old: u32) -> u32 {
         let item = self.item(old);
-        item.offset + item.prefixes + (old - item.start)
+        item.offset + u32::from(item.prefixes) + (old - item.start)
     }
 }
 
@@ -105,9 +105,9 @@ fn bytes(old: &[u8], unit: &Unit) -> Vec<u8> {
         same = end..end;
         match item.form {
             Form::Data => bytes.resize(item.offset as usize, GAP),
-            _ => fill(&mut bytes, item.filling as usize),
+            _ => fill(&mut bytes, item.filling.into()),
         }
-        bytes.extend(std::iter::repeat_n(PREFIX, item.prefixes as usize));
+        bytes.extend(std::iter::repeat_n(PREFIX, item.prefixes.into()));
         let copy = &old[start..end];
         match item.form {
             Form::Plain | Form::Call | Form::Leaves | Form::Data | Form::Gone => {
@@ -115,20 +115,26 @@ fn bytes(old: &[u8], unit: &Unit) -> Vec<u8> {
             }
             Form::Narrow(narrow) => push_narrow(&mut bytes, copy, narrow),
             Form::Relative { at, target, within, narrow } => {
-                let from = bytes.len() + at as usize;
+                let from = bytes.len() + usize::from(at);
                 match narrow {
                     Some(narrow) => push_narrow(&mut bytes, copy, narrow),
                     None => bytes.extend_from_slice(copy),
                 }
-                let distance = distance(item, unit.items[target].offset + within);
+                let distance = distance(item, unit.items[target as usize].offset + within);
                 bytes[from..from + 4].copy_from_slice(&distance.to_le_bytes());
             }
             Form::Jump { condition, target, near } => {
-                push_jump(&mut bytes, condition, near, distance(item, unit.items[target].offset));
+                push_jump(
+                    &mut bytes,
+                    condition,
+                    near,
+                    distance(item, unit.items[target as usize].offset),
+                );
             }
             Form::Table { first } => {
+                let first = first as usize;
                 for target in &unit.entries[first..first + copy.len() / 4] {
-                    let entry = unit.items[*target].offset.wrapping_sub(item.offset);
+                    let entry = unit.items[*target as usize].offset.wrapping_sub(item.offset);
                     bytes.extend_from_slice(&entry.to_le_bytes());
                 }
             }
@@ -154,7 +160,7 @@ fn fill(bytes: &mut Vec<u8>, mut count: usize) {
 fn push_narrow(bytes: &mut Vec<u8>, copy: &[u8], narrow: Narrow) {
     let start = bytes.len();
     bytes.extend_from_slice(&copy[..copy.len() - super::decode::SAVED as usize]);
-    bytes[start + narrow.at as usize] = narrow.opcode;
+    bytes[start + usize::from(narrow.at)] = narrow.opcode;
 }
 
 fn push_jump(bytes: &mut Vec<u8>, condition: Option<u8>, near: bool, distance: u32) {
