@@ -77,6 +77,11 @@ pub(crate) static HOP_BY_HOP: [HeaderName; 9] = [
     header::PROXY_AUTHORIZATION,
 ];
 
+/// Whether a name is one of [`HOP_BY_HOP`]. Few names are as long as one of these.
+pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(name.as_str().len(), 2 | 7 | 10 | 16..=19) && HOP_BY_HOP.contains(name)
+}
+
 /// An empty head, with status 200.
 pub(crate) fn empty() -> Parts {
     Response::new(()).into_parts().0
@@ -140,11 +145,11 @@ pub(crate) fn check_headers(headers: &mut HeaderMap) -> Result<Vec<HeaderName>, 
         return Err(HeadError::TooMany);
     }
     // Nearly no head has anything to drop: its few fields are looked through once.
-    let (mut bytes, mut lengths, mut has_length, mut is_hop_by_hop) = (0, 0, true, false);
+    let (mut bytes, mut lengths, mut has_length, mut has_hop_by_hop) = (0, 0, true, false);
     for (name, value) in headers.iter() {
         bytes += name.as_str().len() + value.len();
-        is_hop_by_hop |= HOP_BY_HOP.contains(name);
-        if *name == header::CONTENT_LENGTH {
+        has_hop_by_hop |= is_hop_by_hop(name);
+        if matches!(*name, header::CONTENT_LENGTH) {
             lengths += 1;
             has_length = lengths == 1 && length(value).is_some();
         }
@@ -152,7 +157,7 @@ pub(crate) fn check_headers(headers: &mut HeaderMap) -> Result<Vec<HeaderName>, 
     if bytes > MAX_HEAD_BYTES {
         return Err(HeadError::TooLarge);
     }
-    let mut dropped = if is_hop_by_hop { drop_hop_by_hop(headers) } else { Vec::new() };
+    let mut dropped = if has_hop_by_hop { drop_hop_by_hop(headers) } else { Vec::new() };
     if !has_length && headers.remove(header::CONTENT_LENGTH).is_some() {
         dropped.push(header::CONTENT_LENGTH);
     }
@@ -191,7 +196,7 @@ fn drop_hop_by_hop(headers: &mut HeaderMap) -> Vec<HeaderName> {
 /// Headers that `Connection` says are about the connection too.
 fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
     let names = listed(headers, header::CONNECTION);
-    names.filter(|name| !HOP_BY_HOP.contains(name) && headers.contains_key(name)).collect()
+    names.filter(|name| !is_hop_by_hop(name) && headers.contains_key(name)).collect()
 }
 
 /// The length that a head announces, if it does once and in digits.
@@ -289,6 +294,14 @@ mod tests {
         let dropped = check(StatusCode::OK, &mut some).unwrap();
         assert_eq!(dropped.len(), 9, "{dropped:?}");
         assert_eq!(some, headers(&[("x-kept", "2")]));
+    }
+
+    #[test]
+    fn each_name_about_the_connection_is_known() {
+        for name in &HOP_BY_HOP {
+            assert!(is_hop_by_hop(name), "{name}");
+        }
+        assert!(!is_hop_by_hop(&header::CONTENT_LENGTH) && !is_hop_by_hop(&header::SET_COOKIE));
     }
 
     #[test]

@@ -36,11 +36,23 @@ impl Wire for Http1 {
         if !STATUS.starts_with(status) {
             bail!("an answer was {:?}", String::from_utf8_lossy(bytes));
         }
-        let complete = bytes.ends_with(BODY.as_bytes());
+        let complete = is_complete(bytes);
         if complete {
             bytes.clear();
         }
         Ok(complete)
+    }
+}
+
+/// The end of an answer in chunks (RFC 9112, 7.1), as one without a length is.
+const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
+
+/// Whether an answer ends with the body: right behind the head, or in a chunk before the last one.
+fn is_complete(answer: &[u8]) -> bool {
+    let before = |bytes: &[u8]| bytes.strip_suffix(BODY.as_bytes()).map(<[u8]>::len);
+    match before(answer) {
+        Some(len) => answer[..len].ends_with(b"\r\n\r\n"),
+        None => answer.strip_suffix(LAST_CHUNK).is_some_and(|answer| before(answer).is_some()),
     }
 }
 
@@ -161,6 +173,11 @@ mod tests {
         let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: 36\r\n\r\n{BODY}");
         assert_eq!(answers(&mut Http1, answer.as_bytes()).unwrap(), 1);
         assert_eq!(answers(&mut Http1, &answer.as_bytes()[..70]).unwrap(), 0);
+        let chunks = format!(
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n{BODY}\r\n0\r\n\r\n",
+            BODY.len()
+        );
+        assert_eq!(answers(&mut Http1, chunks.repeat(2).as_bytes()).unwrap(), 2);
         assert!(answers(&mut Http1, b"HTTP/1.1 503 Service").is_err());
     }
 

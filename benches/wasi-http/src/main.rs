@@ -27,16 +27,18 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 fn main() -> anyhow::Result<()> {
     let file = std::env::args().nth(1).context("usage: wasi-http-server FILE.wasm")?;
     let wasm = std::fs::read(&file).with_context(|| format!("reading {file}"))?;
+    // On all processors, and before anybody asks: an interpreter takes a minute.
+    let component = WasiHttp::new(&wasm)?;
     let mut first = CpuSet::new();
     first.set(0);
-    // Before there are any threads, which do the same.
+    // Before there are any threads that serve, which do the same.
     sched_setaffinity(None, &first).context("running on the first processor")?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;
     println!("{}", listener.local_addr()?);
     std::thread::spawn(move || {
         // The other end sees the reason and the end of the process.
-        eprintln!("{:?}", serve(&wasm, listener));
+        eprintln!("{:?}", serve(component, listener));
         std::process::exit(1);
     });
     for line in std::io::stdin().lines() {
@@ -48,8 +50,8 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// Serves until the process ends.
-fn serve(wasm: &[u8], listener: TcpListener) -> anyhow::Result<()> {
-    let component = Arc::new(WasiHttp::new(wasm)?);
+fn serve(component: WasiHttp, listener: TcpListener) -> anyhow::Result<()> {
+    let component = Arc::new(component);
     let answer = move |request| {
         let component = component.clone();
         async move { component.answer(request).await.expect("an instance answers") }

@@ -27,6 +27,8 @@ pub(super) fn fit(response: &mut Response<Answer>) {
     let names: Option<TrailerNames> = extensions.remove();
     let names = fields.as_ref().map_or(names, TrailerNames::of_fields);
     if fields.is_some() {
+        // A body with fields behind it is in chunks.
+        response.headers_mut().remove(CONTENT_LENGTH);
         response.body_mut().rest = Some(Box::new(Rest::Trailers(fields)));
     }
     let is_chunked =
@@ -66,7 +68,9 @@ mod tests {
             .collect();
         let mut response = Response::new(Answer::from(b"body".to_vec()));
         response.extensions_mut().insert(Trailers::of(fields.clone()));
+        response.headers_mut().insert(CONTENT_LENGTH, "4".parse().unwrap());
         fit(&mut response);
+        assert!(!response.headers().contains_key(CONTENT_LENGTH), "it is in chunks");
         let names = response.headers()[TRAILER].to_str().unwrap();
         let mut names: Vec<&str> = names.split(", ").collect();
         names.sort_unstable();

@@ -48,17 +48,30 @@ enum Place {
 /// Places that a table begins with: most requests need no more.
 const FIRST_PLACES: usize = 8;
 
+/// Many guests that wait have little else than a table: an entry is small.
 struct Entry {
-    /// `None` until it is given to the guest.
-    ty: Option<ResourceIndex>,
     thing: Thing,
-    /// The handle that it was made from, or 0.
-    parent: u32,
-    children: u32,
-    /// Calls that it is lent to, and that have not returned.
-    lends: u32,
-    /// Bytes that the host keeps for it.
-    kept: usize,
+    /// Its type, if it was given to the guest.
+    ty: ResourceIndex,
+    /// Bytes that the host keeps for it, at most [`MAX_KEPT_BYTES`].
+    kept: u32,
+    /// The handle that it was made from, or 0. Handles are no more than [`MAX_HANDLES`].
+    parent: u16,
+    children: u16,
+    /// Values of calls that it is lent to, and that have not returned.
+    lends: u16,
+    is_given: bool,
+}
+
+const _: () =
+    assert!(size_of::<Place>() == 32 && MAX_HANDLES < 1 << 16 && MAX_KEPT_BYTES < 1 << 32);
+
+impl Entry {
+    /// Its type, once it was given to the guest.
+    #[inline]
+    fn ty(&self) -> Option<ResourceIndex> {
+        self.is_given.then_some(self.ty)
+    }
 }
 
 /// The thing that a handle stands for.
@@ -88,7 +101,7 @@ impl Resources {
 
     /// The resource types of all handles, each once.
     pub fn types(&self) -> BTreeSet<ResourceIndex> {
-        self.places.iter().filter_map(Place::entry).filter_map(|entry| entry.ty).collect()
+        self.places.iter().filter_map(Place::entry).filter_map(Entry::ty).collect()
     }
 
     /// Keeps what the embedder grants this instance, for interfaces of its own.
@@ -164,12 +177,14 @@ impl Resources {
     /// # Errors
     /// [`Violation::TooMuchKept`] if these are too many with those of all others.
     pub fn keep(&mut self, handle: u32, bytes: usize) -> Result<(), Violation> {
-        let before = std::mem::replace(&mut self.entry(handle)?.kept, bytes);
-        self.kept = (self.kept - before).saturating_add(bytes);
-        match self.kept {
-            0..=MAX_KEPT_BYTES => Ok(()),
-            _ => Err(Violation::TooMuchKept { bytes: MAX_KEPT_BYTES }),
+        let before = self.entry(handle)?.kept as usize;
+        let all = (self.kept - before).saturating_add(bytes);
+        if all > MAX_KEPT_BYTES {
+            return Err(Violation::TooMuchKept { bytes: MAX_KEPT_BYTES });
         }
+        self.entry(handle)?.kept = bytes as u32; // no more than all
+        self.kept = all;
+        Ok(())
     }
 
     /// Adds a thing for which the host keeps so many bytes; its handle.
@@ -187,7 +202,10 @@ impl Resources {
     #[inline]
     pub fn give(&mut self, handle: u32, ty: ResourceIndex) -> Result<(), Violation> {
         let entry = self.entry(handle)?;
-        if *entry.ty.get_or_insert(ty) == ty { Ok(()) } else { Err(Violation::BadHandle(handle)) }
+        if !std::mem::replace(&mut entry.is_given, true) {
+            entry.ty = ty;
+        }
+        if entry.ty == ty { Ok(()) } else { Err(Violation::BadHandle(handle)) }
     }
 
     /// Checks a handle that the guest gave.
@@ -201,7 +219,7 @@ impl Resources {
     /// Whether a handle is there and of this type.
     #[inline]
     pub(crate) fn is_of(&self, handle: u32, ty: ResourceIndex) -> bool {
-        self.find(handle).is_some_and(|entry| entry.ty == Some(ty))
+        self.find(handle).is_some_and(|entry| entry.ty == ty && entry.is_given)
     }
 
     /// `resource.new`: a handle for a representation.
@@ -212,7 +230,7 @@ impl Resources {
     /// `resource.rep`: the representation behind a handle.
     pub(crate) fn rep(&self, ty: ResourceIndex, handle: u32) -> Result<u32, Violation> {
         match self.find(handle) {
-            Some(Entry { ty: Some(found), thing: Thing::Guest(rep), .. }) if *found == ty => {
+            Some(entry @ Entry { thing: Thing::Guest(rep), .. }) if entry.ty() == Some(ty) => {
                 Ok(*rep)
             }
             _ => Err(Violation::BadHandle(handle)),
@@ -225,7 +243,9 @@ impl Resources {
         ty: ResourceIndex,
         handle: u32,
     ) -> Result<Option<u32>, Violation> {
-        self.check(handle, ty)?;
+        if !self.is_of(handle, ty) {
+            return Err(Violation::BadHandle(handle));
+        }
         match self.remove(handle)? {
             Thing::Guest(rep) => Ok(Some(rep)),
             Thing::Host(_) => Ok(None),
@@ -235,7 +255,8 @@ impl Resources {
     /// Lends handles to a call, which [returns](Resources::return_lent) them.
     pub(crate) fn lend(&mut self, handles: &[u32]) -> Result<(), Violation> {
         handles.iter().try_for_each(|handle| {
-            self.entry(*handle)?.lends += 1; // one for each value of a call, of which there are few
+            let entry = self.entry(*handle)?;
+            entry.lends = entry.lends.checked_add(1).ok_or(Violation::TooManyWaiting)?;
             Ok(())
         })
     }
@@ -303,7 +324,9 @@ impl Resources {
         if all > MAX_KEPT_BYTES {
             return Err(Violation::TooMuchKept { bytes: MAX_KEPT_BYTES });
         }
-        let entry = Place::Used(Entry { ty, thing, parent, children: 0, lends: 0, kept });
+        let (ty, is_given) = (ty.unwrap_or(ResourceIndex(0)), ty.is_some());
+        let (kept, parent) = (kept as u32, parent as u16); // below their limits, as all handles are
+        let entry = Place::Used(Entry { thing, ty, kept, parent, children: 0, lends: 0, is_given });
         let handle = self.free;
         let place = (handle as usize).checked_sub(1).and_then(|place| self.places.get_mut(place));
         let handle = match place {
@@ -355,9 +378,9 @@ impl Resources {
             return Err(Violation::BadHandle(handle));
         };
         (self.free, self.free_count) = (handle, self.free_count + 1);
-        self.kept -= entry.kept;
+        self.kept -= entry.kept as usize;
         if entry.parent != 0 {
-            self.entry(entry.parent)?.children -= 1;
+            self.entry(entry.parent.into())?.children -= 1;
         }
         Ok(entry.thing)
     }

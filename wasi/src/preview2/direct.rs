@@ -91,7 +91,8 @@ impl DirectCall<'_> {
         let bytes = (len as u32).checked_mul(PAIR_BYTES as u32)?;
         let all = range(self.memory, ptr as u32, bytes)?;
         Some(all.as_chunks::<PAIR_BYTES>().0.iter().map(|pair| {
-            let [a, b, c, d] = [0, 4, 8, 12].map(|at| word(pair, at));
+            let [a, b, c, d] = *pair.as_chunks().0 else { return None };
+            let [a, b, c, d] = [a, b, c, d].map(u32::from_le_bytes);
             Some((range(self.memory, a, b)?, range(self.memory, c, d)?))
         }))
     }
@@ -106,11 +107,7 @@ impl DirectCall<'_> {
 /// Bytes of a pair in memory: address and length of its name, and of its value.
 const PAIR_BYTES: usize = 16;
 
-/// A number of 32 bits in a pair.
-fn word(pair: &[u8; PAIR_BYTES], at: usize) -> u32 {
-    u32::from_le_bytes(std::array::from_fn(|byte| pair[at + byte]))
-}
-
+#[inline]
 fn range(memory: &[u8], ptr: u32, len: u32) -> Option<&[u8]> {
     memory.get(ptr as usize..)?.get(..len as usize)
 }
@@ -119,6 +116,9 @@ fn range(memory: &[u8], ptr: u32, len: u32) -> Option<&[u8]> {
 #[derive(Debug)]
 pub(super) struct Prepared {
     call: DirectFn,
+    /// The type of the first core value, if it is a handle: of most functions it is.
+    first: Option<ResourceIndex>,
+    /// Conditions on the others.
     checks: Box<[Check]>,
     params: usize,
     result: Stored,
@@ -178,8 +178,12 @@ pub(super) fn prepare(
     let result = stored(component, direct.result, function.result)?;
     let is_in_memory = |check: &Check| matches!(check, Check::Bytes(_) | Check::Pairs(_));
     let needs_memory = checks.iter().any(is_in_memory) || matches!(result, Stored::Memory { .. });
-    let (call, checks) = (direct.call, checks.into());
-    Some(Prepared { call, checks, params: cell, result, needs_memory })
+    let first = match checks.first() {
+        Some(Check::Handle(0, ty)) => Some(*ty),
+        _ => None,
+    };
+    let checks = checks.split_off(usize::from(first.is_some())).into();
+    Some(Prepared { call: direct.call, first, checks, params: cell, result, needs_memory })
 }
 
 /// Adds the conditions for a parameter of this type from a core value on; `None` if the type is another one.
@@ -251,6 +255,7 @@ fn stored(component: &Component, returns: Returns, ty: Option<TypeIndex>) -> Opt
 
 impl Prepared {
     /// Calls the function; the core result, or `None` if it declines.
+    #[inline(always)] // with its caller: it is a part of each call of a small request
     pub(super) fn call(
         &self,
         memory: &mut [u8],
@@ -258,13 +263,19 @@ impl Prepared {
         cells: &[u64],
     ) -> Option<Result<u64, BoxError>> {
         let resources = wasi.resources();
+        if let Some(ty) = self.first
+            && !cells.first().is_some_and(|handle| resources.is_of(*handle as u32, ty))
+        {
+            return None;
+        }
         if resources.pending.is_some()
             || !self.checks.iter().all(|check| check.holds(resources, memory, cells))
         {
             return None;
         }
-        let at = cells.get(self.params).copied().unwrap_or_default() as u32;
+        let mut at = 0;
         if let Stored::Memory { size, align, .. } = self.result {
+            at = *cells.get(self.params)? as u32;
             let is_aligned = at.is_multiple_of(align.max(1));
             range(memory, at, size).filter(|_| is_aligned)?;
         }
@@ -276,6 +287,7 @@ impl Prepared {
     }
 
     /// Stores the result; the core result.
+    #[inline]
     fn store(
         &self,
         memory: &mut [u8],
@@ -302,6 +314,7 @@ impl Prepared {
 }
 
 impl Check {
+    #[inline]
     fn holds(self, resources: &Resources, memory: &[u8], cells: &[u64]) -> bool {
         let cell = |place: usize| cells.get(place).copied().unwrap_or_default() as u32;
         match self {

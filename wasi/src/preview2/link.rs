@@ -75,6 +75,7 @@ impl Lowered {
     }
 
     /// Calls the direct implementation; `None` if there is none, or it declines.
+    #[inline(always)] // it is all that a small request's calls need
     fn call_directly<T: HasWasi>(
         &self,
         caller: &mut Caller<'_, T>,
@@ -238,26 +239,36 @@ fn link_lowered<T: HasWasi + Send>(
     lowered: Arc<Lowered>,
 ) {
     linker.func_new_maybe_async(module, field, ty, move |mut caller, cells| {
-        if let Some(called) = lowered.call_directly(&mut caller, cells) {
-            return MaybeFuture::Ready(called);
+        match lowered.call_directly(&mut caller, cells) {
+            Some(called) => MaybeFuture::Ready(called),
+            None => call_by_values(caller, &lowered, cells),
         }
-        let result_at = cells.get(lowered.params).copied().unwrap_or_default() as u32;
-        let args = match lowered.lift(&mut caller, cells) {
-            Ok(args) => args,
-            Err(Violation::TooLarge) => return call_in_pieces(caller, &lowered, cells, result_at),
-            Err(violation) => return MaybeFuture::Ready(Err(lowered.named(violation).into())),
-        };
-        call_component(
-            caller,
-            (lowered.function.name, lowered.memory),
-            Some(&lowered.component),
-            |guest| lowered.call(&mut Host::new(guest, &lowered, result_at), &args),
-            || {
-                let (lowered, args) = (lowered.clone(), args.clone());
-                move |guest| lowered.call(&mut Host::new(guest, &lowered, result_at), &args)
-            },
-        )
     });
+}
+
+/// Calls a function by the values of its parameters. Apart from direct calls, which have no use for its registers.
+#[inline(never)]
+fn call_by_values<'a, T: HasWasi + Send>(
+    mut caller: Caller<'a, T>,
+    lowered: &Arc<Lowered>,
+    cells: &[u64],
+) -> MaybeFuture<'a, Result<u64, BoxError>> {
+    let result_at = cells.get(lowered.params).copied().unwrap_or_default() as u32;
+    let args = match lowered.lift(&mut caller, cells) {
+        Ok(args) => args,
+        Err(Violation::TooLarge) => return call_in_pieces(caller, lowered, cells, result_at),
+        Err(violation) => return MaybeFuture::Ready(Err(lowered.named(violation).into())),
+    };
+    call_component(
+        caller,
+        (lowered.function.name, lowered.memory),
+        Some(&lowered.component),
+        |guest| lowered.call(&mut Host::new(guest, lowered, result_at), &args),
+        || {
+            let (lowered, args) = (lowered.clone(), args.clone());
+            move |guest| lowered.call(&mut Host::new(guest, &lowered, result_at), &args)
+        },
+    )
 }
 
 /// Calls a function whose values are too many to lift them at once. Whether they are too many for any call is seen then.

@@ -12,7 +12,8 @@ pub(super) struct Fields {
     is_immutable: bool,
 }
 
-/// Headers about one connection (RFC 9110, 7.6.1), and the one that is the authority: not a guest's to set.
+/// Headers about one connection (RFC 9110, 7.6.1), and the one that is the authority: not a guest's to set. See
+/// [`is_forbidden`].
 static FORBIDDEN: [HeaderName; 8] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -110,7 +111,12 @@ fn told(changed: Changed) -> Value {
 
 fn name(text: &[u8]) -> Result<HeaderName, HeaderError> {
     let name = HeaderName::from_bytes(text).map_err(|_| HeaderError::InvalidSyntax)?;
-    if FORBIDDEN.contains(&name) { Err(HeaderError::Forbidden) } else { Ok(name) }
+    if is_forbidden(&name) { Err(HeaderError::Forbidden) } else { Ok(name) }
+}
+
+/// Whether a name is one of [`FORBIDDEN`]. Few names are as long as one of these.
+fn is_forbidden(name: &HeaderName) -> bool {
+    matches!(name.as_str().len(), 4 | 7 | 10 | 16..=19) && FORBIDDEN.contains(name)
 }
 
 /// The value of a field that the guest gave.
@@ -284,4 +290,17 @@ pub(super) fn clone(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, 
     let [fields] = args(values)?;
     let map = get_fields(host, fields)?.map.clone();
     insert(host, map)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_forbidden_name_is_known() {
+        for name in &FORBIDDEN {
+            assert!(is_forbidden(name), "{name}");
+        }
+        assert!(!is_forbidden(&header::CONTENT_LENGTH) && !is_forbidden(&header::SET_COOKIE));
+    }
 }

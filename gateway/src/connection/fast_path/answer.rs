@@ -24,14 +24,16 @@ pub(super) fn write_head(
     out: &mut Vec<u8>,
 ) -> bool {
     let start = out.len();
-    let is_plain = write_status(status, out) && write_headers(headers, added, out);
+    let mut digits = itoa::Buffer::new();
+    let length = digits.format(frame.length).as_bytes();
+    let is_plain = write_status(status, out) && write_headers(headers, length, added, out);
     if !is_plain {
         out.truncate(start);
         return false;
     }
     added.write(headers, out);
     out.extend_from_slice(b"content-length: ");
-    write_number(frame.length, out);
+    out.extend_from_slice(length);
     let close: &[u8] = if frame.closes { b"\r\nconnection: close" } else { b"" };
     out.extend_from_slice(close);
     out.extend_from_slice(b"\r\ndate: ");
@@ -57,8 +59,12 @@ fn write_status(status: StatusCode, out: &mut Vec<u8>) -> bool {
     true
 }
 
-fn write_headers(headers: &HeaderMap, added: &Added, out: &mut Vec<u8>) -> bool {
+/// Writes the headers, but for the length, which has a line of its own. One that is another than `length` is not plain.
+fn write_headers(headers: &HeaderMap, length: &[u8], added: &Added, out: &mut Vec<u8>) -> bool {
     for (name, value) in headers {
+        if matches!(*name, CONTENT_LENGTH) && value.as_bytes() == length {
+            continue;
+        }
         if matches!(
             *name,
             CONNECTION | CONTENT_LENGTH | DATE | TRAILER | TRANSFER_ENCODING | UPGRADE
@@ -74,19 +80,6 @@ fn write_headers(headers: &HeaderMap, added: &Added, out: &mut Vec<u8>) -> bool 
         out.extend_from_slice(b"\r\n");
     }
     true
-}
-
-fn write_number(number: usize, out: &mut Vec<u8>) {
-    let mut digits = [0; 20];
-    let (mut at, mut left) = (digits.len(), number);
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (left % 10) as u8;
-        left /= 10;
-        if left == 0 || at == 0 {
-            return out.extend_from_slice(&digits[at..]);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -119,6 +112,13 @@ mod tests {
         let start = "HTTP/1.1 404 Not Found\r\ncontent-length: 18446744073709551615\r\n\
             connection: close\r\ndate: ";
         assert!(written.starts_with(start), "{written}");
+        let mut counted = HeaderMap::new();
+        counted.insert(CONTENT_LENGTH, HeaderValue::from_static("10"));
+        let written = text(200, &counted, 10, false).unwrap();
+        assert!(
+            written.starts_with("HTTP/1.1 200 OK\r\ncontent-length: 10\r\ndate: "),
+            "{written}"
+        );
         assert!(text(599, &HeaderMap::new(), 10, true).unwrap().starts_with("HTTP/1.1 599 <none>"));
     }
 
@@ -129,7 +129,7 @@ mod tests {
         }
         for name in ["connection", "content-length", "date", "trailer", "transfer-encoding"] {
             let mut headers = HeaderMap::new();
-            headers.insert(name, HeaderValue::from_static("1"));
+            headers.insert(name, HeaderValue::from_static("2"));
             assert_eq!(text(200, &headers, 1, false), None, "{name}");
         }
     }

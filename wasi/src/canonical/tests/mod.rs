@@ -330,6 +330,17 @@ fn a_handle_that_is_lent_stays() {
 }
 
 #[test]
+fn a_handle_is_lent_to_so_many_calls_at_most() {
+    let mut resources = Resources::default();
+    let handle = resources.insert(()).unwrap();
+    let many = vec![handle; u16::MAX.into()];
+    resources.lend(&many).unwrap();
+    assert_eq!(resources.lend(&[handle]), Err(Violation::TooManyWaiting));
+    resources.return_lent(&many);
+    assert_eq!(resources.take::<()>(handle), Ok(()));
+}
+
+#[test]
 fn places_are_used_again_the_latest_first() {
     let mut resources = Resources::default();
     let handles: Vec<u32> = (0..20).map(|number| resources.insert(number).unwrap()).collect();

@@ -5,7 +5,7 @@ use super::super::body::Writing;
 use super::super::error;
 use super::answer::{Trailers, Upload};
 use super::message::Contents;
-use super::request::ServiceRequest;
+use super::request::{RequestParts, ServiceRequest};
 use super::response::ServiceResponse;
 use crate::exchange::Body;
 use http::uri::{Parts, Scheme};
@@ -22,7 +22,7 @@ pub(in crate::protocols::component_http) const CLIENT: Interface =
 /// Sends a request, and waits for its answer. A call that is cancelled meanwhile drops the request.
 fn send(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
     let [given] = args(values)?;
-    let request = host.resources().take::<ServiceRequest>(given.handle()?)?;
+    let request = host.resources().take::<ServiceRequest>(given.handle()?)?.into_parts();
     let options = request.options.unwrap_or_default();
     let Some(request) = built(host, request)? else {
         return Ok(Value::err(Value::case(error::URI_INVALID)));
@@ -38,10 +38,9 @@ fn send(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
 }
 
 /// The request as the server's client sends it; `None` if it has no URL.
-fn built(host: &mut Host<'_, '_>, given: ServiceRequest) -> Result<Option<Request<Body>>, Stop> {
-    let ServiceRequest {
-        method, scheme, authority, path, headers, contents, trailers, sent, ..
-    } = given;
+fn built(host: &mut Host<'_, '_>, given: RequestParts) -> Result<Option<Request<Body>>, Stop> {
+    let RequestParts { method, scheme, authority, path, headers, contents, trailers, sent, .. } =
+        given;
     let mut url = Parts::default();
     url.scheme = Some(scheme.unwrap_or(Scheme::HTTPS));
     url.authority = authority.and_then(|authority| authority.parse().ok());

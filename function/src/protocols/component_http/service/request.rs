@@ -7,6 +7,7 @@ use super::super::outgoing::{self, REQUEST_BYTES, optional_part, text};
 use super::answer::Trailers;
 use super::message::{self, Contents};
 use crate::exchange::Exchange;
+use crate::request::Request;
 use http::Method;
 use http::header::{self, HeaderMap};
 use http::request::Parts;
@@ -15,7 +16,14 @@ use wfaas_wasi::preview2::{Host, Resources, Stop, Value, Violation, args};
 use wfaas_wasi::preview3::Promise;
 
 /// The thing behind a `request`.
-pub(super) struct ServiceRequest {
+pub(super) enum ServiceRequest {
+    /// The request of the exchange, as it came: most guests ask for none of its parts, and many wait.
+    Incoming(Request),
+    Apart(Box<RequestParts>),
+}
+
+/// The parts of a request.
+pub(super) struct RequestParts {
     pub(super) method: Method,
     pub(super) scheme: Option<Scheme>,
     pub(super) authority: Option<String>,
@@ -31,30 +39,68 @@ pub(super) struct ServiceRequest {
 impl ServiceRequest {
     /// The request of an exchange, which is taken from there.
     pub(super) fn incoming(exchange: &mut Exchange) -> ServiceRequest {
-        let request = &mut exchange.request;
+        ServiceRequest::Incoming(std::mem::take(&mut exchange.request))
+    }
+
+    /// Adds it to the guest's handles.
+    pub(super) fn insert(self, resources: &mut Resources) -> Result<u32, Violation> {
+        let headers = match &self {
+            ServiceRequest::Incoming(request) => request.header_bytes(fields::FIELD_BYTES),
+            ServiceRequest::Apart(parts) => fields::bytes(&parts.headers),
+        };
+        resources.insert_kept(self, headers + REQUEST_BYTES)
+    }
+
+    fn parts(&mut self) -> &mut RequestParts {
+        if let ServiceRequest::Incoming(request) = self {
+            *self = ServiceRequest::Apart(Box::new(RequestParts::of(request)));
+        }
+        match self {
+            ServiceRequest::Apart(parts) => parts,
+            ServiceRequest::Incoming(_) => unreachable!("it was just taken apart"),
+        }
+    }
+
+    pub(super) fn into_parts(self) -> RequestParts {
+        match self {
+            ServiceRequest::Incoming(mut request) => RequestParts::of(&mut request),
+            ServiceRequest::Apart(parts) => *parts,
+        }
+    }
+
+    fn into_contents(self) -> Contents {
+        match self {
+            ServiceRequest::Incoming(mut request) => of_client(&mut request),
+            ServiceRequest::Apart(parts) => parts.contents,
+        }
+    }
+}
+
+/// The body of the exchange's request.
+fn of_client(request: &mut Request) -> Contents {
+    Contents::Host { body: std::mem::take(request.body_mut()), of_client: true }
+}
+
+impl RequestParts {
+    /// Those of the exchange's request, which are taken from it.
+    fn of(request: &mut Request) -> RequestParts {
         let Parts { method, uri, mut headers, .. } = request.take_parts();
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
         let authority = uri.authority().map(Authority::as_str).or(host).map(str::to_owned);
         fields::tidy(&mut headers);
         // The server ends TLS, if there is any: what it knows is in the URI.
         let is_https = uri.scheme() == Some(&Scheme::HTTPS);
-        ServiceRequest {
+        RequestParts {
             method,
             scheme: Some(if is_https { Scheme::HTTPS } else { Scheme::HTTP }),
             authority,
             path: uri.path_and_query().map(|path| path.as_str().to_owned()),
             headers,
-            contents: Contents::Host { body: std::mem::take(request.body_mut()), of_client: true },
+            contents: of_client(request),
             options: None,
             trailers: None,
             sent: None,
         }
-    }
-
-    /// Adds it to the guest's handles.
-    pub(super) fn insert(self, resources: &mut Resources) -> Result<u32, Violation> {
-        let kept = fields::bytes(&self.headers) + REQUEST_BYTES;
-        resources.insert_kept(self, kept)
     }
 }
 
@@ -68,7 +114,7 @@ pub(super) fn new(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, St
         None => None,
     };
     let (future, sent) = message::sent(host)?;
-    let request = ServiceRequest {
+    let parts = RequestParts {
         method: Method::GET,
         scheme: None,
         authority: None,
@@ -79,12 +125,12 @@ pub(super) fn new(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, St
         trailers: Some(trailers),
         sent: Some(sent),
     };
-    let handle = request.insert(host.resources())?;
+    let handle = ServiceRequest::Apart(Box::new(parts)).insert(host.resources())?;
     Ok(Value::Record(vec![Value::Handle(handle), future]))
 }
 
-fn request<'a>(host: &'a mut Host<'_, '_>, of: &Value) -> Result<&'a mut ServiceRequest, Stop> {
-    Ok(host.resources().get::<ServiceRequest>(of.handle()?)?)
+fn request<'a>(host: &'a mut Host<'_, '_>, of: &Value) -> Result<&'a mut RequestParts, Stop> {
+    Ok(host.resources().get::<ServiceRequest>(of.handle()?)?.parts())
 }
 
 pub(super) fn method(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
@@ -155,6 +201,6 @@ pub(super) fn headers(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value
 
 pub(super) fn consume_body(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
     let [of, result] = args(values)?;
-    let ServiceRequest { contents, .. } = host.resources().take(of.handle()?)?;
-    contents.consume(host, result)
+    let request: ServiceRequest = host.resources().take(of.handle()?)?;
+    request.into_contents().consume(host, result)
 }
