@@ -25,7 +25,7 @@ pub fn clif(
     })
 }
 
-/// The same behind all passes: what machine code is generated from.
+/// The intermediate code behind all passes, from which machine code is generated.
 ///
 /// # Errors
 /// As [`clif`].

@@ -85,15 +85,17 @@ fn records_say_what_the_module_says() {
 
 #[test]
 fn types_that_the_host_cannot_call_have_no_trampoline() {
-    let trampolines = |table: &str| {
+    // The type of `$inner` is that of no export; `run` has the other one.
+    let trampolines = |more: &str| {
         let module = format!(
             "(module
                (type $inner (func (param i64)))
-               (table {table} 1 funcref)
-               (elem (i32.const 0) $inner)
+               {more}
+               (table $own 1 funcref)
+               (elem (table $own) (i32.const 0) func $inner)
                (func $inner (type $inner))
                (func (export \"run\")
-                 (call_indirect (type $inner) (i64.const 1) (i32.const 0))))"
+                 (call_indirect $own (type $inner) (i64.const 1) (i32.const 0))))"
         );
         let file = build(module.as_bytes());
         let artifact = Artifact::parse(&file).unwrap();
@@ -101,7 +103,25 @@ fn types_that_the_host_cannot_call_have_no_trampoline() {
         artifact.types().iter().filter(|ty| (ty.trampoline.get() as usize) < text).count()
     };
     assert_eq!(trampolines(""), 1);
-    assert_eq!(trampolines("(export \"table\")"), 2);
+    for crossing in [
+        "(table (export \"t\") 1 funcref)",
+        "(import \"m\" \"t\" (table 1 funcref))",
+        "(global (export \"g\") (mut funcref) (ref.null func))",
+        "(import \"m\" \"g\" (global (mut funcref)))",
+        "(export \"i\" (func $inner))",
+        "(import \"m\" \"f\" (func $f (type $inner))) (export \"f\" (func $f))",
+    ] {
+        assert_eq!(trampolines(crossing), 2, "{crossing}");
+    }
+    // A type with a reference is one more, and has one itself if a function is of it.
+    for crossing in [
+        "(import \"m\" \"f\" (func (param funcref)))",
+        "(import \"m\" \"f\" (func (result funcref)))",
+        "(func (param (ref null $inner)))",
+    ] {
+        assert_eq!(trampolines(crossing), 3, "{crossing}");
+    }
+    assert_eq!(trampolines("(tag (param funcref))"), 2);
 }
 
 #[test]

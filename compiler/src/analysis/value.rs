@@ -31,7 +31,9 @@ pub(crate) fn each_operand(func: &Function, inst: Inst, mut each: impl FnMut(Val
     }
 }
 
-/// All instructions that were ever made, removed ones among them: a fraction of the time that the layout takes.
+/// All instructions that were ever made, removed ones among them: a fraction of the time that the layout takes. A
+/// removed branch may share its lists of arguments with another one, so no pass may make one of these longer or
+/// shorter in place before the last that looks at instructions so.
 pub(crate) fn instructions(func: &Function) -> impl Iterator<Item = Inst> + use<> {
     (0..func.dfg.num_insts() as u32).map(Inst::from_u32)
 }

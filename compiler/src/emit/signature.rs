@@ -87,8 +87,8 @@ pub(crate) fn trap_signature() -> Signature {
     Signature::new(GUEST)
 }
 
-/// The same for its callers. It does not return, so nothing is said about registers afterwards: the register
-/// allocator reserves each that a call may change.
+/// The same for its callers. Registers are all kept, since the stub does not return: the register allocator would
+/// reserve each that a call may change.
 pub(crate) fn trap_call_signature() -> Signature {
     Signature::new(CallConv::PreserveAll)
 }

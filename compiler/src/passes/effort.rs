@@ -117,7 +117,7 @@ fn is_deep(context: &Context) -> bool {
 /// one with many predecessors has a block of its own.
 fn is_hollow(context: &Context) -> bool {
     let function = &context.func;
-    // What is walked is at most one and a half times the square of this.
+    // The walk takes one and a half times the square of this at most.
     let switches = function.dfg.jump_tables.values().map(|table| table.all_branches().len());
     let landings = function.dfg.exception_tables.values().map(|table| table.all_branches().len());
     if function.dfg.num_blocks() + switches.chain(landings).sum::<usize>() <= SMALL {

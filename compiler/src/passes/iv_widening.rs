@@ -9,7 +9,7 @@
 //! proved that it does not, [`reassociate`](super::reassociate) has widened it already.
 
 use super::reassociate;
-use crate::analysis::value::{each_operand, instructions};
+use crate::analysis::value::{each_operand, instructions, is_removed};
 use cranelift_codegen::Context;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::entity::EntitySet;
@@ -52,7 +52,7 @@ fn resolve(func: &mut Function, aliases: &EntitySet<Value>) {
     for inst in instructions(func) {
         let mut is_user = false;
         each_operand(func, inst, |value| is_user |= aliases.contains(value));
-        if is_user {
+        if is_user && !is_removed(func, inst) {
             let values = func.dfg.inst_values(inst).map(|value| func.dfg.resolve_aliases(value));
             let values: Vec<Value> = values.collect();
             func.dfg.overwrite_inst_values(inst, values.into_iter());

@@ -111,7 +111,7 @@ fn access(scev: &mut ScalarEvolution<'_>, inst: Inst) -> Option<Access> {
         (Some(index), None) => (right, index),
         _ => return None,
     };
-    if is_anything(scev, index) {
+    if is_unbounded(scev, index) {
         return None;
     }
     let index = scev.affine(index);
@@ -129,9 +129,9 @@ fn access(scev: &mut ScalarEvolution<'_>, inst: Inst) -> Option<Access> {
     Some(Access { inst, base, index, offset: i32::try_from(offset).ok()? })
 }
 
-/// Whether an index is a sum or a product with a number of which nothing can be known, or is one: such a form has no
+/// Whether an index is a number of which nothing can be known, or a sum or product with one: such a form has no
 /// interval of use. Most have not, and this takes a fraction of the time to find that out.
-fn is_anything(scev: &ScalarEvolution<'_>, index: Value) -> bool {
+fn is_unbounded(scev: &ScalarEvolution<'_>, index: Value) -> bool {
     let func = scev.flow.func;
     let is_unknown = |value: Value| match func.dfg.value_def(value) {
         ValueDef::Result(inst, _) => {

@@ -87,8 +87,11 @@ fn used_otherwise(func: &Function, loaded: &EntitySet<Value>) -> EntitySet<Value
             continue;
         }
         each_operand(func, inst, |value| {
+            if is_removed(func, inst) {
+                return;
+            }
             let value = func.dfg.resolve_aliases(value);
-            if loaded.contains(value) && !is_removed(func, inst) {
+            if loaded.contains(value) {
                 used.insert(value);
             }
         });

@@ -28,7 +28,7 @@ pub(super) fn place(unit: &mut Unit) {
     // The jumps that are short so far.
     let is_jump = |index: &usize| matches!(items[*index].form, Form::Jump { .. });
     let mut jumps: Vec<usize> = (0..items.len()).filter(is_jump).collect();
-    // Some are too far away even if nothing is filled.
+    // Jumps that are too far away even if nothing is filled are long from the start.
     let mut end = 0;
     for item in items.iter_mut() {
         (item.offset, item.size) = (end, size(item));
