@@ -278,7 +278,7 @@ fn a_parked_guest_ends_by_its_deadline_and_by_its_trap() {
         (call $join (i32.shr_u (call $sleep (i64.const -1)) (i32.const 4)) (local.get $set))
         (i32.or (i32.const 2) (i32.shl (local.get $set) (i32.const 4)))";
     let function = parking(&account, 1, sleeps, "(loop (br 0)) unreachable");
-    let deadline = Some(Instant::now() + Duration::from_millis(50));
+    let deadline = Some(Instant::now() + Duration::from_millis(500));
     let exchange = Exchange { deadline, ..Exchange::default() };
     let mut answering: Answering = Box::pin(function.handle_async(exchange));
     assert!(poll(&mut answering).is_pending());
