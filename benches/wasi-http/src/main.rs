@@ -27,11 +27,11 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 fn main() -> anyhow::Result<()> {
     let file = std::env::args().nth(1).context("usage: wasi-http-server FILE.wasm")?;
     let wasm = std::fs::read(&file).with_context(|| format!("reading {file}"))?;
-    // On all processors, and before anybody asks: an interpreter takes a minute.
+    // Compiling takes all processors, and is done before anybody asks: an interpreter takes a minute.
     let component = WasiHttp::new(&wasm)?;
     let mut first = CpuSet::new();
     first.set(0);
-    // Before there are any threads that serve, which do the same.
+    // The one processor is chosen before there are any threads that serve, which have it too.
     sched_setaffinity(None, &first).context("running on the first processor")?;
     let listener = TcpListener::bind("127.0.0.1:0")?;
     listener.set_nonblocking(true)?;

@@ -72,9 +72,9 @@ type Translated = (Function, BoundsStats);
 /// The functions of a module that were translated first, by index.
 #[derive(Default)]
 pub(crate) struct Callees {
-    /// Those that may be inlined.
+    /// Functions that may be inlined.
     small: FxHashMap<FuncIndex, Callee>,
-    /// The others, until code is generated for them.
+    /// Functions that may not, until code is generated for them.
     others: FxHashMap<FuncIndex, Mutex<Option<Box<Translated>>>>,
 }
 

@@ -85,7 +85,7 @@ struct Ranked {
 #[derive(Default)]
 struct Order {
     insts: Vec<Ranked>,
-    /// For each value, the block whose instruction defines it, by a number, and that one's place.
+    /// For each value, the block whose instruction defines it, by a number, and the place of that instruction.
     places: SecondaryMap<Value, (u32, u32)>,
     /// The number of this block: more than all before.
     block: u32,

@@ -70,7 +70,8 @@ impl<T: 'static> Store<T> {
     /// Suspends calls made by `call_async` each time they have used `slice` of processor time, so that their
     /// thread can do something else; their futures are woken at once. 1 ms is the least that is kept: threads
     /// are looked at once a millisecond, and a slice ends at the look that is nearest, half a millisecond early or
-    /// late; earlier if the kernel took the processor from the thread, which may have worked for others just before. The first slice after a quarter of a second in which all calls were short may be 6 ms longer. Compiled
+    /// late; earlier if the kernel took the processor from the thread, which may have worked for others just before.
+    /// The first slice after a quarter of a second in which all calls were short may be 6 ms longer. Compiled
     /// code pays nothing for it. `None` lets them run until they wait. Applies to the calls started or resumed from
     /// now on, until it is set again; a faaslet starts without one.
     pub fn set_time_slice(&mut self, slice: Option<Duration>) {

@@ -30,8 +30,8 @@ thread_local! {
     static HERE: Record = const { Record::new() };
 }
 
-/// How much of a slice may be left when it is over: half of the time between two looks, so that it ends at the nearest one.
-/// Most begin soon after a look, and would last for two otherwise.
+/// The part of a slice that may be left when it is over: half of the time between two looks, so that it ends at the nearest
+/// one. Most begin soon after a look, and would last for two otherwise.
 const EARLY: u64 = 500_000;
 
 /// The part of a thread's calls that the watchdog may know.

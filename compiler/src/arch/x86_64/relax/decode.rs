@@ -234,7 +234,7 @@ fn fuses(mnemonic: Mnemonic) -> bool {
 /// The shorter form of an instruction with a number of four bytes at its end.
 fn narrow(instruction: &Instruction, bytes: &[u8]) -> Option<Narrow> {
     let mut at = 0;
-    // A lock, then what widens registers.
+    // Prefixes: a lock, then what widens registers.
     for prefixes in [0xf0..=0xf0, 0x40..=0x4f] {
         at += usize::from(prefixes.contains(bytes.get(at)?));
     }

@@ -82,7 +82,7 @@ fn of_client(request: &mut Request) -> Contents {
 }
 
 impl RequestParts {
-    /// Those of the exchange's request, which are taken from it.
+    /// The parts of the exchange's request, which are taken from it.
     fn of(request: &mut Request) -> RequestParts {
         let Parts { method, uri, mut headers, .. } = request.take_parts();
         let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
