@@ -77,19 +77,16 @@ fn candidates(func: &Function) -> Candidates {
     candidates
 }
 
-/// Those of the loaded numbers that something else uses too.
+/// The loaded numbers that other instructions than extensions use too.
 fn used_otherwise(func: &Function, loaded: &EntitySet<Value>) -> EntitySet<Value> {
     let mut used = EntitySet::new();
     for inst in instructions(func) {
-        if func.dfg.insts[inst].opcode() == Opcode::Uextend
-            && operand_of_extension(func, inst).is_some()
-        {
+        let is_extension = func.dfg.insts[inst].opcode() == Opcode::Uextend
+            && operand_of_extension(func, inst).is_some();
+        if is_extension || is_removed(func, inst) {
             continue;
         }
         each_operand(func, inst, |value| {
-            if is_removed(func, inst) {
-                return;
-            }
             let value = func.dfg.resolve_aliases(value);
             if loaded.contains(value) {
                 used.insert(value);

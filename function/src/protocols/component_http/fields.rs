@@ -1,5 +1,6 @@
 //! `fields`: headers and trailers.
 
+use crate::head::is_hop_by_hop;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use wfaas_vm::BoxError;
 use wfaas_wasi::preview2::{DirectCall, Host, Resources, Stop, Value, Violation, args};
@@ -114,9 +115,9 @@ fn name(text: &[u8]) -> Result<HeaderName, HeaderError> {
     if is_forbidden(&name) { Err(HeaderError::Forbidden) } else { Ok(name) }
 }
 
-/// Whether a name is one of [`FORBIDDEN`]. Few names are as long as one of these.
+/// Whether a name is one of [`FORBIDDEN`]: nearly no name is about the connection, which is known sooner.
 fn is_forbidden(name: &HeaderName) -> bool {
-    matches!(name.as_str().len(), 4 | 7 | 10 | 16..=19) && FORBIDDEN.contains(name)
+    matches!(*name, header::HOST) || (is_hop_by_hop(name) && FORBIDDEN.contains(name))
 }
 
 /// The value of a field that the guest gave.
