@@ -6,7 +6,7 @@ use crate::report::Row;
 use std::time::{Duration, Instant};
 use wfaas_vm::{Config, Engine, Faaslet, Linker, Module, Pool, Snapshot};
 
-/// A guest that writes the first `$bytes` bytes of each of `$pages` pages, which are 16 pages from each other.
+/// A guest that writes the first `$bytes` bytes of each of `$pages` pages, 16 pages apart.
 const GUEST: &str = r#"(module (memory 1024)
     (func (export "run") (param $pages i32) (param $bytes i32) (local $page i32)
         (block $done (loop $next

@@ -85,7 +85,7 @@ fn records_say_what_the_module_says() {
 
 #[test]
 fn types_that_the_host_cannot_call_have_no_trampoline() {
-    // The type of `$inner` is that of no export; `run` has the other one.
+    // Two types: that of `$inner`, which is no export, and that of the export `run`.
     let trampolines = |more: &str| {
         let module = format!(
             "(module

@@ -40,8 +40,8 @@ impl FuncEmitter<'_> {
         self.push_flag(zero)
     }
 
-    /// The complement of a comparison whose outcome is this number. There are no operators for those of `f64.lt` and the
-    /// like, which is why compilers put `i32.eqz` behind; and the code generator's rules know no complements of them.
+    /// The complement of the comparison whose outcome `value` is. WebAssembly has no operator "not less than" for floats,
+    /// so compilers write `i32.eqz` behind `f64.lt`; and the code generator has no rule that makes one comparison of it.
     fn complement(&mut self, value: Value) -> Option<Value> {
         let dfg = &self.code.function_so_far().dfg;
         let made_by = |value: Value| dfg.value_def(value).inst().map(|inst| dfg.insts[inst]);

@@ -66,7 +66,7 @@ pub(crate) struct Callee {
     calls: bool,
 }
 
-/// A function just translated, and what is known of its bounds checks.
+/// A function just translated, and the counts of its bounds checks.
 type Translated = (Function, BoundsStats);
 
 /// The functions of a module that were translated first, by index.

@@ -34,7 +34,7 @@ pub(super) fn note(func: &Function) -> Source {
     source
 }
 
-/// Brings the instructions of each block into that order. There must be no aliases, as behind the code
+/// Brings the instructions of each block into the order of the source. There must be no aliases, as behind the code
 /// generator's passes.
 pub(super) fn restore(func: &mut Function, source: &Source) {
     let mut order = Order::default();
@@ -85,7 +85,7 @@ struct Ranked {
 #[derive(Default)]
 struct Order {
     insts: Vec<Ranked>,
-    /// For each value, the block whose instruction defines it, by a number, and the place of that instruction.
+    /// For each value, the number of the block that defines it, and the place of the defining instruction there.
     places: SecondaryMap<Value, (u32, u32)>,
     /// The number of this block: more than all before.
     block: u32,
@@ -134,8 +134,8 @@ impl Order {
         }
     }
 
-    /// Raises ranks from the start of the block on, so that none is below those of its operands, nor one
-    /// with an effect below those of others before it.
+    /// Raises ranks from the start of the block on: an instruction's rank is not below its operands', and that of one
+    /// with an effect not below any earlier effect's.
     fn rank_down(&mut self, func: &Function) {
         let mut effects = 0;
         for place in 0..self.insts.len() {

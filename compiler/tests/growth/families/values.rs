@@ -35,7 +35,7 @@ pub(super) const FAMILIES: &[Family] = &[
         let step = "(local.set 1 (i32.add (local.get 1) (i32.load (local.get 1))))";
         func(1, &step.repeat(n))
     }),
-    // Half as many are a function whose registers are allocated well, which takes up to a constant.
+    // Functions with half as many values have their registers allocated well, in the time that this may take at most.
     family("values-alive", 2_500, |n| {
         let drops = "drop (call $h) ".repeat(n / 2 - 1) + "drop drop";
         func(0, &format!("{} {drops}", "(call $g) ".repeat(n)))

@@ -21,8 +21,8 @@ mod write;
 
 use crate::code::Code;
 
-/// Lays out `code` anew, whose basic blocks start at `blocks`, ascending, perhaps with shorter epilogues. Code that
-/// cannot be taken apart is left as it is, which no code is that the code generator is known to make.
+/// Lays out `code` anew. Its basic blocks start at `blocks`, ascending; `epilogues` says whether epilogues are
+/// shortened. Code that cannot be taken apart stays as it is; the code generator is not known to make any.
 pub(crate) fn run(code: &mut Code, blocks: &[u32], epilogues: bool) {
     match decode::decode(code, blocks) {
         Some(mut unit) => {
