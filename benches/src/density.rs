@@ -54,6 +54,8 @@ pub(crate) enum Waiting {
     Asleep,
     /// To a service, each by its callback, for a clock.
     Callback,
+    /// The same, parked as a server does that has few slots left.
+    BySlots,
     /// To a service, for their bodies.
     Body,
     /// The same, parked.
@@ -74,6 +76,7 @@ pub(crate) fn run(count: u64) -> anyhow::Result<Vec<Density>> {
         measure(Who::Peer, count, &[])?,
         waiting(count.min(MAX_SLEEPERS), "asleep")?,
         waiting(count, "callback")?,
+        waiting(count, "by-slots")?,
         waiting(count, "body")?,
         waiting(2 * count, "parked")?,
     ])
@@ -87,6 +90,7 @@ pub(crate) fn child(who: Who, count: u64, waiting: Option<Waiting>) -> anyhow::R
     let density = match waiting {
         Some(Waiting::Asleep) => waiting::asleep(count)?,
         Some(Waiting::Callback) => waiting::by_callback(count)?,
+        Some(Waiting::BySlots) => waiting::by_slots(count)?,
         Some(Waiting::Body) => waiting::for_bodies(count)?,
         Some(Waiting::Parked) => waiting::parked(count)?,
         None => faaslets(who, count)?,

@@ -73,7 +73,7 @@ pub use id::ExchangeId;
 pub use invoke::{GuestFault, InvokeError};
 pub use numbers::{ArgumentError, ShowValue};
 pub use outgoing::{HttpClient, MAX_REQUESTS, Outgoing, OutgoingError, Sending, Timeouts};
-pub use parking::Parking;
+pub use parking::{BySlots, Parking};
 pub use program::{Ran, Stdio, Usage};
 pub use protocol::{
     AbiError, About, Conversation, Finish, Next, Opening, Outcome, Protocol, Protocols, Ready,

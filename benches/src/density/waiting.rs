@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use wfaas_function::{
-    Body, ByteStream, Exchange, Function, InvokeError, Limits, Parking, Span, Spec,
+    Body, BySlots, ByteStream, Exchange, Function, InvokeError, Limits, Span, Spec,
 };
 use wfaas_vm::{BoxError, Config, Engine, Linker, Module, Pool};
 use wfaas_wasi::Wasi;
@@ -51,13 +51,17 @@ pub(super) fn asleep(count: u64) -> anyhow::Result<Density> {
     .map(|(density, _)| density)
 }
 
-/// A service of WASI 0.3, as the gateway has it.
-fn service(text: &str) -> anyhow::Result<Function> {
+/// A service of WASI 0.3, as the gateway has it; its guests keep their slots, or are parked after so long.
+fn service(text: &str, park_after: Option<Duration>) -> anyhow::Result<Function> {
     let engine = Engine::new(Config::default())?;
     let module = module(&engine, text)?;
     let time = Some(Span(Duration::from_secs(7200)));
     let spec = Spec { limits: Limits { time, ..Limits::default() }, ..Spec::default() };
-    Ok(Function::new(&engine, &module, spec)?)
+    let mut function = Function::new(&engine, &module, spec)?;
+    if let Some(after) = park_after {
+        function.set_parking(Box::new(BySlots::new(&engine, after)));
+    }
+    Ok(function)
 }
 
 type Answer = Result<hyper::Response<Body>, InvokeError>;
@@ -76,20 +80,29 @@ fn poll(answering: &mut Answering<'_>) -> Poll<Answer> {
 
 /// Requests to a service that wait for its clock.
 pub(super) fn by_callback(count: u64) -> anyhow::Result<Density> {
-    let function = service(SERVICE)?;
-    Ok(fill("callback", count, |_| begin(&function, Exchange::default()))?.0)
+    clocks("callback", &service(SERVICE, None)?, count)
+}
+
+/// The same, of which some are parked at once: those for which a server of that many slots has few left.
+pub(super) fn by_slots(count: u64) -> anyhow::Result<Density> {
+    clocks("by slots", &service(SERVICE, Some(PARK_AFTER))?, count)
+}
+
+/// As a server has it that is not configured.
+const PARK_AFTER: Duration = Duration::from_secs(10);
+
+fn clocks(name: &str, function: &Function, count: u64) -> anyhow::Result<Density> {
+    Ok(fill(name, count, |_| begin(function, Exchange::default()))?.0)
 }
 
 /// Requests to a service that wait for their bodies, and then are woken.
 pub(super) fn for_bodies(count: u64) -> anyhow::Result<Density> {
-    woken("body", &service(READER)?, count)
+    woken("body", &service(READER, None)?, count)
 }
 
 /// The same, parked.
 pub(super) fn parked(count: u64) -> anyhow::Result<Density> {
-    let mut function = service(READER)?;
-    function.set_parking(Box::new(AtOnce));
-    woken("parked", &function, count)
+    woken("parked", &service(READER, Some(Duration::ZERO))?, count)
 }
 
 fn woken(name: &str, function: &Function, count: u64) -> anyhow::Result<Density> {
@@ -142,24 +155,4 @@ impl ByteStream for Arriving {
         arriving.1 = Some(context.waker().clone());
         Poll::Pending
     }
-}
-
-/// Parks guests as soon as they wait.
-#[derive(Debug)]
-struct AtOnce;
-
-impl Parking for AtOnce {
-    fn patience(&self) -> Duration {
-        Duration::ZERO
-    }
-
-    fn most_bytes(&self) -> u64 {
-        1 << 20
-    }
-
-    fn take(&self, _bytes: u64) -> bool {
-        true
-    }
-
-    fn give_back(&self, _bytes: u64) {}
 }

@@ -13,6 +13,10 @@
 //! The embedder decides, by a [`Parking`]. Only what the guest's own streams, subtasks and clocks wait for wakes a parked
 //! one: its task is polled for other reasons too, as the arrival of a body that the guest does not read.
 
+mod slots;
+
+pub use slots::BySlots;
+
 use crate::invoke::InvokeError;
 use crate::state::State;
 use crate::target::FaasletTarget;
@@ -247,31 +251,14 @@ impl Wake for Bell {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    /// Parks whoever waits.
-    #[derive(Debug)]
-    struct AtOnce;
-
-    impl Parking for AtOnce {
-        fn patience(&self) -> Duration {
-            Duration::ZERO
-        }
-
-        fn most_bytes(&self) -> u64 {
-            u64::MAX
-        }
-
-        fn take(&self, _bytes: u64) -> bool {
-            true
-        }
-
-        fn give_back(&self, _bytes: u64) {}
-    }
+    use wfaas_vm::{Config, Engine};
 
     #[test]
     fn whoever_is_woken_or_refused_keeps_its_slot_longer_each_time() {
+        let engine = Engine::new(Config::default()).unwrap();
+        let at_once = BySlots::new(&engine, Duration::ZERO);
         let mut waits = Waits::default();
-        assert_eq!(waits.patience(&AtOnce), Duration::ZERO);
+        assert_eq!(waits.patience(&at_once), Duration::ZERO);
         // A busy machine may take from the beginning of the time, so the ends are looked at.
         let mut last = Duration::ZERO;
         for millis in [10, 20, 40, 80, 160, 320, 640, 1000, 1000] {
@@ -280,14 +267,14 @@ mod tests {
             let until = waits.until.unwrap();
             assert!(until >= before + Duration::from_millis(millis), "{millis}");
             assert!(until <= Instant::now() + Duration::from_millis(millis), "{millis}");
-            last = waits.patience(&AtOnce);
+            last = waits.patience(&at_once);
         }
         assert!(!last.is_zero());
         for seconds in [10, 20, 40] {
             let before = Instant::now();
             waits.refused();
             assert!(waits.until.unwrap() >= before + Duration::from_secs(seconds));
-            assert!(waits.patience(&AtOnce) > Duration::from_secs(seconds / 2));
+            assert!(waits.patience(&at_once) > Duration::from_secs(seconds / 2));
         }
     }
 }
