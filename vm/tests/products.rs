@@ -17,6 +17,10 @@ enum Step {
     Multiply(usize, usize),
     Add(usize, usize),
     Or(usize, usize),
+    /// Whether the first is less than the second.
+    Less(usize, usize),
+    /// The same, written the other way round.
+    Greater(usize, usize),
 }
 
 /// A function of two numbers that returns the values at two places.
@@ -42,6 +46,12 @@ impl Program {
         terms[0]
     }
 
+    /// Whether one is less than the other.
+    fn less(&mut self, order: &mut Order, one: usize, other: usize) -> usize {
+        let less = [Step::Less, Step::Greater][order.below(2)];
+        self.step(less(one, other))
+    }
+
     fn wat(&self) -> String {
         let mut wat = "(module (func (export \"f\") (param i64 i64) (result i64 i64)".to_owned();
         let _ = write!(wat, " (local {})", "i64 ".repeat(self.steps.len()));
@@ -55,6 +65,12 @@ impl Program {
                 Step::Multiply(a, b) => format!("(i64.mul {} {})", get(a), get(b)),
                 Step::Add(a, b) => format!("(i64.add {} {})", get(a), get(b)),
                 Step::Or(a, b) => format!("(i64.or {} {})", get(a), get(b)),
+                Step::Less(a, b) => {
+                    format!("(i64.extend_i32_u (i64.lt_u {} {}))", get(a), get(b))
+                }
+                Step::Greater(a, b) => {
+                    format!("(i64.extend_i32_u (i64.gt_u {} {}))", get(b), get(a))
+                }
             };
             let _ = write!(wat, "\n(local.set {} {value})", place + 2);
         }
@@ -76,6 +92,7 @@ impl Program {
                 Step::Multiply(a, b) => at(a).wrapping_mul(at(b)),
                 Step::Add(a, b) => at(a).wrapping_add(at(b)),
                 Step::Or(a, b) => at(a) | at(b),
+                Step::Less(a, b) | Step::Greater(a, b) => u64::from(at(a) < at(b)),
             });
         }
         (values[self.results[0]], values[self.results[1]])
@@ -100,15 +117,24 @@ impl Order {
 /// How a product is written.
 #[derive(Debug, Clone, Copy)]
 struct Form {
-    /// Whether the sums of the middle are two, as in compiler-rt, or one.
-    two_sums: bool,
-    /// Whether the low half is a sum of whole products.
+    middle: Middle,
+    /// Whether the low half is a sum of whole products; always if their carries are compared.
     whole: bool,
     /// What is multiplied by: the second argument, a constant, or the first argument itself.
     factor: Factor,
     /// How many other terms the high half is added to.
     others: usize,
     order: u64,
+}
+
+/// The sum of the products in the middle.
+#[derive(Debug, Clone, Copy)]
+enum Middle {
+    /// Two, as in older releases of compiler-rt.
+    TwoSums,
+    OneSum,
+    /// One that wraps around, as in later releases.
+    Compared,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -138,21 +164,38 @@ impl Form {
         let (x, y) = (order.take(&mut across), across[0]);
         let carry = p.step(Step::High(lower));
         let mut terms = vec![upper];
-        let middle = if self.two_sums {
-            let t = p.sum(&mut order, vec![x, carry]);
-            let low = p.step(Step::Low(t));
-            let u = p.sum(&mut order, vec![y, low]);
-            terms.extend([p.step(Step::High(t)), p.step(Step::High(u))]);
-            u
-        } else {
-            let (low, other) = (p.step(Step::Low(x)), p.step(Step::Low(y)));
-            let m = p.sum(&mut order, vec![carry, low, other]);
-            terms.extend([x, y, m].map(|of| p.step(Step::High(of))));
-            m
+        let mut low = None;
+        let middle = match self.middle {
+            Middle::TwoSums => {
+                let t = p.sum(&mut order, vec![x, carry]);
+                let low = p.step(Step::Low(t));
+                let u = p.sum(&mut order, vec![y, low]);
+                terms.extend([p.step(Step::High(t)), p.step(Step::High(u))]);
+                u
+            }
+            Middle::OneSum => {
+                let (low, other) = (p.step(Step::Low(x)), p.step(Step::Low(y)));
+                let m = p.sum(&mut order, vec![carry, low, other]);
+                terms.extend([x, y, m].map(|of| p.step(Step::High(of))));
+                m
+            }
+            Middle::Compared => {
+                let t = p.sum(&mut order, vec![x, y]);
+                let (up, upper) = (p.step(Step::Up(t)), p.step(Step::High(t)));
+                let sum = p.sum(&mut order, vec![up, lower]);
+                let c = p.less(&mut order, t, x);
+                let c = p.step(Step::Up(c));
+                terms.push(p.step(Step::Or(c, upper)));
+                terms.push(p.less(&mut order, sum, lower));
+                low = Some(sum);
+                t
+            }
         };
         terms.extend(std::iter::repeat_n(0, self.others));
         let high = p.sum(&mut order, terms);
-        let low = if self.whole {
+        let low = if let Some(low) = low {
+            low
+        } else if self.whole {
             let sum = p.sum(&mut order, vec![x, y]);
             let up = p.step(Step::Up(sum));
             p.sum(&mut order, vec![up, lower])
@@ -172,8 +215,9 @@ fn forms() -> impl Strategy<Value = Form> {
         constant.prop_map(Factor::Constant),
         Just(Factor::Square)
     ];
-    (any::<bool>(), any::<bool>(), factor, 0_usize..4, any::<u64>()).prop_map(
-        |(two_sums, whole, factor, others, order)| Form { two_sums, whole, factor, others, order },
+    let middle = prop::sample::select(vec![Middle::TwoSums, Middle::OneSum, Middle::Compared]);
+    (middle, any::<bool>(), factor, 0_usize..4, any::<u64>()).prop_map(
+        |(middle, whole, factor, others, order)| Form { middle, whole, factor, others, order },
     )
 }
 
@@ -240,7 +284,7 @@ proptest! {
         form in forms(),
         arguments in prop::collection::vec((numbers(), numbers()), 20),
         at in any::<prop::sample::Index>(),
-        kind in 0..7,
+        kind in 0..9,
         operands in any::<[prop::sample::Index; 2]>(),
     ) {
         let mut program = form.program();
@@ -253,7 +297,9 @@ proptest! {
             3 => Step::Up(one),
             4 => Step::Multiply(one, other),
             5 => Step::Add(one, other),
-            _ => Step::Or(one, other),
+            6 => Step::Or(one, other),
+            7 => Step::Less(one, other),
+            _ => Step::Greater(one, other),
         };
         check(&program, &arguments);
     }

@@ -11,16 +11,19 @@
 //! ```text
 //!  a1 b1 + t / + u /            t = x + (a0 b0) /           u = y + t %
 //!  a1 b1 + x / + y / + m /      m = (a0 b0) / + x % + y %
+//!  a1 b1 + (t / | c 2^32) + k   t = x + y               c = t < x           k = low < a0 b0
 //! ```
 //!
-//! `x` and `y` are `a1 b0` and `a0 b1`, in either order. Nothing in there can overflow, so the terms
-//! together are the high half of `a * b`, whatever `a` and `b` are. The low half is found too, as
-//! a value that is the same modulo 2^64.
+//! `x` and `y` are `a1 b0` and `a0 b1`, in either order. In the last line, which is how compiler-rt has
+//! it today, `t` wraps around, `c` says whether it does, and `k` whether `a0 b0 + 2^32 t` does, which is the
+//! `low` half. Nothing else in there can overflow, so the terms together are the high half of `a * b`,
+//! whatever `a` and `b` are. The low half is found too, as a value that is the same modulo 2^64.
 
 use crate::analysis::value::{
-    become_alias, defining, definition, instructions, operands, unsigned_constant,
+    become_alias, defining, definition, extended_from, instructions, operands, unsigned_constant,
 };
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
+use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I32, I64, I128};
 use cranelift_codegen::ir::{Function, Inst, InstBuilder, InstructionData, Opcode, Value};
 use std::collections::HashMap;
@@ -155,7 +158,14 @@ fn high(func: &Function, inst: Inst, attempts: &mut usize) -> Option<Found> {
     };
     let highs: Vec<(Value, Value)> =
         terms.iter().filter_map(|term| Some((*term, whole(term)?))).collect();
+    let sums: Vec<(Value, [Product; 2])> =
+        terms.iter().filter_map(|term| Some((*term, upper_with_carry(func, *term)?))).collect();
     for (top, upper) in tops {
+        *attempts = attempts.checked_sub(sums.len() * terms.len())?;
+        if let Some((factors, [sum, carry])) = compared(func, upper, &sums, &terms) {
+            let rest = without(&terms, &[Some(top), Some(sum), Some(carry)])?;
+            return Some(Found { factors, rest });
+        }
         for (first, t) in &highs {
             for (second, u) in highs.iter().filter(|(other, _)| other != first) {
                 // Each looks for the third among the others.
@@ -194,6 +204,61 @@ fn carried(
         let [x, lower] = [product(func, x)?, product(func, lower)?];
         Some((factors(upper, lower, x, y?)?, None))
     })
+}
+
+/// The factors if one of the `sums`, terms and what they are the [upper half](upper_with_carry) of, and another one of the
+/// terms are the last two in the last line of the module's documentation; with these two.
+fn compared(
+    func: &Function,
+    upper: Product,
+    sums: &[(Value, [Product; 2])],
+    terms: &[Value],
+) -> Option<([Factor; 2], [Value; 2])> {
+    sums.iter().find_map(|(sum, [x, y])| {
+        terms.iter().find_map(|carry| {
+            let [low, lower] = wraps_around(func, *carry)?;
+            let factors = factors(upper, product(func, lower)?, *x, *y)?;
+            is_product(func, low, factors).then_some((factors, [*sum, *carry]))
+        })
+    })
+}
+
+/// The two products of halves whose sum of 65 bits a value is the upper half of.
+fn upper_with_carry(func: &Function, value: Value) -> Option<[Product; 2]> {
+    let [left, right] = operands(func, value, Opcode::Bor)?;
+    [(left, right), (right, left)].into_iter().find_map(|(shifted, upper)| {
+        let carry = operands(func, shifted, Opcode::Ishl).filter(|_| by_32(func, shifted))?[0];
+        let Half::High(sum) = half(func, upper)? else { return None };
+        let terms = terms(func, sum)?;
+        let [of, term] = wraps_around(func, carry)?;
+        let [x, y] = terms[..] else { return None };
+        let fits = of == sum && terms.contains(&term);
+        fits.then_some([product(func, x)?, product(func, y)?])
+    })
+}
+
+/// A sum and one of its terms, if a value is whether the first is less than the second, zero-extended.
+fn wraps_around(func: &Function, value: Value) -> Option<[Value; 2]> {
+    let narrow = extended_from(func, extended_from(func, value));
+    let InstructionData::IntCompare { cond, args, .. } = *defining(func, narrow)? else {
+        return None;
+    };
+    let [left, right] = args.map(|arg| func.dfg.resolve_aliases(arg));
+    match cond {
+        IntCC::UnsignedLessThan => Some([left, right]),
+        IntCC::UnsignedGreaterThan => Some([right, left]),
+        _ => None,
+    }
+}
+
+/// Whether a value is the low half of the product of these, as it is once it was found.
+fn is_product(func: &Function, value: Value, factors: [Factor; 2]) -> bool {
+    let Some(args) = operands(func, value, Opcode::Imul) else { return false };
+    let [left, right] = args.map(|arg| match unsigned_constant(func, arg) {
+        Some(constant) => Factor::Constant(constant),
+        None => Factor::Number(func.dfg.resolve_aliases(arg)),
+    });
+    factors == [left, right] || factors == [right, left]
 }
 
 /// The product that `sum` is, besides these halves; or that the one other term is the upper half
