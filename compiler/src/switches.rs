@@ -68,12 +68,14 @@ switches! {
         SwitchLowering "switch-lowering" "comparisons in the place of branch tables with few ranges";
         RedundantPhis "redundant-phis" "removal of block parameters that always are the same value";
         WideMul "wide-mul" "one instruction for 128-bit products";
+        Bswap "bswap" "one instruction for reversing the bytes of a number";
         BaseRemat "base-remat" "reading BASE where it is needed";
         Reassociate "reassociate" "64-bit addresses, added up in the order in which they change";
         ZextLoad "zext-load" "32-bit numbers that are indices too, loaded with 64 bits";
         Unroll "unroll" "two rounds for loops of one block";
         Lftr "lftr" "comparing induction variables after the step";
         IvWidening "iv-widening" "64-bit induction variables where 32 are extended in each round";
+ ZextInReg "zext-in-reg" "moves in the place of masks of 8, 16 and 32 bits";
         TailDup "tail-dup" "returns in the place of jumps to one";
         SourceOrder "source-order" "instructions in the order in which the program has them";
         Relax "relax" "short jumps, kept off the ends of lines" base_of Epilogue;

@@ -5,6 +5,7 @@
 //! Each is a file, and a [switch](crate::switches::Pass). The order is that of [`optimise`].
 
 mod base_remat;
+mod bswap;
 mod effort;
 mod iv_widening;
 mod jump_threading;
@@ -16,6 +17,7 @@ mod switch_lowering;
 mod tail_dup;
 mod unroll;
 mod wide_mul;
+mod zext_in_reg;
 mod zext_load;
 
 use crate::Effort;
@@ -88,6 +90,9 @@ fn optimise(
     if passes.contains(Pass::WideMul) {
         wide_mul::run(&mut context.func);
     }
+    if passes.contains(Pass::Bswap) {
+        bswap::run(&mut context.func);
+    }
     let base =
         passes.contains(Pass::BaseRemat).then(|| base_remat::merge(&mut context.func)).flatten();
     let mut has_new_phis = false;
@@ -118,6 +123,9 @@ fn optimise(
     }
     if passes.contains(Pass::IvWidening) {
         iv_widening::run(context);
+    }
+    if passes.contains(Pass::ZextInReg) {
+        zext_in_reg::run(&mut context.func);
     }
     if let Some(source) = source {
         source_order::restore(&mut context.func, &source);

@@ -1,0 +1,131 @@
+//! Byte swapping: one instruction for what reverses the bytes of a number.
+//!
+//! WebAssembly has no instruction for it, so compilers write it with shifts, rotations and masks, in ways that change from
+//! release to release. The name is that of GCC's pass, which follows where each byte of a number comes from as well.
+//!
+//! Here a number stands for that: its byte `i` has a bit for each byte of the source that is added to it without carry
+//! (exclusive or). So the source itself is [`SOURCE`], what is done to a value by whole bytes is done to its number, and a value is the
+//! source reversed if its number is that of the source reversed, whichever way it took.
+
+use crate::analysis::FxHashMap;
+use crate::analysis::value::{become_alias, instructions, most, unsigned_constant};
+use cranelift_codegen::cursor::{Cursor, FuncCursor};
+use cranelift_codegen::ir::types::{I32, I64};
+use cranelift_codegen::ir::{Function, Inst, InstBuilder, InstructionData, Opcode, Type, Value};
+
+/// Byte `i` is that of the source.
+const SOURCE: u64 = 0x8040_2010_0804_0201;
+
+/// Values, each with the source that it is made of and its number.
+type Known = FxHashMap<Value, (Value, u64)>;
+
+/// Replaces what reverses the bytes of a number.
+pub(super) fn run(func: &mut Function) {
+    if !instructions(func).any(|inst| picks_bytes(func, inst)) {
+        return;
+    }
+    let mut known = Known::default();
+    let mut next = func.layout.entry_block();
+    while let Some(block) = next {
+        next = func.layout.next_block(block);
+        let mut next = func.layout.first_inst(block);
+        while let Some(inst) = next {
+            next = func.layout.next_inst(inst);
+            let Some((source, number)) = number(func, inst, &known) else { continue };
+            let result = func.dfg.first_result(inst);
+            if number == reversed(func.dfg.value_type(result)) {
+                replace(func, inst, source);
+            } else {
+                known.insert(result, (source, number));
+            }
+        }
+    }
+}
+
+/// Whether an instruction rotates by bytes, or masks some that are not the lowest ones: bytes in the middle come to their
+/// places by one or the other.
+fn picks_bytes(func: &Function, inst: Inst) -> bool {
+    let InstructionData::Binary { opcode, args: [left, right] } = func.dfg.insts[inst] else {
+        return false;
+    };
+    match opcode {
+        Opcode::Rotl | Opcode::Rotr => {
+            unsigned_constant(func, right).is_some_and(|count| count % 8 == 0)
+        }
+        Opcode::Band => [left, right].into_iter().any(|value| {
+            let mask = unsigned_constant(func, value);
+            mask.is_some_and(|mask| {
+                is_of_bytes(mask) && !mask.wrapping_add(1).is_power_of_two() && mask != u64::MAX
+            })
+        }),
+        _ => false,
+    }
+}
+
+fn is_of_bytes(mask: u64) -> bool {
+    mask.to_le_bytes().iter().all(|byte| matches!(byte, 0 | 0xff))
+}
+
+/// The number of a source that is reversed.
+fn reversed(ty: Type) -> u64 {
+    (SOURCE & most(ty)).swap_bytes() >> (64 - ty.bits())
+}
+
+fn replace(func: &mut Function, inst: Inst, source: Value) {
+    let mut cursor = FuncCursor::new(func).at_inst(inst);
+    cursor.use_srcloc(inst);
+    let swapped = cursor.ins().bswap(source);
+    become_alias(func, inst, swapped);
+}
+
+/// The source and the number of an instruction's result, if it moves whole bytes of a source.
+fn number(func: &Function, inst: Inst, known: &Known) -> Option<(Value, u64)> {
+    let InstructionData::Binary { opcode, args: [left, right] } = func.dfg.insts[inst] else {
+        return None;
+    };
+    let ty = func.dfg.value_type(left);
+    if !matches!(ty, I32 | I64) {
+        return None;
+    }
+    let of = |value: Value| {
+        let value = func.dfg.resolve_aliases(value);
+        known.get(&value).copied().unwrap_or((value, SOURCE & most(ty)))
+    };
+    match opcode {
+        Opcode::Ishl | Opcode::Ushr | Opcode::Rotl | Opcode::Rotr => {
+            let count = unsigned_constant(func, right)? % u64::from(ty.bits());
+            let (source, number) = of(left);
+            (count % 8 == 0).then(|| (source, moved(opcode, number, count as u32, ty)))
+        }
+        Opcode::Band => {
+            let (value, mask) =
+                match (unsigned_constant(func, left), unsigned_constant(func, right)) {
+                    (_, Some(mask)) => (left, mask),
+                    (Some(mask), _) => (right, mask),
+                    _ => return None,
+                };
+            let (source, number) = of(value);
+            is_of_bytes(mask).then_some((source, number & mask))
+        }
+        Opcode::Bor | Opcode::Bxor | Opcode::Iadd => {
+            let ((source, one), (other_source, other)) = (of(left), of(right));
+            let both = one.to_le_bytes().into_iter().zip(other.to_le_bytes());
+            let is_sum = opcode == Opcode::Bxor || both.into_iter().all(|(a, b)| a == 0 || b == 0);
+            (source == other_source && is_sum).then_some((source, one ^ other))
+        }
+        _ => None,
+    }
+}
+
+/// A number whose bytes are moved, all at once.
+fn moved(opcode: Opcode, number: u64, count: u32, ty: Type) -> u64 {
+    let narrow = number as u32; // all of it, if the type is
+    match (opcode, ty == I32) {
+        (Opcode::Ishl, _) => number << count & most(ty),
+        (Opcode::Ushr, _) => number >> count,
+        (Opcode::Rotl, true) => narrow.rotate_left(count).into(),
+        (Opcode::Rotl, false) => number.rotate_left(count),
+        (_, true) => narrow.rotate_right(count).into(),
+        (_, false) => number.rotate_right(count),
+    }
+}
