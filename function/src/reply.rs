@@ -12,9 +12,10 @@
 //! waits. One that ends before has its whole answer in one piece, or none at all.
 
 use crate::head::{self, HeadError};
+use crate::plain_fields::PlainFields;
 use bytes::Bytes;
 use http::response::Parts;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, StatusCode};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use wfaas_vm::BoxError;
@@ -30,8 +31,8 @@ pub struct Reply(Arc<Mutex<State>>);
 #[derive(Debug)]
 struct State {
     begun: bool,
-    /// Until the server has taken it. Boxed: many wait for long before they have one.
-    head: Option<Box<Parts>>,
+    /// Until the server has taken it.
+    head: Option<Head>,
     bytes: Vec<u8>,
     /// Fields behind the body.
     trailers: Option<Box<HeaderMap>>,
@@ -55,8 +56,46 @@ enum End {
     BrokenOff,
 }
 
+/// The head of a reply.
+#[derive(Debug)]
+pub(crate) enum Head {
+    /// A final status, and fields that nobody has to look at.
+    Plain(StatusCode, PlainFields),
+    /// Boxed: many replies wait for long before they have one.
+    Types(Box<Parts>),
+}
+
+impl Head {
+    /// Has the head be one that can be sent, as [`head::check`] does.
+    fn check(&mut self) -> Result<Vec<HeaderName>, HeadError> {
+        match self {
+            Head::Plain(..) => Ok(Vec::new()),
+            Head::Types(parts) => head::check(parts.status, &mut parts.headers),
+        }
+    }
+
+    /// The head in types.
+    pub(crate) fn into_parts(self) -> Parts {
+        match self {
+            Head::Plain(status, fields) => {
+                let mut parts = head::empty();
+                parts.status = status;
+                fields.add_to(&mut parts.headers);
+                parts
+            }
+            Head::Types(parts) => *parts,
+        }
+    }
+}
+
+impl From<Parts> for Head {
+    fn from(parts: Parts) -> Head {
+        Head::Types(Box::new(parts))
+    }
+}
+
 /// Head and body of an answer, and the fields behind it.
-pub(crate) type Whole = (Parts, Vec<u8>, Option<HeaderMap>);
+pub(crate) type Whole = (Head, Vec<u8>, Option<HeaderMap>);
 
 /// The guest has not made the whole answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -118,8 +157,9 @@ impl Reply {
     ///
     /// # Errors
     /// [`HeadError`] if it cannot be sent, or another one was.
-    pub fn begin(&self, mut head: Parts) -> Result<Vec<HeaderName>, HeadError> {
-        let dropped = head::check(head.status, &mut head.headers)?;
+    pub fn begin(&self, head: Parts) -> Result<Vec<HeaderName>, HeadError> {
+        let mut head = Head::from(head);
+        let dropped = head.check()?;
         let mut state = self.lock();
         if state.begun {
             return Err(HeadError::Sent);
@@ -137,11 +177,11 @@ impl Reply {
     /// As [`Reply::begin`] and [`Reply::write`].
     pub(crate) fn begin_with(
         &self,
-        mut head: Parts,
+        mut head: Head,
         bytes: &[u8],
         trailers: Option<Box<HeaderMap>>,
     ) -> Result<(), BoxError> {
-        head::check(head.status, &mut head.headers)?;
+        head.check()?;
         let mut state = self.lock();
         if state.begun {
             return Err(HeadError::Sent.into());
@@ -161,7 +201,7 @@ impl Reply {
     pub fn flush(&self) {
         let mut state = self.lock();
         if !state.begun && !state.bytes.is_empty() {
-            let wakers = state.begin(head::empty());
+            let wakers = state.begin(head::empty().into());
             drop(state);
             wake_all(wakers);
         }
@@ -202,7 +242,7 @@ impl Reply {
     pub fn poll_head(&self, context: &mut Context<'_>) -> Poll<Parts> {
         let mut state = self.lock();
         match state.head.take() {
-            Some(head) => Poll::Ready(*head),
+            Some(head) => Poll::Ready(head.into_parts()),
             None => {
                 state.reader = Some(context.waker().clone());
                 Poll::Pending
@@ -243,7 +283,7 @@ impl Reply {
         }
         let Some(head) = state.head.take() else { return Some(None) };
         let trailers = state.trailers.take().map(|fields| *fields);
-        Some(Some((*head, std::mem::take(&mut state.bytes), trailers)))
+        Some(Some((head, std::mem::take(&mut state.bytes), trailers)))
     }
 
     /// Sets the fields behind the body, before it is [complete](Reply::complete).
@@ -303,8 +343,8 @@ impl State {
     }
 
     /// Begins a reply that has no head yet; whom to wake then.
-    fn begin(&mut self, head: Parts) -> [Option<Waker>; 2] {
-        (self.begun, self.head) = (true, Some(Box::new(head)));
+    fn begin(&mut self, head: Head) -> [Option<Waker>; 2] {
+        (self.begun, self.head) = (true, Some(head));
         let mut writer = None;
         if self.closes_at_head {
             self.close();
@@ -504,17 +544,17 @@ mod tests {
         assert!(reply.take_begun().is_none());
         let fields = HeaderMap::from_iter([(http::header::AGE, "1".parse().unwrap())]);
         let trailers = Some(Box::new(fields.clone()));
-        reply.begin_with(head::empty(), b"some", trailers).unwrap();
+        reply.begin_with(head::empty().into(), b"some", trailers).unwrap();
         assert_eq!(woken.0.load(Ordering::Relaxed), 1);
-        let again = reply.begin_with(head::empty(), b"more", None).unwrap_err();
+        let again = reply.begin_with(head::empty().into(), b"more", None).unwrap_err();
         assert_eq!(again.downcast_ref(), Some(&HeadError::Sent));
         let Some(Some((head, bytes, trailers))) = reply.take_begun() else { panic!("no head") };
-        assert_eq!((head.status.as_u16(), bytes), (200, b"some".to_vec()));
+        assert_eq!((head.into_parts().status.as_u16(), bytes), (200, b"some".to_vec()));
         assert_eq!(trailers, Some(fields));
         assert!(reply.take_begun().is_some_and(|taken| taken.is_none()), "the head was taken");
         let reply = Reply::new();
         reply.set_limit(3);
-        let beyond = reply.begin_with(head::empty(), b"some", None).unwrap_err();
+        let beyond = reply.begin_with(head::empty().into(), b"some", None).unwrap_err();
         assert_eq!(beyond.downcast_ref(), Some(&OutputLimit { bytes: 3 }));
     }
 

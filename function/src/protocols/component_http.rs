@@ -45,7 +45,7 @@ const TYPES: Interface = Interface {
         Function { name: "http-error-code", call: error::http_error_code },
         Function { name: "[constructor]fields", call: fields::constructor },
         Function { name: "[static]fields.from-list", call: fields::from_list },
-        Function { name: "[method]fields.get", call: fields::get },
+        Function { name: "[method]fields.get", call: fields::get_values },
         Function { name: "[method]fields.has", call: fields::has },
         Function { name: "[method]fields.set", call: fields::set },
         Function { name: "[method]fields.delete", call: fields::delete },

@@ -67,6 +67,16 @@ const _: () =
     assert!(size_of::<Place>() == 32 && MAX_HANDLES < 1 << 16 && MAX_KEPT_BYTES < 1 << 32);
 
 impl Entry {
+    /// Checks that nothing else needs it.
+    #[inline]
+    fn check_free(&self, handle: u32) -> Result<(), Violation> {
+        match (self.children, self.lends) {
+            (0, 0) => Ok(()),
+            (0, _) => Err(Violation::Lent(handle)),
+            _ => Err(Violation::HasChildren(handle)),
+        }
+    }
+
     /// Its type, once it was given to the guest.
     #[inline]
     fn ty(&self) -> Option<ResourceIndex> {
@@ -162,6 +172,19 @@ impl Resources {
             },
             Thing::Guest(_) => Err(Violation::BadHandle(handle)),
         }
+    }
+
+    /// Takes a handle back that the guest gives away, with its thing, which it may be given again as one of another type.
+    ///
+    /// # Errors
+    /// As [`Resources::take`].
+    pub fn take_back(&mut self, handle: u32) -> Result<u32, Violation> {
+        let entry = self.entry(handle)?;
+        entry.check_free(handle)?;
+        entry.is_given = false;
+        let parent = std::mem::take(&mut entry.parent);
+        self.leave(parent)?;
+        Ok(handle)
     }
 
     /// The thing of a handle, whatever it is.
@@ -347,7 +370,7 @@ impl Resources {
             return Err(Violation::TooManyHandles);
         }
         if self.places.is_empty() {
-            self.places.reserve(FIRST_PLACES);
+            self.places = Vec::with_capacity(FIRST_PLACES);
         }
         self.places.push(entry);
         Ok(self.places.len() as u32) // at most `MAX_HANDLES`
@@ -365,24 +388,26 @@ impl Resources {
     ) -> Result<Thing, Violation> {
         let free = Place::Free(self.free);
         let place = (handle as usize).checked_sub(1).and_then(|place| self.places.get_mut(place));
-        let place = match place {
-            Some(Place::Used(Entry { thing, .. })) if !is_it(thing) => None,
-            Some(Place::Used(Entry { children: 1.., .. })) => {
-                return Err(Violation::HasChildren(handle));
-            }
-            Some(Place::Used(Entry { lends: 1.., .. })) => return Err(Violation::Lent(handle)),
-            place => place,
-        };
-        let Some(place @ Place::Used(_)) = place else { return Err(Violation::BadHandle(handle)) };
+        let Some(place) = place else { return Err(Violation::BadHandle(handle)) };
+        match &*place {
+            Place::Used(entry) if is_it(&entry.thing) => entry.check_free(handle)?,
+            _ => return Err(Violation::BadHandle(handle)),
+        }
         let Place::Used(entry) = std::mem::replace(place, free) else {
             return Err(Violation::BadHandle(handle));
         };
         (self.free, self.free_count) = (handle, self.free_count + 1);
         self.kept -= entry.kept as usize;
-        if entry.parent != 0 {
-            self.entry(entry.parent.into())?.children -= 1;
-        }
+        self.leave(entry.parent)?;
         Ok(entry.thing)
+    }
+
+    /// Notes that a parent, if there is one, has a child less.
+    fn leave(&mut self, parent: u16) -> Result<(), Violation> {
+        if parent != 0 {
+            self.entry(parent.into())?.children -= 1;
+        }
+        Ok(())
     }
 }
 

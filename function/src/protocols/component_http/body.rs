@@ -5,11 +5,10 @@ use super::fields;
 use super::trailers::{FutureTrailers, SharedBody};
 use crate::exchange::Body;
 use crate::invoke::GuestFault;
-use crate::reply::Reply;
+use crate::reply::{Head, Reply};
 use crate::trailers::{self, Trailers};
 use bytes::Bytes;
 use http::HeaderMap;
-use http::response::Parts;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use wfaas_vm::BoxError;
@@ -94,7 +93,7 @@ impl Writing {
 
     /// Begins a reply with a head, and sends it what was written, and all that comes. It takes as much at once as can
     /// wait. Whoever runs the guest says when the reply is complete.
-    pub(super) fn begin(&self, reply: Reply, head: Parts) -> Result<(), BoxError> {
+    pub(super) fn begin(&self, reply: Reply, head: Head) -> Result<(), BoxError> {
         let mut state = self.lock();
         let (waiting, trailers) = (std::mem::take(&mut state.waiting), state.trailers.take());
         reply.begin_with(head, &waiting, trailers)?;
