@@ -157,7 +157,7 @@ impl<T: 'static, F: AsyncHostFunc<T>> Waiter<T, F> {
         let (closure, store) = (closure.cast::<Closure<F>>(), call.cast::<StoreBox<T>>());
         // SAFETY: the caller's contract.
         let function = unsafe { &(*closure).function };
-        let call = || {
+        let call = move || {
             // SAFETY: the caller's contract.
             let of_function = unsafe { &mut *store };
             // SAFETY: the caller's contract.

@@ -80,8 +80,8 @@ impl Lowered {
         &self,
         caller: &mut Caller<'_, T>,
         cells: &[u64],
-    ) -> Option<Result<u64, BoxError>> {
-        let direct = self.direct.as_ref()?;
+    ) -> Result<Option<u64>, BoxError> {
+        let Some(direct) = &self.direct else { return Ok(None) };
         let (memory, data) = match direct.needs_memory {
             true => caller.memory_at_and_data(self.memory),
             false => (&mut [][..], caller.data_mut()),
@@ -240,8 +240,9 @@ fn link_lowered<T: HasWasi + Send>(
 ) {
     linker.func_new_maybe_async(module, field, ty, move |mut caller, cells| {
         match lowered.call_directly(&mut caller, cells) {
-            Some(called) => MaybeFuture::Ready(called),
-            None => call_by_values(caller, &lowered, cells),
+            Ok(Some(result)) => MaybeFuture::Ready(Ok(result)),
+            Err(error) => MaybeFuture::Ready(Err(error)),
+            Ok(None) => call_by_values(caller, &lowered, cells),
         }
     });
 }
