@@ -8,6 +8,7 @@ use super::lower::Pending;
 use super::{Value, Violation};
 use crate::preview3::Tasks;
 use std::any::Any;
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fmt;
 use wfaas_vm::BoxError;
@@ -90,6 +91,21 @@ enum Thing {
     Host(Box<dyn Any + Send>),
     /// A representation of the guest's own.
     Guest(u32),
+}
+
+thread_local! {
+    /// Room for the places of a table, which nothing is in: a thread's tables take it in turn.
+    static SPARE: Cell<Vec<Place>> = const { Cell::new(Vec::new()) };
+}
+
+impl Drop for Resources {
+    fn drop(&mut self) {
+        if self.places.capacity() == FIRST_PLACES {
+            let mut places = std::mem::take(&mut self.places);
+            places.clear();
+            _ = SPARE.try_with(|spare| spare.set(places));
+        }
+    }
 }
 
 impl fmt::Debug for Resources {
@@ -370,7 +386,8 @@ impl Resources {
             return Err(Violation::TooManyHandles);
         }
         if self.places.is_empty() {
-            self.places = Vec::with_capacity(FIRST_PLACES);
+            self.places = SPARE.try_with(Cell::take).unwrap_or_default();
+            self.places.reserve_exact(FIRST_PLACES);
         }
         self.places.push(entry);
         Ok(self.places.len() as u32) // at most `MAX_HANDLES`
@@ -418,5 +435,58 @@ impl Place {
             Place::Used(entry) => Some(entry),
             Place::Free(_) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn room_for_handles_is_used_again_and_has_none() {
+        let alive = Arc::new(());
+        for _ in 0..3 {
+            let mut resources = Resources::default();
+            let first = resources.insert(alive.clone()).unwrap();
+            let second = resources.insert(alive.clone()).unwrap();
+            assert_eq!((first, second, resources.len()), (1, 2, 2));
+            assert_eq!(resources.places.capacity(), FIRST_PLACES);
+            resources.forget(first).unwrap();
+            let room = resources.places.as_ptr();
+            drop(resources);
+            assert_eq!(Arc::strong_count(&alive), 1);
+            let spare = SPARE.take();
+            assert_eq!((spare.as_ptr(), spare.len()), (room, 0));
+            SPARE.set(spare);
+        }
+        let mut large = Resources::default();
+        for _ in 0..=FIRST_PLACES {
+            large.insert(()).unwrap();
+        }
+        drop(large);
+        assert_eq!(SPARE.take().capacity(), 0, "room for more than most need is given back");
+    }
+
+    #[test]
+    fn a_handle_that_is_taken_back_has_no_type_and_no_parent() {
+        let (mut resources, ty) = (Resources::default(), ResourceIndex(3));
+        let parent = resources.insert(()).unwrap();
+        let handle = resources.insert_child(7, parent).unwrap();
+        resources.give(handle, ty).unwrap();
+        let child = resources.insert_child((), handle).unwrap();
+        assert!(matches!(resources.take_back(handle), Err(Violation::HasChildren(_))));
+        resources.forget(child).unwrap();
+        resources.lend(&[handle]).unwrap();
+        assert!(matches!(resources.take_back(handle), Err(Violation::Lent(_))));
+        resources.return_lent(&[handle]);
+        assert!(resources.is_of(handle, ty));
+        let again = resources.take_back(handle).unwrap();
+        assert!(!resources.is_of(again, ty) && !resources.is_of(handle, ty));
+        resources.give(again, ResourceIndex(4)).unwrap();
+        assert_eq!(*resources.get::<i32>(again).unwrap(), 7);
+        resources.forget(parent).unwrap();
+        resources.forget(again).unwrap();
+        assert!(resources.is_empty());
     }
 }
