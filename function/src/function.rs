@@ -473,7 +473,7 @@ impl Function {
         let (stdin, stdout) = match self.conversation.streams() {
             Streams::Exchange | Streams::Captured => {
                 let stdout = match &exchange.reply {
-                    Some(reply) => Output::stream(Box::new(reply.clone())),
+                    Some(reply) => reply.output(),
                     None => Output::capture(output),
                 };
                 (exchange.request.body_mut().take_input(), stdout)

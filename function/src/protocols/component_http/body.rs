@@ -153,7 +153,7 @@ impl ByteSink for Writing {
     fn room(&self) -> usize {
         let state = self.lock();
         match &state.reply {
-            Some(reply) => ByteSink::room(reply),
+            Some(reply) => reply.room(),
             None => MAX_WAITING - state.waiting.len(),
         }
     }
@@ -205,9 +205,8 @@ impl OutgoingBody {
     /// Where its stream goes: straight to the reply, if there is one.
     fn output(&self) -> Output {
         let Some(writing) = &self.writing else { return Output::default() };
-        let reply = writing.lock().reply.clone();
-        match reply {
-            Some(reply) => Output::stream(Box::new(reply)),
+        match &writing.lock().reply {
+            Some(reply) => reply.output(),
             None => Output::stream(Box::new(writing.clone())),
         }
     }
@@ -261,6 +260,7 @@ pub(super) fn write_directly(
 }
 
 /// The stream of a body, the first time that somebody asks for it.
+#[inline]
 fn begin_stream(resources: &mut Resources, handle: u32) -> Result<Option<u32>, Violation> {
     let body = resources.get::<OutgoingBody>(handle)?;
     if std::mem::replace(&mut body.has_stream, true) {
