@@ -102,6 +102,13 @@ impl Body {
         }
     }
 
+    /// Takes a complete body, once.
+    pub(crate) fn take_whole(&mut self) -> Option<Body> {
+        let taken = Content::Begun { piece: Bytes::new(), stream: None };
+        let taken = Body { content: taken, trailers: None };
+        self.is_complete().then(|| std::mem::replace(self, taken))
+    }
+
     /// The bytes of a complete body; none of a stream.
     pub fn into_bytes(mut self) -> Vec<u8> {
         self.take()

@@ -23,7 +23,6 @@ use crate::protocol::{About, Conversation, Next, Protocol, Replies, Streams, Tur
 use crate::reply::Reply;
 use crate::resolver::{Entry, Resolver};
 use crate::state::State;
-use incoming::IncomingRequest;
 use response::ResponseOutparam;
 use service::Service;
 use std::sync::Arc;
@@ -291,11 +290,10 @@ impl Prepared {
     fn begin(&self, turn: &mut Turn<'_>) -> Result<(u32, u32), Violation> {
         let exchange = turn.exchange();
         let reply = exchange.reply.get_or_insert_with(Reply::collecting).clone();
-        let request = IncomingRequest::new(exchange);
-        self.granted.give_handler(turn.target.state(), reply);
-        let resources = turn.target.state().wasi().resources();
-        let kept = request.bytes();
-        let request = resources.insert_kept(request, kept)?;
+        let state = turn.target.state();
+        self.granted.give_handler(state, reply);
+        let request = incoming::insert(state)?;
+        let resources = state.wasi().resources();
         resources.give(request, self.request)?;
         let outparam = resources.insert(ResponseOutparam)?;
         resources.give(outparam, self.outparam)?;

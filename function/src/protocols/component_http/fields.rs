@@ -160,6 +160,7 @@ pub(super) fn take_handle(resources: &mut Resources, handle: u32) -> Result<Head
 }
 
 /// Has a response be made of fields that the guest gives away, for which it gets another handle.
+#[inline]
 pub(super) fn respond(resources: &mut Resources, handle: u32) -> Result<u32, Violation> {
     get(resources, handle)?;
     let handle = resources.take_back(handle)?;

@@ -100,6 +100,7 @@ pub(super) fn body_directly(
 }
 
 /// The body of a response, the first time that somebody asks for it.
+#[inline]
 fn begin_body(resources: &mut Resources, of: u32) -> Result<Option<u32>, Violation> {
     let Fields { bytes, stage, .. } = resources.get(of)?;
     let Stage::Response { body, .. } = stage else { return Err(Violation::BadHandle(of)) };
@@ -136,6 +137,7 @@ pub(super) fn set_directly(
 }
 
 /// Sends the head, and the body as far as it was written.
+#[inline]
 fn send(resources: &mut Resources, outparam: u32, response: u32) -> Result<u32, BoxError> {
     let ResponseOutparam = resources.take(outparam)?;
     let reply = component::take_reply(resources).ok_or(HeadError::Sent)?;
