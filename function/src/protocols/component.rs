@@ -19,7 +19,8 @@ use crate::reply::Reply;
 use crate::resolver::Resolver;
 use crate::spec::Spec;
 use crate::state::State;
-use crate::stores::Stores;
+use std::any::Any;
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use wfaas_vm::component::{Bindings, Export, Import};
@@ -90,19 +91,17 @@ impl Granted {
         reply: Option<Reply>,
         service: Option<Arc<ServiceAnswer>>,
     ) {
-        let (function, outgoing) = (self.clone(), state.outgoing().clone());
-        let (stores, answer) = (state.stores().clone(), Answer::default());
-        let grants = Grants { function, outgoing, stores, reply, service, answer };
-        state.wasi().resources().grant(grants);
+        let (function, answer) = (Some(self.clone()), Answer::default());
+        let mut room = SPARE.try_with(Cell::take).ok().flatten().unwrap_or_default();
+        *room = Grants { function, reply, service, answer };
+        state.wasi().resources().grant(room);
     }
 }
 
 /// Grants of an instance.
 #[derive(Debug, Default)]
 struct Grants {
-    function: Arc<Granted>,
-    outgoing: Outgoing,
-    stores: Stores,
+    function: Option<Arc<Granted>>,
     /// Where the answer goes.
     reply: Option<Reply>,
     /// The answer of a service.
@@ -111,10 +110,20 @@ struct Grants {
     answer: Answer,
 }
 
+thread_local! {
+    /// Room for the grants of an instance, with none in it.
+    static SPARE: Cell<Option<Box<Grants>>> = const { Cell::new(None) };
+}
+
+/// The state of a function's guest; `None` for those of others.
+pub(super) fn state<'a>(host: &'a mut Host<'_, '_>) -> Option<&'a mut State> {
+    let data: &mut dyn Any = host.data();
+    data.downcast_mut()
+}
+
 /// The requests that a guest may send.
 pub(super) fn outgoing(host: &mut Host<'_, '_>) -> Outgoing {
-    let grants = host.resources().granted::<Grants>();
-    grants.map(|grants| grants.outgoing.clone()).unwrap_or_default()
+    state(host).map(|state| state.outgoing().clone()).unwrap_or_default()
 }
 
 /// The answer that a service makes.
@@ -131,6 +140,15 @@ pub(super) fn take_reply(resources: &mut Resources) -> Option<Reply> {
 /// The answer that a handler makes; `None` for guests that were granted nothing, as while they are initialised.
 pub(super) fn answer(resources: &mut Resources) -> Option<&mut Answer> {
     resources.granted_mut::<Grants>().map(|grants| &mut grants.answer)
+}
+
+/// Takes the answer that a handler has made, with its grants. As [`answer`].
+pub(super) fn take_answer(resources: &mut Resources) -> Option<Answer> {
+    let mut grants = resources.take_granted::<Grants>()?;
+    let answer = std::mem::take(&mut grants.answer);
+    *grants = Grants::default();
+    _ = SPARE.try_with(|spare| spare.set(Some(grants)));
+    Some(answer)
 }
 
 /// The functions that a component imports and that no function is granted: calling one ends the guest.

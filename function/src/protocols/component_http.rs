@@ -277,9 +277,8 @@ impl Conversation for Prepared {
         match &self.after {
             Some(after) if turn.number() == 1 => Ok(turn.call(after, ())),
             _ => {
-                let answer = component::answer(turn.target.state().wasi().resources());
-                let checked = answer.map_or(Err(HandlerError::NoAnswer), |answer| answer.check());
-                checked.map(|()| Next::Done).map_err(InvokeError::protocol)
+                let answer = component::take_answer(turn.target.state().wasi().resources());
+                answer.unwrap_or_default().end().map(|()| Next::Done).map_err(InvokeError::protocol)
             }
         }
     }

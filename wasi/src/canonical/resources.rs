@@ -131,8 +131,14 @@ impl Resources {
     }
 
     /// Keeps what the embedder grants this instance, for interfaces of its own.
-    pub fn grant<T: Any + Send>(&mut self, granted: T) {
-        self.granted = Some(Box::new(granted));
+    pub fn grant<T: Any + Send>(&mut self, granted: Box<T>) {
+        self.granted = Some(granted);
+    }
+
+    /// Takes the embedder's grant back, if it is a `T`.
+    pub fn take_granted<T: Any>(&mut self) -> Option<Box<T>> {
+        let granted = self.granted.take_if(|granted| granted.is::<T>())?;
+        granted.downcast().ok()
     }
 
     /// The embedder's grant, if it is a `T`.

@@ -9,6 +9,7 @@ use crate::reply::{Head, Reply};
 use crate::trailers::{self, Trailers};
 use bytes::Bytes;
 use http::HeaderMap;
+use std::cell::Cell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use wfaas_vm::BoxError;
@@ -86,7 +87,24 @@ pub(super) const MAX_WAITING: usize = crate::reply::WINDOW;
 /// Why a body cannot be written any further.
 const EARLY: &str = "the component wrote more than 64 KiB of a body before it sent the head";
 
+thread_local! {
+    /// A body that is as a new one.
+    static SPARE: Cell<Option<Writing>> = const { Cell::new(None) };
+}
+
 impl Writing {
+    pub(super) fn new() -> Writing {
+        SPARE.try_with(Cell::take).ok().flatten().unwrap_or_default()
+    }
+
+    /// If nobody else has it, this thread's next body has its place in memory, and nothing else of it.
+    pub(super) fn put_back(mut self) {
+        if let Some(state) = Arc::get_mut(&mut self.0) {
+            *state = Mutex::default();
+            _ = SPARE.try_with(|spare| spare.set(Some(self)));
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -299,6 +317,22 @@ pub(super) fn finish_directly(
 mod tests {
     use super::*;
     use std::task::Waker;
+
+    #[test]
+    fn a_body_that_is_put_back_is_as_a_new_one_and_nobody_elses() {
+        let mut writing = Writing::new();
+        writing.write(b"some").unwrap();
+        writing.finish(Some(HeaderMap::new()));
+        let mut other = writing.clone();
+        writing.put_back();
+        let fresh = Writing::new();
+        assert!(!Arc::ptr_eq(&fresh.0, &other.0), "somebody has it");
+        other.write(b"more").unwrap();
+        let place = Arc::as_ptr(&other.0);
+        other.put_back();
+        let again = Writing::new();
+        assert_eq!((Arc::as_ptr(&again.0), format!("{again:?}")), (place, format!("{fresh:?}")));
+    }
 
     #[test]
     fn a_body_that_was_dropped_before_its_request_is_sent_breaks_off() {

@@ -1,5 +1,6 @@
 //! `incoming-request`: the request of the exchange.
 
+use super::super::component;
 use super::body::IncomingBody;
 use super::fields;
 use crate::exchange::Body;
@@ -8,7 +9,6 @@ use crate::state::State;
 use http::Method;
 use http::header;
 use http::uri::Scheme;
-use std::any::Any;
 use wfaas_wasi::HasWasi;
 use wfaas_wasi::preview2::{Host, Stop, Value, Violation, args};
 
@@ -39,8 +39,7 @@ fn request<'a>(host: &'a mut Host<'_, '_>, values: &[Value]) -> Result<&'a mut R
     if resources.get::<IncomingRequest>(handle).is_err() {
         resources.get::<Arriving>(handle)?;
     }
-    let data: &mut dyn Any = host.data();
-    let state: &mut State = data.downcast_mut().ok_or(Violation::BadHandle(handle))?;
+    let state = component::state(host).ok_or(Violation::BadHandle(handle))?;
     Ok(&mut state.exchange().request)
 }
 

@@ -27,12 +27,15 @@ enum Set {
 
 impl Answer {
     /// Checks that the guest has answered.
-    pub(super) fn check(&self) -> Result<(), HandlerError> {
-        match &self.0 {
+    pub(super) fn end(self) -> Result<(), HandlerError> {
+        match self.0 {
             None => Err(HandlerError::NoAnswer),
-            Some(Set::Error(error)) => Err(HandlerError::Error(error.clone())),
+            Some(Set::Error(error)) => Err(HandlerError::Error(error)),
             Some(Set::Response(Some(body))) if !body.is_finished() => Err(HandlerError::Unfinished),
-            Some(Set::Response(_)) => Ok(()),
+            Some(Set::Response(body)) => {
+                body.into_iter().for_each(Writing::put_back);
+                Ok(())
+            }
         }
     }
 }
@@ -107,7 +110,7 @@ fn begin_body(resources: &mut Resources, of: u32) -> Result<Option<u32>, Violati
     if body.is_some() {
         return Ok(None);
     }
-    let writing = body.insert(Writing::default()).clone();
+    let writing = body.insert(Writing::new()).clone();
     let kept = *bytes + MAX_WAITING;
     resources.keep(of, kept)?;
     OutgoingBody::of_answer(writing).insert(resources).map(Some)
