@@ -313,6 +313,21 @@ fn a_handler_gets_the_request_and_sends_its_answer() {
     }
 }
 
+#[test]
+fn a_body_is_consumed_once() {
+    let consume = "(call $consume (local.get $in) (i32.const 64))";
+    let steps = format!(
+        "{consume} (if (i32.load8_u (i32.const 64)) (then unreachable))
+        {consume} (if (i32.eqz (i32.load8_u (i32.const 64))) (then unreachable))
+        {MAKE} {SET} {FINISH}"
+    );
+    let function = handler(&steps).try_function().expect("it is a function");
+    for body in [Body::default(), Body::complete("all"), pieces(&["a", "b"])] {
+        let exchange = Exchange::new(Request::new(body));
+        assert_eq!(function.handle(exchange).unwrap().status(), 201);
+    }
+}
+
 /// Makes a response of a list with as many fields, of which the second one is about the connection.
 fn make_of_list(fields: u32) -> String {
     format!(

@@ -111,3 +111,35 @@ pub(super) fn consume(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value
     let handle = host.resources().insert(IncomingBody::new(body, true))?;
     Ok(Value::ok(Value::Handle(handle)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use std::sync::Arc;
+    use std::task::{Context, Poll};
+    use wfaas_vm::BoxError;
+    use wfaas_wasi::{ByteStream, Wasi};
+
+    /// A body of which nothing comes.
+    struct Never(#[expect(dead_code, reason = "it is counted")] Arc<()>);
+
+    impl ByteStream for Never {
+        fn poll_next(&mut self, _: &mut Context<'_>) -> Poll<Option<Result<Bytes, BoxError>>> {
+            Poll::Pending
+        }
+    }
+
+    #[test]
+    fn a_body_that_arrives_ends_with_the_handle_of_its_request() {
+        let (mut state, alive) = (State::of_wasi(Wasi::default()), Arc::new(()));
+        let complete = insert(&mut state).unwrap();
+        let body = Body::stream(Box::new(Never(alive.clone())));
+        *state.exchange().request.body_mut() = body;
+        let arriving = insert(&mut state).unwrap();
+        let resources = state.wasi().resources();
+        assert!(resources.get::<IncomingRequest>(complete).is_ok());
+        drop(resources.take::<Arriving>(arriving).unwrap());
+        assert_eq!(Arc::strong_count(&alive), 1, "the exchange has it too");
+    }
+}
