@@ -58,6 +58,7 @@ mod resolver;
 pub mod run;
 mod session;
 pub mod sockets;
+mod spare;
 mod spec;
 mod state;
 pub mod stores;

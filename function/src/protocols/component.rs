@@ -17,10 +17,10 @@ use super::component_http::{Answer, ServiceAnswer};
 use crate::outgoing::Outgoing;
 use crate::reply::Reply;
 use crate::resolver::Resolver;
+use crate::spare::Spare;
 use crate::spec::Spec;
 use crate::state::State;
 use std::any::Any;
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use wfaas_vm::component::{Bindings, Export, Import};
@@ -92,7 +92,7 @@ impl Granted {
         service: Option<Arc<ServiceAnswer>>,
     ) {
         let (function, answer) = (Some(self.clone()), Answer::default());
-        let mut room = SPARE.try_with(Cell::take).ok().flatten().unwrap_or_default();
+        let mut room = Spare::take(&GRANTS);
         *room = Grants { function, reply, service, answer };
         state.wasi().resources().grant(room);
     }
@@ -111,8 +111,7 @@ struct Grants {
 }
 
 thread_local! {
-    /// Room for the grants of an instance, with none in it.
-    static SPARE: Cell<Option<Box<Grants>>> = const { Cell::new(None) };
+    static GRANTS: Spare<Grants> = const { Spare::none() };
 }
 
 /// The state of a function's guest; `None` for those of others.
@@ -146,8 +145,7 @@ pub(super) fn answer(resources: &mut Resources) -> Option<&mut Answer> {
 pub(super) fn take_answer(resources: &mut Resources) -> Option<Answer> {
     let mut grants = resources.take_granted::<Grants>()?;
     let answer = std::mem::take(&mut grants.answer);
-    *grants = Grants::default();
-    _ = SPARE.try_with(|spare| spare.set(Some(grants)));
+    Spare::put_back(&GRANTS, grants);
     Some(answer)
 }
 

@@ -186,12 +186,17 @@ impl Resources {
     /// # Errors
     /// As [`Resources::get`]; [`Violation::HasChildren`]; [`Violation::Lent`].
     pub fn take<T: Any>(&mut self, handle: u32) -> Result<T, Violation> {
+        Ok(*self.take_box(handle)?)
+    }
+
+    /// The same with its box.
+    ///
+    /// # Errors
+    /// As [`Resources::take`].
+    pub fn take_box<T: Any>(&mut self, handle: u32) -> Result<Box<T>, Violation> {
         let is_it = |thing: &Thing| matches!(thing, Thing::Host(thing) if thing.is::<T>());
         match self.remove_if(handle, is_it)? {
-            Thing::Host(thing) => match thing.downcast() {
-                Ok(thing) => Ok(*thing),
-                Err(_) => Err(Violation::BadHandle(handle)),
-            },
+            Thing::Host(thing) => thing.downcast().map_err(|_| Violation::BadHandle(handle)),
             Thing::Guest(_) => Err(Violation::BadHandle(handle)),
         }
     }
@@ -237,7 +242,19 @@ impl Resources {
     /// # Errors
     /// As [`Resources::insert`] and [`Resources::keep`].
     pub fn insert_kept<T: Any + Send>(&mut self, thing: T, bytes: usize) -> Result<u32, Violation> {
-        self.add(None, Thing::Host(Box::new(thing)), 0, bytes)
+        self.insert_box(Box::new(thing), bytes)
+    }
+
+    /// The same of one in a box.
+    ///
+    /// # Errors
+    /// As [`Resources::insert_kept`].
+    pub fn insert_box<T: Any + Send>(
+        &mut self,
+        thing: Box<T>,
+        bytes: usize,
+    ) -> Result<u32, Violation> {
+        self.add(None, Thing::Host(thing), 0, bytes)
     }
 
     /// Says of which type a handle is that is given to the guest.

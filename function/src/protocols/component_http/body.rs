@@ -6,6 +6,7 @@ use super::trailers::{FutureTrailers, SharedBody};
 use crate::exchange::Body;
 use crate::invoke::GuestFault;
 use crate::reply::{Head, Reply};
+use crate::spare::Spare;
 use crate::trailers::{self, Trailers};
 use bytes::Bytes;
 use http::HeaderMap;
@@ -90,6 +91,7 @@ const EARLY: &str = "the component wrote more than 64 KiB of a body before it se
 thread_local! {
     /// A body that is as a new one.
     static SPARE: Cell<Option<Writing>> = const { Cell::new(None) };
+    static BODIES: Spare<OutgoingBody> = const { Spare::none() };
 }
 
 impl Writing {
@@ -195,6 +197,7 @@ impl ByteSink for Writing {
 }
 
 /// The thing behind an `outgoing-body`.
+#[derive(Default)]
 pub(super) struct OutgoingBody {
     /// Until it is finished.
     writing: Option<Writing>,
@@ -207,7 +210,9 @@ impl OutgoingBody {
     /// Adds it to the guest's handles. What may wait in it counts here, and with whom it was made from: either is
     /// dropped first.
     pub(super) fn insert(self, resources: &mut Resources) -> Result<u32, Violation> {
-        resources.insert_kept(self, MAX_WAITING)
+        let mut room = Spare::take(&BODIES);
+        *room = self;
+        resources.insert_box(room, MAX_WAITING)
     }
 
     /// Of an answer.
@@ -229,10 +234,11 @@ impl OutgoingBody {
         }
     }
 
-    fn finish(mut self, trailers: Option<HeaderMap>) {
+    fn finish(mut self: Box<Self>, trailers: Option<HeaderMap>) {
         if let Some(writing) = self.writing.take() {
             writing.finish(trailers);
         }
+        Spare::put_back(&BODIES, self);
     }
 }
 
@@ -294,7 +300,7 @@ fn begin_stream(resources: &mut Resources, handle: u32) -> Result<Option<u32>, V
 
 pub(super) fn finish_outgoing(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
     let [body, given] = args(values)?;
-    let body = host.resources().take::<OutgoingBody>(body.handle()?)?;
+    let body = host.resources().take_box::<OutgoingBody>(body.handle()?)?;
     let fields = given.optional()?.map(|given| fields::take(host, given)).transpose()?;
     if let Some(Err(error)) = fields.as_ref().map(trailers::check) {
         return Ok(Value::err(error::internal(&error.to_string())));
@@ -308,7 +314,7 @@ pub(super) fn finish_directly(
     cells: &[u64],
 ) -> Result<Option<u32>, BoxError> {
     let [body, ..] = *cells else { return Ok(None) };
-    let body = call.resources().take::<OutgoingBody>(body as u32)?;
+    let body = call.resources().take_box::<OutgoingBody>(body as u32)?;
     body.finish(None);
     Ok(Some(0))
 }

@@ -3,12 +3,18 @@
 use super::body::Writing;
 use crate::head::is_hop_by_hop;
 use crate::plain_fields::PlainFields;
+use crate::spare::Spare;
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use wfaas_vm::BoxError;
 use wfaas_wasi::preview2::{DirectCall, Host, Resources, Stop, Value, Violation, args};
 
+thread_local! {
+    static FIELDS: Spare<Fields> = const { Spare::none() };
+}
+
 /// The thing behind `fields`, and behind an `outgoing-response`, which is made of some and stays in their box.
+#[derive(Default)]
 pub(super) struct Fields {
     pub(super) content: Content,
     /// Bytes that they count.
@@ -17,7 +23,9 @@ pub(super) struct Fields {
 }
 
 /// What became of fields.
+#[derive(Default)]
 pub(super) enum Stage {
+    #[default]
     Mutable,
     Immutable,
     /// A response has them.
@@ -68,6 +76,13 @@ impl From<HeaderMap> for Content {
 impl Fields {
     fn new(map: HeaderMap, stage: Stage) -> Fields {
         Fields { bytes: bytes(&map), content: map.into(), stage }
+    }
+
+    /// Adds mutable ones to a guest's handles.
+    fn insert(content: Content, bytes: usize, resources: &mut Resources) -> Result<u32, Violation> {
+        let mut fields = Spare::take(&FIELDS);
+        (fields.content, fields.bytes) = (content, bytes);
+        resources.insert_box(fields, bytes)
     }
 
     fn is_response(&self) -> bool {
@@ -169,6 +184,21 @@ pub(super) fn respond(resources: &mut Resources, handle: u32) -> Result<u32, Vio
     Ok(handle)
 }
 
+/// Takes the content of a response that the guest gives away, its status and its body.
+pub(super) fn take_response(
+    resources: &mut Resources,
+    handle: u32,
+) -> Result<(Content, StatusCode, Option<Writing>), Violation> {
+    let mut fields = resources.take_box::<Fields>(handle)?;
+    let Stage::Response { status, body } = &mut fields.stage else {
+        return Err(Violation::BadHandle(handle));
+    };
+    let (status, body) = (*status, body.take());
+    let content = std::mem::take(&mut fields.content);
+    Spare::put_back(&FIELDS, fields);
+    Ok((content, status, body))
+}
+
 fn get(resources: &mut Resources, handle: u32) -> Result<&mut Fields, Violation> {
     let fields = resources.get::<Fields>(handle)?;
     if fields.is_response() { Err(Violation::BadHandle(handle)) } else { Ok(fields) }
@@ -220,8 +250,7 @@ pub(super) fn construct_directly(
     call: &mut DirectCall<'_>,
     _: &[u64],
 ) -> Result<Option<u32>, BoxError> {
-    let fields = Fields { content: Content::default(), bytes: 0, stage: Stage::Mutable };
-    Ok(Some(call.resources().insert(fields)?))
+    Ok(Some(Fields::insert(Content::default(), 0, call.resources())?))
 }
 
 pub(super) fn from_list(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
@@ -259,8 +288,7 @@ pub(super) fn from_list_directly(
         total += name.len() + value.len() + FIELD_BYTES;
     }
     let content = Content { plain, map: None };
-    let fields = Fields { content, bytes: total, stage: Stage::Mutable };
-    Ok(Some(call.resources().insert_kept(fields, total)?))
+    Ok(Some(Fields::insert(content, total, call.resources())?))
 }
 
 pub(super) fn get_values(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {

@@ -144,10 +144,7 @@ pub(super) fn set_directly(
 fn send(resources: &mut Resources, outparam: u32, response: u32) -> Result<u32, BoxError> {
     let ResponseOutparam = resources.take(outparam)?;
     let reply = component::take_reply(resources).ok_or(HeadError::Sent)?;
-    let Fields { content, bytes: _, stage } = resources.take(response)?;
-    let Stage::Response { status, body } = stage else {
-        return Err(Violation::BadHandle(response).into());
-    };
+    let (content, status, body) = fields::take_response(resources, response)?;
     let head = match content.into_either() {
         Ok(map) => in_types(status, *map),
         Err(plain) => Head::Plain(status, plain),
