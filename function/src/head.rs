@@ -1,7 +1,7 @@
 //! The head of an answer: what a guest may put there (RFC 9110, 5 and 15).
 //!
-//! This is the one place that turns a guest's bytes into status and headers, and the one that looks at
-//! a complete head before anybody sends it. Types of the crate `http` hold nothing else than valid names
+//! This is the one place that turns a guest's bytes into status and headers, but for [plain fields](crate::PlainFields), and
+//! the one that looks at a complete head before anybody sends it. Types of the crate `http` hold nothing else than valid names
 //! and values: no line ends, no NUL.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
