@@ -2,7 +2,8 @@
 
 use crate::head::{self, HeadError};
 use crate::id::ExchangeId;
-use crate::reply::{Reply, Whole};
+use crate::plain_fields::PlainFields;
+use crate::reply::{Head, Reply, Whole};
 use crate::request::Request;
 use crate::trailers::Trailers;
 use bytes::{Buf, Bytes};
@@ -99,6 +100,13 @@ impl Body {
             Content::Complete(bytes) => std::mem::take(bytes),
             Content::Stream(_) | Content::Begun { .. } => Vec::new(),
         }
+    }
+
+    /// Takes a complete body, once.
+    pub(crate) fn take_whole(&mut self) -> Option<Body> {
+        let taken = Content::Begun { piece: Bytes::new(), stream: None };
+        let taken = Body { content: taken, trailers: None };
+        self.is_complete().then(|| std::mem::replace(self, taken))
     }
 
     /// The bytes of a complete body; none of a stream.
@@ -200,6 +208,8 @@ pub struct Exchange {
     pub request: Request,
     /// The answer so far: status, headers and body.
     pub answer: Response<Body>,
+    /// Headers of the answer that are not in types, and not among the others: of one by [`answer_async`](crate::Function::answer_async).
+    pub plain_fields: PlainFields,
     /// The request's id, for the log and the guest.
     pub id: ExchangeId,
     /// Bytes at the beginning of the URI's path that led to the function: its route.
@@ -257,6 +267,7 @@ impl Exchange {
         Exchange {
             request,
             answer,
+            plain_fields: PlainFields::default(),
             id: ExchangeId::default(),
             route_bytes: 0,
             deadline: None,
@@ -281,7 +292,14 @@ impl Exchange {
     /// [`HeadError`] if it cannot be sent.
     pub(crate) fn take_answer(&mut self) -> Result<Response<Body>, HeadError> {
         self.complete_answer()?;
-        Ok(std::mem::take(&mut self.answer))
+        Ok(self.take_typed())
+    }
+
+    /// Takes the answer with all of its headers in types.
+    pub(crate) fn take_typed(&mut self) -> Response<Body> {
+        let mut answer = std::mem::take(&mut self.answer);
+        std::mem::take(&mut self.plain_fields).add_to(answer.headers_mut());
+        answer
     }
 
     /// Has the answer be the one that the guest has made: that of its reply, as far as nobody has taken it
@@ -290,18 +308,27 @@ impl Exchange {
     /// # Errors
     /// [`HeadError`] if it cannot be sent.
     pub(crate) fn complete_answer(&mut self) -> Result<(), HeadError> {
-        if let Some(taken) = self.reply.as_ref().and_then(Reply::take_begun) {
-            let whole = |(mut head, bytes, trailers): Whole| {
-                if let Some(fields) = trailers {
-                    head.extensions.insert(Trailers::of(fields));
-                }
-                Response::from_parts(head, Body::complete(bytes))
-            };
-            self.answer = taken.map(whole).unwrap_or_default();
-            return Ok(());
+        match self.reply.as_ref().and_then(Reply::take_begun) {
+            Some(Some(whole)) => self.set_answer(whole),
+            Some(None) => self.answer = Response::default(),
+            None => _ = head::check(self.answer.status(), self.answer.headers_mut())?,
         }
-        head::check(self.answer.status(), self.answer.headers_mut())?;
         Ok(())
+    }
+
+    /// Has the answer be a whole reply.
+    fn set_answer(&mut self, (head, bytes, trailers): Whole) {
+        let body = Body::complete(bytes);
+        match head {
+            Head::Plain(status, fields) => {
+                (*self.answer.status_mut(), *self.answer.body_mut()) = (status, body);
+                self.plain_fields = fields;
+            }
+            Head::Types(parts) => self.answer = Response::from_parts(*parts, body),
+        }
+        if let Some(fields) = trailers {
+            self.answer.extensions_mut().insert(Trailers::of(fields));
+        }
     }
 
     /// The path below the function's route, percent-encoded as the client sent it.

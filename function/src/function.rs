@@ -396,11 +396,11 @@ impl Function {
     ) -> impl Future<Output = Result<Response<Body>, InvokeError>> + Send {
         // The future is moved, and with it all that it holds by value.
         let exchange = exchange.into();
-        async move { Ok(self.answer_async(exchange).await?.answer) }
+        async move { Ok(self.answer_async(exchange).await?.take_typed()) }
     }
 
-    /// As [`Function::handle_async`]; the exchange comes back, with its [answer](Exchange::answer). Nothing
-    /// but its box is moved.
+    /// As [`Function::handle_async`]; the exchange comes back, with its [answer](Exchange::answer), of which
+    /// headers may be [plain](Exchange::plain_fields). Nothing but its box is moved.
     ///
     /// # Errors
     /// As [`Function::handle`].
@@ -473,7 +473,7 @@ impl Function {
         let (stdin, stdout) = match self.conversation.streams() {
             Streams::Exchange | Streams::Captured => {
                 let stdout = match &exchange.reply {
-                    Some(reply) => Output::stream(Box::new(reply.clone())),
+                    Some(reply) => reply.output(),
                     None => Output::capture(output),
                 };
                 (exchange.request.body_mut().take_input(), stdout)

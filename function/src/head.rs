@@ -1,7 +1,7 @@
 //! The head of an answer: what a guest may put there (RFC 9110, 5 and 15).
 //!
-//! This is the one place that turns a guest's bytes into status and headers, and the one that looks at
-//! a complete head before anybody sends it. Types of the crate `http` hold nothing else than valid names
+//! This is the one place that turns a guest's bytes into status and headers, but for [plain fields](crate::PlainFields), and
+//! the one that looks at a complete head before anybody sends it. Types of the crate `http` hold nothing else than valid names
 //! and values: no line ends, no NUL.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -77,9 +77,20 @@ pub(crate) static HOP_BY_HOP: [HeaderName; 9] = [
     header::PROXY_AUTHORIZATION,
 ];
 
-/// Whether a name is one of [`HOP_BY_HOP`]. Few names are as long as one of these.
+/// Whether a name is one of [`HOP_BY_HOP`].
 pub(crate) fn is_hop_by_hop(name: &HeaderName) -> bool {
-    matches!(name.as_str().len(), 2 | 7 | 10 | 16..=19) && HOP_BY_HOP.contains(name)
+    is_as_long(name.as_str().as_bytes()) && HOP_BY_HOP.contains(name)
+}
+
+/// Whether a name is as long as one of [`HOP_BY_HOP`]: few are.
+fn is_as_long(name: &[u8]) -> bool {
+    matches!(name.len(), 2 | 7 | 10 | 16..=19)
+}
+
+/// Whether a server has to look at a field of this name, in small letters: it is about the connection, or its own to add.
+pub(crate) fn has_rules(name: &[u8]) -> bool {
+    let is_it = |known: &HeaderName| known.as_str().as_bytes() == name;
+    matches!(name, b"date" | b"host") || (is_as_long(name) && HOP_BY_HOP.iter().any(is_it))
 }
 
 /// An empty head, with status 200.
@@ -151,7 +162,7 @@ pub(crate) fn check_headers(headers: &mut HeaderMap) -> Result<Vec<HeaderName>, 
         has_hop_by_hop |= is_hop_by_hop(name);
         if matches!(*name, header::CONTENT_LENGTH) {
             lengths += 1;
-            has_length = lengths == 1 && length(value).is_some();
+            has_length = lengths == 1 && length(value.as_bytes()).is_some();
         }
     }
     if bytes > MAX_HEAD_BYTES {
@@ -203,12 +214,11 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
 pub fn content_length(headers: &HeaderMap) -> Option<u64> {
     let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return None };
-    length(value)
+    length(value.as_bytes())
 }
 
 /// A length in digits.
-fn length(value: &HeaderValue) -> Option<u64> {
-    let digits = value.as_bytes();
+pub(crate) fn length(digits: &[u8]) -> Option<u64> {
     let add = |number: u64, digit: &u8| match digit {
         b'0'..=b'9' => number.checked_mul(10)?.checked_add(u64::from(digit - b'0')),
         _ => None,

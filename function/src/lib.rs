@@ -47,6 +47,7 @@ mod invoke;
 mod numbers;
 mod outgoing;
 mod parking;
+mod plain_fields;
 mod program;
 mod protocol;
 pub mod protocols;
@@ -57,6 +58,7 @@ mod resolver;
 pub mod run;
 mod session;
 pub mod sockets;
+mod spare;
 mod spec;
 mod state;
 pub mod stores;
@@ -74,6 +76,7 @@ pub use invoke::{GuestFault, InvokeError};
 pub use numbers::{ArgumentError, ShowValue};
 pub use outgoing::{HttpClient, MAX_REQUESTS, Outgoing, OutgoingError, Sending, Timeouts};
 pub use parking::{BySlots, Parking};
+pub use plain_fields::PlainFields;
 pub use program::{Ran, Stdio, Usage};
 pub use protocol::{
     AbiError, About, Conversation, Finish, Next, Opening, Outcome, Protocol, Protocols, Ready,

@@ -12,26 +12,37 @@
 //! waits. One that ends before has its whole answer in one piece, or none at all.
 
 use crate::head::{self, HeadError};
+use crate::plain_fields::PlainFields;
 use bytes::Bytes;
 use http::response::Parts;
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, StatusCode};
+use std::cell::Cell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use wfaas_vm::BoxError;
-use wfaas_wasi::{ByteSink, OutputLimit};
+use wfaas_wasi::{Output, OutputLimit, SharedSink};
 
 /// Most bytes that a reply holds for its client.
 pub const WINDOW: usize = 64 << 10;
 
 /// An answer that is being made. Guest and server each have a handle.
 #[derive(Debug, Clone)]
-pub struct Reply(Arc<Mutex<State>>);
+pub struct Reply(Arc<Shared>);
+
+/// The place where both meet.
+#[derive(Debug)]
+struct Shared(Mutex<State>);
+
+thread_local! {
+    /// A reply that is as a new one.
+    static SPARE: Cell<Option<Reply>> = const { Cell::new(None) };
+}
 
 #[derive(Debug)]
 struct State {
     begun: bool,
-    /// Until the server has taken it. Boxed: many wait for long before they have one.
-    head: Option<Box<Parts>>,
+    /// Until the server has taken it.
+    head: Option<Head>,
     bytes: Vec<u8>,
     /// Fields behind the body.
     trailers: Option<Box<HeaderMap>>,
@@ -55,8 +66,46 @@ enum End {
     BrokenOff,
 }
 
+/// The head of a reply.
+#[derive(Debug)]
+pub(crate) enum Head {
+    /// A final status, and fields that nobody has to look at.
+    Plain(StatusCode, PlainFields),
+    /// Boxed: many replies wait for long before they have one.
+    Types(Box<Parts>),
+}
+
+impl Head {
+    /// Has the head be one that can be sent, as [`head::check`] does.
+    fn check(&mut self) -> Result<Vec<HeaderName>, HeadError> {
+        match self {
+            Head::Plain(..) => Ok(Vec::new()),
+            Head::Types(parts) => head::check(parts.status, &mut parts.headers),
+        }
+    }
+
+    /// The head in types.
+    pub(crate) fn into_parts(self) -> Parts {
+        match self {
+            Head::Plain(status, fields) => {
+                let mut parts = head::empty();
+                parts.status = status;
+                fields.add_to(&mut parts.headers);
+                parts
+            }
+            Head::Types(parts) => *parts,
+        }
+    }
+}
+
+impl From<Parts> for Head {
+    fn from(parts: Parts) -> Head {
+        Head::Types(Box::new(parts))
+    }
+}
+
 /// Head and body of an answer, and the fields behind it.
-pub(crate) type Whole = (Parts, Vec<u8>, Option<HeaderMap>);
+pub(crate) type Whole = (Head, Vec<u8>, Option<HeaderMap>);
 
 /// The guest has not made the whole answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -72,7 +121,16 @@ impl Default for Reply {
 impl Reply {
     /// A reply that holds at most [`WINDOW`] bytes.
     pub fn new() -> Reply {
-        Reply::default()
+        SPARE.try_with(Cell::take).ok().flatten().unwrap_or_default()
+    }
+
+    /// Ends its use by the server. If nobody else has it, this thread's next reply has its place in memory, and nothing else
+    /// of it.
+    pub fn put_back(mut self) {
+        if let Some(shared) = Arc::get_mut(&mut self.0) {
+            *shared = Shared::new(WINDOW);
+            _ = SPARE.try_with(|spare| spare.set(Some(self)));
+        }
     }
 
     /// A body without a head, which holds at most [`WINDOW`] bytes.
@@ -88,24 +146,16 @@ impl Reply {
     }
 
     fn with_window(window: usize) -> Reply {
-        Reply(Arc::new(Mutex::new(State {
-            begun: false,
-            head: None,
-            bytes: Vec::new(),
-            trailers: None,
-            window,
-            limit: u64::MAX,
-            left: u64::MAX,
-            end: End::Open,
-            closed: false,
-            closes_at_head: false,
-            reader: None,
-            writer: None,
-        })))
+        Reply(Arc::new(Shared::new(window)))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
+    }
+
+    /// A guest's stream that adds bytes.
+    pub(crate) fn output(&self) -> Output {
+        Output::shared(self.0.clone())
     }
 
     /// Sets the most bytes of the body. Nothing was written yet.
@@ -118,8 +168,9 @@ impl Reply {
     ///
     /// # Errors
     /// [`HeadError`] if it cannot be sent, or another one was.
-    pub fn begin(&self, mut head: Parts) -> Result<Vec<HeaderName>, HeadError> {
-        let dropped = head::check(head.status, &mut head.headers)?;
+    pub fn begin(&self, head: Parts) -> Result<Vec<HeaderName>, HeadError> {
+        let mut head = Head::from(head);
+        let dropped = head.check()?;
         let mut state = self.lock();
         if state.begun {
             return Err(HeadError::Sent);
@@ -137,11 +188,11 @@ impl Reply {
     /// As [`Reply::begin`] and [`Reply::write`].
     pub(crate) fn begin_with(
         &self,
-        mut head: Parts,
+        mut head: Head,
         bytes: &[u8],
         trailers: Option<Box<HeaderMap>>,
     ) -> Result<(), BoxError> {
-        head::check(head.status, &mut head.headers)?;
+        head.check()?;
         let mut state = self.lock();
         if state.begun {
             return Err(HeadError::Sent.into());
@@ -159,12 +210,7 @@ impl Reply {
 
     /// Begins with an empty head if bytes were added, and there was none yet.
     pub fn flush(&self) {
-        let mut state = self.lock();
-        if !state.begun && !state.bytes.is_empty() {
-            let wakers = state.begin(head::empty());
-            drop(state);
-            wake_all(wakers);
-        }
+        self.0.flush();
     }
 
     /// Whether the head is there, or was.
@@ -174,17 +220,17 @@ impl Reply {
 
     /// Whether a write has to wait.
     pub fn is_full(&self) -> bool {
-        self.lock().is_full()
+        self.0.is_full()
+    }
+
+    /// Bytes that a write takes at once.
+    pub(crate) fn room(&self) -> usize {
+        self.0.room()
     }
 
     /// Ready when there is room for a byte.
     pub fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.lock();
-        if !state.is_full() {
-            return Poll::Ready(());
-        }
-        state.writer = Some(context.waker().clone());
-        Poll::Pending
+        self.0.poll_room(context)
     }
 
     /// Takes as many bytes as there is room for; how many. All if nobody takes them from here.
@@ -192,17 +238,14 @@ impl Reply {
     /// # Errors
     /// [`OutputLimit`] if the body may not have so many.
     pub fn write(&self, bytes: &[u8]) -> Result<usize, OutputLimit> {
-        let mut state = self.lock();
-        let taken = state.write(bytes)?;
-        wake_for_bytes(state, taken);
-        Ok(taken)
+        self.0.write(bytes)
     }
 
     /// Ready with the head, once.
     pub fn poll_head(&self, context: &mut Context<'_>) -> Poll<Parts> {
         let mut state = self.lock();
         match state.head.take() {
-            Some(head) => Poll::Ready(*head),
+            Some(head) => Poll::Ready(head.into_parts()),
             None => {
                 state.reader = Some(context.waker().clone());
                 Poll::Pending
@@ -243,7 +286,7 @@ impl Reply {
         }
         let Some(head) = state.head.take() else { return Some(None) };
         let trailers = state.trailers.take().map(|fields| *fields);
-        Some(Some((*head, std::mem::take(&mut state.bytes), trailers)))
+        Some(Some((head, std::mem::take(&mut state.bytes), trailers)))
     }
 
     /// Sets the fields behind the body, before it is [complete](Reply::complete).
@@ -303,8 +346,8 @@ impl State {
     }
 
     /// Begins a reply that has no head yet; whom to wake then.
-    fn begin(&mut self, head: Parts) -> [Option<Waker>; 2] {
-        (self.begun, self.head) = (true, Some(Box::new(head)));
+    fn begin(&mut self, head: Head) -> [Option<Waker>; 2] {
+        (self.begun, self.head) = (true, Some(head));
         let mut writer = None;
         if self.closes_at_head {
             self.close();
@@ -329,7 +372,9 @@ impl State {
     /// Adds bytes, with no more room around them than the window.
     fn add(&mut self, bytes: &[u8]) {
         let needed = self.bytes.len() + bytes.len();
-        if needed > self.bytes.capacity() {
+        if self.bytes.capacity() == 0 {
+            self.bytes = Vec::with_capacity(needed);
+        } else if needed > self.bytes.capacity() {
             let doubled = (self.bytes.capacity() * 2).min(self.window).max(needed);
             self.bytes.reserve_exact(doubled - self.bytes.len());
         }
@@ -356,24 +401,59 @@ fn wake(mut state: MutexGuard<'_, State>, side: fn(&mut State) -> &mut Option<Wa
     waker.into_iter().for_each(Waker::wake);
 }
 
-impl ByteSink for Reply {
+impl Shared {
+    fn new(window: usize) -> Shared {
+        Shared(Mutex::new(State {
+            begun: false,
+            head: None,
+            bytes: Vec::new(),
+            trailers: None,
+            window,
+            limit: u64::MAX,
+            left: u64::MAX,
+            end: End::Open,
+            closed: false,
+            closes_at_head: false,
+            reader: None,
+            writer: None,
+        }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, bytes: &[u8]) -> Result<usize, OutputLimit> {
+        let mut state = self.lock();
+        let taken = state.write(bytes)?;
+        wake_for_bytes(state, taken);
+        Ok(taken)
+    }
+}
+
+impl SharedSink for Shared {
     fn is_full(&self) -> bool {
-        Reply::is_full(self)
+        self.lock().is_full()
     }
 
     fn room(&self) -> usize {
         self.lock().room()
     }
 
-    fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        Reply::poll_room(self, context)
+    fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if !state.is_full() {
+            return Poll::Ready(());
+        }
+        state.writer = Some(context.waker().clone());
+        Poll::Pending
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<usize, BoxError> {
-        Ok(Reply::write(self, bytes)?)
+    fn write(&self, bytes: &[u8]) -> Result<usize, BoxError> {
+        Ok(Shared::write(self, bytes)?)
     }
 
-    fn write_whole(&mut self, bytes: &[u8]) -> Result<bool, BoxError> {
+    fn write_whole(&self, bytes: &[u8]) -> Result<bool, BoxError> {
         let mut state = self.lock();
         if state.room() < bytes.len() {
             return Ok(false);
@@ -383,8 +463,13 @@ impl ByteSink for Reply {
         Ok(true)
     }
 
-    fn flush(&mut self) {
-        Reply::flush(self);
+    fn flush(&self) {
+        let mut state = self.lock();
+        if !state.begun && !state.bytes.is_empty() {
+            let wakers = state.begin(head::empty().into());
+            drop(state);
+            wake_all(wakers);
+        }
     }
 }
 
@@ -504,34 +589,52 @@ mod tests {
         assert!(reply.take_begun().is_none());
         let fields = HeaderMap::from_iter([(http::header::AGE, "1".parse().unwrap())]);
         let trailers = Some(Box::new(fields.clone()));
-        reply.begin_with(head::empty(), b"some", trailers).unwrap();
+        reply.begin_with(head::empty().into(), b"some", trailers).unwrap();
         assert_eq!(woken.0.load(Ordering::Relaxed), 1);
-        let again = reply.begin_with(head::empty(), b"more", None).unwrap_err();
+        let again = reply.begin_with(head::empty().into(), b"more", None).unwrap_err();
         assert_eq!(again.downcast_ref(), Some(&HeadError::Sent));
         let Some(Some((head, bytes, trailers))) = reply.take_begun() else { panic!("no head") };
-        assert_eq!((head.status.as_u16(), bytes), (200, b"some".to_vec()));
+        assert_eq!((head.into_parts().status.as_u16(), bytes), (200, b"some".to_vec()));
         assert_eq!(trailers, Some(fields));
         assert!(reply.take_begun().is_some_and(|taken| taken.is_none()), "the head was taken");
         let reply = Reply::new();
         reply.set_limit(3);
-        let beyond = reply.begin_with(head::empty(), b"some", None).unwrap_err();
+        let beyond = reply.begin_with(head::empty().into(), b"some", None).unwrap_err();
         assert_eq!(beyond.downcast_ref(), Some(&OutputLimit { bytes: 3 }));
     }
 
     #[test]
     fn bytes_are_taken_as_a_whole_or_not_at_all() {
-        let (mut reply, woken) = (Reply::body(), Arc::new(Woken::default()));
+        let (reply, woken) = (Reply::body(), Arc::new(Woken::default()));
         let waker = Waker::from(woken.clone());
         assert!(reply.poll_next(&mut Context::from_waker(&waker)).is_pending());
-        assert!(!reply.write_whole(&[1; WINDOW + 1]).unwrap());
+        assert!(!reply.0.write_whole(&[1; WINDOW + 1]).unwrap());
         assert_eq!((reply.lock().bytes.len(), woken.0.load(Ordering::Relaxed)), (0, 0));
-        assert!(reply.write_whole(&[1; WINDOW]).unwrap());
+        assert!(reply.0.write_whole(&[1; WINDOW]).unwrap());
         assert_eq!(woken.0.load(Ordering::Relaxed), 1);
-        assert!(!reply.write_whole(b"x").unwrap() && reply.write_whole(b"").unwrap());
+        assert!(!reply.0.write_whole(b"x").unwrap() && reply.0.write_whole(b"").unwrap());
         reply.set_limit(1);
         reply.close();
-        let limit = reply.write_whole(b"xy").unwrap_err();
+        let limit = reply.0.write_whole(b"xy").unwrap_err();
         assert_eq!(limit.downcast_ref(), Some(&OutputLimit { bytes: 1 }));
+    }
+
+    #[test]
+    fn one_that_is_put_back_is_as_a_new_one_and_nobody_elses() {
+        let reply = Reply::new();
+        reply.set_limit(5);
+        reply.begin_with(head::empty().into(), b"some", Some(Box::default())).unwrap();
+        reply.close_at_head();
+        reply.complete();
+        let other = reply.clone();
+        reply.put_back();
+        let fresh = Reply::new();
+        assert!(!Arc::ptr_eq(&fresh.0, &other.0), "somebody has it");
+        other.put_back();
+        let again = Reply::new();
+        assert_eq!(format!("{again:?}"), format!("{fresh:?}"));
+        assert!(!again.is_begun() && next(&again).is_pending() && again.take_trailers().is_none());
+        assert_eq!(again.write(b"some more"), Ok(9));
     }
 
     #[test]

@@ -96,19 +96,6 @@ impl Request {
         self.parts.take().map_or_else(|| plain.parts(), |parts| *parts)
     }
 
-    /// The head in a request of its own, without a body. Headers go there if they are types already; a plain head
-    /// stays in bytes.
-    pub(crate) fn split_head(&mut self) -> Request {
-        let body = Body::default();
-        let Some(parts) = self.parts.get_mut() else {
-            return Request { parts: OnceCell::new(), plain: self.plain.clone(), body };
-        };
-        let (mut head, ()) = http::Request::new(()).into_parts();
-        (head.method, head.uri) = (parts.method.clone(), parts.uri.clone());
-        (head.version, head.headers) = (parts.version, std::mem::take(&mut parts.headers));
-        Request { parts: OnceCell::from(Box::new(head)), plain: PlainHead::default(), body }
-    }
-
     /// Bytes of all names and values of headers, at most, with `each` more for a header.
     pub(crate) fn header_bytes(&self, each: usize) -> usize {
         let Some(parts) = self.parts.get() else {
@@ -210,22 +197,11 @@ mod tests {
     }
 
     #[test]
-    fn a_head_that_is_split_off_is_the_same_whether_it_is_bytes_or_types() {
-        let head = "PUT /a?b HTTP/1.1\r\nhost: h\r\ncookie: a\r\n\r\n";
-        let mut request = plain(head, "/a?b");
-        let of_bytes = request.split_head();
-        assert!(of_bytes.parts.get().is_none());
-        assert!(of_bytes.header_bytes(64) >= "hosthcookiea".len() + 2 * 64);
+    fn a_head_takes_as_many_bytes_whether_it_is_bytes_or_types() {
+        let request = plain("PUT /a?b HTTP/1.1\r\nhost: h\r\ncookie: a\r\n\r\n", "/a?b");
+        assert!(request.header_bytes(64) >= "hosthcookiea".len() + 2 * 64);
         request.headers(); // types from now on
-        let of_types = request.split_head();
-        assert_eq!(of_types.header_bytes(64), "hosthcookiea".len() + 2 * 64);
-        for split in [of_bytes, of_types] {
-            assert_eq!((split.method(), split.uri().path()), (&Method::PUT, "/a"));
-            assert_eq!(split.version(), Version::HTTP_11);
-            assert_eq!(split.headers()["cookie"], "a");
-        }
-        assert_eq!((request.method(), request.uri().query()), (&Method::PUT, Some("b")));
-        assert!(request.headers().is_empty());
+        assert_eq!(request.header_bytes(64), "hosthcookiea".len() + 2 * 64);
     }
 
     #[test]

@@ -240,6 +240,14 @@ impl Bound {
         Ok(unsafe { std::slice::from_raw_parts_mut(start, bytes) })
     }
 
+    /// The bytes from BASE on that are accessible, no more than `most`, to write to.
+    #[inline]
+    pub fn first_mut(&mut self, most: usize) -> &mut [u8] {
+        let bytes = most.min(self.open_bytes());
+        // SAFETY: the range is mapped and stays so while `&mut self` is borrowed, exclusively.
+        unsafe { std::slice::from_raw_parts_mut(self.base(), bytes) }
+    }
+
     /// The ranges of bytes from BASE on, negative before it, that may be anything but zero: the image's
     /// stored pages, and those touched since. Ascending, each of whole pages.
     pub fn contents(&self) -> Vec<Range<isize>> {

@@ -4,6 +4,7 @@ mod common;
 use common::futures::{Alarm, Gate, block_on, poll, poll_with, yield_now};
 use common::waiting::{expected, guest};
 use common::{engine, module, trap_of};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::Poll;
 use wfaas_vm::{
@@ -159,6 +160,61 @@ fn the_host_too_can_call_a_function_that_seldom_waits() {
     let half = instance.get_typed_func::<i32, i32>(&mut store, "half").unwrap();
     for n in [8, 9] {
         assert_eq!(block_on(half.call_async(&mut store, n)).unwrap(), 4);
+    }
+}
+
+/// Halves its argument: even ones at once, others after a wait. The store counts calls of either form.
+fn two_forms(linker: &mut Linker<[u32; 2]>) {
+    let ty = FuncType::new([ValType::I32], [ValType::I32]);
+    linker.func_new_direct(
+        "host",
+        "half",
+        ty,
+        |mut caller, cells| {
+            caller.data_mut()[0] += 1;
+            match cells[0] as u32 {
+                13 => Err("thirteen".into()),
+                15 => panic!("fifteen"),
+                n if n.is_multiple_of(2) => Ok(Some((n / 2).into())),
+                _ => Ok(None),
+            }
+        },
+        |mut caller, cells| {
+            caller.data_mut()[1] += 1;
+            let n = cells[0] as u32;
+            MaybeFuture::Future(Box::new(async move {
+                yield_now().await;
+                Ok((n / 2).into())
+            }))
+        },
+    );
+}
+
+#[test]
+fn a_host_function_of_two_forms_is_called_directly_unless_that_declines() {
+    let engine = engine();
+    let mut linker = Linker::new(&engine);
+    two_forms(&mut linker);
+    let wat = r#"(module
+        (import "host" "half" (func $half (param i32) (result i32)))
+        (export "half" (func $half))
+        (func (export "run") (param i32) (result i32) (call $half (local.get 0))))"#;
+    let mut store = Store::new(&engine, [0, 0]);
+    let instance = linker.instantiate(&mut store, &module(&engine, wat)).unwrap();
+    for name in ["run", "half"] {
+        let half = instance.get_typed_func::<i32, i32>(&mut store, name).unwrap();
+        for (n, counts) in [(8, [1, 0]), (9, [1, 1])] {
+            *store.data_mut() = [0, 0];
+            assert_eq!(block_on(half.call_async(&mut store, n)).unwrap(), 4);
+            assert_eq!(*store.data(), counts, "{name} {n}");
+        }
+        *store.data_mut() = [0, 0];
+        let error = block_on(half.call_async(&mut store, 13)).unwrap_err();
+        assert!(error.to_string().contains("thirteen"), "{error}");
+        let call = AssertUnwindSafe(|| block_on(half.call_async(&mut store, 15)));
+        assert!(catch_unwind(call).is_err());
+        assert_eq!(*store.data(), [2, 0], "what failed has not declined");
+        assert_eq!(block_on(half.call_async(&mut store, 8)).unwrap(), 4, "the store goes on");
     }
 }
 

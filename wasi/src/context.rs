@@ -16,7 +16,7 @@ use std::task::{Context, Poll};
 use wfaas_vm::checkpoint::Learned;
 
 /// Data of a store whose guests may call WASI.
-pub trait HasWasi: 'static {
+pub trait HasWasi: Any {
     /// The state that the guest's calls see and change.
     fn wasi(&mut self) -> &mut Wasi;
 

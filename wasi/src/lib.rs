@@ -65,7 +65,7 @@ pub use context::{HasWasi, Wasi, WasiBuilder};
 pub use environment::{Environment, EnvironmentError};
 pub use preview1::{Exit, add_to_linker, add_to_linker_async};
 pub use sources::{Rerun, Source, fill_random};
-pub use stdio::{ByteSink, ByteStream, Input, LogEvent, Output, OutputLimit};
+pub use stdio::{ByteSink, ByteStream, Input, LogEvent, Output, OutputLimit, SharedSink};
 pub use timer::sleep_until;
 
 /// The export that a module with WASI wants called once, before any other.

@@ -17,9 +17,10 @@ use super::component_http::{Answer, ServiceAnswer};
 use crate::outgoing::Outgoing;
 use crate::reply::Reply;
 use crate::resolver::Resolver;
+use crate::spare::Spare;
 use crate::spec::Spec;
 use crate::state::State;
-use crate::stores::Stores;
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use wfaas_vm::component::{Bindings, Export, Import};
@@ -90,19 +91,17 @@ impl Granted {
         reply: Option<Reply>,
         service: Option<Arc<ServiceAnswer>>,
     ) {
-        let (function, outgoing) = (self.clone(), state.outgoing().clone());
-        let (stores, answer) = (state.stores().clone(), Answer::default());
-        let grants = Grants { function, outgoing, stores, reply, service, answer };
-        state.wasi().resources().grant(grants);
+        let (function, answer) = (Some(self.clone()), Answer::default());
+        let mut room = Spare::take(&GRANTS);
+        *room = Grants { function, reply, service, answer };
+        state.wasi().resources().grant(room);
     }
 }
 
 /// Grants of an instance.
 #[derive(Debug, Default)]
 struct Grants {
-    function: Arc<Granted>,
-    outgoing: Outgoing,
-    stores: Stores,
+    function: Option<Arc<Granted>>,
     /// Where the answer goes.
     reply: Option<Reply>,
     /// The answer of a service.
@@ -111,10 +110,19 @@ struct Grants {
     answer: Answer,
 }
 
+thread_local! {
+    static GRANTS: Spare<Grants> = const { Spare::none() };
+}
+
+/// The state of a function's guest; `None` for those of others.
+pub(super) fn state<'a>(host: &'a mut Host<'_, '_>) -> Option<&'a mut State> {
+    let data: &mut dyn Any = host.data();
+    data.downcast_mut()
+}
+
 /// The requests that a guest may send.
 pub(super) fn outgoing(host: &mut Host<'_, '_>) -> Outgoing {
-    let grants = host.resources().granted::<Grants>();
-    grants.map(|grants| grants.outgoing.clone()).unwrap_or_default()
+    state(host).map(|state| state.outgoing().clone()).unwrap_or_default()
 }
 
 /// The answer that a service makes.
@@ -131,6 +139,14 @@ pub(super) fn take_reply(resources: &mut Resources) -> Option<Reply> {
 /// The answer that a handler makes; `None` for guests that were granted nothing, as while they are initialised.
 pub(super) fn answer(resources: &mut Resources) -> Option<&mut Answer> {
     resources.granted_mut::<Grants>().map(|grants| &mut grants.answer)
+}
+
+/// Takes the answer that a handler has made, with its grants. As [`answer`].
+pub(super) fn take_answer(resources: &mut Resources) -> Option<Answer> {
+    let mut grants = resources.take_granted::<Grants>()?;
+    let answer = std::mem::take(&mut grants.answer);
+    Spare::put_back(&GRANTS, grants);
+    Some(answer)
 }
 
 /// The functions that a component imports and that no function is granted: calling one ends the guest.

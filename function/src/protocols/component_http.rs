@@ -23,7 +23,6 @@ use crate::protocol::{About, Conversation, Next, Protocol, Replies, Streams, Tur
 use crate::reply::Reply;
 use crate::resolver::{Entry, Resolver};
 use crate::state::State;
-use incoming::IncomingRequest;
 use response::ResponseOutparam;
 use service::Service;
 use std::sync::Arc;
@@ -45,7 +44,7 @@ const TYPES: Interface = Interface {
         Function { name: "http-error-code", call: error::http_error_code },
         Function { name: "[constructor]fields", call: fields::constructor },
         Function { name: "[static]fields.from-list", call: fields::from_list },
-        Function { name: "[method]fields.get", call: fields::get },
+        Function { name: "[method]fields.get", call: fields::get_values },
         Function { name: "[method]fields.has", call: fields::has },
         Function { name: "[method]fields.set", call: fields::set },
         Function { name: "[method]fields.delete", call: fields::delete },
@@ -278,9 +277,8 @@ impl Conversation for Prepared {
         match &self.after {
             Some(after) if turn.number() == 1 => Ok(turn.call(after, ())),
             _ => {
-                let answer = component::answer(turn.target.state().wasi().resources());
-                let checked = answer.map_or(Err(HandlerError::NoAnswer), |answer| answer.check());
-                checked.map(|()| Next::Done).map_err(InvokeError::protocol)
+                let answer = component::take_answer(turn.target.state().wasi().resources());
+                answer.unwrap_or_default().end().map(|()| Next::Done).map_err(InvokeError::protocol)
             }
         }
     }
@@ -291,11 +289,10 @@ impl Prepared {
     fn begin(&self, turn: &mut Turn<'_>) -> Result<(u32, u32), Violation> {
         let exchange = turn.exchange();
         let reply = exchange.reply.get_or_insert_with(Reply::collecting).clone();
-        let request = IncomingRequest::new(exchange);
-        self.granted.give_handler(turn.target.state(), reply);
-        let resources = turn.target.state().wasi().resources();
-        let kept = request.bytes();
-        let request = resources.insert_kept(request, kept)?;
+        let state = turn.target.state();
+        self.granted.give_handler(state, reply);
+        let request = incoming::insert(state)?;
+        let resources = state.wasi().resources();
         resources.give(request, self.request)?;
         let outparam = resources.insert(ResponseOutparam)?;
         resources.give(outparam, self.outparam)?;

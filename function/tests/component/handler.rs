@@ -73,6 +73,11 @@ pub(crate) fn handler(handle: &str) -> Fused {
     let answered = fused.result(Some(answered), None);
     let answered = fused.ty(Type::Option(answered));
     let trailers = fused.ty(Type::Option(own_fields));
+    let pair = fused.ty(Type::Tuple(vec![text, bytes]));
+    let pairs = fused.ty(Type::List(pair));
+    let refused = fused.ty(Type::Enum(vec!["a".into(), "b".into(), "c".into()]));
+    let listed = fused.result(Some(own_fields), Some(refused));
+    let boolean = fused.ty(Type::Bool);
     let mut import = |name, id_and_core, params: &[_], result| {
         fused.import((HTTP, name), id_and_core, params, result);
     };
@@ -82,6 +87,18 @@ pub(crate) fn handler(handle: &str) -> Fused {
         ("append", "(param i32 i32 i32 i32 i32 i32)"),
         &[borrow_fields, text, bytes],
         Some(changed),
+    );
+    import(
+        "[static]fields.from-list",
+        ("from_list", "(param i32 i32 i32)"),
+        &[pairs],
+        Some(listed),
+    );
+    import(
+        "[method]fields.has",
+        ("has", "(param i32 i32 i32) (result i32)"),
+        &[borrow_fields, text],
+        Some(boolean),
     );
     import(
         "[method]incoming-request.path-with-query",
@@ -231,7 +248,9 @@ pub(crate) fn handler(handle: &str) -> Fused {
             (local $request i64) (local $response i32) (local $body i32) (local $stream i32)
             (local $input i32) (local $pollable i32)
             {handle})
-         (data (i32.const 512) \"x-answer\" \"some value\" \"hello\")"
+         (data (i32.const 512) \"x-answer\" \"some value\" \"hello\" \"TE\")
+         (data (i32.const 640) \"\\00\\02\\00\\00\\08\\00\\00\\00\\08\\02\\00\\00\\0a\\00\\00\\00\"
+            \"\\17\\02\\00\\00\\02\\00\\00\\00\\08\\02\\00\\00\\0a\\00\\00\\00\")"
     ));
     let params = [own_request, own_out];
     fused.export(("wasi:http/incoming-handler@0.2.3", "handle"), "handle", &params, None);
@@ -292,6 +311,62 @@ fn a_handler_gets_the_request_and_sends_its_answer() {
             assert_eq!(answer.into_body().into_bytes(), path.as_bytes());
         }
     }
+}
+
+#[test]
+fn a_body_is_consumed_once() {
+    let consume = "(call $consume (local.get $in) (i32.const 64))";
+    let steps = format!(
+        "{consume} (if (i32.load8_u (i32.const 64)) (then unreachable))
+        {consume} (if (i32.eqz (i32.load8_u (i32.const 64))) (then unreachable))
+        {MAKE} {SET} {FINISH}"
+    );
+    let function = handler(&steps).try_function().expect("it is a function");
+    for body in [Body::default(), Body::complete("all"), pieces(&["a", "b"])] {
+        let exchange = Exchange::new(Request::new(body));
+        assert_eq!(function.handle(exchange).unwrap().status(), 201);
+    }
+}
+
+/// Makes a response of a list with as many fields, of which the second one is about the connection.
+fn make_of_list(fields: u32) -> String {
+    format!(
+        "(call $from_list (i32.const 640) (i32.const {fields}) (i32.const 64))
+        (local.set $response (i32.load (i32.const 68)))"
+    )
+}
+
+#[test]
+fn fields_of_a_list_are_those_of_the_answer_however_they_are_kept() {
+    let respond = "(local.set $response (call $response (local.get $response)))";
+    let look = "(if (i32.eqz (call $has (local.get $response) (i32.const 512) (i32.const 8)))
+        (then unreachable))";
+    for (fields, look, is_plain) in [(1, "", true), (1, look, false), (2, "", false)] {
+        let steps = format!("{} {look} {respond} {SET}", make_of_list(fields));
+        let function = handler(&steps).try_function().expect("it is a function");
+        let answer = function.handle(exchange("/")).unwrap();
+        assert_eq!((answer.status().as_u16(), answer.headers().len()), (200, 1), "{steps}");
+        assert_eq!(answer.headers()["x-answer"], "some value");
+        let mut answered = pin!(function.answer_async(Box::new(exchange("/"))));
+        let polled = answered.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        let Poll::Ready(answered) = polled else { panic!("it waits") };
+        assert_eq!(!answered.unwrap().plain_fields.is_empty(), is_plain, "{steps}");
+    }
+}
+
+#[test]
+fn fields_that_a_response_has_are_gone() {
+    let make = make_of_list(1);
+    let respond = "(drop (call $response (local.get $response)))";
+    let look = "(drop (call $has (local.get $response) (i32.const 512) (i32.const 8)))";
+    for after in [respond, look] {
+        let error = failure(&format!("{make} {respond} {after}"));
+        let violation = error.downcast_ref::<Violation>();
+        assert!(matches!(violation, Some(Violation::BadHandle(_))), "{error}");
+    }
+    let status = "(drop (call $set_status (local.get $response) (i32.const 201)))";
+    let error = failure(&format!("{make} {status}"));
+    assert!(matches!(error.downcast_ref(), Some(Violation::BadHandle(_))), "{error}");
 }
 
 #[test]

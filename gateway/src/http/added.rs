@@ -1,16 +1,18 @@
-//! Headers that the gateway adds to an answer.
+//! Headers that the gateway adds to an answer, and plain ones of its function.
 //!
-//! They are not put into a map of headers before somebody needs one: most answers of functions have
-//! no headers of their own, and the fast path writes these as they are.
+//! They are not put into a map of headers before somebody needs one: the fast path writes them as they are.
 
 use super::body::Answer;
 use super::id::{REQUEST_ID, RequestId};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
 use hyper::{HeaderMap, Response};
+use wfaas_function::PlainFields;
 
 /// Headers to be added.
 #[derive(Debug, Default)]
 pub(crate) struct Added {
+    /// The function's own, before those that are added.
+    pub(super) own: PlainFields,
     pub(super) id: Option<RequestId>,
     /// Set if the answer is a function's: the type of its body, if the guest names none. Its body is of
     /// that type and nothing else, whatever it looks like.
@@ -26,8 +28,15 @@ pub(crate) fn insert_added(response: &mut Response<Answer>) {
     added.insert(response.headers_mut());
 }
 
+/// Puts the function's own headers there alone, for somebody who looks at them.
+pub(super) fn insert_own(response: &mut Response<Answer>) {
+    let own = std::mem::take(&mut response.body_mut().added.own);
+    own.add_to(response.headers_mut());
+}
+
 impl Added {
     fn insert(self, headers: &mut HeaderMap) {
+        self.own.add_to(headers);
         if let Some(content_type) = self.content_type {
             headers.entry(CONTENT_TYPE).or_insert(content_type);
             headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static(NOSNIFF));
@@ -39,14 +48,26 @@ impl Added {
 
     /// Whether a header of the answer has to make room for one of these.
     pub(crate) fn replace(&self, name: &HeaderName) -> bool {
-        *name == X_CONTENT_TYPE_OPTIONS && self.content_type.is_some()
-            || *name == REQUEST_ID && self.id.is_some()
+        self.replace_plain(name.as_str().as_bytes())
     }
 
-    /// Writes them as lines, for an answer with these headers besides.
+    fn replace_plain(&self, name: &[u8]) -> bool {
+        let is = |known: &HeaderName| name == known.as_str().as_bytes();
+        is(&X_CONTENT_TYPE_OPTIONS) && self.content_type.is_some()
+            || is(&REQUEST_ID) && self.id.is_some()
+    }
+
+    /// Writes them as lines, for an answer with these headers besides. The length of the body has a line elsewhere.
     pub(crate) fn write(&self, headers: &HeaderMap, out: &mut Vec<u8>) {
+        for (name, line) in self.own.lines() {
+            if !self.replace_plain(name) {
+                out.extend_from_slice(line);
+            }
+        }
         if let Some(content_type) = &self.content_type {
-            if headers.is_empty() || !headers.contains_key(CONTENT_TYPE) {
+            let has_own = self.own.has_content_type()
+                || (!headers.is_empty() && headers.contains_key(CONTENT_TYPE));
+            if !has_own {
                 out.extend_from_slice(b"content-type: ");
                 out.extend_from_slice(content_type.as_bytes());
                 out.extend_from_slice(b"\r\n");
@@ -80,23 +101,35 @@ mod tests {
                 &["x-content-type-options"],
                 &["x-request-id", "x-own"],
             ] {
-                let added = || Added { id: Some(id), content_type: content_type.clone() };
-                let (mut headers, mut out) = (own(names), Vec::new());
-                for (name, value) in own(names).iter().filter(|(name, _)| !added().replace(name)) {
-                    out.extend(format!("{name}: {}\r\n", value.to_str().unwrap()).into_bytes());
+                for is_plain in [false, true] {
+                    let mut plain = PlainFields::default();
+                    let mut headers = own(names);
+                    if is_plain {
+                        headers.clear();
+                        assert!(names.iter().all(|name| plain.push(name.as_bytes(), b"own")));
+                    }
+                    let content_type = content_type.clone();
+                    lines_agree(Added { own: plain, id: Some(id), content_type }, headers);
                 }
-                added().write(&headers, &mut out);
-                added().insert(&mut headers);
-                let line = |(name, value): (&HeaderName, &HeaderValue)| {
-                    format!("{name}: {}", value.to_str().unwrap())
-                };
-                let mut expected: Vec<_> = headers.iter().map(line).collect();
-                let text = String::from_utf8(out).unwrap();
-                let mut lines: Vec<_> = text.lines().collect();
-                expected.sort_unstable();
-                lines.sort_unstable();
-                assert_eq!(lines, expected, "{names:?}");
             }
         }
+    }
+
+    fn lines_agree(added: Added, mut headers: HeaderMap) {
+        let mut out = Vec::new();
+        for (name, value) in headers.iter().filter(|(name, _)| !added.replace(name)) {
+            out.extend(format!("{name}: {}\r\n", value.to_str().unwrap()).into_bytes());
+        }
+        added.write(&headers, &mut out);
+        added.insert(&mut headers);
+        let line = |(name, value): (&HeaderName, &HeaderValue)| {
+            format!("{name}: {}", value.to_str().unwrap())
+        };
+        let mut expected: Vec<_> = headers.iter().map(line).collect();
+        let text = String::from_utf8(out).unwrap();
+        let mut lines: Vec<_> = text.lines().collect();
+        expected.sort_unstable();
+        lines.sort_unstable();
+        assert_eq!(lines, expected);
     }
 }

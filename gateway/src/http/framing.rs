@@ -15,6 +15,8 @@ pub(super) fn has_content(status: StatusCode) -> bool {
 /// answer to HEAD has no body, and the length of the one that GET would get.
 pub(super) fn fit(response: &mut Response<Answer>, is_head: bool) {
     let has_content = has_content(response.status());
+    let body = response.body_mut();
+    body.added.own.fit_length(has_content.then_some(body.bytes.len() as u64));
     if has_content && !is_head {
         if response.body().rest.is_none() && has_other_length(response) {
             response.headers_mut().remove(CONTENT_LENGTH);

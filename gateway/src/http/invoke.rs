@@ -1,6 +1,7 @@
 //! Requests to functions.
 
 use super::Incoming;
+use super::added::insert_own;
 use super::answer::Problem;
 use super::arriving::{self, Arriving};
 use super::blocking;
@@ -23,7 +24,7 @@ use hyper::{Method, Request, Response, StatusCode, Version};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wfaas_function::{Body, Coding, Exchange, InvokeError, OnDisconnect, Replies};
+use wfaas_function::{Body, Coding, Exchange, InvokeError, OnDisconnect, PlainFields, Replies};
 
 /// Has a function answer a request of any method.
 pub(super) async fn handle(
@@ -173,7 +174,7 @@ pub(crate) async fn guest(
     match &deployed.sessions {
         None => {
             let exchange = deployed.function.answer_async(exchange).await?;
-            Ok(leased(exchange.answer, lease))
+            Ok(leased(exchange.answer, exchange.plain_fields, lease))
         }
         // Boxed: few functions have any.
         Some(sessions) => Box::pin(sessions.answer(&deployed.function, exchange, lease)).await,
@@ -197,11 +198,16 @@ impl Drop for Finishing {
 }
 
 /// The answer with the lease of its bytes and of those of its request; `None` if there is no room for it.
-pub(crate) fn leased(answer: Response<Body>, lease: Lease) -> Option<BoxResponse> {
+pub(crate) fn leased(
+    answer: Response<Body>,
+    own: PlainFields,
+    lease: Lease,
+) -> Option<BoxResponse> {
     let (head, body) = answer.into_parts();
     // With the room there first, it is made where it stays.
     let room = Box::new_uninit();
-    let answer = Answer::from(body.into_bytes()).leased(lease).ok()?;
+    let mut answer = Answer::from(body.into_bytes()).leased(lease).ok()?;
+    answer.added.own = own;
     Some(Box::write(room, Response::from_parts(head, answer)))
 }
 
@@ -242,11 +248,15 @@ pub(super) fn complete_head(
     deployed: &Deployed,
     form: Form,
 ) {
+    let compresses = !deployed.function.spec().compress.is_empty();
+    if form.is_head || form.takes_trailers || compresses {
+        insert_own(response);
+    }
     framing::fit(response, form.is_head);
     if form.takes_trailers && framing::has_content(response.status()) && !form.is_head {
         trailing::fit(response);
     }
-    if !deployed.function.spec().compress.is_empty() && !form.is_head {
+    if compresses && !form.is_head {
         coding::apply(response, form.coding, shared, &deployed.payer);
     }
     if framing::has_content(response.status()) {

@@ -124,7 +124,9 @@ impl<'a> Admitted<'a> {
         if !target.deployed.is_plain {
             return None;
         }
-        let mut lease = caller.lease(&target, head_bytes).ok()?;
+        let replies = target.deployed.function.replies() == Replies::Always;
+        let room = if replies { replying::room(FORM) } else { 0 };
+        let mut lease = caller.lease(&target, head_bytes + room).ok()?;
         lease.grow(body.len() as u64).ok()?;
         let place = caller.free_place(&target)?;
         Some(Admitted { shared, caller, target, place, lease })
@@ -157,7 +159,7 @@ impl<'a> Begun<'a> {
                 let outcome = shared.scheduler.run(terms, guest).await;
                 First::Outcome(outcome.map_err(|why| invoke::unfinished(deployed, why)))
             } else {
-                replying::plain(shared, deployed, place, exchange, lease, form).await
+                replying::plain(shared, deployed, place, exchange, lease).await
             };
             let mut response = match first {
                 First::Outcome(Ok(Ok(Some(mut response))))

@@ -82,13 +82,16 @@ pub(super) async fn handle(
         asked.lease.grow(room(form)).map_err(|_| Problem::too_much())?;
     }
     asked.exchange.reply = Some(reply.clone());
-    let work = work(shared, caller, &target.deployed, asked);
-    let response = match first(work, reply).await {
-        First::Outcome(outcome) => {
+    let mut work = work(shared, caller, &target.deployed, asked);
+    let response = match first(&mut work, &reply).await {
+        Ok(outcome) => {
             let (deployed, outcome) = (&target.deployed, outcome?);
             invoke::respond(shared, caller, deployed, outcome, form, id).await?
         }
-        First::Begun(begun) => send(shared, caller, target, begun, form, id).await?,
+        Err(head) => {
+            let begun = Begun { head, work, reply };
+            send(shared, caller, target, begun, form, id).await?
+        }
     };
     match (redirect::target(response.extensions()).cloned(), again) {
         (Some(path), Some(again)) => {
@@ -101,7 +104,7 @@ pub(super) async fn handle(
 
 /// Most bytes that an answer takes while its guest makes it: those that wait in the reply, as many again on
 /// their way, and the encoder's memory.
-fn room(form: Form) -> u64 {
+pub(super) fn room(form: Form) -> u64 {
     2 * WINDOW as u64 + form.coding.map_or(0, coding::encoder_bytes)
 }
 
@@ -143,29 +146,32 @@ pub(super) async fn send(
     Ok(response)
 }
 
-/// Has a guest answer a request that is all there, and is given up when its client leaves.
+/// Has a guest answer a request that is all there, and is given up when its client leaves. The lease has [room] for
+/// its reply.
 pub(super) async fn plain(
     shared: &Arc<Shared>,
     deployed: &Arc<Deployed>,
     place: Place,
     mut exchange: Box<Exchange>,
-    mut lease: Lease,
-    form: Form,
+    lease: Lease,
 ) -> First {
-    if deployed.function.replies() == Replies::Always && lease.grow(room(form)).is_err() {
-        return First::Outcome(Err(Problem::too_much()));
-    }
     let reply = Reply::new();
     exchange.reply = Some(reply.clone());
-    let (shared, deployed) = (shared.clone(), deployed.clone());
-    let work: Work = boxed(|| async move {
-        let terms = Terms { payer: &deployed.payer, place, deadline: exchange.deadline };
-        // In a box of its own: allocators are slow with blocks as large as both.
-        let guest = boxed(|| invoke::guest(deployed.clone(), exchange, lease));
-        let outcome = shared.scheduler.run(terms, guest).await;
-        outcome.map_err(|why| invoke::unfinished(&deployed, why))
-    });
-    first(work, reply).await
+    let terms = Terms { payer: &deployed.payer, place, deadline: exchange.deadline };
+    let guest = boxed(|| invoke::guest(deployed.clone(), exchange, lease));
+    let mut guest = shared.scheduler.seat(terms, guest);
+    match first(&mut guest, &reply).await {
+        Ok(outcome) => {
+            reply.put_back();
+            First::Outcome(outcome.map_err(|why| invoke::unfinished(deployed, why)))
+        }
+        Err(head) => {
+            let deployed = deployed.clone();
+            let ended =
+                async move { guest.await.map_err(|why| invoke::unfinished(&deployed, why)) };
+            First::Begun(Begun { head, work: Box::pin(ended), reply })
+        }
+    }
 }
 
 /// Runs the guest, and receives the rest of its request meanwhile.
@@ -192,18 +198,15 @@ fn work(
     })
 }
 
-/// Polls a guest until it has ended or the head of its answer is there.
-async fn first(mut work: Work, reply: Reply) -> First {
-    let ended_or_head = poll_fn(|context| {
-        if let Poll::Ready(outcome) = work.as_mut().poll(context) {
+/// Polls a guest until it has ended, or the head of its answer is there.
+async fn first<W: Future + Unpin>(work: &mut W, reply: &Reply) -> Result<W::Output, Parts> {
+    poll_fn(|context| {
+        if let Poll::Ready(outcome) = Pin::new(&mut *work).poll(context) {
             return Poll::Ready(Ok(outcome));
         }
         reply.poll_head(context).map(Err)
-    });
-    match ended_or_head.await {
-        Ok(outcome) => First::Outcome(outcome),
-        Err(head) => First::Begun(Begun { head, work, reply }),
-    }
+    })
+    .await
 }
 
 /// Breaks a reply off when it is dropped, unless it is complete.

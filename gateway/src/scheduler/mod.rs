@@ -33,7 +33,9 @@ use gate::Gate;
 use queue::Queue;
 use seat::Seat;
 use std::collections::HashMap;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 /// The scheduler of one server.
@@ -81,6 +83,21 @@ pub(crate) struct Counts {
     pub(crate) waiting: u64,
 }
 
+/// A guest and its seat.
+pub(crate) struct Seated<F> {
+    seat: Seat<Arc<Scheduler>, Arc<Payer>>,
+    work: Pin<Box<F>>,
+}
+
+impl<F: Future> Future for Seated<F> {
+    type Output = Result<F::Output, Unfinished>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Seated { seat, work } = &mut *self;
+        seat.poll(context, work.as_mut())
+    }
+}
+
 impl Scheduler {
     /// For guests on `threads` threads.
     pub(crate) fn new(threads: usize) -> Arc<Scheduler> {
@@ -96,6 +113,17 @@ impl Scheduler {
     ) -> impl Future<Output = Result<F::Output, Unfinished>> + use<'a, F> {
         let Terms { payer, place, deadline } = terms;
         Seat::new(self, payer, Some(place), deadline).take(work)
+    }
+
+    /// As [`Scheduler::run`], by a future that can be moved between two polls.
+    pub(crate) fn seat<F: Future>(
+        self: &Arc<Self>,
+        terms: Terms<'_>,
+        work: Pin<Box<F>>,
+    ) -> Seated<F> {
+        let Terms { payer, place, deadline } = terms;
+        let seat = Seat::new(self.clone(), payer.clone(), Some(place), deadline);
+        Seated { seat, work }
     }
 
     /// Does work for a function whenever it is the function's turn, as a guest. It is no request, and has no

@@ -7,6 +7,7 @@ use super::ticket::Pair;
 use super::{Place, Scheduler, Unfinished};
 use crate::standing::Standing;
 use crate::turns;
+use std::borrow::Borrow;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
@@ -16,11 +17,11 @@ use std::time::{Duration, Instant};
 use tokio::time::Sleep;
 use wfaas_vm::Ticks;
 
-/// One guest in the scheduler.
+/// One guest in the scheduler, which the seat refers to or shares, as its payer.
 #[derive(Debug)]
-pub(super) struct Seat<'a> {
-    scheduler: &'a Scheduler,
-    payer: &'a Arc<Payer>,
+pub(super) struct Seat<S: Borrow<Scheduler>, P: Borrow<Arc<Payer>>> {
+    scheduler: S,
+    payer: P,
     deadline: Option<Instant>,
     /// Of a guest, until it is put off: then the queue has it.
     place: Option<Place>,
@@ -47,14 +48,14 @@ enum Step {
     End(Unfinished),
 }
 
-impl<'a> Seat<'a> {
+impl<S: Borrow<Scheduler>, P: Borrow<Arc<Payer>>> Seat<S, P> {
     /// A seat for a guest, or for work that is done for a function and has no place.
     pub(super) fn new(
-        scheduler: &'a Scheduler,
-        payer: &'a Arc<Payer>,
+        scheduler: S,
+        payer: P,
         place: Option<Place>,
         deadline: Option<Instant>,
-    ) -> Seat<'a> {
+    ) -> Seat<S, P> {
         Seat {
             scheduler,
             payer,
@@ -78,7 +79,7 @@ impl<'a> Seat<'a> {
     }
 
     /// Polls the guest, if it is its turn.
-    fn poll<F: Future>(
+    pub(super) fn poll<F: Future>(
         &mut self,
         context: &mut Context<'_>,
         work: Pin<&mut F>,
@@ -98,7 +99,11 @@ impl<'a> Seat<'a> {
     fn step(&mut self, context: &mut Context<'_>) -> Step {
         if std::mem::take(&mut self.is_new) {
             // Nobody knows its ticket yet, which says that it runs.
-            return if self.scheduler.gate.pass() { Step::Run } else { self.arrive(context) };
+            return if self.scheduler.borrow().gate.pass() {
+                Step::Run
+            } else {
+                self.arrive(context)
+            };
         }
         let standing = {
             let mut task = self.pair().ticket.lock();
@@ -125,9 +130,9 @@ impl<'a> Seat<'a> {
 
     /// A guest has come or was woken: it runs at once if nobody is ahead of it.
     fn arrive(&mut self, context: &mut Context<'_>) -> Step {
-        let mut queue = self.scheduler.lock();
+        let mut queue = self.scheduler.borrow().lock();
         let pair = self.pair.as_ref().expect("a guest is not polled after its end");
-        let is_first = queue.begin_if_first(self.payer);
+        let is_first = queue.begin_if_first(self.payer.borrow());
         let mut task = pair.ticket.lock();
         if is_first {
             task.standing = Standing::Running;
@@ -135,9 +140,9 @@ impl<'a> Seat<'a> {
         }
         (task.standing, task.waker) = (Standing::InLine, context.waker().clone());
         drop(task);
-        self.line = Some((queue.join(self.payer, &pair.ticket), Instant::now()));
+        self.line = Some((queue.join(self.payer.borrow(), &pair.ticket), Instant::now()));
         let place = self.place.take();
-        let put_off = place.map(|place| queue.put_off(&pair.ticket, self.payer, place));
+        let put_off = place.map(|place| queue.put_off(&pair.ticket, self.payer.borrow(), place));
         self.put_off = self.put_off.or(put_off);
         drop(queue);
         if self.is_late(context) { self.begin_late() } else { Step::Wait }
@@ -164,7 +169,7 @@ impl<'a> Seat<'a> {
         }
         self.deadline = None;
         let line = self.line.take();
-        let mut queue = self.scheduler.lock();
+        let mut queue = self.scheduler.borrow().lock();
         let mut task = self.pair().ticket.lock();
         if task.standing == Standing::InLine {
             queue.begin();
@@ -172,8 +177,8 @@ impl<'a> Seat<'a> {
         task.standing = Standing::Running;
         drop(task);
         if let Some((number, since)) = line {
-            queue.leave(self.payer, number);
-            self.payer.used.waited(since.elapsed());
+            queue.leave(self.payer.borrow(), number);
+            self.payer.borrow().used.waited(since.elapsed());
         }
         drop(queue);
         Step::Run
@@ -183,7 +188,7 @@ impl<'a> Seat<'a> {
         self.has_yielded = false;
         self.pair().ticket.lock().standing = Standing::Running;
         if let Some((_, since)) = self.line.take() {
-            self.payer.used.waited(since.elapsed());
+            self.payer.borrow().used.waited(since.elapsed());
         }
         Step::Run
     }
@@ -194,7 +199,7 @@ impl<'a> Seat<'a> {
         context: &Context<'_>,
         work: Pin<&mut F>,
     ) -> Poll<Result<F::Output, Unfinished>> {
-        self.payer.used.begin(!std::mem::replace(&mut self.has_begun, true));
+        self.payer.borrow().used.begin(!std::mem::replace(&mut self.has_begun, true));
         self.late = None;
         let began = Ticks::now();
         let mut inner = Context::from_waker(&self.pair().waker);
@@ -214,12 +219,12 @@ impl<'a> Seat<'a> {
     /// Charges a slice and passes its thread on.
     fn end_slice(&mut self, context: &Context<'_>, took: Duration, has_ended: bool) {
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        self.payer.used.end(nanos);
-        if has_ended && self.put_off.is_none() && self.scheduler.gate.leave() {
+        self.payer.borrow().used.end(nanos);
+        if has_ended && self.put_off.is_none() && self.scheduler.borrow().gate.leave() {
             return self.part();
         }
-        let mut queue = self.scheduler.lock();
-        queue.charge(self.payer, nanos);
+        let mut queue = self.scheduler.borrow().lock();
+        queue.charge(self.payer.borrow(), nanos);
         queue.end();
         if has_ended {
             let forgotten = self.put_off.take().and_then(|number| queue.forget(number));
@@ -229,7 +234,7 @@ impl<'a> Seat<'a> {
         }
         let pair = self.pair.as_ref().expect("a guest is not polled after its end");
         if let Some(place) = self.place.take() {
-            self.put_off = Some(queue.put_off(&pair.ticket, self.payer, place));
+            self.put_off = Some(queue.put_off(&pair.ticket, self.payer.borrow(), place));
         }
         let mut task = pair.ticket.lock();
         task.waker.clone_from(context.waker());
@@ -237,7 +242,7 @@ impl<'a> Seat<'a> {
         if task.standing == Standing::RunningWoken {
             task.standing = Standing::InLine;
             drop(task);
-            self.line = Some((queue.join(self.payer, &pair.ticket), Instant::now()));
+            self.line = Some((queue.join(self.payer.borrow(), &pair.ticket), Instant::now()));
         } else {
             task.standing = Standing::Asleep;
             drop(task);
@@ -256,14 +261,14 @@ impl<'a> Seat<'a> {
     }
 }
 
-impl Drop for Seat<'_> {
+impl<S: Borrow<Scheduler>, P: Borrow<Arc<Payer>>> Drop for Seat<S, P> {
     /// A guest that has not ended leaves everything it was in.
     fn drop(&mut self) {
         let Some(pair) = &self.pair else { return };
-        let mut queue = self.scheduler.lock();
+        let mut queue = self.scheduler.borrow().lock();
         let standing = std::mem::replace(&mut pair.ticket.lock().standing, Standing::Left);
         if let (Standing::InLine, Some((number, _))) = (standing, self.line) {
-            queue.leave(self.payer, number);
+            queue.leave(self.payer.borrow(), number);
         }
         if standing == Standing::Granted {
             queue.end();

@@ -24,7 +24,7 @@ use crate::kept::Share;
 use hyper::StatusCode;
 use std::sync::Arc;
 use table::{Claim, Table};
-use wfaas_function::{Exchange, Function, InvokeError, Session};
+use wfaas_function::{Exchange, Function, InvokeError, PlainFields, Session};
 use wfaas_vm::Fault;
 
 /// The sessions of one deployed function.
@@ -81,7 +81,9 @@ impl Sessions {
             }
             Err(error) => return Err(error),
         };
-        let Some(mut answer) = leased(answer, lease) else { return Ok(None) };
+        let Some(mut answer) = leased(answer, PlainFields::default(), lease) else {
+            return Ok(None);
+        };
         let Some(state) = state else {
             let had_state = held.end();
             let function = function.spec().name();

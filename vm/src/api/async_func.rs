@@ -22,6 +22,21 @@ pub(super) trait AsyncHostFunc<T>: Send + Sync + 'static {
     /// Whether it is called only where it can wait.
     const ALWAYS_ASYNC: bool;
 
+    /// Calls the closure that is called first, if there is one, with the arguments that are in the cells; whether it was
+    /// not declined, and its results are there.
+    ///
+    /// # Safety
+    /// There must be as many cells as parameters and results take.
+    #[inline(always)]
+    unsafe fn call_directly(
+        &self,
+        _store: &mut StoreBox<T>,
+        _instance: Option<u32>,
+        _cells: *mut u64,
+    ) -> Result<bool, BoxError> {
+        Ok(false)
+    }
+
     /// Calls the closure, with the arguments that are in the cells.
     ///
     /// # Safety
@@ -173,14 +188,17 @@ where
     }
 }
 
-/// A host function of numbers, with a type known at run time, that may return its result at once.
-pub(super) struct Scalars<F> {
+/// A host function of numbers, with a type known at run time, that may return its result at once, behind another one that
+/// may do it in less time.
+pub(super) struct Scalars<D, F> {
+    pub(super) direct: D,
     pub(super) function: F,
     pub(super) ty: FuncType,
 }
 
-impl<T: 'static, F> AsyncHostFunc<T> for Scalars<F>
+impl<T: 'static, D, F> AsyncHostFunc<T> for Scalars<D, F>
 where
+    D: Fn(Caller<'_, T>, &[u64]) -> Result<Option<u64>, BoxError> + Send + Sync + 'static,
     F: for<'a> Fn(Caller<'a, T>, &[u64]) -> MaybeFuture<'a, Result<u64, BoxError>>
         + Send
         + Sync
@@ -189,6 +207,25 @@ where
     type Results = Result<u64, BoxError>;
     type Called = MaybeFuture<'static, Self::Results>;
     const ALWAYS_ASYNC: bool = false;
+
+    #[inline(always)]
+    unsafe fn call_directly(
+        &self,
+        store: &mut StoreBox<T>,
+        instance: Option<u32>,
+        cells: *mut u64,
+    ) -> Result<bool, BoxError> {
+        // SAFETY: the caller's contract; a number takes one cell.
+        let params = unsafe { std::slice::from_raw_parts(cells, self.ty.params().len()) };
+        let Some(result) = (self.direct)(Caller::new(store, instance), params)? else {
+            return Ok(false);
+        };
+        if !self.ty.results().is_empty() {
+            // SAFETY: the caller's contract; nobody has the parameters any more.
+            unsafe { cells.write(result) };
+        }
+        Ok(true)
+    }
 
     #[inline(always)]
     unsafe fn call(

@@ -60,9 +60,11 @@ where
     host_func::<T, _>(ty.clone(), Dynamic { function, ty })
 }
 
-/// An async host function of numbers, with a type known at run time, that seldom waits.
-pub(super) fn scalars<T: 'static, F>(ty: FuncType, function: F) -> Arc<HostFunc>
+/// An async host function of numbers, with a type known at run time, that seldom waits, and another one that is called
+/// first.
+pub(super) fn scalars<T: 'static, D, F>(ty: FuncType, direct: D, function: F) -> Arc<HostFunc>
 where
+    D: Fn(Caller<'_, T>, &[u64]) -> Result<Option<u64>, BoxError> + Send + Sync + 'static,
     F: for<'a> Fn(Caller<'a, T>, &[u64]) -> MaybeFuture<'a, Result<u64, BoxError>>
         + Send
         + Sync
@@ -71,7 +73,7 @@ where
     let is_number = |ty: &ValType| !matches!(ty, ValType::V128 | ValType::Ref(_));
     assert!(ty.params().iter().chain(ty.results()).all(is_number), "{ty} is not of numbers alone");
     assert!(ty.results().len() <= 1, "{ty} has several results");
-    host_func::<T, _>(ty.clone(), Scalars { function, ty })
+    host_func::<T, _>(ty.clone(), Scalars { direct, function, ty })
 }
 
 fn host_func<T: 'static, F: AsyncHostFunc<T>>(ty: FuncType, function: F) -> Arc<HostFunc> {
@@ -157,7 +159,19 @@ impl<T: 'static, F: AsyncHostFunc<T>> Waiter<T, F> {
         let (closure, store) = (closure.cast::<Closure<F>>(), call.cast::<StoreBox<T>>());
         // SAFETY: the caller's contract.
         let function = unsafe { &(*closure).function };
-        let call = || {
+        let direct = move || {
+            // SAFETY: the caller's contract.
+            let of_function = unsafe { &mut *store };
+            // SAFETY: the caller's contract.
+            unsafe { function.call_directly(of_function, instance, cells) }
+        };
+        match catch_unwind(AssertUnwindSafe(direct)) {
+            Ok(Ok(true)) => return Ok(Begun::Ended),
+            Ok(Ok(false)) => {}
+            Ok(Err(error)) => return Err(Pending::of_host(error)),
+            Err(panic) => return Err(Pending::Panic(panic)),
+        }
+        let call = move || {
             // SAFETY: the caller's contract.
             let of_function = unsafe { &mut *store };
             // SAFETY: the caller's contract.

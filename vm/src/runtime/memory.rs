@@ -124,13 +124,17 @@ impl MemoryInner {
         unsafe { self.pages_cell().read() }
     }
 
+    /// The same in bytes.
+    #[inline]
+    fn claimed_bytes(&self) -> usize {
+        (self.pages() as usize).saturating_mul(WASM_PAGE)
+    }
+
     #[inline]
     pub(crate) fn bytes(&self) -> usize {
         match &self.backing {
             // Never more than is open, even if a damaged image claims so.
-            Backing::Own(own) => {
-                (self.pages() as usize).saturating_mul(WASM_PAGE).min(own.get().open_bytes())
-            }
+            Backing::Own(own) => self.claimed_bytes().min(own.get().open_bytes()),
             Backing::Shared(memory) => memory.bytes(),
         }
     }
@@ -146,9 +150,9 @@ impl MemoryInner {
     /// The bytes of a memory that is not shared, to change.
     #[inline]
     pub(crate) fn data_mut(&mut self) -> &mut [u8] {
-        let bytes = self.bytes();
+        let claimed = self.claimed_bytes();
         match &mut self.backing {
-            Backing::Own(own) => own.get_mut().bytes_mut(0, bytes).unwrap_or(&mut []),
+            Backing::Own(own) => own.get_mut().first_mut(claimed),
             Backing::Shared(_) => &mut [],
         }
     }

@@ -8,6 +8,7 @@ use super::lower::Pending;
 use super::{Value, Violation};
 use crate::preview3::Tasks;
 use std::any::Any;
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::fmt;
 use wfaas_vm::BoxError;
@@ -67,6 +68,16 @@ const _: () =
     assert!(size_of::<Place>() == 32 && MAX_HANDLES < 1 << 16 && MAX_KEPT_BYTES < 1 << 32);
 
 impl Entry {
+    /// Checks that nothing else needs it.
+    #[inline]
+    fn check_free(&self, handle: u32) -> Result<(), Violation> {
+        match (self.children, self.lends) {
+            (0, 0) => Ok(()),
+            (0, _) => Err(Violation::Lent(handle)),
+            _ => Err(Violation::HasChildren(handle)),
+        }
+    }
+
     /// Its type, once it was given to the guest.
     #[inline]
     fn ty(&self) -> Option<ResourceIndex> {
@@ -80,6 +91,21 @@ enum Thing {
     Host(Box<dyn Any + Send>),
     /// A representation of the guest's own.
     Guest(u32),
+}
+
+thread_local! {
+    /// Room for the places of a table, which nothing is in: a thread's tables take it in turn.
+    static SPARE: Cell<Vec<Place>> = const { Cell::new(Vec::new()) };
+}
+
+impl Drop for Resources {
+    fn drop(&mut self) {
+        if self.places.capacity() == FIRST_PLACES {
+            let mut places = std::mem::take(&mut self.places);
+            places.clear();
+            _ = SPARE.try_with(|spare| spare.set(places));
+        }
+    }
 }
 
 impl fmt::Debug for Resources {
@@ -105,8 +131,14 @@ impl Resources {
     }
 
     /// Keeps what the embedder grants this instance, for interfaces of its own.
-    pub fn grant<T: Any + Send>(&mut self, granted: T) {
-        self.granted = Some(Box::new(granted));
+    pub fn grant<T: Any + Send>(&mut self, granted: Box<T>) {
+        self.granted = Some(granted);
+    }
+
+    /// Takes the embedder's grant back, if it is a `T`.
+    pub fn take_granted<T: Any>(&mut self) -> Option<Box<T>> {
+        let granted = self.granted.take_if(|granted| granted.is::<T>())?;
+        granted.downcast().ok()
     }
 
     /// The embedder's grant, if it is a `T`.
@@ -154,14 +186,32 @@ impl Resources {
     /// # Errors
     /// As [`Resources::get`]; [`Violation::HasChildren`]; [`Violation::Lent`].
     pub fn take<T: Any>(&mut self, handle: u32) -> Result<T, Violation> {
+        Ok(*self.take_box(handle)?)
+    }
+
+    /// The same with its box.
+    ///
+    /// # Errors
+    /// As [`Resources::take`].
+    pub fn take_box<T: Any>(&mut self, handle: u32) -> Result<Box<T>, Violation> {
         let is_it = |thing: &Thing| matches!(thing, Thing::Host(thing) if thing.is::<T>());
         match self.remove_if(handle, is_it)? {
-            Thing::Host(thing) => match thing.downcast() {
-                Ok(thing) => Ok(*thing),
-                Err(_) => Err(Violation::BadHandle(handle)),
-            },
+            Thing::Host(thing) => thing.downcast().map_err(|_| Violation::BadHandle(handle)),
             Thing::Guest(_) => Err(Violation::BadHandle(handle)),
         }
+    }
+
+    /// Takes a handle back that the guest gives away, with its thing, which it may be given again as one of another type.
+    ///
+    /// # Errors
+    /// As [`Resources::take`].
+    pub fn take_back(&mut self, handle: u32) -> Result<u32, Violation> {
+        let entry = self.entry(handle)?;
+        entry.check_free(handle)?;
+        entry.is_given = false;
+        let parent = std::mem::take(&mut entry.parent);
+        self.leave(parent)?;
+        Ok(handle)
     }
 
     /// The thing of a handle, whatever it is.
@@ -192,7 +242,19 @@ impl Resources {
     /// # Errors
     /// As [`Resources::insert`] and [`Resources::keep`].
     pub fn insert_kept<T: Any + Send>(&mut self, thing: T, bytes: usize) -> Result<u32, Violation> {
-        self.add(None, Thing::Host(Box::new(thing)), 0, bytes)
+        self.insert_box(Box::new(thing), bytes)
+    }
+
+    /// The same of one in a box.
+    ///
+    /// # Errors
+    /// As [`Resources::insert_kept`].
+    pub fn insert_box<T: Any + Send>(
+        &mut self,
+        thing: Box<T>,
+        bytes: usize,
+    ) -> Result<u32, Violation> {
+        self.add(None, Thing::Host(thing), 0, bytes)
     }
 
     /// Says of which type a handle is that is given to the guest.
@@ -347,7 +409,8 @@ impl Resources {
             return Err(Violation::TooManyHandles);
         }
         if self.places.is_empty() {
-            self.places.reserve(FIRST_PLACES);
+            self.places = SPARE.try_with(Cell::take).unwrap_or_default();
+            self.places.reserve_exact(FIRST_PLACES);
         }
         self.places.push(entry);
         Ok(self.places.len() as u32) // at most `MAX_HANDLES`
@@ -365,24 +428,26 @@ impl Resources {
     ) -> Result<Thing, Violation> {
         let free = Place::Free(self.free);
         let place = (handle as usize).checked_sub(1).and_then(|place| self.places.get_mut(place));
-        let place = match place {
-            Some(Place::Used(Entry { thing, .. })) if !is_it(thing) => None,
-            Some(Place::Used(Entry { children: 1.., .. })) => {
-                return Err(Violation::HasChildren(handle));
-            }
-            Some(Place::Used(Entry { lends: 1.., .. })) => return Err(Violation::Lent(handle)),
-            place => place,
-        };
-        let Some(place @ Place::Used(_)) = place else { return Err(Violation::BadHandle(handle)) };
+        let Some(place) = place else { return Err(Violation::BadHandle(handle)) };
+        match &*place {
+            Place::Used(entry) if is_it(&entry.thing) => entry.check_free(handle)?,
+            _ => return Err(Violation::BadHandle(handle)),
+        }
         let Place::Used(entry) = std::mem::replace(place, free) else {
             return Err(Violation::BadHandle(handle));
         };
         (self.free, self.free_count) = (handle, self.free_count + 1);
         self.kept -= entry.kept as usize;
-        if entry.parent != 0 {
-            self.entry(entry.parent.into())?.children -= 1;
-        }
+        self.leave(entry.parent)?;
         Ok(entry.thing)
+    }
+
+    /// Notes that a parent, if there is one, has a child less.
+    fn leave(&mut self, parent: u16) -> Result<(), Violation> {
+        if parent != 0 {
+            self.entry(parent.into())?.children -= 1;
+        }
+        Ok(())
     }
 }
 
@@ -393,5 +458,58 @@ impl Place {
             Place::Used(entry) => Some(entry),
             Place::Free(_) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn room_for_handles_is_used_again_and_has_none() {
+        let alive = Arc::new(());
+        for _ in 0..3 {
+            let mut resources = Resources::default();
+            let first = resources.insert(alive.clone()).unwrap();
+            let second = resources.insert(alive.clone()).unwrap();
+            assert_eq!((first, second, resources.len()), (1, 2, 2));
+            assert_eq!(resources.places.capacity(), FIRST_PLACES);
+            resources.forget(first).unwrap();
+            let room = resources.places.as_ptr();
+            drop(resources);
+            assert_eq!(Arc::strong_count(&alive), 1);
+            let spare = SPARE.take();
+            assert_eq!((spare.as_ptr(), spare.len()), (room, 0));
+            SPARE.set(spare);
+        }
+        let mut large = Resources::default();
+        for _ in 0..=FIRST_PLACES {
+            large.insert(()).unwrap();
+        }
+        drop(large);
+        assert_eq!(SPARE.take().capacity(), 0, "room for more than most need is given back");
+    }
+
+    #[test]
+    fn a_handle_that_is_taken_back_has_no_type_and_no_parent() {
+        let (mut resources, ty) = (Resources::default(), ResourceIndex(3));
+        let parent = resources.insert(()).unwrap();
+        let handle = resources.insert_child(7, parent).unwrap();
+        resources.give(handle, ty).unwrap();
+        let child = resources.insert_child((), handle).unwrap();
+        assert!(matches!(resources.take_back(handle), Err(Violation::HasChildren(_))));
+        resources.forget(child).unwrap();
+        resources.lend(&[handle]).unwrap();
+        assert!(matches!(resources.take_back(handle), Err(Violation::Lent(_))));
+        resources.return_lent(&[handle]);
+        assert!(resources.is_of(handle, ty));
+        let again = resources.take_back(handle).unwrap();
+        assert!(!resources.is_of(again, ty) && !resources.is_of(handle, ty));
+        resources.give(again, ResourceIndex(4)).unwrap();
+        assert_eq!(*resources.get::<i32>(again).unwrap(), 7);
+        resources.forget(parent).unwrap();
+        resources.forget(again).unwrap();
+        assert!(resources.is_empty());
     }
 }

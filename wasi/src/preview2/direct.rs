@@ -32,14 +32,13 @@ pub struct Direct {
 pub enum Takes {
     /// `own` or `borrow`: a handle of the declared type, which is checked. One core value.
     Handle,
-    /// `list<u8>`: a range of the memory, which is checked. Two core values.
+    /// `list<u8>`: a range of the memory. Two core values.
     Bytes,
     /// `result<own, _>`: declined unless it is `ok`. The handle, which is checked, is the second core value.
     Ok,
     /// `option<_>`: declined unless it is `none`.
     None,
-    /// `list<tuple<string, list<u8>>>`, with strings in UTF-8: declined unless it is inside of the memory. Two core
-    /// values, for [`DirectCall::pairs`].
+    /// `list<tuple<string, list<u8>>>`, with strings in UTF-8. Two core values, for [`DirectCall::pairs`].
     Pairs,
 }
 
@@ -81,15 +80,16 @@ impl DirectCall<'_> {
         self.wasi.resources()
     }
 
-    /// Names and values of a [`Takes::Pairs`]; `None` if they are not inside of the memory, or for a pair whose bytes are
-    /// not. Nothing says that a name is UTF-8.
+    /// Names and values of a [`Takes::Pairs`]; `None` if they are not aligned, or not inside of the memory, or for a pair
+    /// whose bytes are not. Nothing says that a name is UTF-8.
+    #[inline]
     pub fn pairs(
         &self,
         ptr: u64,
         len: u64,
     ) -> Option<impl Iterator<Item = Option<(&[u8], &[u8])>>> {
         let bytes = (len as u32).checked_mul(PAIR_BYTES as u32)?;
-        let all = range(self.memory, ptr as u32, bytes)?;
+        let all = range(self.memory, ptr as u32, bytes).filter(|_| ptr & 3 == 0)?;
         Some(all.as_chunks::<PAIR_BYTES>().0.iter().map(|pair| {
             let [a, b, c, d] = *pair.as_chunks().0 else { return None };
             let [a, b, c, d] = [a, b, c, d].map(u32::from_le_bytes);
@@ -97,7 +97,8 @@ impl DirectCall<'_> {
         }))
     }
 
-    /// The bytes of a [`Takes::Bytes`], and the guest's WASI.
+    /// The bytes of a [`Takes::Bytes`], if they are inside of the memory, and the guest's WASI.
+    #[inline]
     pub(super) fn bytes_and_wasi(&mut self, ptr: u64, len: u64) -> Option<(&[u8], &mut Wasi)> {
         let bytes = range(self.memory, ptr as u32, len as u32)?;
         Some((bytes, self.wasi))
@@ -133,10 +134,6 @@ enum Check {
     Handle(usize, ResourceIndex),
     /// Zero, as a case.
     Zero(usize),
-    /// An address, with the length behind it.
-    Bytes(usize),
-    /// The same of pairs.
-    Pairs(usize),
 }
 
 /// The place of a result.
@@ -144,10 +141,11 @@ enum Check {
 enum Stored {
     Nothing,
     Core(ResourceIndex),
-    /// A `result` in memory: its size and alignment, and its value's type and place, if it has one.
+    /// A `result` in memory: its size, the bits that are zero in its address, and its value's type and place, if it has
+    /// one.
     Memory {
         size: u32,
-        align: u32,
+        zeros: u32,
         value: Option<(ResourceIndex, u32)>,
     },
 }
@@ -176,8 +174,9 @@ pub(super) fn prepare(
         cell += component.layout(declared.ty).flat as usize;
     }
     let result = stored(component, direct.result, function.result)?;
-    let is_in_memory = |check: &Check| matches!(check, Check::Bytes(_) | Check::Pairs(_));
-    let needs_memory = checks.iter().any(is_in_memory) || matches!(result, Stored::Memory { .. });
+    let is_in_memory = |param: &Takes| matches!(param, Takes::Bytes | Takes::Pairs);
+    let stores = matches!(result, Stored::Memory { .. });
+    let needs_memory = stores || direct.params.iter().any(is_in_memory);
     let first = match checks.first() {
         Some(Check::Handle(0, ty)) => Some(*ty),
         _ => None,
@@ -198,17 +197,13 @@ fn check(
         (Takes::Handle, Type::Own(resource) | Type::Borrow(resource)) => {
             checks.push(Check::Handle(cell, *resource));
         }
-        (Takes::Bytes, Type::List(element)) if component.is_byte(*element) => {
-            checks.push(Check::Bytes(cell));
-        }
+        (Takes::Bytes, Type::List(element)) if component.is_byte(*element) => {}
         (Takes::Ok, Type::Result { ok: Some(ok), .. }) => {
             checks.push(Check::Zero(cell));
             checks.push(Check::Handle(cell + 1, own(component, *ok)?));
         }
         (Takes::None, Type::Option(_)) => checks.push(Check::Zero(cell)),
-        (Takes::Pairs, Type::List(element)) if is_pair(component, *element) => {
-            checks.push(Check::Pairs(cell));
-        }
+        (Takes::Pairs, Type::List(element)) if is_pair(component, *element) => {}
         _ => return None,
     }
     Some(())
@@ -249,7 +244,7 @@ fn stored(component: &Component, returns: Returns, ty: Option<TypeIndex>) -> Opt
     };
     match layout.flat {
         0 | 1 => Some(Stored::Nothing), // the case alone, which is 0
-        _ => Some(Stored::Memory { size: layout.size, align: layout.align, value }),
+        _ => Some(Stored::Memory { size: layout.size, zeros: layout.align.max(1) - 1, value }),
     }
 }
 
@@ -261,33 +256,34 @@ impl Prepared {
         memory: &mut [u8],
         wasi: &mut Wasi,
         cells: &[u64],
-    ) -> Option<Result<u64, BoxError>> {
+    ) -> Result<Option<u64>, BoxError> {
         let resources = wasi.resources();
         if let Some(ty) = self.first
             && !cells.first().is_some_and(|handle| resources.is_of(*handle as u32, ty))
         {
-            return None;
+            return Ok(None);
         }
         if resources.pending.is_some()
-            || !self.checks.iter().all(|check| check.holds(resources, memory, cells))
+            || !self.checks.iter().all(|check| check.holds(resources, cells))
         {
-            return None;
+            return Ok(None);
         }
         let mut at = 0;
-        if let Stored::Memory { size, align, .. } = self.result {
-            at = *cells.get(self.params)? as u32;
-            let is_aligned = at.is_multiple_of(align.max(1));
-            range(memory, at, size).filter(|_| is_aligned)?;
+        if let Stored::Memory { size, zeros, .. } = self.result {
+            let Some(cell) = cells.get(self.params) else { return Ok(None) };
+            at = *cell as u32;
+            if at & zeros != 0 || range(memory, at, size).is_none() {
+                return Ok(None);
+            }
         }
-        let called = (self.call)(&mut DirectCall { memory, wasi }, cells);
-        match called {
-            Ok(result) => Some(self.store(memory, wasi, result?, at).map_err(Into::into)),
-            Err(error) => Some(Err(error)),
+        match (self.call)(&mut DirectCall { memory, wasi }, cells)? {
+            Some(result) => Ok(Some(self.store(memory, wasi, result, at)?)),
+            None => Ok(None),
         }
     }
 
     /// Stores the result; the core result.
-    #[inline]
+    #[inline(always)]
     fn store(
         &self,
         memory: &mut [u8],
@@ -315,18 +311,11 @@ impl Prepared {
 
 impl Check {
     #[inline]
-    fn holds(self, resources: &Resources, memory: &[u8], cells: &[u64]) -> bool {
+    fn holds(self, resources: &Resources, cells: &[u64]) -> bool {
         let cell = |place: usize| cells.get(place).copied().unwrap_or_default() as u32;
         match self {
             Check::Handle(place, ty) => resources.is_of(cell(place), ty),
             Check::Zero(place) => cell(place) == 0,
-            Check::Bytes(place) => range(memory, cell(place), cell(place + 1)).is_some(),
-            Check::Pairs(place) => {
-                let (at, len) = (cell(place), cell(place + 1));
-                let bytes = len.checked_mul(PAIR_BYTES as u32);
-                let is_inside = |bytes| range(memory, at, bytes).is_some();
-                at.is_multiple_of(4) && bytes.is_some_and(is_inside)
-            }
         }
     }
 }
@@ -345,7 +334,8 @@ mod tests {
         result: Returns::OkHandle,
         call: |call, cells| {
             let [_, ptr, len] = cells[..3] else { return Ok(None) };
-            let bytes = call.bytes_and_wasi(ptr, len).expect("it was checked").0.to_vec();
+            let Some((bytes, _)) = call.bytes_and_wasi(ptr, len) else { return Ok(None) };
+            let bytes = bytes.to_vec();
             Ok(Some(call.resources().insert(bytes)?))
         },
     };
@@ -420,22 +410,20 @@ mod tests {
         }
         let mut wasi = Wasi::default();
         for outside in [[17, 1], [16, 4], [64, 1], [0, 1 << 28], [0, u64::from(u32::MAX)]] {
-            assert!(prepared.call(&mut memory, &mut wasi, &outside).is_none(), "{outside:?}");
-            let call = DirectCall { memory: &mut memory, wasi: &mut wasi };
-            let is_inside = call.pairs(outside[0], outside[1]).is_some();
-            assert_eq!(is_inside, outside[0] == 17, "{outside:?}"); // only the check aligns
+            let called = prepared.call(&mut memory, &mut wasi, &outside);
+            assert!(called.unwrap().is_none(), "{outside:?}");
         }
         for (len, alike) in [(2, 1), (1, 1), (0, 0)] {
-            let handle = prepared.call(&mut memory, &mut wasi, &[16, len]).expect("it is called");
-            let handle = handle.unwrap() as u32;
+            let handle = prepared.call(&mut memory, &mut wasi, &[16, len]).unwrap();
+            let handle = handle.expect("it is called") as u32;
             assert_eq!(*wasi.resources().get::<usize>(handle).unwrap(), alike, "{len} pairs");
         }
         // The upper half of a cell of 32 bits says nothing.
         let cells = [16 | 1 << 32, 2 | 7 << 32];
-        let handle = prepared.call(&mut memory, &mut wasi, &cells).expect("it is called");
-        assert_eq!(*wasi.resources().get::<usize>(handle.unwrap() as u32).unwrap(), 1);
+        let handle = prepared.call(&mut memory, &mut wasi, &cells).unwrap().expect("it is called");
+        assert_eq!(*wasi.resources().get::<usize>(handle as u32).unwrap(), 1);
         memory[44] = 1; // the second value goes beyond the end
-        assert!(prepared.call(&mut memory, &mut wasi, &[16, 2]).is_none());
+        assert!(prepared.call(&mut memory, &mut wasi, &[16, 2]).unwrap().is_none());
         assert_eq!(wasi.resources().len(), 4);
     }
 
@@ -445,7 +433,8 @@ mod tests {
         let (mut wasi, mut memory) = (Wasi::default(), [0xFF; 64]);
         let handle = wasi.resources().insert(()).unwrap();
         let untyped = [handle.into(), 0, 4, 8];
-        assert!(prepared.call(&mut memory, &mut wasi, &untyped).is_none(), "not given yet");
+        let called = prepared.call(&mut memory, &mut wasi, &untyped);
+        assert!(called.unwrap().is_none(), "not given yet");
         wasi.resources().give(handle, RESOURCE).unwrap();
         let handle = u64::from(handle);
         // No handle, ranges outside, a result that is not aligned or outside.
@@ -453,12 +442,12 @@ mod tests {
             .into_iter()
             .chain([[handle, 0, 4, 60], [handle, 0, 4, 64]])
         {
-            assert!(prepared.call(&mut memory, &mut wasi, &cells).is_none(), "{cells:?}");
+            let called = prepared.call(&mut memory, &mut wasi, &cells);
+            assert!(called.unwrap().is_none(), "{cells:?}");
         }
         assert_eq!((memory, wasi.resources().len()), ([0xFF; 64], 1));
-        let called =
-            prepared.call(&mut memory, &mut wasi, &[handle, 60, 4, 8]).expect("it is called");
-        assert_eq!(called.unwrap(), 0);
+        let called = prepared.call(&mut memory, &mut wasi, &[handle, 60, 4, 8]);
+        assert_eq!(called.unwrap(), Some(0));
         assert_eq!(memory[7..17], [0xFF, 0, 0xFF, 0xFF, 0xFF, 2, 0, 0, 0, 0xFF][..]);
         assert_eq!(*wasi.resources().get::<Vec<u8>>(2).unwrap(), [0xFF; 4]);
     }

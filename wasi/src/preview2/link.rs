@@ -80,8 +80,8 @@ impl Lowered {
         &self,
         caller: &mut Caller<'_, T>,
         cells: &[u64],
-    ) -> Option<Result<u64, BoxError>> {
-        let direct = self.direct.as_ref()?;
+    ) -> Result<Option<u64>, BoxError> {
+        let Some(direct) = &self.direct else { return Ok(None) };
         let (memory, data) = match direct.needs_memory {
             true => caller.memory_at_and_data(self.memory),
             false => (&mut [][..], caller.data_mut()),
@@ -238,16 +238,17 @@ fn link_lowered<T: HasWasi + Send>(
     ty: FuncType,
     lowered: Arc<Lowered>,
 ) {
-    linker.func_new_maybe_async(module, field, ty, move |mut caller, cells| {
-        match lowered.call_directly(&mut caller, cells) {
-            Some(called) => MaybeFuture::Ready(called),
-            None => call_by_values(caller, &lowered, cells),
-        }
-    });
+    let by_values = lowered.clone();
+    linker.func_new_direct(
+        module,
+        field,
+        ty,
+        move |mut caller, cells| lowered.call_directly(&mut caller, cells),
+        move |caller, cells| call_by_values(caller, &by_values, cells),
+    );
 }
 
-/// Calls a function by the values of its parameters. Apart from direct calls, which have no use for its registers.
-#[inline(never)]
+/// Calls a function by the values of its parameters.
 fn call_by_values<'a, T: HasWasi + Send>(
     mut caller: Caller<'a, T>,
     lowered: &Arc<Lowered>,

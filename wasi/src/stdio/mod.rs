@@ -10,5 +10,5 @@ mod output;
 pub(crate) use input::ReadError;
 pub use input::{ByteStream, Input};
 pub use log::LogEvent;
-pub use output::{ByteSink, Output, OutputLimit};
+pub use output::{ByteSink, Output, OutputLimit, SharedSink};
 pub(crate) use output::{Refused, Shared, WriteError, Written};

@@ -7,6 +7,7 @@ use crate::wait;
 use rustix::io::Errno;
 use std::fmt;
 use std::os::fd::BorrowedFd;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use wfaas_vm::BoxError;
 
@@ -81,8 +82,80 @@ pub trait ByteSink: Send {
     }
 }
 
+/// A [`ByteSink`] that several have.
+pub trait SharedSink: Send + Sync {
+    /// As [`ByteSink::is_full`].
+    fn is_full(&self) -> bool;
+
+    /// As [`ByteSink::room`].
+    fn room(&self) -> usize;
+
+    /// As [`ByteSink::poll_room`].
+    fn poll_room(&self, context: &mut Context<'_>) -> Poll<()>;
+
+    /// As [`ByteSink::write`].
+    ///
+    /// # Errors
+    /// As there.
+    fn write(&self, bytes: &[u8]) -> Result<usize, BoxError>;
+
+    /// As [`ByteSink::write_whole`].
+    ///
+    /// # Errors
+    /// As there.
+    fn write_whole(&self, bytes: &[u8]) -> Result<bool, BoxError>;
+
+    /// As [`ByteSink::flush`].
+    fn flush(&self);
+}
+
+impl<S: SharedSink + ?Sized> ByteSink for Arc<S> {
+    fn is_full(&self) -> bool {
+        S::is_full(self)
+    }
+
+    fn room(&self) -> usize {
+        S::room(self)
+    }
+
+    fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        S::poll_room(self, context)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<usize, BoxError> {
+        S::write(self, bytes)
+    }
+
+    fn write_whole(&mut self, bytes: &[u8]) -> Result<bool, BoxError> {
+        S::write_whole(self, bytes)
+    }
+
+    fn flush(&mut self) {
+        S::flush(self);
+    }
+}
+
 /// A sink of the embedder's.
-struct Stream(Box<dyn ByteSink>);
+enum Stream {
+    Own(Box<dyn ByteSink>),
+    Shared(Arc<dyn SharedSink>),
+}
+
+impl Stream {
+    fn sink(&self) -> &dyn ByteSink {
+        match self {
+            Stream::Own(sink) => &**sink,
+            Stream::Shared(sink) => sink,
+        }
+    }
+
+    fn sink_mut(&mut self) -> &mut dyn ByteSink {
+        match self {
+            Stream::Own(sink) => &mut **sink,
+            Stream::Shared(sink) => sink,
+        }
+    }
+}
 
 impl fmt::Debug for Stream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -183,7 +256,12 @@ impl Output {
 
     /// A sink of the embedder's, which may make the guest wait.
     pub fn stream(sink: Box<dyn ByteSink>) -> Output {
-        Output(Sink::Stream(Stream(sink)))
+        Output(Sink::Stream(Stream::Own(sink)))
+    }
+
+    /// The same of a sink that others have too.
+    pub fn shared(sink: Arc<dyn SharedSink>) -> Output {
+        Output(Sink::Stream(Stream::Shared(sink)))
     }
 
     /// Writes as much as is taken at once.
@@ -212,8 +290,8 @@ impl Output {
                 let bytes = wait::write(*descriptor, touched(bytes)).map_err(WriteError::Os)?;
                 Ok(Written { bytes, event: None })
             }
-            Sink::Stream(Stream(sink)) => {
-                let bytes = sink.write(bytes).map_err(WriteError::Stream)?;
+            Sink::Stream(stream) => {
+                let bytes = stream.sink_mut().write(bytes).map_err(WriteError::Stream)?;
                 Ok(Written { bytes, event: None })
             }
         }
@@ -226,7 +304,7 @@ impl Output {
     /// The one that ends the guest's call.
     pub(crate) fn write_whole(&mut self, bytes: &[u8]) -> Result<bool, BoxError> {
         match &mut self.0 {
-            Sink::Stream(Stream(sink)) => sink.write_whole(bytes),
+            Sink::Stream(stream) => stream.sink_mut().write_whole(bytes),
             _ => Ok(false),
         }
     }
@@ -237,7 +315,7 @@ impl Output {
     /// The one that ends the guest's call.
     pub(crate) fn close(&mut self) -> Result<(), BoxError> {
         match &mut self.0 {
-            Sink::Stream(Stream(sink)) => sink.close(),
+            Sink::Stream(stream) => stream.sink_mut().close(),
             Sink::Line { .. } => Err(Exit { code: 0 }.into()),
             Sink::Capture { .. } | Sink::Process(_) | Sink::Log(_) => Ok(()),
         }
@@ -245,7 +323,7 @@ impl Output {
 
     /// Whether the guest has to wait before a sink of the embedder's takes more.
     pub(crate) fn is_full(&self) -> bool {
-        matches!(&self.0, Sink::Stream(Stream(sink)) if sink.is_full())
+        matches!(&self.0, Sink::Stream(stream) if stream.sink().is_full())
     }
 
     /// Whether it is the log.
@@ -256,7 +334,7 @@ impl Output {
     /// Bytes that a write takes at once, at most `most`. A stream of this process is ready.
     pub(crate) fn room(&self, most: usize) -> usize {
         match &self.0 {
-            Sink::Stream(Stream(sink)) => sink.room().min(most),
+            Sink::Stream(stream) => stream.sink().room().min(most),
             Sink::Process(_) => PAGE.min(most), // `PIPE_BUF`: what is ready takes as much
             Sink::Capture { .. } | Sink::Line { .. } | Sink::Log(_) => most,
         }
@@ -265,15 +343,15 @@ impl Output {
     /// Ready when a write takes no wait for a sink of the embedder's.
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<()> {
         match &mut self.0 {
-            Sink::Stream(Stream(sink)) => sink.poll_room(context),
+            Sink::Stream(stream) => stream.sink_mut().poll_room(context),
             _ => Poll::Ready(()),
         }
     }
 
     /// Sends on what a sink of the embedder's [holds back](ByteSink::flush).
     pub(crate) fn flush(&mut self) {
-        if let Sink::Stream(Stream(sink)) = &mut self.0 {
-            sink.flush();
+        if let Sink::Stream(stream) = &mut self.0 {
+            stream.sink_mut().flush();
         }
     }
 

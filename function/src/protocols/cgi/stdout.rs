@@ -246,6 +246,7 @@ mod tests {
         }
         stdout.finish()?;
         let (head, body, _) = reply.take_begun().flatten().expect("a head");
+        let head = head.into_parts();
         let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into();
         let headers = head.headers.iter();
         let headers = headers.map(|(name, value)| (name.to_string(), text(value))).collect();
@@ -282,6 +283,7 @@ mod tests {
         assert!(!reply.is_begun(), "a body could follow");
         stdout.finish().unwrap();
         let (head, body, _) = reply.take_begun().flatten().expect("a head");
+        let head = head.into_parts();
         let redirect = head.extensions.get::<LocalRedirect>().expect("a local redirect");
         assert_eq!((redirect.0.as_str(), head.status.as_u16(), body), ("/b/c?d=%20", 302, vec![]));
         for client in ["https://a.example/b", "b/c"] {

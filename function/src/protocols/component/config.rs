@@ -16,7 +16,7 @@ const FUNCTIONS: &[Function] =
 
 fn granted(host: &mut Host<'_, '_>) -> Arc<Granted> {
     let grants = host.resources().granted::<Grants>();
-    grants.map(|grants| grants.function.clone()).unwrap_or_default()
+    grants.and_then(|grants| grants.function.clone()).unwrap_or_default()
 }
 
 /// The setting of this name.

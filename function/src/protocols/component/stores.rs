@@ -3,7 +3,7 @@
 //! The variants of errors of `wasi:keyvalue` and of Spin's `key-value` differ in their first case alone: each
 //! interface has a table of them.
 
-use super::Grants;
+use super::state;
 use crate::stores::{MAX_KEY, MAX_OPERATION, Operation, Outcome, Page, Store, StoreError};
 use wfaas_wasi::preview2::{Host, Slice, Stop, Value, Violation, args};
 
@@ -39,7 +39,7 @@ pub(super) fn open(
     name: &str,
     cases: Cases,
 ) -> Result<Value, Stop> {
-    let stores = host.resources().granted::<Grants>().map(|grants| grants.stores.clone());
+    let stores = state(host).map(|state| state.stores().clone());
     let stores = stores.filter(|stores| !stores.is_empty());
     let stores = stores.ok_or_else(|| Violation::Missing(format!("{interface} open")))?;
     let Some(store) = stores.open(name) else {

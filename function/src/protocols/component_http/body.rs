@@ -5,11 +5,12 @@ use super::fields;
 use super::trailers::{FutureTrailers, SharedBody};
 use crate::exchange::Body;
 use crate::invoke::GuestFault;
-use crate::reply::Reply;
+use crate::reply::{Head, Reply};
+use crate::spare::Spare;
 use crate::trailers::{self, Trailers};
 use bytes::Bytes;
 use http::HeaderMap;
-use http::response::Parts;
+use std::cell::Cell;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use wfaas_vm::BoxError;
@@ -87,14 +88,32 @@ pub(super) const MAX_WAITING: usize = crate::reply::WINDOW;
 /// Why a body cannot be written any further.
 const EARLY: &str = "the component wrote more than 64 KiB of a body before it sent the head";
 
+thread_local! {
+    /// A body that is as a new one.
+    static SPARE: Cell<Option<Writing>> = const { Cell::new(None) };
+    static BODIES: Spare<OutgoingBody> = const { Spare::none() };
+}
+
 impl Writing {
+    pub(super) fn new() -> Writing {
+        SPARE.try_with(Cell::take).ok().flatten().unwrap_or_default()
+    }
+
+    /// If nobody else has it, this thread's next body has its place in memory, and nothing else of it.
+    pub(super) fn put_back(mut self) {
+        if let Some(state) = Arc::get_mut(&mut self.0) {
+            *state = Mutex::default();
+            _ = SPARE.try_with(|spare| spare.set(Some(self)));
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins a reply with a head, and sends it what was written, and all that comes. It takes as much at once as can
     /// wait. Whoever runs the guest says when the reply is complete.
-    pub(super) fn begin(&self, reply: Reply, head: Parts) -> Result<(), BoxError> {
+    pub(super) fn begin(&self, reply: Reply, head: Head) -> Result<(), BoxError> {
         let mut state = self.lock();
         let (waiting, trailers) = (std::mem::take(&mut state.waiting), state.trailers.take());
         reply.begin_with(head, &waiting, trailers)?;
@@ -154,7 +173,7 @@ impl ByteSink for Writing {
     fn room(&self) -> usize {
         let state = self.lock();
         match &state.reply {
-            Some(reply) => ByteSink::room(reply),
+            Some(reply) => reply.room(),
             None => MAX_WAITING - state.waiting.len(),
         }
     }
@@ -178,6 +197,7 @@ impl ByteSink for Writing {
 }
 
 /// The thing behind an `outgoing-body`.
+#[derive(Default)]
 pub(super) struct OutgoingBody {
     /// Until it is finished.
     writing: Option<Writing>,
@@ -190,7 +210,9 @@ impl OutgoingBody {
     /// Adds it to the guest's handles. What may wait in it counts here, and with whom it was made from: either is
     /// dropped first.
     pub(super) fn insert(self, resources: &mut Resources) -> Result<u32, Violation> {
-        resources.insert_kept(self, MAX_WAITING)
+        let mut room = Spare::take(&BODIES);
+        *room = self;
+        resources.insert_box(room, MAX_WAITING)
     }
 
     /// Of an answer.
@@ -206,17 +228,17 @@ impl OutgoingBody {
     /// Where its stream goes: straight to the reply, if there is one.
     fn output(&self) -> Output {
         let Some(writing) = &self.writing else { return Output::default() };
-        let reply = writing.lock().reply.clone();
-        match reply {
-            Some(reply) => Output::stream(Box::new(reply)),
+        match &writing.lock().reply {
+            Some(reply) => reply.output(),
             None => Output::stream(Box::new(writing.clone())),
         }
     }
 
-    fn finish(mut self, trailers: Option<HeaderMap>) {
+    fn finish(mut self: Box<Self>, trailers: Option<HeaderMap>) {
         if let Some(writing) = self.writing.take() {
             writing.finish(trailers);
         }
+        Spare::put_back(&BODIES, self);
     }
 }
 
@@ -262,6 +284,7 @@ pub(super) fn write_directly(
 }
 
 /// The stream of a body, the first time that somebody asks for it.
+#[inline]
 fn begin_stream(resources: &mut Resources, handle: u32) -> Result<Option<u32>, Violation> {
     let body = resources.get::<OutgoingBody>(handle)?;
     if std::mem::replace(&mut body.has_stream, true) {
@@ -277,7 +300,7 @@ fn begin_stream(resources: &mut Resources, handle: u32) -> Result<Option<u32>, V
 
 pub(super) fn finish_outgoing(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
     let [body, given] = args(values)?;
-    let body = host.resources().take::<OutgoingBody>(body.handle()?)?;
+    let body = host.resources().take_box::<OutgoingBody>(body.handle()?)?;
     let fields = given.optional()?.map(|given| fields::take(host, given)).transpose()?;
     if let Some(Err(error)) = fields.as_ref().map(trailers::check) {
         return Ok(Value::err(error::internal(&error.to_string())));
@@ -291,7 +314,7 @@ pub(super) fn finish_directly(
     cells: &[u64],
 ) -> Result<Option<u32>, BoxError> {
     let [body, ..] = *cells else { return Ok(None) };
-    let body = call.resources().take::<OutgoingBody>(body as u32)?;
+    let body = call.resources().take_box::<OutgoingBody>(body as u32)?;
     body.finish(None);
     Ok(Some(0))
 }
@@ -300,6 +323,22 @@ pub(super) fn finish_directly(
 mod tests {
     use super::*;
     use std::task::Waker;
+
+    #[test]
+    fn a_body_that_is_put_back_is_as_a_new_one_and_nobody_elses() {
+        let mut writing = Writing::new();
+        writing.write(b"some").unwrap();
+        writing.finish(Some(HeaderMap::new()));
+        let mut other = writing.clone();
+        writing.put_back();
+        let fresh = Writing::new();
+        assert!(!Arc::ptr_eq(&fresh.0, &other.0), "somebody has it");
+        other.write(b"more").unwrap();
+        let place = Arc::as_ptr(&other.0);
+        other.put_back();
+        let again = Writing::new();
+        assert_eq!((Arc::as_ptr(&again.0), format!("{again:?}")), (place, format!("{fresh:?}")));
+    }
 
     #[test]
     fn a_body_that_was_dropped_before_its_request_is_sent_breaks_off() {

@@ -1,16 +1,93 @@
 //! `fields`: headers and trailers.
 
+use super::body::Writing;
 use crate::head::is_hop_by_hop;
+use crate::plain_fields::PlainFields;
+use crate::spare::Spare;
+use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use wfaas_vm::BoxError;
 use wfaas_wasi::preview2::{DirectCall, Host, Resources, Stop, Value, Violation, args};
 
-/// The thing behind `fields`.
+thread_local! {
+    static FIELDS: Spare<Fields> = const { Spare::none() };
+}
+
+/// The thing behind `fields`, and behind an `outgoing-response`, which is made of some and stays in their box.
+#[derive(Default)]
 pub(super) struct Fields {
-    map: HeaderMap,
+    pub(super) content: Content,
     /// Bytes that they count.
-    bytes: usize,
-    is_immutable: bool,
+    pub(super) bytes: usize,
+    pub(super) stage: Stage,
+}
+
+/// What became of fields.
+#[derive(Default)]
+pub(super) enum Stage {
+    #[default]
+    Mutable,
+    Immutable,
+    /// A response has them.
+    Response {
+        status: StatusCode,
+        /// Once the guest has asked for it.
+        body: Option<Writing>,
+    },
+}
+
+/// Names and values: plain until somebody asks for one of them.
+#[derive(Default)]
+pub(super) struct Content {
+    plain: PlainFields,
+    /// All of them, then.
+    map: Option<Box<HeaderMap>>,
+}
+
+impl Content {
+    /// In types.
+    pub(super) fn map(&mut self) -> &mut HeaderMap {
+        let plain = &mut self.plain;
+        self.map.get_or_insert_with(|| Box::new(in_types(std::mem::take(plain))))
+    }
+
+    fn into_map(self) -> HeaderMap {
+        self.into_either().map_or_else(in_types, |map| *map)
+    }
+
+    /// In types, if somebody has asked for one.
+    pub(super) fn into_either(self) -> Result<Box<HeaderMap>, PlainFields> {
+        self.map.ok_or(self.plain)
+    }
+}
+
+fn in_types(plain: PlainFields) -> HeaderMap {
+    let mut map = HeaderMap::new();
+    plain.add_to(&mut map);
+    map
+}
+
+impl From<HeaderMap> for Content {
+    fn from(map: HeaderMap) -> Content {
+        Content { plain: PlainFields::default(), map: Some(Box::new(map)) }
+    }
+}
+
+impl Fields {
+    fn new(map: HeaderMap, stage: Stage) -> Fields {
+        Fields { bytes: bytes(&map), content: map.into(), stage }
+    }
+
+    /// Adds mutable ones to a guest's handles.
+    fn insert(content: Content, bytes: usize, resources: &mut Resources) -> Result<u32, Violation> {
+        let mut fields = Spare::take(&FIELDS);
+        (fields.content, fields.bytes) = (content, bytes);
+        resources.insert_box(fields, bytes)
+    }
+
+    fn is_response(&self) -> bool {
+        matches!(self.stage, Stage::Response { .. })
+    }
 }
 
 /// Headers about one connection (RFC 9110, 7.6.1), and the one that is the authority: not a guest's to set. See
@@ -60,9 +137,9 @@ pub(super) fn immutable(
     map: HeaderMap,
     parent: u32,
 ) -> Result<Value, Stop> {
-    let bytes = bytes(&map);
-    let resources = host.resources();
-    let handle = resources.insert_child(Fields { map, bytes, is_immutable: true }, parent)?;
+    let fields = Fields::new(map, Stage::Immutable);
+    let (resources, bytes) = (host.resources(), fields.bytes);
+    let handle = resources.insert_child(fields, parent)?;
     resources.keep(handle, bytes)?;
     Ok(Value::Handle(handle))
 }
@@ -74,33 +151,61 @@ pub(super) fn frozen(host: &mut Host<'_, '_>, map: HeaderMap) -> Result<Value, S
 
 /// The same by the handles alone; the handle.
 pub(super) fn insert_frozen(resources: &mut Resources, map: HeaderMap) -> Result<u32, Violation> {
-    let bytes = bytes(&map);
-    resources.insert_kept(Fields { map, bytes, is_immutable: true }, bytes)
+    let fields = Fields::new(map, Stage::Immutable);
+    let bytes = fields.bytes;
+    resources.insert_kept(fields, bytes)
 }
 
 /// Adds fields to a guest's handles.
 fn insert(host: &mut Host<'_, '_>, map: HeaderMap) -> Result<Value, Stop> {
-    let bytes = bytes(&map);
-    let fields = Fields { map, bytes, is_immutable: false };
+    let fields = Fields::new(map, Stage::Mutable);
+    let bytes = fields.bytes;
     Ok(Value::Handle(host.resources().insert_kept(fields, bytes)?))
 }
 
 /// Takes fields that the guest gives away.
 pub(super) fn take(host: &mut Host<'_, '_>, fields: &Value) -> Result<HeaderMap, Stop> {
-    Ok(take_handle(host.resources(), fields.handle()?)?.0)
+    Ok(take_handle(host.resources(), fields.handle()?)?)
 }
 
-/// The same by their handle, with the bytes that they count.
-pub(super) fn take_handle(
+/// The same by their handle.
+pub(super) fn take_handle(resources: &mut Resources, handle: u32) -> Result<HeaderMap, Violation> {
+    get(resources, handle)?;
+    Ok(resources.take::<Fields>(handle)?.content.into_map())
+}
+
+/// Has a response be made of fields that the guest gives away, for which it gets another handle.
+#[inline]
+pub(super) fn respond(resources: &mut Resources, handle: u32) -> Result<u32, Violation> {
+    get(resources, handle)?;
+    let handle = resources.take_back(handle)?;
+    let fields = get(resources, handle)?;
+    fields.stage = Stage::Response { status: StatusCode::OK, body: None };
+    Ok(handle)
+}
+
+/// Takes the content of a response that the guest gives away, its status and its body.
+pub(super) fn take_response(
     resources: &mut Resources,
     handle: u32,
-) -> Result<(HeaderMap, usize), Violation> {
-    let Fields { map, bytes, .. } = resources.take(handle)?;
-    Ok((map, bytes))
+) -> Result<(Content, StatusCode, Option<Writing>), Violation> {
+    let mut fields = resources.take_box::<Fields>(handle)?;
+    let Stage::Response { status, body } = &mut fields.stage else {
+        return Err(Violation::BadHandle(handle));
+    };
+    let (status, body) = (*status, body.take());
+    let content = std::mem::take(&mut fields.content);
+    Spare::put_back(&FIELDS, fields);
+    Ok((content, status, body))
+}
+
+fn get(resources: &mut Resources, handle: u32) -> Result<&mut Fields, Violation> {
+    let fields = resources.get::<Fields>(handle)?;
+    if fields.is_response() { Err(Violation::BadHandle(handle)) } else { Ok(fields) }
 }
 
 fn get_fields<'a>(host: &'a mut Host<'_, '_>, fields: &Value) -> Result<&'a mut Fields, Stop> {
-    Ok(host.resources().get::<Fields>(fields.handle()?)?)
+    Ok(get(host.resources(), fields.handle()?)?)
 }
 
 fn told(changed: Changed) -> Value {
@@ -145,8 +250,7 @@ pub(super) fn construct_directly(
     call: &mut DirectCall<'_>,
     _: &[u64],
 ) -> Result<Option<u32>, BoxError> {
-    let fields = Fields { map: HeaderMap::new(), bytes: 0, is_immutable: false };
-    Ok(Some(call.resources().insert(fields)?))
+    Ok(Some(Fields::insert(Content::default(), 0, call.resources())?))
 }
 
 pub(super) fn from_list(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
@@ -173,37 +277,31 @@ pub(super) fn from_list_directly(
     cells: &[u64],
 ) -> Result<Option<u32>, BoxError> {
     let [ptr, len, ..] = *cells else { return Ok(None) };
-    let (mut map, mut total) = (HeaderMap::new(), 0);
+    let (mut plain, mut total) = (PlainFields::default(), 0);
     let Some(pairs) = call.pairs(ptr, len) else { return Ok(None) };
     for pair in pairs {
-        let Some((given_name, value)) = pair else { return Ok(None) };
-        total += given_name.len() + value.len() + FIELD_BYTES;
-        if total > MAX_BYTES {
-            return Ok(None);
-        }
+        let Some((name, value)) = pair else { return Ok(None) };
         // A name that is not UTF-8 is no name either.
-        let (Ok(name), Ok(value)) = (name(given_name), HeaderValue::from_bytes(value)) else {
-            return Ok(None);
-        };
-        if map.try_append(name, value).is_err() {
+        if !plain.push(name, value) {
             return Ok(None);
         }
+        total += name.len() + value.len() + FIELD_BYTES;
     }
-    let fields = Fields { map, bytes: total, is_immutable: false };
-    Ok(Some(call.resources().insert_kept(fields, total)?))
+    let content = Content { plain, map: None };
+    Ok(Some(Fields::insert(content, total, call.resources())?))
 }
 
-pub(super) fn get(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
+pub(super) fn get_values(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
     let [fields, name] = args(values)?;
     let name = name.text()?;
-    let found = get_fields(host, fields)?.map.get_all(name).iter();
+    let found = get_fields(host, fields)?.content.map().get_all(name).iter();
     Ok(Value::List(found.map(|value| Value::Bytes(value.as_bytes().to_vec())).collect()))
 }
 
 pub(super) fn has(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
     let [fields, name] = args(values)?;
     let name = name.text()?;
-    Ok(Value::Bool(get_fields(host, fields)?.map.contains_key(name)))
+    Ok(Value::Bool(get_fields(host, fields)?.content.map().contains_key(name)))
 }
 
 /// Changes fields, if that is allowed, and counts their bytes.
@@ -213,11 +311,12 @@ fn change(
     change: impl FnOnce(&mut HeaderMap) -> Result<(), Stop>,
 ) -> Result<Value, Stop> {
     let fields_of = get_fields(host, fields)?;
-    if fields_of.is_immutable {
+    if matches!(fields_of.stage, Stage::Immutable) {
         return Ok(told(Err(HeaderError::Immutable)));
     }
-    change(&mut fields_of.map)?;
-    let bytes = bytes(&fields_of.map);
+    let map = fields_of.content.map();
+    change(map)?;
+    let bytes = bytes(map);
     if bytes > MAX_BYTES {
         return Err(too_large());
     }
@@ -263,7 +362,7 @@ pub(super) fn delete(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value,
 }
 
 pub(super) fn get_and_delete(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
-    let found = get(host, values)?;
+    let found = get_values(host, values)?;
     Ok(match delete(host, values)? {
         Value::Case(0, None) => Value::ok(found),
         error => error,
@@ -284,12 +383,12 @@ pub(super) fn entries(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value
         let value = Value::Bytes(value.as_bytes().to_vec());
         Value::Record(vec![Value::String(name.as_str().to_owned()), value])
     };
-    Ok(Value::List(get_fields(host, fields)?.map.iter().map(entry).collect()))
+    Ok(Value::List(get_fields(host, fields)?.content.map().iter().map(entry).collect()))
 }
 
 pub(super) fn clone(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
     let [fields] = args(values)?;
-    let map = get_fields(host, fields)?.map.clone();
+    let map = get_fields(host, fields)?.content.map().clone();
     insert(host, map)
 }
 

@@ -2,23 +2,15 @@
 
 use super::super::component;
 use super::body::{MAX_WAITING, OutgoingBody, Writing};
-use super::{HandlerError, error, fields};
+use super::fields::{self, Fields, Stage};
+use super::{HandlerError, error};
 use crate::head::{self, HeadError};
+use crate::reply::Head;
 use crate::trailers;
 use http::StatusCode;
 use http::header::HeaderMap;
 use wfaas_vm::BoxError;
 use wfaas_wasi::preview2::{DirectCall, Host, Resources, Stop, Value, Violation, args};
-
-/// The thing behind an `outgoing-response`.
-struct OutgoingResponse {
-    status: StatusCode,
-    headers: HeaderMap,
-    /// Bytes that the headers count.
-    bytes: usize,
-    /// The body, once the guest has asked for it.
-    body: Option<Writing>,
-}
 
 /// The thing behind a `response-outparam`, of which an exchange has one. The reply is with the grants.
 pub(super) struct ResponseOutparam;
@@ -35,12 +27,15 @@ enum Set {
 
 impl Answer {
     /// Checks that the guest has answered.
-    pub(super) fn check(&self) -> Result<(), HandlerError> {
-        match &self.0 {
+    pub(super) fn end(self) -> Result<(), HandlerError> {
+        match self.0 {
             None => Err(HandlerError::NoAnswer),
-            Some(Set::Error(error)) => Err(HandlerError::Error(error.clone())),
+            Some(Set::Error(error)) => Err(HandlerError::Error(error)),
             Some(Set::Response(Some(body))) if !body.is_finished() => Err(HandlerError::Unfinished),
-            Some(Set::Response(_)) => Ok(()),
+            Some(Set::Response(body)) => {
+                body.into_iter().for_each(Writing::put_back);
+                Ok(())
+            }
         }
     }
 }
@@ -54,7 +49,7 @@ fn answered(resources: &mut Resources, set: Set) {
 
 pub(super) fn constructor(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
     let [headers] = args(values)?;
-    Ok(Value::Handle(construct(host.resources(), headers.handle()?)?))
+    Ok(Value::Handle(fields::respond(host.resources(), headers.handle()?)?))
 }
 
 pub(super) fn construct_directly(
@@ -62,37 +57,34 @@ pub(super) fn construct_directly(
     cells: &[u64],
 ) -> Result<Option<u32>, BoxError> {
     let [headers, ..] = *cells else { return Ok(None) };
-    Ok(Some(construct(call.resources(), headers as u32)?))
+    Ok(Some(fields::respond(call.resources(), headers as u32)?))
 }
 
-fn construct(resources: &mut Resources, headers: u32) -> Result<u32, Violation> {
-    let (headers, bytes) = fields::take_handle(resources, headers)?;
-    let response = OutgoingResponse { status: StatusCode::OK, headers, bytes, body: None };
-    resources.insert_kept(response, bytes)
-}
-
-fn response<'a>(
-    host: &'a mut Host<'_, '_>,
-    response: &Value,
-) -> Result<&'a mut OutgoingResponse, Stop> {
-    Ok(host.resources().get::<OutgoingResponse>(response.handle()?)?)
+/// The status of a response.
+fn status<'a>(host: &'a mut Host<'_, '_>, response: &Value) -> Result<&'a mut StatusCode, Stop> {
+    let response = response.handle()?;
+    match &mut host.resources().get::<Fields>(response)?.stage {
+        Stage::Response { status, .. } => Ok(status),
+        Stage::Mutable | Stage::Immutable => Err(Violation::BadHandle(response).into()),
+    }
 }
 
 pub(super) fn status_code(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
     let [of] = args(values)?;
-    Ok(Value::U16(response(host, of)?.status.as_u16()))
+    Ok(Value::U16(status(host, of)?.as_u16()))
 }
 
 pub(super) fn set_status_code(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
     let [of, code] = args(values)?;
-    let Ok(status) = head::status(code.u16()?.into()) else { return Ok(Value::failed()) };
-    response(host, of)?.status = status;
+    let Ok(new) = head::status(code.u16()?.into()) else { return Ok(Value::failed()) };
+    *status(host, of)? = new;
     Ok(Value::done())
 }
 
 pub(super) fn headers(host: &mut Host<'_, '_>, values: &[Value]) -> Result<Value, Stop> {
     let [of] = args(values)?;
-    let map = response(host, of)?.headers.clone();
+    status(host, of)?; // it is a response
+    let map = host.resources().get::<Fields>(of.handle()?)?.content.map().clone();
     fields::immutable(host, map, of.handle()?)
 }
 
@@ -111,13 +103,15 @@ pub(super) fn body_directly(
 }
 
 /// The body of a response, the first time that somebody asks for it.
+#[inline]
 fn begin_body(resources: &mut Resources, of: u32) -> Result<Option<u32>, Violation> {
-    let response = resources.get::<OutgoingResponse>(of)?;
-    if response.body.is_some() {
+    let Fields { bytes, stage, .. } = resources.get(of)?;
+    let Stage::Response { body, .. } = stage else { return Err(Violation::BadHandle(of)) };
+    if body.is_some() {
         return Ok(None);
     }
-    let writing = response.body.insert(Writing::default()).clone();
-    let kept = response.bytes + MAX_WAITING;
+    let writing = body.insert(Writing::new()).clone();
+    let kept = *bytes + MAX_WAITING;
     resources.keep(of, kept)?;
     OutgoingBody::of_answer(writing).insert(resources).map(Some)
 }
@@ -146,17 +140,26 @@ pub(super) fn set_directly(
 }
 
 /// Sends the head, and the body as far as it was written.
+#[inline]
 fn send(resources: &mut Resources, outparam: u32, response: u32) -> Result<u32, BoxError> {
     let ResponseOutparam = resources.take(outparam)?;
     let reply = component::take_reply(resources).ok_or(HeadError::Sent)?;
-    let OutgoingResponse { status, headers, bytes: _, body } = resources.take(response)?;
-    let mut parts = head::empty();
-    trailers::announce(&mut parts.extensions, &headers);
-    (parts.status, parts.headers) = (status, headers);
+    let (content, status, body) = fields::take_response(resources, response)?;
+    let head = match content.into_either() {
+        Ok(map) => in_types(status, *map),
+        Err(plain) => Head::Plain(status, plain),
+    };
     match &body {
-        Some(body) => body.begin(reply, parts)?,
-        None => reply.begin_with(parts, &[], None)?,
+        Some(body) => body.begin(reply, head)?,
+        None => reply.begin_with(head, &[], None)?,
     }
     answered(resources, Set::Response(body));
     Ok(0)
+}
+
+fn in_types(status: StatusCode, headers: HeaderMap) -> Head {
+    let mut parts = head::empty();
+    trailers::announce(&mut parts.extensions, &headers);
+    (parts.status, parts.headers) = (status, headers);
+    parts.into()
 }

@@ -146,7 +146,7 @@ impl ByteSink for AnswerBody {
     }
 
     fn room(&self) -> usize {
-        ByteSink::room(&self.reply)
+        self.reply.room()
     }
 
     fn poll_room(&mut self, context: &mut Context<'_>) -> Poll<()> {

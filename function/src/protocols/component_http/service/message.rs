@@ -16,7 +16,7 @@ pub(in crate::protocols::component_http) const TYPES: Interface = Interface {
     functions: &[
         Function { name: "[constructor]fields", call: fields::constructor },
         Function { name: "[static]fields.from-list", call: fields::from_list },
-        Function { name: "[method]fields.get", call: fields::get },
+        Function { name: "[method]fields.get", call: fields::get_values },
         Function { name: "[method]fields.has", call: fields::has },
         Function { name: "[method]fields.set", call: fields::set },
         Function { name: "[method]fields.delete", call: fields::delete },
@@ -173,7 +173,7 @@ pub(super) fn take_trailers(host: &mut Host<'_, '_>, trailers: &Value) -> Result
 /// The end of a body that has these trailers, an `option<trailers>`.
 fn whole(resources: &mut Resources, given: &Value) -> Result<End, Violation> {
     let Some(given) = given.optional()? else { return Ok(End::Whole(None)) };
-    let (fields, _) = fields::take_handle(resources, given.handle()?)?;
+    let fields = fields::take_handle(resources, given.handle()?)?;
     Ok(match trailers::check(&fields) {
         Ok(()) => End::Whole(Some(fields)),
         Err(error) => End::Failed(error.to_string()),
