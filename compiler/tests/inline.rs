@@ -34,7 +34,10 @@ fn small_functions_are_inlined_and_stay() {
 
 /// Blocks, behind all passes, of a function that has so many copies of one of two numbers.
 fn blocks_with_copies(count: usize, callee: &str) -> usize {
-    let body = "(local.set 0 (call $callee (local.get 0) (local.get 1)))".repeat(count);
+    // A function takes copies in proportion to its own size.
+    let others = "(local.set 1 (i64.rotl (i64.xor (local.get 0) (local.get 1)) (i64.const 7)))";
+    let call = "(local.set 0 (call $callee (local.get 0) (local.get 1)))";
+    let body = format!("{call} {}", others.repeat(6)).repeat(count);
     let wat = format!(
         "(module
             (func $callee (param i64 i64) (result i64) {callee})
@@ -63,10 +66,10 @@ fn copies_of_products_are_part_of_the_block_that_calls() {
                 (i64.shr_u (local.get $m) (i64.const 32))))
             (i64.extend_i32_u (i64.lt_u
                 (i64.add (local.get $l) (i64.shl (local.get $m) (i64.const 32))) (local.get $l))))";
-    assert!(blocks_with_copies(9, product) < 5);
+    assert!(blocks_with_copies(40, product) < 5);
     // Few copies, and those of other functions, keep their blocks.
-    assert!(blocks_with_copies(4, product) > 8);
-    assert!(blocks_with_copies(9, "(i64.rotl (local.get 0) (local.get 1))") > 18);
+    assert!(blocks_with_copies(20, product) > 40);
+    assert!(blocks_with_copies(40, "(i64.rotl (local.get 0) (local.get 1))") > 80);
 }
 
 #[test]

@@ -15,8 +15,8 @@ use std::ops::Range;
 /// Blocks of a function with one way through it: the last one only returns.
 const STRAIGHT: usize = 2;
 
-/// The fewest copies in a function for which it is worth looking at all of its blocks.
-const FEWEST_COPIES: usize = 8;
+/// The fewest copies in a function: where there are few, as where numbers of 128 bits are printed, nothing is gained.
+const FEWEST_COPIES: usize = 32;
 
 /// Whether a function has a product of 128 bits, and one way through it.
 pub(super) fn is_product(func: &Function) -> bool {
