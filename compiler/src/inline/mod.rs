@@ -9,7 +9,8 @@
 //! Any cycle of calls keeps at least one: the functions that a copy is inside of are not copied
 //! into it again. A callee remains a function of its own, since exports, tables and calls that
 //! were not replaced may refer to it. Where a copy comes from is in its source locations
-//! (`positions`), so backtraces have the same frames as without.
+//! (`positions`), so backtraces have the same frames as without. Many copies of products become part
+//! of the blocks that called them (`merge`).
 
 mod merge;
 mod positions;
