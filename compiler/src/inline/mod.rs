@@ -9,8 +9,10 @@
 //! Any cycle of calls keeps at least one: the functions that a copy is inside of are not copied
 //! into it again. A callee remains a function of its own, since exports, tables and calls that
 //! were not replaced may refer to it. Where a copy comes from is in its source locations
-//! (`positions`), so backtraces have the same frames as without.
+//! (`positions`), so backtraces have the same frames as without. Many copies of products become part
+//! of the blocks that called them (`merge`).
 
+mod merge;
 mod positions;
 
 pub(crate) use positions::Positions;
@@ -64,6 +66,8 @@ pub(crate) struct Callee {
     size: usize,
     /// Whether it calls functions.
     calls: bool,
+    /// Whether it is a product of 128 bits, and has one way through it.
+    is_product: bool,
 }
 
 /// A function just translated, and the counts of its bounds checks.
@@ -83,7 +87,8 @@ impl Callees {
     pub(crate) fn insert(&mut self, index: FuncIndex, function: Function, stats: BoundsStats) {
         match Callee::measure(&function) {
             Some((size, calls)) => {
-                self.small.insert(index, Callee { function, stats, size, calls });
+                let is_product = merge::is_product(&function);
+                self.small.insert(index, Callee { function, stats, size, calls, is_product });
             }
             None => {
                 self.others.insert(index, Mutex::new(Some(Box::new((function, stats)))));
@@ -187,6 +192,7 @@ pub(crate) fn run(
         return Ok(positions);
     }
     let own = context.func.dfg.num_insts();
+    let mut products = Vec::new();
     let mut budget = MOST_TAKEN.min(FREE + own / 2);
     for _ in 0..MOST_ROUNDS {
         let mut round = Round { callees, positions: &positions, budget, copies: Vec::new() };
@@ -197,11 +203,13 @@ pub(crate) fn run(
         let copies = round.copies;
         for copy in &copies {
             positions.locate(&mut context.func, copy);
+            products.extend(copy.product_blocks());
         }
         if !copies.iter().any(|copy| copy.callee.calls) {
             break;
         }
     }
+    merge::run(&mut context.func, products);
     Ok(positions)
 }
 

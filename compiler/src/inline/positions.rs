@@ -7,6 +7,7 @@
 use super::Callee;
 use crate::front::index::FuncIndex;
 use cranelift_codegen::ir::{Block, Function, SourceLoc};
+use std::ops::Range;
 use wfaas_abi::artifact::MAX_PLACES;
 
 /// The bit of a source location that marks inlined code. The code generator's locations have 31 bits,
@@ -44,6 +45,14 @@ pub(super) struct Copied<'c> {
     pub(super) first_block: usize,
     /// Source location of the call.
     pub(super) call: SourceLoc,
+}
+
+impl Copied<'_> {
+    /// The blocks of the copy and the one that it returns to, if it is of a product of 128 bits.
+    pub(super) fn product_blocks(&self) -> Option<Range<usize>> {
+        let blocks = self.callee.function.dfg.num_blocks() + 1;
+        self.callee.is_product.then_some(self.first_block..self.first_block + blocks)
+    }
 }
 
 impl Positions {
