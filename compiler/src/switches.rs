@@ -75,7 +75,7 @@ switches! {
         Unroll "unroll" "two rounds for loops of one block";
         Lftr "lftr" "comparing induction variables after the step";
         IvWidening "iv-widening" "64-bit induction variables where 32 are extended in each round";
- ZextInReg "zext-in-reg" "moves in the place of masks of 8, 16 and 32 bits";
+        ZextInReg "zext-in-reg" "moves in the place of masks of 8, 16 and 32 bits";
         TailDup "tail-dup" "returns in the place of jumps to one";
         SourceOrder "source-order" "instructions in the order in which the program has them";
         Relax "relax" "short jumps, kept off the ends of lines" base_of Epilogue;

@@ -208,7 +208,8 @@ pub struct Exchange {
     pub request: Request,
     /// The answer so far: status, headers and body.
     pub answer: Response<Body>,
-    /// Headers of the answer that are not in types, and not among the others: of one by [`answer_async`](crate::Function::answer_async).
+    /// Headers of the answer that are not in types, and not among the others: of one by [`answer_async`](crate::Function::answer_async),
+    /// which a server sends as they are. [`Exchange::take_typed`] has all of them in types.
     pub plain_fields: PlainFields,
     /// The request's id, for the log and the guest.
     pub id: ExchangeId,
@@ -295,8 +296,8 @@ impl Exchange {
         Ok(self.take_typed())
     }
 
-    /// Takes the answer with all of its headers in types.
-    pub(crate) fn take_typed(&mut self) -> Response<Body> {
+    /// Takes the answer with all of its headers in types: [plain fields](Exchange::plain_fields) too.
+    pub fn take_typed(&mut self) -> Response<Body> {
         let mut answer = std::mem::take(&mut self.answer);
         std::mem::take(&mut self.plain_fields).add_to(answer.headers_mut());
         answer
@@ -308,6 +309,7 @@ impl Exchange {
     /// # Errors
     /// [`HeadError`] if it cannot be sent.
     pub(crate) fn complete_answer(&mut self) -> Result<(), HeadError> {
+        self.plain_fields = PlainFields::default();
         match self.reply.as_ref().and_then(Reply::take_begun) {
             Some(Some(whole)) => self.set_answer(whole),
             Some(None) => self.answer = Response::default(),
@@ -321,7 +323,8 @@ impl Exchange {
         let body = Body::complete(bytes);
         match head {
             Head::Plain(status, fields) => {
-                (*self.answer.status_mut(), *self.answer.body_mut()) = (status, body);
+                self.answer = Response::new(body);
+                *self.answer.status_mut() = status;
                 self.plain_fields = fields;
             }
             Head::Types(parts) => self.answer = Response::from_parts(*parts, body),

@@ -1,8 +1,8 @@
 //! The head of an answer: what a guest may put there (RFC 9110, 5 and 15).
 //!
-//! This is the one place that turns a guest's bytes into status and headers, but for [plain fields](crate::PlainFields), and
-//! the one that looks at a complete head before anybody sends it. Types of the crate `http` hold nothing else than valid names
-//! and values: no line ends, no NUL.
+//! This is the one place that turns a guest's bytes into status and headers, and that looks at a complete head before anybody
+//! sends it; but for [plain fields](crate::PlainFields), which are looked at one by one when they are added, with the same limits. Types
+//! of the crate `http` hold nothing else than valid names and values: no line ends, no NUL.
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::response::Parts;

@@ -6,7 +6,7 @@
 use crate::head::{MAX_HEAD_BYTES, MAX_HEADERS, has_rules, length};
 use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 
-/// Fields that need nobody's attention: none is about the connection, and together they are no more than a head may have. Each
+/// Fields that can be sent as they are: none is about the connection, and together they are no more than a head may have. Each
 /// is a line, with its name in small letters:
 ///
 /// ```text
@@ -47,7 +47,8 @@ impl PlainFields {
 
     fn push_line(&mut self, name: &[u8], value: &[u8]) -> bool {
         let start = self.lines.len();
-        self.lines.reserve(name.len() + value.len() + SEPARATORS);
+        // No more than is counted for them: a head is small.
+        self.lines.reserve_exact(name.len() + value.len() + SEPARATORS);
         self.lines.extend(name.iter().map(|byte| TOKEN[usize::from(*byte)]));
         let name = &self.lines[start..];
         if name.is_empty() || name.contains(&0) || has_rules(name) {

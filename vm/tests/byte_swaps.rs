@@ -270,3 +270,21 @@ proptest! {
         prop_assert_eq!(program.compiled(&arguments), expected, "{}", program.wat());
     }
 }
+
+/// Bytes of two numbers, each where a reversed number has it.
+#[test]
+fn bytes_of_two_numbers_are_not_one_reversed() {
+    let wat = "(module (func (export \"f\") (param i32 i32) (result i32)
+        (i32.or
+            (i32.or (i32.shl (local.get 0) (i32.const 24))
+                (i32.shl (i32.and (local.get 0) (i32.const 0xff00)) (i32.const 8)))
+            (i32.or (i32.and (i32.shr_u (local.get 1) (i32.const 8)) (i32.const 0xff00))
+                (i32.shr_u (local.get 1) (i32.const 24))))))";
+    let engine = engine();
+    let module = module(&engine, wat);
+    let mut store = Store::new(&engine, ());
+    let instance = Linker::new(&engine).instantiate(&mut store, &module).unwrap();
+    let f = instance.get_typed_func::<(i32, i32), i32>(&mut store, "f").unwrap();
+    assert_eq!(f.call(&mut store, (0x0102_0304, 0x1112_1314)).unwrap(), 0x0403_1211);
+    assert_eq!(f.call(&mut store, (0x0102_0304, 0x0102_0304)).unwrap(), 0x0403_0201);
+}

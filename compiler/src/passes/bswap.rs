@@ -4,8 +4,9 @@
 //! release to release. The name is that of GCC's pass, which follows where each byte of a number comes from as well.
 //!
 //! Here a number stands for that: its byte `i` has a bit for each byte of the source that is added to it without carry
-//! (exclusive or). So the source itself is [`SOURCE`], what is done to a value by whole bytes is done to its number, and a value is the
-//! source reversed if its number is that of the source reversed, whichever way it took.
+//! (exclusive or). So the source itself is [`SOURCE`], what is done to a value by whole bytes is done to its number, and a
+//! value is the source reversed if its number is that of the source reversed, whichever way it took. A value that is made of
+//! another one's bytes is no source of its own.
 
 use crate::analysis::FxHashMap;
 use crate::analysis::value::{become_alias, instructions, most, unsigned_constant};
@@ -31,19 +32,19 @@ pub(super) fn run(func: &mut Function) {
         let mut next = func.layout.first_inst(block);
         while let Some(inst) = next {
             next = func.layout.next_inst(inst);
-            let Some((source, number)) = number(func, inst, &known) else { continue };
+            let Some((source, bytes)) = number(func, inst, &known) else { continue };
             let result = func.dfg.first_result(inst);
-            if number == reversed(func.dfg.value_type(result)) {
+            if bytes == reversed(func.dfg.value_type(result)) {
                 replace(func, inst, source);
             } else {
-                known.insert(result, (source, number));
+                known.insert(result, (source, bytes));
             }
         }
     }
 }
 
-/// Whether an instruction rotates by bytes, or masks some that are not the lowest ones: bytes in the middle come to their
-/// places by one or the other.
+/// Whether an instruction rotates by bytes, or masks some that are not the lowest ones: bytes in the middle come to
+/// their places by one or the other.
 fn picks_bytes(func: &Function, inst: Inst) -> bool {
     let InstructionData::Binary { opcode, args: [left, right] } = func.dfg.insts[inst] else {
         return false;
@@ -109,8 +110,8 @@ fn number(func: &Function, inst: Inst, known: &Known) -> Option<(Value, u64)> {
         }
         Opcode::Bor | Opcode::Bxor | Opcode::Iadd => {
             let ((source, one), (other_source, other)) = (of(left), of(right));
-            let both = one.to_le_bytes().into_iter().zip(other.to_le_bytes());
-            let is_sum = opcode == Opcode::Bxor || both.into_iter().all(|(a, b)| a == 0 || b == 0);
+            let mut both = one.to_le_bytes().into_iter().zip(other.to_le_bytes());
+            let is_sum = opcode == Opcode::Bxor || both.all(|(a, b)| a == 0 || b == 0);
             (source == other_source && is_sum).then_some((source, one ^ other))
         }
         _ => None,

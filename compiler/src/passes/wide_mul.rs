@@ -158,8 +158,11 @@ fn high(func: &Function, inst: Inst, attempts: &mut usize) -> Option<Found> {
     };
     let highs: Vec<(Value, Value)> =
         terms.iter().filter_map(|term| Some((*term, whole(term)?))).collect();
+    let joined = terms.iter().filter(|term| operands(func, **term, Opcode::Bor).is_some());
+    // Each may be a sum of as many terms.
+    *attempts = attempts.checked_sub(joined.clone().count() * MOST_TERMS)?;
     let sums: Vec<(Value, [Product; 2])> =
-        terms.iter().filter_map(|term| Some((*term, upper_with_carry(func, *term)?))).collect();
+        joined.filter_map(|term| Some((*term, upper_with_carry(func, *term)?))).collect();
     for (top, upper) in tops {
         *attempts = attempts.checked_sub(sums.len() * terms.len())?;
         if let Some((factors, [sum, carry])) = compared(func, upper, &sums, &terms) {
@@ -206,8 +209,8 @@ fn carried(
     })
 }
 
-/// The factors if one of the `sums`, terms and what they are the [upper half](upper_with_carry) of, and another one of the
-/// terms are the last two in the last line of the module's documentation; with these two.
+/// The factors if one of the `sums`, terms and what they are the [upper half](upper_with_carry) of, and another one of
+/// the terms are the last two in the last line of the module's documentation; with these two.
 fn compared(
     func: &Function,
     upper: Product,

@@ -1,12 +1,15 @@
 //! Zero extension within a register: masks of the low 8, 16 or 32 bits as one move.
 //!
-//! An instruction with two operands masks a copy, which is a move before it; a mask of 32 bits is no immediate, so it is loaded,
-//! too. A move that extends the low part of a register does the same by itself. (LLVM's `getZeroExtendInReg`, from the other side:
-//! there a move becomes a mask where a machine has none.)
+//! An instruction with two operands masks a copy, which is a move before it; a mask of 32 bits is no immediate, so it is
+//! loaded, too. A move that extends the low part of a register does the same by itself. (LLVM's `getZeroExtendInReg`, from
+//! the other side: there a move becomes a mask where a machine has none.)
 //!
-//! A mask that is only compared with zero stays: the machine has an instruction for both.
+//! A mask stays where it does more than that: a comparison with zero is one instruction with it, and so is masking a number in
+//! memory; and who extends a number by itself need not do so behind a mask.
 
-use crate::analysis::value::{constant, instructions, is_removed, unsigned_constant};
+use crate::analysis::value::{
+    constant, defining, home, instructions, is_removed, operands, unsigned_constant,
+};
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::entity::EntitySet;
 use cranelift_codegen::ir::types::{I8, I16, I32, I64};
@@ -25,7 +28,7 @@ pub(super) fn run(func: &mut Function) {
     results.extend(masks.iter().map(|mask| func.dfg.first_result(mask.inst)));
     let uses = Uses::of(func, &results);
     for mask in masks {
-        if !uses.tested.contains(func.dfg.first_result(mask.inst)) {
+        if !uses.kept.contains(func.dfg.first_result(mask.inst)) {
             mask.extend(func, &uses);
         }
     }
@@ -77,38 +80,59 @@ impl Mask {
 /// What is done with the results of masks.
 #[derive(Default)]
 struct Uses {
-    /// Something asks whether they are zero.
-    tested: EntitySet<Value>,
-    /// The instructions that zero-extend one, each with it, in order.
+    /// Those for which a mask is better.
+    kept: EntitySet<Value>,
+    /// The instructions of its block that zero-extend one, each with it, in order.
     extended: Vec<(Value, Inst)>,
 }
 
 impl Uses {
     fn of(func: &Function, masks: &EntitySet<Value>) -> Uses {
-        let Uses { mut tested, mut extended } = Uses::default();
+        let mut uses = Uses::default();
         for inst in instructions(func) {
-            match func.dfg.insts[inst] {
-                InstructionData::IntCompare { args: [left, right], .. } => {
-                    for (value, other) in [(left, right), (right, left)] {
-                        if masks.contains(value) && constant(func, other) == Some(0) {
-                            tested.insert(value);
-                        }
-                    }
-                }
-                InstructionData::Brif { arg: value, .. }
-                | InstructionData::CondTrap { arg: value, .. }
-                | InstructionData::Ternary { opcode: Opcode::Select, args: [value, ..] }
-                    if masks.contains(value) =>
-                {
-                    tested.insert(value);
-                }
-                InstructionData::Unary { opcode: Opcode::Uextend, arg } if masks.contains(arg) => {
-                    extended.push((arg, inst));
-                }
-                _ => {}
-            }
+            uses.add(func, masks, inst);
         }
-        extended.sort_unstable();
-        Uses { tested, extended }
+        uses.extended.sort_unstable();
+        uses
     }
+
+    /// Adds those by an instruction, which may have been removed: then a mask stays for no reason.
+    fn add(&mut self, func: &Function, masks: &EntitySet<Value>, inst: Inst) {
+        let is_mask = |value: &Value| masks.contains(*value);
+        match func.dfg.insts[inst] {
+            InstructionData::IntCompare { args: [left, right], .. } => {
+                let compared = [(left, right), (right, left)]
+                    .into_iter()
+                    .filter(|(value, other)| is_mask(value) && constant(func, *other) == Some(0));
+                self.kept.extend(compared.map(|(value, _)| value));
+            }
+            InstructionData::Unary { opcode: Opcode::Uextend, arg } if is_mask(&arg) => {
+                // Further away, the whole number would have to be there as well.
+                match func.layout.inst_block(inst) == home(func, arg) {
+                    true => self.extended.push((arg, inst)),
+                    false => _ = self.kept.insert(arg),
+                }
+            }
+            InstructionData::Store { args: [value, _], .. } if is_mask(&value) => {
+                if operands(func, value, Opcode::Band).is_some_and(|args| is_load(func, args)) {
+                    self.kept.insert(value);
+                }
+            }
+            InstructionData::Brif { arg: value, .. }
+            | InstructionData::CondTrap { arg: value, .. }
+            | InstructionData::Ternary { opcode: Opcode::Select, args: [value, ..] }
+            | InstructionData::BranchTable { arg: value, .. }
+            | InstructionData::Unary { opcode: Opcode::FcvtFromUint, arg: value }
+                if is_mask(&value) =>
+            {
+                self.kept.insert(value);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn is_load(func: &Function, values: [Value; 2]) -> bool {
+    let is_load = |value| matches!(defining(func, value), Some(InstructionData::Load { .. }));
+    values.into_iter().any(is_load)
 }

@@ -11,7 +11,7 @@ const MOST_OF_ONE: u64 = 512 << 10;
 /// The same while slots are not scarce.
 const MOST_OF_SMALL: u64 = 64 << 10;
 
-/// Parks guests of an engine by how many of its slots are taken, and counts nothing.
+/// Parks guests of an engine by how many of its slots are taken. It counts nothing: their deltas take as much memory as there are guests.
 ///
 /// ```text
 ///   slots taken   1/4    5/16   3/8    7/16   1/2

@@ -85,15 +85,16 @@ pub(crate) struct Counts {
 
 /// A guest and its seat.
 pub(crate) struct Seated<F> {
-    seat: Seat<Arc<Scheduler>, Arc<Payer>>,
+    // First, so that it is gone before its place is given to others.
     work: Pin<Box<F>>,
+    seat: Seat<Arc<Scheduler>, Arc<Payer>>,
 }
 
 impl<F: Future> Future for Seated<F> {
     type Output = Result<F::Output, Unfinished>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        let Seated { seat, work } = &mut *self;
+        let Seated { work, seat } = &mut *self;
         seat.poll(context, work.as_mut())
     }
 }

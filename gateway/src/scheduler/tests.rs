@@ -93,6 +93,39 @@ fn places() -> Budget {
     Budget::new(Unit::Place, 1000)
 }
 
+/// Waits for ever, and says how many places are taken when it is dropped.
+struct Waiting<'a>(&'a Budget, &'a Cell<u64>);
+
+impl Future for Waiting<'_> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.1.set(self.0.taken_units());
+    }
+}
+
+#[test]
+fn a_guest_that_is_given_up_is_gone_before_its_place_is_free() {
+    let (scheduler, places) = (Scheduler::new(1), places());
+    let payer = payer("f", &tenant("a", 0, 100));
+    let (client, taken) = (Arc::default(), Cell::new(0));
+    let waiting = || Waiting(&places, &taken);
+    let seated = scheduler.seat(terms(&payer, &client, &places), Box::pin(waiting()));
+    let running = Box::pin(scheduler.run(terms(&payer, &client, &places), waiting()));
+    for mut task in [Box::pin(seated) as Pin<Box<dyn Future<Output = _> + '_>>, running] {
+        assert!(task.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let before = places.taken_units();
+        drop(task);
+        assert_eq!((taken.get(), places.taken_units()), (before, before - 1));
+    }
+}
+
 #[test]
 fn a_guest_that_nobody_is_ahead_of_runs_at_once() {
     let (scheduler, places) = (Scheduler::new(1), places());

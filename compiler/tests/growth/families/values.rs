@@ -88,6 +88,29 @@ pub(super) const FAMILIES: &[Family] = &[
         let step = "(i32.wrap_i64 (i64.add (i64.extend_i32_u (local.get 0)) (i64.const 1)))";
         func(0, &format!("(local.set 0 {step})").repeat(n))
     }),
+    family("compared-carries", 200, |n| {
+        let upper = "(i64.shr_u (local.get 0) (i64.const 32))";
+        let joined = format!("(i64.or (i64.shl {upper} (i64.const 32)) {upper})");
+        let product = format!("(i64.mul {upper} {upper})");
+        let sum = (0..5).fold(product, |sum, _| format!("(i64.add {sum} {joined})"));
+        let add = "(local.set 0 (i64.add (local.get 0) (local.get 1)))";
+        format!(
+            "(module (func (param i64 i64) (result i64) (local.set 1 {sum}) {} (local.get 0)))",
+            add.repeat(n)
+        )
+    }),
+    family("byte-swaps", 200, |n| {
+        let swap = "(local.set 0 (i32.xor
+            (i32.shr_u (i32.and (i32.xor (local.get 0) (i32.rotl (local.get 0) (i32.const 16)))
+                (i32.const 0xff00ff00)) (i32.const 8))
+            (i32.add (local.get 1) (i32.rotr (local.get 0) (i32.const 8)))))";
+        format!("(module (func (param i32 i32) (result i32) {} (local.get 0)))", swap.repeat(n))
+    }),
+    family("masks", 400, |n| {
+        let mask = "(local.set 0 (i64.add (local.get 0) (i64.extend_i32_u
+            (i32.and (i32.wrap_i64 (local.get 0)) (i32.const 255)))))";
+        format!("(module (func (param i64) (result i64) {} (local.get 0)))", mask.repeat(n))
+    }),
     family("wide-products", 200, |n| {
         let high = "(i64.mul (i64.shr_u (local.get 1) (i64.const 32)) (local.get 1))";
         let step = format!("(local.set 1 (i64.add (local.get 1) {high}))");
