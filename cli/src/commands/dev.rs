@@ -117,6 +117,11 @@ impl Developed {
         Inputs::look(&roots, &outputs)
     }
 
+    /// Whether it is made by a command, which may write files.
+    fn has_build(&self) -> bool {
+        matches!(Subject::at(&self.path), Ok(Subject::Folder(manifest)) if manifest.build.is_some())
+    }
+
     /// Builds the function and serves it, and says how that went.
     fn build(&self) {
         let started = Instant::now();
@@ -150,14 +155,16 @@ impl Watched {
         }
     }
 
-    /// Builds again if files changed during the build, unless the same did during the last one: those
-    /// are written by the build.
+    /// Builds again if files changed during the build, unless a build command runs and the same did during the last one: those
+    /// are written by the command. Without one nothing is written, and whoever changes a file as soon as the last change is
+    /// served is heard each time.
     fn after_build(&mut self) -> std::io::Result<()> {
         loop {
             let now = self.developed.look()?;
             let changed = now.changed_since(&self.seen);
             self.seen = now;
-            if changed.is_subset(&self.made) {
+            let are_made = self.developed.has_build() && changed.is_subset(&self.made);
+            if changed.is_empty() || are_made {
                 return Ok(());
             }
             self.made = changed;
