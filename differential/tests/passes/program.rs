@@ -1,5 +1,6 @@
 //! Programs with something to do for every pass: counting loops of one block and of several, calls of
-//! small functions, products of 128 bits, numbers that are indices too, branch tables, and several ways out.
+//! small functions, products of 128 bits, numbers that are indices too, bytes in reverse order, masks of the low part of a
+//! number, branch tables, and several ways out.
 
 use std::fmt::Write;
 use wfaas_differential::Random;
@@ -48,8 +49,10 @@ fn address(random: &mut Random, counter: &str) -> String {
 fn step(random: &mut Random, counter: &str) -> String {
     let at = address(random, counter);
     let offset = random.of(&[0, 4, 64, 1024]);
-    match random.below(7) {
+    match random.below(9) {
         6 => branching(random, counter),
+        7 => reversing(&at),
+        8 => masking(random),
         0 => format!("(i32.store offset={offset} {at} (local.get $sum))"),
         1 => format!("(local.set $sum (i32.add (local.get $sum) (i32.load offset={offset} {at})))"),
         // A number that is an index as well.
@@ -70,6 +73,29 @@ fn step(random: &mut Random, counter: &str) -> String {
             random.of(&["ways", "far"])
         ),
     }
+}
+
+/// The bytes of a number in reverse order.
+fn reversing(at: &str) -> String {
+    format!(
+        "(local.set $k (i32.xor (local.get $sum) (i32.load {at})))
+        (local.set $sum (i32.add (local.get $sum) (i32.xor
+            (i32.shr_u
+                (i32.and (i32.xor (local.get $k) (i32.rotl (local.get $k) (i32.const 16))) (i32.const 0xff00ff00))
+                (i32.const 8))
+            (i32.rotr (local.get $k) (i32.const 8)))))"
+    )
+}
+
+/// The low parts of numbers, as an address and as a term.
+fn masking(random: &mut Random) -> String {
+    let (narrow, wide) = (random.of(&[0xff, 0xffff]), random.of(&[0xff, 0xffff, 0xffff_ffff_u32]));
+    format!(
+        "(local.set $sum (i32.add (local.get $sum)
+            (i32.load8_u (i32.and (local.get $sum) (i32.const {narrow})))))
+        (local.set $long (i64.rotl
+            (i64.add (local.get $long) (i64.and (local.get $long) (i64.const {wide}))) (i64.const 9)))"
+    )
 }
 
 /// A branch through a table, some of whose entries are the same, and whose index may be beyond it.
