@@ -86,6 +86,20 @@ pub(crate) fn unsigned_constant(func: &Function, value: Value) -> Option<u64> {
     constant(func, value).map(|number| unsigned(number, func.dfg.value_type(value)))
 }
 
+/// A value and the constant that an instruction masks it with.
+pub(crate) fn masked(func: &Function, inst: Inst) -> Option<(Value, u64)> {
+    let InstructionData::Binary { opcode: Opcode::Band, args: [left, right] } =
+        func.dfg.insts[inst]
+    else {
+        return None;
+    };
+    match (unsigned_constant(func, left), unsigned_constant(func, right)) {
+        (_, Some(mask)) => Some((left, mask)),
+        (Some(mask), _) => Some((right, mask)),
+        _ => None,
+    }
+}
+
 /// The number with the same low bits whose first bit is the sign.
 pub(crate) fn signed(number: i64, ty: Type) -> i64 {
     let unused = 64u32.saturating_sub(ty.bits());

@@ -1,8 +1,8 @@
 //! Merging of blocks: copies of products become part of the blocks that called them.
 //!
 //! The code generator begins a block where a copy begins, and one where it returns to. Those that only one jump
-//! leads to are appended to the block with that jump, as LLVM's `MergeBlockIntoPredecessor` does. What is alive is
-//! noted for each block, and arithmetic of large numbers has many values and hundreds of copies of the function for
+//! leads to are appended to the block with that jump, as LLVM's `MergeBlockIntoPredecessor` does. The allocator of
+//! registers notes the living values for each block, and arithmetic of large numbers has many values and hundreds of copies of the function for
 //! products of 128 bits: it takes an eighth less time to compile.
 //!
 //! Copies of other functions keep their blocks. Where the jumps of an interpreter fall matters more than anything that

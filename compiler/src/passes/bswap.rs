@@ -1,20 +1,20 @@
 //! Byte swapping: one instruction for what reverses the bytes of a number.
 //!
 //! WebAssembly has no instruction for it, so compilers write it with shifts, rotations and masks, in ways that change from
-//! release to release. The name is that of GCC's pass, which follows where each byte of a number comes from as well.
+//! release to release. GCC's pass of this name follows where each byte of a number comes from as well.
 //!
-//! Here a number stands for that: its byte `i` has a bit for each byte of the source that is added to it without carry
-//! (exclusive or). So the source itself is [`SOURCE`], what is done to a value by whole bytes is done to its number, and a
-//! value is the source reversed if its number is that of the source reversed, whichever way it took. A value that is made of
-//! another one's bytes is no source of its own.
+//! The origin of a value's bytes is written as a number: its byte `i` has a bit for each byte of the source that is added
+//! to byte `i` of the value without carry (exclusive or). The source's own number is [`SOURCE`]. Operations by whole bytes
+//! are done to the number as they are done to the value. So a value whose number is the reverse of [`SOURCE`] is the
+//! reversed source, whichever way it took. A value that is made of another one's bytes is no source of its own.
 
 use crate::analysis::FxHashMap;
-use crate::analysis::value::{become_alias, instructions, most, unsigned_constant};
+use crate::analysis::value::{become_alias, instructions, masked, most, unsigned_constant};
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::ir::types::{I32, I64};
 use cranelift_codegen::ir::{Function, Inst, InstBuilder, InstructionData, Opcode, Type, Value};
 
-/// Byte `i` is that of the source.
+/// The number of a source: its byte `i` comes from byte `i`.
 const SOURCE: u64 = 0x8040_2010_0804_0201;
 
 /// Values, each with the source that it is made of and its number.
@@ -46,18 +46,15 @@ pub(super) fn run(func: &mut Function) {
 /// Whether an instruction rotates by bytes, or masks some that are not the lowest ones: bytes in the middle come to
 /// their places by one or the other.
 fn picks_bytes(func: &Function, inst: Inst) -> bool {
-    let InstructionData::Binary { opcode, args: [left, right] } = func.dfg.insts[inst] else {
+    let InstructionData::Binary { opcode, args: [_, right] } = func.dfg.insts[inst] else {
         return false;
     };
     match opcode {
         Opcode::Rotl | Opcode::Rotr => {
             unsigned_constant(func, right).is_some_and(|count| count % 8 == 0)
         }
-        Opcode::Band => [left, right].into_iter().any(|value| {
-            let mask = unsigned_constant(func, value);
-            mask.is_some_and(|mask| {
-                is_of_bytes(mask) && !mask.wrapping_add(1).is_power_of_two() && mask != u64::MAX
-            })
+        Opcode::Band => masked(func, inst).is_some_and(|(_, mask)| {
+            is_of_bytes(mask) && !mask.wrapping_add(1).is_power_of_two() && mask != u64::MAX
         }),
         _ => false,
     }
@@ -99,12 +96,7 @@ fn number(func: &Function, inst: Inst, known: &Known) -> Option<(Value, u64)> {
             (count % 8 == 0).then(|| (source, moved(opcode, number, count as u32, ty)))
         }
         Opcode::Band => {
-            let (value, mask) =
-                match (unsigned_constant(func, left), unsigned_constant(func, right)) {
-                    (_, Some(mask)) => (left, mask),
-                    (Some(mask), _) => (right, mask),
-                    _ => return None,
-                };
+            let (value, mask) = masked(func, inst)?;
             let (source, number) = of(value);
             is_of_bytes(mask).then_some((source, number & mask))
         }
@@ -118,7 +110,7 @@ fn number(func: &Function, inst: Inst, known: &Known) -> Option<(Value, u64)> {
     }
 }
 
-/// A number whose bytes are moved, all at once.
+/// The number of a value that is shifted or rotated by so many bits.
 fn moved(opcode: Opcode, number: u64, count: u32, ty: Type) -> u64 {
     let narrow = number as u32; // all of it, if the type is
     match (opcode, ty == I32) {

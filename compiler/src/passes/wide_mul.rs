@@ -209,8 +209,8 @@ fn carried(
     })
 }
 
-/// The factors if one of the `sums`, terms and what they are the [upper half](upper_with_carry) of, and another one of
-/// the terms are the last two in the last line of the module's documentation; with these two.
+/// The factors of a product as the last line of the module's documentation has it, with its last two terms: one of the
+/// `sums`, each a term with the products that it is the [upper half](upper_with_carry) of, and a carry among `terms`.
 fn compared(
     func: &Function,
     upper: Product,

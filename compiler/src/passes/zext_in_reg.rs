@@ -8,7 +8,7 @@
 //! memory; and who extends a number by itself need not do so behind a mask.
 
 use crate::analysis::value::{
-    constant, defining, home, instructions, is_removed, operands, unsigned_constant,
+    constant, defining, home, instructions, is_removed, masked, operands,
 };
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
 use cranelift_codegen::entity::EntitySet;
@@ -43,16 +43,7 @@ struct Mask {
 
 impl Mask {
     fn of(func: &Function, inst: Inst) -> Option<Mask> {
-        let InstructionData::Binary { opcode: Opcode::Band, args: [left, right] } =
-            func.dfg.insts[inst]
-        else {
-            return None;
-        };
-        let (of, mask) = match (unsigned_constant(func, left), unsigned_constant(func, right)) {
-            (None, Some(mask)) => (left, mask),
-            (Some(mask), None) => (right, mask),
-            _ => return None,
-        };
+        let (of, mask) = masked(func, inst)?;
         let part = match mask {
             0xff => I8,
             0xffff => I16,
