@@ -420,7 +420,7 @@ impl<'m> Generator<'m> {
         if self.passes.contains(Pass::Relax) && !compiled.bb_starts.is_empty() {
             let mut blocks = compiled.bb_starts;
             blocks.sort_unstable();
-            relax::run(&mut code, &blocks, self.passes.contains(Pass::Epilogue));
+            relax::run(&mut code, &blocks, self.passes);
         }
         Ok(code)
     }

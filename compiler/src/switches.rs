@@ -78,8 +78,9 @@ switches! {
         ZextInReg "zext-in-reg" "moves in the place of masks of 8, 16 and 32 bits";
         TailDup "tail-dup" "returns in the place of jumps to one";
         SourceOrder "source-order" "instructions in the order in which the program has them";
-        Relax "relax" "short jumps, kept off the ends of lines" base_of Epilogue;
+        Relax "relax" "short jumps, kept off the ends of lines" base_of Epilogue ThreadedDispatch;
         Epilogue "epilogue" "putting the stack pointer to its place once";
+        ThreadedDispatch "threaded-dispatch" "jumps through a table in the place of jumps to them";
     }
 
     /// A kind of proof that a bounds check cannot fail, or that another one does its work.

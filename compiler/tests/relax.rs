@@ -21,9 +21,10 @@ struct Pair {
     new: Vec<u8>,
 }
 
-/// What was found by reading side by side: where each instruction went.
+/// What was found by reading side by side: where each instruction went, and where those did that stand in the place of jumps
+/// to them.
 #[derive(Default)]
-struct Places(BTreeMap<u64, u64>);
+struct Places(BTreeMap<u64, u64>, BTreeSet<(u64, u64)>);
 
 impl Pair {
     fn new(wat: &str, cpu: CpuFeatures) -> Pair {
@@ -56,7 +57,8 @@ impl Pair {
             assert_eq!(moved.frame_bytes, handler.frame_bytes);
             open.push((handler.handler_offset.get().into(), moved.handler_offset.get().into()));
         }
-        for (from, to) in &places.0 {
+        let copies = places.1.iter().map(|(from, to)| (from, to));
+        for (from, to) in places.0.iter().chain(copies) {
             let (from, to) = (*from as u32, *to as u32);
             assert_eq!(old.trap_at(from), new.trap_at(to), "trap at {from:#x}, {to:#x}");
         }
@@ -79,15 +81,23 @@ fn follow(
     open: &mut Vec<(u64, u64)>,
 ) {
     let mut tables = (0, 0);
+    let mut is_copy = false;
     loop {
         while decode(new, to).mnemonic() == Mnemonic::Nop {
             to = decode(new, to).next_ip();
         }
-        if let Some(known) = places.0.insert(from, to) {
+        let (left, right) = (decode(old, from), decode(new, to));
+        let jumps = |one: &Instruction| one.flow_control() == FlowControl::UnconditionalBranch;
+        if jumps(&left) && !jumps(&right) && !is_copy {
+            (from, is_copy) = (left.near_branch_target(), true);
+            continue;
+        }
+        if is_copy {
+            places.1.insert((from, to));
+        } else if let Some(known) = places.0.insert(from, to) {
             assert_eq!(known, to, "two places for {from:#x}");
             return;
         }
-        let (left, right) = (decode(old, from), decode(new, to));
         if is_spare(old, from) && left.mnemonic() != right.mnemonic() {
             from = left.next_ip();
             continue;
@@ -105,7 +115,10 @@ fn follow(
                 open.push((left.near_branch_target(), right.near_branch_target()));
                 return;
             }
-            FlowControl::IndirectBranch if tables == (left.next_ip(), right.next_ip()) => {
+            // A copy shares the table.
+            FlowControl::IndirectBranch
+                if tables.0 == left.next_ip() && (is_copy || tables.1 == right.next_ip()) =>
+            {
                 for entry in 0..ENTRIES {
                     let distance = |text: &[u8], table: u64| {
                         let at = table as usize + 4 * entry;
@@ -201,7 +214,8 @@ impl Places {
         let text = artifact.text();
         let starts: BTreeSet<u64> =
             artifact.functions().iter().map(|function| function.text_offset.get().into()).collect();
-        let offsets: BTreeSet<u64> = self.0.values().copied().collect();
+        let copies = self.1.iter().map(|(_, at)| *at);
+        let offsets: BTreeSet<u64> = self.0.values().copied().chain(copies).collect();
         let mut before: Option<Instruction> = None;
         let mut back: Vec<(u64, u64)> = Vec::new();
         let mut calls = BTreeSet::new();
@@ -285,6 +299,52 @@ fn code_with_exceptions_tables_and_constants_stays_the_same() {
                     (br_if $again (i32.lt_u (local.get $i) (i32.const 100000))))
                 (f64.add (local.get 1) (f64.load offset=8 (local.get 0)))))"#,
     );
+}
+
+/// An interpreter with so many instructions that go on with the next one, and one that ends it.
+fn interpreter(instructions: usize) -> String {
+    let blocks = "(block ".repeat(instructions + 1);
+    let labels: String = (0..=instructions).map(|label| format!(" {label}")).collect();
+    let instruction = |n: usize| {
+        format!(") (global.set $sum (i64.mul (global.get $sum) (i64.const {}))) (br $next)", n + 3)
+    };
+    let code: String = (0..instructions).map(instruction).collect();
+    format!(
+        r#"(module (memory 1) (global $sum (mut i64) (i64.const 1))
+            (func (export "run") (param $pc i32) (result i64) (local $op i32)
+                (loop $next
+                    (local.set $op (i32.load8_u (local.get $pc)))
+                    (local.set $pc (i32.add (local.get $pc) (i32.const 1)))
+                    {blocks} (br_table{labels} (local.get $op)) {code} ))
+                (global.get $sum)))"#
+    )
+}
+
+/// How many jumps through a table there are.
+fn jumps_through_tables(wat: &str, passes: Passes) -> usize {
+    let options = Options { passes, ..Options::default() };
+    let bytes = compile(wat.as_bytes(), &options).expect("compiles").artifact;
+    let artifact = Artifact::parse(&bytes).unwrap();
+    let text = artifact.text();
+    let (mut jumps, mut at) = (0, artifact.functions()[0].text_offset.get().into());
+    // Tables are not code, but lead to none of the shape of these jumps.
+    while (at as usize) < text.len() {
+        let instruction = decode(text, at);
+        jumps += usize::from(instruction.flow_control() == FlowControl::IndirectBranch);
+        at += instruction.len().max(1) as u64;
+    }
+    jumps
+}
+
+#[test]
+fn instructions_of_an_interpreter_jump_to_the_next_one_by_themselves() {
+    let without = Passes::ALL.without("threaded-dispatch").unwrap();
+    let few = interpreter(3);
+    assert_eq!(jumps_through_tables(&few, Passes::ALL), jumps_through_tables(&few, without));
+    let many = interpreter(9);
+    assert_eq!(jumps_through_tables(&many, Passes::ALL), jumps_through_tables(&many, without) + 9);
+    check(&few);
+    check(&many);
 }
 
 /// Statements of a function with locals $x, $y (i32), $w (i64), $d (f64) and $v (v128).

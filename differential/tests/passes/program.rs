@@ -1,6 +1,6 @@
 //! Programs with something to do for every pass: counting loops of one block and of several, calls of
 //! small functions, products of 128 bits, numbers that are indices too, bytes in reverse order, masks of the low part of a
-//! number, branch tables, and several ways out.
+//! number, branch tables, interpreters, and several ways out.
 
 use std::fmt::Write;
 use wfaas_differential::Random;
@@ -49,7 +49,8 @@ fn address(random: &mut Random, counter: &str) -> String {
 fn step(random: &mut Random, counter: &str) -> String {
     let at = address(random, counter);
     let offset = random.of(&[0, 4, 64, 1024]);
-    match random.below(9) {
+    match random.below(10) {
+        9 => interpreting(random, counter),
         6 => branching(random, counter),
         7 => reversing(&at),
         8 => masking(random),
@@ -109,6 +110,26 @@ fn branching(random: &mut Random, counter: &str) -> String {
             (local.set $sum (i32.add (local.get $sum) (i32.const 3)))
             (br 1))
             (local.set $sum (i32.rotl (local.get $sum) (i32.const 7))))"
+    )
+}
+
+/// An interpreter of a few instructions: the next one is made of the sum, and so many are left.
+fn interpreting(random: &mut Random, counter: &str) -> String {
+    let instructions: String = (0..6)
+        .map(|_| {
+            let number = random.below(1000) + 1;
+            let does = random.of(&["i32.add", "i32.mul", "i32.xor", "i32.rotl"]);
+            format!("(local.set $sum ({does} (local.get $sum) (i32.const {number}))) (br $next))")
+        })
+        .collect();
+    format!(
+        "(local.set $k (i32.and (local.get {counter}) (i32.const 15)))
+        (block $end (loop $next
+            (br_if $end (i32.eqz (local.get $k)))
+            (local.set $k (i32.sub (local.get $k) (i32.const 1)))
+            (block (block (block (block (block (block
+                (br_table 0 1 2 3 4 5 3 1 (i32.and (local.get $sum) (i32.const 7))))
+            {instructions})"
     )
 }
 

@@ -29,6 +29,14 @@ pub(super) const FAMILIES: &[Family] = &[
         let start = "(if (result i32) (call $g) (then (call $g)) (else ";
         func(0, &format!("{}(call $g){} drop", start.repeat(n), "))".repeat(n)))
     }),
+    family("interpreter", 200, |n| {
+        let targets = each(n, |target| format!("{target} "));
+        let add = |n: usize| format!("(local.set 0 (i32.add (local.get 0) (i32.const {n})))");
+        let instruction = |n: usize| format!(") {} (br $next)", add(n));
+        let table = format!("(br_table {targets} 0 (local.get 0))");
+        let body = format!("{}{table}{}", "(block ".repeat(n), each(n, instruction));
+        func(0, &format!("(loop $next {body})"))
+    }),
     family("table-of-one-target", 3_000, |n| {
         func(0, &format!("(block (br_table {} 0 (local.get 0)))", "0 ".repeat(n)))
     }),

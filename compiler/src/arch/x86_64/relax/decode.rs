@@ -108,7 +108,9 @@ impl Reader<'_> {
     fn push(&mut self, start: u32, len: u32, form: Form, fuses: bool) {
         let is_target = false;
         let (offset, size, filling, prefixes) = (start, len, 0, 0);
-        let item = Item { start, len, form, is_target, fuses, offset, size, filling, prefixes };
+        let source = start;
+        let item =
+            Item { start, source, len, form, is_target, fuses, offset, size, filling, prefixes };
         self.items.push(item);
     }
 
@@ -125,7 +127,10 @@ impl Reader<'_> {
                 jump(instruction, bytes)
             }
             FlowControl::Next | FlowControl::Exception => {
-                if relocated || !instruction.is_ip_rel_memory_operand() {
+                if relocated {
+                    return Some(Form::Relocated);
+                }
+                if !instruction.is_ip_rel_memory_operand() {
                     return Some(narrow.map_or(Form::Plain, Form::Narrow));
                 }
                 let offsets = self.decoder.get_constant_offsets(instruction);
@@ -194,7 +199,7 @@ impl Reader<'_> {
         for handler in &code.handlers {
             self.mark(find(handler.handler_offset)?)?;
         }
-        Some(Unit { items: self.items, entries })
+        Some(Unit { items: self.items, entries, copied: Vec::new() })
     }
 
     /// Notes that something leads to an item, which is code.

@@ -10,24 +10,28 @@
 //!   does ("Mitigations for Jump Conditional Code Erratum", Intel, 2019): a loop takes up to twice as
 //!   long. Others fetch and cache by lines as well. LLVM has it as `-x86-align-branch-boundary`.
 //!
-//! The instructions and their order stay, but for one in each [`epilogue`]: [`decode`] takes the code apart,
+//! The instructions and their order stay, but for one in each [`epilogue`] and for jumps that become a [`dispatch`]: [`decode`] takes the code apart,
 //! [`place`] gives each instruction its new offset, [`write`] puts it together, and with it all that refers to places
 //! in it. T. G. Szymanski, "Assembling Code for Machines with Span-Dependent Instructions", 1978.
 
 mod decode;
+mod dispatch;
 mod epilogue;
 mod place;
 mod write;
 
-use crate::code::Code;
+use crate::code::{Code, Site};
+use crate::{Pass, Passes};
 
-/// Lays out `code` anew. Its basic blocks start at `blocks`, ascending; `epilogues` says whether epilogues are
-/// shortened. Code that cannot be taken apart stays as it is; the code generator is not known to make any.
-pub(crate) fn run(code: &mut Code, blocks: &[u32], epilogues: bool) {
+/// Lays out `code` anew. Its basic blocks start at `blocks`, ascending; `passes` may have more to do with it. Code that cannot be taken apart stays as it is; the code generator is not known to make any.
+pub(crate) fn run(code: &mut Code, blocks: &[u32], passes: Passes) {
     match decode::decode(code, blocks) {
         Some(mut unit) => {
-            if epilogues {
+            if passes.contains(Pass::Epilogue) {
                 epilogue::shorten(&code.bytes, &mut unit.items);
+            }
+            if passes.contains(Pass::ThreadedDispatch) {
+                dispatch::replicate(code, &mut unit);
             }
             place::place(&mut unit);
             write::write(code, &unit);
@@ -41,12 +45,17 @@ struct Unit {
     items: Vec<Item>,
     /// Where the entries of all tables lead, as indices of items.
     entries: Vec<u32>,
+    /// Copies of instructions that may fault, as indices of items.
+    copied: Vec<(u32, Site)>,
 }
 
 /// An instruction, a table, or the constants.
+#[derive(Clone)]
 struct Item {
     /// Offset and length in the old code.
     start: u32,
+    /// Where its bytes are in the old code: at `start`, but for copies.
+    source: u32,
     len: u32,
     form: Form,
     /// Whether a jump or a table leads here.
@@ -63,9 +72,12 @@ struct Item {
 }
 
 /// The change that an item takes.
+#[derive(Clone)]
 enum Form {
     /// Nothing.
     Plain,
+    /// Nothing, but a relocation belongs to this place.
+    Relocated,
     /// It has a number of four bytes at its end for which one is enough, and another opcode for that.
     Narrow(Narrow),
     /// The four bytes at `at` are the distance from the instruction's end to a place in `target`, an

@@ -137,7 +137,7 @@ fn keep_off_the_line(items: &mut [Item], first: usize) {
     for item in &mut items[..first] {
         item.offset += moved;
         let room = match item.form {
-            Form::Plain | Form::Narrow(_) | Form::Relative { .. } => {
+            Form::Plain | Form::Relocated | Form::Narrow(_) | Form::Relative { .. } => {
                 MOST_PREFIXES.min(LONGEST.saturating_sub(item.size))
             }
             _ => 0,

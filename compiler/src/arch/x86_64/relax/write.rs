@@ -1,7 +1,7 @@
 //! Putting machine code together again.
 
 use super::{Form, Item, Narrow, Unit};
-use crate::code::Code;
+use crate::code::{Code, Site};
 
 /// A prefix that does nothing: the code segment, whose base counts as zero.
 const PREFIX: u8 = 0x2e;
@@ -34,6 +34,12 @@ pub(super) fn write(code: &mut Code, unit: &Unit) {
             Some(_) => places.start(site.offset),
             None => places.end(site.offset + 1) - 1,
         };
+    }
+    for (index, site) in &unit.copied {
+        code.sites.push(Site { offset: unit.items[*index as usize].offset, ..*site });
+    }
+    if !unit.copied.is_empty() {
+        code.sites.sort_by_key(|site| site.offset);
     }
     for handler in &mut code.handlers {
         handler.return_offset = places.end(handler.return_offset);
@@ -95,9 +101,11 @@ fn bytes(old: &[u8], unit: &Unit) -> Vec<u8> {
     // Items that stay as they are, one behind the other, are copied at once.
     let mut same = 0..0;
     for item in &unit.items {
-        let (start, end) = (item.start as usize, (item.start + item.len) as usize);
+        let (start, end) = (item.source as usize, (item.source + item.len) as usize);
         let is_moved = item.filling > 0 || item.prefixes > 0 || same.end != start;
-        if !is_moved && matches!(item.form, Form::Plain | Form::Call | Form::Leaves) {
+        let is_same =
+            matches!(item.form, Form::Plain | Form::Relocated | Form::Call | Form::Leaves);
+        if is_same && !is_moved {
             same.end = end;
             continue;
         }
@@ -110,8 +118,8 @@ fn bytes(old: &[u8], unit: &Unit) -> Vec<u8> {
         bytes.extend(std::iter::repeat_n(PREFIX, item.prefixes.into()));
         let copy = &old[start..end];
         match item.form {
-            Form::Plain | Form::Call | Form::Leaves | Form::Data | Form::Gone => {
-                bytes.extend_from_slice(copy)
+            Form::Plain | Form::Relocated | Form::Call | Form::Leaves | Form::Data | Form::Gone => {
+                bytes.extend_from_slice(copy);
             }
             Form::Narrow(narrow) => push_narrow(&mut bytes, copy, narrow),
             Form::Relative { at, target, within, narrow } => {
