@@ -40,7 +40,7 @@ const ASYNC_GUEST: &str = r#"(module
 /// Measures all kinds of calls.
 pub(crate) fn run(rounds: usize) -> anyhow::Result<Vec<Row>> {
     let mut ours = Ours::new()?;
-    let mut peers = callers(&wat::parse_str(GUEST)?)?;
+    let mut peers = callers(&wat::parse_str(GUEST)?, None)?;
     let mut rows = vec![row("host to guest", rounds, &mut ours, &mut peers, |calls, count| {
         calls.empty(count)
     })?];

@@ -20,6 +20,7 @@ mod forks;
 mod interpreters;
 mod load;
 mod machine;
+mod operations;
 mod peer;
 mod procfs;
 mod programs;
@@ -60,6 +61,12 @@ enum Command {
     },
     /// Calls from host to guest, from guest to host, and traps.
     Calls,
+    /// Instructions on tables, globals, memories and references, each by itself.
+    Operations {
+        /// Only those whose name contains this.
+        #[arg(long, default_value = "")]
+        only: String,
+    },
     /// A second faaslet like a live one, and snapshots.
     Forks,
     /// From a file to a module, and from a new process to the first result.
@@ -150,6 +157,7 @@ fn main() -> anyhow::Result<()> {
     let rows = match command {
         Command::Start { only } => start::run(&only, rounds)?,
         Command::Calls => calls::run(rounds)?,
+        Command::Operations { only } => operations::run(&only, rounds)?,
         Command::Forks => forks::run(rounds)?,
         Command::Interpreters { file } => interpreters::run(&file, rounds)?,
         Command::Load => load::run(rounds)?,

@@ -91,9 +91,12 @@ pub(crate) fn fastest(wasm: &[u8]) -> anyhow::Result<Named<Box<dyn Requests>>> {
     Ok(candidates.swap_remove(least(&medians)))
 }
 
-/// Instances of both releases that import `host.nop`.
-pub(crate) fn callers(wasm: &[u8]) -> anyhow::Result<Vec<Named<Box<dyn Calls>>>> {
-    Ok(vec![latest::calls(wasm)?, lts::calls(wasm)?])
+/// Instances of both releases that import `host.nop`, and what the module `other` exports.
+pub(crate) fn callers(
+    wasm: &[u8],
+    other: Option<&[u8]>,
+) -> anyhow::Result<Vec<Named<Box<dyn Calls>>>> {
+    Ok(vec![latest::calls(wasm, other)?, lts::calls(wasm, other)?])
 }
 
 /// Instances of both releases that import the async functions `host.ready` and `host.pending`.

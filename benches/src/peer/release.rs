@@ -105,13 +105,20 @@ macro_rules! release {
                 instance: Instance,
             }
 
-            /// An instance of a module that imports `host.nop`.
-            pub(super) fn calls(wasm: &[u8]) -> anyhow::Result<Named<Box<dyn Calls>>> {
+            /// An instance of a module that imports `host.nop`, and what the module `other` exports.
+            pub(super) fn calls(
+                wasm: &[u8],
+                other: Option<&[u8]>,
+            ) -> anyhow::Result<Named<Box<dyn Calls>>> {
                 let engine = pooling_engine(64)?;
                 let module = Module::new(&engine, wasm)?;
                 let mut linker = Linker::new(&engine);
                 linker.func_wrap("host", "nop", |value: i32| value - 1)?;
                 let mut store = Store::new(&engine, ());
+                if let Some(other) = other {
+                    let other = linker.instantiate(&mut store, &Module::new(&engine, other)?)?;
+                    linker.instance(&mut store, "other", other)?;
+                }
                 let instance = linker.instantiate(&mut store, &module)?;
                 Ok(Named { name: $version.into(), peer: Box::new(Caller { store, instance }) })
             }

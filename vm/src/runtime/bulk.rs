@@ -4,7 +4,7 @@ use crate::runtime::bulk_rest::Bulk;
 use crate::runtime::error::{Error, without_frames};
 use crate::runtime::objects::Objects;
 use wfaas_abi::artifact::records::ConstOp;
-use wfaas_abi::{ArtifactError, TrapCode};
+use wfaas_abi::{Artifact, ArtifactError, TrapCode};
 
 /// The address of a segment's `dropped` byte, inside the state of an instance of the store.
 struct Dropped(*mut u8);
@@ -57,7 +57,16 @@ impl Objects {
 
     /// The items of an element segment, none once it has been dropped.
     pub(super) fn elem_items(&self, instance: u32, segment: u32) -> Result<&[ConstOp], Error> {
-        let artifact = self.instances[instance as usize].module.artifact();
+        self.items_in(self.instances[instance as usize].module.artifact(), instance, segment)
+    }
+
+    /// The same of an instance's artifact, so that the store can be changed meanwhile.
+    fn items_in<'a>(
+        &self,
+        artifact: Artifact<'a>,
+        instance: u32,
+        segment: u32,
+    ) -> Result<&'a [ConstOp], Error> {
         let Some(record) = artifact.elem_segments().get(segment as usize) else { return Ok(&[]) };
         let dropped = self.dropped_cell(instance, artifact.header().elem_dropped.get(), segment)?;
         if dropped.get() { Ok(&[]) } else { Ok(artifact.const_ops(record.items)?) }
@@ -132,12 +141,10 @@ impl Objects {
         (segment, src): (u32, u64),
         len: u64,
     ) -> Result<(), Error> {
-        let items = self.elem_items(instance, segment)?;
-        let items = items[src as usize..(src + len) as usize].to_vec();
-        let mut stack = Vec::new();
-        for (item, at) in items.iter().zip(dst..) {
-            self.const_op(instance, item, &mut stack)?;
-            let bits = stack.pop().map_or(0, |(low, _)| low);
+        let module = self.instances[instance as usize].module.clone();
+        let items = self.items_in(module.artifact(), instance, segment)?;
+        for (item, at) in items[src as usize..(src + len) as usize].iter().zip(dst..) {
+            let (bits, _) = self.const_value(instance, item, &mut Vec::new())?;
             self.table_set(instance, table, at, bits)?;
         }
         Ok(())

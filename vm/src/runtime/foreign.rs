@@ -15,8 +15,8 @@ impl Objects {
         func: FuncId,
         holder: Option<u32>,
     ) -> Result<FuncRef, Error> {
-        if let (FuncId::Guest { instance, index }, Some(holder)) = (func, holder)
-            && instance == holder
+        if let FuncId::Guest { instance, index } = func
+            && is_own(func, holder)
         {
             return self.instances[instance as usize].native_ref(index);
         }
@@ -91,11 +91,24 @@ impl Objects {
         if from == to || reference.is_null() {
             return Ok(bits);
         }
-        match self.func_from_ref(reference, from)? {
-            None => Ok(0),
-            Some(func) => Ok(self.func_to_ref(func, to)?.to_bits()),
+        let between = from.zip(to);
+        let known = between.and_then(|(from, to)| self.foreign.translated.get(bits, from, to));
+        if let Some(known) = known {
+            return Ok(known);
         }
+        let Some(func) = self.func_from_ref(reference, from)? else { return Ok(0) };
+        let result = self.func_to_ref(func, to)?.to_bits();
+        if let Some((from, to)) = between {
+            let functions = self.foreign.funcs.len();
+            self.foreign.translated.insert(bits, from, to, result, functions);
+        }
+        Ok(result)
     }
+}
+
+/// Whether a function is one of the instance `holder`.
+fn is_own(func: FuncId, holder: Option<u32>) -> bool {
+    matches!(func, FuncId::Guest { instance, .. } if Some(instance) == holder)
 }
 
 /// A foreign function must be of type `ty` of an instance's module.

@@ -86,22 +86,24 @@ impl Objects {
         let module = self.instances[instance as usize].module.clone();
         let mut stack: Vec<(u64, u64)> = Vec::new();
         for op in module.artifact().const_ops(range)? {
-            self.const_op(instance, op, &mut stack)?;
+            let value = self.const_value(instance, op, &mut stack)?;
+            stack.push(value);
         }
         stack.pop().ok_or(empty_stack())
     }
 
-    pub(super) fn const_op(
+    /// The value of an operation of a constant expression, with the operands that it takes from `stack`.
+    pub(super) fn const_value(
         &mut self,
         instance: u32,
         op: &ConstOp,
         stack: &mut Vec<(u64, u64)>,
-    ) -> Result<(), Error> {
+    ) -> Result<(u64, u64), Error> {
         use ConstOpcode::*;
         let opcode = ConstOpcode::from_u32(op.opcode.get());
         let opcode = opcode.ok_or(ArtifactError::Corrupt("unknown constant operation"))?;
         let low = op.low.get();
-        let value = match opcode {
+        Ok(match opcode {
             I32Const | F32Const => (u64::from(low as u32), 0),
             I64Const | F64Const => (low, 0),
             V128Const => (low, op.high.get()),
@@ -116,9 +118,7 @@ impl Objects {
                 let left = stack.pop().ok_or(empty_stack())?.0;
                 (opcode.calculate(left, right).ok_or(empty_stack())?, 0)
             }
-        };
-        stack.push(value);
-        Ok(())
+        })
     }
 
     fn global_bits(&mut self, instance: u32, index: u64) -> Result<(u64, u64), Error> {

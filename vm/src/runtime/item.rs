@@ -3,7 +3,7 @@
 use crate::runtime::shared::SharedMemory;
 
 /// Place of a function in a store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum FuncId {
     /// Function `index` of instance `instance`.
     Guest { instance: u32, index: u32 },

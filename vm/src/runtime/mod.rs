@@ -59,6 +59,7 @@ pub(crate) mod snapshot;
 pub(crate) mod store;
 pub(crate) mod table;
 pub(crate) mod thrown;
+mod translations;
 pub(crate) mod trap;
 pub(crate) mod types;
 pub(crate) mod wait;

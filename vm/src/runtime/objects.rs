@@ -12,9 +12,10 @@ use crate::runtime::memory::MemoryInner;
 use crate::runtime::module::Module;
 use crate::runtime::slot::SlotTerms;
 use crate::runtime::table::TableInner;
+use crate::runtime::translations::Translations;
 use crate::runtime::types::{ExternType, GlobalType, MemoryType, TableType};
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use wfaas_abi::artifact::records::ExternKind;
@@ -53,7 +54,9 @@ pub(crate) struct Objects {
 pub(super) struct Foreign {
     #[expect(clippy::vec_box)] // compiled code holds the records' addresses while it calls
     pub(super) funcs: Vec<Box<ForeignFunc>>,
-    pub(super) indices: HashMap<FuncId, u32>,
+    pub(super) indices: BTreeMap<FuncId, u32>,
+    /// References as instances' terms have them.
+    pub(super) translated: Translations,
 }
 
 /// A function that is referred to from outside its instance.

@@ -1,0 +1,80 @@
+//! References that were translated from one instance's terms to another's lately.
+//!
+//! Guests that share a table, as dynamically linked ones do, translate what they call at each call, and to find out which function a
+//! reference names takes ten times as long as to see that it was asked for before.
+
+/// The least and the most entries; a power of two each.
+const SIZES: (usize, usize) = (16, 1024);
+
+/// Entries for each function that has foreign references.
+const PER_FUNCTION: usize = 4;
+
+/// A table of translations, in which each has one place, that of the last one which belongs there.
+#[derive(Debug, Default)]
+pub(super) struct Translations {
+    entries: Vec<Entry>,
+}
+
+/// A reference, not null, in the terms of one instance, and in those of another one.
+#[derive(Debug, Default, Clone, Copy)]
+struct Entry {
+    bits: u64,
+    from: u32,
+    to: u32,
+    result: u64,
+}
+
+impl Translations {
+    /// The bits of a reference in `to`'s terms, if they are known.
+    #[inline]
+    pub(super) fn get(&self, bits: u64, from: u32, to: u32) -> Option<u64> {
+        let entry = self.entries.get(self.place(bits, from, to))?;
+        ((entry.bits, entry.from, entry.to) == (bits, from, to)).then_some(entry.result)
+    }
+
+    /// Notes the bits of a reference in `to`'s terms; so many functions have foreign references.
+    pub(super) fn insert(&mut self, bits: u64, from: u32, to: u32, result: u64, functions: usize) {
+        let wanted = functions.saturating_mul(PER_FUNCTION).clamp(SIZES.0, SIZES.1);
+        if self.entries.len() < wanted {
+            self.entries = vec![Entry::default(); wanted.next_power_of_two()];
+        }
+        let place = self.place(bits, from, to);
+        self.entries[place] = Entry { bits, from, to, result };
+    }
+
+    /// The place of a reference: the upper bits of a product (D. E. Knuth, "The Art of Computer Programming" 3, 6.4).
+    fn place(&self, bits: u64, from: u32, to: u32) -> usize {
+        let key = bits ^ u64::from(from).rotate_left(40) ^ u64::from(to).rotate_left(52);
+        let product = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        product as usize & self.entries.len().wrapping_sub(1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_translation_is_found_with_its_own_terms_only() {
+        let mut known = Translations::default();
+        assert_eq!(known.get(7, 1, 2), None);
+        known.insert(7, 1, 2, 9, 1);
+        assert_eq!(known.get(7, 1, 2), Some(9));
+        assert_eq!(known.get(7, 2, 1), None);
+        assert_eq!(known.get(7, 1, 3), None);
+        assert_eq!(known.get(8, 1, 2), None);
+    }
+
+    #[test]
+    fn as_many_are_kept_as_functions_have_references_but_no_more() {
+        let mut known = Translations::default();
+        for bits in 1..=100_000 {
+            known.insert(bits, 0, 1, bits + 1, bits as usize);
+        }
+        assert_eq!(known.entries.len(), SIZES.1);
+        assert_eq!(known.get(100_000, 0, 1), Some(100_001));
+        let kept = (1..=100_000).filter_map(|bits| Some((bits, known.get(bits, 0, 1)?)));
+        let kept: Vec<(u64, u64)> = kept.collect();
+        assert!(kept.len() > SIZES.1 / 2 && kept.iter().all(|(bits, result)| *result == bits + 1));
+    }
+}
