@@ -32,44 +32,29 @@ fn small_functions_are_inlined_and_stay() {
     assert!(artifact.functions().iter().all(|function| function.text_size.get() > 0));
 }
 
-/// Blocks, behind all passes, of a function that has so many copies of one of two numbers.
-fn blocks_with_copies(count: usize, callee: &str) -> usize {
-    // A function takes copies in proportion to its own size.
-    let others = "(local.set 1 (i64.rotl (i64.xor (local.get 0) (local.get 1)) (i64.const 7)))";
-    let call = "(local.set 0 (call $callee (local.get 0) (local.get 1)))";
-    let body = format!("{call} {}", others.repeat(6)).repeat(count);
+/// Blocks, behind all passes, of a function that has `first` and ten copies of another one.
+fn blocks_with_copies(first: &str) -> usize {
+    let call = "(local.set 0 (call $callee (local.get 0) (local.get 1)))".repeat(10);
     let wat = format!(
         "(module
-            (func $callee (param i64 i64) (result i64) {callee})
-            (func (param i64 i64) (result i64) {body} (local.get 0)))"
+            (func $callee (param i64 i64) (result i64) (i64.rotl (local.get 0) (local.get 1)))
+            (func (param i64 i64) (result i64) {first} {call} (local.get 0)))"
     );
-    assert_eq!(calls(&wat, 1), 0, "{callee}");
+    assert_eq!(calls(&wat, 1), 0);
     let code = optimised(wat.as_bytes(), 1, &Options::default()).unwrap();
     code.lines().filter(|line| line.trim_start().starts_with("block")).count()
 }
 
 #[test]
-fn copies_of_products_are_part_of_the_block_that_calls() {
-    // As in `__multi3`: the upper halves, the middle with its carry, and the low half's carry.
-    let product = "(local $m i64) (local $x i64) (local $l i64) (local $a i64) (local $b i64)
-        (local.set $x (i64.mul
-            (local.tee $a (i64.shr_u (local.get 0) (i64.const 32)))
-            (i64.and (local.get 1) (i64.const 0xffffffff))))
-        (local.set $m (i64.add (local.get $x) (i64.mul
-            (i64.and (local.get 0) (i64.const 0xffffffff))
-            (local.tee $b (i64.shr_u (local.get 1) (i64.const 32))))))
-        (local.set $l (i64.mul
-            (i64.and (local.get 0) (i64.const 0xffffffff))
-            (i64.and (local.get 1) (i64.const 0xffffffff))))
-        (i64.add (i64.add (i64.mul (local.get $a) (local.get $b))
-            (i64.or (i64.shl (i64.extend_i32_u (i64.lt_u (local.get $m) (local.get $x))) (i64.const 32))
-                (i64.shr_u (local.get $m) (i64.const 32))))
-            (i64.extend_i32_u (i64.lt_u
-                (i64.add (local.get $l) (i64.shl (local.get $m) (i64.const 32))) (local.get $l))))";
-    assert!(blocks_with_copies(40, product) < 5);
-    // Few copies, and those of other functions, keep their blocks.
-    assert!(blocks_with_copies(20, product) > 40);
-    assert!(blocks_with_copies(40, "(i64.rotl (local.get 0) (local.get 1))") > 80);
+fn copies_are_part_of_the_block_that_calls() {
+    assert!(blocks_with_copies("") < 5);
+    // The blocks of an interpreter stay as they are. All of the table's targets but the last are in it.
+    let table = |targets| {
+        let targets = "$next ".repeat(targets);
+        format!("(block $next (br_table {targets} (i32.wrap_i64 (local.get 0))))")
+    };
+    assert!(blocks_with_copies(&table(32)) < 7);
+    assert!(blocks_with_copies(&table(33)) > 20);
 }
 
 #[test]

@@ -28,6 +28,16 @@ fn small_loops_of_one_block_have_two_rounds() {
 }
 
 #[test]
+fn larger_loops_have_two_rounds_inside_of_others() {
+    let by_itself = summing(&"(i32.store (i32.const 0) (local.get $i))".repeat(12));
+    assert_eq!(count(&by_itself, "vaddsd", Passes::ALL), 1);
+    let inside = by_itself
+        .replace("(loop $l", "(loop $outer (local.set $i (i32.const 80)) (loop $l")
+        .replace("8)))))", "8))))) (br_if $outer (f64.lt (local.get $sum) (f64.const 1))))");
+    assert_eq!(count(&inside, "vaddsd", Passes::ALL), 2);
+}
+
+#[test]
 fn others_stay_as_they_are() {
     let with_call = summing("(call $g)");
     let without_inlining = Passes::ALL.without("inline").unwrap();

@@ -1,38 +1,24 @@
-//! Merging of blocks: copies of products become part of the blocks that called them.
+//! Merging of blocks: copies become part of the blocks that called them.
 //!
 //! The code generator begins a block where a copy begins, and one where it returns to. Those that only one jump
-//! leads to are appended to the block with that jump, as LLVM's `MergeBlockIntoPredecessor` does. The allocator of
-//! registers notes the living values for each block, and arithmetic of large numbers has many values and hundreds of copies of the function for
-//! products of 128 bits: it takes an eighth less time to compile.
+//! leads to are appended to the block with that jump, as LLVM's `MergeBlockIntoPredecessor` does. Every analysis walks
+//! over the blocks, and the allocator of registers notes the living values for each: a function with many copies takes
+//! an eighth less time to compile.
 //!
-//! Copies of other functions keep their blocks. Where the jumps of an interpreter fall matters more than anything that
-//! merging brings.
+//! An interpreter's blocks stay as they are. How its one jump is predicted depends on the places of its targets, and
+//! matters more than anything that merging brings.
 
 use cranelift_codegen::entity::{EntityRef, EntitySet, SecondaryMap};
-use cranelift_codegen::ir::{Block, Function, InstructionData, Opcode, Value, types};
+use cranelift_codegen::ir::{Block, Function, InstructionData, Value};
 use std::ops::Range;
 
-/// Blocks of a function with one way through it: the last one only returns.
-const STRAIGHT: usize = 2;
-
-/// The fewest copies in a function: where there are few, as where numbers of 128 bits are printed, nothing is gained.
-const FEWEST_COPIES: usize = 32;
-
-/// Whether a function has a product of 128 bits, and one way through it.
-pub(super) fn is_product(func: &Function) -> bool {
-    if func.dfg.num_blocks() > STRAIGHT {
-        return false;
-    }
-    let mut insts = func.layout.blocks().flat_map(|block| func.layout.block_insts(block));
-    insts.any(|inst| match func.dfg.insts[inst].opcode() {
-        Opcode::Imul => func.dfg.value_type(func.dfg.first_result(inst)) == types::I128,
-        opcode => opcode == Opcode::Umulhi,
-    })
-}
+/// The least targets of a branch table that the instructions of an interpreter are behind.
+const INTERPRETED: usize = 32;
 
 /// Appends these blocks of copies to others, where that is possible.
 pub(super) fn run(func: &mut Function, copies: Vec<Range<usize>>) {
-    if copies.len() < FEWEST_COPIES {
+    let mut tables = func.dfg.jump_tables.values();
+    if copies.is_empty() || tables.any(|table| table.as_slice().len() >= INTERPRETED) {
         return;
     }
     let mut blocks = EntitySet::new();

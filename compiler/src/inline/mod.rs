@@ -9,8 +9,8 @@
 //! Any cycle of calls keeps at least one: the functions that a copy is inside of are not copied
 //! into it again. A callee remains a function of its own, since exports, tables and calls that
 //! were not replaced may refer to it. Where a copy comes from is in its source locations
-//! (`positions`), so backtraces have the same frames as without. Many copies of products become part
-//! of the blocks that called them (`merge`).
+//! (`positions`), so backtraces have the same frames as without. Copies become part of the blocks that
+//! called them (`merge`).
 
 mod merge;
 mod positions;
@@ -66,8 +66,6 @@ pub(crate) struct Callee {
     size: usize,
     /// Whether it calls functions.
     calls: bool,
-    /// Whether it is a product of 128 bits, and has one way through it.
-    is_product: bool,
 }
 
 /// A function just translated, and the counts of its bounds checks.
@@ -87,8 +85,7 @@ impl Callees {
     pub(crate) fn insert(&mut self, index: FuncIndex, function: Function, stats: BoundsStats) {
         match Callee::measure(&function) {
             Some((size, calls)) => {
-                let is_product = merge::is_product(&function);
-                self.small.insert(index, Callee { function, stats, size, calls, is_product });
+                self.small.insert(index, Callee { function, stats, size, calls });
             }
             None => {
                 self.others.insert(index, Mutex::new(Some(Box::new((function, stats)))));
@@ -192,7 +189,7 @@ pub(crate) fn run(
         return Ok(positions);
     }
     let own = context.func.dfg.num_insts();
-    let mut products = Vec::new();
+    let mut copied = Vec::new();
     let mut budget = MOST_TAKEN.min(FREE + own / 2);
     for _ in 0..MOST_ROUNDS {
         let mut round = Round { callees, positions: &positions, budget, copies: Vec::new() };
@@ -203,13 +200,13 @@ pub(crate) fn run(
         let copies = round.copies;
         for copy in &copies {
             positions.locate(&mut context.func, copy);
-            products.extend(copy.product_blocks());
+            copied.push(copy.blocks());
         }
         if !copies.iter().any(|copy| copy.callee.calls) {
             break;
         }
     }
-    merge::run(&mut context.func, products);
+    merge::run(&mut context.func, copied);
     Ok(positions)
 }
 

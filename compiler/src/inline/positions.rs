@@ -48,10 +48,9 @@ pub(super) struct Copied<'c> {
 }
 
 impl Copied<'_> {
-    /// The blocks of the copy and the one that it returns to, if it is of a product of 128 bits.
-    pub(super) fn product_blocks(&self) -> Option<Range<usize>> {
-        let blocks = self.callee.function.dfg.num_blocks() + 1;
-        self.callee.is_product.then_some(self.first_block..self.first_block + blocks)
+    /// The blocks of the copy and the one that it returns to.
+    pub(super) fn blocks(&self) -> Range<usize> {
+        self.first_block..self.first_block + self.callee.function.dfg.num_blocks() + 1
     }
 }
 

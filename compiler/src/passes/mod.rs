@@ -96,8 +96,10 @@ fn optimise(
     let base =
         passes.contains(Pass::BaseRemat).then(|| base_remat::merge(&mut context.func)).flatten();
     let mut has_new_phis = false;
-    if passes.contains(Pass::Reassociate) {
+    if passes.contains(Pass::Reassociate) || passes.contains(Pass::Unroll) {
         context.compute_loop_analysis();
+    }
+    if passes.contains(Pass::Reassociate) {
         has_new_phis |= reassociate::run(context);
         context.verify_if(isa)?;
     }

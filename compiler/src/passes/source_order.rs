@@ -42,6 +42,9 @@ pub(super) fn restore(func: &mut Function, source: &Source) {
     let mut next = func.layout.entry_block();
     while let Some(block) = next {
         next = func.layout.next_block(block);
+        if func.layout.first_inst(block) == func.layout.last_inst(block) {
+            continue;
+        }
         match order.look_at(func, source, block) {
             Kind::Own => continue,
             Kind::Changed => {}
@@ -140,11 +143,12 @@ impl Order {
         let mut effects = 0;
         for place in 0..self.insts.len() {
             let Ranked { mut rank, inst, .. } = self.insts[place];
-            let opcode = func.dfg.insts[inst].opcode();
+            let data = &func.dfg.insts[inst];
+            let opcode = data.opcode();
             if opcode.is_terminator() {
                 rank = LAST;
             } else {
-                for value in func.dfg.inst_args(inst) {
+                for value in data.arguments(&func.dfg.value_lists) {
                     let operand = self.place(*value);
                     rank = rank.max(operand.map_or(0, |operand| self.insts[operand].rank));
                 }

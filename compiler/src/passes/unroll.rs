@@ -7,6 +7,7 @@
 //! J. J. Dongarra and A. R. Hinds, "Unrolling Loops in FORTRAN", 1979; with its exits kept, as LLVM's
 //! runtime unrolling without a remainder.
 
+use crate::analysis::FxHashMap;
 use crate::analysis::value::{each_operand, home, instructions};
 use cranelift_codegen::Context;
 use cranelift_codegen::cursor::{Cursor, FuncCursor};
@@ -14,10 +15,15 @@ use cranelift_codegen::entity::SecondaryMap;
 use cranelift_codegen::ir::{
     Block, BlockArg, BlockCall, Function, Inst, InstBuilder, InstructionData, SourceLoc, Value,
 };
-use std::collections::{BTreeMap, HashMap};
+use cranelift_codegen::loop_analysis::LoopAnalysis;
+use smallvec::SmallVec;
+use std::collections::BTreeMap;
 
-/// Instructions of a loop, and variables that it changes.
+/// Instructions of a loop inside of another one, and variables that it changes.
 const MOST_INSTRUCTIONS: usize = 64;
+
+/// The same for a loop by itself: such a one is run less often, and if it is large, a compiler has unrolled it before.
+const MOST_BY_ITSELF: usize = 32;
 
 /// Instructions that a function may grow by.
 const MOST_COPIED: usize = 2000;
@@ -47,13 +53,12 @@ impl Looping {
 
 /// Whether there were any.
 pub(super) fn run(context: &mut Context) -> bool {
-    let func = &mut context.func;
-    let mut loops = loops(func);
+    let Context { func, loop_analysis, .. } = &mut *context;
+    let mut loops = loops(func, loop_analysis);
     if loops.is_empty() {
         return false;
     }
-    // Rounds are copied by the names of their values.
-    func.dfg.resolve_all_aliases();
+    loops.keys().for_each(|block| resolve_aliases(func, *block));
     leave_by_ends(func, &mut loops);
     for looping in loops.values_mut() {
         unroll(func, looping);
@@ -63,15 +68,19 @@ pub(super) fn run(context: &mut Context) -> bool {
 }
 
 /// The loops to be unrolled, without the values used behind them.
-fn loops(func: &mut Function) -> BTreeMap<Block, Looping> {
+fn loops(func: &mut Function, analysis: &LoopAnalysis) -> BTreeMap<Block, Looping> {
     let mut found = BTreeMap::new();
     let mut budget = MOST_COPIED;
     let blocks: Vec<Block> = func.layout.blocks().collect();
     for block in blocks {
         let Some(again) = again(func, block) else { continue };
         let insts = || func.layout.block_insts(block);
-        let size = insts().take(MOST_INSTRUCTIONS + 1).count();
-        let larger = size.max(func.dfg.num_block_params(block)) > MOST_INSTRUCTIONS.min(budget);
+        let most = match analysis.loop_level(block).level() {
+            ..2 => MOST_BY_ITSELF.min(budget),
+            _ => MOST_INSTRUCTIONS.min(budget),
+        };
+        let size = insts().take(most + 1).count();
+        let larger = size.max(func.dfg.num_block_params(block)) > most;
         if larger || func.layout.is_cold(block) || insts().any(|inst| is_call(func, inst)) {
             continue;
         }
@@ -80,6 +89,17 @@ fn loops(func: &mut Function) -> BTreeMap<Block, Looping> {
         found.insert(block, Looping { block, again, used: Vec::new(), end });
     }
     found
+}
+
+/// Resolves the aliases in a loop: its rounds are copied by the names of their values.
+fn resolve_aliases(func: &mut Function, block: Block) {
+    let mut next = func.layout.first_inst(block);
+    while let Some(inst) = next {
+        next = func.layout.next_inst(inst);
+        let values = func.dfg.inst_values(inst).map(|value| func.dfg.resolve_aliases(value));
+        let values: SmallVec<[Value; 8]> = values.collect();
+        func.dfg.overwrite_inst_values(inst, values.into_iter());
+    }
 }
 
 fn is_call(func: &Function, inst: Inst) -> bool {
@@ -102,7 +122,8 @@ fn again(func: &Function, block: Block) -> Option<usize> {
 /// Makes each use of a loop's values behind it one of a parameter of its end.
 fn leave_by_ends(func: &mut Function, loops: &mut BTreeMap<Block, Looping>) {
     for (inst, block) in uses_behind(func, loops) {
-        let values: Vec<Value> = func.dfg.inst_values(inst).collect();
+        let values = func.dfg.inst_values(inst).map(|value| func.dfg.resolve_aliases(value));
+        let values: Vec<Value> = values.collect();
         let values = values.into_iter().map(|value| {
             let home = home(func, value).filter(|home| *home != block);
             match home.and_then(|home| loops.get_mut(&home)) {
@@ -127,11 +148,12 @@ fn uses_behind(func: &Function, loops: &BTreeMap<Block, Looping>) -> Vec<(Inst, 
     }
     let behind = instructions(func).filter_map(|inst| {
         let mut is_user = false;
-        each_operand(func, inst, |value| is_user |= of_loops[value]);
+        let of_loop = |value| of_loops[func.dfg.resolve_aliases(value)];
+        each_operand(func, inst, |value| is_user |= of_loop(value));
         let block = func.layout.inst_block(inst).filter(|_| is_user)?;
         let mut is_behind = false;
         each_operand(func, inst, |value| {
-            is_behind |= of_loops[value] && home(func, value) != Some(block);
+            is_behind |= of_loop(value) && home(func, value) != Some(block);
         });
         is_behind.then_some((inst, block))
     });
@@ -178,10 +200,10 @@ fn leave(func: &mut Function, looping: &mut Looping, leave: BlockCall) {
 }
 
 /// Copies a round behind itself. Returns the values of the second round by those of the first.
-fn copy(func: &mut Function, block: Block, back: BlockCall) -> (Block, HashMap<Value, Value>) {
+fn copy(func: &mut Function, block: Block, back: BlockCall) -> (Block, FxHashMap<Value, Value>) {
     let params = func.dfg.block_params(block).iter().copied();
     let args = back.args(&func.dfg.value_lists).filter_map(|arg| arg.as_value());
-    let mut values: HashMap<Value, Value> = params.zip(args).collect();
+    let mut values: FxHashMap<Value, Value> = params.zip(args).collect();
     let second = func.dfg.make_block();
     func.layout.insert_block_after(second, block);
     let insts: Vec<Inst> = func.layout.block_insts(block).collect();

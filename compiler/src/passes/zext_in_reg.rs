@@ -18,8 +18,8 @@ use cranelift_codegen::ir::{Function, Inst, InstBuilder, InstructionData, Opcode
 /// There must be no aliases, as behind the code generator's passes.
 pub(super) fn run(func: &mut Function) {
     let masks: Vec<Mask> = instructions(func)
-        .filter(|inst| !is_removed(func, *inst))
         .filter_map(|inst| Mask::of(func, inst))
+        .filter(|mask| !is_removed(func, mask.inst))
         .collect();
     if masks.is_empty() {
         return;

@@ -83,12 +83,12 @@ fn used_otherwise(func: &Function, loaded: &EntitySet<Value>) -> EntitySet<Value
     for inst in instructions(func) {
         let is_extension = func.dfg.insts[inst].opcode() == Opcode::Uextend
             && operand_of_extension(func, inst).is_some();
-        if is_extension || is_removed(func, inst) {
+        if is_extension {
             continue;
         }
         each_operand(func, inst, |value| {
             let value = func.dfg.resolve_aliases(value);
-            if loaded.contains(value) {
+            if loaded.contains(value) && !is_removed(func, inst) {
                 used.insert(value);
             }
         });

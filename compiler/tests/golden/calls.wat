@@ -31,16 +31,10 @@
 ;;   unwind DefineNewFrame { offset_upward_to_caller_sp: 16, offset_downward_to_clobbers: 0 }
 ;; block0:
 ;;   movq    %r15, %rsi
-;;   jmp     label1
-;; block1:
 ;;   movl %edi, %edi
-;;   movl 4(%rsi, %rdi), %edi
-;;   jmp     label2
-;; block2:
-;;   jmp     label3
-;; block3:
-;;   leal 7(%rdi), %r9d
-;;   imull $0x3, %r9d, %eax
+;;   movl $0x7, %r8d
+;;   addl 4(%rsi, %rdi), %r8d
+;;   imull $0x3, %r8d, %eax
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq
@@ -58,40 +52,32 @@
 ;;   jnz     label2; j label1
 ;; block1:
 ;;   movl $0x3, %eax
-;;   jmp     label14
+;;   jmp     label10
 ;; block2:
+;;   movl %edi, %r9d
 ;;   jmp     label3
 ;; block3:
-;;   movl %edi, %r10d
-;;   jmp     label4
-;; block4:
-;;   movl (%rcx, %r10), %eax
+;;   movl (%rcx, %r9), %eax
 ;;   movl (%rcx, %rax), %edx
 ;;   testl %edx, %edx
-;;   jnz     label6; j label5
+;;   jnz     label5; j label4
+;; block4:
+;;   jmp     label8
 ;; block5:
-;;   jmp     label9
-;; block6:
 ;;   movl (%rcx, %rax), %eax
 ;;   movl (%rcx, %rax), %edx
-;;   movl %eax, %r10d
+;;   movl %eax, %r9d
 ;;   testl %edx, %edx
-;;   jnz     label7; j label8
+;;   jnz     label6; j label7
+;; block6:
+;;   jmp     label3
 ;; block7:
-;;   jmp     label4
+;;   jmp     label8
 ;; block8:
 ;;   jmp     label9
 ;; block9:
 ;;   jmp     label10
 ;; block10:
-;;   jmp     label11
-;; block11:
-;;   jmp     label12
-;; block12:
-;;   jmp     label13
-;; block13:
-;;   jmp     label14
-;; block14:
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq
@@ -106,47 +92,39 @@
 ;;   movl %edi, %esi
 ;;   jmp     label1
 ;; block1:
+;;   movl %esi, %edi
 ;;   jmp     label2
 ;; block2:
-;;   movl %esi, %edi
-;;   jmp     label3
+;;   movl (%rax, %rdi), %r9d
+;;   movl (%rax, %r9), %ecx
+;;   testl %ecx, %ecx
+;;   jnz     label4; j label3
 ;; block3:
-;;   movl (%rax, %rdi), %r10d
-;;   movl (%rax, %r10), %ecx
-;;   testl %ecx, %ecx
-;;   jnz     label5; j label4
+;;   jmp     label7
 ;; block4:
-;;   jmp     label8
-;; block5:
-;;   movl (%rax, %r10), %r10d
-;;   movl (%rax, %r10), %ecx
-;;   movl %r10d, %edi
+;;   movl (%rax, %r9), %r9d
+;;   movl (%rax, %r9), %ecx
+;;   movl %r9d, %edi
 ;;   testl %ecx, %ecx
-;;   jnz     label6; j label7
+;;   jnz     label5; j label6
+;; block5:
+;;   jmp     label2
 ;; block6:
-;;   jmp     label3
+;;   jmp     label7
 ;; block7:
 ;;   jmp     label8
 ;; block8:
-;;   jmp     label9
-;; block9:
-;;   jmp     label10
-;; block10:
-;;   jmp     label11
-;; block11:
-;;   jmp     label12
-;; block12:
-;;   movl %r10d, (%rax, %rsi)
+;;   movl %r9d, (%rax, %rsi)
 ;;   movl 0x10(%rax, %rsi), %ecx
 ;;   movl %ecx, 8(%rax, %rsi)
 ;;   subl $0x4, %esi
 ;;   testl %esi, %esi
-;;   jnz     label13; j label14
-;; block13:
+;;   jnz     label9; j label10
+;; block9:
 ;;   jmp     label1
-;; block14:
-;;   jmp     label15
-;; block15:
+;; block10:
+;;   jmp     label11
+;; block11:
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq

@@ -29,7 +29,7 @@ pub(crate) use intervals::Path;
 use super::induction::AddRec;
 use super::value::{constant, defining, distance};
 use super::{Flow, FxHashMap, Interval};
-use cranelift_codegen::ir::{Block, InstructionData, Opcode, Value, types};
+use cranelift_codegen::ir::{Block, InstructionData, Opcode, Value, ValueDef, types};
 use cranelift_codegen::loop_analysis::{Loop, LoopAnalysis};
 
 /// All 32-bit numbers, without a sign.
@@ -204,11 +204,13 @@ impl<'f> ScalarEvolution<'f> {
     }
 
     fn find_induction(&self, param: Value) -> Option<Induction> {
-        if self.flow.func.dfg.value_type(param) != types::I32 {
+        let dfg = &self.flow.func.dfg;
+        let ValueDef::Param(header, _) = dfg.value_def(param) else { return None };
+        let inside = self.loops.is_loop_header(header)?;
+        if dfg.value_type(param) != types::I32 {
             return None;
         }
-        let AddRec { header, starts, step, .. } = AddRec::of(self.flow, param)?;
-        let inside = self.loops.is_loop_header(header)?;
+        let AddRec { starts, step, .. } = AddRec::of(self.flow, param)?;
         let [start] = starts[..] else { return None };
         (step.abs() < FAR).then_some(Induction { header, inside, start, step })
     }
