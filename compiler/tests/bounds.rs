@@ -1,7 +1,7 @@
 //! What each proof elides, and what looks like it and must stay.
 
 use wfaas_abi::{BoundsStats, BoundsStrategy, CheckFate};
-use wfaas_compiler::{Options, Proofs, clif, compile};
+use wfaas_compiler::{Options, Passes, Proofs, clif, compile};
 
 /// A function with parameters and a local, in a module with a memory of one page.
 fn module(memory: &str, body: &str) -> String {
@@ -190,6 +190,43 @@ fn scalar_evolution() {
     keeps(counting_along(64, "(i32.and (local.get $n) (i32.const 2047))"));
     keeps(counting_along(64, "(local.get $n)"));
     keeps(counting_along(-4, "(i32.const 1000)"));
+}
+
+/// Three loops inside of one another: 16 times 64 times 64 bytes, the outer ones by an address of their own.
+fn nested_loops(offset: u32) -> String {
+    let again = |label: &str, local: &str, limit: u32| {
+        format!(
+            "(br_if ${label} (i32.ne
+               (local.tee ${local} (i32.add (local.get ${local}) (i32.const 1))) (i32.const {limit})))"
+        )
+    };
+    let (inner, middle, outer) =
+        (again("inner", "j", 64), again("middle", "m", 64), again("outer", "o", 16));
+    format!(
+        "(local $m i32) (local $o i32) (local $row i32) (local $plane i32)
+         (loop $outer
+           (local.set $row (local.get $plane))
+           (local.set $m (i32.const 0))
+           (loop $middle
+             (local.set $j (i32.const 0))
+             (loop $inner
+               (drop (i32.load8_u offset={offset} (i32.add (local.get $row) (local.get $j))))
+               {inner})
+             (local.set $row (i32.add (local.get $row) (i32.const 64)))
+             {middle})
+           (local.set $plane (i32.add (local.get $plane) (i32.const 4096)))
+           {outer})"
+    )
+}
+
+/// The loops in between pass on `$plane` as it is, which must not hide that it is an induction variable.
+#[test]
+fn scalar_evolution_of_nested_loops() {
+    elides("induction", CheckFate::Induction, &nested_loops(0));
+    keeps(1, &nested_loops(1));
+    let passes = Passes::ALL.without("redundant-phis").unwrap();
+    let hidden = stats(&module("(memory 1)", &nested_loops(0)), &Options { passes, ..trap() });
+    assert_eq!(hidden.count(CheckFate::Checked), 1);
 }
 
 #[test]
