@@ -258,6 +258,30 @@ fn dominated_checks() {
     keeps(2, &format!("{load}(call $callee){stronger}"));
 }
 
+/// The fields of a structure of eight bytes, whose index is a multiple of eight, with the check of the one at 4.
+#[test]
+fn dominated_checks_of_fields() {
+    let with = |load: &str, constant: u32| {
+        format!(
+            "(local.set $j (i32.shl (local.get $n) (i32.const 3)))
+             (i32.store (i32.add (local.get $j) (i32.const 1028)) (local.get $n))
+             (drop ({load} (i32.add (local.get $j) (i32.const {constant}))))"
+        )
+    };
+    let elides = |load, at| elides("dominated", CheckFate::Dominated, &with(load, at));
+    elides("i32.load8_u", 1027);
+    elides("i32.load8_u", 1024);
+    elides("i64.load", 1024);
+    elides("i32.load8_u", 1031);
+    // Behind the end; and with an index that wraps around where the one of the check is 4.
+    keeps(2, &with("i32.load8_u", 1032));
+    keeps(2, &with("i64.load", 1025));
+    keeps(2, &with("i32.load8_u", 1023));
+    // Of no multiple of eight.
+    keeps(2, &with("i32.load8_u", 1027).replace("i32.shl", "i32.shr_u"));
+    keeps(2, &with("i32.load8_u", 1025).replace("(i32.const 3)", "(i32.const 1)"));
+}
+
 #[test]
 fn merged_checks() {
     let elides = |body: &str| elides("merged", CheckFate::Merged, body);
