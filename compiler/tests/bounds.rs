@@ -114,6 +114,26 @@ fn comparisons() {
     );
 }
 
+/// A comparison of a sum is about numbers that are a constant away from it.
+#[test]
+fn comparisons_of_sums() {
+    let load = |constant: u32| {
+        format!(
+            "(if (i32.le_u (i32.add (local.get $i) (i32.const 4)) (i32.const 16384))
+               (then (drop (i32.load8_u (i32.add (local.get $i) (i32.const {constant}))))))"
+        )
+    };
+    let elides = |constant| elides("comparisons", CheckFate::Comparison, &load(constant));
+    elides(5);
+    elides(65535 - 16380);
+    keeps(1, &load(65536 - 16380));
+    // `$i` may be -4, with which the sum is zero.
+    keeps(1, &load(3));
+    keeps(1, &load(0));
+    // Of another number.
+    keeps(1, &load(5).replace("(then (drop", "(then (local.set $i (local.get $n)) (drop"));
+}
+
 /// A loop over `$j` from `start`, which is increased by `step`, while `condition` holds of it.
 fn counting(start: i32, step: i32, condition: &str) -> String {
     format!(
