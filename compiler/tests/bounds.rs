@@ -212,6 +212,51 @@ fn scalar_evolution() {
     keeps(counting_along(-4, "(i32.const 1000)"));
 }
 
+/// A loop of two rounds at a time counts down from a number that is rounded down, by a mask without bits that the
+/// number does not have.
+#[test]
+fn scalar_evolution_of_rounded_starts() {
+    let counting = |step: u32, mask: u32| {
+        format!(
+            "(local.set $j
+               (i32.and (i32.sub (i32.const 1500) (i32.rem_u (local.get $n) (i32.const 90)))
+                        (i32.const {mask})))
+             (local.set $i (i32.const 0))
+             (loop $l
+               (drop (i32.load (local.get $i)))
+               (local.set $i (i32.add (local.get $i) (i32.const {step})))
+               (br_if $l (local.tee $j (i32.sub (local.get $j) (i32.const 2)))))"
+        )
+    };
+    // 1500 is 0b10111011100, and 1411 is 0b10110000011.
+    elides("induction", CheckFate::Induction, &counting(87, 0b101_1111_1110));
+    keeps(1, &counting(88, 0b101_1111_1110));
+    // That clears higher bits, or none, or not all below the highest that it clears.
+    keeps(1, &counting(4, 0b010_1111_1110));
+    keeps(1, &counting(4, 0b101_1111_1111));
+    keeps(1, &counting(4, 0b101_1110_1110));
+}
+
+/// `$i * 4 - $i / 90 * 360` is four times a remainder.
+#[test]
+fn scalar_evolution_of_remainders() {
+    let load = |offset: u32, factor: u32| {
+        format!(
+            "(loop $l
+               (call $callee)
+               (drop (i32.load8_u offset={offset}
+                 (i32.sub (i32.shl (local.get $i) (i32.const 2))
+                          (i32.mul (i32.div_u (local.get $i) (i32.const 90)) (i32.const {factor})))))
+               (br_if $l (local.get $n)))"
+        )
+    };
+    elides("induction", CheckFate::Induction, &load(65535 - 356, 360));
+    keeps(1, &load(65536 - 356, 360));
+    keeps(1, &load(0, 356));
+    keeps(1, &load(0, 364));
+    keeps(1, &load(0, 360).replace("div_u", "div_s"));
+}
+
 /// Three loops inside of one another: 16 times 64 times 64 bytes, the outer ones by an address of their own.
 fn nested_loops(offset: u32) -> String {
     let again = |label: &str, local: &str, limit: u32| {
