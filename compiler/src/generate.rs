@@ -332,7 +332,12 @@ impl<'m> Generator<'m> {
         worker.recorded = recorded;
         worker.records = records;
         stats += match storage {
-            Storage::Values => bounds::elide(&mut worker.context, &checks, self.policy),
+            Storage::Values => {
+                if !checks.is_empty() && self.passes.contains(Pass::RedundantPhis) {
+                    passes::remove_redundant_phis(&mut worker.context.func);
+                }
+                bounds::elide(&mut worker.context, &checks, self.policy)
+            }
             Storage::Variables | Storage::Frame => bounds::keep(&checks),
         };
         Ok(Some(stats))

@@ -1,7 +1,7 @@
 //! What each proof elides, and what looks like it and must stay.
 
 use wfaas_abi::{BoundsStats, BoundsStrategy, CheckFate};
-use wfaas_compiler::{Options, Proofs, clif, compile};
+use wfaas_compiler::{Options, Passes, Proofs, clif, compile};
 
 /// A function with parameters and a local, in a module with a memory of one page.
 fn module(memory: &str, body: &str) -> String {
@@ -114,6 +114,26 @@ fn comparisons() {
     );
 }
 
+/// A comparison of a sum is about numbers that are a constant away from it.
+#[test]
+fn comparisons_of_sums() {
+    let load = |constant: u32| {
+        format!(
+            "(if (i32.le_u (i32.add (local.get $i) (i32.const 4)) (i32.const 16384))
+               (then (drop (i32.load8_u (i32.add (local.get $i) (i32.const {constant}))))))"
+        )
+    };
+    let elides = |constant| elides("comparisons", CheckFate::Comparison, &load(constant));
+    elides(5);
+    elides(65535 - 16380);
+    keeps(1, &load(65536 - 16380));
+    // `$i` may be -4, with which the sum is zero.
+    keeps(1, &load(3));
+    keeps(1, &load(0));
+    // Of another number.
+    keeps(1, &load(5).replace("(then (drop", "(then (local.set $i (local.get $n)) (drop"));
+}
+
 /// A loop over `$j` from `start`, which is increased by `step`, while `condition` holds of it.
 fn counting(start: i32, step: i32, condition: &str) -> String {
     format!(
@@ -192,6 +212,88 @@ fn scalar_evolution() {
     keeps(counting_along(-4, "(i32.const 1000)"));
 }
 
+/// A loop of two rounds at a time counts down from a number that is rounded down, by a mask without bits that the
+/// number does not have.
+#[test]
+fn scalar_evolution_of_rounded_starts() {
+    let counting = |step: u32, mask: u32| {
+        format!(
+            "(local.set $j
+               (i32.and (i32.sub (i32.const 1500) (i32.rem_u (local.get $n) (i32.const 90)))
+                        (i32.const {mask})))
+             (local.set $i (i32.const 0))
+             (loop $l
+               (drop (i32.load (local.get $i)))
+               (local.set $i (i32.add (local.get $i) (i32.const {step})))
+               (br_if $l (local.tee $j (i32.sub (local.get $j) (i32.const 2)))))"
+        )
+    };
+    // 1500 is 0b10111011100, and 1411 is 0b10110000011.
+    elides("induction", CheckFate::Induction, &counting(87, 0b101_1111_1110));
+    keeps(1, &counting(88, 0b101_1111_1110));
+    // That clears higher bits, or none, or not all below the highest that it clears.
+    keeps(1, &counting(4, 0b010_1111_1110));
+    keeps(1, &counting(4, 0b101_1111_1111));
+    keeps(1, &counting(4, 0b101_1110_1110));
+}
+
+/// `$i * 4 - $i / 90 * 360` is four times a remainder.
+#[test]
+fn scalar_evolution_of_remainders() {
+    let load = |offset: u32, factor: u32| {
+        format!(
+            "(loop $l
+               (call $callee)
+               (drop (i32.load8_u offset={offset}
+                 (i32.sub (i32.shl (local.get $i) (i32.const 2))
+                          (i32.mul (i32.div_u (local.get $i) (i32.const 90)) (i32.const {factor})))))
+               (br_if $l (local.get $n)))"
+        )
+    };
+    elides("induction", CheckFate::Induction, &load(65535 - 356, 360));
+    keeps(1, &load(65536 - 356, 360));
+    keeps(1, &load(0, 356));
+    keeps(1, &load(0, 364));
+    keeps(1, &load(0, 360).replace("div_u", "div_s"));
+}
+
+/// Three loops inside of one another: 16 times 64 times 64 bytes, the outer ones by an address of their own.
+fn nested_loops(offset: u32) -> String {
+    let again = |label: &str, local: &str, limit: u32| {
+        format!(
+            "(br_if ${label} (i32.ne
+               (local.tee ${local} (i32.add (local.get ${local}) (i32.const 1))) (i32.const {limit})))"
+        )
+    };
+    let (inner, middle, outer) =
+        (again("inner", "j", 64), again("middle", "m", 64), again("outer", "o", 16));
+    format!(
+        "(local $m i32) (local $o i32) (local $row i32) (local $plane i32)
+         (loop $outer
+           (local.set $row (local.get $plane))
+           (local.set $m (i32.const 0))
+           (loop $middle
+             (local.set $j (i32.const 0))
+             (loop $inner
+               (drop (i32.load8_u offset={offset} (i32.add (local.get $row) (local.get $j))))
+               {inner})
+             (local.set $row (i32.add (local.get $row) (i32.const 64)))
+             {middle})
+           (local.set $plane (i32.add (local.get $plane) (i32.const 4096)))
+           {outer})"
+    )
+}
+
+/// The loops in between pass on `$plane` as it is, which must not hide that it is an induction variable.
+#[test]
+fn scalar_evolution_of_nested_loops() {
+    elides("induction", CheckFate::Induction, &nested_loops(0));
+    keeps(1, &nested_loops(1));
+    let passes = Passes::ALL.without("redundant-phis").unwrap();
+    let hidden = stats(&module("(memory 1)", &nested_loops(0)), &Options { passes, ..trap() });
+    assert_eq!(hidden.count(CheckFate::Checked), 1);
+}
+
 #[test]
 fn dominated_checks() {
     let elides = |body: &str| elides("dominated", CheckFate::Dominated, body);
@@ -219,6 +321,30 @@ fn dominated_checks() {
     // Not of the same number, and not strong enough.
     keeps(2, &format!("{stronger}(local.set $i (local.get $n)){load}"));
     keeps(2, &format!("{load}(call $callee){stronger}"));
+}
+
+/// The fields of a structure of eight bytes, whose index is a multiple of eight, with the check of the one at 4.
+#[test]
+fn dominated_checks_of_fields() {
+    let with = |load: &str, constant: u32| {
+        format!(
+            "(local.set $j (i32.shl (local.get $n) (i32.const 3)))
+             (i32.store (i32.add (local.get $j) (i32.const 1028)) (local.get $n))
+             (drop ({load} (i32.add (local.get $j) (i32.const {constant}))))"
+        )
+    };
+    let elides = |load, at| elides("dominated", CheckFate::Dominated, &with(load, at));
+    elides("i32.load8_u", 1027);
+    elides("i32.load8_u", 1024);
+    elides("i64.load", 1024);
+    elides("i32.load8_u", 1031);
+    // Behind the end; and with an index that wraps around where the one of the check is 4.
+    keeps(2, &with("i32.load8_u", 1032));
+    keeps(2, &with("i64.load", 1025));
+    keeps(2, &with("i32.load8_u", 1023));
+    // Of no multiple of eight.
+    keeps(2, &with("i32.load8_u", 1027).replace("i32.shl", "i32.shr_u"));
+    keeps(2, &with("i32.load8_u", 1025).replace("(i32.const 3)", "(i32.const 1)"));
 }
 
 #[test]

@@ -1,32 +1,60 @@
 //! Facts: intervals of values in a block, from the comparisons of the branches on the way to it.
+//!
+//! A comparison of a sum, as of the end of an access with a length, is about its summands as well: `i + 4` below a
+//! limit is not `i` below it, since `i + 4` may have wrapped around, but `i + 4 + c` is in an interval.
 
 use super::condition::{Comparison, narrowed, on_edge};
 use super::range::{Ranges, Sources};
+use super::value::base_and_offset;
 use super::{Interval, ScopedMap};
 use cranelift_codegen::ir::condcodes::CondCode;
-use cranelift_codegen::ir::{Block, Value};
+use cranelift_codegen::ir::{Block, Function, Value};
+
+/// Constants of a sum that are added one after the other.
+const MOST_SUMS: usize = 4;
 
 /// Intervals of values in a block and all it dominates.
 #[derive(Debug, Default)]
-pub(crate) struct Facts(ScopedMap<Value, Interval>);
+pub(crate) struct Facts {
+    values: ScopedMap<Value, Interval>,
+    /// Intervals of sums: by a value, the constant that is added to it modulo its width, and that sum's interval.
+    sums: ScopedMap<Value, (u64, Interval)>,
+}
 
 impl Facts {
     pub(crate) fn enter(&mut self) {
-        self.0.enter();
+        self.values.enter();
+        self.sums.enter();
     }
 
     pub(crate) fn leave(&mut self) {
-        self.0.leave();
+        self.values.leave();
+        self.sums.leave();
     }
 
     /// Whether nothing is known here but the ranges of values.
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.values.is_empty()
     }
 
     /// The interval of a value, whose aliases are resolved.
     pub(super) fn of(&self, value: Value) -> Option<Interval> {
-        self.0.get(value).copied()
+        self.values.get(value).copied()
+    }
+
+    /// The interval of a value that is a constant away from a sum of which something is known.
+    pub(super) fn of_sum(&self, func: &Function, value: Value) -> Option<Interval> {
+        if self.sums.is_empty() {
+            return None;
+        }
+        let (base, offset) = base_and_offset(func, value, MOST_SUMS);
+        let (known, interval) = self.sums.get(base)?;
+        let all = Interval::of_type(func.dfg.value_type(base));
+        let apart = i128::from(offset) - i128::from(*known);
+        // Equal modulo the width, and the only such interval of numbers that do not wrap around.
+        let ways = [apart, apart + all.high + 1, apart - all.high - 1];
+        let shifted = ways.map(|way| interval.plus(Interval::exactly(way)));
+        shifted.into_iter().find(|shifted| shifted.within(all))
     }
 
     /// Notes the comparisons that hold if control gets to `block`, should there be only one way to it.
@@ -51,7 +79,12 @@ impl Facts {
         for (value, own, condition, other) in sides {
             let narrowed = narrowed(condition, own, other, ty.bits());
             if let Some(value) = value.filter(|_| narrowed != own) {
-                self.0.insert(func.dfg.resolve_aliases(value), narrowed);
+                let value = func.dfg.resolve_aliases(value);
+                let (base, offset) = base_and_offset(func, value, MOST_SUMS);
+                self.values.insert(value, narrowed);
+                if base != value {
+                    self.sums.insert(base, (offset, narrowed));
+                }
             }
         }
     }

@@ -77,8 +77,9 @@ impl Query<'_> {
             ValueDef::Param(block, place) => self.of_param(block, place, value, depth + 1),
             _ => all,
         };
-        let known = self.facts.and_then(|facts| facts.of(value));
-        known.map_or(range, |known| range.intersection(known))
+        let Some(facts) = self.facts else { return range };
+        let known = [facts.of(value), facts.of_sum(func, value)].into_iter().flatten();
+        known.fold(range, Interval::intersection)
     }
 
     /// The range of a block's parameter: the union of those of all its arguments. What holds here

@@ -135,6 +135,20 @@ pub(crate) fn is_flag(func: &Function, value: Value) -> bool {
         && matches!(defining(func, narrow), Some(InstructionData::IntCompare { .. }))
 }
 
+/// A value and a constant whose sum another one is, modulo its width.
+fn summands(func: &Function, value: Value) -> Option<(Value, i64)> {
+    let InstructionData::Binary { opcode, args: [left, right] } = *defining(func, value)? else {
+        return None;
+    };
+    let (from, constant) = match (opcode, constant(func, left), constant(func, right)) {
+        (Opcode::Iadd, _, Some(constant)) => (left, constant),
+        (Opcode::Iadd, Some(constant), None) => (right, constant),
+        (Opcode::Isub, _, Some(constant)) => (left, constant.wrapping_neg()),
+        _ => return None,
+    };
+    Some((func.dfg.resolve_aliases(from), constant))
+}
+
 /// How much `value` is more than `from`, modulo its width, if that is a sum of at most `depth`
 /// constants.
 pub(crate) fn distance(func: &Function, value: Value, from: Value, depth: usize) -> Option<i64> {
@@ -143,17 +157,19 @@ pub(crate) fn distance(func: &Function, value: Value, from: Value, depth: usize)
         if value == from {
             return Some(sum);
         }
-        let InstructionData::Binary { opcode, args: [left, right] } = *defining(func, value)?
-        else {
-            return None;
-        };
-        let (next, change) = match (opcode, constant(func, left), constant(func, right)) {
-            (Opcode::Iadd, _, Some(constant)) => (left, constant),
-            (Opcode::Iadd, Some(constant), None) => (right, constant),
-            (Opcode::Isub, _, Some(constant)) => (left, constant.wrapping_neg()),
-            _ => return None,
-        };
-        (value, sum) = (func.dfg.resolve_aliases(next), sum.wrapping_add(change));
+        let (next, constant) = summands(func, value)?;
+        (value, sum) = (next, sum.wrapping_add(constant));
     }
     None
+}
+
+/// The value that `value` is a constant away from, and that constant, without a sign and modulo the width: as
+/// far as that is a sum of at most `depth` constants.
+pub(crate) fn base_and_offset(func: &Function, value: Value, depth: usize) -> (Value, u64) {
+    let (mut base, mut sum) = (func.dfg.resolve_aliases(value), 0i64);
+    for _ in 0..depth {
+        let Some((next, constant)) = summands(func, base) else { break };
+        (base, sum) = (next, sum.wrapping_add(constant));
+    }
+    (base, unsigned(sum, func.dfg.value_type(base)))
 }

@@ -1,27 +1,52 @@
-//! Redundant checks: those that an equal or stronger one dominates. An index that was good stays good,
-//! since memories never shrink.
+//! Redundant checks: those that another one dominates which is at least as strong. An index that was good stays
+//! good, since memories never shrink.
+//!
+//! The other check may be of an index that is a constant away. Be `a` the index that it has found good, so that
+//! `a + end` is at most the size, and no size is above `2^32`:
+//!
+//! * `a + d` ends inside if it ends no further behind `a` than `end`; then the sum has not wrapped around either;
+//! * `a - d` ends inside if it ends there, and does not wrap around if `a` is at least `d`. Fields of a structure are
+//!   read so, the last one first: `a` is a multiple of its alignment and a constant, and so not less than what is
+//!   left of the constant.
 //!
 //! R. Gupta, "Optimizing Array Bound Checks Using Flow Analysis", 1993, calls such checks available.
 
 use super::check::{Action, Bound, Check, Elision, Guarded};
 use crate::analysis::ScopedMap;
-use crate::analysis::value::{extended_from, operands, unsigned_constant};
-use cranelift_codegen::ir::{Function, Opcode, Value};
+use crate::analysis::value::{base_and_offset, extended_from, most};
+use cranelift_codegen::ir::{Function, Value};
+use smallvec::SmallVec;
 use wfaas_abi::CheckFate;
 
 /// Constants that are added one after the other.
 const MOST_SUMS: usize = 4;
 
-/// The strongest check of an index that dominates.
+/// Checks that are remembered of indices a constant away from one value.
+const MOST_CHECKS: usize = 4;
+
+/// A check that has been made, of the index that is `offset` more than some value, modulo its width.
 #[derive(Debug, Clone, Copy)]
-struct Strongest {
+struct Made {
+    offset: u64,
     end: u64,
     guarded: Option<Guarded>,
 }
 
+impl Made {
+    /// Whether another index, `offset` more than the same value, ends inside too. The value is below `most + 1`
+    /// and has so many low bits that are zero.
+    fn covers(&self, offset: u64, end: u64, most: u64, zeros: u32) -> bool {
+        let ahead = offset.wrapping_sub(self.offset) & most;
+        let behind = self.offset.wrapping_sub(offset) & most;
+        let least = self.offset & ((1 << zeros) - 1);
+        ahead.checked_add(end).is_some_and(|end| end <= self.end)
+            || behind <= least && end <= self.end.saturating_add(behind)
+    }
+}
+
 /// The checks that dominate the place that is looked at.
 #[derive(Debug, Default)]
-pub(super) struct Passed(ScopedMap<(Bound, Value), Strongest>);
+pub(super) struct Passed(ScopedMap<(Bound, Value), SmallVec<[Made; MOST_CHECKS]>>);
 
 impl Passed {
     pub(super) fn enter(&mut self) {
@@ -39,41 +64,68 @@ impl Passed {
         if elision.is_some() || !traps {
             return;
         }
-        let strongest = Strongest { end: check.end, guarded: check.guarded };
-        self.0.insert((check.bound, extended_from(func, check.index)), strongest);
+        let (value, offset) = index(func, check);
+        let key = (check.bound, value);
+        let mut made = self.0.get(key).cloned().unwrap_or_default();
+        made.retain(|made| made.offset != offset);
+        made.truncate(MOST_CHECKS - 1);
+        made.insert(0, Made { offset, end: check.end, guarded: check.guarded });
+        self.0.insert(key, made);
     }
 
-    /// Whether a check that was made is at least as strong as `check`.
-    pub(super) fn covers(&self, func: &Function, check: &Check) -> Option<Elision> {
-        let strongest = self.strongest(func, check)?;
+    /// Whether a check that was made is at least as strong as `check`; `zeros` tells how many low bits of a value
+    /// are zero.
+    pub(super) fn covers(
+        &self,
+        func: &Function,
+        check: &Check,
+        zeros: impl Fn(Value) -> u32,
+    ) -> Option<Elision> {
+        let (value, offset) = index(func, check);
+        let made = self.0.get((check.bound, value))?;
+        let (most, zeros) = (most(func.dfg.value_type(value)), zeros(value));
+        let strong = made.iter().find(|made| made.covers(offset, check.end, most, zeros))?;
         let resolve = |value| func.dfg.resolve_aliases(value);
         let same = |theirs: &Guarded| {
             check.guarded.is_some_and(|ours| resolve(ours.plain) == resolve(theirs.plain))
         };
-        let unmasked = strongest.guarded.filter(same).map(|guarded| guarded.masked);
+        let unmasked = strong.guarded.filter(same).map(|guarded| guarded.masked);
         Some(Elision { fate: CheckFate::Dominated, unmasked })
-    }
-
-    /// A check of the same index, or of one from which this one is a constant away: if that many
-    /// bytes and more are there, the sum has not wrapped around.
-    fn strongest(&self, func: &Function, check: &Check) -> Option<Strongest> {
-        let (mut index, mut end) = (extended_from(func, check.index), check.end);
-        for _ in 0..MOST_SUMS {
-            let strongest = self.0.get((check.bound, index));
-            if let Some(strongest) = strongest.filter(|strongest| strongest.end >= end) {
-                return Some(*strongest);
-            }
-            let (from, constant) = summands(func, index)?;
-            index = extended_from(func, from);
-            end = end.checked_add(constant)?;
-        }
-        None
     }
 }
 
-/// A value and a constant whose sum `value` is.
-fn summands(func: &Function, value: Value) -> Option<(Value, u64)> {
-    let [left, right] = operands(func, value, Opcode::Iadd)?;
-    let sum = |value, other| unsigned_constant(func, other).map(|constant| (value, constant));
-    sum(left, right).or_else(|| sum(right, left))
+/// The value that a check's index is a constant away from, and that constant.
+fn index(func: &Function, check: &Check) -> (Value, u64) {
+    base_and_offset(func, extended_from(func, check.index), MOST_SUMS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Made;
+
+    /// All numbers of a byte as the value, and all memories up to its width.
+    #[test]
+    fn covered_indices_end_inside() {
+        let offsets = [0, 1, 2, 3, 4, 7, 8, 100, 128, 251, 252, 255];
+        let ends = [1, 2, 4, 8, 100];
+        for (zeros, (from, to)) in
+            (0..4).flat_map(|zeros| pairs(&offsets).into_iter().map(move |pair| (zeros, pair)))
+        {
+            for (end, other) in pairs(&ends) {
+                let made = Made { offset: from, end, guarded: None };
+                if !made.covers(to, other, 255, zeros) {
+                    continue;
+                }
+                for value in (0..256).step_by(1 << zeros) {
+                    let [checked, covered] = [from, to].map(|offset| (value + offset) % 256);
+                    let fits = checked + end > 256 || covered + other <= checked + end;
+                    assert!(fits, "{value}: {from} to {end} of {zeros} covers {to} to {other}");
+                }
+            }
+        }
+    }
+
+    fn pairs(numbers: &[u64]) -> Vec<(u64, u64)> {
+        numbers.iter().flat_map(|one| numbers.iter().map(|other| (*one, *other))).collect()
+    }
 }

@@ -89,11 +89,17 @@ impl<'f> Prover<'f> {
         let dominated = self.proofs.contains(Proof::Dominated);
         let elision = self
             .by_range(check)
-            .or_else(|| dominated.then(|| self.passed.covers(func, check)).flatten())
+            .or_else(|| dominated.then(|| self.dominated(check)).flatten())
             .or_else(|| self.by_comparisons(check))
             .or_else(|| self.by_induction(check));
         self.passed.add(func, check, elision);
         elision
+    }
+
+    /// A proof from a check that dominates this one.
+    fn dominated(&self, check: &Check) -> Option<Elision> {
+        let zeros = |value| self.scev.trailing_zeros(value);
+        self.passed.covers(self.ranges.flow.func, check, zeros)
     }
 
     /// A proof that does not rely on branches, so that mispredicting them does not matter either.

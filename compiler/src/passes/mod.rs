@@ -162,6 +162,12 @@ fn rewrite(context: &mut Context, isa: &dyn TargetIsa) -> Result<(), CodegenErro
     Ok(())
 }
 
+/// Removes parameters of blocks that always are the same value, in a function just translated: they hide the
+/// induction variables that checks of bounds are proved unnecessary by.
+pub(crate) fn remove_redundant_phis(func: &mut Function) {
+    redundant_phis::run(func);
+}
+
 /// Makes products of 128 bits one instruction, in a function whose size is measured before it is
 /// inlined. The rest of what they were written with is removed.
 pub(crate) fn shrink(func: &mut Function) {

@@ -63,8 +63,9 @@
 ;; @0044                               v13 = select_spectre_guard v9, v12, v11  ; v12 = 0
 ;; @0044                               v14 = iadd v3, v13
 ;; @0044                               v15 = load.f64 user2 little region1 v14
-;; @004b                               jump block1(v15)
+;;                                     v1 -> v15
+;; @004b                               jump block1
 ;;
-;;                                 block1(v1: f64):
+;;                                 block1:
 ;; @004b                               return v1
 ;; }

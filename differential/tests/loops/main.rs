@@ -39,7 +39,7 @@ fn index(random: &mut Random, depth: usize) -> String {
         };
     }
     let inner = index(random, depth - 1);
-    match random.below(9) {
+    match random.below(11) {
         0 | 1 => format!("(i32.add {inner} (i32.const {}))", number(random)),
         2 => format!("(i32.add {inner} {})", index(random, depth - 1)),
         3 => format!("(i32.sub {inner} {})", index(random, depth - 1)),
@@ -47,13 +47,58 @@ fn index(random: &mut Random, depth: usize) -> String {
         5 => format!("(i32.mul {inner} (i32.const {}))", random.of(&[3, 12, -4, 65_536])),
         6 => format!("(i32.and {inner} (i32.const {}))", random.of(&[7, 0xfff8, -8])),
         7 => format!("(i32.shr_u {inner} (i32.const {}))", random.of(&[1, 16, 34])),
+        8 => remainder(random, &inner),
+        9 => {
+            let rounded = format!("(i32.sub (i32.const 1500) (i32.rem_u {inner} (i32.const 90)))");
+            format!("(i32.and {rounded} (i32.const {}))", random.of(&[1534, 1528, 1022]))
+        }
         _ => format!("(i32.rem_u {inner} (i32.const {}))", random.of(&[3, 100, -1])),
     }
+}
+
+/// A multiple of a remainder, as a compiler computes it that has the quotient; some are none.
+fn remainder(random: &mut Random, number: &str) -> String {
+    let (by, times) = (random.of(&[3, 90, 1000]), random.of(&[1, 4, 12]));
+    let of = by * times + random.of(&[0, 0, 0, 1]);
+    let multiple = format!("(i32.mul {number} (i32.const {times}))");
+    let rest = format!("(i32.mul (i32.div_u {number} (i32.const {by})) (i32.const {of}))");
+    match random.below(2) {
+        0 => format!("(i32.sub {multiple} {rest})"),
+        _ => format!("(i32.sub {rest} {multiple})"),
+    }
+}
+
+/// Loads at constants from one number, some of them behind a comparison of such a sum.
+fn fields(random: &mut Random) -> String {
+    let number = index(random, 1);
+    let (scale, near) = (random.of(&[0, 2, 3, 4]), random.of(&[0, 1024, 65_536, -8]));
+    let at = |constant: i64| {
+        format!(
+            "(i32.add (i32.shl {number} (i32.const {scale})) (i32.const {}))",
+            (near + constant) as i32
+        )
+    };
+    let mut text = String::new();
+    for _ in 0..random.below(4) + 1 {
+        let load = random.of(&["i32.load8_u", "i32.load16_u", "i32.load"]);
+        let at = at(random.below(18) as i64 - 1);
+        let _ = writeln!(text, "(local.set $sum (i32.add (local.get $sum) ({load} {at})))");
+    }
+    if random.below(2) == 0 {
+        return text;
+    }
+    let (compare, limit) =
+        (random.of(&["le_u", "lt_u", "lt_s", "ne"]), random.of(&[4, 1024, 65_536]));
+    let sum = at(random.below(18) as i64);
+    format!("(if (i32.{compare} {sum} (i32.const {limit})) (then {text}))")
 }
 
 /// Accesses that add to `$sum` and to the memory.
 fn accesses(random: &mut Random) -> String {
     let mut text = String::new();
+    if random.below(4) == 0 {
+        text = fields(random);
+    }
     for _ in 0..random.below(3) + 1 {
         let depth = random.below(4);
         let (at, offset) = (index(random, depth), random.of(&[0, 4, 1024, 70_000]));
@@ -137,8 +182,13 @@ fn module(seed: u64) -> String {
 
 /// What becomes of a module, which must not be a disagreement.
 fn outcome(text: &str, seed: u64) -> Outcome {
+    outcome_under(BoundsStrategy::Guard, text, seed)
+}
+
+fn outcome_under(strategy: BoundsStrategy, text: &str, seed: u64) -> Outcome {
     let wasm = wat::parse_str(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-    let outcome = run_module(&wasm, seed, true, &guard());
+    // All passes: seed 0 leaves none out.
+    let outcome = run_module(&wasm, seed, true, &Choice::all().with_bounds(strategy));
     outcome.unwrap_or_else(|wrong| panic!("loop {seed}: {wrong}\n{text}"))
 }
 
@@ -151,6 +201,17 @@ fn assert_agrees(text: &str) {
 
 #[test]
 fn counting_loops_agree() {
+    agree(BoundsStrategy::Guard);
+}
+
+/// The same with checks, of which proofs leave some out: the seeds of one strategy are built with all proofs, with
+/// each of them verified as the code runs, and without some.
+#[test]
+fn checked_loops_agree() {
+    agree(BoundsStrategy::Trap);
+}
+
+fn agree(strategy: BoundsStrategy) {
     let number = |text: &str| text.parse().expect("WFAAS_LOOPS is a number or first..last");
     let seeds = match std::env::var("WFAAS_LOOPS") {
         Ok(text) => match text.split_once("..") {
@@ -162,8 +223,7 @@ fn counting_loops_agree() {
     let mut agreed = 0;
     let total = seeds.end - seeds.start;
     for seed in seeds {
-        let text = module(seed);
-        let outcome = outcome(&text, seed);
+        let outcome = outcome_under(strategy, &module(seed), seed);
         agreed += u64::from(outcome.peer == Verdict::Agreed);
     }
     assert!(agreed * 10 >= total * 9, "only {agreed} of {total} decide anything");
@@ -283,9 +343,4 @@ fn guarded_loops_agree() {
         looped += u64::from(outcome.peer == Verdict::Agreed);
     }
     assert!(looped * 10 >= MODULES * 9, "only {looped} of {MODULES} decide anything");
-}
-
-/// All passes: seed 0 leaves none out.
-fn guard() -> Choice {
-    Choice::all().with_bounds(BoundsStrategy::Guard)
 }

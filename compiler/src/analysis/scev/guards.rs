@@ -105,8 +105,9 @@ impl Guards {
             }
             Opcode::Band => {
                 let (mask, operand) = mask(scev, left, right)?;
-                let Interval { low, high } = of(scev, operand)?;
-                cleared(mask, high).map(|_| Interval { low: low & mask, high: high & mask })
+                let interval = of(scev, operand)?;
+                let Interval { low, high } = interval;
+                cleared(mask, interval).map(|_| Interval { low: low & mask, high: high & mask })
             }
             _ => None,
         }
@@ -123,12 +124,14 @@ fn mask(scev: &ScalarEvolution<'_>, left: Value, right: Value) -> Option<(i128, 
     Some((i128::from(mask) & UNSIGNED.high, of))
 }
 
-/// How many bits a mask clears of numbers up to `high`, if these are the lowest ones, so that larger
-/// numbers give larger ones.
-fn cleared(mask: i128, high: i128) -> Option<u32> {
-    let filled = mask | (mask - 1);
-    let is_lowest = mask != 0 && (filled + 1).count_ones() == 1 && high <= filled;
-    is_lowest.then(|| mask.trailing_zeros())
+/// How many bits a mask clears of the numbers of an interval, if these are the lowest ones, so that larger
+/// numbers give larger ones. A compiler leaves bits out of a mask that the numbers do not have.
+fn cleared(mask: i128, of: Interval) -> Option<u32> {
+    // All numbers have the bits that both ends have above the highest one in which they differ.
+    let differing = (1 << (i128::BITS - (of.low ^ of.high).leading_zeros())) - 1;
+    let kept = (mask | !(of.low | differing)) & UNSIGNED.high;
+    let cleared = kept.trailing_zeros();
+    (cleared < 32 && kept == UNSIGNED.high & (-1 << cleared)).then_some(cleared)
 }
 
 /// The atom that guards of this one are about, and how far this one is ahead of it.
@@ -153,9 +156,7 @@ fn with_low_bits(scev: &mut ScalarEvolution<'_>, value: Value) -> Option<Rounded
     let form = scev.affine(of);
     let interval = scev.interval(&form, Path::Architectural);
     match (&form.atoms[..], form.constant) {
-        ([(atom, 1)], 0) if interval.within(UNSIGNED) => {
-            Some((*atom, cleared(mask, interval.high)?))
-        }
+        ([(atom, 1)], 0) if interval.within(UNSIGNED) => Some((*atom, cleared(mask, interval)?)),
         _ => None,
     }
 }

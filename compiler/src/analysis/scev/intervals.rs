@@ -27,8 +27,36 @@ impl ScalarEvolution<'_> {
     /// The interval of a form.
     pub(crate) fn interval(&mut self, form: &Affine, path: Path) -> Interval {
         let constant = Interval::exactly(form.constant.into());
-        form.atoms.iter().fold(constant, |sum, (atom, factor)| {
+        let (pair, sum) = match self.remainder(form) {
+            Some((pair, remainder)) => (Some(pair), constant.plus(remainder)),
+            None => (None, constant),
+        };
+        let places = form.atoms.iter().enumerate();
+        let others = places.filter(|(place, _)| pair.is_none_or(|pair| !pair.contains(place)));
+        others.fold(sum, |sum, (_, (atom, factor))| {
             sum.plus(self.of_atom(*atom, path).times(*factor))
+        })
+    }
+
+    /// The places of two atoms that together are a multiple of a remainder, and the interval of that: `x - x / n * n`,
+    /// which a compiler writes that has the quotient.
+    fn remainder(&self, form: &Affine) -> Option<([usize; 2], Interval)> {
+        let unknown = |atom: Atom| match atom {
+            Atom::Unknown(value) => Some(value),
+            Atom::Induction(_) => None,
+        };
+        form.atoms.iter().enumerate().find_map(|(place, (atom, times))| {
+            let InstructionData::Binary { opcode: Opcode::Udiv, args: [number, by] } =
+                *self.defining(unknown(*atom)?)?
+            else {
+                return None;
+            };
+            let (number, by) = (self.resolved(number), self.constant(by).filter(|by| *by > 0)?);
+            let mut atoms = form.atoms.iter();
+            let other = atoms.position(|(atom, _)| unknown(*atom) == Some(number))?;
+            let factor = form.atoms[other].1;
+            let cancels = factor.checked_mul(by).and_then(i64::checked_neg) == Some(*times);
+            cancels.then(|| ([place, other], Interval::up_to((by - 1).into()).times(factor)))
         })
     }
 

@@ -37,8 +37,8 @@ impl ScalarEvolution<'_> {
         induction.step % power == 0 && self.is_multiple_within(&start, power, nested)
     }
 
-    /// How many low bits of a value are zero.
-    pub(super) fn trailing_zeros(&self, value: Value) -> u32 {
+    /// How many low bits of a value are zero, at most 31.
+    pub(crate) fn trailing_zeros(&self, value: Value) -> u32 {
         self.trailing_zeros_within(value, MOST_PASSED)
     }
 

@@ -27,7 +27,7 @@ pub(crate) use affine::{Affine, Atom};
 pub(crate) use intervals::Path;
 
 use super::induction::AddRec;
-use super::value::{constant, defining, distance};
+use super::value::{constant, defining, distance, operands};
 use super::{Flow, FxHashMap, Interval};
 use cranelift_codegen::ir::{Block, InstructionData, Opcode, Value, ValueDef, types};
 use cranelift_codegen::loop_analysis::{Loop, LoopAnalysis};
@@ -164,6 +164,9 @@ impl<'f> ScalarEvolution<'f> {
         };
         let form = match opcode {
             Opcode::Iadd => self.affine(left).plus(&self.affine(right), 1),
+            Opcode::Isub if self.is_quotient(left) || self.is_quotient(right) => {
+                self.product(left).plus(&self.product(right), -1)
+            }
             Opcode::Isub => self.affine(left).plus(&self.affine(right), -1),
             Opcode::Imul => {
                 let (factor, other) = match (self.constant(left), self.constant(right)) {
@@ -180,6 +183,24 @@ impl<'f> ScalarEvolution<'f> {
             _ => return None,
         };
         self.is_near(&form).then_some(form)
+    }
+
+    /// Whether a value is a quotient times a constant: of a remainder as a difference, an operand.
+    fn is_quotient(&self, value: Value) -> bool {
+        let by_constant = |value, wanted| {
+            let [left, right] = operands(self.flow.func, value, wanted)?;
+            self.constant(right).map(|_| left)
+        };
+        by_constant(value, Opcode::Imul).is_some_and(|it| by_constant(it, Opcode::Udiv).is_some())
+    }
+
+    /// The form of an operand of such a difference, which is of no use without the other one.
+    fn product(&mut self, value: Value) -> Affine {
+        match self.defining(value).map(InstructionData::opcode) {
+            Some(Opcode::Imul | Opcode::Ishl) => self.expanded(value),
+            _ => None,
+        }
+        .unwrap_or_else(|| self.affine(value))
     }
 
     /// Whether the form's parts are far from overflowing.

@@ -138,6 +138,31 @@ pub(super) const FAMILIES: &[Family] = &[
             |n: usize| format!("(i32.store offset={} {to} (i32.load offset={n} {from}))", n * 4);
         func(0, &each(n, copy))
     }),
+    // What proofs look at: sums of one number, comparisons of them, and differences that are remainders.
+    family("fields", 400, |n| {
+        let at =
+            |n: usize| format!("(i32.add (i32.shl (local.get 0) (i32.const 3)) (i32.const {n}))");
+        func(
+            0,
+            &each(n, |n| format!("(i32.store8 {} (i32.load8_u {}))", at(n * 5), at(n * 9 % 64))),
+        )
+    }),
+    family("compared-sums", 300, |n| {
+        let sum = |n: usize| format!("(i32.add (local.get 0) (i32.const {n}))");
+        let starts = each(n, |n| {
+            let compared = format!("(i32.lt_u {} (i32.const {}))", sum(n), 70_000 - n);
+            format!("(if {compared} (then (call $h (i32.load8_u {}))", sum(n * 3))
+        });
+        func(0, &format!("{starts}{}", "))".repeat(n)))
+    }),
+    family("chain-of-remainders", 300, |n| {
+        let quotient = "(i32.mul (i32.div_u (local.get 0) (i32.const 90)) (i32.const 360))";
+        let step = format!(
+            "(local.set 0 (i32.sub (i32.mul (local.get 0) (i32.const 4)) {quotient}))
+             (call $h (i32.load (local.get 0)))"
+        );
+        func(0, &format!("(loop {} (br_if 0 (call $g)))", step.repeat(n)))
+    }),
     family("loads-in-blocks", 300, |n| {
         let load = |n: usize| format!("(call $h (i32.load offset={n} (local.get 0)))");
         func(0, &each(n, |n| format!("(if (call $g) (then {}))", load(n))))
