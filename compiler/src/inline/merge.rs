@@ -4,21 +4,14 @@
 //! leads to are appended to the block with that jump, as LLVM's `MergeBlockIntoPredecessor` does. Every analysis walks
 //! over the blocks, and the allocator of registers notes the living values for each: a function with many copies takes
 //! an eighth less time to compile.
-//!
-//! An interpreter's blocks stay as they are. How its one jump is predicted depends on the places of its targets, and
-//! matters more than anything that merging brings.
 
 use cranelift_codegen::entity::{EntityRef, EntitySet, SecondaryMap};
 use cranelift_codegen::ir::{Block, Function, InstructionData, Value};
 use std::ops::Range;
 
-/// The least targets of a branch table that the instructions of an interpreter are behind.
-const INTERPRETED: usize = 32;
-
 /// Appends these blocks of copies to others, where that is possible.
 pub(super) fn run(func: &mut Function, copies: Vec<Range<usize>>) {
-    let mut tables = func.dfg.jump_tables.values();
-    if copies.is_empty() || tables.any(|table| table.as_slice().len() >= INTERPRETED) {
+    if copies.is_empty() {
         return;
     }
     let mut blocks = EntitySet::new();
