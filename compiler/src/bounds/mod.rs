@@ -6,7 +6,7 @@
 //!
 //! * the index is a constant, or a value with a [range](crate::analysis::range) that ends below the
 //!   size the memory never falls below;
-//! * a check of the same index that is at least as strong [dominates](dominated) it: memories never
+//! * a check that is at least as strong [dominates](dominated) it, of the same index or one a constant away: memories never
 //!   shrink;
 //! * a comparison that dominates it bounds the index, or the loop in which the index counts does
 //!   ([`analysis`](crate::analysis)).
