@@ -53,6 +53,55 @@ fn backtraces_are_as_without_inlining() {
     }
 }
 
+/// Loads of small functions that become operands of their callers' instructions.
+const FOLDED: &str = r#"(module
+    (memory 1)
+    (func $load (param i32) (result i32) (i32.load offset=4 (local.get 0)))
+    (func $long (param i32) (result i64) (i64.load (local.get 0)))
+    (func $store (param i32 i64) (i64.store (local.get 0) (local.get 1)))
+    (func (export "sum") (param i32) (result i32)
+        (i32.mul (i32.add (call $load (local.get 0)) (i32.const 7)) (i32.const 3)))
+    (func (export "extended") (param i32) (result i64) (i64.extend_i32_u (call $load (local.get 0))))
+    (func (export "compared") (param i32) (result i32)
+        (if (result i32) (i32.lt_u (local.get 0) (call $load (local.get 0)))
+            (then (i32.const 1)) (else (i32.const 2))))
+    (func (export "in place") (param i32)
+        (call $store (local.get 0) (i64.add (call $long (local.get 0)) (i64.const 3))))
+    (func (export "elsewhere") (param i32)
+        (call $store (local.get 0) (i64.add (call $long (i32.const 8)) (i64.const 3))))
+    (func (export "divided") (param i32) (result i32)
+        (i32.div_u (i32.const 1000) (call $load (local.get 0)))))"#;
+
+#[test]
+fn loads_that_become_operands_fault_where_the_program_has_them() {
+    let frames = |passes: Passes, export: &str| {
+        let engine = common::engine();
+        let module = module_with(&engine, FOLDED, &Options { passes, ..Options::default() });
+        let mut store = Store::new(&engine, ());
+        let instance = Linker::new(&engine).instantiate(&mut store, &module).unwrap();
+        let function = instance.get_func(&mut store, export).unwrap();
+        let arguments = [wfaas_vm::Val::I32(i32::MAX)];
+        match function.call(&mut store, &arguments).unwrap_err() {
+            Error::Trap(trap) => trap.frames(),
+            other => panic!("{other}"),
+        }
+    };
+    let innermost = [
+        ("sum", "load"),
+        ("extended", "load"),
+        ("compared", "load"),
+        ("in place", "long"),
+        ("elsewhere", "store"),
+        ("divided", "load"),
+    ];
+    for (export, function) in innermost {
+        let with = frames(Passes::ALL, export);
+        let names: Vec<_> = with.iter().filter_map(|frame| frame.func_name.as_deref()).collect();
+        assert_eq!(names, [function, export]);
+        assert_eq!(with, frames(Passes::ALL.without("inline").unwrap(), export), "{export}");
+    }
+}
+
 #[test]
 fn recursion_through_inlined_functions_overflows_the_stack() {
     let engine = common::engine();

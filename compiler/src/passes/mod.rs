@@ -7,6 +7,7 @@
 mod base_remat;
 mod bswap;
 mod effort;
+mod fault_positions;
 mod iv_widening;
 mod jump_threading;
 mod lftr;
@@ -67,6 +68,7 @@ pub(crate) fn compile(
     if effort == Effort::Frame && storage != Storage::Frame {
         return Ok(None);
     }
+    fault_positions::run(&mut context.func);
     let stencil = isas.of(effort).compile_function(
         &context.func,
         &context.domtree,

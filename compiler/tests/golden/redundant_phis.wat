@@ -48,7 +48,7 @@
 ;;
 ;;                                 block7:
 ;; @0040                               v19 = load.i32 user2 little region0 v11+4
-;; @0043                               brif v19, block4, block9
+;; @0040                               brif v19, block4, block9
 ;;
 ;;                                 block9:
 ;; @0045                               jump block5
