@@ -89,7 +89,7 @@ switches! {
         Ranges "ranges" "ranges of values: masks, shifts, extensions";
         Comparisons "comparisons" "comparisons on the way";
         Induction "induction" "indices that count in loops";
-        Dominated "dominated" "checks after checks of the same index";
+        Dominated "dominated" "checks after checks of the same index or one a constant away";
         Merged "merged" "checks that do the work of those that follow";
         Hoisted "hoisted" "checks of the same index in every round of a loop";
     }

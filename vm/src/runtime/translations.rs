@@ -1,13 +1,17 @@
 //! References that were translated from one instance's terms to another's lately.
 //!
 //! Guests that share a table, as dynamically linked ones do, translate what they call at each call, and to find out which function a
-//! reference names takes ten times as long as to see that it was asked for before.
+//! reference names takes ten times as long as to see that it was asked for before. References in tables and globals of the host's, which
+//! are in no instance's terms, are not kept.
 
-/// The least and the most entries; a power of two each.
+/// The least and the most entries; a power of two each. The most are 24 KiB, which no limit counts.
 const SIZES: (usize, usize) = (16, 1024);
 
 /// Entries for each function that has foreign references.
 const PER_FUNCTION: usize = 4;
+
+/// An odd number without a pattern: the golden ratio's.
+const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// A table of translations, in which each has one place, that of the last one which belongs there.
 #[derive(Debug, Default)]
@@ -42,11 +46,13 @@ impl Translations {
         self.entries[place] = Entry { bits, from, to, result };
     }
 
-    /// The place of a reference: the upper bits of a product (D. E. Knuth, "The Art of Computer Programming" 3, 6.4).
+    /// The place of a reference: the middle of a product, which depends on all bits of the key (D. E. Knuth, "The Art of Computer
+    /// Programming" 3, 6.4).
     fn place(&self, bits: u64, from: u32, to: u32) -> usize {
-        let key = bits ^ u64::from(from).rotate_left(40) ^ u64::from(to).rotate_left(52);
-        let product = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
-        product as usize & self.entries.len().wrapping_sub(1)
+        let instances = u64::from(from) << 32 | u64::from(to);
+        let key = bits ^ instances.wrapping_mul(MULTIPLIER).rotate_left(32);
+        let product = u128::from(key) * u128::from(MULTIPLIER);
+        (product >> 60) as usize & self.entries.len().wrapping_sub(1)
     }
 }
 
@@ -63,6 +69,19 @@ mod tests {
         assert_eq!(known.get(7, 2, 1), None);
         assert_eq!(known.get(7, 1, 3), None);
         assert_eq!(known.get(8, 1, 2), None);
+    }
+
+    #[test]
+    fn instances_do_not_share_a_place() {
+        let mut known = Translations::default();
+        let terms: Vec<(u32, u32)> =
+            (0..4).flat_map(|from| (0..4).map(move |to| (from, to))).collect();
+        for (from, to) in &terms {
+            known.insert(7 << 32 | 4096, *from, *to, u64::from(from * 4 + to), 64);
+        }
+        let kept =
+            terms.iter().filter(|(from, to)| known.get(7 << 32 | 4096, *from, *to).is_some());
+        assert!(kept.count() > 12);
     }
 
     #[test]

@@ -6,7 +6,8 @@
 //! (M. A. Ertl and D. Gregg, "The Structure and Performance of Efficient Interpreters", 2003).
 //!
 //! Machine code is the place for it: behind register allocation nothing has to be merged on the way from each copy to each entry of the
-//! table, and one table is enough for all copies.
+//! table, and one table is enough for all copies. A copy's faults are at the position of the instruction that it is a copy of; in a
+//! disassembly it belongs to the jump that it replaces.
 
 use super::{Form, Item, Unit};
 use crate::code::{Code, Site};
@@ -18,9 +19,12 @@ const LONGEST: u32 = 128;
 /// The fewest jumps that are worth copies: with less, a switch is no interpreter's.
 const FEWEST: usize = 4;
 
+/// `ud2`, which leads nowhere.
+const TRAP: [u8; 2] = [0x0f, 0x0b];
+
 /// Puts heads in the place of jumps to them, as long as the function gets three times as long at most.
 pub(super) fn replicate(code: &Code, unit: &mut Unit) {
-    let heads = heads(&unit.items);
+    let heads = heads(code, &unit.items);
     if heads.is_empty() {
         return;
     }
@@ -76,10 +80,10 @@ fn fault(code: &Code, item: &Item) -> Option<Site> {
 }
 
 /// Heads that enough jumps lead into, ascending.
-fn heads(items: &[Item]) -> Vec<Range<usize>> {
+fn heads(code: &Code, items: &[Item]) -> Vec<Range<usize>> {
     let is_table = |index: &usize| matches!(items[*index].form, Form::Table { .. });
     let ends = (1..items.len()).filter(is_table);
-    let mut heads: Vec<Range<usize>> = ends.map(|end| start(items, end)..end).collect();
+    let mut heads: Vec<Range<usize>> = ends.map(|end| start(code, items, end)..end).collect();
     let mut jumps = vec![0; heads.len()];
     if !heads.is_empty() {
         let into = items.iter().filter_map(|item| jumps_into(&heads, item));
@@ -91,7 +95,7 @@ fn heads(items: &[Item]) -> Vec<Range<usize>> {
 }
 
 /// The first item from which code leads to the jump before the table `end`, or elsewhere on a condition.
-fn start(items: &[Item], end: usize) -> usize {
+fn start(code: &Code, items: &[Item], end: usize) -> usize {
     let stays = |item: &&Item| {
         let may_move = matches!(
             item.form,
@@ -100,7 +104,8 @@ fn start(items: &[Item], end: usize) -> usize {
                 | Form::Relative { .. }
                 | Form::Jump { condition: Some(_), .. }
         );
-        may_move && items[end].start - item.start <= LONGEST
+        let traps = code.bytes[item.start as usize..].starts_with(&TRAP);
+        may_move && !traps && items[end].start - item.start <= LONGEST
     };
     end - 1 - items[..end - 1].iter().rev().take_while(stays).count()
 }
