@@ -114,7 +114,7 @@ fates! {
     Comparison, "comparison";
     /// Elided: the index counts in a loop, from and to numbers below the least size.
     Induction, "induction";
-    /// Elided: a check of the same index that is at least as strong comes before it.
+    /// Elided: a check that is at least as strong comes before it, of the same index or one a constant away.
     Dominated, "dominated";
     /// Elided: a check of the same index shortly before it does its work too.
     Merged, "merged";

@@ -323,6 +323,27 @@ fn dominated_checks() {
     keeps(2, &format!("{load}(call $callee){stronger}"));
 }
 
+/// How many of a body's checks others dominate.
+fn dominated(body: &str) -> u64 {
+    stats(&module("(memory 1)", body), &trap()).count(CheckFate::Dominated)
+}
+
+/// The strongest check of an index stays known behind weak ones, and a long chain of sums is followed.
+#[test]
+fn dominated_checks_of_many_sums() {
+    let load = |offset: u32, sum: i32| {
+        format!("(drop (i32.load offset={offset} (i32.add (local.get $i) (i32.const {sum}))))")
+    };
+    let weak: String = (1..6).map(|place| load(0, -8 * place)).collect();
+    assert_eq!(dominated(&format!("{}{weak}{}", load(100, 0), load(0, 96))), 1);
+    assert_eq!(dominated(&format!("{}{weak}{}", load(100, 0), load(5, 96))), 0);
+    let next = "(local.set $i (i32.add (local.get $i) (i32.const 8)))";
+    // Ways that end elsewhere keep checks from being made one.
+    let way = "(br_if 0 (local.get $n))";
+    let link = format!("{}{way}{next}{}{way}", load(32, 0), load(16, 0));
+    assert_eq!(dominated(&link.repeat(12)), 12);
+}
+
 /// The fields of a structure of eight bytes, whose index is a multiple of eight, with the check of the one at 4.
 #[test]
 fn dominated_checks_of_fields() {

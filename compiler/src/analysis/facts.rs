@@ -82,7 +82,9 @@ impl Facts {
                 let value = func.dfg.resolve_aliases(value);
                 let (base, offset) = base_and_offset(func, value, MOST_SUMS);
                 self.values.insert(value, narrowed);
-                if base != value {
+                let width = |interval: &Interval| interval.high - interval.low;
+                let known = self.sums.get(base).map(|(_, known)| width(known));
+                if base != value && known.is_none_or(|known| width(&narrowed) <= known) {
                     self.sums.insert(base, (offset, narrowed));
                 }
             }

@@ -166,10 +166,23 @@ pub(crate) fn distance(func: &Function, value: Value, from: Value, depth: usize)
 /// The value that `value` is a constant away from, and that constant, without a sign and modulo the width: as
 /// far as that is a sum of at most `depth` constants.
 pub(crate) fn base_and_offset(func: &Function, value: Value, depth: usize) -> (Value, u64) {
-    let (mut base, mut sum) = (func.dfg.resolve_aliases(value), 0i64);
-    for _ in 0..depth {
-        let Some((next, constant)) = summands(func, base) else { break };
-        (base, sum) = (next, sum.wrapping_add(constant));
-    }
-    (base, unsigned(sum, func.dfg.value_type(base)))
+    let value = func.dfg.resolve_aliases(value);
+    bases(func, value, depth).last().unwrap_or((value, 0))
+}
+
+/// The values that `value` is a constant away from, itself the first one, with those constants, without a sign and modulo the
+/// width: as far as they are sums, and up to `depth` constants.
+pub(crate) fn bases(
+    func: &Function,
+    value: Value,
+    depth: usize,
+) -> impl Iterator<Item = (Value, u64)> {
+    let ty = func.dfg.value_type(value);
+    let first = Some((func.dfg.resolve_aliases(value), 0i64));
+    let further = move |(base, sum): &(Value, i64)| {
+        let (next, constant) = summands(func, *base)?;
+        Some((next, sum.wrapping_add(constant)))
+    };
+    let all = std::iter::successors(first, further).take(depth + 1);
+    all.map(move |(base, sum)| (base, unsigned(sum, ty)))
 }

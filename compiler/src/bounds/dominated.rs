@@ -13,7 +13,7 @@
 
 use super::check::{Action, Bound, Check, Elision, Guarded};
 use crate::analysis::ScopedMap;
-use crate::analysis::value::{base_and_offset, extended_from, most};
+use crate::analysis::value::{bases, extended_from, most};
 use cranelift_codegen::ir::{Function, Value};
 use smallvec::SmallVec;
 use wfaas_abi::CheckFate;
@@ -64,11 +64,22 @@ impl Passed {
         if elision.is_some() || !traps {
             return;
         }
-        let (value, offset) = index(func, check);
+        // The next one of a long chain of sums gets to some of the same values, not to the last one.
+        for base in bases(func, extended_from(func, check.index), MOST_SUMS) {
+            self.note(check, base);
+        }
+    }
+
+    /// Notes a check of an index that is so much more than a value; if there are too many of such, the oldest of the weakest goes.
+    fn note(&mut self, check: &Check, (value, offset): (Value, u64)) {
         let key = (check.bound, value);
         let mut made = self.0.get(key).cloned().unwrap_or_default();
         made.retain(|made| made.offset != offset);
-        made.truncate(MOST_CHECKS - 1);
+        if made.len() == MOST_CHECKS
+            && let Some((weakest, _)) = made.iter().enumerate().rev().min_by_key(|(_, it)| it.end)
+        {
+            made.remove(weakest);
+        }
         made.insert(0, Made { offset, end: check.end, guarded: check.guarded });
         self.0.insert(key, made);
     }
@@ -81,10 +92,12 @@ impl Passed {
         check: &Check,
         zeros: impl Fn(Value) -> u32,
     ) -> Option<Elision> {
-        let (value, offset) = index(func, check);
-        let made = self.0.get((check.bound, value))?;
-        let (most, zeros) = (most(func.dfg.value_type(value)), zeros(value));
-        let strong = made.iter().find(|made| made.covers(offset, check.end, most, zeros))?;
+        let strong = bases(func, extended_from(func, check.index), MOST_SUMS).find_map(|base| {
+            let (value, offset) = base;
+            let made = self.0.get((check.bound, value))?;
+            let (most, zeros) = (most(func.dfg.value_type(value)), zeros(value));
+            made.iter().find(|made| made.covers(offset, check.end, most, zeros))
+        })?;
         let resolve = |value| func.dfg.resolve_aliases(value);
         let same = |theirs: &Guarded| {
             check.guarded.is_some_and(|ours| resolve(ours.plain) == resolve(theirs.plain))
@@ -92,11 +105,6 @@ impl Passed {
         let unmasked = strong.guarded.filter(same).map(|guarded| guarded.masked);
         Some(Elision { fate: CheckFate::Dominated, unmasked })
     }
-}
-
-/// The value that a check's index is a constant away from, and that constant.
-fn index(func: &Function, check: &Check) -> (Value, u64) {
-    base_and_offset(func, extended_from(func, check.index), MOST_SUMS)
 }
 
 #[cfg(test)]
@@ -108,6 +116,7 @@ mod tests {
     fn covered_indices_end_inside() {
         let offsets = [0, 1, 2, 3, 4, 7, 8, 100, 128, 251, 252, 255];
         let ends = [1, 2, 4, 8, 100];
+        let mut covered_pairs = [0; 4];
         for (zeros, (from, to)) in
             (0..4).flat_map(|zeros| pairs(&offsets).into_iter().map(move |pair| (zeros, pair)))
         {
@@ -116,6 +125,7 @@ mod tests {
                 if !made.covers(to, other, 255, zeros) {
                     continue;
                 }
+                covered_pairs[zeros as usize] += 1;
                 for value in (0..256).step_by(1 << zeros) {
                     let [checked, covered] = [from, to].map(|offset| (value + offset) % 256);
                     let fits = checked + end > 256 || covered + other <= checked + end;
@@ -123,6 +133,8 @@ mod tests {
                 }
             }
         }
+        // Each bit that is known to be zero tells more.
+        assert!(covered_pairs[0] > 0 && covered_pairs.is_sorted_by(|less, more| less < more));
     }
 
     fn pairs(numbers: &[u64]) -> Vec<(u64, u64)> {

@@ -118,6 +118,10 @@ fn access(scev: &mut ScalarEvolution<'_>, inst: Inst) -> Option<Access> {
     if let ([(Atom::Unknown(_), 1)], 0) = (&index.atoms[..], index.constant) {
         return None;
     }
+    // A remainder is one number, and would become two products.
+    if scev.is_remainder(&index) {
+        return None;
+    }
     let offset = i64::from(i32::from(offset));
     let reach = Interval::up_to((MOST - offset).into());
     let stays = scev.interval(&index, Path::Architectural).within(UNSIGNED)

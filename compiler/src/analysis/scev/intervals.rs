@@ -38,6 +38,11 @@ impl ScalarEvolution<'_> {
         })
     }
 
+    /// Whether two atoms of a form are a remainder, as a difference.
+    pub(crate) fn is_remainder(&self, form: &Affine) -> bool {
+        self.remainder(form).is_some()
+    }
+
     /// The places of two atoms that together are a multiple of a remainder, and the interval of that: `x - x / n * n`,
     /// which a compiler writes that has the quotient.
     fn remainder(&self, form: &Affine) -> Option<([usize; 2], Interval)> {
