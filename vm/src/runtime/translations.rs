@@ -7,13 +7,17 @@
 /// The least and the most entries; a power of two each. The most are 24 KiB, which no limit counts.
 const SIZES: (usize, usize) = (16, 1024);
 
+/// Places of each translation, one behind the other.
+const WAYS: usize = 2;
+
 /// Entries for each function that has foreign references.
 const PER_FUNCTION: usize = 4;
 
 /// An odd number without a pattern: the golden ratio's.
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// A table of translations, in which each has one place, that of the last one which belongs there.
+/// A table of translations, in which each has two places, which the last two have that belong there. With one, a reference that goes
+/// to another instance and back could be in its own way.
 #[derive(Debug, Default)]
 pub(super) struct Translations {
     entries: Vec<Entry>,
@@ -32,8 +36,10 @@ impl Translations {
     /// The bits of a reference in `to`'s terms, if they are known.
     #[inline]
     pub(super) fn get(&self, bits: u64, from: u32, to: u32) -> Option<u64> {
-        let entry = self.entries.get(self.place(bits, from, to))?;
-        ((entry.bits, entry.from, entry.to) == (bits, from, to)).then_some(entry.result)
+        let place = self.place(bits, from, to);
+        let entries = self.entries.get(place..place + WAYS)?;
+        let is_known = |entry: &&Entry| (entry.bits, entry.from, entry.to) == (bits, from, to);
+        Some(entries.iter().find(is_known)?.result)
     }
 
     /// Notes the bits of a reference in `to`'s terms; so many functions have foreign references.
@@ -43,16 +49,17 @@ impl Translations {
             self.entries = vec![Entry::default(); wanted.next_power_of_two()];
         }
         let place = self.place(bits, from, to);
+        self.entries[place + 1] = self.entries[place];
         self.entries[place] = Entry { bits, from, to, result };
     }
 
-    /// The place of a reference: the middle of a product, which depends on all bits of the key (D. E. Knuth, "The Art of Computer
+    /// The first place of a reference: the middle of a product, which depends on all bits of the key (D. E. Knuth, "The Art of Computer
     /// Programming" 3, 6.4).
     fn place(&self, bits: u64, from: u32, to: u32) -> usize {
         let instances = u64::from(from) << 32 | u64::from(to);
         let key = bits ^ instances.wrapping_mul(MULTIPLIER).rotate_left(32);
         let product = u128::from(key) * u128::from(MULTIPLIER);
-        (product >> 60) as usize & self.entries.len().wrapping_sub(1)
+        (product >> 60) as usize & self.entries.len().saturating_sub(WAYS)
     }
 }
 
@@ -82,6 +89,19 @@ mod tests {
         let kept =
             terms.iter().filter(|(from, to)| known.get(7 << 32 | 4096, *from, *to).is_some());
         assert!(kept.count() > 12);
+    }
+
+    #[test]
+    fn two_of_one_place_are_kept() {
+        let mut known = Translations::default();
+        known.insert(1, 0, 1, 10, 1);
+        let same = |bits: &u64| known.place(*bits, 0, 1) == known.place(1, 0, 1);
+        let others: Vec<u64> = (2..1000).filter(same).take(2).collect();
+        known.insert(others[0], 0, 1, 20, 1);
+        assert_eq!([known.get(1, 0, 1), known.get(others[0], 0, 1)], [Some(10), Some(20)]);
+        known.insert(others[1], 0, 1, 30, 1);
+        let kept = [1, others[0], others[1]].map(|bits| known.get(bits, 0, 1));
+        assert_eq!(kept, [None, Some(20), Some(30)]);
     }
 
     #[test]
