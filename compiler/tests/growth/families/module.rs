@@ -16,7 +16,7 @@ pub(super) const FAMILIES: &[Family] = &[
         module(n, |n| format!("(func {})", if n == 0 { &large } else { &calls }))
             .replace("(module", "(module (memory 1)")
     }),
-    family("one-function-that-calls-a-small-one", 2_000, |n| {
+    family("one-function-that-calls-a-small-one", 4_000, |n| {
         let calls = "(call $s (i32.const 3))".repeat(n);
         format!("(module (func $s (param i32)) (func {calls}))")
     }),
