@@ -63,7 +63,7 @@ enum Command {
     Calls,
     /// Instructions on tables, globals, memories and references, each by itself.
     Operations {
-        /// Only those whose name contains this.
+        /// Only operations whose name contains this text.
         #[arg(long, default_value = "")]
         only: String,
     },

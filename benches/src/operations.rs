@@ -5,7 +5,7 @@ use crate::report::{Row, measure};
 use wfaas_compiler::{Options, compile};
 use wfaas_vm::{Config, Engine, Instance, Linker, Module, Store};
 
-/// What the guest imports.
+/// The module whose exports the guest imports.
 const OTHER: &str = r#"(module
     (func $f (export "f") (param i32) (result i32) (i32.sub (local.get 0) (i32.const 1)))
     (table (export "table") 16 16 funcref) (elem (i32.const 0) func $f $f $f $f $f $f $f $f $f $f)
@@ -13,7 +13,7 @@ const OTHER: &str = r#"(module
     (global (export "number") (mut i64) (i64.const 7))
     (global (export "function") (mut funcref) (ref.func $f)))"#;
 
-/// What the guest has besides functions.
+/// The guest's imports, types, tables, memories and globals.
 const PARTS: &str = r#"
     (import "other" "table" (table $far 16 16 funcref))
     (import "other" "memory" (memory $far 1 4))

@@ -91,7 +91,7 @@ pub(crate) fn fastest(wasm: &[u8]) -> anyhow::Result<Named<Box<dyn Requests>>> {
     Ok(candidates.swap_remove(least(&medians)))
 }
 
-/// Instances of both releases that import `host.nop`, and what the module `other` exports.
+/// Instances of both releases that import `host.nop` and the exports of the module `other`.
 pub(crate) fn callers(
     wasm: &[u8],
     other: Option<&[u8]>,

@@ -105,7 +105,7 @@ macro_rules! release {
                 instance: Instance,
             }
 
-            /// An instance of a module that imports `host.nop`, and what the module `other` exports.
+            /// An instance of a module that imports `host.nop` and the exports of the module `other`.
             pub(super) fn calls(
                 wasm: &[u8],
                 other: Option<&[u8]>,

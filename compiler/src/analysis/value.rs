@@ -135,7 +135,7 @@ pub(crate) fn is_flag(func: &Function, value: Value) -> bool {
         && matches!(defining(func, narrow), Some(InstructionData::IntCompare { .. }))
 }
 
-/// A value and a constant whose sum another one is, modulo its width.
+/// The two summands of `value`, a sum modulo its width: a value and a constant.
 fn summands(func: &Function, value: Value) -> Option<(Value, i64)> {
     let InstructionData::Binary { opcode, args: [left, right] } = *defining(func, value)? else {
         return None;
@@ -149,40 +149,34 @@ fn summands(func: &Function, value: Value) -> Option<(Value, i64)> {
     Some((func.dfg.resolve_aliases(from), constant))
 }
 
+/// The values that `value` is a constant away from, `value` itself first, each with that constant, modulo the width.
+fn sums(func: &Function, value: Value) -> impl Iterator<Item = (Value, i64)> {
+    let first = Some((func.dfg.resolve_aliases(value), 0i64));
+    std::iter::successors(first, move |(base, sum)| {
+        let (next, constant) = summands(func, *base)?;
+        Some((next, sum.wrapping_add(constant)))
+    })
+}
+
 /// How much `value` is more than `from`, modulo its width, if that is a sum of at most `depth`
 /// constants.
 pub(crate) fn distance(func: &Function, value: Value, from: Value, depth: usize) -> Option<i64> {
-    let (mut value, mut sum) = (func.dfg.resolve_aliases(value), 0i64);
-    for _ in 0..depth {
-        if value == from {
-            return Some(sum);
-        }
-        let (next, constant) = summands(func, value)?;
-        (value, sum) = (next, sum.wrapping_add(constant));
-    }
-    None
+    let mut near = sums(func, value).take(depth);
+    near.find(|(base, _)| *base == from).map(|(_, sum)| sum)
 }
 
-/// The value that `value` is a constant away from, and that constant, without a sign and modulo the width: as
-/// far as that is a sum of at most `depth` constants.
+/// The last one of [`bases`].
 pub(crate) fn base_and_offset(func: &Function, value: Value, depth: usize) -> (Value, u64) {
-    let value = func.dfg.resolve_aliases(value);
     bases(func, value, depth).last().unwrap_or((value, 0))
 }
 
-/// The values that `value` is a constant away from, itself the first one, with those constants, without a sign and modulo the
-/// width: as far as they are sums, and up to `depth` constants.
+/// The values that `value` is a constant away from, `value` itself first, each with that constant, without a sign and modulo the
+/// width: up to `depth` constants are added up.
 pub(crate) fn bases(
     func: &Function,
     value: Value,
     depth: usize,
 ) -> impl Iterator<Item = (Value, u64)> {
     let ty = func.dfg.value_type(value);
-    let first = Some((func.dfg.resolve_aliases(value), 0i64));
-    let further = move |(base, sum): &(Value, i64)| {
-        let (next, constant) = summands(func, *base)?;
-        Some((next, sum.wrapping_add(constant)))
-    };
-    let all = std::iter::successors(first, further).take(depth + 1);
-    all.map(move |(base, sum)| (base, unsigned(sum, ty)))
+    sums(func, value).take(depth + 1).map(move |(base, sum)| (base, unsigned(sum, ty)))
 }

@@ -11,7 +11,7 @@ use wfaas_abi::artifact::records::{HandlerRecord, StackMapRecord};
 use wfaas_abi::artifact::{Site, SiteWriter};
 use wfaas_abi::{BoundsStats, FuncRef};
 
-/// Alignment of each piece, in bytes: a line of the cache, so that a function is as fast whatever is before it. With 16
+/// Alignment of each piece, in bytes: a line of the cache. The speed of a function then does not depend on the code before it. With 16
 /// a loop with a call in it took 2.0 or 1.35 ns a round, as its place happened to be, and with 32 an interpreter took
 /// 1.15 of its time.
 const ALIGN: usize = 64;

@@ -5,9 +5,9 @@
 //! `a + end` is at most the size, and no size is above `2^32`:
 //!
 //! * `a + d` ends inside if it ends no further behind `a` than `end`; then the sum has not wrapped around either;
-//! * `a - d` ends inside if it ends there, and does not wrap around if `a` is at least `d`. Fields of a structure are
-//!   read so, the last one first: `a` is a multiple of its alignment and a constant, and so not less than what is
-//!   left of the constant.
+//! * `a - d` ends inside if it ends there, and does not wrap around if `a` is at least `d`. The fields of a
+//!   structure are an example, where the last field is read first: `a` is a multiple of the alignment plus a
+//!   constant, and so at least the remainder of that constant.
 //!
 //! R. Gupta, "Optimizing Array Bound Checks Using Flow Analysis", 1993, calls such checks available.
 

@@ -5,8 +5,8 @@
 //!
 //! The origin of a value's bytes is written as a number: its byte `i` has a bit for each byte of the source that is added
 //! to byte `i` of the value without carry (exclusive or). The source's own number is [`SOURCE`]. Operations by whole bytes
-//! are done to the number as they are done to the value. So a value whose number is the reverse of [`SOURCE`] is the
-//! reversed source, whichever way it took. A value that is made of another one's bytes is no source of its own.
+//! are done to the number as they are done to the value. If a value's number is the reverse of [`SOURCE`], the value is
+//! the reversed source, whatever operations made it. A value that is made of another one's bytes is no source of its own.
 
 use crate::analysis::FxHashMap;
 use crate::analysis::value::{become_alias, instructions, masked, most, unsigned_constant};

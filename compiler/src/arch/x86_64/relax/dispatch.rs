@@ -1,8 +1,8 @@
 //! Threaded dispatch: a jump through a table in the place of jumps to it.
 //!
-//! An interpreter in WebAssembly is a loop around a branch table: the code of each instruction ends with a jump to the head of the
-//! loop, which reads the next instruction and jumps through the table. All of them share one indirect jump, which the processor has to predict.
-//! Here a head that is short comes in the place of each jump to it, as compilers do for threaded code in C
+//! An interpreter in WebAssembly is a loop around a branch table. The head of the loop reads the next instruction and jumps through the
+//! table; the code of each instruction ends with a jump back to the head. So all instructions share one indirect jump, which the processor has to predict.
+//! Here each jump to a short head is replaced by a copy of the head, as compilers do for threaded code in C
 //! (M. A. Ertl and D. Gregg, "The Structure and Performance of Efficient Interpreters", 2003).
 //!
 //! Machine code is the place for it: behind register allocation nothing has to be merged on the way from each copy to each entry of the

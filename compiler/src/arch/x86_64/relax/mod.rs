@@ -10,8 +10,8 @@
 //!   does ("Mitigations for Jump Conditional Code Erratum", Intel, 2019): a loop takes up to twice as
 //!   long. Others fetch and cache by lines as well. LLVM has it as `-x86-align-branch-boundary`.
 //!
-//! The instructions and their order stay, but for one in each [`epilogue`] and for jumps that become a [`dispatch`]: [`decode`] takes the code apart,
-//! [`place`] gives each instruction its new offset, [`write`] puts it together, and with it all that refers to places
+//! The instructions and their order stay, but for one in each [`epilogue`] and for jumps that become a [`dispatch`].
+//! [`decode`] takes the code apart, [`place`] gives each instruction its new offset, [`write`] puts it together, and with it all that refers to places
 //! in it. T. G. Szymanski, "Assembling Code for Machines with Span-Dependent Instructions", 1978.
 
 mod decode;
